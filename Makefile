@@ -1,0 +1,62 @@
+# Everything a checkout needs, from installing to releasing. `make help` lists it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types generate verify image clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## Install everything into .venv (PYTHON=python3.12 picks another Python)
+
+# Another Python, or a changed pyproject.toml, makes the environment anew.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "jobsvc needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 1; }
+	@echo "installing into $(VENV), about a minute the first time"
+	@rm -f $(VENV)/.installed-*
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt -e '.[embedded,news,dev]'
+	@touch $@
+
+demo: setup ## Run real jobs from creation to result and look at their trace
+	@jobsvc demo
+
+test: setup ## Run the whole test suite against a real PostgreSQL
+	@pytest -n 2 --dist loadgroup
+
+lint: setup ## Style, import contracts, Dockerfile
+	@ruff check . && ruff format --check . && lint-imports && hadolint Dockerfile
+
+types: setup ## mypy --strict
+	@mypy
+
+generate: setup ## Write src/jobsvc/v1 from proto/
+	@$(call protoc,src)
+
+verify: setup ## Fail when generated code is stale or buf lint complains
+	@rm -rf build/verify && mkdir -p build/verify && $(call protoc,build/verify)
+	@touch build/verify/jobsvc/v1/__init__.py
+	@diff -r -x __pycache__ build/verify/jobsvc/v1 src/jobsvc/v1 \
+	  || { echo "src/jobsvc/v1 differs from proto/: run make generate"; exit 1; }
+	@python -m grpc_tools.protoc $(INCLUDES) --include_imports --include_source_info \
+	  -o build/verify/contract.binpb $(PROTOS)
+	@buf lint build/verify/contract.binpb --config buf.lint.yaml
+	@echo "verify: generated code is current, contract is lint-clean"
+
+# google/api and google/rpc come with the installed googleapis-common-protos.
+INCLUDES = -I proto -I "$$(python -c 'import google.rpc as r; print(next(iter(r.__path__))[:-11])')"
+define protoc
+python -m grpc_tools.protoc $(INCLUDES) --python_out=$(1) --mypy_out=quiet:$(1) $(PROTOS) && \
+python -m grpc_tools.protoc $(INCLUDES) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) \
+  $(filter %_service.proto,$(PROTOS))
+endef
+
+clean: ## Remove what can be made again (data in .jobsvc stays)
+	@rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,151 @@
+"""What ends an attempt, and what becomes of the job then: one pure decision."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from google.rpc import code_pb2
+
+from jobsvc.job import JobError, JobState
+from jobsvc.retry import PERMANENT_CODES, RetryPolicy, retry_delay_seconds
+
+#: How often a job that never reached its worker goes back without using an attempt.
+MAX_RETURNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a decision needs to know of a leased job."""
+
+    attempt: int
+    returns: int
+    retry: RetryPolicy
+    expire_time: datetime | None
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The work is done; `output` is JSON text, None for the empty object."""
+
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The work failed. `retryable` and `retry_delay_seconds` override code and policy."""
+
+    error: JobError
+    retryable: bool | None = None
+    retry_delay_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The worker hands the job back undone; no attempt is used."""
+
+    delay_seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The worker stopped because cancellation was requested."""
+
+    message: str = ""
+
+
+class Lapse(StrEnum):
+    """How an attempt ends that no worker reported on."""
+
+    LEASE_EXPIRED = "LEASE_EXPIRED"
+    ATTEMPT_TIMEOUT = "ATTEMPT_TIMEOUT"
+    #: Never confirmed by its worker: lost on the way.
+    UNDELIVERED = "UNDELIVERED"
+
+
+Outcome = Success | Failure | Release | Cancelled
+Ending = Outcome | Lapse
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The job ends in `state`."""
+
+    state: JobState
+    output: str | None = None
+    error: JobError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """The job waits again, for `delay_seconds` at least.
+
+    `attempt_used` says whether the attempt counts and enters the history;
+    `returned` whether this was a delivery that did not arrive.
+    """
+
+    delay_seconds: float
+    error: JobError | None = None
+    attempt_used: bool = True
+    returned: bool = False
+
+
+Verdict = Finish | Requeue
+
+_EXPIRED = JobError(code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed")
+_LAPSED = {
+    Lapse.LEASE_EXPIRED: JobError(
+        code_pb2.UNAVAILABLE, "LEASE_EXPIRED", "the worker stopped extending its lease"
+    ),
+    Lapse.ATTEMPT_TIMEOUT: JobError(
+        code_pb2.DEADLINE_EXCEEDED, "ATTEMPT_TIMEOUT", "the attempt ran longer than attempt_timeout"
+    ),
+    Lapse.UNDELIVERED: JobError(
+        code_pb2.UNAVAILABLE, "LEASE_EXPIRED", f"undelivered more than {MAX_RETURNS} times"
+    ),
+}
+
+
+def decide(terms: Terms, ending: Ending, now: datetime, spread: float) -> Verdict:
+    """What becomes of a leased job whose attempt ended by `ending` at `now`.
+
+    `spread` (-1 to 1) is the random part of the retry delay. Rules, first match:
+    success completes; a requested cancel wins over everything else; a release or
+    an undelivered lease goes back without using the attempt; an expired job
+    fails; a failure is retried while its code, or its override, and
+    `max_attempts` allow it.
+    """
+    if isinstance(ending, Success):
+        return Finish(JobState.COMPLETED, output=ending.output)
+    if terms.cancel_requested or isinstance(ending, Cancelled):
+        error = ending.error if isinstance(ending, Failure) else None
+        return Finish(JobState.CANCELLED, error=error)
+    if isinstance(ending, Release):
+        return Requeue(ending.delay_seconds, attempt_used=False)
+    if ending is Lapse.UNDELIVERED and terms.returns < MAX_RETURNS:
+        return Requeue(0.0, attempt_used=False, returned=True)
+    if terms.expire_time is not None and now >= terms.expire_time:
+        return Finish(JobState.FAILED, error=_EXPIRED)
+
+    failure = ending if isinstance(ending, Failure) else Failure(_LAPSED[ending])
+    retryable = failure.retryable
+    if retryable is None:
+        retryable = failure.error.code not in PERMANENT_CODES
+    if not retryable or terms.attempt >= terms.retry.max_attempts:
+        return Finish(JobState.FAILED, error=failure.error)
+    delay = failure.retry_delay_seconds
+    if delay is None:
+        delay = retry_delay_seconds(terms.retry, terms.attempt, spread)
+    return Requeue(delay, error=failure.error)
+
+
+def lapse(until: datetime, deadline: datetime, now: datetime) -> Lapse | None:
+    """How a lease that runs `until` has lapsed at `now`, if it has.
+
+    `deadline` is the end of the attempt's own time, or of the job's. It comes
+    first: a worker that stopped extending at the very end ran out of time.
+    """
+    if now >= deadline:
+        return Lapse.ATTEMPT_TIMEOUT
+    return Lapse.LEASE_EXPIRED if now >= until else None

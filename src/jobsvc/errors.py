@@ -1,0 +1,121 @@
+"""What can go wrong, in the caller's language. Knows nothing of gRPC: api/status.py translates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One defect of a request: the path of the field and what is wrong with it."""
+
+    field: str
+    description: str
+
+
+class JobsvcError(Exception):
+    """Base of every error that a caller may see. `message` is written for people."""
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        #: Facts for programs; they travel in `google.rpc.ErrorInfo.metadata`.
+        self.metadata = metadata
+
+
+class InvalidRequest(JobsvcError):
+    """Fields of a request break the rules of the contract."""
+
+    def __init__(self, violations: Sequence[Violation], **metadata: str) -> None:
+        first = violations[0]
+        super().__init__(f"{first.field}: {first.description}", **metadata)
+        self.violations = list(violations)
+
+
+class PayloadRejected(InvalidRequest):
+    """A payload is no JSON object, or does not fit the schema of its queue."""
+
+
+class PayloadTooLarge(JobsvcError):
+    """A payload is larger than the server accepts."""
+
+
+class PageTokenInvalid(JobsvcError):
+    """A page token was not made by this server for this request."""
+
+
+class WorkProtocolViolation(JobsvcError):
+    """A frame on a `Work` stream is out of order or malformed."""
+
+
+class JobNotOwned(JobsvcError):
+    """The job belongs to somebody else."""
+
+
+class JobNotFound(JobsvcError):
+    """No such job."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} does not exist", jobId=job_id)
+        self.job_id = job_id
+
+
+class QueueNotFound(JobsvcError):
+    """No such queue."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"queue {queue} does not exist", queue=queue)
+        self.queue = queue
+
+
+class UniqueKeyTaken(JobsvcError):
+    """A job that has not ended holds the unique key."""
+
+    def __init__(self, unique_key: str, job_id: str) -> None:
+        super().__init__(f"unique_key is held by job {job_id}", jobId=job_id)
+        self.unique_key = unique_key
+
+
+class RequestIdReused(JobsvcError):
+    """The request id was used before, for another request."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            f"request_id {request_id} was used before with another spec", requestId=request_id
+        )
+        self.request_id = request_id
+
+
+class LeaseLost(JobsvcError):
+    """The lease is not the current one of its job."""
+
+    def __init__(self, lease_id: str) -> None:
+        super().__init__(f"lease {lease_id} is not current", leaseId=lease_id)
+        self.lease_id = lease_id
+
+
+class EtagMismatch(JobsvcError):
+    """The record has changed since the etag was read."""
+
+
+class WorkerReplaced(JobsvcError):
+    """Another stream of the same worker id took over."""
+
+
+class WorkerDeaf(JobsvcError):
+    """The worker did not confirm what it was sent."""
+
+
+class StreamLimit(JobsvcError):
+    """The server holds as many streams as it may."""
+
+
+class RateLimited(JobsvcError):
+    """The server has as many calls in hand as it may."""
+
+
+class DatabaseUnavailable(JobsvcError):
+    """The database does not answer."""
+
+
+class ServerDraining(JobsvcError):
+    """The server is about to exit."""

@@ -1,0 +1,184 @@
+"""What a job is, the states it goes through, and what ends an attempt. Pure: no I/O, no clock."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from types import MappingProxyType
+from uuid import UUID
+
+from jobsvc.retry import RetryPolicy
+
+
+class JobState(IntEnum):
+    """Place of a job in its life cycle; numbered as in the contract and in the `result` table."""
+
+    PENDING = 1
+    PROCESSING = 2
+    COMPLETED = 3
+    FAILED = 4
+    CANCELLED = 5
+
+    @property
+    def ended(self) -> bool:
+        """Whether the state is terminal."""
+        return self in ENDED
+
+
+ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+
+#: Every step a job may take. The SQL constraints, the diagram in docs/states.md
+#: and the property tests are compared with this table.
+TRANSITIONS: MappingProxyType[JobState, frozenset[JobState]] = MappingProxyType(
+    {
+        # leased; expired; cancelled while waiting
+        JobState.PENDING: frozenset({JobState.PROCESSING, JobState.FAILED, JobState.CANCELLED}),
+        # retry, release or lost lease; success; out of attempts or permanent; cancelled
+        JobState.PROCESSING: frozenset(
+            {JobState.PENDING, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}
+        ),
+        JobState.COMPLETED: frozenset(),
+        # queued again by RetryJob
+        JobState.FAILED: frozenset({JobState.PENDING}),
+        JobState.CANCELLED: frozenset({JobState.PENDING}),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a job is. `session_hash` is the keyed hash of the session; the session is not kept."""
+
+    service: str = ""
+    user_id: str = ""
+    session_hash: bytes | None = None
+
+    def owns(self, owner: "Owner") -> bool:
+        """Whether a caller with this identity may see a job of `owner`.
+
+        The service must be the same, and the session or the user too where the
+        job is bound to one; a job bound to neither is visible to its service.
+        """
+        if self.service != owner.service:
+            return False
+        if owner.session_hash is None and not owner.user_id:
+            return True
+        return (owner.session_hash is not None and owner.session_hash == self.session_hash) or (
+            owner.user_id != "" and owner.user_id == self.user_id
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why an attempt failed. `code` is a `google.rpc.Code`, never OK."""
+
+    code: int
+    reason: str = ""
+    message: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    stack_trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A checked request for a job, with every default of its queue filled in.
+
+    `schedule_time` None means now, `expire_time` and `ttl_seconds` None never
+    (at most one of them is set), `retention_seconds` None the server's default.
+    `input` is JSON text, None for the empty object.
+    """
+
+    id: UUID
+    queue: str
+    owner: Owner
+    input: str | None
+    priority: int
+    schedule_time: datetime | None
+    expire_time: datetime | None
+    ttl_seconds: float | None
+    attempt_timeout_seconds: float
+    retry: RetryPolicy
+    retention_seconds: float | None
+    unique_key: str | None
+    labels: dict[str, str]
+    output_schema_id: int | None
+    traceparent: str
+    tracestate: str
+    request_id: UUID | None
+    request_digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt in the history of a job; `end_time` None while it runs."""
+
+    attempt: int
+    worker_id: str
+    start_time: datetime | None
+    end_time: datetime | None
+    error: JobError | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """What became of a job, as of one moment."""
+
+    state: JobState
+    version: int
+    attempt: int
+    update_time: datetime
+    run_time: datetime | None = None  # when a PENDING job may start
+    progress_percent: int | None = None
+    progress_message: str = ""
+    output: str | None = None
+    error: JobError | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    worker_id: str = ""
+    lease_expire_time: datetime | None = None
+    cancel_request_time: datetime | None = None
+    purge_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it is now: what was asked for, whose it is, and its status.
+
+    `read_time` is the database's clock when the job was read; "in the future"
+    is judged by it.
+    """
+
+    id: UUID
+    queue: str
+    owner: Owner
+    input: str | None
+    priority: int
+    schedule_time: datetime | None
+    expire_time: datetime | None
+    attempt_timeout_seconds: float
+    retry: RetryPolicy
+    retention_seconds: float | None
+    unique_key: str | None
+    labels: dict[str, str]
+    traceparent: str
+    tracestate: str
+    create_time: datetime
+    request_digest: bytes | None
+    status: JobStatus
+    read_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """Opaque value that changes with every change of the job."""
+        return f"{self.status.version:x}"
+
+
+def new_job_id() -> UUID:
+    """A UUID version 7 (RFC 9562): sorts by creation time, to the millisecond."""
+    millis = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10))
+    value = (millis << 80) | random
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return UUID(int=value)

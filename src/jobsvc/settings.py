@@ -1,0 +1,105 @@
+"""Every setting and default of the server, read from the environment once."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import NoneType
+from typing import Any, get_args
+
+
+class SettingsInvalid(Exception):
+    """A setting is malformed, or contradicts another one. The text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One replica's settings. Each field is read from `JOBSVC_` + its name in capitals.
+
+    Durations are in seconds, sizes in bytes.
+    """
+
+    #: HOST:PORT to serve on; port 0 takes a free one.
+    listen: str = "127.0.0.1:50051"
+    #: The user's own PostgreSQL (14 to 18). Unset starts the embedded one.
+    dsn: str | None = None
+    #: Where the embedded PostgreSQL keeps its data.
+    data_dir: Path = Path(".jobsvc")
+    #: Key for hashing session ids, equal on all replicas. Unset uses one kept in the database.
+    session_key: str | None = None
+    #: A folder to which finished spans are appended, for `jobsvc trace`.
+    trace_dir: Path | None = None
+
+    max_attempts: int = 3
+    initial_backoff_seconds: float = 1.0
+    max_backoff_seconds: float = 600.0
+    backoff_multiplier: float = 2.0
+    attempt_timeout_seconds: float = 900.0
+    lease_seconds: float = 30.0
+    extend_interval_seconds: float = 10.0
+    retention_seconds: float = 7 * 86_400.0
+    failed_retention_seconds: float = 14 * 86_400.0
+    request_id_seconds: float = 86_400.0
+
+    rescue_interval_seconds: float = 1.0
+    poll_interval_seconds: float = 1.0
+    prune_interval_seconds: float = 10.0
+    heartbeat_interval_seconds: float = 15.0
+    acknowledge_seconds: float = 5.0
+    subscribe_seconds: float = 5.0
+    cancel_grace_seconds: float = 30.0
+    drain_seconds: float = 20.0
+
+    max_payload_bytes: int = 256 * 1024
+    max_message_bytes: int = 4 * 1024 * 1024
+    max_batch_items: int = 1000
+    max_status_streams: int = 10_000
+    max_worker_streams: int = 2_000
+    max_calls: int = 2_000
+
+    pool_size: int = 8
+    statement_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Checks the settings against each other.
+
+        Raises:
+            SettingsInvalid: naming the two that contradict.
+        """
+        if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):\d{1,5}", self.listen):
+            raise SettingsInvalid(f"JOBSVC_LISTEN must be HOST:PORT, not {self.listen!r}")
+        for name in (f.name for f in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and value < 0:
+                raise SettingsInvalid(f"JOBSVC_{name.upper()} must not be negative")
+        self._at_least("lease_seconds", 3 * self.extend_interval_seconds, "3 x extend interval")
+        self._at_least("attempt_timeout_seconds", self.lease_seconds, "the lease")
+        self._at_least("retention_seconds", self.request_id_seconds, "the request id window")
+        self._at_least("max_message_bytes", self.max_payload_bytes, "the largest payload")
+
+    def _at_least(self, name: str, floor: float, what: str) -> None:
+        value = getattr(self, name)
+        if value < floor:
+            raise SettingsInvalid(
+                f"JOBSVC_{name.upper()} is {value:g}, but must be at least {what} ({floor:g})"
+            )
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], **overrides: Any) -> "Settings":
+        """The settings in `environment`; `overrides` (the command line) come first.
+
+        Raises:
+            SettingsInvalid: a value does not parse, or contradicts another.
+        """
+        values: dict[str, Any] = {}
+        for f in fields(cls):
+            text = environment.get("JOBSVC_" + f.name.upper())
+            if text:
+                kind = next((t for t in get_args(f.type) if t is not NoneType), f.type)
+                try:
+                    values[f.name] = kind(text)
+                except ValueError:
+                    raise SettingsInvalid(
+                        f"JOBSVC_{f.name.upper()}: {text!r} is not a {kind.__name__}"
+                    ) from None
+        return cls(**(values | {k: v for k, v in overrides.items() if v is not None}))

@@ -1,0 +1,52 @@
+"""Every span and attribute name there is, and how spans are made and exported.
+
+Names follow OpenTelemetry's messaging and RPC semantic conventions. A job's
+trace: caller -> `jobsvc.v1.JobService/CreateJob` (SERVER) -> `send {queue}`
+(PRODUCER, its context is stored with the job) -> `process {queue}` (CONSUMER,
+in the worker, one per attempt) and `settle {queue}` (in the server).
+"""
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+SYSTEM = "messaging.system"
+DESTINATION = "messaging.destination.name"
+OPERATION_NAME = "messaging.operation.name"
+OPERATION_TYPE = "messaging.operation.type"
+MESSAGE_ID = "messaging.message.id"
+RPC_SYSTEM = "rpc.system"
+RPC_METHOD = "rpc.method"
+RPC_STATUS_CODE = "rpc.response.status_code"
+ERROR_TYPE = "error.type"
+JOB_ATTEMPT = "jobsvc.job.attempt"
+JOB_STATE = "jobsvc.job.state"
+WORKER_ID = "jobsvc.worker.id"
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+def messaging_attributes(operation: str, queue: str, job_id: str) -> dict[str, str | int]:
+    """Attributes of a `send`, `process` or `settle` span of a job."""
+    return {
+        SYSTEM: "jobsvc",
+        DESTINATION: queue,
+        OPERATION_NAME: operation,
+        OPERATION_TYPE: operation,
+        MESSAGE_ID: job_id,
+    }
+
+
+def parent(traceparent: str, tracestate: str = "") -> Context:
+    """The context that a W3C `traceparent` names; an empty one for a bad or missing header."""
+    carrier = {"traceparent": traceparent}
+    if tracestate:
+        carrier["tracestate"] = tracestate
+    return _PROPAGATOR.extract(carrier, context=Context())
+
+
+def headers(span: trace.Span) -> tuple[str, str]:
+    """`traceparent` and `tracestate` of a span; empty strings when it is not recording a trace."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, trace.set_span_in_context(span, Context()))
+    return carrier.get("traceparent", ""), carrier.get("tracestate", "")
