@@ -20,7 +20,6 @@ class Terms:
     attempt: int
     returns: int
     retry: RetryPolicy
-    expire_time: datetime | None
     cancel_requested: bool
 
 
@@ -93,7 +92,10 @@ class Requeue:
 
 Verdict = Finish | Requeue
 
-_EXPIRED = JobError(code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed")
+#: Why a job failed whose time was over.
+JOB_EXPIRED = JobError(
+    code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed"
+)
 _LAPSED = {
     Lapse.LEASE_EXPIRED: JobError(
         code_pb2.UNAVAILABLE, "LEASE_EXPIRED", "the worker stopped extending its lease"
@@ -107,10 +109,11 @@ _LAPSED = {
 }
 
 
-def decide(terms: Terms, ending: Ending, now: datetime, spread: float) -> Verdict:
-    """What becomes of a leased job whose attempt ended by `ending` at `now`.
+def decide(terms: Terms, ending: Ending, spread: float, expired: bool = False) -> Verdict:
+    """What becomes of a leased job whose attempt ended by `ending`.
 
-    `spread` (-1 to 1) is the random part of the retry delay. Rules, first match:
+    `spread` (-1 to 1) is the random part of the retry delay; `expired` says that
+    the job's own time is over. Rules, first match:
     success completes; a requested cancel wins over everything else; a release or
     an undelivered lease goes back without using the attempt; an expired job
     fails; a failure is retried while its code, or its override, and
@@ -125,8 +128,8 @@ def decide(terms: Terms, ending: Ending, now: datetime, spread: float) -> Verdic
         return Requeue(ending.delay_seconds, attempt_used=False)
     if ending is Lapse.UNDELIVERED and terms.returns < MAX_RETURNS:
         return Requeue(0.0, attempt_used=False, returned=True)
-    if terms.expire_time is not None and now >= terms.expire_time:
-        return Finish(JobState.FAILED, error=_EXPIRED)
+    if expired:
+        return Finish(JobState.FAILED, error=JOB_EXPIRED)
 
     failure = ending if isinstance(ending, Failure) else Failure(_LAPSED[ending])
     retryable = failure.retryable

@@ -35,7 +35,7 @@ class PayloadRejected(InvalidRequest):
     """A payload is no JSON object, or does not fit the schema of its queue."""
 
 
-class PayloadTooLarge(JobsvcError):
+class PayloadTooLarge(InvalidRequest):
     """A payload is larger than the server accepts."""
 
 
@@ -70,17 +70,19 @@ class QueueNotFound(JobsvcError):
 class UniqueKeyTaken(JobsvcError):
     """A job that has not ended holds the unique key."""
 
-    def __init__(self, unique_key: str, job_id: str) -> None:
-        super().__init__(f"unique_key is held by job {job_id}", jobId=job_id)
+    def __init__(self, unique_key: str, job_id: str, **metadata: str) -> None:
+        super().__init__(f"unique_key is held by job {job_id}", jobId=job_id, **metadata)
         self.unique_key = unique_key
 
 
 class RequestIdReused(JobsvcError):
     """The request id was used before, for another request."""
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, **metadata: str) -> None:
         super().__init__(
-            f"request_id {request_id} was used before with another spec", requestId=request_id
+            f"request_id {request_id} was used before with another spec",
+            requestId=request_id,
+            **metadata,
         )
         self.request_id = request_id
 

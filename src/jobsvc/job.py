@@ -164,6 +164,7 @@ class Job:
     traceparent: str
     tracestate: str
     create_time: datetime
+    request_id: UUID | None
     request_digest: bytes | None
     status: JobStatus
     read_time: datetime

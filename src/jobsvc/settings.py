@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 
 class SettingsInvalid(Exception):
@@ -92,14 +92,14 @@ class Settings:
             SettingsInvalid: a value does not parse, or contradicts another.
         """
         values: dict[str, Any] = {}
-        for f in fields(cls):
-            text = environment.get("JOBSVC_" + f.name.upper())
+        for name, hint in get_type_hints(cls).items():
+            text = environment.get("JOBSVC_" + name.upper())
             if text:
-                kind = next((t for t in get_args(f.type) if t is not NoneType), f.type)
+                kind = next((t for t in get_args(hint) if t is not NoneType), hint)
                 try:
-                    values[f.name] = kind(text)
+                    values[name] = kind(text)
                 except ValueError:
                     raise SettingsInvalid(
-                        f"JOBSVC_{f.name.upper()}: {text!r} is not a {kind.__name__}"
+                        f"JOBSVC_{name.upper()}: {text!r} is not a {kind.__name__}"
                     ) from None
         return cls(**(values | {k: v for k, v in overrides.items() if v is not None}))

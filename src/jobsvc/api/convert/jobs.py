@@ -1,0 +1,287 @@
+"""Requests for jobs into the domain, and jobs out of it."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.durations import duration
+from jobsvc.api.convert.payloads import payload_message, payload_text
+from jobsvc.creation import JobRequest
+from jobsvc.job import Attempt, Job, JobError, JobState, Owner
+from jobsvc.payload import canonical
+from jobsvc.retry import RetryPolicy
+from jobsvc.v1 import job_pb2 as pb
+from jobsvc.v1 import job_service_pb2 as service_pb
+from jobsvc.v1 import payload_pb2
+from jobsvc.waiting import WaitReason
+
+_LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+_MOST_TIMEOUT_SECONDS = 604_800
+
+FULL = pb.JOB_VIEW_FULL
+BASIC = pb.JOB_VIEW_BASIC
+
+
+def job_request(
+    request: service_pb.CreateJobRequest, most_payload_bytes: int, index: int | None = None
+) -> JobRequest:
+    """A checked request for a job; `index` is its place in a batch.
+
+    Raises:
+        InvalidRequest: with every field that breaks a rule of the contract.
+        PayloadRejected: the input is no JSON object as the contract wants it.
+        PayloadTooLarge: the input is larger than `most_payload_bytes`.
+    """
+    prefix = "" if index is None else f"requests[{index}]."
+    place = {} if index is None else {"index": str(index)}
+    defects = Defects(prefix, **place)
+    spec = request.spec
+    if not request.HasField("spec"):
+        defects.add("spec", "is required")
+        defects.check()
+    defects.queue("spec.queue", spec.queue)
+    defects.number("spec.priority", spec.priority, -100, 100)
+    schedule_time = (
+        defects.time("spec.schedule_time", spec.schedule_time)
+        if spec.HasField("schedule_time")
+        else None
+    )
+    expire_time, ttl = None, None
+    if spec.HasField("expire_time"):
+        expire_time = defects.time("spec.expire_time", spec.expire_time)
+        if schedule_time is not None and expire_time <= schedule_time:
+            defects.add("spec.expire_time", "must be later than spec.schedule_time")
+    elif spec.HasField("ttl"):
+        ttl = defects.seconds("spec.ttl", spec.ttl)
+        if ttl == 0:
+            defects.add("spec.ttl", "must be above 0")
+    attempt_timeout = (
+        defects.seconds("spec.attempt_timeout", spec.attempt_timeout, 1, _MOST_TIMEOUT_SECONDS)
+        if spec.HasField("attempt_timeout")
+        else None
+    )
+    retention = (
+        defects.seconds("spec.retention", spec.retention) if spec.HasField("retention") else None
+    )
+    defects.text("spec.unique_key", spec.unique_key, 255)
+    defects.enum(
+        "spec.unique_conflict_policy",
+        spec.unique_conflict_policy,
+        pb.UniqueConflictPolicy.values(),
+    )
+    labels = defects.mapping("spec.labels", spec.labels, 32, _LABEL_KEY)
+    attempts, initial, most, factor = retry_fields(defects, "spec.retry_policy", spec.retry_policy)
+    request_id = defects.uuid("request_id", request.request_id) if request.request_id else None
+    defects.check()
+    text, payload = payload_text(spec.input, f"{prefix}spec.input", most_payload_bytes, **place)
+    return JobRequest(
+        queue=spec.queue,
+        input=text,
+        payload=payload,
+        priority=spec.priority,
+        schedule_time=schedule_time,
+        expire_time=expire_time,
+        ttl_seconds=ttl,
+        attempt_timeout_seconds=attempt_timeout,
+        max_attempts=attempts,
+        initial_backoff_seconds=initial,
+        max_backoff_seconds=most,
+        backoff_multiplier=factor,
+        retention_seconds=retention,
+        unique_key=spec.unique_key or None,
+        fail_if_taken=spec.unique_conflict_policy == pb.UNIQUE_CONFLICT_POLICY_FAIL,
+        labels=labels,
+        request_id=request_id,
+        request_digest=None if request_id is None else _digest(spec, payload),
+        input_path=f"{prefix}spec.input",
+        place=place,
+    )
+
+
+def retry_fields(
+    defects: Defects, path: str, policy: pb.RetryPolicy
+) -> tuple[int | None, float | None, float | None, float | None]:
+    """Attempts, first and largest backoff in seconds, and growth; None where left open."""
+    attempts = defects.number(f"{path}.max_attempts", policy.max_attempts, 0, 100)
+    factor = defects.factor(f"{path}.backoff_multiplier", policy.backoff_multiplier, 10)
+    initial = (
+        defects.seconds(f"{path}.initial_backoff", policy.initial_backoff)
+        if policy.HasField("initial_backoff")
+        else None
+    )
+    most = (
+        defects.seconds(f"{path}.max_backoff", policy.max_backoff, 0, 86_400)
+        if policy.HasField("max_backoff")
+        else None
+    )
+    return attempts or None, initial, most, factor or None
+
+
+def job_ids(texts: Sequence[str], path: str, most: int) -> list[UUID]:
+    """A list of job ids without duplicates.
+
+    Raises:
+        InvalidRequest: none, too many, a malformed one, or one twice.
+    """
+    defects = Defects()
+    defects.count(path, texts, 1, most)
+    defects.check()
+    ids = [defects.uuid(f"{path}[{index}]", text) for index, text in enumerate(texts)]
+    defects.check()
+    seen: set[UUID] = set()
+    for index, job_id in enumerate(ids):
+        if job_id in seen:
+            defects.add(f"{path}[{index}]", "is named twice")
+        seen.add(job_id)
+    defects.check()
+    return ids
+
+
+def view_is_full(defects: Defects, view: int, default: int = FULL) -> bool:
+    """Whether the FULL view is asked for."""
+    defects.enum("view", view, pb.JobView.values())
+    return (view or default) == FULL
+
+
+def check_encoding(defects: Defects, encoding: int) -> None:
+    """A payload encoding that the contract knows."""
+    defects.enum("payload_encoding", encoding, payload_pb2.PayloadEncoding.values())
+
+
+def job_message(
+    job: Job,
+    full: bool,
+    encoding: int = 0,
+    reason: WaitReason = WaitReason.UNSPECIFIED,
+    attempts: Sequence[Attempt] = (),
+) -> pb.Job:
+    """A job as it is sent: without payloads and stack traces unless `full`."""
+    spec = pb.JobSpec(
+        queue=job.queue,
+        priority=job.priority,
+        attempt_timeout=duration(job.attempt_timeout_seconds),
+        retry_policy=retry_message(job.retry),
+        unique_key=job.unique_key or "",
+        labels=job.labels,
+    )
+    if full and job.input is not None:
+        spec.input.CopyFrom(payload_message(job.input, encoding))
+    if job.schedule_time is not None:
+        spec.schedule_time.FromDatetime(job.schedule_time)
+    if job.expire_time is not None:
+        spec.expire_time.FromDatetime(job.expire_time)
+    if job.retention_seconds is not None:
+        spec.retention.CopyFrom(duration(job.retention_seconds))
+    message = pb.Job(
+        id=str(job.id),
+        spec=spec,
+        status=status_message(job, full, encoding, reason, attempts),
+        owner=owner_message(job.owner),
+        create_time=timestamp(job.create_time),
+        etag=job.etag,
+        traceparent=job.traceparent,
+    )
+    if job.status.purge_time is not None:
+        message.purge_time.FromDatetime(job.status.purge_time)
+    return message
+
+
+def status_message(
+    job: Job,
+    full: bool,
+    encoding: int = 0,
+    reason: WaitReason = WaitReason.UNSPECIFIED,
+    attempts: Sequence[Attempt] = (),
+) -> pb.JobStatus:
+    """The status of a job as it is sent."""
+    status = job.status
+    message = pb.JobStatus(
+        state=int(status.state),  # type: ignore[arg-type]  # numbered as in the contract
+        version=status.version,
+        attempt=status.attempt,
+        worker_id=status.worker_id,
+        wait_reason=int(reason),  # type: ignore[arg-type]  # numbered as in the contract
+        update_time=timestamp(status.update_time),
+        recent_attempts=[_attempt_message(attempt, full) for attempt in attempts],
+    )
+    if status.progress_percent is not None:
+        message.progress.percent = status.progress_percent
+        message.progress.message = status.progress_message
+    if full and status.state is JobState.COMPLETED:
+        message.output.CopyFrom(payload_message(status.output, encoding))
+    if status.error is not None:
+        message.error.CopyFrom(error_message(status.error, full))
+    for field, time in (
+        (message.start_time, status.start_time),
+        (message.end_time, status.end_time),
+        (message.lease_expire_time, status.lease_expire_time),
+        (message.cancel_request_time, status.cancel_request_time),
+    ):
+        if time is not None:
+            field.FromDatetime(time)
+    if status.run_time is not None and status.run_time > job.read_time:
+        message.next_attempt_time.FromDatetime(status.run_time)
+    return message
+
+
+def retry_message(retry: RetryPolicy) -> pb.RetryPolicy:
+    """A retry policy as it is sent."""
+    return pb.RetryPolicy(
+        max_attempts=retry.max_attempts,
+        initial_backoff=duration(retry.initial_backoff_seconds),
+        max_backoff=duration(retry.max_backoff_seconds),
+        backoff_multiplier=retry.backoff_multiplier,
+    )
+
+
+def error_message(error: JobError, full: bool = True) -> pb.JobError:
+    """A job's error as it is sent: without stack trace unless `full`."""
+    return pb.JobError(
+        code=error.code,
+        reason=error.reason,
+        message=error.message,
+        metadata=error.metadata,
+        stack_trace=error.stack_trace if full else "",
+    )
+
+
+def owner_message(owner: Owner) -> pb.JobOwner:
+    """An owner as it is sent: whether there is a session, never which."""
+    return pb.JobOwner(
+        service=owner.service,
+        user_id=owner.user_id,
+        has_session=owner.session_hash is not None,
+    )
+
+
+def timestamp(time: datetime) -> Timestamp:
+    """A point in time as it is sent."""
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def _attempt_message(attempt: Attempt, full: bool) -> pb.JobAttempt:
+    message = pb.JobAttempt(attempt=attempt.attempt, worker_id=attempt.worker_id)
+    if attempt.start_time is not None:
+        message.start_time.FromDatetime(attempt.start_time)
+    if attempt.end_time is not None:
+        message.end_time.FromDatetime(attempt.end_time)
+    if attempt.error is not None:
+        message.error.CopyFrom(error_message(attempt.error, full))
+    return message
+
+
+def _digest(spec: pb.JobSpec, payload: dict[str, object]) -> bytes:
+    """Equal for equal specs, whichever way their input is spelled."""
+    rest = pb.JobSpec()
+    rest.CopyFrom(spec)
+    rest.ClearField("input")
+    digest = hashlib.blake2b(rest.SerializeToString(deterministic=True), digest_size=16)
+    digest.update(canonical(payload))
+    return digest.digest()

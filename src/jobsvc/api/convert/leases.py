@@ -1,0 +1,179 @@
+"""Worker frames and calls into the domain, and leased jobs out of it."""
+
+import re
+from collections.abc import Sequence
+
+from google.rpc import code_pb2, status_pb2
+
+from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.durations import duration
+from jobsvc.api.convert.jobs import error_message, timestamp
+from jobsvc.api.convert.payloads import payload_message, payload_text
+from jobsvc.attempt import Cancelled, Failure, Outcome, Release, Success
+from jobsvc.errors import InvalidRequest, Violation
+from jobsvc.job import JobError
+from jobsvc.lease import Extended, Extension, LeasedJob, LeaseId
+from jobsvc.queue import SeenWorker
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import worker_service_pb2 as pb
+
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
+_MOST_DELAY_SECONDS = 604_800
+
+
+def seen_worker(
+    defects: Defects, path: str, info: pb.WorkerInfo, queues: Sequence[str], window: int
+) -> SeenWorker:
+    """What a worker says of itself, checked."""
+    defects.text(f"{path}.worker_id", info.worker_id, 128, 1)
+    defects.text(f"{path}.version", info.version, 64)
+    defects.text(f"{path}.sdk", info.sdk, 64)
+    labels = defects.mapping(f"{path}.labels", info.labels, 16)
+    return SeenWorker(info.worker_id, tuple(queues), window, 0, info.version, info.sdk, labels)
+
+
+def lease_seconds(
+    defects: Defects, path: str, request: pb.Subscribe | pb.LeaseJobsRequest
+) -> float | None:
+    """The length of leases that a worker asks for; None leaves it to the queue."""
+    if not request.HasField("lease_duration"):
+        return None
+    return defects.seconds(path, request.lease_duration, 5, 3600)
+
+
+def extensions(
+    request: pb.ExtendLeasesRequest, worker_id: str | None, most: int
+) -> list[Extension | None]:
+    """The leases to extend, in their order; None for an id that no server has made.
+
+    Raises:
+        InvalidRequest: a field breaks a rule of the contract.
+    """
+    defects = Defects()
+    defects.text("worker_id", request.worker_id, 128)
+    defects.count("extensions", request.extensions, 1, most)
+    defects.check()
+    found: list[Extension | None] = []
+    for index, item in enumerate(request.extensions):
+        path = f"extensions[{index}]"
+        defects.text(f"{path}.lease_id", item.lease_id, 128, 1)
+        seconds = (
+            defects.seconds(f"{path}.duration", item.duration, 5, 3600)
+            if item.HasField("duration")
+            else None
+        )
+        percent = None
+        if item.HasField("progress"):
+            percent = defects.number(f"{path}.progress.percent", item.progress.percent, 0, 100)
+            defects.text(f"{path}.progress.message", item.progress.message, 500)
+        lease_id = LeaseId.parse(item.lease_id)
+        found.append(
+            None
+            if lease_id is None
+            else Extension(lease_id, seconds, percent, item.progress.message, worker_id)
+        )
+    defects.check()
+    return found
+
+
+def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
+    """How an attempt ended.
+
+    Raises:
+        InvalidRequest: a field breaks a rule of the contract.
+    """
+    defects = Defects()
+    kind = item.WhichOneof("result")
+    if kind == "success":
+        text, _ = payload_text(item.success.output, "success.output", most_payload_bytes)
+        return Success(text)
+    if kind == "failure":
+        failure = item.failure
+        error = _job_error(defects, "failure.error", failure.error)
+        delay = (
+            defects.seconds("failure.retry_delay", failure.retry_delay, 0, _MOST_DELAY_SECONDS)
+            if failure.HasField("retry_delay")
+            else None
+        )
+        defects.check()
+        retryable = failure.retryable if failure.HasField("retryable") else None
+        return Failure(error, retryable, delay)
+    if kind == "release":
+        seconds = defects.seconds("release.delay", item.release.delay, 0, _MOST_DELAY_SECONDS)
+        defects.text("release.reason", item.release.reason, 500)
+        defects.check()
+        return Release(seconds, item.release.reason)
+    if kind == "cancelled":
+        defects.text("cancelled.message", item.cancelled.message, 500)
+        defects.check()
+        return Cancelled(item.cancelled.message)
+    raise InvalidRequest([Violation("result", "is required")])
+
+
+def leased_jobs_message(
+    jobs: Sequence[LeasedJob], duration_seconds: float, encoding: int
+) -> pb.LeaseJobsResponse:
+    """Leased jobs as they are sent: all of them with leases of the same length."""
+    return pb.LeaseJobsResponse(
+        leases=[lease_message(job, encoding) for job in jobs],
+        expires_in=duration(duration_seconds),
+    )
+
+
+def lease_message(job: LeasedJob, encoding: int) -> pb.JobLease:
+    """A leased job as it is sent."""
+    held = job.held
+    message = pb.JobLease(
+        lease_id=str(held.id),
+        job_id=str(held.id.job_id),
+        queue=held.queue,
+        attempt=held.terms.attempt,
+        last_attempt=held.terms.attempt >= held.terms.retry.max_attempts,
+        attempt_timeout=duration(job.attempt_timeout_seconds),
+        labels=job.labels,
+        owner=job_pb2.JobOwner(
+            service=job.owner_service, user_id=job.owner_user, has_session=job.has_session
+        ),
+        traceparent=held.traceparent,
+        tracestate=held.tracestate,
+        create_time=timestamp(job.create_time),
+    )
+    if job.input is not None:
+        message.input.CopyFrom(payload_message(job.input, encoding))
+    if job.previous_error is not None:
+        message.previous_error.CopyFrom(error_message(job.previous_error))
+    return message
+
+
+def lease_status(lease_id: str, extended: Extended | None) -> pb.LeaseStatus:
+    """How a lease stands after it was to be extended."""
+    if extended is None:
+        return lost_status(lease_id, "the lease is not current")
+    state = pb.LEASE_STATE_CANCEL_REQUESTED if extended.cancel_requested else pb.LEASE_STATE_HELD
+    return pb.LeaseStatus(
+        lease_id=lease_id,
+        state=state,
+        expires_in=duration(extended.expires_in_seconds),
+        reason=extended.cancel_reason,
+    )
+
+
+def lost_status(lease_id: str, reason: str) -> pb.LeaseStatus:
+    """That a lease is lost."""
+    return pb.LeaseStatus(lease_id=lease_id, state=pb.LEASE_STATE_LOST, reason=reason)
+
+
+def outcome_result(lease_id: str, status: status_pb2.Status | None) -> pb.OutcomeResult:
+    """What became of an outcome; None is success."""
+    return pb.OutcomeResult(lease_id=lease_id, status=status or status_pb2.Status(code=code_pb2.OK))
+
+
+def _job_error(defects: Defects, path: str, error: job_pb2.JobError) -> JobError:
+    if error.code == code_pb2.OK or error.code not in code_pb2.Code.values():
+        defects.add(f"{path}.code", f"must be an error code of google.rpc.Code, not {error.code}")
+    if error.reason and not _REASON.fullmatch(error.reason):
+        defects.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
+    defects.text(f"{path}.message", error.message, 4096)
+    defects.text(f"{path}.stack_trace", error.stack_trace, 16_384)
+    metadata = defects.mapping(f"{path}.metadata", error.metadata, 32, most_value=4096)
+    return JobError(error.code, error.reason, error.message, metadata, error.stack_trace)

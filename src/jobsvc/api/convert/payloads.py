@@ -1,0 +1,96 @@
+"""Payloads between their two spellings on the wire and the JSON text that is stored."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+
+from jobsvc.errors import PayloadRejected, PayloadTooLarge, Violation
+from jobsvc.payload import PayloadDefect, parse_payload
+from jobsvc.v1 import payload_pb2 as pb
+
+JSON_TEXT = pb.PAYLOAD_ENCODING_JSON_TEXT
+
+
+def payload_text(
+    payload: pb.Payload, field: str, most_bytes: int, **metadata: str
+) -> tuple[str | None, dict[str, Any]]:
+    """A payload as JSON text (None for the empty object) and as the object it spells.
+
+    Raises:
+        PayloadRejected: it is no JSON object as the contract wants it.
+        PayloadTooLarge: it has more than `most_bytes` as JSON text.
+    """
+    kind = payload.WhichOneof("encoding")
+    if kind is None:
+        return None, {}
+    path = f"{field}.{kind}"
+    try:
+        text = payload.json_text if kind == "json_text" else _struct_text(payload.json)
+        if len(text) > most_bytes or len(text.encode()) > most_bytes:
+            raise PayloadTooLarge(
+                [Violation(field, f"must have at most {most_bytes} bytes as JSON text")], **metadata
+            )
+        value = parse_payload(text)
+    except PayloadDefect as defect:
+        raise PayloadRejected([Violation(path, f"{defect}")], **metadata) from None
+    return (text if value else None), value
+
+
+def payload_message(text: str | None, encoding: int) -> pb.Payload:
+    """Stored JSON text (None for the empty object) in the spelling that was asked for."""
+    if encoding == JSON_TEXT:
+        return pb.Payload(json_text="{}" if text is None else text)
+    payload = pb.Payload(json=Struct())
+    if text is not None:
+        payload.json.update(_finite(json.loads(text, parse_int=float)))
+    return payload
+
+
+def struct_dict(struct: Struct) -> dict[str, Any]:
+    """A Struct as a plain object; whole numbers become integers.
+
+    Raises:
+        PayloadDefect: it holds NaN or Infinity.
+    """
+    return {key: _plain(value) for key, value in struct.fields.items()}
+
+
+def _struct_text(struct: Struct) -> str:
+    return json.dumps(struct_dict(struct), ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    match kind:
+        case "string_value":
+            return value.string_value
+        case "number_value":
+            number = value.number_value
+            if not math.isfinite(number):
+                raise PayloadDefect(f"holds {number}, which is no JSON number")
+            return int(number) if number.is_integer() and abs(number) < 2**53 else number
+        case "bool_value":
+            return value.bool_value
+        case "struct_value":
+            return struct_dict(value.struct_value)
+        case "list_value":
+            return [_plain(item) for item in _items(value.list_value)]
+    return None
+
+
+def _items(values: ListValue) -> list[Value]:
+    return list(values.values)
+
+
+def _finite(value: Any) -> Any:
+    """Numbers beyond a double as texts: a Struct has no way to carry them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,271 @@
+"""JobService: for services that need work done. Thin: checks and converts, others decide."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.jobs import (
+    check_encoding,
+    job_ids,
+    job_message,
+    job_request,
+    status_message,
+    view_is_full,
+)
+from jobsvc.api.guard import Context
+from jobsvc.api.identity import Identity
+from jobsvc.api.lifetime import Lifetime
+from jobsvc.catalog import Catalog
+from jobsvc.creation import Answer, Creation, JobRequest
+from jobsvc.errors import JobNotFound, QueueNotFound
+from jobsvc.hub import Follower, Hub
+from jobsvc.job import Attempt, Job, JobState, Owner
+from jobsvc.ownership import check_owner
+from jobsvc.settings import Settings
+from jobsvc.store.store import Store
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
+from jobsvc.waiting import WaitReason, wait_reason
+
+_MOST_IDS = 1000
+_MOST_BATCH = 1000
+#: Jobs read in one go: the loop stays free, and memory bounded, when a stream follows a thousand.
+_READ_IDS = 100
+_DEFAULT_WAIT_SECONDS = 20.0
+#: Time to get an answer to the caller before its deadline.
+_MARGIN_SECONDS = 0.5
+
+
+class JobService(JobServiceServicer):
+    """Creates, reads and follows jobs."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        creation: Creation,
+        hub: Hub,
+        identity: Identity,
+        lifetime: Lifetime,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._creation = creation
+        self._hub = hub
+        self._identity = identity
+        self._lifetime = lifetime
+        self._settings = settings
+
+    async def CreateJob(  # noqa: N802
+        self, request: pb.CreateJobRequest, context: Context
+    ) -> pb.CreateJobResponse:
+        caller = self._caller(context)
+        asked = job_request(request, self._settings.max_payload_bytes)
+        if request.validate_only:
+            return await self._validated(asked, caller)
+        return _created(await self._creation.create(asked, caller))
+
+    async def BatchCreateJobs(  # noqa: N802
+        self, request: pb.BatchCreateJobsRequest, context: Context
+    ) -> pb.BatchCreateJobsResponse:
+        caller = self._caller(context)
+        defects = Defects()
+        defects.count("requests", request.requests, 1, _MOST_BATCH)
+        only_checked = {item.validate_only for item in request.requests}
+        if len(only_checked) > 1:
+            defects.add("requests", "validate_only must be the same in all of them")
+        defects.check()
+        asked = []
+        for index, item in enumerate(request.requests):
+            asked.append(job_request(item, self._settings.max_payload_bytes, index))
+            if index % _READ_IDS == _READ_IDS - 1:
+                await asyncio.sleep(0)  # a large batch takes its turns with other calls
+        if only_checked == {True}:
+            checked = [await self._validated(item, caller) for item in asked]
+            return pb.BatchCreateJobsResponse(responses=checked)
+        answers = await self._creation.create_all(asked, caller)
+        return pb.BatchCreateJobsResponse(responses=[_created(answer) for answer in answers])
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:  # noqa: N802
+        caller = self._caller(context)
+        defects = Defects()
+        job_id = defects.uuid("job_id", request.job_id)
+        full = view_is_full(defects, request.view)
+        check_encoding(defects, request.payload_encoding)
+        defects.check()
+        job = await self._read(job_id, caller, full)
+        return pb.GetJobResponse(
+            job=job_message(
+                job,
+                full,
+                request.payload_encoding,
+                await self._wait_reason(job),
+                await self._attempts(job) if full else (),
+            )
+        )
+
+    async def WaitJob(self, request: pb.WaitJobRequest, context: Context) -> pb.WaitJobResponse:  # noqa: N802
+        caller = self._caller(context)
+        defects = Defects()
+        job_id = defects.uuid("job_id", request.job_id)
+        full = view_is_full(defects, request.view)
+        check_encoding(defects, request.payload_encoding)
+        seconds = (
+            defects.seconds("timeout", request.timeout, 0, 60)
+            if request.HasField("timeout")
+            else _DEFAULT_WAIT_SECONDS
+        )
+        defects.check()
+        remaining = context.time_remaining()
+        if remaining is not None:
+            seconds = min(seconds, max(remaining - _MARGIN_SECONDS, 0))
+        after = request.after_version if request.HasField("after_version") else None
+        with self._hub.follow([job_id]) as follower:
+            job = await self._read(job_id, caller, full)
+            try:
+                async with asyncio.timeout(seconds):
+                    while not _is_over(job, after):
+                        follower.seen[job_id] = job.status.version
+                        await follower.changed()
+                        job = await self._read(job_id, caller, full)
+            except TimeoutError:
+                pass  # Not an error: the job as it is.
+        reason = await self._wait_reason(job)
+        return pb.WaitJobResponse(job=job_message(job, full, request.payload_encoding, reason))
+
+    async def StreamJobStatus(  # noqa: N802
+        self, request: pb.StreamJobStatusRequest, context: Context
+    ) -> AsyncIterator[pb.StreamJobStatusResponse]:
+        caller = self._caller(context)
+        defects = Defects()
+        full = view_is_full(defects, request.view)
+        check_encoding(defects, request.payload_encoding)
+        beat = (
+            defects.seconds("heartbeat_interval", request.heartbeat_interval, 5, 300)
+            if request.HasField("heartbeat_interval")
+            else self._settings.heartbeat_interval_seconds
+        )
+        defects.check()
+        ids = job_ids(request.job_ids, "job_ids", _MOST_IDS)
+        # Subscribe before reading: what changes in between is then read again.
+        with self._hub.follow(ids) as follower:
+            async for job in self._first_look(ids, caller, full):
+                yield self._update(follower, job, full, request.payload_encoding)
+            yield pb.StreamJobStatusResponse(synced=pb.StreamSynced())
+            while follower.seen:
+                try:
+                    async with asyncio.timeout(beat):
+                        changed = await follower.changed()
+                except TimeoutError:
+                    now = Timestamp()
+                    now.GetCurrentTime()
+                    yield pb.StreamJobStatusResponse(
+                        heartbeat=job_pb2.StreamHeartbeat(server_time=now)
+                    )
+                    continue
+                async for job in self._read_some(changed, False, full, follower):
+                    if job.status.version > follower.seen.get(job.id, job.status.version):
+                        yield self._update(follower, job, full, request.payload_encoding)
+
+    def _caller(self, context: Context) -> Owner:
+        self._lifetime.check()
+        return self._identity.caller(context.invocation_metadata() or ())
+
+    async def _first_look(
+        self, ids: Sequence[UUID], caller: Owner, full: bool
+    ) -> AsyncIterator[Job]:
+        """All jobs as they are now, in the caller's order; checks all before the first comes."""
+        for start in range(0, len(ids), _READ_IDS):
+            part = ids[start : start + _READ_IDS]
+            jobs = await self._store.jobs.read(part, False, False)
+            for job_id in part:
+                if job_id not in jobs:
+                    raise JobNotFound(str(job_id))
+                check_owner(caller, jobs[job_id])
+        async for job in self._read_some(ids, False, full, None):
+            yield job
+
+    async def _read_some(
+        self, ids: Sequence[UUID], with_input: bool, with_output: bool, follower: Follower | None
+    ) -> AsyncIterator[Job]:
+        for start in range(0, len(ids), _READ_IDS):
+            part = ids[start : start + _READ_IDS]
+            jobs = await self._store.jobs.read(part, with_input, with_output)
+            for job_id in part:
+                if job_id in jobs:
+                    yield jobs[job_id]
+                elif follower is not None:
+                    follower.seen.pop(job_id, None)  # Removed since: there is no more to say.
+
+    def _update(
+        self, follower: Follower, job: Job, full: bool, encoding: int
+    ) -> pb.StreamJobStatusResponse:
+        if job.status.state.ended:
+            follower.seen.pop(job.id, None)
+        else:
+            follower.seen[job.id] = job.status.version
+        return pb.StreamJobStatusResponse(
+            update=pb.JobUpdate(
+                job_id=str(job.id), queue=job.queue, status=status_message(job, full, encoding)
+            )
+        )
+
+    async def _read(self, job_id: UUID, caller: Owner, full: bool) -> Job:
+        job = (await self._store.jobs.read([job_id], full, full)).get(job_id)
+        if job is None:
+            raise JobNotFound(str(job_id))
+        check_owner(caller, job)
+        return job
+
+    async def _wait_reason(self, job: Job) -> WaitReason:
+        if job.status.state is not JobState.PENDING:
+            return WaitReason.UNSPECIFIED
+        try:
+            paused = (await self._catalog.queue(job.queue)).paused
+        except QueueNotFound:
+            paused = False
+        return wait_reason(job, paused, *await self._store.queues.count_workers(job.queue))
+
+    async def _attempts(self, job: Job) -> list[Attempt]:
+        """The last ten attempts: those before, and the one that the status tells of."""
+        status = job.status
+        if not status.attempt:
+            return []
+        past = (
+            await self._store.jobs.read_attempts(job.id)
+            if status.attempt > 1 or (status.state is JobState.PENDING)
+            else []
+        )
+        if past and past[0].attempt == status.attempt:
+            return past
+        last = Attempt(
+            status.attempt,
+            status.worker_id,
+            status.start_time,
+            status.end_time,
+            status.error if status.state.ended else None,
+        )
+        return [last, *past][:10]
+
+    async def _validated(self, asked: JobRequest, caller: Owner) -> pb.CreateJobResponse:
+        new = await self._creation.check(asked, caller)
+        response = pb.CreateJobResponse()
+        response.job.spec.queue = new.queue
+        response.job.owner.user_id = caller.user_id
+        response.job.owner.has_session = caller.session_hash is not None
+        return response
+
+
+def _is_over(job: Job, after_version: int | None) -> bool:
+    if job.status.state.ended:
+        return True
+    return after_version is not None and job.status.version > after_version
+
+
+def _created(answer: Answer) -> pb.CreateJobResponse:
+    return pb.CreateJobResponse(job=job_message(answer.job, full=False), existing=answer.existing)

@@ -1,0 +1,85 @@
+"""Extensions and outcomes as workers send them, by stream or by call, and the answers to each."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from google.rpc import status_pb2
+
+from jobsvc.api.convert import leases as convert
+from jobsvc.api.status import status_of
+from jobsvc.dispatch.settle import Report, Settlement
+from jobsvc.errors import JobsvcError, LeaseLost
+from jobsvc.lease import Extension, HeldLease, LeaseId
+from jobsvc.settings import Settings
+from jobsvc.store.hints import Hints
+from jobsvc.store.store import Store
+from jobsvc.v1 import worker_service_pb2 as pb
+
+
+class Outcomes:
+    """Answers for each lease on its own: one that is lost or malformed spoils no other."""
+
+    def __init__(
+        self, store: Store, settlement: Settlement, hints: Hints, settings: Settings
+    ) -> None:
+        self._store = store
+        self._settlement = settlement
+        self._hints = hints
+        self._settings = settings
+
+    async def extend(
+        self, request: pb.ExtendLeasesRequest, wishes: Sequence[Extension | None]
+    ) -> pb.ExtendLeasesResponse:
+        """Extends leases; `wishes` are those of the request, None for an id of no server."""
+        results = await self._store.leases.extensions.submit([w for w in wishes if w is not None])
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        answers = iter(results)
+        leases = [
+            convert.lease_status(
+                item.lease_id,
+                None if wish is None else next(answers),  # type: ignore[arg-type]  # no errors left
+            )
+            for item, wish in zip(request.extensions, wishes, strict=True)
+        ]
+        self._hints.tell(
+            wish.id.job_id
+            for wish, status in zip(wishes, leases, strict=True)
+            if wish is not None and wish.percent is not None and status.state != pb.LEASE_STATE_LOST
+        )
+        return pb.ExtendLeasesResponse(leases=leases)
+
+    async def report(
+        self,
+        items: Sequence[pb.JobOutcome],
+        worker_id: str,
+        known: Mapping[LeaseId, HeldLease],
+        on_settled: Callable[[Iterable[LeaseId]], None] = lambda _: None,
+    ) -> pb.ReportOutcomesResponse:
+        """Records outcomes. `on_settled` is told of the leases that are over, committed or lost."""
+        statuses: dict[int, status_pb2.Status | None] = {}
+        reports: list[tuple[int, Report]] = []
+        for index, item in enumerate(items):
+            lease_id = LeaseId.parse(item.lease_id)
+            if lease_id is None:
+                statuses[index] = status_of(LeaseLost(item.lease_id))
+                continue
+            try:
+                outcome = convert.outcome(item, self._settings.max_payload_bytes)
+            except JobsvcError as error:
+                statuses[index] = status_of(error)
+            else:
+                reports.append((index, Report(lease_id, outcome)))
+        answers = await self._settlement.report([r for _, r in reports], worker_id, known)
+        over = []
+        for (index, report), answer in zip(reports, answers, strict=True):
+            statuses[index] = None if answer is None else status_of(answer)
+            if answer is None or isinstance(answer, LeaseLost):
+                over.append(report.id)
+        on_settled(over)
+        return pb.ReportOutcomesResponse(
+            results=[
+                convert.outcome_result(item.lease_id, statuses[index])
+                for index, item in enumerate(items)
+            ]
+        )

@@ -1,0 +1,95 @@
+"""QueueService: declares and inspects queues."""
+
+from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.queues import queue_change, queue_message, stats_message
+from jobsvc.api.guard import Context
+from jobsvc.api.lifetime import Lifetime
+from jobsvc.catalog import Catalog
+from jobsvc.errors import EtagMismatch, PageTokenInvalid, QueueNotFound
+from jobsvc.queue import Queue, QueuePolicy
+from jobsvc.store.hints import Hints
+from jobsvc.store.store import Store
+from jobsvc.v1 import queue_service_pb2 as pb
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceServicer
+
+_DEFAULT_PAGE = 50
+_MOST_PAGE = 1000
+_MOST_NAMES = 1000
+
+
+class QueueService(QueueServiceServicer):
+    """Queues, for operators and for workers that declare theirs."""
+
+    def __init__(self, store: Store, catalog: Catalog, hints: Hints, lifetime: Lifetime) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._hints = hints
+        self._lifetime = lifetime
+
+    async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:  # noqa: N802
+        self._lifetime.check()
+        defects = Defects()
+        defects.queue("name", request.name)
+        defects.check()
+        queue = (await self._store.queues.read([request.name])).get(request.name)
+        if queue is None:
+            raise QueueNotFound(request.name)
+        return pb.GetQueueResponse(queue=queue_message(queue))
+
+    async def ListQueues(  # noqa: N802
+        self, request: pb.ListQueuesRequest, context: Context
+    ) -> pb.ListQueuesResponse:
+        self._lifetime.check()
+        defects = Defects()
+        defects.number("page_size", request.page_size, 0, 2**31 - 1)
+        defects.text("page_token", request.page_token, 1024)
+        defects.check()
+        # The token is the last name of the page before, so it stays good whatever changes.
+        names = Defects()
+        if request.page_token:
+            names.queue("page_token", request.page_token)
+        if names.violations:
+            raise PageTokenInvalid("page_token was not made by this server")
+        size = min(request.page_size or _DEFAULT_PAGE, _MOST_PAGE)
+        queues = await self._store.queues.list_after(request.page_token, size + 1)
+        return pb.ListQueuesResponse(
+            queues=[queue_message(queue) for queue in queues[:size]],
+            next_page_token=queues[size - 1].name if len(queues) > size else "",
+        )
+
+    async def UpdateQueue(  # noqa: N802
+        self, request: pb.UpdateQueueRequest, context: Context
+    ) -> pb.UpdateQueueResponse:
+        self._lifetime.check()
+        mask = request.update_mask if request.HasField("update_mask") else None
+        change = queue_change(request.queue, mask)
+
+        def checked(queue: Queue) -> QueuePolicy:
+            if request.queue.etag and request.queue.etag != queue.etag:
+                raise EtagMismatch(
+                    "the queue has changed since its etag was read", queue=queue.name
+                )
+            return change(queue)
+
+        name = request.queue.name
+        queue = await self._store.queues.update(name, request.allow_missing, checked)
+        if queue is None:
+            raise QueueNotFound(name)
+        self._hints.tell(declared=[name])
+        return pb.UpdateQueueResponse(queue=queue_message(queue))
+
+    async def GetQueueStats(  # noqa: N802
+        self, request: pb.GetQueueStatsRequest, context: Context
+    ) -> pb.GetQueueStatsResponse:
+        self._lifetime.check()
+        defects = Defects()
+        defects.count("queues", request.queues, 0, _MOST_NAMES)
+        for index, name in enumerate(request.queues):
+            defects.queue(f"queues[{index}]", name)
+        defects.check()
+        counts = await self._store.queues.count(request.queues or None)
+        known = {count.name for count in counts}
+        for name in request.queues:
+            if name not in known:
+                raise QueueNotFound(name)
+        return pb.GetQueueStatsResponse(stats=[stats_message(count) for count in counts])

@@ -1,0 +1,102 @@
+"""The gRPC server: services, health, reflection and channelz on one port."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from grpc import aio
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from jobsvc.api.guard import Guard
+from jobsvc.settings import Settings
+from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
+from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer, add_JobServiceServicer_to_server
+from jobsvc.v1.queue_service_pb2_grpc import (
+    QueueServiceServicer,
+    add_QueueServiceServicer_to_server,
+)
+from jobsvc.v1.worker_service_pb2_grpc import (
+    WorkerServiceServicer,
+    add_WorkerServiceServicer_to_server,
+)
+
+SERVICES: Sequence[str] = (
+    job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
+    worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
+    queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
+)
+
+
+class PortTaken(Exception):
+    """The address to listen on cannot be had."""
+
+
+class GrpcServer:
+    """A gRPC server that has not started yet."""
+
+    def __init__(
+        self,
+        jobs: JobServiceServicer,
+        workers: WorkerServiceServicer,
+        queues: QueueServiceServicer,
+        guard: Guard,
+        settings: Settings,
+    ) -> None:
+        self._server = aio.server(interceptors=(guard,), options=_options(settings))
+        self._health = health_aio.HealthServicer()
+        add_JobServiceServicer_to_server(jobs, self._server)
+        add_WorkerServiceServicer_to_server(workers, self._server)
+        add_QueueServiceServicer_to_server(queues, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        beside = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
+        reflection.enable_server_reflection((*SERVICES, *beside), self._server)
+        channelz.add_channelz_servicer(self._server)
+
+    @asynccontextmanager
+    async def listening(self, address: str) -> AsyncIterator[int]:
+        """Serves on `address` (HOST:PORT) and answers with the port.
+
+        At the end, calls that are still open are cancelled.
+
+        Raises:
+            PortTaken: the address cannot be had.
+        """
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise PortTaken(f"cannot listen on {address}: the port is taken or not ours") from error
+        await self._server.start()
+        await self.tell_health(serving=True)
+        try:
+            yield port
+        finally:
+            await self._server.stop(grace=None)
+
+    async def tell_health(self, serving: bool) -> None:
+        """Sets what the health service says of each service and of the whole (the empty name)."""
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if serving
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for name in ("", *SERVICES):
+            await self._health.set(name, status)
+
+
+def _options(settings: Settings) -> list[tuple[str, Any]]:
+    return [
+        # Two servers on one port would share calls without knowing of each other.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", 16 * 1024),
+        # Half-open connections are noticed in half a minute; eager clients are not sent away.
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]

@@ -1,0 +1,332 @@
+"""One conversation on `WorkerService.Work`: frames in, frames out. A frame out of order ends this
+stream and nothing else."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
+
+from grpc import aio
+
+from jobsvc.api.convert import leases as convert
+from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.durations import duration
+from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.api.guard import Context, is_readable
+from jobsvc.api.outcomes import Outcomes
+from jobsvc.api.status import status_of
+from jobsvc.dispatch.board import Subscription
+from jobsvc.dispatch.dispatcher import Dispatcher
+from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
+from jobsvc.errors import DatabaseUnavailable, InvalidRequest, WorkProtocolViolation
+from jobsvc.lease import Extension, LeaseId
+from jobsvc.settings import Settings
+from jobsvc.store.store import Store
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import worker_service_pb2 as pb
+
+_MOST_WINDOW = 10_000
+_MOST_QUEUES = 64
+_MOST_HELD = 10_000
+#: A dispatch frame: up to 100 jobs and 1 MiB, unless a single job is larger.
+_MOST_JOBS = 100
+_MOST_BYTES = 1024 * 1024
+#: Frames of one worker that may be under way at once; reading pauses beyond.
+_MOST_UNDER_WAY = 64
+
+
+class WorkConversation:
+    """A worker's stream from `subscribe` to its end."""
+
+    def __init__(
+        self,
+        store: Store,
+        dispatcher: Dispatcher,
+        outcomes: Outcomes,
+        server_id: str,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._outcomes = outcomes
+        self._server_id = server_id
+        self._settings = settings
+        self._answers: list[pb.WorkResponse] = []
+        self._sequence = 0
+        self._encoding = 0
+        self._under_way = 0
+        self._less_under_way = asyncio.Event()
+        self._half_closed = False
+
+    async def hold(self, context: Context) -> None:
+        """Serves the worker until either side ends the stream.
+
+        Raises:
+            WorkProtocolViolation: a frame is malformed or out of order.
+            WorkerDeaf, WorkerReplaced, ServerDraining: as the contract says.
+        """
+        stream = await self._subscribe(context)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(stream, context, tasks))
+                tasks.create_task(self._write(stream, context))
+        except BaseExceptionGroup as group:
+            # One of the two ends the conversation; it is its error that counts.
+            raise group.exceptions[0] from None
+        finally:
+            self._dispatcher.leave(stream)
+            self._put_back(stream)
+
+    def _put_back(self, stream: WorkerStream) -> None:
+        """What never left goes back at once; what did, when its time to be confirmed is over:
+        the worker may have it, and say so on its next stream."""
+        self._dispatcher.put_back([job.held.id for job in stream.undelivered])
+        for sent, lease_ids in stream.unconfirmed.values():
+            age = time.monotonic() - sent
+            self._dispatcher.put_back(lease_ids, self._settings.acknowledge_seconds - age)
+
+    # Subscribing.
+
+    async def _subscribe(self, context: Context) -> WorkerStream:
+        try:
+            async with asyncio.timeout(self._settings.subscribe_seconds):
+                frame = await context.read()
+        except TimeoutError:
+            raise WorkProtocolViolation("no subscribe frame arrived in time") from None
+        if frame is aio.EOF or not is_readable(frame) or not frame.HasField("subscribe"):
+            raise WorkProtocolViolation("the first frame must be subscribe")
+        request = frame.subscribe
+        stream = _stream(request)
+        self._encoding = request.payload_encoding
+        await self._store.queues.declare(list(stream.subscription.limits))
+        self._dispatcher.replace(stream.worker_id)
+        statuses = await self._take_over(stream, request.held_lease_ids)
+        await self._dispatcher.reclaim(stream.worker_id, stream.held)
+        self._answer(
+            pb.WorkResponse(
+                subscribed=pb.Subscribed(
+                    server_id=self._server_id,
+                    extend_interval=duration(self._settings.extend_interval_seconds),
+                    heartbeat_interval=duration(self._settings.heartbeat_interval_seconds),
+                    held_leases=statuses,
+                    limits=pb.ServerLimits(
+                        max_payload_bytes=self._settings.max_payload_bytes,
+                        max_message_bytes=self._settings.max_message_bytes,
+                        max_batch_items=self._settings.max_batch_items,
+                    ),
+                )
+            )
+        )
+        self._dispatcher.join(stream)
+        stream.changed.set()
+        return stream
+
+    async def _take_over(self, stream: WorkerStream, texts: Sequence[str]) -> list[pb.LeaseStatus]:
+        """Extends the leases that the worker held before, and says how each stands."""
+        parsed = {text: LeaseId.parse(text) for text in texts}
+        ids = [lease_id for lease_id in parsed.values() if lease_id is not None]
+        results = await self._store.leases.extensions.submit(
+            [Extension(lease_id, worker_id=stream.worker_id) for lease_id in ids]
+        )
+        standing = dict(zip(ids, results, strict=True))
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        terms = await self._store.leases.read([i for i in ids if standing[i] is not None])
+        for lease_id, held in terms.items():
+            stream.held[lease_id] = held
+            stream.subscription.hold(held.queue, 1)
+        return [
+            convert.lease_status(
+                text,
+                standing[lease_id] if lease_id is not None and lease_id in terms else None,  # type: ignore[arg-type]  # no errors left
+            )
+            for text, lease_id in parsed.items()
+        ]
+
+    # Reading.
+
+    async def _read(self, stream: WorkerStream, context: Context, tasks: asyncio.TaskGroup) -> None:
+        while (frame := await context.read()) is not aio.EOF:
+            if not is_readable(frame):
+                raise WorkProtocolViolation("the frame cannot be decoded")
+            match frame.WhichOneof("frame"):
+                case "acknowledge":
+                    stream.confirm_frames(frame.acknowledge.sequence)
+                case "report_outcomes":
+                    work = self._report(stream, frame.report_outcomes)
+                    await self._start(tasks, work)
+                case "extend_leases":
+                    wishes = self._wishes(stream, frame.extend_leases)
+                    await self._start(tasks, self._extend(stream, frame.extend_leases, wishes))
+                case "set_window":
+                    window = frame.set_window.window
+                    if not 0 <= window <= _MOST_WINDOW:
+                        raise WorkProtocolViolation(f"set_window: {window} is out of range")
+                    if not stream.draining:
+                        stream.subscription.window = window
+                        self._dispatcher.room()
+                case "subscribe":
+                    raise WorkProtocolViolation("subscribe may come only once")
+                case _:
+                    raise WorkProtocolViolation("the frame is empty")
+        self._half_closed = True
+        stream.changed.set()
+
+    async def _start(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
+        """Handles a frame while the next ones are read: outcomes of many frames share a commit."""
+        while self._under_way >= _MOST_UNDER_WAY:
+            self._less_under_way.clear()
+            await self._less_under_way.wait()
+        self._under_way += 1
+        tasks.create_task(work)
+
+    def _done(self, stream: WorkerStream, answer: pb.WorkResponse) -> None:
+        self._under_way -= 1
+        self._less_under_way.set()
+        self._answer(answer)
+        stream.changed.set()
+
+    async def _report(self, stream: WorkerStream, request: pb.ReportOutcomesRequest) -> None:
+        if not 1 <= len(request.outcomes) <= self._settings.max_batch_items:
+            raise WorkProtocolViolation("report_outcomes: the number of outcomes is out of range")
+
+        def settled(lease_ids: Iterable[LeaseId]) -> None:
+            stream.confirm(lease_ids)
+            stream.drop(lease_ids)
+            self._dispatcher.room()
+
+        try:
+            results = await self._outcomes.report(
+                request.outcomes, stream.worker_id, stream.held, settled
+            )
+        except DatabaseUnavailable as error:
+            # The worker sends them again; its stream lives on.
+            status = status_of(error)
+            results = pb.ReportOutcomesResponse(
+                results=[convert.outcome_result(item.lease_id, status) for item in request.outcomes]
+            )
+        self._done(stream, pb.WorkResponse(outcome_results=results))
+
+    def _wishes(
+        self, stream: WorkerStream, request: pb.ExtendLeasesRequest
+    ) -> list[Extension | None]:
+        try:
+            return convert.extensions(request, stream.worker_id, self._settings.max_batch_items)
+        except InvalidRequest as error:
+            raise WorkProtocolViolation(f"extend_leases: {error.message}") from None
+
+    async def _extend(
+        self,
+        stream: WorkerStream,
+        request: pb.ExtendLeasesRequest,
+        wishes: Sequence[Extension | None],
+    ) -> None:
+        stream.confirm(wish.id for wish in wishes if wish is not None)
+        try:
+            answer = await self._outcomes.extend(request, wishes)
+        except DatabaseUnavailable:
+            # No answer is no news: the worker extends again at the next interval.
+            answer = pb.ExtendLeasesResponse()
+        lost = [
+            wish.id
+            for wish, status in zip(wishes, answer.leases, strict=False)
+            if wish is not None and status.state == pb.LEASE_STATE_LOST
+        ]
+        stream.drop(lost)
+        if lost:
+            self._dispatcher.room()
+        self._done(stream, pb.WorkResponse(lease_statuses=answer))
+
+    # Writing.
+
+    def _answer(self, frame: pb.WorkResponse) -> None:
+        self._answers.append(frame)
+
+    async def _write(self, stream: WorkerStream, context: Context) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.heartbeat_interval_seconds):
+                    await stream.changed.wait()
+            except TimeoutError:
+                beat = pb.WorkResponse(heartbeat=job_pb2.StreamHeartbeat())
+                beat.heartbeat.server_time.GetCurrentTime()
+                await self._send(context, beat)
+                continue
+            stream.changed.clear()
+            while self._answers:
+                answers, self._answers = self._answers, []
+                for frame in answers:
+                    await self._send(context, frame)
+            news, stream.news = stream.news, []
+            for item in news:
+                await self._send(context, _news_frame(item))
+            while stream.undelivered:
+                await self._send_jobs(stream, context)
+            if stream.ended is not None:
+                raise stream.ended
+            if self._half_closed and not self._under_way and not self._answers:
+                return
+
+    async def _send_jobs(self, stream: WorkerStream, context: Context) -> None:
+        """Sends the next jobs in one frame: of equal lease length, up to 100 and 1 MiB."""
+        seconds = stream.undelivered[0].duration_seconds
+        leases: list[pb.JobLease] = []
+        size = 0
+        for job in stream.undelivered[:_MOST_JOBS]:
+            lease = convert.lease_message(job, self._encoding)
+            size += lease.ByteSize()
+            if job.duration_seconds != seconds or (leases and size > _MOST_BYTES):
+                break
+            leases.append(lease)
+        jobs = stream.undelivered[: len(leases)]
+        del stream.undelivered[: len(leases)]
+        stream.sent(self._sequence + 1, jobs, time.monotonic())
+        await self._send(
+            context,
+            pb.WorkResponse(
+                dispatch=pb.LeaseJobsResponse(leases=leases, expires_in=duration(seconds))
+            ),
+        )
+
+    async def _send(self, context: Context, frame: pb.WorkResponse) -> None:
+        self._sequence += 1
+        frame.sequence = self._sequence
+        await context.write(frame)
+
+
+def _stream(request: pb.Subscribe) -> WorkerStream:
+    """The stream that a subscribe frame asks for.
+
+    Raises:
+        WorkProtocolViolation: a field breaks a rule of the contract.
+    """
+    defects = Defects()
+    limits: dict[str, int] = {}
+    defects.count("queues", request.queues, 1, _MOST_QUEUES)
+    for index, item in enumerate(request.queues):
+        defects.queue(f"queues[{index}].queue", item.queue)
+        defects.number(f"queues[{index}].max_leases", item.max_leases, 0, 2**31 - 1)
+        limits[item.queue] = item.max_leases
+    defects.number("window", request.window, 0, _MOST_WINDOW)
+    defects.count("held_lease_ids", request.held_lease_ids, 0, _MOST_HELD)
+    worker = convert.seen_worker(defects, "worker", request.worker, list(limits), request.window)
+    seconds = convert.lease_seconds(defects, "lease_duration", request)
+    check_encoding(defects, request.payload_encoding)
+    if defects.violations:
+        first = defects.violations[0]
+        raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")
+    subscription = Subscription(worker.worker_id, limits, request.window, seconds)
+    return WorkerStream(subscription, worker)
+
+
+def _news_frame(news: Lost | Draining) -> pb.WorkResponse:
+    if isinstance(news, Draining):
+        return pb.WorkResponse(
+            drain=pb.Drain(grace=duration(news.grace_seconds), reason="the server is about to go")
+        )
+    return pb.WorkResponse(
+        lease_statuses=pb.ExtendLeasesResponse(
+            leases=[convert.lost_status(str(i), news.reason) for i in news.lease_ids]
+        )
+    )

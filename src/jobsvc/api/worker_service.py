@@ -1,0 +1,139 @@
+"""WorkerService: hands jobs to workers, by unary calls here and by the stream in work_stream.py."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from jobsvc.api.convert import leases as convert
+from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.api.guard import Context
+from jobsvc.api.lifetime import Lifetime
+from jobsvc.api.outcomes import Outcomes
+from jobsvc.api.work_stream import WorkConversation
+from jobsvc.dispatch.board import Subscription
+from jobsvc.dispatch.dispatcher import Dispatcher
+from jobsvc.dispatch.worker_stream import WorkerStream
+from jobsvc.lease import LeasedJob, Slot
+from jobsvc.queue import SeenWorker
+from jobsvc.settings import Settings
+from jobsvc.store.store import Store
+from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceServicer
+
+_MOST_QUEUES = 64
+_MOST_LEASES = 100
+_MARGIN_SECONDS = 0.5
+
+
+class WorkerService(WorkerServiceServicer):
+    """Leases, extensions and outcomes."""
+
+    def __init__(
+        self,
+        store: Store,
+        dispatcher: Dispatcher,
+        outcomes: Outcomes,
+        lifetime: Lifetime,
+        server_id: str,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._outcomes = outcomes
+        self._lifetime = lifetime
+        self._server_id = server_id
+        self._settings = settings
+
+    # Reads and writes at its own pace, which the generated type of the method does not know.
+    async def Work(  # type: ignore[override]  # noqa: N802
+        self, requests: AsyncIterator[pb.WorkRequest], context: Context
+    ) -> None:
+        self._lifetime.check()
+        await WorkConversation(
+            self._store, self._dispatcher, self._outcomes, self._server_id, self._settings
+        ).hold(context)
+
+    async def LeaseJobs(  # noqa: N802
+        self, request: pb.LeaseJobsRequest, context: Context
+    ) -> pb.LeaseJobsResponse:
+        self._lifetime.check()
+        defects = Defects()
+        defects.count("queues", request.queues, 1, _MOST_QUEUES)
+        for index, name in enumerate(request.queues):
+            defects.queue(f"queues[{index}]", name)
+        most = defects.number("max_jobs", request.max_jobs, 0, _MOST_LEASES) or 1
+        worker = convert.seen_worker(defects, "worker", request.worker, request.queues, most)
+        asked = convert.lease_seconds(defects, "lease_duration", request)
+        wait = defects.seconds("wait", request.wait, 0, 60) if request.HasField("wait") else 0.0
+        check_encoding(defects, request.payload_encoding)
+        defects.check()
+        queues = list(dict.fromkeys(request.queues))
+        # One answer carries one duration: the shortest of the queues asked.
+        seconds = min([await self._dispatcher.lease_seconds(queue, asked) for queue in queues])
+        self._dispatcher.saw(worker)
+        jobs = await self._lease_now(worker, queues, most, seconds)
+        if not jobs and wait:
+            remaining = context.time_remaining()
+            if remaining is not None:
+                wait = min(wait, max(remaining - _MARGIN_SECONDS, 0))
+            jobs = await self._lease_later(worker, queues, most, seconds, wait)
+        return convert.leased_jobs_message(jobs, seconds, request.payload_encoding)
+
+    async def ExtendLeases(  # noqa: N802
+        self, request: pb.ExtendLeasesRequest, context: Context
+    ) -> pb.ExtendLeasesResponse:
+        wishes = convert.extensions(
+            request, request.worker_id or None, self._settings.max_batch_items
+        )
+        return await self._outcomes.extend(request, wishes)
+
+    async def ReportOutcomes(  # noqa: N802
+        self, request: pb.ReportOutcomesRequest, context: Context
+    ) -> pb.ReportOutcomesResponse:
+        defects = Defects()
+        defects.text("worker_id", request.worker_id, 128)
+        defects.count("outcomes", request.outcomes, 1, self._settings.max_batch_items)
+        for index, item in enumerate(request.outcomes):
+            defects.text(f"outcomes[{index}].lease_id", item.lease_id, 128, 1)
+        defects.check()
+        return await self._outcomes.report(request.outcomes, request.worker_id, {})
+
+    async def _lease_now(
+        self, worker: SeenWorker, queues: list[str], most: int, seconds: float
+    ) -> list[LeasedJob]:
+        jobs: list[LeasedJob] = []
+        for queue in queues:
+            slots = [Slot(worker.worker_id, seconds)] * (most - len(jobs))
+            if slots:
+                jobs += await self._dispatcher.lease(queue, slots)
+        return jobs
+
+    async def _lease_later(
+        self, worker: SeenWorker, queues: list[str], most: int, seconds: float, wait: float
+    ) -> list[LeasedJob]:
+        """Waits for the first job in line with the workers that have a stream."""
+        subscription = Subscription(
+            worker.worker_id, dict.fromkeys(queues, 0), most, lease_seconds=seconds
+        )
+        stream = WorkerStream(subscription, worker)
+        jobs: list[LeasedJob] = []
+        delivered = False
+        self._dispatcher.join(stream)
+        try:
+            try:
+                async with asyncio.timeout(wait):
+                    await stream.changed.wait()
+            except TimeoutError:
+                pass
+            # No more from now on; what is under way still comes.
+            subscription.window = 0
+            while subscription.reserved:
+                stream.changed.clear()
+                await stream.changed.wait()
+            jobs, stream.undelivered = stream.undelivered, []
+            delivered = True
+        finally:
+            self._dispatcher.leave(stream)
+            if not delivered:
+                self._dispatcher.put_back([job.held.id for job in stream.undelivered])
+        return jobs

@@ -1,0 +1,168 @@
+"""Composition root: the nesting of `async with` is the start order and, backwards, the drain."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from opentelemetry import trace
+
+from jobsvc.api.guard import Guard
+from jobsvc.api.identity import Identity
+from jobsvc.api.job_service import JobService
+from jobsvc.api.lifetime import Lifetime
+from jobsvc.api.outcomes import Outcomes
+from jobsvc.api.queue_service import QueueService
+from jobsvc.api.server import GrpcServer
+from jobsvc.api.worker_service import WorkerService
+from jobsvc.catalog import Catalog
+from jobsvc.creation import Creation
+from jobsvc.dispatch.dispatcher import Dispatcher
+from jobsvc.dispatch.settle import Settlement
+from jobsvc.embedded import embedded_postgres
+from jobsvc.hub import Hub
+from jobsvc.settings import Settings
+from jobsvc.store.hints import Hint, Hints
+from jobsvc.store.migrate import migrate
+from jobsvc.store.store import Store, open_store
+from jobsvc.upkeep.expire import expire_jobs
+from jobsvc.upkeep.loop import Duty, run_duties
+from jobsvc.upkeep.prune import prune_jobs
+from jobsvc.upkeep.rescue import rescue_leases
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
+
+    Raises:
+        EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld, PortTaken: it cannot start.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        dsn = settings.dsn
+        if dsn is None:
+            postgres = await stack.enter_async_context(embedded_postgres(settings.data_dir))
+            dsn = postgres.dsn
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            watch = tasks.create_task(postgres.watch())
+            stack.callback(watch.cancel)
+        await migrate(dsn)
+        async with replica(dsn, settings) as running:
+            on_ready(running.port)
+            await stop.wait()
+            log.info("draining")
+            await running.drain()
+
+
+class Replica:
+    """One running replica."""
+
+    def __init__(
+        self,
+        port: int,
+        server: GrpcServer,
+        lifetime: Lifetime,
+        hub: Hub,
+        dispatcher: Dispatcher,
+        settings: Settings,
+    ) -> None:
+        self.port = port
+        self._server = server
+        self._lifetime = lifetime
+        self._hub = hub
+        self._dispatcher = dispatcher
+        self._settings = settings
+
+    async def drain(self) -> None:
+        """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
+        self._lifetime.draining = True
+        await self._server.tell_health(serving=False)
+        self._hub.drain()
+        self._dispatcher.drain()
+        try:
+            async with asyncio.timeout(self._settings.drain_seconds):
+                await self._dispatcher.until_empty()
+        except TimeoutError:
+            log.warning("workers are still connected after %g s", self._settings.drain_seconds)
+
+
+@asynccontextmanager
+async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
+    """A replica on a database whose schema is up to date, serving until the end of the block."""
+    server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    tracer = trace.get_tracer("jobsvc")
+    async with (
+        open_store(dsn, server_id, settings.pool_size, settings.statement_seconds) as store,
+        asyncio.TaskGroup() as tasks,
+    ):
+        catalog = Catalog(store.queues)
+        hub = Hub(store.jobs, settings.poll_interval_seconds)
+        # Hints reach what is made below; none arrives before `run`.
+        hints = Hints(dsn, server_id, on_hint=lambda h: on_hint(h), on_gap=lambda: on_gap())
+        dispatcher = Dispatcher(store, catalog, hints, settings)
+
+        def on_hint(hint: Hint) -> None:
+            hub.changed(hint.job_ids)
+            dispatcher.ready(hint.ready)
+            catalog.forget(hint.declared)
+
+        def on_gap() -> None:
+            hub.gap()
+
+        settlement = Settlement(store, catalog, hints, dispatcher.due, settings, tracer)
+        creation = Creation(store, catalog, hints, dispatcher.due, settings, tracer)
+        lifetime = Lifetime()
+        outcomes = Outcomes(store, settlement, hints, settings)
+        identity = Identity(await _session_key(store, settings))
+        server = GrpcServer(
+            # Methods that are not there yet answer UNIMPLEMENTED.
+            JobService(  # type: ignore[abstract]
+                store, catalog, creation, hub, identity, lifetime, settings
+            ),
+            WorkerService(store, dispatcher, outcomes, lifetime, server_id, settings),
+            QueueService(store, catalog, hints, lifetime),  # type: ignore[abstract]
+            Guard(settings, tracer),
+            settings,
+        )
+        running = [
+            tasks.create_task(hints.run(), name="hints"),
+            tasks.create_task(hub.run(), name="hub"),
+            tasks.create_task(dispatcher.run(), name="dispatch"),
+            tasks.create_task(
+                run_duties(
+                    Duty(
+                        "rescue",
+                        settings.rescue_interval_seconds,
+                        lambda: rescue_leases(store, settlement, settings, dispatcher.lost),
+                    ),
+                    Duty(
+                        "expire",
+                        settings.rescue_interval_seconds,
+                        lambda: expire_jobs(store, hints, settings),
+                    ),
+                    Duty("prune", settings.prune_interval_seconds, lambda: prune_jobs(store)),
+                ),
+                name="upkeep",
+            ),
+        ]
+        try:
+            async with server.listening(settings.listen) as port:
+                yield Replica(port, server, lifetime, hub, dispatcher, settings)
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def _session_key(store: Store, settings: Settings) -> bytes:
+    if settings.session_key is not None:
+        return settings.session_key.encode()
+    return await store.upkeep.session_key()

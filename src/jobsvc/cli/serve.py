@@ -1,0 +1,72 @@
+"""`jobsvc serve` and `jobsvc migrate`."""
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT [env JOBSVC_LISTEN, default 127.0.0.1:50051]")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond loopback without authentication.")
+    ] = False,
+) -> None:
+    """Serve jobs over gRPC until SIGTERM. Settings come from JOBSVC_* (docs/configuration.md)."""
+    import asyncio
+    import os
+
+    from jobsvc.cli.start import exit_line, log_to_stderr, read_settings
+
+    settings = read_settings(listen=listen)
+    host = settings.listen.rpartition(":")[0]
+    if not insecure and not _is_loopback(host):
+        exit_line(
+            f"{host} is not loopback, and without authentication everyone who reaches it could"
+            " create and work on jobs: pass --insecure to listen there all the same"
+        )
+    log_to_stderr()
+    if insecure and not _is_loopback(host):
+        import logging
+
+        logging.getLogger("jobsvc").warning(
+            "listening on %s without authentication: everyone who reaches it is trusted", host
+        )
+    from jobsvc.app import serve as run
+    from jobsvc.cli.start import startup_errors
+    from jobsvc.tracing import start_tracing
+
+    with startup_errors(), start_tracing("jobsvc", settings.trace_dir):
+        asyncio.run(
+            run(settings, lambda port: print(f"jobsvc listening on {host}:{port}", flush=True))
+        )
+    # Skips the interpreter's tear-down of gRPC's threads: everything is closed already.
+    os._exit(0)
+
+
+def migrate() -> None:
+    """Bring the database named by JOBSVC_DSN up to date, without serving."""
+    import asyncio
+
+    from jobsvc.cli.start import exit_line, log_to_stderr, read_settings, startup_errors
+    from jobsvc.store.migrate import migrate as run
+
+    settings = read_settings()
+    log_to_stderr()
+    if settings.dsn is None:
+        exit_line("JOBSVC_DSN names no database; the embedded one is migrated when it starts")
+    with startup_errors():
+        applied = asyncio.run(run(settings.dsn))
+    print("\n".join(f"applied {name}" for name in applied) or "up to date")
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,63 @@
+"""What every command that starts something does first; failures become one line."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+
+from jobsvc.settings import Settings, SettingsInvalid
+
+
+def exit_line(text: str) -> NoReturn:
+    """Ends the command with one line and exit code 1."""
+    print(f"jobsvc: {text}", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of the environment; ends the command when they make no sense."""
+    try:
+        return Settings.read(os.environ, **overrides)
+    except SettingsInvalid as error:
+        exit_line(f"{error}")
+
+
+def log_to_stderr() -> None:
+    """Logs at the level of JOBSVC_LOG_LEVEL (default INFO) to stderr."""
+    logging.basicConfig(
+        level=os.environ.get("JOBSVC_LOG_LEVEL", "INFO").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+@contextmanager
+def startup_errors() -> Iterator[None]:
+    """Ends the command with one line for each way in which a start is known to fail."""
+    from jobsvc.api.server import PortTaken
+    from jobsvc.embedded import EmbeddedUnavailable
+    from jobsvc.errors import DatabaseUnavailable
+    from jobsvc.store.migrate import SchemaTooOld
+
+    known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld)
+    try:
+        yield
+    except known as error:
+        exit_line(_line(error))
+    except BaseExceptionGroup as group:
+        found, rest = group.split(known)
+        if found is None or rest is not None:
+            raise
+        leaf: BaseException = found
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        exit_line(_line(leaf))
+
+
+def _line(error: BaseException) -> str:
+    cause = error.__cause__
+    return f"{error} ({type(cause).__name__}: {cause})" if cause is not None else f"{error}"

@@ -1,0 +1,325 @@
+"""Creating jobs: defaults filled in, payloads checked, and every conflict with an earlier job
+resolved before anything is confirmed."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from opentelemetry import trace
+
+from jobsvc import telemetry
+from jobsvc.catalog import Catalog
+from jobsvc.errors import DatabaseUnavailable, PayloadRejected, RequestIdReused, UniqueKeyTaken
+from jobsvc.job import Job, JobState, JobStatus, NewJob, Owner, new_job_id
+from jobsvc.ownership import check_owner
+from jobsvc.queue import Queue
+from jobsvc.retry import RetryPolicy
+from jobsvc.settings import Settings
+from jobsvc.store.database import Connection
+from jobsvc.store.hints import Hints
+from jobsvc.store.jobs import Created, KeyTaken
+from jobsvc.store.store import Store
+
+T = TypeVar("T")
+
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A request for a job, checked on its own; None takes the default of the queue.
+
+    `payload` is the object that `input` spells. `fail_if_taken` says what to do
+    about a taken `unique_key`: fail, or answer with its holder.
+    """
+
+    queue: str
+    input: str | None
+    payload: dict[str, Any]
+    priority: int
+    schedule_time: datetime | None
+    expire_time: datetime | None
+    ttl_seconds: float | None
+    attempt_timeout_seconds: float | None
+    max_attempts: int | None
+    initial_backoff_seconds: float | None
+    max_backoff_seconds: float | None
+    backoff_multiplier: float | None
+    retention_seconds: float | None
+    unique_key: str | None
+    fail_if_taken: bool
+    labels: dict[str, str]
+    request_id: UUID | None
+    request_digest: bytes | None
+    #: Where the input stands in the call, and which item of a batch this is: for error messages.
+    input_path: str
+    place: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The job of a request, and whether it had been there before."""
+
+    job: Job
+    existing: bool
+    #: Set when this call made it.
+    created: Created | None = None
+
+
+def resolve(request: JobRequest, queue: Queue, settings: Settings, owner: Owner) -> NewJob:
+    """The job that a request asks for: what it leaves open is up to the queue, then the server."""
+    policy = queue.policy
+    return NewJob(
+        id=new_job_id(),
+        queue=request.queue,
+        owner=owner,
+        input=request.input,
+        priority=request.priority,
+        schedule_time=request.schedule_time,
+        expire_time=request.expire_time,
+        ttl_seconds=request.ttl_seconds,
+        attempt_timeout_seconds=_first(
+            request.attempt_timeout_seconds,
+            policy.attempt_timeout_seconds,
+            settings.attempt_timeout_seconds,
+        ),
+        retry=RetryPolicy(
+            _first(request.max_attempts, policy.max_attempts, settings.max_attempts),
+            _first(
+                request.initial_backoff_seconds,
+                policy.initial_backoff_seconds,
+                settings.initial_backoff_seconds,
+            ),
+            _first(
+                request.max_backoff_seconds,
+                policy.max_backoff_seconds,
+                settings.max_backoff_seconds,
+            ),
+            _first(
+                request.backoff_multiplier,
+                policy.backoff_multiplier,
+                settings.backoff_multiplier,
+            ),
+        ),
+        retention_seconds=(
+            policy.retention_seconds
+            if request.retention_seconds is None
+            else request.retention_seconds
+        ),
+        unique_key=request.unique_key,
+        labels=request.labels,
+        output_schema_id=queue.output_schema_id,
+        traceparent="",
+        tracestate="",
+        request_id=request.request_id,
+        request_digest=request.request_digest,
+    )
+
+
+def _first(asked: T | None, of_queue: T | None, of_server: T) -> T:
+    if asked is not None:
+        return asked
+    return of_server if of_queue is None else of_queue
+
+
+class Creation:
+    """Creates jobs, one by one under shared commits, or many in one transaction."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        hints: Hints,
+        on_due: Callable[[str, float], None],
+        settings: Settings,
+        tracer: trace.Tracer,
+    ) -> None:
+        """`on_due(queue, seconds)` is called for a job that becomes ready after a delay."""
+        self._store = store
+        self._catalog = catalog
+        self._hints = hints
+        self._on_due = on_due
+        self._settings = settings
+        self._tracer = tracer
+
+    async def check(self, request: JobRequest, owner: Owner) -> NewJob:
+        """Everything about a request that can be checked without writing.
+
+        Raises:
+            QueueNotFound: unknown queue.
+            PayloadRejected: the input does not fit the schema of the queue.
+        """
+        queue = await self._catalog.queue(request.queue)
+        if queue.input_schema_id is not None:
+            schema = await self._catalog.schema(queue.input_schema_id)
+            found = schema.violations(request.payload, request.input_path)
+            if found:
+                raise PayloadRejected(found, **request.place)
+        return resolve(request, queue, self._settings, owner)
+
+    async def create(self, request: JobRequest, owner: Owner) -> Answer:
+        """Creates a job, or answers with the one that is there already.
+
+        Raises: as `check`, and
+            RequestIdReused: the request id was used for another spec.
+            UniqueKeyTaken: the unique key is held, and the request wants to fail then.
+            JobNotOwned: the job that is there is somebody else's.
+            DatabaseUnavailable: it may or may not have been created.
+        """
+        new = self._send(await self.check(request, owner))
+        with suppress(KeyTaken):
+            created = await self._store.jobs.create(new)
+            if created is not None:
+                self._make_known([(new, created)])
+                return Answer(fresh_job(new, created), existing=False)
+        return (await self._place([request], [new], owner))[0]
+
+    async def create_all(self, requests: Sequence[JobRequest], owner: Owner) -> list[Answer]:
+        """Creates all jobs in one transaction, or none. Raises as `create`."""
+        news = [await self.check(request, owner) for request in requests]
+        return await self._place(requests, [self._send(new) for new in news], owner)
+
+    async def _place(
+        self, requests: Sequence[JobRequest], news: Sequence[NewJob], owner: Owner
+    ) -> list[Answer]:
+        for _ in range(_TRIES):
+            try:
+                answers = await self._try_to_place(requests, news, owner)
+            except (KeyTaken, _InBetween):
+                # Another call took a key, or what stood in the way ended: look again.
+                continue
+            made = [(n, a.created) for n, a in zip(news, answers, strict=True) if a.created]
+            self._make_known(made)
+            return answers
+        raise DatabaseUnavailable("other calls came in between every time; try again")
+
+    async def _try_to_place(
+        self, requests: Sequence[JobRequest], news: Sequence[NewJob], owner: Owner
+    ) -> list[Answer]:
+        answers: dict[int, Answer] = {}
+        twins: dict[int, int] = {}
+        first_of: dict[tuple[str, str], int] = {}
+        async with self._store.database.transaction() as connection:
+            for index, request in enumerate(requests):
+                if request.unique_key is None:
+                    continue
+                first = first_of.setdefault((request.queue, request.unique_key), index)
+                if first != index and requests[first].request_id != request.request_id:
+                    if request.fail_if_taken:
+                        raise UniqueKeyTaken(
+                            request.unique_key, str(news[first].id), **request.place
+                        )
+                    twins[index] = first
+                elif holder := await self._key_holder(request, owner, connection):
+                    answers[index] = holder
+            todo = [i for i in range(len(requests)) if i not in answers and i not in twins]
+            missing = []
+            if todo:
+                written = await self._store.jobs.create_all(connection, [news[i] for i in todo])
+                for index, created in zip(todo, written, strict=True):
+                    if created is None:
+                        missing.append(index)
+                    else:
+                        job = fresh_job(news[index], created)
+                        answers[index] = Answer(job, existing=False, created=created)
+            if missing:
+                keys = {i: (owner.service, _request_id(requests[i])) for i in missing}
+                found = await self._store.jobs.find_requests(list(keys.values()), connection)
+                jobs = await self._store.jobs.read(
+                    list(set(found.values())), False, False, connection
+                )
+                for index, key in keys.items():
+                    job_found = jobs.get(found[key]) if key in found else None
+                    if job_found is None:
+                        raise _InBetween
+                    check_owner(owner, job_found)
+                    if job_found.request_digest != requests[index].request_digest:
+                        raise RequestIdReused(str(key[1]), **requests[index].place)
+                    answers[index] = Answer(job_found, existing=True)
+        for index, first in twins.items():
+            answers[index] = Answer(answers[first].job, existing=True)
+        return [answers[index] for index in range(len(requests))]
+
+    async def _key_holder(
+        self, request: JobRequest, owner: Owner, connection: Connection
+    ) -> Answer | None:
+        """The other job that holds the unique key of a request; None when it is free."""
+        job_id = await self._store.jobs.find_key_holder(
+            request.queue, request.unique_key or "", connection
+        )
+        if job_id is None:
+            return None
+        job = (await self._store.jobs.read([job_id], False, False, connection)).get(job_id)
+        if job is None or job.status.state.ended:
+            raise _InBetween
+        if request.request_id is not None and job.request_id == request.request_id:
+            return None  # This very call, repeated: found again by its request id.
+        if request.fail_if_taken:
+            raise UniqueKeyTaken(request.unique_key or "", str(job_id), **request.place)
+        check_owner(owner, job)
+        return Answer(job, existing=True)
+
+    def _make_known(self, made: Sequence[tuple[NewJob, Created]]) -> None:
+        ready = []
+        for new, created in made:
+            delay = (created.run_time - created.create_time).total_seconds()
+            if delay > 0:
+                self._on_due(new.queue, delay)
+            else:
+                ready.append(new.queue)
+        if ready:
+            self._hints.tell(ready=dict.fromkeys(ready))
+
+    def _send(self, new: NewJob) -> NewJob:
+        """The job with the context of its `send` span, which every later span descends from."""
+        span = self._tracer.start_span(
+            f"send {new.queue}",
+            kind=trace.SpanKind.PRODUCER,
+            attributes=telemetry.messaging_attributes("send", new.queue, str(new.id)),
+        )
+        traceparent, tracestate = telemetry.headers(span)
+        span.end()
+        return replace(new, traceparent=traceparent, tracestate=tracestate)
+
+
+class _InBetween(Exception):
+    """What stood in the way was gone when it was looked for."""
+
+
+def _request_id(request: JobRequest) -> UUID:
+    assert request.request_id is not None, "only a request id can be taken"
+    return request.request_id
+
+
+def fresh_job(new: NewJob, created: Created) -> Job:
+    """A job that has just been created, without reading it again; its input is left out."""
+    return Job(
+        id=new.id,
+        queue=new.queue,
+        owner=new.owner,
+        input=None,
+        priority=new.priority,
+        schedule_time=new.schedule_time,
+        expire_time=created.expire_time,
+        attempt_timeout_seconds=new.attempt_timeout_seconds,
+        retry=new.retry,
+        retention_seconds=new.retention_seconds,
+        unique_key=new.unique_key,
+        labels=new.labels,
+        traceparent=new.traceparent,
+        tracestate=new.tracestate,
+        create_time=created.create_time,
+        request_id=new.request_id,
+        request_digest=new.request_digest,
+        status=JobStatus(
+            state=JobState.PENDING,
+            version=1,
+            attempt=0,
+            update_time=created.create_time,
+            run_time=created.run_time,
+        ),
+        read_time=created.create_time,
+    )

@@ -1,0 +1,149 @@
+"""Who gets which job next: subscriptions, windows, turns. Pure: no I/O and no clock."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+
+#: Most jobs leased in one statement.
+MOST_SLOTS = 500
+
+
+@dataclass(eq=False, slots=True)
+class Subscription:
+    """What a worker takes: from which queues, and how much at a time.
+
+    `limits` has the queues in the worker's order, each with the most leases to
+    hold of it (0 for no limit of its own).
+    """
+
+    worker_id: str
+    limits: dict[str, int]
+    window: int
+    lease_seconds: float | None = None
+    held: int = 0
+    reserved: int = 0
+    held_of: dict[str, int] = field(default_factory=dict)
+    reserved_of: dict[str, int] = field(default_factory=dict)
+    gone: bool = False
+
+    def room(self, queue: str) -> int:
+        """How many more leases of a queue it would take now."""
+        room = self.window - self.held - self.reserved
+        limit = self.limits[queue]
+        if limit:
+            room = min(room, limit - self.held_of.get(queue, 0) - self.reserved_of.get(queue, 0))
+        return max(room, 0)
+
+    def hold(self, queue: str, count: int) -> None:
+        """Counts leases that were taken (or, negative, that have ended)."""
+        self.held += count
+        self.held_of[queue] = self.held_of.get(queue, 0) + count
+
+    def _reserve(self, queue: str, count: int) -> None:
+        self.reserved += count
+        self.reserved_of[queue] = self.reserved_of.get(queue, 0) + count
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A decision to lease from a queue: one job at most for each slot, in their order."""
+
+    queue: str
+    slots: Sequence[Subscription]
+
+
+class Board:
+    """All subscriptions of a replica, and the queues that may have ready jobs.
+
+    A queue is hot from `wake` until a claim on it comes back short. Room is
+    reserved while a claim is under way, so no worker is dealt more than its
+    window; a queue has one claim under way at most.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, deque[Subscription]] = {}
+        self._hot: dict[str, None] = {}
+        self._under_way: set[str] = set()
+
+    @property
+    def queues(self) -> list[str]:
+        """Queues that somebody subscribes to."""
+        return list(self._of)
+
+    def hungry(self) -> list[str]:
+        """Queues from which somebody would take a job now."""
+        return [q for q, subs in self._of.items() if any(s.room(q) for s in subs)]
+
+    def join(self, subscription: Subscription) -> None:
+        """Takes a subscription in; its queues become hot."""
+        for queue in subscription.limits:
+            self._of.setdefault(queue, deque()).append(subscription)
+        self.wake(subscription.limits)
+
+    def leave(self, subscription: Subscription) -> None:
+        """Takes a subscription out; leases under way to it will find it gone."""
+        subscription.gone = True
+        for queue in subscription.limits:
+            subscribers = self._of[queue]
+            subscribers.remove(subscription)
+            if not subscribers:
+                del self._of[queue]
+                self._hot.pop(queue, None)
+
+    def wake(self, queues: Iterable[str]) -> bool:
+        """Says that queues may have ready jobs. Answers whether anybody here would take one."""
+        woken = [queue for queue in queues if queue in self._of]
+        self._hot.update(dict.fromkeys(woken))
+        return bool(woken)
+
+    def plan(self) -> list[Claim]:
+        """Decides what to lease now, and reserves the room for it.
+
+        Hot queues share the open window of a worker evenly; what one of them
+        leaves unused is for the others in the next plan. The queue that was
+        served last is served last.
+        """
+        turns = [q for q in self._hot if q not in self._under_way and self._room(q)]
+        claims = []
+        for position, queue in enumerate(turns):
+            rivals = turns[position:]
+            shares = []
+            for subscription in self._of[queue]:
+                room = subscription.room(queue)
+                if room:
+                    asking = sum(q in subscription.limits for q in rivals)
+                    shares.append((subscription, -(-room // asking)))
+            slots = _deal(shares)
+            if not slots:
+                continue
+            for subscription in slots:
+                subscription._reserve(queue, 1)
+            # Whoever comes first now comes last the next time.
+            self._of[queue].rotate(-1)
+            del self._hot[queue]
+            self._under_way.add(queue)
+            claims.append(Claim(queue, slots))
+        return claims
+
+    def _room(self, queue: str) -> bool:
+        return any(subscription.room(queue) for subscription in self._of[queue])
+
+    def settle(self, claim: Claim, count: int) -> None:
+        """Ends a claim that brought `count` jobs, for the first `count` of its slots."""
+        self._under_way.discard(claim.queue)
+        for subscription in claim.slots:
+            subscription._reserve(claim.queue, -1)
+        for subscription in claim.slots[:count]:
+            subscription.hold(claim.queue, 1)
+        if count == len(claim.slots):
+            self.wake((claim.queue,))
+
+
+def _deal(shares: Sequence[tuple[Subscription, int]]) -> list[Subscription]:
+    """One slot for each in turn, until the shares or the largest claim are used up."""
+    if len(shares) == 1:
+        subscription, count = shares[0]
+        return [subscription] * min(count, MOST_SLOTS)
+    rounds = zip_longest(*([subscription] * count for subscription, count in shares))
+    return [s for s in chain.from_iterable(rounds) if s is not None][:MOST_SLOTS]

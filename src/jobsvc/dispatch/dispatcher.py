@@ -1,0 +1,262 @@
+"""Leases jobs for the workers of this replica and deals them out, as the board decides."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+
+from jobsvc.catalog import Catalog
+from jobsvc.dispatch.board import Board, Claim, Subscription
+from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
+from jobsvc.errors import DatabaseUnavailable, QueueNotFound, WorkerDeaf, WorkerReplaced
+from jobsvc.lease import LeasedJob, LeaseId, Slot
+from jobsvc.queue import SeenWorker
+from jobsvc.settings import Settings
+from jobsvc.store.hints import Hints
+from jobsvc.store.store import Store
+
+log = logging.getLogger(__name__)
+
+#: A job that is due later than this is left to the poll; bounds the timers.
+_FARTHEST_TIMER_SECONDS = 60.0
+_SAVE_SECONDS = 2.0
+_RETURN_SECONDS = 0.5
+
+
+class Dispatcher:
+    """All worker streams of this replica."""
+
+    def __init__(self, store: Store, catalog: Catalog, hints: Hints, settings: Settings) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._hints = hints
+        self._settings = settings
+        self._board = Board()
+        self._streams: dict[Subscription, WorkerStream] = {}
+        self._awake = asyncio.Event()
+        self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
+        #: Workers whose claim may have been committed without our hearing of it.
+        self._doubtful: set[str] = set()
+        self._unary: dict[str, tuple[float, SeenWorker]] = {}
+        self._left: set[str] = set()
+        #: Leases to put back, each from when on.
+        self._unreached: list[tuple[float, list[LeaseId]]] = []
+        self._returning = asyncio.Event()
+        self._draining = False
+        self._departed = asyncio.Event()
+
+    # What others tell it.
+
+    def ready(self, queues: Iterable[str]) -> None:
+        """Says that queues may have a job that is ready."""
+        if self._board.wake(queues):
+            self._awake.set()
+
+    def due(self, queue: str, delay_seconds: float) -> None:
+        """Says that a queue has a job that becomes ready after a delay."""
+        if delay_seconds > _FARTHEST_TIMER_SECONDS:
+            return
+        loop = asyncio.get_running_loop()
+        # A hundredth of a second is close enough, and bounds the timers of a queue.
+        key = (queue, int((loop.time() + delay_seconds) * 100) + 1)
+        if key not in self._timers:
+            self._timers[key] = loop.call_at(key[1] / 100, self._ring, key)
+
+    def _ring(self, key: tuple[str, int]) -> None:
+        del self._timers[key]
+        self._hints.tell(ready=[key[0]])
+
+    def room(self) -> None:
+        """Says that a worker has room again."""
+        self._awake.set()
+
+    def lost(self, lease_ids: Iterable[LeaseId], reason: str) -> None:
+        """Tells the workers here that they have lost leases."""
+        gone = set(lease_ids)
+        for stream in self._streams.values():
+            of_it = [lease_id for lease_id in gone if lease_id in stream.held]
+            if of_it:
+                stream.drop(of_it)
+                stream.tell(Lost(of_it, reason))
+                self._awake.set()
+
+    def saw(self, worker: SeenWorker) -> None:
+        """Notes a worker that makes unary calls."""
+        self._unary[worker.worker_id] = (time.monotonic(), worker)
+
+    # Streams.
+
+    def replace(self, worker_id: str) -> None:
+        """Ends the streams of a worker that is about to join again, unless they drain."""
+        for other in list(self._streams.values()):
+            if other.worker_id == worker_id and not other.draining:
+                other.end(WorkerReplaced("another stream of this worker took over"))
+                self._board.leave(other.subscription)
+                del self._streams[other.subscription]
+
+    def join(self, stream: WorkerStream) -> None:
+        """Takes a stream in."""
+        self._left.discard(stream.worker_id)
+        self._streams[stream.subscription] = stream
+        self._board.join(stream.subscription)
+        self._awake.set()
+        if self._draining:
+            self._drain(stream)
+
+    def leave(self, stream: WorkerStream) -> None:
+        """Takes a stream out. Its leases run on."""
+        if self._streams.pop(stream.subscription, None) is not None:
+            self._board.leave(stream.subscription)
+            self._left.add(stream.worker_id)
+            self._departed.set()
+
+    def put_back(self, lease_ids: Collection[LeaseId], after_seconds: float = 0.0) -> None:
+        """Puts leases back that never reached their worker, unless they are confirmed by then."""
+        if lease_ids:
+            self._unreached.append((time.monotonic() + after_seconds, list(lease_ids)))
+            self._returning.set()
+
+    async def reclaim(self, worker_id: str, held: Iterable[LeaseId]) -> None:
+        """Puts back what the database thinks a worker holds, and the worker does not."""
+        listed = set(held)
+        leases = await self._store.leases.of_worker(worker_id)
+        await self._return([lease.id for lease in leases if lease.id not in listed])
+
+    def drain(self) -> None:
+        """No new claims from now on; workers are told to go elsewhere."""
+        self._draining = True
+        for stream in self._streams.values():
+            self._drain(stream)
+
+    async def until_empty(self) -> None:
+        """Waits until no worker is connected any more."""
+        while self._streams:
+            self._departed.clear()
+            await self._departed.wait()
+
+    def _drain(self, stream: WorkerStream) -> None:
+        stream.draining = True
+        stream.subscription.window = 0
+        stream.tell(Draining(self._settings.drain_seconds))
+
+    # Claims.
+
+    async def run(self) -> None:
+        """Claims and deals until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._every(self._settings.poll_interval_seconds, self._poll))
+            tasks.create_task(self._every(1.0, self._check_deaf))
+            tasks.create_task(self._every(_SAVE_SECONDS, self._save_workers))
+            tasks.create_task(self._put_back_due())
+            while True:
+                await self._awake.wait()
+                self._awake.clear()
+                if not self._draining:
+                    for claim in self._board.plan():
+                        tasks.create_task(self._claim(claim))
+
+    async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
+        """Leases jobs that are ready, for a worker without a stream."""
+        jobs = await self._store.leases.lease(queue, slots)
+        if jobs:
+            self._hints.tell([job.held.id.job_id for job in jobs])
+        return jobs
+
+    async def lease_seconds(self, queue: str, asked: float | None) -> float:
+        """How long a lease of a queue runs: as asked, as the queue says, or the default.
+
+        Raises:
+            QueueNotFound: there is no such queue.
+        """
+        policy = (await self._catalog.queue(queue)).policy
+        return asked or policy.lease_seconds or self._settings.lease_seconds
+
+    async def _claim(self, claim: Claim) -> None:
+        jobs: list[LeasedJob] = []
+        try:
+            seconds = await self.lease_seconds(claim.queue, None)
+            slots = [Slot(s.worker_id, s.lease_seconds or seconds) for s in claim.slots]
+            jobs = await self.lease(claim.queue, slots)
+        except QueueNotFound:
+            pass  # Removed while a worker is subscribed to it: nothing to lease.
+        except DatabaseUnavailable:
+            self._doubtful.update(s.worker_id for s in claim.slots)
+        self._board.settle(claim, len(jobs))
+        dealt: dict[Subscription, list[LeasedJob]] = {}
+        for subscription in claim.slots[len(jobs) :]:
+            if subscription.window == 0 and subscription in self._streams:
+                self._streams[subscription].changed.set()
+        for subscription, job in zip(claim.slots, jobs, strict=False):
+            dealt.setdefault(subscription, []).append(job)
+        unreached: list[LeaseId] = []
+        for subscription, part in dealt.items():
+            stream = self._streams.get(subscription)
+            if stream is None:
+                unreached += [job.held.id for job in part]
+            else:
+                stream.deal(part)
+        self._awake.set()
+        self.put_back(unreached)
+
+    async def _put_back_due(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RETURN_SECONDS if self._unreached else None):
+                    await self._returning.wait()
+            self._returning.clear()
+            now = time.monotonic()
+            due = [lease for when, leases in self._unreached if when <= now for lease in leases]
+            try:
+                await self._return(due)
+            except DatabaseUnavailable:
+                await asyncio.sleep(_RETURN_SECONDS)
+                self._returning.set()
+            else:
+                self._unreached = [item for item in self._unreached if item[0] > now]
+
+    async def _return(self, lease_ids: Sequence[LeaseId]) -> None:
+        if lease_ids:
+            back = await self._store.leases.give_back(lease_ids)
+            self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
+
+    # Backstops.
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except DatabaseUnavailable:
+                continue
+
+    async def _poll(self) -> None:
+        for worker_id in list(self._doubtful):
+            streams = [s for s in self._streams.values() if s.worker_id == worker_id]
+            await self.reclaim(worker_id, [lease for s in streams for lease in s.held])
+            self._doubtful.discard(worker_id)
+        hungry = self._board.hungry()
+        if hungry:
+            self.ready(await self._store.leases.ready(hungry))
+
+    async def _check_deaf(self) -> None:
+        now = time.monotonic()
+        for stream in list(self._streams.values()):
+            since = stream.silent_since()
+            if since is not None and now - since > self._settings.acknowledge_seconds:
+                stream.end(WorkerDeaf("dispatched jobs were not acknowledged in time"))
+
+    async def _save_workers(self) -> None:
+        now = time.monotonic()
+        self._unary = {
+            worker_id: (seen, worker)
+            for worker_id, (seen, worker) in self._unary.items()
+            if now - seen < _SAVE_SECONDS * 2
+        }
+        workers = [stream.seen() for stream in self._streams.values()]
+        workers += [worker for _, worker in self._unary.values()]
+        left, self._left = self._left, set()
+        if workers:
+            await self._store.workers.save(list({w.worker_id: w for w in workers}.values()))
+        if left:
+            await self._store.workers.forget(list(left - {w.worker_id for w in workers}))

@@ -1,0 +1,175 @@
+"""Reported outcomes become ends of leases: looked up, checked, decided, written, made known."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from google.rpc import code_pb2
+from opentelemetry import trace
+
+from jobsvc import telemetry
+from jobsvc.attempt import Cancelled, Failure, Finish, Lapse, Outcome, Requeue, Success, decide
+from jobsvc.catalog import Catalog
+from jobsvc.errors import InvalidRequest, JobsvcError, LeaseLost, Violation
+from jobsvc.job import JobError, JobState
+from jobsvc.lease import HeldLease, LeaseId
+from jobsvc.payload import parse_payload
+from jobsvc.settings import Settings
+from jobsvc.store.hints import Hints
+from jobsvc.store.leases import End, Requeued
+from jobsvc.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A worker's word on how an attempt ended."""
+
+    id: LeaseId
+    outcome: Outcome
+
+
+class Settlement:
+    """Ends leases, on outcomes that workers report and on the word of upkeep."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        hints: Hints,
+        on_due: Callable[[str, float], None],
+        settings: Settings,
+        tracer: trace.Tracer,
+    ) -> None:
+        """`on_due(queue, seconds)` is called for a job that becomes ready after a delay."""
+        self._store = store
+        self._catalog = catalog
+        self._hints = hints
+        self._on_due = on_due
+        self._settings = settings
+        self._tracer = tracer
+
+    async def report(
+        self,
+        reports: Sequence[Report],
+        worker_id: str,
+        known: Mapping[LeaseId, HeldLease],
+    ) -> list[JobsvcError | Exception | None]:
+        """Records outcomes. None for each that is committed, otherwise its error.
+
+        An outcome that is on record already, word for word, counts as committed.
+        `known` are leases whose terms are at hand; `worker_id` empty means any.
+
+        Errors: `LeaseLost`; `InvalidRequest` for a cancellation that nobody asked
+        for; `DatabaseUnavailable`: report it again.
+        """
+        terms = {r.id: known[r.id] for r in reports if r.id in known}
+        missing = [r.id for r in reports if r.id not in terms]
+        if missing:
+            terms.update(await self._store.leases.read(missing))
+        answers: dict[int, JobsvcError | Exception | None] = {}
+        ends: list[tuple[int, HeldLease, Outcome, End]] = []
+        lost: list[int] = []
+        for index, report in enumerate(reports):
+            held = terms.get(report.id)
+            if held is None or (worker_id and held.worker_id != worker_id):
+                lost.append(index)
+            elif isinstance(report.outcome, Cancelled) and not held.terms.cancel_requested:
+                answers[index] = InvalidRequest(
+                    [Violation("cancelled", "nobody asked to cancel the job; fail or release it")]
+                )
+            else:
+                outcome = await self._checked(report.outcome, held)
+                verdict = decide(held.terms, outcome, random.uniform(-1, 1))
+                ends.append((index, held, outcome, self._end(held, verdict)))
+        for (index, _, _, _), error in zip(ends, await self._write(ends), strict=True):
+            if isinstance(error, LeaseLost):
+                lost.append(index)
+            else:
+                answers[index] = error
+        if lost:
+            recorded = await self._store.leases.was_recorded(
+                {reports[i].id: reports[i].outcome for i in lost}
+            )
+            for index in lost:
+                lease_id = reports[index].id
+                answers[index] = None if lease_id in recorded else LeaseLost(str(lease_id))
+        return [answers[index] for index in range(len(reports))]
+
+    async def lapse(self, lapses: Sequence[tuple[HeldLease, Lapse, End]]) -> list[LeaseId]:
+        """Writes ends that nobody reported; answers with the leases that they did end."""
+        ends = [(i, held, cause, end) for i, (held, cause, end) in enumerate(lapses)]
+        errors = await self._write(ends)
+        return [held.id for (_, held, _, _), e in zip(ends, errors, strict=True) if e is None]
+
+    def _end(self, held: HeldLease, verdict: Finish | Requeue) -> End:
+        failed = isinstance(verdict, Finish) and verdict.state is not JobState.COMPLETED
+        return End(held.id, verdict, keep_seconds(held, failed, self._settings))
+
+    async def _checked(self, outcome: Outcome, held: HeldLease) -> Outcome:
+        """The outcome; a failure instead if its output does not fit the schema of the queue."""
+        if not isinstance(outcome, Success) or held.output_schema_id is None:
+            return outcome
+        schema = await self._catalog.schema(held.output_schema_id)
+        found = schema.violations(parse_payload(outcome.output or "{}"), "output")
+        if not found:
+            return outcome
+        message = "; ".join(f"{v.field}: {v.description}" for v in found)[:4096]
+        return Failure(JobError(code_pb2.INTERNAL, "OUTPUT_REJECTED", message))
+
+    async def _write(
+        self, ends: Sequence[tuple[int, HeldLease, Outcome | Lapse, End]]
+    ) -> list[Exception | None]:
+        results = await self._store.leases.ends.submit([end for _, _, _, end in ends])
+        errors: list[Exception | None] = []
+        moved, ready = [], []
+        for (_, held, cause, end), result in zip(ends, results, strict=True):
+            if isinstance(result, Exception):
+                errors.append(result)
+                continue
+            if result is False:
+                errors.append(LeaseLost(str(held.id)))
+                continue
+            errors.append(None)
+            moved.append(held.id.job_id)
+            if isinstance(result, Requeued) and isinstance(end.verdict, Requeue):
+                if end.verdict.delay_seconds > 0:
+                    self._on_due(result.queue, end.verdict.delay_seconds)
+                else:
+                    ready.append(result.queue)
+            self._trace(held, cause, end.verdict)
+        self._hints.tell(moved, dict.fromkeys(ready))
+        return errors
+
+    def _trace(self, held: HeldLease, cause: Outcome | Lapse, verdict: Finish | Requeue) -> None:
+        """A `settle` span in the trace of the job."""
+        if not held.traceparent:
+            return
+        span = self._tracer.start_span(
+            f"settle {held.queue}",
+            context=telemetry.parent(held.traceparent, held.tracestate),
+            kind=trace.SpanKind.INTERNAL,
+            attributes=telemetry.messaging_attributes("settle", held.queue, str(held.id.job_id)),
+        )
+        if span.is_recording():
+            state = verdict.state if isinstance(verdict, Finish) else JobState.PENDING
+            span.set_attribute(telemetry.JOB_ATTEMPT, held.terms.attempt)
+            span.set_attribute(telemetry.JOB_STATE, state.name)
+            span.set_attribute(telemetry.WORKER_ID, held.worker_id)
+            if isinstance(cause, Lapse):
+                span.set_attribute(telemetry.ERROR_TYPE, cause.value)
+            elif isinstance(cause, Failure):
+                span.set_attribute(
+                    telemetry.ERROR_TYPE, cause.error.reason or code_pb2.Code.Name(cause.error.code)
+                )
+        span.end()
+
+
+def keep_seconds(held: HeldLease, failed: bool, settings: Settings) -> float:
+    """How long an ended job is kept: as asked, and as long as its request id must be known."""
+    asked = held.retention_seconds
+    if asked is None:
+        asked = settings.failed_retention_seconds if failed else settings.retention_seconds
+    return max(asked, settings.request_id_seconds) if held.has_request else asked

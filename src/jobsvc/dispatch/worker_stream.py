@@ -1,0 +1,108 @@
+"""One worker on one stream, as dispatch sees it: what it holds, what it has confirmed, and what it
+is to be told. Protobuf-free; api/work.py turns it into frames."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from jobsvc.dispatch.board import Subscription
+from jobsvc.lease import HeldLease, LeasedJob, LeaseId
+from jobsvc.queue import SeenWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """News of leases that are gone."""
+
+    lease_ids: Sequence[LeaseId]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """News that the server is about to go."""
+
+    grace_seconds: float
+
+
+@dataclass(eq=False, slots=True)
+class WorkerStream:
+    """A subscription and everything that has been dealt to it."""
+
+    subscription: Subscription
+    info: SeenWorker
+    #: Leases under way, with their terms: no need to read them when their outcome comes.
+    held: dict[LeaseId, HeldLease] = field(default_factory=dict)
+    #: Dealt, but not put into a frame yet.
+    undelivered: list[LeasedJob] = field(default_factory=list)
+    news: list[Lost | Draining] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Sent and not confirmed: by the frame's sequence, when it was sent and what was in it.
+    unconfirmed: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
+    draining: bool = False
+    #: Why the server ends the stream; set once.
+    ended: Exception | None = None
+
+    @property
+    def worker_id(self) -> str:
+        """Whose stream it is."""
+        return self.subscription.worker_id
+
+    def deal(self, jobs: Sequence[LeasedJob]) -> None:
+        """Hands over leased jobs; the room for them has been counted already."""
+        self.held.update((job.held.id, job.held) for job in jobs)
+        self.undelivered += jobs
+        self.changed.set()
+
+    def tell(self, news: Lost | Draining) -> None:
+        """Passes news on to the worker."""
+        self.news.append(news)
+        self.changed.set()
+
+    def end(self, error: Exception) -> None:
+        """Ends the stream with an error."""
+        if self.ended is None:
+            self.ended = error
+        self.changed.set()
+
+    def sent(self, sequence: int, jobs: Sequence[LeasedJob], now: float) -> None:
+        """Notes that a frame with these jobs has gone out."""
+        self.unconfirmed[sequence] = (now, {job.held.id for job in jobs})
+
+    def confirm_frames(self, sequence: int) -> None:
+        """The worker has every frame up to `sequence`."""
+        for number in [n for n in self.unconfirmed if n <= sequence]:
+            del self.unconfirmed[number]
+
+    def confirm(self, lease_ids: Iterable[LeaseId]) -> None:
+        """The worker has spoken of these leases, so it has them."""
+        if self.unconfirmed:
+            spoken = set(lease_ids)
+            for number, (_, waiting) in list(self.unconfirmed.items()):
+                waiting -= spoken
+                if not waiting:
+                    del self.unconfirmed[number]
+
+    def drop(self, lease_ids: Iterable[LeaseId]) -> None:
+        """Leases have ended: there is room again."""
+        for lease_id in lease_ids:
+            held = self.held.pop(lease_id, None)
+            if held is not None:
+                self.subscription.hold(held.queue, -1)
+
+    def silent_since(self) -> float | None:
+        """When the oldest frame was sent that is not confirmed."""
+        return min((sent for sent, _ in self.unconfirmed.values()), default=None)
+
+    def seen(self) -> SeenWorker:
+        """What operators are shown."""
+        window = 0 if self.draining else self.subscription.window
+        return SeenWorker(
+            self.info.worker_id,
+            self.info.queues,
+            window,
+            self.subscription.held,
+            self.info.version,
+            self.info.sdk,
+            self.info.labels,
+        )

@@ -1,0 +1,136 @@
+"""PostgreSQL's data directory: made once and at one blow, checked at every start."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobsvc.embedded.account import Account
+from jobsvc.embedded.binaries import Binaries
+from jobsvc.embedded.home import Home
+from jobsvc.embedded.process import exited, spawn
+from jobsvc.embedded.unavailable import EmbeddedUnavailable
+
+USER = DATABASE = "jobsvc"
+DRAFT_PREFIX = "pgdata-draft-"
+
+
+async def ensure_cluster(
+    home: Home, binaries: Binaries, account: Account | None, settings: Mapping[str, str]
+) -> None:
+    """Makes `home.pgdata` with the database `jobsvc`, or checks the one that is there.
+
+    It appears complete or not at all: it is made under another name and then renamed.
+
+    Raises:
+        EmbeddedUnavailable: initdb fails, or the data are another version's or nobody's.
+    """
+    for draft in home.root.glob(DRAFT_PREFIX + "*"):  # of a first start that was killed
+        shutil.rmtree(draft, ignore_errors=True)
+    if home.pgdata.exists():
+        _check(home, binaries, account)
+        return
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT_PREFIX, dir=home.root))
+    try:
+        await _initialise(draft, home, binaries, account, settings)
+        draft.rename(home.pgdata)
+        with _opened(home.root) as folder:
+            os.fsync(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _check(home: Home, binaries: Binaries, account: Account | None) -> None:
+    try:
+        version = (home.pgdata / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        raise EmbeddedUnavailable(f"{home.pgdata} holds no PostgreSQL data") from None
+    except PermissionError:
+        owner = home.pgdata.stat().st_uid
+        raise EmbeddedUnavailable(f"{home.pgdata} belongs to uid {owner}") from None
+    if version != binaries.major_version:
+        raise EmbeddedUnavailable(
+            f"{home.pgdata} holds data of PostgreSQL {version}, but the embedded one is "
+            f"PostgreSQL {binaries.major_version}: dump and restore them, or set JOBSVC_DSN"
+        )
+    if account and home.pgdata.stat().st_uid != account.uid:  # restored from a backup, by root
+        account.own_tree(home.pgdata)
+
+
+async def _initialise(
+    draft: Path,
+    home: Home,
+    binaries: Binaries,
+    account: Account | None,
+    settings: Mapping[str, str],
+) -> None:
+    if account:
+        account.own(draft)
+    with _opened(draft) as folder, tempfile.TemporaryFile() as statements:
+        target = reachable(folder, draft, account)
+        initdb = [binaries.initdb, "-D", target, "-U", USER, "-A", "trust", "-E", "UTF8"]
+        initdb += ["--locale=C.UTF-8", "--no-instructions"]
+        if settings.get("fsync") == "off":
+            initdb.append("--no-sync")
+        await _run("initdb", initdb, home, account, folder)
+        statements.write(f"CREATE DATABASE {DATABASE};\n".encode())
+        statements.seek(0)
+        single = [binaries.postgres, "--single", "-D", target, "-c", "exit_on_error=on"]
+        single += [*arguments(settings), "postgres"]
+        await _run("CREATE DATABASE", single, home, account, folder, statements.fileno())
+
+
+async def _run(
+    step: str,
+    command: list[str],
+    home: Home,
+    account: Account | None,
+    folder: int,
+    stdin: int = subprocess.DEVNULL,
+) -> None:
+    offset = home.rotate_log()
+    process = spawn(
+        command,
+        account=account,
+        death_signal=signal.SIGKILL,
+        log=home.log,
+        inherited=[folder],
+        stdin=stdin,
+    )
+    try:
+        await exited(process)
+    except asyncio.CancelledError:
+        process.kill()
+        process.wait()
+        raise
+    if process.returncode:
+        raise EmbeddedUnavailable(f"{step} failed: {home.complaint(offset)}; see {home.log}")
+
+
+def arguments(settings: Mapping[str, str]) -> list[str]:
+    """The settings as arguments of `postgres`."""
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+def reachable(descriptor: int, path: Path, account: Account | None) -> str:
+    """A name of an open directory that works for the child.
+
+    `nobody` need not be allowed to walk down to the data directory (below /root, say);
+    the descriptor it inherits takes it there, and so do those of its own children.
+    """
+    inherited = Path(f"/proc/self/fd/{descriptor}")
+    return str(inherited) if account and inherited.exists() else str(path)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

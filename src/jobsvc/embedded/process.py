@@ -1,0 +1,81 @@
+"""Starts PostgreSQL's programs as children that die with this process."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO
+
+from jobsvc.embedded.account import Account
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+POLL_SECONDS = 0.02
+#: How long an orderly end may take before it is asked for more firmly.
+FAST_SECONDS = 10.0
+IMMEDIATE_SECONDS = 5.0
+
+
+def spawn(
+    command: Sequence[str],
+    *,
+    account: Account | None,
+    death_signal: signal.Signals,
+    log: Path,
+    inherited: Iterable[int] = (),
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Starts `command`; its pid is the program's own, its output is appended to `log`.
+
+    Call it from the main thread: the signal comes when the *thread* that started the
+    child ends. The child has a session of its own, so that a Ctrl-C on the terminal
+    reaches jobsvc alone, which still needs its database to drain.
+    """
+    uid, gid = (account.uid, account.gid) if account else (-1, -1)
+    launcher = [sys.executable, "-I", "-S", str(LAUNCHER)]
+    arguments = map(str, (os.getpid(), int(death_signal), uid, gid))
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with os.fdopen(os.open(log, flags, 0o600), "ab") as output:
+        if account:  # an ordinary user's data stay usable after a start by root
+            account.own(log)
+        return subprocess.Popen(
+            [*launcher, *arguments, *command],
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=_environment(),
+            pass_fds=tuple(inherited),
+            start_new_session=True,
+        )
+
+
+def _environment() -> dict[str, str]:
+    """What the child may see: no PG* (they change settings), no secret of this server."""
+    kept = ("LD_", "DYLD_", "FAKETIME")
+    return {k: v for k, v in os.environ.items() if k in ("PATH", "TZ") or k.startswith(kept)}
+
+
+async def exited(process: subprocess.Popen[bytes], seconds: float = float("inf")) -> bool:
+    """Waits until the process has ended, at most so long; says whether it has."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None:
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(POLL_SECONDS)
+    return True
+
+
+async def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a postmaster: fast shutdown, then immediate, then SIGKILL, in bounded time."""
+    try:
+        for sign, seconds in ((signal.SIGINT, FAST_SECONDS), (signal.SIGQUIT, IMMEDIATE_SECONDS)):
+            process.send_signal(sign)
+            if await exited(process, seconds):
+                return
+    finally:  # also when cancelled: nothing may be left behind
+        process.kill()
+        process.wait()

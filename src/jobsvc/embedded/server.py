@@ -1,0 +1,162 @@
+"""The embedded PostgreSQL as the application sees it: a DSN, and a watch that keeps it alive."""
+
+import asyncio
+import logging
+import math
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import NoReturn
+
+from jobsvc.embedded import postmaster, process, sockets
+from jobsvc.embedded.account import Account, account_for
+from jobsvc.embedded.binaries import Binaries, find_binaries
+from jobsvc.embedded.cluster import ensure_cluster
+from jobsvc.embedded.home import Home, claim
+from jobsvc.embedded.unavailable import EmbeddedUnavailable
+
+logger = logging.getLogger(__name__)
+
+#: fsync, synchronous_commit and full_page_writes stay on: a job that was acknowledged is on disk.
+#: wal_compression stays off: these binaries have no lz4, and pglz costs more than it saves.
+SETTINGS = MappingProxyType(
+    {
+        "listen_addresses": "",
+        "unix_socket_permissions": "0700",
+        "shared_buffers": "128MB",
+        "max_connections": "100",
+        "max_wal_size": "4GB",
+        "autovacuum_naptime": "10s",
+        "jit": "off",
+        "log_min_messages": "warning",
+        "log_checkpoints": "off",
+    }
+)
+RESTARTS = 5
+FIRST_BACKOFF_SECONDS = 0.1
+#: A postmaster that lived no longer is not started again at once.
+SHORT_LIFE_SECONDS = 1.0
+
+
+class EmbeddedPostgres:
+    """A running PostgreSQL with a data directory of its own."""
+
+    def __init__(
+        self,
+        home: Home,
+        binaries: Binaries,
+        account: Account | None,
+        settings: Mapping[str, str],
+        socket_folder: Path,
+    ) -> None:
+        """Starts nothing; `embedded_postgres` does."""
+        self._home = home
+        self._binaries = binaries
+        self._account = account
+        self._settings = settings
+        self._socket_folder = socket_folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def dsn(self) -> str:
+        """Where to connect, for asyncpg or psql. It stays the same when PostgreSQL restarts."""
+        return sockets.dsn(self._socket_folder)
+
+    @property
+    def log(self) -> Path:
+        """The file with what PostgreSQL says; at a start, more than 4 MB go to `*.log.1`."""
+        return self._home.log
+
+    async def start(self) -> None:
+        """Starts PostgreSQL, ending the one before, and waits until it takes connections.
+
+        Raises:
+            EmbeddedUnavailable: it does not start; the text says why.
+        """
+        await self.stop()
+        locked = await postmaster.lock_when_free(self._home)
+        try:
+            offset = self._home.rotate_log()
+            self._process = postmaster.start(
+                self._home,
+                self._binaries,
+                self._account,
+                self._settings,
+                self._socket_folder,
+                locked,
+            )
+        finally:
+            os.close(locked)  # the child has it now
+        await postmaster.until_ready(self._process, self._home, offset)
+
+    async def watch(self) -> NoReturn:
+        """Starts PostgreSQL again whenever it ends: same data, same DSN. Never returns.
+
+        Raises:
+            EmbeddedUnavailable: five starts in a row failed.
+        """
+        began = -math.inf
+        while True:
+            assert self._process is not None, "watched before it was started"
+            await process.exited(self._process)
+            logger.error(
+                "PostgreSQL ended unexpectedly (%d); starting it again", self._process.returncode
+            )
+            if time.monotonic() - began < SHORT_LIFE_SECONDS:
+                await asyncio.sleep(SHORT_LIFE_SECONDS)
+            await self._restart()
+            began = time.monotonic()
+            logger.warning("PostgreSQL is back")
+
+    async def _restart(self) -> None:
+        for failures in range(1, RESTARTS + 1):
+            try:
+                return await self.start()
+            except (EmbeddedUnavailable, OSError) as error:
+                if failures == RESTARTS:
+                    raise EmbeddedUnavailable(
+                        f"PostgreSQL could not be started again {RESTARTS} times: {error}"
+                    ) from error
+                logger.error("PostgreSQL does not start (%d of %d): %s", failures, RESTARTS, error)
+            await asyncio.sleep(FIRST_BACKOFF_SECONDS * 2**failures)
+        raise AssertionError("the last failure raises")
+
+    async def stop(self) -> None:
+        """Ends PostgreSQL in at most 15 s; what was committed stays. Harmless when it has ended."""
+        if self._process is not None:
+            await process.stop(self._process)
+
+
+@asynccontextmanager
+async def embedded_postgres(
+    data_dir: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL on `data_dir` that ends with the context, and with this process.
+
+    The first use of a directory makes it (about a second), with the database `jobsvc`; later
+    ones find their data again. It listens on a unix socket that only this account can open.
+    `settings` come on top of `SETTINGS`, by PostgreSQL's names. Durability is on.
+
+    Enter it from the main thread, and run `watch()` while it is in use. On Linux PostgreSQL
+    is gone within a second when this process is killed -9; elsewhere the next start ends it.
+    Root runs it as `nobody`.
+
+    Raises:
+        EmbeddedUnavailable: in one line, what stands in the way.
+    """
+    with claim(data_dir) as home:
+        account = account_for(home.pgdata)
+        binaries = find_binaries(account, home.root)
+        effective = {**SETTINGS, **settings}
+        await ensure_cluster(home, binaries, account, effective)
+        with sockets.socket_folder(home, account) as folder:
+            server = EmbeddedPostgres(home, binaries, account, effective, folder)
+            try:
+                await server.start()
+                yield server
+            finally:
+                await server.stop()

@@ -1,0 +1,67 @@
+"""The folder of the unix socket, the only way in to the embedded PostgreSQL."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+from jobsvc.embedded.account import Account
+from jobsvc.embedded.cluster import DATABASE, USER
+from jobsvc.embedded.home import Home
+from jobsvc.embedded.unavailable import EmbeddedUnavailable
+
+PORT = 5432
+#: sun_path holds 108 bytes on Linux and 104 on macOS, the final zero included.
+MAX_SOCKET_BYTES = 103
+#: Others would need quoting in unix_socket_directories, or split a DSN's list of hosts.
+PLAIN_PATH = re.compile(r"[\w/.+-]+", re.ASCII)
+
+
+@contextmanager
+def socket_folder(home: Home, account: Account | None) -> Iterator[Path]:
+    """The folder for the socket, open to its owner alone.
+
+    It is `run` in the data directory, or a temporary one where that path is too long for
+    a socket or has characters that a DSN cannot carry.
+
+    Raises:
+        EmbeddedUnavailable: no path will do.
+    """
+    if _usable(folder := home.root / "run"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+        temporary = False
+    else:
+        parent = next(
+            (p for p in (tempfile.gettempdir(), "/tmp") if _usable(Path(p, "x" * 16))), ""
+        )
+        if not parent:
+            raise EmbeddedUnavailable(f"{folder} is too long for a socket: set a short TMPDIR")
+        folder = Path(tempfile.mkdtemp(prefix="jobsvc-", dir=parent))
+        temporary = True
+    try:
+        if account:
+            account.own(folder)
+        yield folder
+    finally:
+        if temporary:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear(folder: Path) -> None:
+    """Removes the socket and its lock file that a killed postmaster left."""
+    for path in folder.glob(".s.PGSQL.*"):
+        path.unlink(missing_ok=True)
+
+
+def dsn(folder: Path) -> str:
+    """What asyncpg and psql connect to. The port is said so that PGPORT has no say."""
+    return f"postgresql://{USER}@/{DATABASE}?" + urlencode({"host": folder, "port": PORT}, safe="/")
+
+
+def _usable(folder: Path) -> bool:
+    name = str(folder / f".s.PGSQL.{PORT}")
+    return len(name) <= MAX_SOCKET_BYTES and PLAIN_PATH.fullmatch(name) is not None

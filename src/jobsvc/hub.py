@@ -1,0 +1,105 @@
+"""Who follows which job on this replica. Level-triggered: it says that a job may have changed, and
+the follower reads how it is now; whoever reads late gets the latest status, once."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from jobsvc.errors import DatabaseUnavailable, ServerDraining
+from jobsvc.store.jobs import JobStore
+
+_POLL_IDS = 1000
+
+
+class Follower:
+    """One reader of the status of some jobs."""
+
+    def __init__(self, job_ids: Iterable[UUID]) -> None:
+        #: Version last seen of each job that has not ended.
+        self.seen: dict[UUID, int] = dict.fromkeys(job_ids, 0)
+        self._changed: dict[UUID, None] = {}
+        self._event = asyncio.Event()
+        self._draining = False
+
+    def mark(self, job_id: UUID) -> None:
+        """Says that a job may have changed."""
+        self._changed[job_id] = None
+        self._event.set()
+
+    def drain(self) -> None:
+        """Says that there will be no more news from this replica."""
+        self._draining = True
+        self._event.set()
+
+    async def changed(self) -> list[UUID]:
+        """Waits for changes, and takes the jobs that may have changed since the last call.
+
+        Raises:
+            ServerDraining: the replica is about to go.
+        """
+        await self._event.wait()
+        if self._draining:
+            raise ServerDraining("the server is about to go; follow again")
+        self._event.clear()
+        changed, self._changed = self._changed, {}
+        return [job_id for job_id in changed if job_id in self.seen]
+
+
+class Hub:
+    """All followers of this replica. `run` polls, so that a lost hint costs a second at most."""
+
+    def __init__(self, jobs: JobStore, poll_seconds: float) -> None:
+        self._jobs = jobs
+        self._poll_seconds = poll_seconds
+        self._followers: dict[UUID, set[Follower]] = {}
+
+    @contextmanager
+    def follow(self, job_ids: Iterable[UUID]) -> Iterator[Follower]:
+        """Follows jobs from now on: read them only after this."""
+        follower = Follower(job_ids)
+        jobs = list(follower.seen)
+        for job_id in jobs:
+            self._followers.setdefault(job_id, set()).add(follower)
+        try:
+            yield follower
+        finally:
+            for job_id in jobs:
+                followers = self._followers[job_id]
+                followers.discard(follower)
+                if not followers:
+                    del self._followers[job_id]
+
+    def changed(self, job_ids: Iterable[UUID]) -> None:
+        """Says that these jobs may have changed."""
+        for job_id in job_ids:
+            for follower in self._followers.get(job_id, ()):
+                follower.mark(job_id)
+
+    def gap(self) -> None:
+        """Says that any job may have changed unnoticed."""
+        self.changed(list(self._followers))
+
+    def drain(self) -> None:
+        """Ends all waiting: the replica is about to go."""
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.drain()
+
+    async def run(self) -> None:
+        """Compares versions once a poll, until cancelled."""
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                await self._poll()
+            except DatabaseUnavailable:
+                continue
+
+    async def _poll(self) -> None:
+        watched = list(self._followers)
+        for start in range(0, len(watched), _POLL_IDS):
+            versions = await self._jobs.read_versions(watched[start : start + _POLL_IDS])
+            for job_id, version in versions.items():
+                for follower in self._followers.get(job_id, ()):
+                    if follower.seen.get(job_id, version) < version:
+                        follower.mark(job_id)

@@ -1,0 +1,93 @@
+"""Payloads: JSON objects as text. Pure checks; what they let through is stored as it came."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+#: Deepest nesting of objects and arrays (contract: `Payload`).
+MOST_LEVELS = 32
+
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+
+class PayloadDefect(Exception):
+    """A text is no payload; the text of the error says why."""
+
+
+def parse_payload(text: str) -> dict[str, Any]:
+    """The object that a JSON text spells.
+
+    Raises:
+        PayloadDefect: it is not JSON, not an object, names a key twice, nests too
+            deeply, or holds NaN, Infinity, a NUL or a lone surrogate.
+    """
+    # Counting brackets bounds the depth from above; few payloads need the second look.
+    if text.count("{") + text.count("[") > MOST_LEVELS and _levels(text) > MOST_LEVELS:
+        raise PayloadDefect(f"nests deeper than {MOST_LEVELS} levels")
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise PayloadDefect(
+            f"is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        ) from None
+    except ValueError:
+        # An integer of thousands of digits: valid JSON, which Python refuses to convert.
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_int=float)
+    if not isinstance(value, dict):
+        raise PayloadDefect("is not a JSON object")
+    # Only an escape can spell these: protobuf text is valid UTF-8, and JSON refuses a raw NUL.
+    if "\\u" in text:
+        for string in _strings(value):
+            if "\0" in string:
+                raise PayloadDefect("holds a NUL character")
+            try:
+                string.encode()
+            except UnicodeEncodeError:
+                raise PayloadDefect("holds a lone surrogate") from None
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """Equal bytes for equal payloads, whatever their key order and white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _levels(text: str) -> int:
+    depth = deepest = 0
+    for match in _TOKENS.finditer(text):
+        token = match[0]
+        if token in "{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in "}]":
+            depth -= 1
+    return deepest
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # add answers None
+        raise PayloadDefect(f"names the key {twice[:60]!r} twice")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise PayloadDefect(f"holds {name}, which is no JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)

@@ -1,0 +1,51 @@
+"""JSON Schemas of queues: compiled once, applied to payloads."""
+
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+
+from jobsvc.errors import Violation
+
+_MOST_VIOLATIONS = 20
+
+
+class SchemaDefect(Exception):
+    """A definition is no JSON Schema; the text of the error says why."""
+
+
+class Schema:
+    """A compiled JSON Schema, draft 2020-12, whose `$ref`s stay inside the document."""
+
+    def __init__(self, definition: str) -> None:
+        """Compiles a definition (JSON text).
+
+        Raises:
+            SchemaDefect: it is no schema, or points outside itself.
+        """
+        document = msgspec.json.decode(definition)
+        try:
+            jsonschema_rs.meta.validate(document)
+            self._validator = jsonschema_rs.Draft202012Validator(document, retriever=_refuse)
+        except jsonschema_rs.ValidationError as error:
+            raise SchemaDefect(error.message) from error
+        except (jsonschema_rs.ReferencingError, ValueError) as error:
+            raise SchemaDefect(f"{error}"[:500]) from error
+
+    def violations(self, payload: dict[str, Any], path: str) -> list[Violation]:
+        """What is wrong with a payload, at most 20 defects, each with its path below `path`."""
+        if self._validator.is_valid(payload):
+            return []
+        found = []
+        for error in self._validator.iter_errors(payload):
+            where = "".join(
+                f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path
+            )
+            found.append(Violation(path + where, error.message[:500]))
+            if len(found) == _MOST_VIOLATIONS:
+                break
+        return found
+
+
+def _refuse(uri: str) -> Any:
+    raise ValueError(f"$ref {uri} points outside the schema")

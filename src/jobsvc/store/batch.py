@@ -1,0 +1,109 @@
+"""Group commit: concurrent writes share one statement, one commit, one flush to disk."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import asyncpg
+
+from jobsvc.errors import DatabaseUnavailable
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_TRIES = 5
+
+
+class Batcher(Generic[Item, Result]):
+    """Collects items while a statement is in flight; what has arrived forms the next one.
+
+    There is no timer: a lone item is written at once. `write` takes items and
+    answers with one result each, in their order. When it fails, its items are
+    written one by one, so that a bad one cannot spoil its neighbours, and the
+    error of an item takes the place of its result. When the database is away,
+    all of them get `DatabaseUnavailable`.
+    """
+
+    def __init__(
+        self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], most_items: int
+    ) -> None:
+        self._write = write
+        self._most_items = most_items
+        self._waiting: list[
+            tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]
+        ] = []
+        self._arrived = asyncio.Event()
+
+    async def submit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        """Writes `items`, together with others', and answers with a result or an error for each.
+
+        A caller that is cancelled may still have its items written, and leaves
+        the others unharmed.
+        """
+        if not items:
+            return ()
+        done: asyncio.Future[Sequence[Result | Exception]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._waiting.append((items, done))
+        self._arrived.set()
+        return await done
+
+    async def submit_one(self, item: Item) -> Result:
+        """Writes one item. Raises its error."""
+        (result,) = await self.submit((item,))
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def run(self) -> None:
+        """Writes what is submitted, until cancelled. What then waits is told it was not written."""
+        try:
+            while True:
+                await self._arrived.wait()
+                groups = self._take()
+                results = await self._write_all([item for items, _ in groups for item in items])
+                start = 0
+                for items, done in groups:
+                    if not done.done():
+                        done.set_result(results[start : start + len(items)])
+                    start += len(items)
+        finally:
+            for _, done in self._waiting:
+                done.cancel()
+
+    def _take(self) -> list[tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]]:
+        size = taken = 0
+        for items, _ in self._waiting:
+            if taken and size + len(items) > self._most_items:
+                break
+            size += len(items)
+            taken += 1
+        groups = self._waiting[:taken]
+        del self._waiting[:taken]
+        if not self._waiting:
+            self._arrived.clear()
+        return groups
+
+    async def _write_all(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        try:
+            return await self._write_retrying(items)
+        except DatabaseUnavailable as error:
+            return [error] * len(items)
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+            log.warning("a batch of %d failed and is written one by one: %r", len(items), error)
+        return [(await self._write_all([item]))[0] for item in items]
+
+    async def _write_retrying(self, items: Sequence[Item]) -> Sequence[Result]:
+        """A deadlock or serialization failure has changed nothing: again."""
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._write(items)
+            except asyncpg.TransactionRollbackError as error:
+                log.info("statement is run again: %r", error)
+        return await self._write(items)

@@ -1,0 +1,121 @@
+"""The connection pool, and the border at which the driver's errors become the project's."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import asyncpg
+
+from jobsvc.errors import DatabaseUnavailable
+from jobsvc.store.statement import sql
+
+log = logging.getLogger(__name__)
+
+#: The database is away, full, overloaded or about to stop: try again later.
+_UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+#: Every statement is a lookup by key over tables whose size changes by the second, so plans made
+#: from yesterday's statistics are traps: plan once, by the indexes.
+_SESSION = {
+    "application_name": "jobsvc",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "timezone": "UTC",
+    "idle_in_transaction_session_timeout": "60s",
+}
+
+Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turns the driver's connection errors into `DatabaseUnavailable`."""
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        log.warning("database unavailable: %s: %s", type(error).__name__, error)
+        raise DatabaseUnavailable("the database does not answer; try again") from error
+
+
+async def _keep_session(_: Any) -> None:
+    """Nothing here changes a session, so nothing needs resetting: saves a round trip a call."""
+
+
+class Database:
+    """A pool of connections to one PostgreSQL. Made by `open_database`."""
+
+    def __init__(self, pool: asyncpg.Pool, acquire_seconds: float) -> None:
+        self._pool = pool
+        self._acquire_seconds = acquire_seconds
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for one or more statements.
+
+        Raises:
+            DatabaseUnavailable: none to be had in time, or it broke.
+        """
+        with database_errors():
+            async with self._pool.acquire(timeout=self._acquire_seconds) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction, committed at the end and rolled back on any error."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
+        """Runs `queries/{statement}.sql` as a transaction of its own."""
+        async with self.connection() as connection:
+            rows: Sequence[asyncpg.Record] = await connection.fetch(sql(statement), *arguments)
+            return rows
+
+
+@asynccontextmanager
+async def open_database(
+    dsn: str, pool_size: int, statement_seconds: float
+) -> AsyncIterator[Database]:
+    """A pool on `dsn`, closed at the end.
+
+    Raises:
+        DatabaseUnavailable: no connection can be made.
+    """
+    with database_errors():
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=pool_size,
+            max_inactive_connection_lifetime=300,
+            command_timeout=statement_seconds + 5,
+            timeout=10,
+            reset=_keep_session,
+            server_settings={
+                **_SESSION,
+                "statement_timeout": f"{int(statement_seconds * 1000)}ms",
+            },
+        )
+    try:
+        yield Database(pool, acquire_seconds=statement_seconds)
+    finally:
+        try:
+            async with asyncio.timeout(5):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()

@@ -1,0 +1,154 @@
+"""Jobs: created under shared commits, read by id."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from jobsvc.job import Attempt, Job, NewJob
+from jobsvc.store.batch import Batcher
+from jobsvc.store.database import Connection, Database
+from jobsvc.store.records import decode_error, encode_labels, job_from
+from jobsvc.store.statement import sql
+
+#: Most jobs written in one statement.
+_MOST_CREATES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What the database says of a job that it has just taken in."""
+
+    id: UUID
+    create_time: datetime
+    expire_time: datetime | None
+    run_time: datetime
+
+
+class KeyTaken(Exception):
+    """A job that has not ended holds one of the unique keys."""
+
+
+class JobStore:
+    """Statements on jobs. `run` the batcher while it is in use."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.creates: Batcher[NewJob, Created | None] = Batcher(self._create, _MOST_CREATES)
+
+    async def create(self, job: NewJob) -> Created | None:
+        """Writes a job and its place in the queue; None when its request id is taken.
+
+        Raises:
+            KeyTaken: its unique key is held.
+        """
+        try:
+            return await self.creates.submit_one(job)
+        except asyncpg.UniqueViolationError as error:
+            raise KeyTaken from error
+
+    async def create_all(
+        self, connection: Connection, jobs: Sequence[NewJob]
+    ) -> Sequence[Created | None]:
+        """Writes jobs inside the caller's transaction; None for each whose request id is taken.
+
+        Raises:
+            KeyTaken: a unique key is held; the transaction is lost.
+        """
+        try:
+            rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
+        except asyncpg.UniqueViolationError as error:
+            raise KeyTaken from error
+        made = {row["id"]: Created(*row) for row in rows}
+        return [made.get(job.id) for job in jobs]
+
+    async def _create(self, jobs: Sequence[NewJob]) -> Sequence[Created | None]:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
+        made = {row["id"]: Created(*row) for row in rows}
+        return [made.get(job.id) for job in jobs]
+
+    async def find_requests(
+        self, requests: Sequence[tuple[str, UUID]], connection: Connection
+    ) -> Mapping[tuple[str, UUID], UUID]:
+        """The jobs made under these pairs of service and request id; unknown ones are missing."""
+        rows = await connection.fetch(
+            sql("find_requests"), [r[0] for r in requests], [r[1] for r in requests]
+        )
+        return {(row["owner_service"], row["request_id"]): row["id"] for row in rows}
+
+    async def find_key_holder(
+        self, queue: str, unique_key: str, connection: Connection
+    ) -> UUID | None:
+        """The job that holds a unique key of a queue."""
+        rows = await connection.fetch(sql("find_key_holder"), queue, unique_key)
+        return rows[0]["job_id"] if rows else None
+
+    async def read(
+        self,
+        job_ids: Sequence[UUID],
+        with_input: bool = True,
+        with_output: bool = True,
+        connection: Connection | None = None,
+    ) -> Mapping[UUID, Job]:
+        """Jobs as they are now, by id; missing ones are missing. Inside a transaction, if given."""
+        columns = list(job_ids), with_input, with_output
+        if connection is None:
+            rows = await self._database.fetch("read_jobs", *columns)
+        else:
+            rows = await connection.fetch(sql("read_jobs"), *columns)
+        return {row["id"]: job_from(row) for row in rows}
+
+    async def read_versions(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """The version of each job's status, by id; missing ones are missing."""
+        rows = await self._database.fetch("read_versions", list(job_ids))
+        return {row["id"]: row["version"] for row in rows}
+
+    async def read_attempts(self, job_id: UUID) -> list[Attempt]:
+        """Attempts that were used up before the last one, newest first, ten at most."""
+        rows = await self._database.fetch("read_attempts", job_id)
+        return [
+            Attempt(
+                row["attempt"],
+                row["worker_id"],
+                row["start_time"],
+                row["end_time"],
+                decode_error(row["error"]),
+            )
+            for row in rows
+        ]
+
+
+def _create_columns(jobs: Sequence[NewJob]) -> tuple[list[object], ...]:
+    """Jobs as the parameters of create_jobs.sql: one list a column."""
+    rows = [
+        (
+            job.id,
+            job.queue,
+            job.schedule_time,
+            job.expire_time,
+            job.ttl_seconds,
+            job.priority,
+            job.retry.max_attempts,
+            job.retry.initial_backoff_seconds,
+            job.retry.max_backoff_seconds,
+            job.retry.backoff_multiplier,
+            job.attempt_timeout_seconds,
+            job.retention_seconds,
+            job.output_schema_id,
+            job.owner.service,
+            job.owner.user_id,
+            job.owner.session_hash,
+            job.request_id,
+            job.request_digest,
+            job.unique_key,
+            encode_labels(job.labels),
+            job.traceparent,
+            job.tracestate,
+            job.input,
+        )
+        for job in jobs
+    ]
+    return tuple(map(list, zip(*rows, strict=True)))

@@ -1,0 +1,191 @@
+"""Leases: taken, extended and ended in batches, fenced by lease id."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from jobsvc.attempt import MAX_RETURNS, Failure, Finish, Outcome, Release, Requeue, Success
+from jobsvc.job import JobState
+from jobsvc.lease import (
+    Extended,
+    Extension,
+    HeldLease,
+    LapsedLease,
+    LeasedJob,
+    LeaseId,
+    Slot,
+)
+from jobsvc.store.batch import Batcher
+from jobsvc.store.database import Database
+from jobsvc.store.records import (
+    decode_error,
+    encode_error,
+    held_lease_from,
+    lapsed_lease_from,
+    leased_job_from,
+)
+
+_MOST_ENDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A decided end of a lease. `until` set: only if it has not been extended past that.
+
+    `retention_seconds` counts for a job that finishes.
+    """
+
+    id: LeaseId
+    verdict: Finish | Requeue
+    retention_seconds: float
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """A job that waits again."""
+
+    queue: str
+    run_time: datetime
+
+
+#: What became of an end: the job finished, waits again, or the lease was not current.
+Ended = Requeued | bool
+
+
+class LeaseStore:
+    """Statements on leases. `run` both batchers while it is in use."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.ends: Batcher[End, Ended] = Batcher(self._end, _MOST_ENDS)
+        self.extensions: Batcher[Extension, Extended | None] = Batcher(self._extend, _MOST_ENDS)
+
+    async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
+        """Leases the next ready jobs of a queue, one for each slot at most, in their order."""
+        rows = await self._database.fetch(
+            "lease_jobs",
+            queue,
+            [slot.worker_id for slot in slots],
+            [slot.duration_seconds for slot in slots],
+        )
+        return [leased_job_from(row) for row in rows]
+
+    async def ready(self, queues: Sequence[str]) -> list[str]:
+        """Those of the queues that have a job that is ready."""
+        return [row["queue"] for row in await self._database.fetch("ready_queues", list(queues))]
+
+    async def read(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, HeldLease]:
+        """Those of the leases that are current."""
+        rows = await self._database.fetch("read_leases", *_columns(lease_ids))
+        leases = [held_lease_from(row, row["cancel_requested"]) for row in rows]
+        return {lease.id: lease for lease in leases}
+
+    async def lapsed(self, most: int) -> list[LapsedLease]:
+        """Leases that have run out of time, oldest first."""
+        rows = await self._database.fetch("lapsed_leases", most)
+        return [lapsed_lease_from(row) for row in rows]
+
+    async def of_worker(self, worker_id: str) -> list[HeldLease]:
+        """The leases that a worker holds."""
+        rows = await self._database.fetch("leases_of_worker", worker_id)
+        return [held_lease_from(row, row["cancel_requested"]) for row in rows]
+
+    async def give_back(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, str]:
+        """Puts back leases that never reached their worker; answers with the queues of those.
+
+        A lease that was confirmed, or has gone back too often, stays.
+        """
+        rows = await self._database.fetch("return_leases", *_columns(lease_ids), MAX_RETURNS)
+        by_job = {lease_id.job_id: lease_id for lease_id in lease_ids}
+        return {by_job[row["job_id"]]: row["queue"] for row in rows}
+
+    async def was_recorded(self, outcomes: Mapping[LeaseId, Outcome]) -> set[LeaseId]:
+        """Those of the outcomes that are on record under exactly their lease, word for word."""
+        rows = await self._database.fetch("find_outcomes", *_columns(list(outcomes)))
+        found = ((LeaseId(row["job_id"], row["lease_id"]), row) for row in rows)
+        return {
+            lease_id
+            for lease_id, row in found
+            if _same(outcomes[lease_id], row["state"], row["output"], row["error"], row["released"])
+        }
+
+    async def _extend(self, extensions: Sequence[Extension]) -> list[Extended | None]:
+        # A lease that is named twice keeps the last wish: one row is updated once a statement.
+        latest = {extension.id: extension for extension in extensions}
+        wishes = sorted(latest.values(), key=lambda e: e.id.job_id)
+        rows = await self._database.fetch(
+            "extend_leases",
+            *_columns([e.id for e in wishes]),
+            [e.duration_seconds for e in wishes],
+            [e.percent for e in wishes],
+            [e.message for e in wishes],
+            [e.worker_id for e in wishes],
+        )
+        extended = {
+            LeaseId(row["job_id"], row["lease_id"]): Extended(
+                row["expires_in"], row["cancel_requested"], row["cancel_reason"]
+            )
+            for row in rows
+        }
+        return [extended.get(extension.id) for extension in extensions]
+
+    async def _end(self, ends: Sequence[End]) -> list[Ended]:
+        first: dict[LeaseId, End] = {}
+        for end in sorted(ends, key=lambda e: e.id.job_id):
+            first.setdefault(end.id, end)
+        finishes = [(e, v) for e in first.values() if isinstance(v := e.verdict, Finish)]
+        requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]
+        done: dict[UUID, Ended] = {}
+        if finishes:
+            rows = await self._database.fetch(
+                "finish_jobs",
+                *_columns([e.id for e, _ in finishes]),
+                [e.until for e, _ in finishes],
+                [v.state for _, v in finishes],
+                [e.retention_seconds for e, _ in finishes],
+                [encode_error(v.error) for _, v in finishes],
+                [v.output for _, v in finishes],
+            )
+            done.update((row["job_id"], True) for row in rows)
+        if requeues:
+            rows = await self._database.fetch(
+                "requeue_jobs",
+                *_columns([e.id for e, _ in requeues]),
+                [e.until for e, _ in requeues],
+                [v.delay_seconds for _, v in requeues],
+                [v.attempt_used for _, v in requeues],
+                [v.returned for _, v in requeues],
+                [encode_error(v.error) for _, v in requeues],
+            )
+            done.update((row["job_id"], Requeued(row["queue"], row["run_at"])) for row in rows)
+        # Of two ends of one lease in a batch the first counts; the second finds it gone.
+        return [done.get(end.id.job_id, False) if first[end.id] is end else False for end in ends]
+
+
+def _columns(lease_ids: Sequence[LeaseId]) -> tuple[list[UUID], list[int]]:
+    return [lease.job_id for lease in lease_ids], [lease.number for lease in lease_ids]
+
+
+def _same(
+    outcome: Outcome, state: int | None, output: str | None, error: str | None, released: bool
+) -> bool:
+    """Whether a record is of this outcome. A success equals by its output, a failure by its error.
+
+    An output counts as the object it spells: a schema check or a second encoder may respell it.
+    """
+    if isinstance(outcome, Release):
+        return released
+    if isinstance(outcome, Success):
+        return state == JobState.COMPLETED and _object(outcome.output) == _object(output)
+    if isinstance(outcome, Failure):
+        recorded = decode_error(error)
+        return recorded is not None and recorded == outcome.error and state != JobState.COMPLETED
+    return state == JobState.CANCELLED
+
+
+def _object(text: str | None) -> object:
+    return {} if text is None else msgspec.json.decode(text)

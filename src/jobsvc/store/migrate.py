@@ -1,0 +1,57 @@
+"""Brings the schema up to date: numbered SQL files, each once, one process at a time."""
+
+import logging
+from importlib.resources import files
+
+import asyncpg
+
+from jobsvc.store.database import database_errors
+
+log = logging.getLogger(__name__)
+
+#: Names the lock under which replicas that start together wait for each other.
+_LOCK = 0x6A6F627376630001
+
+
+class SchemaTooOld(Exception):
+    """The server's PostgreSQL is older than jobsvc supports."""
+
+
+async def migrate(dsn: str) -> list[str]:
+    """Applies the migrations that are missing, each in a transaction, and names them.
+
+    Raises:
+        DatabaseUnavailable: no connection.
+        SchemaTooOld: PostgreSQL is older than 14.
+    """
+    with database_errors():
+        connection = await asyncpg.connect(dsn, timeout=10)
+        try:
+            if connection.get_server_version().major < 14:
+                raise SchemaTooOld(
+                    f"PostgreSQL {connection.get_server_version().major} is too old:"
+                    " jobsvc needs 14 or newer"
+                )
+            await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migration ("
+                " name text PRIMARY KEY, apply_time timestamptz NOT NULL DEFAULT clock_timestamp())"
+            )
+            rows = await connection.fetch("SELECT name FROM schema_migration")
+            known = {row["name"] for row in rows}
+            applied = []
+            for migration in sorted(
+                (files(__package__) / "migrations").iterdir(), key=lambda f: f.name
+            ):
+                name = migration.name.removesuffix(".sql")
+                if not migration.name.endswith(".sql") or name in known:
+                    continue
+                async with connection.transaction():
+                    await connection.execute(migration.read_text(encoding="utf-8"))
+                    await connection.execute("INSERT INTO schema_migration VALUES ($1)", name)
+                log.info("applied migration %s", name)
+                applied.append(name)
+            return applied
+        finally:
+            # Closing the session gives the lock back.
+            await connection.close(timeout=5)

@@ -1,0 +1,48 @@
+-- Leases the next ready jobs of a queue, one for each slot at most, in the order in which they
+-- leave: job n goes to the worker of slot n.
+-- $1 queue, $2 worker_id of each slot, $3 lease duration of each slot
+WITH next AS MATERIALIZED (
+    SELECT waiting.job_id
+    FROM waiting
+    WHERE queue = $1 AND run_at <= statement_timestamp()
+        AND (SELECT NOT paused FROM queue WHERE name = $1)
+    ORDER BY rank, run_at, job_id
+    LIMIT cardinality($2::text[])
+    FOR UPDATE SKIP LOCKED
+),
+gone AS (
+    DELETE FROM waiting USING next WHERE waiting.job_id = next.job_id RETURNING waiting.*
+),
+dealt AS MATERIALIZED (
+    SELECT
+        gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank,
+        (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
+        gone.expire_time, gone.keyed, clock_timestamp() AS start_time,
+        row_number() OVER (ORDER BY gone.rank, gone.run_at, gone.job_id) AS slot,
+        job.create_time, job.max_attempts, job.initial_backoff, job.max_backoff,
+        job.backoff_multiplier, job.attempt_timeout, job.retention,
+        job.request_id IS NOT NULL AS has_request, job.output_schema_id,
+        job.owner_service, job.owner_user, job.owner_session IS NOT NULL AS has_session,
+        job.labels::text AS labels, job.traceparent, job.tracestate, job.input,
+        past.error AS previous_error
+    FROM gone
+    JOIN job ON job.id = gone.job_id
+    LEFT JOIN LATERAL (
+        SELECT attempt.error FROM attempt
+        WHERE gone.attempt > 0 AND attempt.job_id = gone.job_id AND attempt.attempt = gone.attempt
+    ) AS past ON true
+),
+taken AS (
+    INSERT INTO lease (
+        job_id, lease_id, queue, rank, attempt, returns, version, update_time, expire_time, keyed,
+        worker_id, start_time, duration, until, deadline)
+    SELECT
+        job_id, lease_id, queue, rank, attempt, returns, version, start_time, expire_time, keyed,
+        ($2::text[])[slot], start_time, ($3::float8[])[slot],
+        start_time + ($3::float8[])[slot] * interval '1 second',
+        least(start_time + attempt_timeout * interval '1 second', expire_time)
+    FROM dealt
+)
+SELECT
+    dealt.*, ($2::text[])[slot] AS worker_id, ($3::float8[])[slot] AS duration
+FROM dealt ORDER BY slot

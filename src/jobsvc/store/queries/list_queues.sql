@@ -1,0 +1,7 @@
+-- A page of queues in order of their names.
+-- $1 name to start after, $2 most rows
+SELECT queue.*, i.definition AS input_schema, o.definition AS output_schema
+FROM queue
+LEFT JOIN payload_schema i ON i.id = queue.input_schema_id
+LEFT JOIN payload_schema o ON o.id = queue.output_schema_id
+WHERE queue.name > $1 ORDER BY queue.name LIMIT $2

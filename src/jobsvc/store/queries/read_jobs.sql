@@ -1,0 +1,29 @@
+-- Jobs as they are now, each from the one table that it is in besides `job`.
+-- $1 id, $2 whether to read inputs, $3 whether to read outputs
+SELECT
+    job.id, job.queue, job.create_time, job.schedule_time, job.expire_time, job.priority,
+    job.max_attempts, job.initial_backoff, job.max_backoff, job.backoff_multiplier,
+    job.attempt_timeout, job.retention, job.owner_service, job.owner_user, job.owner_session,
+    job.request_id, job.request_digest, job.unique_key, job.labels::text AS labels,
+    job.traceparent, job.tracestate,
+    CASE WHEN $2 THEN job.input END AS input,
+    CASE WHEN waiting.job_id IS NOT NULL THEN 1 WHEN lease.job_id IS NOT NULL THEN 2
+         ELSE result.state END AS state,
+    coalesce(waiting.version, lease.version, result.version) AS version,
+    coalesce(waiting.attempt, lease.attempt, result.attempt) AS attempt,
+    coalesce(waiting.update_time, lease.update_time, result.end_time) AS update_time,
+    coalesce(lease.start_time, result.start_time, past.start_time) AS start_time,
+    coalesce(lease.worker_id, result.worker_id, past.worker_id, '') AS worker_id,
+    coalesce(result.error, past.error) AS error,
+    coalesce(lease.progress_percent, result.progress_percent) AS progress_percent,
+    coalesce(lease.progress_message, result.progress_message, '') AS progress_message,
+    coalesce(lease.cancel_request_time, result.cancel_request_time) AS cancel_request_time,
+    waiting.run_at, lease.until, result.end_time, result.purge_time,
+    CASE WHEN $3 THEN result.output END AS output,
+    clock_timestamp() AS read_time
+FROM job
+LEFT JOIN waiting ON waiting.job_id = job.id
+LEFT JOIN lease ON lease.job_id = job.id
+LEFT JOIN result ON result.job_id = job.id
+LEFT JOIN attempt AS past ON past.job_id = waiting.job_id AND past.attempt = waiting.attempt
+WHERE job.id = ANY ($1::uuid[])

@@ -1,0 +1,3 @@
+-- A secret by name.
+-- $1 name
+SELECT value FROM secret WHERE name = $1

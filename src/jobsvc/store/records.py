@@ -1,0 +1,153 @@
+"""The one place where rows become domain values."""
+
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from jobsvc.attempt import Terms
+from jobsvc.job import Job, JobError, JobState, JobStatus, Owner
+from jobsvc.lease import HeldLease, LapsedLease, LeasedJob, LeaseId
+from jobsvc.queue import Queue, QueuePolicy
+from jobsvc.retry import RetryPolicy
+
+_decode_error = msgspec.json.Decoder(JobError).decode
+_decode_labels = msgspec.json.Decoder(dict[str, str]).decode
+
+
+def encode_error(error: JobError | None) -> str | None:
+    """An error as it is stored: JSON."""
+    return None if error is None else msgspec.json.encode(error).decode()
+
+
+def decode_error(text: str | None) -> JobError | None:
+    """The error that `encode_error` stored."""
+    return None if text is None else _decode_error(text)
+
+
+def encode_labels(labels: dict[str, str]) -> str | None:
+    """Labels as they are stored: JSON, or NULL for none."""
+    return msgspec.json.encode(labels).decode() if labels else None
+
+
+def _labels(text: str | None) -> dict[str, str]:
+    return {} if text is None else _decode_labels(text)
+
+
+def _retry(row: asyncpg.Record) -> RetryPolicy:
+    return RetryPolicy(
+        row["max_attempts"], row["initial_backoff"], row["max_backoff"], row["backoff_multiplier"]
+    )
+
+
+def job_from(row: asyncpg.Record) -> Job:
+    """A job from a row of read_jobs.sql."""
+    status = JobStatus(
+        state=JobState(row["state"]),
+        version=row["version"],
+        attempt=row["attempt"],
+        update_time=row["update_time"],
+        run_time=row["run_at"],
+        progress_percent=row["progress_percent"],
+        progress_message=row["progress_message"],
+        output=row["output"],
+        error=decode_error(row["error"]),
+        start_time=row["start_time"],
+        end_time=row["end_time"],
+        worker_id=row["worker_id"],
+        lease_expire_time=row["until"],
+        cancel_request_time=row["cancel_request_time"],
+        purge_time=row["purge_time"],
+    )
+    return Job(
+        id=UUID(int=row["id"].int),
+        queue=row["queue"],
+        owner=Owner(row["owner_service"], row["owner_user"], row["owner_session"]),
+        input=row["input"],
+        priority=row["priority"],
+        schedule_time=row["schedule_time"],
+        expire_time=row["expire_time"],
+        attempt_timeout_seconds=row["attempt_timeout"],
+        retry=_retry(row),
+        retention_seconds=row["retention"],
+        unique_key=row["unique_key"],
+        labels=_labels(row["labels"]),
+        traceparent=row["traceparent"],
+        tracestate=row["tracestate"],
+        create_time=row["create_time"],
+        request_id=row["request_id"],
+        request_digest=row["request_digest"],
+        status=status,
+        read_time=row["read_time"],
+    )
+
+
+def held_lease_from(row: asyncpg.Record, cancel_requested: bool) -> HeldLease:
+    """A lease from a row with the columns of the view lease_terms."""
+    return HeldLease(
+        id=LeaseId(row["job_id"], row["lease_id"]),
+        queue=row["queue"],
+        worker_id=row["worker_id"],
+        terms=Terms(
+            attempt=row["attempt"],
+            returns=row["returns"],
+            retry=_retry(row),
+            cancel_requested=cancel_requested,
+        ),
+        retention_seconds=row["retention"],
+        has_request=row["has_request"],
+        output_schema_id=row["output_schema_id"],
+        traceparent=row["traceparent"],
+        tracestate=row["tracestate"],
+    )
+
+
+def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
+    """A lease from a row of lapsed_leases.sql."""
+    return LapsedLease(
+        held_lease_from(row, row["cancel_requested"]),
+        row["until"],
+        row["deadline"],
+        row["expire_time"],
+        row["read_time"],
+    )
+
+
+def leased_job_from(row: asyncpg.Record) -> LeasedJob:
+    """A job from a row of lease_jobs.sql."""
+    return LeasedJob(
+        held=held_lease_from(row, cancel_requested=False),
+        duration_seconds=row["duration"],
+        input=row["input"],
+        attempt_timeout_seconds=row["attempt_timeout"],
+        labels=_labels(row["labels"]),
+        owner_service=row["owner_service"],
+        owner_user=row["owner_user"],
+        has_session=row["has_session"],
+        create_time=row["create_time"],
+        previous_error=decode_error(row["previous_error"]),
+    )
+
+
+def queue_from(row: asyncpg.Record) -> Queue:
+    """A queue from a row of read_queues.sql."""
+    return Queue(
+        name=row["name"],
+        paused=row["paused"],
+        policy=QueuePolicy(
+            input_schema=row["input_schema"],
+            output_schema=row["output_schema"],
+            max_attempts=row["max_attempts"],
+            initial_backoff_seconds=row["initial_backoff"],
+            max_backoff_seconds=row["max_backoff"],
+            backoff_multiplier=row["backoff_multiplier"],
+            attempt_timeout_seconds=row["attempt_timeout"],
+            lease_seconds=row["lease_duration"],
+            retention_seconds=row["retention"],
+        ),
+        input_schema_id=row["input_schema_id"],
+        output_schema_id=row["output_schema_id"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        revision=row["revision"],
+    )

@@ -1,0 +1,53 @@
+"""Everything that is stored, in one place for those who need it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from jobsvc.store.database import Database, open_database
+from jobsvc.store.jobs import JobStore
+from jobsvc.store.leases import LeaseStore
+from jobsvc.store.queues import QueueStore
+from jobsvc.store.upkeep import UpkeepStore
+from jobsvc.store.workers import WorkerStore
+
+
+class Store:
+    """The typed statements, by what they are about."""
+
+    def __init__(self, database: Database, server_id: str) -> None:
+        self.database = database
+        self.jobs = JobStore(database)
+        self.leases = LeaseStore(database)
+        self.queues = QueueStore(database)
+        self.workers = WorkerStore(database, server_id)
+        self.upkeep = UpkeepStore(database)
+
+
+@asynccontextmanager
+async def open_store(
+    dsn: str, server_id: str, pool_size: int, statement_seconds: float
+) -> AsyncIterator[Store]:
+    """A store on the database at `dsn`, whose schema must be up to date, with its batchers running.
+
+    Raises:
+        DatabaseUnavailable: no connection can be made.
+    """
+    async with (
+        open_database(dsn, pool_size, statement_seconds) as database,
+        asyncio.TaskGroup() as tasks,
+    ):
+        store = Store(database, server_id)
+        batchers = [
+            tasks.create_task(batcher.run(), name=f"batch {name}")
+            for name, batcher in (
+                ("create", store.jobs.creates),
+                ("end", store.leases.ends),
+                ("extend", store.leases.extensions),
+            )
+        ]
+        try:
+            yield store
+        finally:
+            for batcher in batchers:
+                batcher.cancel()

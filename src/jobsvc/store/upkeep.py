@@ -1,0 +1,38 @@
+"""Statements that keep the tables clean."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from jobsvc.attempt import JOB_EXPIRED
+from jobsvc.store.database import Database
+from jobsvc.store.records import encode_error
+
+
+class UpkeepStore:
+    """Statements that no caller asks for. Each does a bounded piece of work."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def expire(
+        self, most: int, failed_retention_seconds: float, request_id_seconds: float
+    ) -> Sequence[UUID]:
+        """Fails waiting jobs whose time is over, and names them."""
+        rows = await self._database.fetch(
+            "expire_jobs",
+            most,
+            encode_error(JOB_EXPIRED),
+            failed_retention_seconds,
+            request_id_seconds,
+        )
+        return [row["job_id"] for row in rows]
+
+    async def prune(self, most: int) -> int:
+        """Removes ended jobs whose retention is over, and counts them."""
+        return len(await self._database.fetch("prune_jobs", most))
+
+    async def session_key(self) -> bytes:
+        """The key under which session ids are hashed where no setting gives one."""
+        (row,) = await self._database.fetch("read_secret", "session_key")
+        key: bytes = row["value"]
+        return key
