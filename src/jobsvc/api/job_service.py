@@ -61,7 +61,7 @@ class JobService(JobServiceServicer):
         self._lifetime = lifetime
         self._settings = settings
 
-    async def CreateJob(  # noqa: N802
+    async def CreateJob(
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = self._caller(context)
@@ -70,7 +70,7 @@ class JobService(JobServiceServicer):
             return await self._validated(asked, caller)
         return _created(await self._creation.create(asked, caller))
 
-    async def BatchCreateJobs(  # noqa: N802
+    async def BatchCreateJobs(
         self, request: pb.BatchCreateJobsRequest, context: Context
     ) -> pb.BatchCreateJobsResponse:
         caller = self._caller(context)
@@ -91,7 +91,7 @@ class JobService(JobServiceServicer):
         answers = await self._creation.create_all(asked, caller)
         return pb.BatchCreateJobsResponse(responses=[_created(answer) for answer in answers])
 
-    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:  # noqa: N802
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         caller = self._caller(context)
         defects = Defects()
         job_id = defects.uuid("job_id", request.job_id)
@@ -109,7 +109,7 @@ class JobService(JobServiceServicer):
             )
         )
 
-    async def WaitJob(self, request: pb.WaitJobRequest, context: Context) -> pb.WaitJobResponse:  # noqa: N802
+    async def WaitJob(self, request: pb.WaitJobRequest, context: Context) -> pb.WaitJobResponse:
         caller = self._caller(context)
         defects = Defects()
         job_id = defects.uuid("job_id", request.job_id)
@@ -138,7 +138,7 @@ class JobService(JobServiceServicer):
         reason = await self._wait_reason(job)
         return pb.WaitJobResponse(job=job_message(job, full, request.payload_encoding, reason))
 
-    async def StreamJobStatus(  # noqa: N802
+    async def StreamJobStatus(
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> AsyncIterator[pb.StreamJobStatusResponse]:
         caller = self._caller(context)

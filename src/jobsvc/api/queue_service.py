@@ -26,7 +26,7 @@ class QueueService(QueueServiceServicer):
         self._hints = hints
         self._lifetime = lifetime
 
-    async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:  # noqa: N802
+    async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         self._lifetime.check()
         defects = Defects()
         defects.queue("name", request.name)
@@ -36,7 +36,7 @@ class QueueService(QueueServiceServicer):
             raise QueueNotFound(request.name)
         return pb.GetQueueResponse(queue=queue_message(queue))
 
-    async def ListQueues(  # noqa: N802
+    async def ListQueues(
         self, request: pb.ListQueuesRequest, context: Context
     ) -> pb.ListQueuesResponse:
         self._lifetime.check()
@@ -57,7 +57,7 @@ class QueueService(QueueServiceServicer):
             next_page_token=queues[size - 1].name if len(queues) > size else "",
         )
 
-    async def UpdateQueue(  # noqa: N802
+    async def UpdateQueue(
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
         self._lifetime.check()
@@ -78,7 +78,7 @@ class QueueService(QueueServiceServicer):
         self._hints.tell(declared=[name])
         return pb.UpdateQueueResponse(queue=queue_message(queue))
 
-    async def GetQueueStats(  # noqa: N802
+    async def GetQueueStats(
         self, request: pb.GetQueueStatsRequest, context: Context
     ) -> pb.GetQueueStatsResponse:
         self._lifetime.check()

@@ -45,7 +45,7 @@ class WorkerService(WorkerServiceServicer):
         self._settings = settings
 
     # Reads and writes at its own pace, which the generated type of the method does not know.
-    async def Work(  # type: ignore[override]  # noqa: N802
+    async def Work(  # type: ignore[override]
         self, requests: AsyncIterator[pb.WorkRequest], context: Context
     ) -> None:
         self._lifetime.check()
@@ -53,7 +53,7 @@ class WorkerService(WorkerServiceServicer):
             self._store, self._dispatcher, self._outcomes, self._server_id, self._settings
         ).hold(context)
 
-    async def LeaseJobs(  # noqa: N802
+    async def LeaseJobs(
         self, request: pb.LeaseJobsRequest, context: Context
     ) -> pb.LeaseJobsResponse:
         self._lifetime.check()
@@ -79,7 +79,7 @@ class WorkerService(WorkerServiceServicer):
             jobs = await self._lease_later(worker, queues, most, seconds, wait)
         return convert.leased_jobs_message(jobs, seconds, request.payload_encoding)
 
-    async def ExtendLeases(  # noqa: N802
+    async def ExtendLeases(
         self, request: pb.ExtendLeasesRequest, context: Context
     ) -> pb.ExtendLeasesResponse:
         wishes = convert.extensions(
@@ -87,7 +87,7 @@ class WorkerService(WorkerServiceServicer):
         )
         return await self._outcomes.extend(request, wishes)
 
-    async def ReportOutcomes(  # noqa: N802
+    async def ReportOutcomes(
         self, request: pb.ReportOutcomesRequest, context: Context
     ) -> pb.ReportOutcomesResponse:
         defects = Defects()

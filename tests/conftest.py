@@ -1,0 +1,112 @@
+"""A real PostgreSQL for the whole session, a fresh database for each test, a replica in-process."""
+
+import itertools
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+from grpc import aio
+
+from jobsvc.app import Replica, replica
+from jobsvc.embedded import embedded_postgres
+from jobsvc.settings import Settings
+from jobsvc.store.migrate import migrate
+from jobsvc.store.store import Store, open_store
+
+_numbers = itertools.count()
+
+#: Short enough for tests that wait for the real thing; the rules between settings still hold.
+TEST_SETTINGS = Settings(
+    listen="127.0.0.1:0",
+    rescue_interval_seconds=0.1,
+    poll_interval_seconds=0.2,
+    prune_interval_seconds=0.1,
+    acknowledge_seconds=1.0,
+    subscribe_seconds=1.0,
+    drain_seconds=3.0,
+    heartbeat_interval_seconds=5.0,
+    pool_size=4,
+)
+
+
+@pytest.fixture(scope="session")
+async def postgres() -> AsyncIterator[str]:
+    """The DSN of a PostgreSQL with a migrated database `template_jobsvc`. Not durable: faster."""
+    with tempfile.TemporaryDirectory(prefix="jobsvc-test-") as folder:
+        async with embedded_postgres(Path(folder), {"fsync": "off"}) as server:
+            await _execute(server.dsn, "CREATE DATABASE template_jobsvc")
+            await migrate(_named(server.dsn, "template_jobsvc"))
+            yield server.dsn
+
+
+@pytest.fixture
+async def dsn(postgres: str) -> AsyncIterator[str]:
+    """The DSN of a fresh, migrated database of its own."""
+    name = f"test_{next(_numbers)}"
+    await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_jobsvc")
+    yield _named(postgres, name)
+    await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[Store]:
+    """A store on the fresh database."""
+    async with open_store(dsn, "test-server", pool_size=4, statement_seconds=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sql(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A plain connection to the fresh database, to look at rows and to age them."""
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Settings of the in-process replica; a module or test may override the fixture."""
+    return TEST_SETTINGS
+
+
+@pytest.fixture
+async def server(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
+    """A replica in this process, on a free port."""
+    async with replica(dsn, settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def channel(server: Replica) -> AsyncIterator[aio.Channel]:
+    """A channel to the replica."""
+    async with aio.insecure_channel(f"127.0.0.1:{server.port}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def start_replica(
+    dsn: str, settings: Settings
+) -> Callable[[], AbstractAsyncContextManager[Replica]]:
+    """Starts further replicas on the same database."""
+
+    @asynccontextmanager
+    async def start() -> AsyncIterator[Replica]:
+        async with replica(dsn, settings) as running:
+            yield running
+
+    return start
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _named(dsn: str, database: str) -> str:
+    return dsn.replace("/jobsvc?", f"/{database}?")
