@@ -7,7 +7,7 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types generate verify image clean
+.PHONY: help setup demo test bench lint types generate verify image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ demo: setup ## Run real jobs from creation to result and look at their trace
 
 test: setup ## Run the whole test suite against a real PostgreSQL
 	@pytest -n 2 --dist loadgroup
+
+bench: setup ## Measure latency and throughput on this machine
+	@python -m bench
 
 lint: setup ## Style, import contracts, Dockerfile
 	@ruff check . && ruff format --check . && lint-imports && hadolint Dockerfile

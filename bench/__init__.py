@@ -1,0 +1,1 @@
+"""Measurements of jobsvc on this machine: `make bench`."""
