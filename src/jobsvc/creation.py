@@ -1,8 +1,8 @@
 """Creating jobs: defaults filled in, payloads checked, and every conflict with an earlier job
 resolved before anything is confirmed."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -169,18 +169,20 @@ class Creation:
             JobNotOwned: the job that is there is somebody else's.
             DatabaseUnavailable: it may or may not have been created.
         """
-        new = self._send(await self.check(request, owner))
-        with suppress(KeyTaken):
-            created = await self._store.jobs.create(new)
-            if created is not None:
-                self._make_known([(new, created)])
-                return Answer(fresh_job(new, created), existing=False)
-        return (await self._place([request], [new], owner))[0]
+        new = await self.check(request, owner)
+        with self._sending([new]) as news:
+            with suppress(KeyTaken):
+                created = await self._store.jobs.create(news[0])
+                if created is not None:
+                    self._make_known([(news[0], created)])
+                    return Answer(fresh_job(news[0], created), existing=False)
+            return (await self._place([request], news, owner))[0]
 
     async def create_all(self, requests: Sequence[JobRequest], owner: Owner) -> list[Answer]:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
-        news = [await self.check(request, owner) for request in requests]
-        return await self._place(requests, [self._send(new) for new in news], owner)
+        checked = [await self.check(request, owner) for request in requests]
+        with self._sending(checked) as news:
+            return await self._place(requests, news, owner)
 
     async def _place(
         self, requests: Sequence[JobRequest], news: Sequence[NewJob], owner: Owner
@@ -273,16 +275,24 @@ class Creation:
         if ready:
             self._hints.tell(ready=dict.fromkeys(ready))
 
-    def _send(self, new: NewJob) -> NewJob:
-        """The job with the context of its `send` span, which every later span descends from."""
-        span = self._tracer.start_span(
-            f"send {new.queue}",
-            kind=trace.SpanKind.PRODUCER,
-            attributes=telemetry.messaging_attributes("send", new.queue, str(new.id)),
-        )
-        traceparent, tracestate = telemetry.headers(span)
-        span.end()
-        return replace(new, traceparent=traceparent, tracestate=tracestate)
+    @contextmanager
+    def _sending(self, news: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+        """The jobs with the contexts of their `send` spans, of which every later span is a child.
+
+        The spans last as long as the block.
+        """
+        with ExitStack() as ends:
+            traced = []
+            for new in news:
+                span = self._tracer.start_span(
+                    f"send {new.queue}",
+                    kind=trace.SpanKind.PRODUCER,
+                    attributes=telemetry.messaging_attributes("send", new.queue, str(new.id)),
+                )
+                ends.callback(span.end)
+                traceparent, tracestate = telemetry.headers(span)
+                traced.append(replace(new, traceparent=traceparent, tracestate=tracestate))
+            yield traced
 
 
 class _InBetween(Exception):

@@ -2,7 +2,7 @@
 
 import typer
 
-from jobsvc.cli import calls, demo, serve, trace, work
+from jobsvc.cli import calls, demo, health, serve, trace, work
 
 app = typer.Typer(
     name="jobsvc",
@@ -14,6 +14,7 @@ app = typer.Typer(
 for command in (
     serve.serve,
     serve.migrate,
+    health.health,
     work.work,
     calls.create,
     calls.get,

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -122,6 +123,7 @@ class Settlement:
     async def _write(
         self, ends: Sequence[tuple[int, HeldLease, Outcome | Lapse, End]]
     ) -> list[Exception | None]:
+        began = time.time_ns()
         results = await self._store.leases.ends.submit([end for _, _, _, end in ends])
         errors: list[Exception | None] = []
         moved, ready = [], []
@@ -139,18 +141,21 @@ class Settlement:
                     self._on_due(result.queue, end.verdict.delay_seconds)
                 else:
                     ready.append(result.queue)
-            self._trace(held, cause, end.verdict)
+            self._trace(held, cause, end.verdict, began)
         self._hints.tell(moved, dict.fromkeys(ready))
         return errors
 
-    def _trace(self, held: HeldLease, cause: Outcome | Lapse, verdict: Finish | Requeue) -> None:
-        """A `settle` span in the trace of the job."""
+    def _trace(
+        self, held: HeldLease, cause: Outcome | Lapse, verdict: Finish | Requeue, began: int
+    ) -> None:
+        """A `settle` span in the trace of the job, from `began` (nanoseconds) until now."""
         if not held.traceparent:
             return
         span = self._tracer.start_span(
             f"settle {held.queue}",
             context=telemetry.parent(held.traceparent, held.tracestate),
             kind=trace.SpanKind.INTERNAL,
+            start_time=began,
             attributes=telemetry.messaging_attributes("settle", held.queue, str(held.id.job_id)),
         )
         if span.is_recording():

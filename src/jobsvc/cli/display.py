@@ -1,0 +1,121 @@
+"""Shows jobs while they run: a live table in a terminal, a line for each update elsewhere."""
+
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from jobsvc.cli.job_text import error_text, state_text
+from jobsvc.client import JobState, JobStatus, JobUpdate
+
+_REFRESHES_PER_SECOND = 8
+_BAR_WIDTH = 20
+#: Lines of the terminal that are left for the header, the sums and the prompt.
+_OTHER_LINES = 4
+
+
+class StatusDisplay:
+    """Shows every `JobUpdate` it is given, on `console`, while its block runs.
+
+    A terminal gets a table that repaints itself, jobs that have not ended
+    first; anything else a line for each update.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._updates: dict[str, JobUpdate] = {}
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._draw,
+                refresh_per_second=_REFRESHES_PER_SECOND,
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, update: JobUpdate) -> None:
+        """Takes in the newest status of a job."""
+        self._updates[update.job_id] = update
+        if self._live is None:
+            self._console.print(update_line(update), markup=False, soft_wrap=True)
+
+    def _draw(self) -> RenderableType:
+        # A copy: the table is drawn by a thread of its own.
+        updates = list(self._updates.values())
+        now = datetime.now(UTC)
+        shown = sorted(updates, key=lambda update: update.status.ended)
+        shown = shown[: max(1, self._console.height - _OTHER_LINES)]
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for name in ("job", "queue", "state", "progress", "try", "took"):
+            table.add_column(name, no_wrap=True)
+        table.add_column("", no_wrap=True, overflow="ellipsis")
+        for update in shown:
+            status = update.status
+            percent = 100 if status.succeeded else status.progress_percent or 0
+            table.add_row(
+                update.job_id,
+                update.queue,
+                state_text(status.state),
+                ProgressBar(total=100, completed=percent, width=_BAR_WIDTH),
+                str(status.attempt or ""),
+                took_text(status, now),
+                Text(remark_text(status), "red" if status.error else ""),
+            )
+        return Group(table, Text(sums_text(updates, len(shown)), "dim"))
+
+
+def update_line(update: JobUpdate) -> str:
+    """An update in one line: id, queue, state, attempt, progress, and what there is to say."""
+    status = update.status
+    words = [update.job_id, update.queue, status.state.name]
+    if status.attempt:
+        words.append(f"attempt {status.attempt}")
+    if status.progress_percent is not None:
+        words.append(f"{status.progress_percent} %")
+    remark = remark_text(status)
+    return " ".join([*words, remark] if remark else words)
+
+
+def remark_text(status: JobStatus) -> str:
+    """The words of a status: its error, or else what the worker says it is doing."""
+    if status.error is not None and not status.succeeded:
+        return error_text(status.error)
+    if status.cancel_request_time is not None and not status.ended:
+        return "cancellation requested"
+    return status.progress_message
+
+
+def took_text(status: JobStatus, now: datetime) -> str:
+    """How long the current or last attempt has run, at `now`."""
+    if status.start_time is None or status.state is JobState.PENDING:
+        return ""
+    # The two clocks may differ: the server's says when it began.
+    seconds = ((status.end_time or now) - status.start_time).total_seconds()
+    return f"{max(0.0, seconds):.1f} s"
+
+
+def sums_text(updates: list[JobUpdate], shown: int) -> str:
+    """How many jobs are in which state, and how many of them have no line."""
+    counts = dict.fromkeys(JobState, 0)
+    for update in updates:
+        counts[update.status.state] += 1
+    sums = ", ".join(f"{count} {state.name}" for state, count in counts.items() if count)
+    hidden = len(updates) - shown
+    return f"{sums}; {hidden} not shown" if hidden else sums

@@ -1,0 +1,61 @@
+"""What a Python service imports to create, follow and read jobs.
+
+    async with AsyncClient("jobs.internal:50051", user_id="42") as client:
+        created = await client.create("news-analyzer", {"url": "https://example.org"})
+        job = await client.wait(created.id)
+        print(job.output())
+
+`Client` does the same for code that blocks. Nothing here needs a database.
+"""
+
+from jobsvc.client.async_client import AsyncClient
+from jobsvc.client.errors import (
+    CallFailed,
+    DeadlineExceeded,
+    InvalidRequest,
+    JobNotFound,
+    JobNotOwned,
+    Overloaded,
+    PayloadRejected,
+    PayloadTooLarge,
+    QueueNotFound,
+    RequestIdReused,
+    Unavailable,
+    UniqueKeyTaken,
+)
+from jobsvc.client.job import Attempt, CreatedJob, Job, JobError, JobState, JobStatus, JobUpdate
+from jobsvc.client.new_job import JobOptions, NewJob, RetryPolicy
+from jobsvc.client.queue import Queue, QueueOptions, QueueStats
+from jobsvc.client.sync_client import Client
+from jobsvc.errors import Violation
+
+__all__ = [
+    "AsyncClient",
+    "Attempt",
+    "CallFailed",
+    "Client",
+    "CreatedJob",
+    "DeadlineExceeded",
+    "InvalidRequest",
+    "Job",
+    "JobError",
+    "JobNotFound",
+    "JobNotOwned",
+    "JobOptions",
+    "JobState",
+    "JobStatus",
+    "JobUpdate",
+    "NewJob",
+    "Overloaded",
+    "PayloadRejected",
+    "PayloadTooLarge",
+    "Queue",
+    "QueueNotFound",
+    "QueueOptions",
+    "QueueStats",
+    "RequestIdReused",
+    "RetryPolicy",
+    "Unavailable",
+    "UniqueKeyTaken",
+    "Violation",
+]

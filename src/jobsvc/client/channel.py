@@ -1,0 +1,88 @@
+"""How a client talks to its server: retries, reconnection, sizes, identity."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from opentelemetry import trace
+
+from jobsvc import telemetry
+
+#: Methods that may be repeated: they read, or carry a request id, or are idempotent.
+_REPEATABLE = {
+    "jobsvc.v1.JobService": ("CreateJob", "BatchCreateJobs", "GetJob", "WaitJob", "CancelJob"),
+    "jobsvc.v1.QueueService": ("UpdateQueue", "GetQueueStats"),
+}
+#: Room for one whole request; gRPC does not retry a call that does not fit (default 256 KiB).
+_RETRY_BUFFER_BYTES = 8 * 1024 * 1024
+
+
+def channel_options() -> list[tuple[str, str | int]]:
+    """Options of a channel.
+
+    A call that ends with UNAVAILABLE is tried up to five times (gRPC allows no
+    more) over about seven seconds: time for a server to restart. Calls do not
+    wait for a server that is away (no wait_for_ready), so that the last error
+    still says what is wrong; the retries bridge the gap instead.
+    """
+    config = {
+        # Spreads the clients over the replicas that a name stands for.
+        "loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}],
+        "methodConfig": [
+            {
+                "name": [
+                    {"service": service, "method": method}
+                    for service, methods in _REPEATABLE.items()
+                    for method in methods
+                ],
+                "retryPolicy": {
+                    "maxAttempts": 5,
+                    "initialBackoff": "0.3s",
+                    "backoffMultiplier": 2.5,
+                    "maxBackoff": "4s",
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+    }
+    return [
+        ("grpc.enable_retries", 1),
+        ("grpc.service_config", json.dumps(config)),
+        ("grpc.service_config_disable_resolution", 1),
+        ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER_BYTES),
+        # A retry is no use while the channel itself backs off (default 1 s to 2 min).
+        # The middle one is how long a connection attempt may take.
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 5_000),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        # The server decides what a payload may weigh; the client reads it.
+        ("grpc.max_receive_message_length", -1),
+    ]
+
+
+# No repr: it holds secrets.
+@dataclass(frozen=True, slots=True, repr=False)
+class Identity:
+    """Who calls, and for whom."""
+
+    session_id: str | None
+    user_id: str | None
+    token: str | Callable[[], str] | None
+    metadata: Sequence[tuple[str, str]]
+
+    def headers(self, span: trace.Span) -> tuple[tuple[str, str], ...]:
+        """The metadata of one call, made within `span`."""
+        headers = list(self.metadata)
+        if self.session_id:
+            headers.append(("x-session-id", self.session_id))
+        if self.user_id:
+            headers.append(("x-user-id", self.user_id))
+        if self.token:
+            token = self.token if isinstance(self.token, str) else self.token()
+            headers.append(("authorization", f"Bearer {token}"))
+        traceparent, tracestate = telemetry.headers(span)
+        if traceparent:
+            headers.append(("traceparent", traceparent))
+        if tracestate:
+            headers.append(("tracestate", tracestate))
+        return tuple(headers)

@@ -1,0 +1,54 @@
+"""Reads what a failed call carries: google.rpc error details become a `CallFailed`."""
+
+from collections.abc import Iterable
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from jobsvc.client.errors import CallFailed, failure_class
+from jobsvc.errors import Violation
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_DOMAIN = "jobsvc"
+
+
+def read_failure(error: grpc.RpcError) -> CallFailed:
+    """A failed call, synchronous or not, as an exception of this package."""
+    # Sequences of (key, value) both, though the two libraries give them different types.
+    trailing: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    status = _read_status(trailing)
+    reason, metadata = "", dict[str, str]()
+    violations: list[Violation] = []
+    retry_delay_seconds: float | None = None
+    info = error_details_pb2.ErrorInfo()
+    bad_request = error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            metadata = dict(info.metadata)
+            reason = info.reason if info.domain == _DOMAIN else ""
+        elif detail.Unpack(bad_request):
+            violations += [Violation(v.field, v.description) for v in bad_request.field_violations]
+        elif detail.Unpack(retry):
+            retry_delay_seconds = retry.retry_delay.ToNanoseconds() / 1e9
+    code = error.code().name
+    return failure_class(code, reason)(
+        code,
+        error.details() or "no further words",
+        reason=reason,
+        metadata=metadata,
+        violations=violations,
+        retry_delay_seconds=retry_delay_seconds,
+    )
+
+
+def _read_status(trailing: Iterable[tuple[str, str | bytes]]) -> status_pb2.Status:
+    """The status in the trailers; an empty one when there is none, or what is there is garbled."""
+    for key, value in trailing:
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                break
+    return status_pb2.Status()

@@ -1,0 +1,116 @@
+"""What can go wrong with a call, as exceptions. All of them are `CallFailed`."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from jobsvc.errors import Violation
+
+
+class CallFailed(Exception):
+    """The server refused a call, or could not be asked.
+
+    `code` is the name of the gRPC status (`"NOT_FOUND"`), `reason` the cause as
+    the contract names it (`"JOB_NOT_FOUND"`, empty when the answer did not come
+    from jobsvc), `message` a text for people. `metadata` holds facts for
+    programs, `violations` the defective fields of the request, and
+    `retry_delay_seconds` when the server suggests to try again, if it does.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[Violation] = (),
+        retry_delay_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.violations = tuple(violations)
+        self.retry_delay_seconds = retry_delay_seconds
+
+    def __str__(self) -> str:
+        cause = f" ({self.reason})" if self.reason else ""
+        return f"{self.code}{cause}: {self.message}"
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same call may succeed later. It may also have taken effect already."""
+        return self.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"} or (
+            self.code == "RESOURCE_EXHAUSTED" and self.retry_delay_seconds is not None
+        )
+
+
+class JobNotFound(CallFailed):
+    """No such job; it may have been removed after its retention."""
+
+
+class QueueNotFound(CallFailed):
+    """No such queue."""
+
+
+class JobNotOwned(CallFailed):
+    """The job belongs to another service, session or user."""
+
+
+class InvalidRequest(CallFailed):
+    """The request breaks the rules of the contract; `violations` says where."""
+
+
+class PayloadRejected(InvalidRequest):
+    """The input is no JSON object, or does not fit the schema of its queue."""
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The input is larger than the server accepts."""
+
+
+class UniqueKeyTaken(CallFailed):
+    """A job that has not ended holds the unique key."""
+
+
+class RequestIdReused(CallFailed):
+    """The request id was used within the last day, for another job."""
+
+
+class Overloaded(CallFailed):
+    """The server has as much in hand as it may; nothing was done."""
+
+
+class Unavailable(CallFailed):
+    """The server or its database cannot be reached. The call may have taken effect."""
+
+
+class DeadlineExceeded(CallFailed):
+    """No answer came in time. The call may have taken effect."""
+
+
+_BY_REASON: Mapping[str, type[CallFailed]] = MappingProxyType(
+    {
+        "JOB_NOT_FOUND": JobNotFound,
+        "QUEUE_NOT_FOUND": QueueNotFound,
+        "JOB_NOT_OWNED": JobNotOwned,
+        "PAYLOAD_REJECTED": PayloadRejected,
+        "PAYLOAD_TOO_LARGE": PayloadTooLarge,
+        "UNIQUE_KEY_TAKEN": UniqueKeyTaken,
+        "REQUEST_ID_REUSED": RequestIdReused,
+    }
+)
+_BY_CODE: Mapping[str, type[CallFailed]] = MappingProxyType(
+    {
+        "INVALID_ARGUMENT": InvalidRequest,
+        "RESOURCE_EXHAUSTED": Overloaded,
+        "UNAVAILABLE": Unavailable,
+        "DEADLINE_EXCEEDED": DeadlineExceeded,
+    }
+)
+
+
+def failure_class(code: str, reason: str) -> type[CallFailed]:
+    """The exception for a status: the one of its reason, else of its code, else `CallFailed`."""
+    return _BY_REASON.get(reason) or _BY_CODE.get(code) or CallFailed

@@ -1,0 +1,59 @@
+"""What is left to follow, and what has been seen. Pure: `Client` and `AsyncClient` do the I/O."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from jobsvc.client.errors import Unavailable
+from jobsvc.client.job import JobUpdate
+from jobsvc.client.replies import read_update
+from jobsvc.client.requests import stream_request
+from jobsvc.v1 import job_service_pb2
+
+#: A stream that says nothing for this many heartbeats is lost.
+SILENT_HEARTBEATS = 3
+
+
+class Following:
+    """The jobs of one `follow` that have not ended, with the last version seen of each."""
+
+    def __init__(self, job_ids: Iterable[str | UUID], heartbeat_seconds: float) -> None:
+        self._versions = {str(job_id): 0 for job_id in job_ids}
+        self._heartbeat_seconds = heartbeat_seconds
+
+    @property
+    def done(self) -> bool:
+        """Whether every job has ended."""
+        return not self._versions
+
+    @property
+    def silence_seconds(self) -> float:
+        """The silence after which a stream counts as lost."""
+        return SILENT_HEARTBEATS * self._heartbeat_seconds
+
+    def request(self) -> job_service_pb2.StreamJobStatusRequest:
+        """The request that follows the jobs which have not ended."""
+        return stream_request(self._versions, self._heartbeat_seconds)
+
+    def accept(self, response: job_service_pb2.StreamJobStatusResponse) -> JobUpdate | None:
+        """The update in a message of the stream, unless there is none or it is not new."""
+        if not response.HasField("update"):
+            return None
+        update = read_update(response.update)
+        seen = self._versions.get(update.job_id)
+        if seen is None or update.status.version <= seen:
+            return None
+        if update.status.ended:
+            del self._versions[update.job_id]
+        else:
+            self._versions[update.job_id] = update.status.version
+        return update
+
+    def silent(self) -> Unavailable:
+        """The failure of a stream that said nothing for too long."""
+        text = f"the status stream was silent for {self.silence_seconds:g} s"
+        return Unavailable("UNAVAILABLE", text)
+
+    def ended_early(self) -> Unavailable:
+        """The failure of a stream that closed with OK while jobs were left."""
+        text = f"the status stream ended before {len(self._versions)} of its jobs"
+        return Unavailable("UNAVAILABLE", text)

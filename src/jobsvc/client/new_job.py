@@ -1,0 +1,111 @@
+"""A job that a caller asks for."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias, TypedDict
+from uuid import UUID, uuid4
+
+from jobsvc.client.payload import PayloadLike
+
+#: A length of time: seconds, or a timedelta.
+Duration: TypeAlias = float | timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How failed attempts are retried. What is None takes the default of the queue.
+
+    `max_attempts` counts the first attempt too. The delay before retry n is
+    `initial_backoff * backoff_multiplier ** (n - 1)`, at most `max_backoff`,
+    spread by up to 20 percent either way.
+    """
+
+    max_attempts: int | None = None
+    initial_backoff: Duration | None = None
+    max_backoff: Duration | None = None
+    backoff_multiplier: float | None = None
+
+
+class JobOptions(TypedDict, total=False):
+    """What may be asked of a job beside its queue and input; see `NewJob`."""
+
+    priority: int
+    schedule_time: datetime | None
+    delay: Duration | None
+    expire_time: datetime | None
+    ttl: Duration | None
+    attempt_timeout: Duration | None
+    retry: RetryPolicy | None
+    retention: Duration | None
+    unique_key: str | None
+    unique_conflict: Literal["use_existing", "fail"]
+    labels: Mapping[str, str] | None
+    request_id: str | UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to create. To send the same object again is safe: it never makes a second job.
+
+    `input` None is the empty object. A higher `priority` (-100 to 100) leaves
+    the queue first. The first attempt starts at `schedule_time`, or `delay`
+    after this object was made (by the clock of this machine), or at once. The
+    job is given up at `expire_time`, or `ttl` after its creation, or never.
+    `attempt_timeout` bounds one attempt, `retention` is how long the ended job
+    is kept; both, and `retry`, default to what the queue says.
+
+    Of the jobs of a queue that have not ended at most one holds a `unique_key`.
+    A second one is answered with the first (`"use_existing"`), or refused with
+    `UniqueKeyTaken` (`"fail"`). `labels` are up to 32 small searchable facts.
+    `request_id` makes the creation idempotent for 24 hours; one is made if
+    none is given.
+
+    Raises:
+        ValueError: two of these contradict, or a time has no time zone.
+    """
+
+    queue: str
+    input: PayloadLike | None = None
+    priority: int = 0
+    schedule_time: datetime | None = None
+    delay: InitVar[Duration | None] = None
+    expire_time: datetime | None = None
+    ttl: Duration | None = None
+    attempt_timeout: Duration | None = None
+    retry: RetryPolicy | None = None
+    retention: Duration | None = None
+    unique_key: str | None = None
+    unique_conflict: Literal["use_existing", "fail"] = "use_existing"
+    labels: Mapping[str, str] | None = None
+    request_id: str | UUID | None = field(default_factory=lambda: str(uuid4()))
+
+    def __post_init__(self, delay: Duration | None) -> None:
+        """Fixes the request id and the moment of a delay, so that each try says the same."""
+        if self.request_id is None:
+            object.__setattr__(self, "request_id", str(uuid4()))
+        if delay is not None:
+            if self.schedule_time is not None:
+                raise ValueError("schedule_time and delay exclude each other")
+            start = datetime.now(UTC) + timedelta(seconds=seconds(delay))
+            object.__setattr__(self, "schedule_time", start)
+        if self.expire_time is not None and self.ttl is not None:
+            raise ValueError("expire_time and ttl exclude each other")
+        for name in ("schedule_time", "expire_time"):
+            time = getattr(self, name)
+            if time is not None and time.tzinfo is None:
+                raise ValueError(f"{name} needs a time zone")
+
+
+def seconds(duration: Duration) -> float:
+    """A length of time in seconds.
+
+    Raises:
+        ValueError: it is not finite.
+    """
+    if isinstance(duration, timedelta):
+        return duration.total_seconds()
+    if not math.isfinite(duration):
+        raise ValueError(f"a length of time must be finite, not {duration}")
+    return float(duration)

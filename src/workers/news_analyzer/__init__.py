@@ -1,0 +1,9 @@
+"""The `news-analyzer` processor: reads an article and reports what it is about.
+
+It needs the `news` extra. `python -m workers` or `Worker` runs `analyze`.
+"""
+
+from workers.news_analyzer.article import Analysis, ArticleInput
+from workers.news_analyzer.processor import analyze
+
+__all__ = ["Analysis", "ArticleInput", "analyze"]

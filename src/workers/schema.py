@@ -1,0 +1,71 @@
+"""From a Python type to the JSON Schema that a queue declares. Pure."""
+
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+#: A JSON Schema; its values are whatever JSON allows.
+Schema = dict[str, Any]
+
+
+class SchemaInvalid(Exception):
+    """A type cannot be the input or output of a job. The text says why."""
+
+
+def object_schema(annotation: Any) -> Schema:
+    """The JSON Schema (draft 2020-12) of a dataclass, Struct, TypedDict or dict.
+
+    One self-contained document whose root is an object; every `$ref` stays in it.
+    `annotation` is whatever stands behind the colon, hence Any.
+
+    Raises:
+        SchemaInvalid: the type is not written as a JSON object, or msgspec does
+            not know it.
+    """
+    try:
+        known = inspect.type_info(annotation)
+        schema: Schema = msgspec.json.schema(annotation)
+    except (TypeError, RuntimeError) as error:
+        raise SchemaInvalid(f"{_name(annotation)}: {str(error).splitlines()[0]}") from None
+    if not _is_object(known):
+        raise SchemaInvalid(
+            f"{_name(annotation)} is not written as a JSON object;"
+            " use a dataclass, msgspec.Struct, TypedDict or dict"
+        )
+    definitions: dict[str, Schema] = schema.pop("$defs", {})
+    root = schema.pop("$ref", None)
+    if root is not None:
+        name = root.rpartition("/")[2]
+        schema = definitions[name]
+        if not _refers_to(root, list(definitions.values())):
+            del definitions[name]
+    document: Schema = {"$schema": DIALECT, "type": "object", **schema}
+    if definitions:
+        document["$defs"] = definitions
+    return document
+
+
+def _is_object(known: inspect.Type) -> bool:
+    if isinstance(known, inspect.UnionType):
+        return all(_is_object(member) for member in known.types)
+    if isinstance(known, inspect.Metadata):
+        return _is_object(known.type)
+    if isinstance(known, inspect.StructType):
+        return not known.array_like
+    return isinstance(known, inspect.DataclassType | inspect.TypedDictType | inspect.DictType)
+
+
+def _refers_to(reference: str, node: Any) -> bool:
+    # Any: a walk through a JSON document.
+    if isinstance(node, dict):
+        return node.get("$ref") == reference or any(
+            _refers_to(reference, child) for child in node.values()
+        )
+    return isinstance(node, list) and any(_refers_to(reference, child) for child in node)
+
+
+def _name(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -1,0 +1,53 @@
+"""Why a stream ended, and whether trying again can help. Pure."""
+
+from dataclasses import dataclass
+
+import grpc
+
+#: What the server says when another try would be answered the same.
+_FATAL = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.ABORTED,
+    }
+)
+
+
+class WorkerStopped(Exception):
+    """The worker cannot go on. The text says why, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """How a stream, or the attempt to open one, ended. `code` OK: as agreed."""
+
+    code: grpc.StatusCode
+    message: str
+
+    @property
+    def fatal(self) -> bool:
+        """Whether a new stream would end the same way."""
+        return self.code in _FATAL
+
+    def describe(self, target: str) -> str:
+        """One line for people."""
+        text = " ".join(self.message.split())
+        match self.code:
+            case grpc.StatusCode.UNIMPLEMENTED:
+                return f"{target} does not offer jobsvc.v1.WorkerService: {text}"
+            case grpc.StatusCode.ABORTED:
+                return f"another process took over this worker's id: {text}"
+            case grpc.StatusCode.UNAVAILABLE:
+                return f"{target} is not available: {text}"
+            case grpc.StatusCode.INVALID_ARGUMENT:
+                return f"{target} refused what this worker sent: {text}"
+            case _:
+                return f"{target} answered {self.code.name}: {text}"
+
+
+def end_of(error: grpc.aio.AioRpcError) -> StreamEnd:
+    """The end that gRPC reports."""
+    return StreamEnd(error.code(), error.details() or error.code().name)

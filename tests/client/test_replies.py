@@ -1,0 +1,122 @@
+"""What a caller gets to see of a reply."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from google.rpc import code_pb2
+
+from jobsvc.client import JobState, JobStatus
+from jobsvc.client.replies import read_created, read_job, read_queue, read_stats, read_status
+from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
+from tests.client.conftest import JOB_ID, job, status
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+class Result(msgspec.Struct):
+    words: int
+
+
+def test_everything_about_a_job_can_be_read() -> None:
+    message = job(job_pb2.JOB_STATE_PROCESSING, 4)
+    message.spec.input.json_text = '{"a":1}'
+    message.spec.retry_policy.max_attempts = 5
+    message.spec.attempt_timeout.FromSeconds(90)
+    message.spec.labels["team"] = "x"
+    message.owner.user_id = "42"
+    message.create_time.FromDatetime(NOON)
+    message.status.attempt = 2
+    message.status.progress.percent = 0
+    message.status.progress.message = "begun"
+    message.status.error.code = code_pb2.UNAVAILABLE
+    message.status.error.reason = "UPSTREAM_TIMEOUT"
+    message.status.start_time.FromDatetime(NOON)
+    attempt = message.status.recent_attempts.add(attempt=1, worker_id="w")
+    attempt.error.code = code_pb2.INTERNAL
+
+    read = read_job(message)
+    assert (read.id, read.queue, read.state, read.input()) == (
+        JOB_ID,
+        "news",
+        JobState.PROCESSING,
+        {"a": 1},
+    )
+    assert (read.max_attempts, read.attempt_timeout_seconds, read.retention_seconds) == (
+        5,
+        90,
+        None,
+    )
+    assert (read.labels, read.user_id, read.create_time) == ({"team": "x"}, "42", NOON)
+    assert (read.status.progress_percent, read.status.progress_message) == (0, "begun")
+    assert read.status.error is not None
+    assert (read.status.error.code, read.status.error.reason) == ("UNAVAILABLE", "UPSTREAM_TIMEOUT")
+    assert read.status.start_time == NOON
+    [first] = read.status.recent_attempts
+    assert first.error is not None
+    assert (first.attempt, first.error.code, first.end_time) == (1, "INTERNAL", None)
+    assert not read.ended
+    assert read.output() is None
+
+
+def test_a_result_is_read_as_objects_or_as_a_type() -> None:
+    done = read_job(job(job_pb2.JOB_STATE_COMPLETED, 5, output='{"words":3}'))
+    assert done.ended
+    assert done.succeeded
+    assert done.output() == {"words": 3}
+    assert done.output_as(Result) == Result(3)
+    with pytest.raises(msgspec.ValidationError):
+        done.output_as(list[int])
+
+
+def test_no_result_is_no_type() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        read_job(job()).output_as(Result)
+
+
+def test_a_state_of_a_newer_server_has_ended_only_if_it_says_so() -> None:
+    message = job_pb2.JobStatus(state=9, version=2)  # type: ignore[arg-type]
+    assert read_status(message).state is JobState.UNKNOWN
+    assert not read_status(message).ended
+    message.end_time.FromDatetime(NOON)
+    assert read_status(message).ended
+
+
+def test_other_unknown_numbers_do_not_hurt() -> None:
+    message = job_pb2.JobStatus(wait_reason=77)  # type: ignore[arg-type]
+    message.error.code = 99  # type: ignore[assignment]
+    read = read_status(message)
+    assert read.error is not None
+    assert (read.wait_reason, read.error.code) == ("", "99")
+
+
+def test_a_wait_reason_is_a_word() -> None:
+    message = job_pb2.JobStatus(wait_reason=job_pb2.WAIT_REASON_NO_WORKER)
+    assert read_status(message).wait_reason == "NO_WORKER"
+
+
+def test_states_are_numbered_as_in_the_contract() -> None:
+    numbers = {name.removeprefix("JOB_STATE_"): n for name, n in job_pb2.JobState.items()}
+    assert numbers.pop("UNSPECIFIED") == JobState.UNKNOWN
+    assert numbers == {state.name: state.value for state in JobState if state}
+
+
+def test_a_creation_says_whether_the_job_was_there() -> None:
+    response = job_service_pb2.CreateJobResponse(job=job(), existing=True)
+    created = read_created(response)
+    assert (created.id, created.existing) == (JOB_ID, True)
+
+
+def test_queues_and_their_counts() -> None:
+    queue = queue_service_pb2.Queue(name="q", state=queue_service_pb2.QUEUE_STATE_PAUSED)
+    queue.lease_duration.FromSeconds(30)
+    read = read_queue(queue)
+    assert (read.name, read.paused, read.lease_seconds, read.max_attempts) == ("q", True, 30, None)
+    stats = read_stats(queue_service_pb2.QueueStats(queue="q", ready_count=3, worker_count=1))
+    assert (stats.ready_count, stats.worker_count, stats.oldest_ready_seconds) == (3, 1, None)
+
+
+def test_results_cannot_be_changed() -> None:
+    read: JobStatus = read_status(status(job_pb2.JOB_STATE_PENDING, 1))
+    with pytest.raises(AttributeError):
+        read.version = 2  # type: ignore[misc]

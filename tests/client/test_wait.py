@@ -1,0 +1,64 @@
+"""Waiting for the end of one job."""
+
+from typing import Any
+
+import grpc
+import pytest
+
+from jobsvc.client import JobNotFound, Unavailable
+from jobsvc.client.job import Job
+from jobsvc.client.patience import Patience
+from jobsvc.client.replies import read_job
+from jobsvc.client.waiting import Waiting
+from jobsvc.v1 import job_pb2, job_service_pb2
+from tests.client.conftest import JOB_ID, Failure, Peer, job
+
+RUNNING = job_service_pb2.WaitJobResponse(job=job(job_pb2.JOB_STATE_PROCESSING, 2))
+DONE = job_service_pb2.WaitJobResponse(
+    job=job(job_pb2.JOB_STATE_COMPLETED, 3, output='{"words":3}')
+)
+AWAY = Unavailable("UNAVAILABLE", "away")
+
+
+def running() -> Job:
+    return read_job(RUNNING.job)
+
+
+async def test_a_wait_goes_on_until_the_job_has_ended(client: Any, peer: Peer) -> None:
+    peer.answer("WaitJob", RUNNING, RUNNING, DONE)
+    done = await client.wait(JOB_ID)
+    assert done.output() == {"words": 3}
+    assert [request.timeout.seconds for request in peer.requests("WaitJob")] == [60, 60, 60]
+    # gRPC rounds a deadline up on its way.
+    assert all(60 < call.seconds_left < 72 for call in peer.calls)
+
+
+async def test_a_timeout_is_no_error(client: Any, peer: Peer) -> None:
+    peer.answer("WaitJob", RUNNING)
+    assert not (await client.wait(JOB_ID, timeout=0)).ended
+
+
+async def test_a_wait_outlives_a_restart(client: Any, peer: Peer) -> None:
+    away = Failure(grpc.StatusCode.UNAVAILABLE)
+    peer.answer("WaitJob", RUNNING, away, DONE)
+    assert (await client.wait(JOB_ID)).succeeded
+
+
+async def test_a_wait_for_nothing_fails_at_once(client: Any, peer: Peer) -> None:
+    peer.answer("WaitJob", Failure(grpc.StatusCode.NOT_FOUND, reason="JOB_NOT_FOUND"))
+    with pytest.raises(JobNotFound):
+        await client.wait(JOB_ID)
+
+
+def test_calls_are_no_longer_than_what_is_left() -> None:
+    waiting = Waiting(100.0, now=1000.0, patience=Patience(10, 60))
+    assert waiting.call_seconds(now=1000.0) == 60
+    assert not waiting.answered(running(), now=1060.0)
+    assert waiting.call_seconds(now=1060.0) == 40
+    assert waiting.answered(running(), now=1100.0)
+
+
+def test_a_wait_does_not_pause_past_its_end() -> None:
+    waiting = Waiting(1.0, now=0.0, patience=Patience(10, 60))
+    assert waiting.pause_seconds(AWAY, now=0.5, spread=0) == 0.2
+    assert waiting.pause_seconds(AWAY, now=0.7, spread=0) is None

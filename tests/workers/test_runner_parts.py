@@ -1,0 +1,140 @@
+"""The small parts under the runner: threads, mailbox, context, backoff."""
+
+import asyncio
+import threading
+from queue import Queue
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers import Cancelled, Context
+from workers.attempt import Stop
+from workers.backoff import Backoff, Reminder
+from workers.mailbox import Mailbox
+from workers.threads import ThreadPool
+
+WAIT = 10.0
+
+
+def test_threads_run_side_by_side_up_to_the_size() -> None:
+    together = threading.Barrier(3)
+    done: Queue[int] = Queue()
+
+    def work(item: int) -> None:
+        together.wait(WAIT)
+        done.put(item)
+
+    pool = ThreadPool(3, work)
+    for item in range(3):
+        pool.submit(item)
+    assert {done.get(timeout=WAIT) for _ in range(3)} == {0, 1, 2}
+    pool.close()
+
+
+def test_given_up_thread_is_replaced_and_ends_when_it_comes_back() -> None:
+    go_on = threading.Event()
+    started: Queue[str] = Queue()
+
+    def work(item: str) -> None:
+        started.put(item)
+        if item == "hangs":
+            go_on.wait(WAIT)
+
+    pool = ThreadPool(1, work)
+    pool.submit("hangs")
+    assert started.get(timeout=WAIT) == "hangs"
+    pool.submit("next")
+    pool.abandon("hangs")
+    assert pool.abandoned == 1
+    assert started.get(timeout=WAIT) == "next"
+    go_on.set()
+    pool.submit("last")
+    assert started.get(timeout=WAIT) == "last"
+    pool.close()
+
+
+def test_abandoning_what_does_not_run_changes_nothing() -> None:
+    pool = ThreadPool[str](1, lambda _: None)
+    pool.abandon("unknown")
+    assert pool.abandoned == 0
+
+
+async def test_mailbox_delivers_everything_in_order_from_many_threads() -> None:
+    received: list[tuple[int, int]] = []
+    complete = asyncio.Event()
+
+    def receive(items: list[tuple[int, int]]) -> None:
+        received.extend(items)
+        if len(received) == 4000:
+            complete.set()
+
+    box = Mailbox(asyncio.get_running_loop(), receive)
+    threads = [
+        threading.Thread(target=lambda n=n: [box.put((n, i)) for i in range(1000)])
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    await asyncio.wait_for(complete.wait(), WAIT)
+    for n in range(4):
+        assert [i for m, i in received if m == n] == list(range(1000))
+
+
+def test_mailbox_of_a_closed_loop_drops() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    Mailbox[int](loop, lambda items: None).put(1)
+
+
+def test_progress_is_checked_and_cut() -> None:
+    context = Context.for_test()
+    context.progress(100, "x" * 501)
+    assert context.last_progress == (100, "x" * 500)
+    for percent in (-1, 101):
+        with pytest.raises(ValueError, match="percent"):
+            context.progress(percent)
+
+
+async def test_stop_is_seen_everywhere() -> None:
+    context = Context.for_test(attempt_timeout_seconds=60)
+    assert 0 < context.remaining_seconds <= 60
+    context.raise_if_cancelled()
+    waiting = asyncio.ensure_future(context.wait_cancelled())
+    await asyncio.sleep(0)
+    context._attempt.request_stop(Stop.LOST)
+    await asyncio.wait_for(waiting, WAIT)
+    await context.wait_cancelled()
+    assert context.cancelled
+    with pytest.raises(Cancelled, match="lease was lost"):
+        context.raise_if_cancelled()
+
+
+def test_log_lines_name_the_job(caplog: pytest.LogCaptureFixture) -> None:
+    Context.for_test("q", job_id="j1", attempt=2).logger.warning("hello %d", 1)
+    (record,) = caplog.records
+    assert record.getMessage() == "job j1: hello 1"
+    assert record.name == "workers.q"
+    assert vars(record)["attempt"] == 2
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
+def test_backoff_grows_to_five_seconds(draws: list[float]) -> None:
+    backoff = Backoff()
+    for failures, draw in enumerate(draws):
+        assert backoff.delay_seconds(draw) == min(5.0, 0.05 * 2**failures) * draw
+    backoff.reset()
+    assert backoff.delay_seconds(1.0) == 0.05
+
+
+def test_trouble_is_mentioned_at_once_and_then_every_ten_seconds() -> None:
+    reminder = Reminder()
+    assert [reminder.due(now) for now in (0.0, 1.0, 9.9, 10.0, 12.0)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    reminder.reset()
+    assert reminder.due(13.0)
