@@ -12,7 +12,7 @@ RUN python3 -m venv /opt/jobsvc \
 
 FROM ${BASE}
 # initdb wants its user to have a name.
-RUN useradd --system --uid 10001 --home-dir /data --create-home jobsvc
+RUN useradd --uid 10001 --home-dir /data --create-home jobsvc
 COPY --from=build /opt/jobsvc /opt/jobsvc
 ENV PATH=/opt/jobsvc/bin:$PATH \
     LANG=C.UTF-8 \

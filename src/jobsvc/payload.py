@@ -8,7 +8,8 @@ from typing import Any
 #: Deepest nesting of objects and arrays (contract: `Payload`).
 MOST_LEVELS = 32
 
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+# The closing quote may be missing: otherwise the search would start again at every quote inside.
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class PayloadDefect(Exception):
@@ -26,14 +27,11 @@ def parse_payload(text: str) -> dict[str, Any]:
     if text.count("{") + text.count("[") > MOST_LEVELS and _levels(text) > MOST_LEVELS:
         raise PayloadDefect(f"nests deeper than {MOST_LEVELS} levels")
     try:
-        value = _DECODER.decode(text)
+        value = _decode(text)
     except json.JSONDecodeError as error:
         raise PayloadDefect(
             f"is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
         ) from None
-    except ValueError:
-        # An integer of thousands of digits: valid JSON, which Python refuses to convert.
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_int=float)
     if not isinstance(value, dict):
         raise PayloadDefect("is not a JSON object")
     # Only an escape can spell these: protobuf text is valid UTF-8, and JSON refuses a raw NUL.
@@ -50,7 +48,29 @@ def parse_payload(text: str) -> dict[str, Any]:
 
 def canonical(value: Any) -> bytes:
     """Equal bytes for equal payloads, whatever their key order and white space."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    if ".0" in text or "e+" in text:
+        # A whole number may be spelled 1, 1.0 or 1e0.
+        text = json.dumps(_whole(value), sort_keys=True, separators=(",", ":"))
+    return text.encode()
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
+
+
+def _decode(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        # An integer of thousands of digits: valid JSON, which Python refuses to convert.
+        return _ROUNDING_DECODER.decode(text)
 
 
 def _levels(text: str) -> int:
@@ -91,3 +111,6 @@ def _no_constant(name: str) -> Any:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+_ROUNDING_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_int=float
+)

@@ -8,6 +8,7 @@ import msgspec
 from jobsvc.errors import Violation
 
 _MOST_VIOLATIONS = 20
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class SchemaDefect(Exception):
@@ -23,7 +24,14 @@ class Schema:
         Raises:
             SchemaDefect: it is no schema, or points outside itself.
         """
-        document = msgspec.json.decode(definition)
+        try:
+            document = msgspec.json.decode(definition)
+        except msgspec.DecodeError as error:
+            raise SchemaDefect(f"is not JSON: {error}") from error
+        # Any other dialect would be misread, and one that is not known be fetched over the network.
+        dialect = document.get("$schema", _DIALECT) if isinstance(document, dict) else _DIALECT
+        if dialect not in (_DIALECT, _DIALECT + "#"):
+            raise SchemaDefect(f"$schema must be {_DIALECT}, or left out")
         try:
             jsonschema_rs.meta.validate(document)
             self._validator = jsonschema_rs.Draft202012Validator(document, retriever=_refuse)

@@ -1,5 +1,6 @@
 """Every setting and default of the server, read from the environment once."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -70,8 +71,13 @@ class Settings:
             raise SettingsInvalid(f"JOBSVC_LISTEN must be HOST:PORT, not {self.listen!r}")
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
-            if isinstance(value, int | float) and value < 0:
-                raise SettingsInvalid(f"JOBSVC_{name.upper()} must not be negative")
+            if isinstance(value, int | float) and not 0 <= value < math.inf:
+                raise SettingsInvalid(f"JOBSVC_{name.upper()} must be a number from 0, not {value}")
+        if not 1 <= self.max_attempts <= 100:
+            raise SettingsInvalid(
+                f"JOBSVC_MAX_ATTEMPTS must be between 1 and 100, not {self.max_attempts}"
+            )
+        self._at_least("pool_size", 1, "one connection")
         self._at_least("lease_seconds", 3 * self.extend_interval_seconds, "3 x extend interval")
         self._at_least("attempt_timeout_seconds", self.lease_seconds, "the lease")
         self._at_least("retention_seconds", self.request_id_seconds, "the request id window")

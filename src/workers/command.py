@@ -87,13 +87,12 @@ async def _announce(worker: Worker) -> None:
 def _signals(worker: Worker) -> Iterator[None]:
     # Handlers of the process, not of the event loop: they run even while an
     # `async def` processor blocks the loop.
-    leaving = False
+    last_resort: threading.Timer | None = None
 
     def obey(number: int, _: FrameType | None) -> None:
-        nonlocal leaving
-        if leaving:
+        nonlocal last_resort
+        if last_resort is not None:
             os._exit(128 + number)
-        leaving = True
         worker.leave()
         patience = worker.grace_seconds + CONFIRM_SECONDS + _PATIENCE_SECONDS
         # By then every lease has been handed back; what still hangs is a processor.
@@ -105,6 +104,8 @@ def _signals(worker: Worker) -> Iterator[None]:
     try:
         yield
     finally:
+        if last_resort is not None:
+            last_resort.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -1,5 +1,6 @@
 """Which function works on which queue, and what it asks of that queue."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -10,6 +11,9 @@ from workers.duration import Seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: As the contract has it.
+_QUEUE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class ProcessorInvalid(Exception):
@@ -43,6 +47,11 @@ class Processor(Generic[P, R]):
         retry: RetryPolicy | None = None,
         lease_duration: Seconds | None = None,
     ) -> None:
+        if not _QUEUE.fullmatch(queue):
+            raise ProcessorInvalid(
+                f"{queue!r} cannot be the name of a queue: up to 63 lower-case letters, digits and"
+                " hyphens, a letter first and no hyphen last"
+            )
         self.function = function
         self.queue = queue
         self.max_leases = max_leases
@@ -94,6 +103,9 @@ def processor(
         attempt_timeout: longest run of one attempt.
         retry: how failed attempts are retried.
         lease_duration: how long a dead worker's job stays with it.
+
+    Raises:
+        ProcessorInvalid: `queue` cannot be the name of a queue.
     """
 
     def mark(function: Callable[P, R]) -> Processor[P, R]:

@@ -168,12 +168,15 @@ class Session:
             self._changed.set()
 
     async def _watch_clock(self) -> None:
+        reminder, stuck = Reminder(), 0
         while True:
             self._hurry.clear()
             now = time.monotonic()
             due = self._exchange.tick(now)
             self.wake()
-            stuck = self._stuck_threads()
+            stuck_before, stuck = stuck, self._stuck_threads()
+            if stuck and stuck_before and reminder.due(now):
+                log.error("%d threads are still in processors whose attempts are over", stuck)
             if stuck > MAX_STUCK_THREADS:
                 raise WorkerStopped(f"{stuck} threads hang in processors: start the worker anew")
             try:

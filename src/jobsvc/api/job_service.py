@@ -19,10 +19,11 @@ from jobsvc.api.guard import Context
 from jobsvc.api.identity import Identity
 from jobsvc.api.lifetime import Lifetime
 from jobsvc.catalog import Catalog
-from jobsvc.creation import Answer, Creation, JobRequest
+from jobsvc.creation import Answer, Creation
 from jobsvc.errors import JobNotFound, QueueNotFound
 from jobsvc.hub import Follower, Hub
 from jobsvc.job import Attempt, Job, JobState, Owner
+from jobsvc.job_request import JobRequest
 from jobsvc.ownership import check_owner
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store

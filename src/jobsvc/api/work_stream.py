@@ -9,15 +9,13 @@ from typing import Any
 from grpc import aio
 
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.durations import duration
-from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.api.convert.work import MOST_WINDOW, news_frame, worker_stream
 from jobsvc.api.guard import Context, is_readable
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
-from jobsvc.dispatch.board import Subscription
 from jobsvc.dispatch.dispatcher import Dispatcher
-from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
+from jobsvc.dispatch.worker_stream import WorkerStream
 from jobsvc.errors import DatabaseUnavailable, InvalidRequest, WorkProtocolViolation
 from jobsvc.lease import Extension, LeaseId
 from jobsvc.settings import Settings
@@ -25,9 +23,6 @@ from jobsvc.store.store import Store
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 
-_MOST_WINDOW = 10_000
-_MOST_QUEUES = 64
-_MOST_HELD = 10_000
 #: A dispatch frame: up to 100 jobs and 1 MiB, unless a single job is larger.
 _MOST_JOBS = 100
 _MOST_BYTES = 1024 * 1024
@@ -96,7 +91,7 @@ class WorkConversation:
         if frame is aio.EOF or not is_readable(frame) or not frame.HasField("subscribe"):
             raise WorkProtocolViolation("the first frame must be subscribe")
         request = frame.subscribe
-        stream = _stream(request)
+        stream = worker_stream(request)
         self._encoding = request.payload_encoding
         await self._store.queues.declare(list(stream.subscription.limits))
         self._dispatcher.replace(stream.worker_id)
@@ -161,7 +156,7 @@ class WorkConversation:
                     await self._start(tasks, self._extend(stream, frame.extend_leases, wishes))
                 case "set_window":
                     window = frame.set_window.window
-                    if not 0 <= window <= _MOST_WINDOW:
+                    if not 0 <= window <= MOST_WINDOW:
                         raise WorkProtocolViolation(f"set_window: {window} is out of range")
                     if not stream.draining:
                         stream.subscription.window = window
@@ -260,7 +255,7 @@ class WorkConversation:
                     await self._send(context, frame)
             news, stream.news = stream.news, []
             for item in news:
-                await self._send(context, _news_frame(item))
+                await self._send(context, news_frame(item))
             while stream.undelivered:
                 await self._send_jobs(stream, context)
             if stream.ended is not None:
@@ -293,40 +288,3 @@ class WorkConversation:
         self._sequence += 1
         frame.sequence = self._sequence
         await context.write(frame)
-
-
-def _stream(request: pb.Subscribe) -> WorkerStream:
-    """The stream that a subscribe frame asks for.
-
-    Raises:
-        WorkProtocolViolation: a field breaks a rule of the contract.
-    """
-    defects = Defects()
-    limits: dict[str, int] = {}
-    defects.count("queues", request.queues, 1, _MOST_QUEUES)
-    for index, item in enumerate(request.queues):
-        defects.queue(f"queues[{index}].queue", item.queue)
-        defects.number(f"queues[{index}].max_leases", item.max_leases, 0, 2**31 - 1)
-        limits[item.queue] = item.max_leases
-    defects.number("window", request.window, 0, _MOST_WINDOW)
-    defects.count("held_lease_ids", request.held_lease_ids, 0, _MOST_HELD)
-    worker = convert.seen_worker(defects, "worker", request.worker, list(limits), request.window)
-    seconds = convert.lease_seconds(defects, "lease_duration", request)
-    check_encoding(defects, request.payload_encoding)
-    if defects.violations:
-        first = defects.violations[0]
-        raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")
-    subscription = Subscription(worker.worker_id, limits, request.window, seconds)
-    return WorkerStream(subscription, worker)
-
-
-def _news_frame(news: Lost | Draining) -> pb.WorkResponse:
-    if isinstance(news, Draining):
-        return pb.WorkResponse(
-            drain=pb.Drain(grace=duration(news.grace_seconds), reason="the server is about to go")
-        )
-    return pb.WorkResponse(
-        lease_statuses=pb.ExtendLeasesResponse(
-            leases=[convert.lost_status(str(i), news.reason) for i in news.lease_ids]
-        )
-    )

@@ -62,10 +62,10 @@ class StatusDisplay:
         now = datetime.now(UTC)
         shown = sorted(updates, key=lambda update: update.status.ended)
         shown = shown[: max(1, self._console.height - _OTHER_LINES)]
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
         for name in ("job", "queue", "state", "progress", "try", "took"):
             table.add_column(name, no_wrap=True)
-        table.add_column("", no_wrap=True, overflow="ellipsis")
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
         for update in shown:
             status = update.status
             percent = 100 if status.succeeded else status.progress_percent or 0
@@ -87,7 +87,7 @@ def update_line(update: JobUpdate) -> str:
     words = [update.job_id, update.queue, status.state.name]
     if status.attempt:
         words.append(f"attempt {status.attempt}")
-    if status.progress_percent is not None:
+    if status.progress_percent is not None and not status.ended:
         words.append(f"{status.progress_percent} %")
     remark = remark_text(status)
     return " ".join([*words, remark] if remark else words)
@@ -99,7 +99,7 @@ def remark_text(status: JobStatus) -> str:
         return error_text(status.error)
     if status.cancel_request_time is not None and not status.ended:
         return "cancellation requested"
-    return status.progress_message
+    return "" if status.ended else status.progress_message
 
 
 def took_text(status: JobStatus, now: datetime) -> str:

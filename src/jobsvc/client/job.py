@@ -30,6 +30,9 @@ class JobState(IntEnum):
     def _missing_(cls, value: object) -> "JobState":
         return cls.UNKNOWN
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobError:

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+#: What one caller submitted, and where its results go.
+_Group = tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]
 
 _TRIES = 5
 
@@ -32,9 +34,7 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         self._write = write
         self._most_items = most_items
-        self._waiting: list[
-            tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]
-        ] = []
+        self._waiting: list[_Group[Item, Result]] = []
         self._arrived = asyncio.Event()
 
     async def submit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
@@ -60,7 +60,8 @@ class Batcher(Generic[Item, Result]):
         return result
 
     async def run(self) -> None:
-        """Writes what is submitted, until cancelled. What then waits is told it was not written."""
+        """Writes what is submitted, until cancelled. Whoever waits then is cancelled too."""
+        groups: list[_Group[Item, Result]] = []
         try:
             while True:
                 await self._arrived.wait()
@@ -72,10 +73,10 @@ class Batcher(Generic[Item, Result]):
                         done.set_result(results[start : start + len(items)])
                     start += len(items)
         finally:
-            for _, done in self._waiting:
+            for _, done in (*groups, *self._waiting):
                 done.cancel()
 
-    def _take(self) -> list[tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]]:
+    def _take(self) -> list[_Group[Item, Result]]:
         size = taken = 0
         for items, _ in self._waiting:
             if taken and size + len(items) > self._most_items:

@@ -11,8 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.durations import duration
 from jobsvc.api.convert.payloads import payload_message, payload_text
-from jobsvc.creation import JobRequest
 from jobsvc.job import Attempt, Job, JobError, JobState, Owner
+from jobsvc.job_request import JobRequest
 from jobsvc.payload import canonical
 from jobsvc.retry import RetryPolicy
 from jobsvc.v1 import job_pb2 as pb

@@ -1,0 +1,51 @@
+"""Frames of `Work` that are more than a lease: the subscription, and news."""
+
+from jobsvc.api.convert import leases as convert
+from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.durations import duration
+from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.dispatch.board import Subscription
+from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
+from jobsvc.errors import WorkProtocolViolation
+from jobsvc.v1 import worker_service_pb2 as pb
+
+MOST_WINDOW = 10_000
+_MOST_QUEUES = 64
+_MOST_HELD = 10_000
+
+
+def worker_stream(request: pb.Subscribe) -> WorkerStream:
+    """The stream that a subscribe frame asks for.
+
+    Raises:
+        WorkProtocolViolation: a field breaks a rule of the contract.
+    """
+    defects = Defects()
+    limits: dict[str, int] = {}
+    defects.count("queues", request.queues, 1, _MOST_QUEUES)
+    for index, item in enumerate(request.queues):
+        defects.queue(f"queues[{index}].queue", item.queue)
+        defects.number(f"queues[{index}].max_leases", item.max_leases, 0, 2**31 - 1)
+        limits[item.queue] = item.max_leases
+    defects.number("window", request.window, 0, MOST_WINDOW)
+    defects.count("held_lease_ids", request.held_lease_ids, 0, _MOST_HELD)
+    worker = convert.seen_worker(defects, "worker", request.worker, list(limits), request.window)
+    seconds = convert.lease_seconds(defects, "lease_duration", request)
+    check_encoding(defects, request.payload_encoding)
+    if defects.violations:
+        first = defects.violations[0]
+        raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")
+    subscription = Subscription(worker.worker_id, limits, request.window, seconds)
+    return WorkerStream(subscription, worker)
+
+
+def news_frame(news: Lost | Draining) -> pb.WorkResponse:
+    if isinstance(news, Draining):
+        return pb.WorkResponse(
+            drain=pb.Drain(grace=duration(news.grace_seconds), reason="the server is about to go")
+        )
+    return pb.WorkResponse(
+        lease_statuses=pb.ExtendLeasesResponse(
+            leases=[convert.lost_status(str(i), news.reason) for i in news.lease_ids]
+        )
+    )
