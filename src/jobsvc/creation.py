@@ -10,7 +10,13 @@ from opentelemetry import trace
 
 from jobsvc import telemetry
 from jobsvc.catalog import Catalog
-from jobsvc.errors import DatabaseUnavailable, PayloadRejected, RequestIdReused, UniqueKeyTaken
+from jobsvc.errors import (
+    DatabaseUnavailable,
+    JobsvcError,
+    PayloadRejected,
+    RequestIdReused,
+    UniqueKeyTaken,
+)
 from jobsvc.job import Job, JobState, JobStatus, NewJob, Owner
 from jobsvc.job_request import JobRequest, resolve
 from jobsvc.ownership import check_owner
@@ -60,7 +66,8 @@ class Creation:
             QueueNotFound: unknown queue.
             PayloadRejected: the input does not fit the schema of the queue.
         """
-        queue = await self._catalog.queue(request.queue)
+        with _placed(request):
+            queue = await self._catalog.queue(request.queue)
         if queue.input_schema_id is not None:
             schema = await self._catalog.schema(queue.input_schema_id)
             found = schema.violations(request.payload, request.input_path)
@@ -117,7 +124,7 @@ class Creation:
                 if request.unique_key is None:
                     continue
                 first = first_of.setdefault((request.queue, request.unique_key), index)
-                if first != index and requests[first].request_id != request.request_id:
+                if first != index and not _same_call(requests[first], request):
                     if request.fail_if_taken:
                         raise UniqueKeyTaken(
                             request.unique_key, str(news[first].id), **request.place
@@ -145,7 +152,8 @@ class Creation:
                     job_found = jobs.get(found[key]) if key in found else None
                     if job_found is None:
                         raise _InBetween
-                    check_owner(owner, job_found)
+                    with _placed(requests[index]):
+                        check_owner(owner, job_found)
                     if job_found.request_digest != requests[index].request_digest:
                         raise RequestIdReused(str(key[1]), **requests[index].place)
                     answers[index] = Answer(job_found, existing=True)
@@ -169,7 +177,8 @@ class Creation:
             return None  # This very call, repeated: found again by its request id.
         if request.fail_if_taken:
             raise UniqueKeyTaken(request.unique_key or "", str(job_id), **request.place)
-        check_owner(owner, job)
+        with _placed(request):
+            check_owner(owner, job)
         return Answer(job, existing=True)
 
     def _make_known(self, made: Sequence[tuple[NewJob, Created]]) -> None:
@@ -205,6 +214,20 @@ class Creation:
 
 class _InBetween(Exception):
     """What stood in the way was gone when it was looked for."""
+
+
+@contextmanager
+def _placed(request: JobRequest) -> Iterator[None]:
+    """Adds to an error which item of a batch it is about."""
+    try:
+        yield
+    except JobsvcError as error:
+        error.metadata.update(request.place)
+        raise
+
+
+def _same_call(one: JobRequest, other: JobRequest) -> bool:
+    return one.request_id is not None and one.request_id == other.request_id
 
 
 def _request_id(request: JobRequest) -> UUID:

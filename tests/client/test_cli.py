@@ -1,6 +1,7 @@
 """`jobsvc create | get | watch` against a peer on a real port."""
 
 import json
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from jobsvc.client.replies import read_status, read_update
 from jobsvc.v1 import job_pb2, job_service_pb2
 from tests.client.conftest import JOB_ID, OTHER_ID, Failure, Peer, job, status, update
 
+Run = Callable[..., Result]
+
 
 @pytest.fixture
-def run(peer: Peer, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def run(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command against the peer."""
     monkeypatch.setenv("JOBSVC_TARGET", peer.target)
     monkeypatch.delenv("JOBSVC_TRACE_DIR", raising=False)
@@ -36,7 +39,7 @@ def run(peer: Peer, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped
 CREATED = job_service_pb2.CreateJobResponse(job=job())
 
 
-def test_create_prints_the_id(peer: Peer, run) -> None:  # type: ignore[no-untyped-def]
+def test_create_prints_the_id(peer: Peer, run: Run) -> None:
     peer.answer("CreateJob", CREATED)
     result = run(
         *("create", "news", '{"a": 1}', "--priority", "5", "--delay", "5m", "--ttl", "1h"),
@@ -60,7 +63,7 @@ def test_create_prints_the_id(peer: Peer, run) -> None:  # type: ignore[no-untyp
 
 def test_identity_may_stand_in_the_environment(
     peer: Peer,
-    run,  # type: ignore[no-untyped-def]
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("JOBSVC_SESSION_ID", "s-2")
@@ -73,7 +76,7 @@ def test_identity_may_stand_in_the_environment(
     assert metadata["authorization"] == "Bearer t2"
 
 
-def test_input_comes_from_stdin_or_a_file(peer: Peer, run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_input_comes_from_stdin_or_a_file(peer: Peer, run: Run, tmp_path: Path) -> None:
     peer.answer("CreateJob", CREATED)
     file = tmp_path / "input.json"
     file.write_text('{"from": "file"}', encoding="utf-8")
@@ -95,13 +98,13 @@ def test_input_comes_from_stdin_or_a_file(peer: Peer, run, tmp_path: Path) -> No
         ("get", JOB_ID, "--nonsense"),
     ],
 )
-def test_misuse_exits_with_2(peer: Peer, run, words: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
+def test_misuse_exits_with_2(peer: Peer, run: Run, words: tuple[str, ...]) -> None:
     result = run(*words)
     assert result.exit_code == 2
     assert not peer.calls
 
 
-def test_a_failure_is_one_clear_line(peer: Peer, run) -> None:  # type: ignore[no-untyped-def]
+def test_a_failure_is_one_clear_line(peer: Peer, run: Run) -> None:
     peer.answer(
         "GetJob", Failure(grpc.StatusCode.NOT_FOUND, "job x does not exist", "JOB_NOT_FOUND")
     )
@@ -111,7 +114,7 @@ def test_a_failure_is_one_clear_line(peer: Peer, run) -> None:  # type: ignore[n
     assert result.stderr == "jobsvc: NOT_FOUND (JOB_NOT_FOUND): job x does not exist\n"
 
 
-def test_further_defects_are_named_too(peer: Peer, run) -> None:  # type: ignore[no-untyped-def]
+def test_further_defects_are_named_too(peer: Peer, run: Run) -> None:
     violations = [
         error_details_pb2.BadRequest.FieldViolation(field=field, description="bad")
         for field in ("spec.queue", "spec.priority")
@@ -131,7 +134,7 @@ def test_further_defects_are_named_too(peer: Peer, run) -> None:  # type: ignore
     ]
 
 
-def test_get_shows_all_there_is(peer: Peer, run) -> None:  # type: ignore[no-untyped-def]
+def test_get_shows_all_there_is(peer: Peer, run: Run) -> None:
     message = job(job_pb2.JOB_STATE_PENDING, 3, output='{"words": [1, 2]}')
     message.spec.retry_policy.max_attempts = 3
     message.status.attempt = 1
@@ -157,7 +160,7 @@ def test_get_shows_all_there_is(peer: Peer, run) -> None:  # type: ignore[no-unt
         assert words in result.stdout
 
 
-def test_get_as_json_can_be_read_by_programs(peer: Peer, run) -> None:  # type: ignore[no-untyped-def]
+def test_get_as_json_can_be_read_by_programs(peer: Peer, run: Run) -> None:
     done = job(job_pb2.JOB_STATE_COMPLETED, 3, output='{"words": 3}')
     peer.answer("GetJob", job_service_pb2.GetJobResponse(job=done))
     shown = json.loads(run("get", JOB_ID, "--json").stdout)
@@ -167,7 +170,7 @@ def test_get_as_json_can_be_read_by_programs(peer: Peer, run) -> None:  # type: 
     assert shown["status"]["end_time"].startswith("2023-11-14T")
 
 
-def test_watch_exits_with_0_when_all_completed(peer: Peer, run) -> None:  # type: ignore[no-untyped-def]
+def test_watch_exits_with_0_when_all_completed(peer: Peer, run: Run) -> None:
     running = update(job_pb2.JOB_STATE_PROCESSING, 2)
     running.update.status.attempt = 1
     running.update.status.progress.percent = 40
@@ -182,15 +185,15 @@ def test_watch_exits_with_0_when_all_completed(peer: Peer, run) -> None:  # type
 
 
 @pytest.mark.parametrize("state", [job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED])
-def test_watch_exits_with_1_when_one_did_not(  # type: ignore[no-untyped-def]
-    peer: Peer, run, state: job_pb2.JobState.ValueType
+def test_watch_exits_with_1_when_one_did_not(
+    peer: Peer, run: Run, state: job_pb2.JobState.ValueType
 ) -> None:
     ends = [update(state, 3), update(job_pb2.JOB_STATE_COMPLETED, 3, OTHER_ID)]
     peer.answer("StreamJobStatus", ends)
     assert run("watch", JOB_ID, OTHER_ID).exit_code == 1
 
 
-def test_create_can_follow_its_job(peer: Peer, run) -> None:  # type: ignore[no-untyped-def]
+def test_create_can_follow_its_job(peer: Peer, run: Run) -> None:
     peer.answer("CreateJob", CREATED)
     peer.answer("StreamJobStatus", [update(job_pb2.JOB_STATE_COMPLETED, 2, output='{"a":1}')])
     result = run("create", "news", "--watch", "--json")

@@ -99,6 +99,7 @@ def test_states_are_numbered_as_in_the_contract() -> None:
     numbers = {name.removeprefix("JOB_STATE_"): n for name, n in job_pb2.JobState.items()}
     assert numbers.pop("UNSPECIFIED") == JobState.UNKNOWN
     assert numbers == {state.name: state.value for state in JobState if state}
+    assert f"{JobState.PENDING}" == "PENDING"
 
 
 def test_a_creation_says_whether_the_job_was_there() -> None:

@@ -149,7 +149,7 @@ class ScriptedServer(
             await stream.accept(**how)
         return stream
 
-    async def Work(  # noqa: N802  # named by the contract
+    async def Work(  # named by the contract
         self, request_iterator: Any, context: Any
     ) -> AsyncIterator[wire.WorkResponse]:
         stream = ScriptedStream()
@@ -157,7 +157,7 @@ class ScriptedServer(
         async for response in stream.serve(request_iterator, context):
             yield response
 
-    async def UpdateQueue(self, request: Any, context: Any) -> Any:  # noqa: N802  # as above
+    async def UpdateQueue(self, request: Any, context: Any) -> Any:  # as above
         if self.declare_codes:
             await context.abort(self.declare_codes.pop(0), "scripted")
         self.declared[request.queue.name] = request

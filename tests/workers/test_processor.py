@@ -181,3 +181,9 @@ def test_two_processors_of_one_queue_are_refused() -> None:
     second = Processor(number, "news-analyzer")
     with pytest.raises(ProcessorInvalid, match="two processors"):
         collect([analyze, second])
+
+
+@pytest.mark.parametrize("queue", ["", "News", "a_b", "-a", "a-", "a" * 64, "a\n"])
+def test_bad_queue_name_is_refused_where_it_is_written(queue: str) -> None:
+    with pytest.raises(ProcessorInvalid, match="name of a queue"):
+        processor(queue)(number)

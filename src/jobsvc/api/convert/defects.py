@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
@@ -16,6 +16,10 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 #: Longest duration that any field takes where the contract names no bound: 100 years.
 _LONGEST_SECONDS = 100 * 365.25 * 86_400
+
+#: The first and the last moment of a datetime stand for the infinities in PostgreSQL.
+_FIRST_TIME = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)
+_LAST_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
 
 
 class Defects:
@@ -121,7 +125,7 @@ class Defects:
     def time(self, field: str, value: Timestamp) -> datetime:
         """A point in time, to the microsecond."""
         try:
-            return value.ToDatetime(tzinfo=UTC)
+            return min(max(value.ToDatetime(tzinfo=UTC), _FIRST_TIME), _LAST_TIME)
         except (ValueError, OverflowError):
             self.add(field, "is not a valid timestamp")
             return datetime.now(UTC)

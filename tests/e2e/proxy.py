@@ -1,0 +1,73 @@
+"""A TCP proxy between client and server that can swallow what the server answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class Proxy:
+    """Forwards connections to `127.0.0.1:port`, and fails them while nobody is there."""
+
+    def __init__(self, port: int) -> None:
+        self.port = 0
+        #: Whether the server's answers are swallowed.
+        self.muted = False
+        self.swallowed_bytes = 0
+        self._server_port = port
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def target(self) -> str:
+        """Where clients connect."""
+        return f"127.0.0.1:{self.port}"
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            try:
+                upstream = await asyncio.open_connection("127.0.0.1", self._server_port)
+            except OSError:
+                writer.close()
+                return
+            async with asyncio.TaskGroup() as directions:
+                directions.create_task(self._forward(reader, upstream[1], False))
+                directions.create_task(self._forward(upstream[0], writer, True))
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_answer: bool
+    ) -> None:
+        try:
+            while data := await reader.read(65536):
+                if is_answer and self.muted:
+                    self.swallowed_bytes += len(data)
+                    continue
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def proxy(port: int) -> AsyncIterator[Proxy]:
+    """A proxy before the server on `port`."""
+    opened = Proxy(port)
+    connections: set[asyncio.Task[None]] = set()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        try:
+            with suppress(asyncio.CancelledError, BaseExceptionGroup):
+                await opened._connect(reader, writer)
+        finally:
+            connections.discard(task)
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    opened.port = server.sockets[0].getsockname()[1]
+    try:
+        yield opened
+    finally:
+        server.close()
+        for task in list(connections):
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)

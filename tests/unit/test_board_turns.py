@@ -1,0 +1,143 @@
+"""The board under any order of events, against what must hold of it."""
+
+from collections import Counter
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from jobsvc.dispatch.board import MOST_SLOTS, Board, Claim, Subscription
+
+QUEUES = ["a", "b", "c", "d"]
+LIMITS = st.dictionaries(st.sampled_from(QUEUES), st.integers(0, 3), min_size=1)
+WINDOWS = st.integers(0, 6)
+
+
+class Turns(RuleBasedStateMachine):
+    """Subscriptions come and go, queues wake, claims end short or full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.board = Board()
+        self.joined: list[Subscription] = []
+        self.claims: list[Claim] = []
+        #: Queues that may have ready jobs, as far as anybody here could know.
+        self.hot: set[str] = set()
+
+    def subscribed(self) -> set[str]:
+        return {queue for subscription in self.joined for queue in subscription.limits}
+
+    @rule(limits=LIMITS, window=WINDOWS)
+    def join(self, limits: dict[str, int], window: int) -> None:
+        subscription = Subscription(f"w{len(self.joined)}", limits, window)
+        self.board.join(subscription)
+        self.joined.append(subscription)
+        self.hot |= set(limits)
+
+    @precondition(lambda self: self.joined)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        subscription = data.draw(st.sampled_from(self.joined))
+        self.joined.remove(subscription)
+        self.board.leave(subscription)
+        self.hot &= self.subscribed()
+
+    @precondition(lambda self: self.joined)
+    @rule(data=st.data(), window=WINDOWS)
+    def set_window(self, data: st.DataObject, window: int) -> None:
+        data.draw(st.sampled_from(self.joined)).window = window
+
+    @rule(queues=st.lists(st.sampled_from(QUEUES)))
+    def wake(self, queues: list[str]) -> None:
+        known = set(queues) & self.subscribed()
+        assert self.board.wake(queues) == bool(known)
+        self.hot |= known
+
+    @rule()
+    def plan(self) -> None:
+        before = {s: {q: s.room(q) for q in s.limits} for s in self.joined}
+        free = {s: s.window - s.held - s.reserved for s in self.joined}
+        under_way = {claim.queue for claim in self.claims}
+        claims = self.board.plan()
+        dealt: Counter[Subscription] = Counter()
+        for claim in claims:
+            assert claim.queue in self.hot, "only a queue that may have jobs is asked"
+            assert claim.queue not in under_way, "one claim under way for a queue"
+            assert 0 < len(claim.slots) <= MOST_SLOTS
+            for subscription, count in Counter(claim.slots).items():
+                assert subscription in self.joined, "nobody who left is dealt to"
+                assert count <= before[subscription][claim.queue]
+                dealt[subscription] += count
+            under_way.add(claim.queue)
+            self.hot.discard(claim.queue)
+        for subscription, count in dealt.items():
+            assert count <= free[subscription], "no more than its window"
+        for queue in self.hot - under_way:
+            assert not any(s.room(queue) for s in self.joined if queue in s.limits), (
+                "a hot queue with room is asked, now or after those before it"
+            )
+        self.claims += claims
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        self.claims.remove(claim)
+        count = data.draw(st.integers(0, len(claim.slots)) | st.just(len(claim.slots)))
+        held = {s: s.held for s in claim.slots}
+        self.board.settle(claim, count)
+        for subscription, taken in Counter(claim.slots[:count]).items():
+            assert subscription.held == held[subscription] + taken
+        if count == len(claim.slots) and claim.queue in self.subscribed():
+            self.hot.add(claim.queue)
+
+    @precondition(lambda self: any(s.held for s in self.joined))
+    @rule(data=st.data())
+    def end_lease(self, data: st.DataObject) -> None:
+        subscription = data.draw(st.sampled_from([s for s in self.joined if s.held]))
+        held = [queue for queue, count in subscription.held_of.items() if count]
+        subscription.hold(data.draw(st.sampled_from(held)), -1)
+
+    @invariant()
+    def room_is_never_overdrawn(self) -> None:
+        for subscription in self.joined:
+            promised = Counter(
+                claim.queue for claim in self.claims for s in claim.slots if s is subscription
+            )
+            assert subscription.reserved == promised.total()
+            assert {q: n for q, n in subscription.reserved_of.items() if n} == promised
+            assert subscription.held == sum(subscription.held_of.values())
+            for queue, limit in subscription.limits.items():
+                taken = subscription.held_of.get(queue, 0) + promised[queue]
+                assert not limit or taken <= limit
+                room = subscription.room(queue)
+                assert room <= max(
+                    subscription.window - subscription.held - subscription.reserved, 0
+                )
+                assert not (limit and room) or taken + room <= limit
+
+    @invariant()
+    def board_knows_its_queues(self) -> None:
+        assert set(self.board.queues) == self.subscribed()
+
+    def teardown(self) -> None:
+        """Once every claim has ended and there is room, every hot queue gets its turn."""
+        for claim in self.claims:
+            self.board.settle(claim, 0)
+        for subscription in self.joined:
+            subscription.held, subscription.window = 0, 1
+            subscription.held_of.clear()
+        starving = set(self.hot)
+        for _ in range(len(QUEUES)):
+            claims = self.board.plan()
+            starving -= {claim.queue for claim in claims}
+            for claim in claims:
+                # Jobs without end: whoever is served would be served again.
+                self.board.settle(claim, len(claim.slots))
+                for subscription in claim.slots:
+                    subscription.hold(claim.queue, -1)
+        assert not starving
+
+
+TestTurns = Turns.TestCase
+TestTurns.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

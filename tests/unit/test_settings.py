@@ -1,0 +1,128 @@
+"""Settings: read once, checked against each other."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobsvc.settings import Settings, SettingsInvalid
+
+NUMBERS = [f.name for f in fields(Settings) if isinstance(f.default, int | float)]
+DURATIONS = [f.name for f in fields(Settings) if isinstance(f.default, float)]
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    d = Settings()
+    assert (d.max_attempts, d.initial_backoff_seconds, d.max_backoff_seconds) == (3, 1, 600)
+    assert (d.attempt_timeout_seconds, d.lease_seconds, d.extend_interval_seconds) == (900, 30, 10)
+    assert (d.rescue_interval_seconds, d.poll_interval_seconds) == (1, 1)
+    assert (d.heartbeat_interval_seconds, d.acknowledge_seconds, d.cancel_grace_seconds) == (
+        15,
+        5,
+        30,
+    )
+    day = 86_400
+    assert (d.retention_seconds, d.failed_retention_seconds) == (7 * day, 14 * day)
+    assert d.request_id_seconds == day
+    assert (d.max_payload_bytes, d.max_message_bytes) == (256 * 1024, 4 * 1024 * 1024)
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert Settings.read({}) == Settings()
+    assert Settings.read({"JOBSVC_DSN": "", "LEASE_SECONDS": "1", "jobsvc_listen": "x"}) == (
+        Settings()
+    )
+
+
+def test_every_setting_is_read_from_the_environment() -> None:
+    changed = {f.name: getattr(Settings(), f.name) for f in fields(Settings)}
+    for name in NUMBERS:
+        changed[name] += 1
+    changed["extend_interval_seconds"] = 10.25
+    changed |= {
+        "listen": "[::1]:0",
+        "dsn": "postgresql://x/y",
+        "data_dir": Path("/data"),
+        "session_key": "key",
+        "trace_dir": Path("traces"),
+    }
+    environment = {f"JOBSVC_{name.upper()}": f"{value}" for name, value in changed.items()}
+    settings = Settings.read(environment)
+    assert {f.name: getattr(settings, f.name) for f in fields(Settings)} == changed
+    assert {type(getattr(settings, name)) for name in DURATIONS} == {float}
+
+
+def test_command_line_comes_before_the_environment() -> None:
+    environment = {"JOBSVC_LISTEN": "a:1", "JOBSVC_POOL_SIZE": "2"}
+    settings = Settings.read(environment, listen="b:2", pool_size=None)
+    assert (settings.listen, settings.pool_size) == ("b:2", 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("POOL_SIZE", "many"),
+        ("POOL_SIZE", "1.5"),
+        ("LEASE_SECONDS", "30s"),
+        ("RETENTION_SECONDS", "a week"),
+    ],
+)
+def test_malformed_setting_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"JOBSVC_{name}.*{text}"):
+        Settings.read({f"JOBSVC_{name}": text})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_number_below_zero_or_without_end_is_named(name: str, value: float) -> None:
+    with pytest.raises(SettingsInvalid, match=f"JOBSVC_{name.upper()} "):
+        Settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "first", "second"),
+    [
+        ({"lease_seconds": 29.0}, "JOBSVC_LEASE_SECONDS is 29", "3 x extend interval"),
+        ({"extend_interval_seconds": 11.0}, "JOBSVC_LEASE_SECONDS", "3 x extend interval"),
+        ({"attempt_timeout_seconds": 20.0}, "JOBSVC_ATTEMPT_TIMEOUT_SECONDS", "the lease"),
+        ({"retention_seconds": 60.0}, "JOBSVC_RETENTION_SECONDS", "the request id window"),
+        ({"max_message_bytes": 1000}, "JOBSVC_MAX_MESSAGE_BYTES", "the largest payload"),
+        ({"pool_size": 0}, "JOBSVC_POOL_SIZE", "one connection"),
+        ({"max_attempts": 0}, "JOBSVC_MAX_ATTEMPTS", "between 1 and 100"),
+        ({"max_attempts": 101}, "JOBSVC_MAX_ATTEMPTS", "between 1 and 100"),
+    ],
+)
+def test_contradiction_names_both(changes: dict[str, float], first: str, second: str) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        Settings(**changes)  # type: ignore[arg-type]  # by the names above
+    assert first in f"{refused.value}"
+    assert second in f"{refused.value}"
+
+
+def test_settings_at_the_very_bound_agree() -> None:
+    Settings(lease_seconds=30, extend_interval_seconds=10, attempt_timeout_seconds=30)
+    Settings(retention_seconds=86_400, max_message_bytes=256 * 1024)
+
+
+@given(st.dictionaries(st.sampled_from(NUMBERS), st.floats() | st.integers(), max_size=4))
+def test_settings_that_start_hold_their_promises(changes: dict[str, float]) -> None:
+    try:
+        settings = Settings(**changes)  # type: ignore[arg-type]  # numbers for numbers
+    except SettingsInvalid:
+        return
+    assert settings.lease_seconds >= 3 * settings.extend_interval_seconds
+    assert settings.attempt_timeout_seconds >= settings.lease_seconds
+    assert settings.retention_seconds >= settings.request_id_seconds
+
+
+@pytest.mark.parametrize("listen", ["", "host", ":1", "host:", "host:x", "::1:80", "a b:1"])
+def test_address_must_have_host_and_port(listen: str) -> None:
+    with pytest.raises(SettingsInvalid, match="JOBSVC_LISTEN"):
+        Settings(listen=listen)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "host.example:0"])
+def test_address_of_either_kind_is_taken(listen: str) -> None:
+    assert Settings(listen=listen).listen == listen

@@ -1,0 +1,103 @@
+"""One worker on one stream."""
+
+import pytest
+
+from jobsvc.dispatch.board import Subscription
+from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
+from jobsvc.lease import LeaseId
+
+from .samples import JOB_ID, leased_job, seen_worker
+
+
+def lease_ids(*numbers: int) -> list[LeaseId]:
+    return [LeaseId(JOB_ID, number) for number in numbers]
+
+
+@pytest.fixture
+def stream() -> WorkerStream:
+    subscription = Subscription("w", {"q": 0, "p": 0}, 10)
+    return WorkerStream(subscription, seen_worker())
+
+
+def test_sent_frame_waits_for_its_confirmation(stream: WorkerStream) -> None:
+    assert stream.silent_since() is None
+    stream.sent(4, [leased_job(1)], now=7.0)
+    stream.sent(5, [leased_job(2)], now=8.0)
+    assert stream.silent_since() == 7.0
+
+
+def test_sequence_confirms_every_frame_up_to_it(stream: WorkerStream) -> None:
+    for sequence in (4, 5, 9):
+        stream.sent(sequence, [leased_job(sequence)], now=float(sequence))
+    stream.confirm_frames(5)
+    assert stream.silent_since() == 9.0
+    stream.confirm_frames(8)
+    assert stream.silent_since() == 9.0
+    stream.confirm_frames(1000)
+    assert stream.silent_since() is None
+
+
+def test_old_sequence_confirms_nothing(stream: WorkerStream) -> None:
+    stream.sent(4, [leased_job(1)], now=1.0)
+    stream.confirm_frames(3)
+    stream.confirm_frames(-1)
+    assert stream.silent_since() == 1.0
+
+
+def test_frame_is_confirmed_when_every_lease_in_it_is(stream: WorkerStream) -> None:
+    stream.sent(1, [leased_job(1), leased_job(2)], now=1.0)
+    stream.sent(2, [leased_job(3)], now=2.0)
+    stream.confirm(lease_ids(1))
+    assert stream.silent_since() == 1.0
+    stream.confirm(lease_ids(2))
+    assert stream.silent_since() == 2.0
+    stream.confirm(lease_ids(3, 3, 99))
+    assert stream.silent_since() is None
+
+
+def test_foreign_lease_confirms_nothing(stream: WorkerStream) -> None:
+    stream.sent(1, [leased_job(1)], now=1.0)
+    stream.confirm(lease_ids(2))
+    assert stream.silent_since() == 1.0
+
+
+def test_dealt_jobs_are_held_and_waiting_to_be_sent(stream: WorkerStream) -> None:
+    stream.deal([leased_job(1), leased_job(2)])
+    assert set(stream.held) == set(lease_ids(1, 2))
+    assert [job.held.id for job in stream.undelivered] == lease_ids(1, 2)
+    assert stream.changed.is_set()
+    assert stream.subscription.held == 0, "the board has counted them already"
+
+
+def test_dropped_lease_makes_room_once(stream: WorkerStream) -> None:
+    stream.subscription.hold("q", 1)
+    stream.subscription.hold("p", 1)
+    stream.deal([leased_job(1, "q"), leased_job(2, "p")])
+    stream.drop(lease_ids(2, 2, 77))
+    stream.drop(lease_ids(2))
+    assert stream.subscription.held == 1
+    assert stream.subscription.held_of == {"q": 1, "p": 0}
+    assert set(stream.held) == set(lease_ids(1))
+
+
+def test_first_reason_to_end_is_kept(stream: WorkerStream) -> None:
+    first = ValueError()
+    stream.end(first)
+    stream.end(KeyError())
+    assert stream.ended is first
+    assert stream.changed.is_set()
+
+
+def test_news_are_passed_on_in_their_order(stream: WorkerStream) -> None:
+    news: list[Lost | Draining] = [Lost(lease_ids(1), "gone"), Draining(5.0)]
+    for item in news:
+        stream.tell(item)
+    assert stream.news == news
+    assert stream.changed.is_set()
+
+
+def test_draining_worker_shows_no_window(stream: WorkerStream) -> None:
+    stream.subscription.hold("q", 3)
+    assert (stream.seen().window, stream.seen().lease_count) == (10, 3)
+    stream.draining = True
+    assert (stream.seen().window, stream.seen().lease_count) == (0, 3)
