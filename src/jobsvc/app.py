@@ -93,6 +93,9 @@ class Replica:
                 await self._dispatcher.until_empty()
         except TimeoutError:
             log.warning("workers are still connected after %g s", self._settings.drain_seconds)
+            self._dispatcher.dismiss()
+        await self._server.finish()
+        await self._dispatcher.flush()
 
 
 @asynccontextmanager
@@ -121,7 +124,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         settlement = Settlement(store, catalog, hints, dispatcher.due, settings, tracer)
         creation = Creation(store, catalog, hints, dispatcher.due, settings, tracer)
         lifetime = Lifetime()
-        outcomes = Outcomes(store, settlement, hints, settings)
+        outcomes = Outcomes(store, settlement, hints, dispatcher.over, settings)
         identity = Identity(await _session_key(store, settings))
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.

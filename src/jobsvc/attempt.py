@@ -18,7 +18,6 @@ class Terms:
     """What a decision needs to know of a leased job."""
 
     attempt: int
-    returns: int
     retry: RetryPolicy
     cancel_requested: bool
 
@@ -59,8 +58,6 @@ class Lapse(StrEnum):
 
     LEASE_EXPIRED = "LEASE_EXPIRED"
     ATTEMPT_TIMEOUT = "ATTEMPT_TIMEOUT"
-    #: Never confirmed by its worker: lost on the way.
-    UNDELIVERED = "UNDELIVERED"
 
 
 Outcome = Success | Failure | Release | Cancelled
@@ -80,18 +77,18 @@ class Finish:
 class Requeue:
     """The job waits again, for `delay_seconds` at least.
 
-    `attempt_used` says whether the attempt counts and enters the history;
-    `returned` whether this was a delivery that did not arrive.
+    `attempt_used` says whether the attempt counts and enters the history.
     """
 
     delay_seconds: float
     error: JobError | None = None
     attempt_used: bool = True
-    returned: bool = False
 
 
 Verdict = Finish | Requeue
 
+#: Reason of an attempt whose output did not fit the schema of its queue.
+OUTPUT_REJECTED = "OUTPUT_REJECTED"
 #: Why a job failed whose time was over.
 JOB_EXPIRED = JobError(
     code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed"
@@ -103,9 +100,6 @@ _LAPSED = {
     Lapse.ATTEMPT_TIMEOUT: JobError(
         code_pb2.DEADLINE_EXCEEDED, "ATTEMPT_TIMEOUT", "the attempt ran longer than attempt_timeout"
     ),
-    Lapse.UNDELIVERED: JobError(
-        code_pb2.UNAVAILABLE, "LEASE_EXPIRED", f"undelivered more than {MAX_RETURNS} times"
-    ),
 }
 
 
@@ -113,11 +107,10 @@ def decide(terms: Terms, ending: Ending, spread: float, expired: bool = False) -
     """What becomes of a leased job whose attempt ended by `ending`.
 
     `spread` (-1 to 1) is the random part of the retry delay; `expired` says that
-    the job's own time is over. Rules, first match:
-    success completes; a requested cancel wins over everything else; a release or
-    an undelivered lease goes back without using the attempt; an expired job
-    fails; a failure is retried while its code, or its override, and
-    `max_attempts` allow it.
+    the job's own time is over. Rules, first match: success completes; a
+    requested cancel wins over everything else; a release goes back without
+    using the attempt; an expired job fails; a failure is retried while its code,
+    or its override, and `max_attempts` allow it.
     """
     if isinstance(ending, Success):
         return Finish(JobState.COMPLETED, output=ending.output)
@@ -126,8 +119,6 @@ def decide(terms: Terms, ending: Ending, spread: float, expired: bool = False) -
         return Finish(JobState.CANCELLED, error=error)
     if isinstance(ending, Release):
         return Requeue(ending.delay_seconds, attempt_used=False)
-    if ending is Lapse.UNDELIVERED and terms.returns < MAX_RETURNS:
-        return Requeue(0.0, attempt_used=False, returned=True)
     if expired:
         return Finish(JobState.FAILED, error=JOB_EXPIRED)
 

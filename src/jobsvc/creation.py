@@ -2,7 +2,7 @@
 resolved before anything is confirmed."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -86,12 +86,18 @@ class Creation:
         """
         new = await self.check(request, owner)
         with self._sending([new]) as news:
-            with suppress(KeyTaken):
+            # A taken key would undo the whole batch that it shares, so keys are looked up first.
+            if request.unique_key is None:
                 created = await self._store.jobs.create(news[0])
                 if created is not None:
                     self._make_known([(news[0], created)])
                     return Answer(fresh_job(news[0], created), existing=False)
             return (await self._place([request], news, owner))[0]
+
+    async def preview(self, requests: Sequence[JobRequest], owner: Owner) -> list[Answer]:
+        """What `create_all` would answer, without creating anything. Raises as `create`."""
+        checked = [await self.check(request, owner) for request in requests]
+        return await self._place(requests, checked, owner, keep=False)
 
     async def create_all(self, requests: Sequence[JobRequest], owner: Owner) -> list[Answer]:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
@@ -100,11 +106,17 @@ class Creation:
             return await self._place(requests, news, owner)
 
     async def _place(
-        self, requests: Sequence[JobRequest], news: Sequence[NewJob], owner: Owner
+        self,
+        requests: Sequence[JobRequest],
+        news: Sequence[NewJob],
+        owner: Owner,
+        keep: bool = True,
     ) -> list[Answer]:
         for _ in range(_TRIES):
             try:
-                answers = await self._try_to_place(requests, news, owner)
+                answers = await self._try_to_place(requests, news, owner, keep)
+            except _NotKept as done:
+                return done.answers
             except (KeyTaken, _InBetween):
                 # Another call took a key, or what stood in the way ended: look again.
                 continue
@@ -114,7 +126,7 @@ class Creation:
         raise DatabaseUnavailable("other calls came in between every time; try again")
 
     async def _try_to_place(
-        self, requests: Sequence[JobRequest], news: Sequence[NewJob], owner: Owner
+        self, requests: Sequence[JobRequest], news: Sequence[NewJob], owner: Owner, keep: bool
     ) -> list[Answer]:
         answers: dict[int, Answer] = {}
         twins: dict[int, int] = {}
@@ -157,9 +169,12 @@ class Creation:
                     if job_found.request_digest != requests[index].request_digest:
                         raise RequestIdReused(str(key[1]), **requests[index].place)
                     answers[index] = Answer(job_found, existing=True)
-        for index, first in twins.items():
-            answers[index] = Answer(answers[first].job, existing=True)
-        return [answers[index] for index in range(len(requests))]
+            for index, first in twins.items():
+                answers[index] = Answer(answers[first].job, existing=True)
+            in_order = [answers[index] for index in range(len(requests))]
+            if not keep:
+                raise _NotKept(in_order)
+        return in_order
 
     async def _key_holder(
         self, request: JobRequest, owner: Owner, connection: Connection
@@ -214,6 +229,14 @@ class Creation:
 
 class _InBetween(Exception):
     """What stood in the way was gone when it was looked for."""
+
+
+class _NotKept(Exception):
+    """Rolls back what was placed for a preview, and carries its answers."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        super().__init__()
+        self.answers = answers
 
 
 @contextmanager

@@ -98,8 +98,12 @@ class Hub:
     async def _poll(self) -> None:
         watched = list(self._followers)
         for start in range(0, len(watched), _POLL_IDS):
-            versions = await self._jobs.read_versions(watched[start : start + _POLL_IDS])
-            for job_id, version in versions.items():
+            part = watched[start : start + _POLL_IDS]
+            versions = await self._jobs.read_versions(part)
+            for job_id in part:
+                version = versions.get(job_id)
                 for follower in self._followers.get(job_id, ()):
-                    if follower.seen.get(job_id, version) < version:
+                    seen = follower.seen.get(job_id)
+                    # That a job is gone is news too.
+                    if seen is not None and (version is None or seen < version):
                         follower.mark(job_id)

@@ -3,10 +3,13 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
+
+#: Besides the intervals.
+_ABOVE_ZERO = ("max_attempts", "lease_seconds", "pool_size", "statement_seconds")
 
 
 class SettingsInvalid(Exception):
@@ -23,11 +26,11 @@ class Settings:
     #: HOST:PORT to serve on; port 0 takes a free one.
     listen: str = "127.0.0.1:50051"
     #: The user's own PostgreSQL (14 to 18). Unset starts the embedded one.
-    dsn: str | None = None
+    dsn: str | None = field(default=None, repr=False)
     #: Where the embedded PostgreSQL keeps its data.
     data_dir: Path = Path(".jobsvc")
     #: Key for hashing session ids, equal on all replicas. Unset uses one kept in the database.
-    session_key: str | None = None
+    session_key: str | None = field(default=None, repr=False)
     #: A folder to which finished spans are appended, for `jobsvc trace`.
     trace_dir: Path | None = None
 
@@ -48,7 +51,6 @@ class Settings:
     heartbeat_interval_seconds: float = 15.0
     acknowledge_seconds: float = 5.0
     subscribe_seconds: float = 5.0
-    cancel_grace_seconds: float = 30.0
     drain_seconds: float = 20.0
 
     max_payload_bytes: int = 256 * 1024

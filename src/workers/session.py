@@ -131,16 +131,18 @@ class Session:
             await asyncio.sleep(backoff.delay_seconds(random.random()))
 
     async def _open(self) -> WorkStream:
-        stream = WorkStream(self._target)
+        stream, previous = WorkStream(self._target), self._stream
         try:
             if not self._declared:
                 await declare(stream.channel, list(self._bindings.values()))
                 self._declared = True
             subscribe = self._subscribe()
-            if self._stream is not None:
-                self._stream.superseded = True
+            if previous is not None:
+                previous.set_aside()
             subscribed = await stream.open(subscribe)
         except BaseException:
+            if previous is not None:
+                previous.resume()
             await stream.close()
             raise
         previous, self._stream = self._stream, stream

@@ -58,13 +58,14 @@ class WorkStream:
         self.leaving = asyncio.Event()
         #: How it ended; None while it lives.
         self.end: StreamEnd | None = None
-        #: Whether another stream is taking over: what is dispatched here now goes back.
-        self.superseded = False
         self._call: grpc.aio.StreamStreamCall[WorkRequest, WorkResponse] | None = None
         self._silence_seconds = 45.0
         self._wake = asyncio.Event()
         self._unacknowledged = 0
         self._half_close = False
+        #: What was dispatched since another stream tries to take over; None while none does.
+        self._aside: list[WorkResponse] | None = None
+        self._receive: Callable[[WorkResponse], None] = lambda _: None
 
     async def open(self, subscribe: Subscribe) -> Subscribed:
         """Subscribes, and returns the server's answer.
@@ -101,11 +102,12 @@ class WorkStream:
         `receive` is given every frame but heartbeats; `next_frame` is asked for
         frames, after each `wake`, until it has none.
         """
+        self._receive = receive
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._write(next_frame))
                 try:
-                    self.end = await self._read(receive)
+                    self.end = await self._read()
                 finally:
                     self.leaving.set()
                     self._wake.set()
@@ -117,6 +119,16 @@ class WorkStream:
         """There may be frames to send."""
         self._wake.set()
 
+    def set_aside(self) -> None:
+        """Another stream tries to take over; once it has, the server puts back what comes now."""
+        self._aside = []
+
+    def resume(self) -> None:
+        """The other stream came to nothing: what was set aside is taken after all."""
+        aside, self._aside = self._aside or [], None
+        for frame in aside:
+            self._take(frame)
+
     def half_close(self) -> None:
         """Sends what `next_frame` has, and then nothing any more."""
         self._half_close = True
@@ -126,7 +138,12 @@ class WorkStream:
         """Gives up the stream and its connection."""
         await self.channel.close()
 
-    async def _read(self, receive: Callable[[WorkResponse], None]) -> StreamEnd:
+    def _take(self, dispatch: WorkResponse) -> None:
+        self._unacknowledged = dispatch.sequence
+        self._wake.set()
+        self._receive(dispatch)
+
+    async def _read(self) -> StreamEnd:
         call = self._call
         assert call is not None, "open() comes first"
         clock = asyncio.get_running_loop().time
@@ -138,14 +155,14 @@ class WorkStream:
                     if not isinstance(frame, WorkResponse):
                         return StreamEnd(grpc.StatusCode.OK, "ended")
                     match frame.WhichOneof("frame"):
-                        case "dispatch" if not self.superseded:
-                            self._unacknowledged = frame.sequence
-                            self._wake.set()
-                            receive(frame)
+                        case "dispatch" if self._aside is not None:
+                            self._aside.append(frame)
+                        case "dispatch":
+                            self._take(frame)
                         case "drain":
                             self.leaving.set()
                         case "outcome_results" | "lease_statuses":
-                            receive(frame)
+                            self._receive(frame)
         except grpc.aio.AioRpcError as error:
             return end_of(error)
         except TimeoutError:

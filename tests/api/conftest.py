@@ -17,6 +17,7 @@ QUEUE = "q"
 #: All that a refused call must leave as it was. `worker` is left out: it is written by the clock.
 _TABLES = ("queue", "payload_schema", "job", "waiting", "lease", "result", "attempt", "held_key")
 
+Status = Callable[[str], Awaitable[job_pb2.JobStatus]]
 Create = Callable[..., Awaitable[job_pb2.Job]]
 Tables = Callable[[], Awaitable[dict[str, list[str]]]]
 
@@ -78,5 +79,15 @@ def tables(sql: asyncpg.Connection) -> Tables:
             name: [row[0] for row in await sql.fetch(f"SELECT t::text FROM {name} t ORDER BY 1")]
             for name in _TABLES
         }
+
+    return read
+
+
+@pytest.fixture
+def status(jobs: JobServiceStub) -> Status:
+    """The status of a job now."""
+
+    async def read(job_id: str) -> job_pb2.JobStatus:
+        return (await jobs.GetJob(job_service_pb2.GetJobRequest(job_id=job_id))).job.status
 
     return read

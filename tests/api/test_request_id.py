@@ -120,9 +120,7 @@ async def test_both_spellings_of_an_object_are_the_same_request(
     assert second.job.id == first.job.id
 
 
-async def test_unset_and_empty_input_are_the_same_request(
-    jobs: JobServiceStub, queue: str
-) -> None:
+async def test_unset_and_empty_input_are_the_same_request(jobs: JobServiceStub, queue: str) -> None:
     request_id = str(uuid4())
     first = await jobs.CreateJob(_request(request_id))
     second = await jobs.CreateJob(_request(request_id, input=Payload(json_text=" {} ")))

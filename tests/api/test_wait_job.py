@@ -110,13 +110,13 @@ async def test_answer_comes_before_the_deadline(create: Create, jobs: JobService
 
 
 @pytest.mark.parametrize(
-    "timeout",
+    "longest",
     [Duration(seconds=-1), Duration(nanos=-1), Duration(seconds=61), Duration(seconds=2**62)],
 )
 async def test_timeout_out_of_range_is_refused(
-    create: Create, jobs: JobServiceStub, timeout: Duration
+    create: Create, jobs: JobServiceStub, longest: Duration
 ) -> None:
-    request = pb.WaitJobRequest(job_id=(await create()).id, timeout=timeout)
+    request = pb.WaitJobRequest(job_id=(await create()).id, timeout=longest)
     refusal = await refused(jobs.WaitJob(request))
     assert refusal.what == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert refusal.fields == ["timeout"]

@@ -7,7 +7,10 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 
 from .refusal import Refusal, refused
@@ -113,3 +116,19 @@ async def work(channel: aio.Channel, window: int = 10, **fields: Any) -> AsyncIt
         await stream.send(subscribe=subscribe(window, **fields))
         await stream.frame("subscribed")
         yield stream
+
+
+async def create_many(jobs: JobServiceStub, count: int, **spec: Any) -> list[str]:
+    """The ids of new jobs in their order."""
+    item = job_service.CreateJobRequest(spec=job_pb2.JobSpec(queue="q", **spec))
+    batch = job_service.BatchCreateJobsRequest(requests=[item] * count)
+    return [answer.job.id for answer in (await jobs.BatchCreateJobs(batch)).responses]
+
+
+async def answered(stream: HandStream) -> None:
+    """Returns when the server has handled all frames so far and dealt what it then would deal."""
+    assert await stream.extend(pb.LeaseExtension(lease_id="none")) == [
+        pb.LeaseStatus(
+            lease_id="none", state=pb.LEASE_STATE_LOST, reason="the lease is not current"
+        )
+    ]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.e2e.stage import Stage, a_stage
+from tests.e2e.tables import fetch
 
 
 @pytest.fixture
@@ -12,3 +13,11 @@ async def stage(dsn: str) -> AsyncIterator[Stage]:
     """Starts processes, and ends them all after the test."""
     async with a_stage(dsn) as opened:
         yield opened
+
+
+@pytest.fixture
+async def empty_dsn(postgres: str) -> AsyncIterator[str]:
+    """The DSN of a database with nothing in it."""
+    await fetch(postgres, "CREATE DATABASE empty")
+    yield postgres.replace("/jobsvc?", "/empty?")
+    await fetch(postgres, "DROP DATABASE empty WITH (FORCE)")

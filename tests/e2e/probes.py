@@ -11,7 +11,9 @@ T = TypeVar("T")
 _PAUSE_SECONDS = 0.02
 
 
-async def until(probe: Callable[[], T | Awaitable[T]], seconds: float, what: str) -> T:
+async def until(
+    probe: Callable[[], T | Awaitable[T]], seconds: float, what: str | Callable[[], str]
+) -> T:
     """The first true answer of `probe`, which is asked again and again.
 
     Raises:
@@ -25,5 +27,7 @@ async def until(probe: Callable[[], T | Awaitable[T]], seconds: float, what: str
         if answer:
             return answer
         if time.monotonic() >= deadline:
-            raise AssertionError(f"not seen within {seconds:g} s: {what}")
+            raise AssertionError(
+                f"not seen within {seconds:g} s: {what if isinstance(what, str) else what()}"
+            )
         await asyncio.sleep(_PAUSE_SECONDS)

@@ -64,19 +64,24 @@ class Process:
         """SIGTERM; does not wait."""
         self._popen.terminate()
 
+    def interrupt(self) -> None:
+        """SIGINT, as by Ctrl-C; does not wait."""
+        self._popen.send_signal(signal.SIGINT)
+
     async def exited(self, seconds: float) -> int:
         """Waits until it has ended by itself, and answers with the exit code."""
         await until(lambda: self.exit_code is not None, seconds, f"end of {self._folder.name}")
         assert self.exit_code is not None
         return self.exit_code
 
-    async def says(self, text: str, seconds: float) -> None:
-        """Waits until it has logged or printed `text`."""
-        await until(
-            lambda: text in self.stderr or text in self.stdout,
-            seconds,
-            f"{text!r} from {self._folder.name}, which says {self.stderr[-2000:]}",
-        )
+    async def says(self, seconds: float, *texts: str) -> None:
+        """Waits until it has logged or printed one of these."""
+
+        def said() -> bool:
+            return any(text in output for output in (self.stderr, self.stdout) for text in texts)
+
+        name = self._folder.name
+        await until(said, seconds, lambda: f"{texts} from {name}, which says {self.stderr[-2000:]}")
 
     async def _line(self, text: str, seconds: float) -> str:
         def find() -> str:

@@ -91,7 +91,8 @@ class Stage:
             process.kill()
         self.history.close()
         for server in self._servers:
-            assert "Traceback" not in server.stderr, server.stderr[-6000:]
+            before, traceback, after = server.stderr.partition("Traceback")
+            assert not traceback, f"{before[-500:]}{traceback}{after[:4000]}"
 
 
 @asynccontextmanager

@@ -80,7 +80,8 @@ async def test_frozen_worker_has_lost_its_job_when_it_wakes(stage: Stage, queue:
         assert second.pid != first.pid
         # Its nap is long over: it is about to report while the other one still runs.
         frozen.thaw()
-        await frozen.says("lease lost", 2); 
+        # Told, or refused, whichever comes first.
+        await frozen.says(2, "lease lost", "came too late")
         await caller.follow([job_id])
         jobs = await stage.settle(caller, [job_id])
         assert (jobs[job_id].status.attempt, caller.output(job_id)["run"]) == (2, second.run)

@@ -19,7 +19,7 @@ JOB_ID = UUID("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b")
 
 def terms(**changes: Any) -> Terms:
     """The first attempt of three, delivered at once, nobody wants to cancel it."""
-    return replace(Terms(attempt=1, returns=0, retry=RETRY, cancel_requested=False), **changes)
+    return replace(Terms(attempt=1, retry=RETRY, cancel_requested=False), **changes)
 
 
 def job(owner: Owner | None = None, **status: Any) -> Job:

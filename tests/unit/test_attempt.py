@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from jobsvc.attempt import (
     JOB_EXPIRED,
-    MAX_RETURNS,
     Cancelled,
     Ending,
     Failure,
@@ -53,7 +52,7 @@ POLICIES = st.builds(
 def _terms(draw: st.DrawFn) -> Terms:
     policy = draw(POLICIES)
     attempt = draw(st.integers(1, policy.max_attempts))
-    return Terms(attempt, draw(st.integers(0, MAX_RETURNS + 1)), policy, draw(st.booleans()))
+    return Terms(attempt, policy, draw(st.booleans()))
 
 
 TERMS = _terms()
@@ -98,10 +97,9 @@ def test_job_ends_once_or_waits_with_a_delay(
             assert state.ended
             assert output is None or state is JobState.COMPLETED
             assert (error is not None) >= (state is JobState.FAILED)
-        case Requeue(delay, error, used, returned):
+        case Requeue(delay, error, used):
             assert delay >= 0
             assert (error is not None) == used
-            assert not (used and returned)
 
 
 @given(TERMS, RELEASES, SPREADS, st.booleans())
@@ -111,21 +109,6 @@ def test_release_uses_no_attempt(
     assume(not held.cancel_requested)
     verdict = decide(held, release, spread, expired)
     assert verdict == Requeue(release.delay_seconds, attempt_used=False)
-
-
-@given(TERMS, SPREADS, st.booleans())
-def test_undelivered_job_returns_ten_times_at_most(
-    held: Terms, spread: float, expired: bool
-) -> None:
-    assume(not held.cancel_requested)
-    verdict = decide(held, Lapse.UNDELIVERED, spread, expired)
-    if held.returns < MAX_RETURNS:
-        assert verdict == Requeue(0.0, attempt_used=False, returned=True)
-    else:
-        assert verdict == decide(
-            held, Failure(verdict.error or JOB_EXPIRED), spread, expired
-        )  # counts as a failure of the attempt
-        assert not (isinstance(verdict, Requeue) and verdict.returned)
 
 
 @given(TERMS, FAILURES | st.sampled_from([Lapse.LEASE_EXPIRED, Lapse.ATTEMPT_TIMEOUT]), SPREADS)
@@ -190,11 +173,10 @@ def test_delay_of_the_policy_follows_the_attempt(attempt: int, spread: float) ->
     [
         (Lapse.LEASE_EXPIRED, "LEASE_EXPIRED"),
         (Lapse.ATTEMPT_TIMEOUT, "ATTEMPT_TIMEOUT"),
-        (Lapse.UNDELIVERED, "LEASE_EXPIRED"),
     ],
 )
 def test_lapse_on_the_last_attempt_fails_with_its_reason(cause: Lapse, reason: str) -> None:
-    verdict = decide(terms(attempt=3, returns=MAX_RETURNS), cause, 0)
+    verdict = decide(terms(attempt=3), cause, 0)
     assert isinstance(verdict, Finish)
     assert verdict.state is JobState.FAILED
     assert verdict.error is not None

@@ -140,4 +140,4 @@ class Turns(RuleBasedStateMachine):
 
 
 TestTurns = Turns.TestCase
-TestTurns.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestTurns.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -37,9 +37,9 @@ OWNERS = st.builds(
         (Owner("web", "", b"1"), Owner("web", "ada", b"1"), True),
         (Owner("web", "bob", b"2"), Owner("web", "ada", b"1"), False),
         (Owner("cron", "ada", b"1"), Owner("web", "ada", b"1"), False),
-        # An empty user or no session is nobody in particular, not an equal.
-        (Owner("web", "", b"2"), Owner("web", "", b"1"), False),
-        (Owner("web", "bob"), Owner("web", "ada"), False),
+        # No user is nobody in particular, not an equal.
+        (Owner("web", "", b"2"), Owner("web", "ada", b"1"), False),
+        (Owner("web", "bob"), Owner("web", "", b"1"), False),
     ],
 )
 def test_job_is_visible_to_its_own(caller: Owner, owner: Owner, allowed: bool) -> None:

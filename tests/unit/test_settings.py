@@ -18,11 +18,7 @@ def test_defaults_are_those_of_the_design() -> None:
     assert (d.max_attempts, d.initial_backoff_seconds, d.max_backoff_seconds) == (3, 1, 600)
     assert (d.attempt_timeout_seconds, d.lease_seconds, d.extend_interval_seconds) == (900, 30, 10)
     assert (d.rescue_interval_seconds, d.poll_interval_seconds) == (1, 1)
-    assert (d.heartbeat_interval_seconds, d.acknowledge_seconds, d.cancel_grace_seconds) == (
-        15,
-        5,
-        30,
-    )
+    assert (d.heartbeat_interval_seconds, d.acknowledge_seconds) == (15, 5)
     day = 86_400
     assert (d.retention_seconds, d.failed_retention_seconds) == (7 * day, 14 * day)
     assert d.request_id_seconds == day

@@ -85,7 +85,7 @@ def test_first_reason_to_end_is_kept(stream: WorkerStream) -> None:
     stream.end(first)
     stream.end(KeyError())
     assert stream.ended is first
-    assert stream.changed.is_set()
+    assert stream.over.is_set()
 
 
 def test_news_are_passed_on_in_their_order(stream: WorkerStream) -> None:

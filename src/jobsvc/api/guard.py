@@ -4,6 +4,7 @@ the limits on what is in hand at once, and the server's span of each unary call.
 # grpc's own handler types are generic for type checkers only.
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from jobsvc.errors import InvalidRequest, JobsvcError, RateLimited, StreamLimit,
 from jobsvc.settings import Settings
 
 log = logging.getLogger(__name__)
+
+#: Methods whose calls may wait for something to happen.
+_WAITING = ("/WaitJob", "/LeaseJobs")
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -56,8 +60,16 @@ class Guard(aio.ServerInterceptor):
     def __init__(self, settings: Settings, tracer: trace.Tracer) -> None:
         self._tracer = tracer
         self._calls = Slots(settings.max_calls, RateLimited, "calls")
+        # Apart, so that waiting callers cannot keep workers from extending and reporting.
+        self._waits = Slots(settings.max_calls, RateLimited, "waiting calls")
         self._status = Slots(settings.max_status_streams, StreamLimit, "status streams")
         self._work = Slots(settings.max_worker_streams, StreamLimit, "worker streams")
+        self._in_hand: set[asyncio.Task[Any]] = set()
+
+    async def until_answered(self, seconds: float) -> None:
+        """Waits, at most so long, until the calls in hand now have ended."""
+        if self._in_hand:
+            await asyncio.wait(list(self._in_hand), timeout=seconds)
 
     async def intercept_service(
         self,
@@ -71,6 +83,10 @@ class Guard(aio.ServerInterceptor):
         method = details.method if isinstance(details.method, str) else details.method.decode()
         if handler is None or not method.startswith("/jobsvc."):
             return handler
+        # gRPC gives each call a task, which ends when the status is sent.
+        if (call := asyncio.current_task()) is not None:
+            self._in_hand.add(call)
+            call.add_done_callback(self._in_hand.discard)
         name = method.removeprefix("/")
         decode = _forgiving(handler.request_deserializer)
         encode = handler.response_serializer
@@ -88,10 +104,12 @@ class Guard(aio.ServerInterceptor):
         )
 
     def _unary(self, name: str, handle: Any) -> Any:
+        slots = self._waits if name.endswith(_WAITING) else self._calls
+
         async def guarded(request: Any, context: Context) -> Any:
             with self._span(name, context) as span:
                 try:
-                    with self._calls.taken():
+                    with slots.taken():
                         _check_readable(request)
                         return await handle(request, context)
                 except aio.AbortError:
@@ -126,6 +144,8 @@ class Guard(aio.ServerInterceptor):
                     return
             except aio.AbortError:
                 raise
+            except aio.InternalError:
+                return  # A frame could not be sent: the worker is gone, nobody can be told.
             except Exception as error:
                 status = _answer(error, name, trace.INVALID_SPAN)
             await _abort(context, status)
@@ -161,7 +181,7 @@ def _forgiving(decode: Any) -> Any:
 
 def unreadable() -> InvalidRequest:
     """The error for bytes that are no message of the expected type."""
-    return InvalidRequest([Violation("", "the message cannot be decoded")])
+    return InvalidRequest([Violation("request", "cannot be decoded")])
 
 
 def _check_readable(request: Any) -> None:

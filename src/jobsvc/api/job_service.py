@@ -23,7 +23,6 @@ from jobsvc.creation import Answer, Creation
 from jobsvc.errors import JobNotFound, QueueNotFound
 from jobsvc.hub import Follower, Hub
 from jobsvc.job import Attempt, Job, JobState, Owner
-from jobsvc.job_request import JobRequest
 from jobsvc.ownership import check_owner
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
@@ -68,7 +67,7 @@ class JobService(JobServiceServicer):
         caller = self._caller(context)
         asked = job_request(request, self._settings.max_payload_bytes)
         if request.validate_only:
-            return await self._validated(asked, caller)
+            return _previewed(*await self._creation.preview([asked], caller))
         return _created(await self._creation.create(asked, caller))
 
     async def BatchCreateJobs(
@@ -87,8 +86,8 @@ class JobService(JobServiceServicer):
             if index % _READ_IDS == _READ_IDS - 1:
                 await asyncio.sleep(0)  # a large batch takes its turns with other calls
         if only_checked == {True}:
-            checked = [await self._validated(item, caller) for item in asked]
-            return pb.BatchCreateJobsResponse(responses=checked)
+            previews = await self._creation.preview(asked, caller)
+            return pb.BatchCreateJobsResponse(responses=[_previewed(p) for p in previews])
         answers = await self._creation.create_all(asked, caller)
         return pb.BatchCreateJobsResponse(responses=[_created(answer) for answer in answers])
 
@@ -253,19 +252,19 @@ class JobService(JobServiceServicer):
         )
         return [last, *past][:10]
 
-    async def _validated(self, asked: JobRequest, caller: Owner) -> pb.CreateJobResponse:
-        new = await self._creation.check(asked, caller)
-        response = pb.CreateJobResponse()
-        response.job.spec.queue = new.queue
-        response.job.owner.user_id = caller.user_id
-        response.job.owner.has_session = caller.session_hash is not None
-        return response
-
 
 def _is_over(job: Job, after_version: int | None) -> bool:
     if job.status.state.ended:
         return True
     return after_version is not None and job.status.version > after_version
+
+
+def _previewed(answer: Answer) -> pb.CreateJobResponse:
+    """The job as it would be: without what only a created one has."""
+    response = _created(answer)
+    for field in ("id", "etag", "create_time", "traceparent", "status"):
+        response.job.ClearField(field)
+    return response
 
 
 def _created(answer: Answer) -> pb.CreateJobResponse:

@@ -1,6 +1,6 @@
 """Extensions and outcomes as workers send them, by stream or by call, and the answers to each."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from google.rpc import status_pb2
 
@@ -19,11 +19,18 @@ class Outcomes:
     """Answers for each lease on its own: one that is lost or malformed spoils no other."""
 
     def __init__(
-        self, store: Store, settlement: Settlement, hints: Hints, settings: Settings
+        self,
+        store: Store,
+        settlement: Settlement,
+        hints: Hints,
+        on_over: Callable[[Collection[LeaseId]], None],
+        settings: Settings,
     ) -> None:
+        """`on_over` is told of leases that are over: settled, or lost."""
         self._store = store
         self._settlement = settlement
         self._hints = hints
+        self._on_over = on_over
         self._settings = settings
 
     async def extend(
@@ -54,9 +61,8 @@ class Outcomes:
         items: Sequence[pb.JobOutcome],
         worker_id: str,
         known: Mapping[LeaseId, HeldLease],
-        on_settled: Callable[[Iterable[LeaseId]], None] = lambda _: None,
     ) -> pb.ReportOutcomesResponse:
-        """Records outcomes. `on_settled` is told of the leases that are over, committed or lost."""
+        """Records outcomes; whoever held a lease that is over then has room again."""
         statuses: dict[int, status_pb2.Status | None] = {}
         reports: list[tuple[int, Report]] = []
         for index, item in enumerate(items):
@@ -76,7 +82,7 @@ class Outcomes:
             statuses[index] = None if answer is None else status_of(answer)
             if answer is None or isinstance(answer, LeaseLost):
                 over.append(report.id)
-        on_settled(over)
+        self._on_over(over)
         return pb.ReportOutcomesResponse(
             results=[
                 convert.outcome_result(item.lease_id, statuses[index])

@@ -29,6 +29,9 @@ SERVICES: Sequence[str] = (
     queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
 )
 
+#: Longest wait for calls to send their status.
+_LAST_WORDS_SECONDS = 1.0
+
 
 class PortTaken(Exception):
     """The address to listen on cannot be had."""
@@ -45,6 +48,7 @@ class GrpcServer:
         guard: Guard,
         settings: Settings,
     ) -> None:
+        self._guard = guard
         self._server = aio.server(interceptors=(guard,), options=_options(settings))
         self._health = health_aio.HealthServicer()
         add_JobServiceServicer_to_server(jobs, self._server)
@@ -66,14 +70,22 @@ class GrpcServer:
         """
         try:
             port = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise PortTaken(f"cannot listen on {address}: the port is taken or not ours") from error
+        except RuntimeError:
+            # gRPC does not say why.
+            raise PortTaken(f"cannot listen on {address}: the port is taken or not ours") from None
         await self._server.start()
         await self.tell_health(serving=True)
         try:
             yield port
         finally:
             await self._server.stop(grace=None)
+
+    async def finish(self) -> None:
+        """Lets the calls whose end has come send their status. New ones are still answered:
+
+        gRPC's own grace would drop those without a word of ours.
+        """
+        await self._guard.until_answered(_LAST_WORDS_SECONDS)
 
     async def tell_health(self, serving: bool) -> None:
         """Sets what the health service says of each service and of the whole (the empty name)."""

@@ -47,7 +47,9 @@ def _bad_request(error: JobsvcError) -> Iterable[Message]:
 
 def _resource(kind: str, name: Callable[[JobsvcError], str]) -> Details:
     def details(error: JobsvcError) -> Iterable[Message]:
-        yield error_details_pb2.ResourceInfo(resource_type=kind, resource_name=name(error))
+        yield error_details_pb2.ResourceInfo(
+            resource_type=kind, resource_name=_cut(name(error), _MOST_TEXT)
+        )
 
     return details
 
@@ -58,7 +60,7 @@ def _precondition(kind: str, subject: str) -> Details:
             violations=[
                 error_details_pb2.PreconditionFailure.Violation(
                     type=kind,
-                    subject=error.metadata.get(subject, ""),
+                    subject=_cut(error.metadata.get(subject, ""), _MOST_TEXT),
                     description=_cut(error.message, _MOST_TEXT),
                 )
             ]

@@ -2,9 +2,9 @@
 stream and nothing else."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from grpc import aio
 
@@ -23,11 +23,13 @@ from jobsvc.store.store import Store
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 
+log = logging.getLogger(__name__)
+
 #: A dispatch frame: up to 100 jobs and 1 MiB, unless a single job is larger.
 _MOST_JOBS = 100
 _MOST_BYTES = 1024 * 1024
-#: Frames of one worker that may be under way at once; reading pauses beyond.
-_MOST_UNDER_WAY = 64
+#: Frames of one worker that may wait for their answers; reading pauses beyond.
+_MOST_UNANSWERED = 64
 
 
 class WorkConversation:
@@ -49,8 +51,9 @@ class WorkConversation:
         self._answers: list[pb.WorkResponse] = []
         self._sequence = 0
         self._encoding = 0
-        self._under_way = 0
-        self._less_under_way = asyncio.Event()
+        #: Frames of the worker whose answers have not gone out; the first is its subscribe.
+        self._unanswered = 1
+        self._answered = asyncio.Event()
         self._half_closed = False
 
     async def hold(self, context: Context) -> None:
@@ -63,11 +66,17 @@ class WorkConversation:
         stream = await self._subscribe(context)
         try:
             async with asyncio.TaskGroup() as tasks:
+                # Watched apart from the writing, which may be stuck at a worker that never reads.
+                watch = tasks.create_task(stream.until_ended())
                 tasks.create_task(self._read(stream, context, tasks))
-                tasks.create_task(self._write(stream, context))
+                await self._write(stream, context)
+                watch.cancel()
         except BaseExceptionGroup as group:
-            # One of the two ends the conversation; it is its error that counts.
-            raise group.exceptions[0] from None
+            # The first error ends the conversation; what it brings down with it is logged.
+            first, *rest = group.exceptions
+            for error in rest:
+                log.warning("work stream of %s: also %r", stream.worker_id, error)
+            raise first from None
         finally:
             self._dispatcher.leave(stream)
             self._put_back(stream)
@@ -98,10 +107,11 @@ class WorkConversation:
         statuses = await self._take_over(stream, request.held_lease_ids)
         await self._dispatcher.reclaim(stream.worker_id, stream.held)
         self._answer(
+            stream,
             pb.WorkResponse(
                 subscribed=pb.Subscribed(
                     server_id=self._server_id,
-                    extend_interval=duration(self._settings.extend_interval_seconds),
+                    extend_interval=duration(await self._extend_seconds(stream)),
                     heartbeat_interval=duration(self._settings.heartbeat_interval_seconds),
                     held_leases=statuses,
                     limits=pb.ServerLimits(
@@ -110,11 +120,20 @@ class WorkConversation:
                         max_batch_items=self._settings.max_batch_items,
                     ),
                 )
-            )
+            ),
         )
+        # Again: of two that subscribe at the same time, one joined while the other was at it.
+        self._dispatcher.replace(stream.worker_id)
         self._dispatcher.join(stream)
-        stream.changed.set()
         return stream
+
+    async def _extend_seconds(self, stream: WorkerStream) -> float:
+        """How often to extend: three times at least in the shortest lease that may come."""
+        asked = stream.subscription.lease_seconds
+        shortest = min(
+            [await self._dispatcher.lease_seconds(q, asked) for q in stream.subscription.limits]
+        )
+        return min(self._settings.extend_interval_seconds, shortest / 3)
 
     async def _take_over(self, stream: WorkerStream, texts: Sequence[str]) -> list[pb.LeaseStatus]:
         """Extends the leases that the worker held before, and says how each stands."""
@@ -149,18 +168,18 @@ class WorkConversation:
                 case "acknowledge":
                     stream.confirm_frames(frame.acknowledge.sequence)
                 case "report_outcomes":
-                    work = self._report(stream, frame.report_outcomes)
-                    await self._start(tasks, work)
+                    await self._turn()
+                    tasks.create_task(self._report(stream, frame.report_outcomes))
                 case "extend_leases":
                     wishes = self._wishes(stream, frame.extend_leases)
-                    await self._start(tasks, self._extend(stream, frame.extend_leases, wishes))
+                    await self._turn()
+                    tasks.create_task(self._extend(stream, frame.extend_leases, wishes))
                 case "set_window":
                     window = frame.set_window.window
                     if not 0 <= window <= MOST_WINDOW:
                         raise WorkProtocolViolation(f"set_window: {window} is out of range")
-                    if not stream.draining:
-                        stream.subscription.window = window
-                        self._dispatcher.room()
+                    stream.set_window(window)
+                    self._dispatcher.room()
                 case "subscribe":
                     raise WorkProtocolViolation("subscribe may come only once")
                 case _:
@@ -168,40 +187,31 @@ class WorkConversation:
         self._half_closed = True
         stream.changed.set()
 
-    async def _start(self, tasks: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
-        """Handles a frame while the next ones are read: outcomes of many frames share a commit."""
-        while self._under_way >= _MOST_UNDER_WAY:
-            self._less_under_way.clear()
-            await self._less_under_way.wait()
-        self._under_way += 1
-        tasks.create_task(work)
-
-    def _done(self, stream: WorkerStream, answer: pb.WorkResponse) -> None:
-        self._under_way -= 1
-        self._less_under_way.set()
-        self._answer(answer)
-        stream.changed.set()
+    async def _turn(self) -> None:
+        """Waits until a frame may be handled. Later ones are read meanwhile, so that outcomes of
+        many frames share a commit; but no more than can be answered, if the worker reads at all."""
+        while self._unanswered >= _MOST_UNANSWERED:
+            self._answered.clear()
+            await self._answered.wait()
+        self._unanswered += 1
 
     async def _report(self, stream: WorkerStream, request: pb.ReportOutcomesRequest) -> None:
         if not 1 <= len(request.outcomes) <= self._settings.max_batch_items:
             raise WorkProtocolViolation("report_outcomes: the number of outcomes is out of range")
-
-        def settled(lease_ids: Iterable[LeaseId]) -> None:
-            stream.confirm(lease_ids)
-            stream.drop(lease_ids)
-            self._dispatcher.room()
+        if stream.unconfirmed:
+            # The worker has spoken, however long it takes to write down what it said.
+            spoken = (LeaseId.parse(item.lease_id) for item in request.outcomes)
+            stream.confirm(lease_id for lease_id in spoken if lease_id is not None)
 
         try:
-            results = await self._outcomes.report(
-                request.outcomes, stream.worker_id, stream.held, settled
-            )
+            results = await self._outcomes.report(request.outcomes, stream.worker_id, stream.held)
         except DatabaseUnavailable as error:
             # The worker sends them again; its stream lives on.
             status = status_of(error)
             results = pb.ReportOutcomesResponse(
                 results=[convert.outcome_result(item.lease_id, status) for item in request.outcomes]
             )
-        self._done(stream, pb.WorkResponse(outcome_results=results))
+        self._answer(stream, pb.WorkResponse(outcome_results=results))
 
     def _wishes(
         self, stream: WorkerStream, request: pb.ExtendLeasesRequest
@@ -231,12 +241,13 @@ class WorkConversation:
         stream.drop(lost)
         if lost:
             self._dispatcher.room()
-        self._done(stream, pb.WorkResponse(lease_statuses=answer))
+        self._answer(stream, pb.WorkResponse(lease_statuses=answer))
 
     # Writing.
 
-    def _answer(self, frame: pb.WorkResponse) -> None:
+    def _answer(self, stream: WorkerStream, frame: pb.WorkResponse) -> None:
         self._answers.append(frame)
+        stream.changed.set()
 
     async def _write(self, stream: WorkerStream, context: Context) -> None:
         while True:
@@ -253,14 +264,14 @@ class WorkConversation:
                 answers, self._answers = self._answers, []
                 for frame in answers:
                     await self._send(context, frame)
+                    self._unanswered -= 1
+                    self._answered.set()
             news, stream.news = stream.news, []
             for item in news:
                 await self._send(context, news_frame(item))
             while stream.undelivered:
                 await self._send_jobs(stream, context)
-            if stream.ended is not None:
-                raise stream.ended
-            if self._half_closed and not self._under_way and not self._answers:
+            if self._half_closed and not self._unanswered:
                 return
 
     async def _send_jobs(self, stream: WorkerStream, context: Context) -> None:

@@ -105,7 +105,11 @@ class WorkerService(WorkerServiceServicer):
         for queue in queues:
             slots = [Slot(worker.worker_id, seconds)] * (most - len(jobs))
             if slots:
-                jobs += await self._dispatcher.lease(queue, slots)
+                try:
+                    jobs += await self._dispatcher.lease_for_call(queue, slots)
+                except BaseException:
+                    self._dispatcher.put_back([job.held.id for job in jobs])
+                    raise
         return jobs
 
     async def _lease_later(
@@ -113,7 +117,7 @@ class WorkerService(WorkerServiceServicer):
     ) -> list[LeasedJob]:
         """Waits for the first job in line with the workers that have a stream."""
         subscription = Subscription(
-            worker.worker_id, dict.fromkeys(queues, 0), most, lease_seconds=seconds
+            worker.worker_id, dict.fromkeys(queues, 0), most, lease_seconds=seconds, unary=True
         )
         stream = WorkerStream(subscription, worker)
         jobs: list[LeasedJob] = []

@@ -27,6 +27,8 @@ def serve(
             " create and work on jobs: pass --insecure to listen there all the same"
         )
     log_to_stderr()
+    # Before gRPC is imported: what its core has to say comes as exceptions too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if insecure and not _is_loopback(host):
         import logging
 

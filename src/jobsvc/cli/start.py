@@ -33,6 +33,8 @@ def log_to_stderr() -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # A database that is away is one line of the store, not a stack trace of the driver's pool.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -21,7 +21,8 @@ def channel_options() -> list[tuple[str, str | int]]:
     """Options of a channel.
 
     A call that ends with UNAVAILABLE is tried up to five times (gRPC allows no
-    more) over about seven seconds: time for a server to restart. Calls do not
+    more) over about seven seconds: time for a server to restart. So is one with
+    CANCELLED: that comes from a server that stops as the call arrives. Calls do not
     wait for a server that is away (no wait_for_ready), so that the last error
     still says what is wrong; the retries bridge the gap instead.
     """
@@ -40,7 +41,7 @@ def channel_options() -> list[tuple[str, str | int]]:
                     "initialBackoff": "0.3s",
                     "backoffMultiplier": 2.5,
                     "maxBackoff": "4s",
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
         ],

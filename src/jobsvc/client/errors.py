@@ -40,8 +40,11 @@ class CallFailed(Exception):
 
     @property
     def transient(self) -> bool:
-        """Whether the same call may succeed later. It may also have taken effect already."""
-        return self.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"} or (
+        """Whether the same call may succeed later. It may also have taken effect already.
+
+        CANCELLED is what gRPC makes of a call that arrives while its server stops.
+        """
+        return self.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"} or (
             self.code == "RESOURCE_EXHAUSTED" and self.retry_delay_seconds is not None
         )
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from itertools import chain, islice, repeat, zip_longest
 
 #: Most jobs leased in one statement.
 MOST_SLOTS = 500
@@ -25,7 +25,8 @@ class Subscription:
     reserved: int = 0
     held_of: dict[str, int] = field(default_factory=dict)
     reserved_of: dict[str, int] = field(default_factory=dict)
-    gone: bool = False
+    #: Whether this stands for a call that waits, not for a worker that stays.
+    unary: bool = False
 
     def room(self, queue: str) -> int:
         """How many more leases of a queue it would take now."""
@@ -83,7 +84,6 @@ class Board:
 
     def leave(self, subscription: Subscription) -> None:
         """Takes a subscription out; leases under way to it will find it gone."""
-        subscription.gone = True
         for queue in subscription.limits:
             subscribers = self._of[queue]
             subscribers.remove(subscription)
@@ -113,7 +113,7 @@ class Board:
                 room = subscription.room(queue)
                 if room:
                     asking = sum(q in subscription.limits for q in rivals)
-                    shares.append((subscription, -(-room // asking)))
+                    shares.append((subscription, min(-(-room // asking), MOST_SLOTS)))
             slots = _deal(shares)
             if not slots:
                 continue
@@ -142,8 +142,5 @@ class Board:
 
 def _deal(shares: Sequence[tuple[Subscription, int]]) -> list[Subscription]:
     """One slot for each in turn, until the shares or the largest claim are used up."""
-    if len(shares) == 1:
-        subscription, count = shares[0]
-        return [subscription] * min(count, MOST_SLOTS)
-    rounds = zip_longest(*([subscription] * count for subscription, count in shares))
-    return [s for s in chain.from_iterable(rounds) if s is not None][:MOST_SLOTS]
+    rounds = zip_longest(*(repeat(subscription, count) for subscription, count in shares))
+    return list(islice((s for s in chain.from_iterable(rounds) if s is not None), MOST_SLOTS))

@@ -9,7 +9,13 @@ from contextlib import suppress
 from jobsvc.catalog import Catalog
 from jobsvc.dispatch.board import Board, Claim, Subscription
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
-from jobsvc.errors import DatabaseUnavailable, QueueNotFound, WorkerDeaf, WorkerReplaced
+from jobsvc.errors import (
+    DatabaseUnavailable,
+    QueueNotFound,
+    ServerDraining,
+    WorkerDeaf,
+    WorkerReplaced,
+)
 from jobsvc.lease import LeasedJob, LeaseId, Slot
 from jobsvc.queue import SeenWorker
 from jobsvc.settings import Settings
@@ -43,6 +49,9 @@ class Dispatcher:
         #: Leases to put back, each from when on.
         self._unreached: list[tuple[float, list[LeaseId]]] = []
         self._returning = asyncio.Event()
+        #: Leases that the database did not know when it was asked last.
+        self._suspects: set[LeaseId] = set()
+        self._tasks: asyncio.TaskGroup | None = None
         self._draining = False
         self._departed = asyncio.Event()
 
@@ -81,6 +90,12 @@ class Dispatcher:
                 stream.tell(Lost(of_it, reason))
                 self._awake.set()
 
+    def over(self, lease_ids: Collection[LeaseId]) -> None:
+        """Says that leases are over, by whichever way their outcomes came: there is room again."""
+        for stream in self._streams.values():
+            stream.drop(lease_ids)
+        self._awake.set()
+
     def saw(self, worker: SeenWorker) -> None:
         """Notes a worker that makes unary calls."""
         self._unary[worker.worker_id] = (time.monotonic(), worker)
@@ -92,8 +107,7 @@ class Dispatcher:
         for other in list(self._streams.values()):
             if other.worker_id == worker_id and not other.draining:
                 other.end(WorkerReplaced("another stream of this worker took over"))
-                self._board.leave(other.subscription)
-                del self._streams[other.subscription]
+                self._take_out(other)
 
     def join(self, stream: WorkerStream) -> None:
         """Takes a stream in."""
@@ -106,10 +120,14 @@ class Dispatcher:
 
     def leave(self, stream: WorkerStream) -> None:
         """Takes a stream out. Its leases run on."""
-        if self._streams.pop(stream.subscription, None) is not None:
-            self._board.leave(stream.subscription)
+        if stream.subscription in self._streams:
+            self._take_out(stream)
             self._left.add(stream.worker_id)
             self._departed.set()
+
+    def _take_out(self, stream: WorkerStream) -> None:
+        del self._streams[stream.subscription]
+        self._board.leave(stream.subscription)
 
     def put_back(self, lease_ids: Collection[LeaseId], after_seconds: float = 0.0) -> None:
         """Puts leases back that never reached their worker, unless they are confirmed by then."""
@@ -118,10 +136,11 @@ class Dispatcher:
             self._returning.set()
 
     async def reclaim(self, worker_id: str, held: Iterable[LeaseId]) -> None:
-        """Puts back what the database thinks a worker holds, and the worker does not."""
+        """Puts back what the database thinks a worker holds, and the worker says it does not."""
         listed = set(held)
         leases = await self._store.leases.of_worker(worker_id)
-        await self._return([lease.id for lease in leases if lease.id not in listed])
+        unlisted = [lease.id for lease in leases if lease.id not in listed]
+        await self._return(unlisted, confirmed_too=True)
 
     def drain(self) -> None:
         """No new claims from now on; workers are told to go elsewhere."""
@@ -135,6 +154,11 @@ class Dispatcher:
             self._departed.clear()
             await self._departed.wait()
 
+    def dismiss(self) -> None:
+        """Ends the streams of workers that have not left."""
+        for stream in self._streams.values():
+            stream.end(ServerDraining("the server is going; connect anew"))
+
     def _drain(self, stream: WorkerStream) -> None:
         stream.draining = True
         stream.subscription.window = 0
@@ -145,8 +169,12 @@ class Dispatcher:
     async def run(self) -> None:
         """Claims and deals until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             tasks.create_task(self._every(self._settings.poll_interval_seconds, self._poll))
             tasks.create_task(self._every(1.0, self._check_deaf))
+            tasks.create_task(
+                self._every(self._settings.extend_interval_seconds / 2, self._check_held)
+            )
             tasks.create_task(self._every(_SAVE_SECONDS, self._save_workers))
             tasks.create_task(self._put_back_due())
             while True:
@@ -162,6 +190,26 @@ class Dispatcher:
         if jobs:
             self._hints.tell([job.held.id.job_id for job in jobs])
         return jobs
+
+    async def lease_for_call(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
+        """As `lease`, for a caller that may be cancelled: what it does not take is put back."""
+        taken: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
+
+        async def lease() -> None:
+            try:
+                jobs = await self.lease(queue, slots)
+            except DatabaseUnavailable as error:
+                if not taken.done():
+                    taken.set_exception(error)
+                return
+            if taken.done():
+                self.put_back([job.held.id for job in jobs])
+            else:
+                taken.set_result(jobs)
+
+        assert self._tasks is not None, "calls are served while this runs"
+        self._tasks.create_task(lease())
+        return await taken
 
     async def lease_seconds(self, queue: str, asked: float | None) -> float:
         """How long a lease of a queue runs: as asked, as the queue says, or the default.
@@ -181,7 +229,9 @@ class Dispatcher:
         except QueueNotFound:
             pass  # Removed while a worker is subscribed to it: nothing to lease.
         except DatabaseUnavailable:
-            self._doubtful.update(s.worker_id for s in claim.slots)
+            self._doubtful.update(
+                s.worker_id for s in claim.slots if s in self._streams and not s.unary
+            )
         self._board.settle(claim, len(jobs))
         dealt: dict[Subscription, list[LeasedJob]] = {}
         for subscription in claim.slots[len(jobs) :]:
@@ -207,17 +257,25 @@ class Dispatcher:
             self._returning.clear()
             now = time.monotonic()
             due = [lease for when, leases in self._unreached if when <= now for lease in leases]
+            self._unreached = [item for item in self._unreached if item[0] > now]
             try:
                 await self._return(due)
             except DatabaseUnavailable:
+                self._unreached.append((now, due))
                 await asyncio.sleep(_RETURN_SECONDS)
-                self._returning.set()
-            else:
-                self._unreached = [item for item in self._unreached if item[0] > now]
 
-    async def _return(self, lease_ids: Sequence[LeaseId]) -> None:
+    async def flush(self) -> None:
+        """Puts back at once whatever was to be put back later: nobody will be there to do it."""
+        due = [lease for _, leases in self._unreached for lease in leases]
+        self._unreached.clear()
+        try:
+            await self._return(due)
+        except DatabaseUnavailable:
+            log.warning("%d leases that never reached their workers are left to lapse", len(due))
+
+    async def _return(self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False) -> None:
         if lease_ids:
-            back = await self._store.leases.give_back(lease_ids)
+            back = await self._store.leases.give_back(lease_ids, confirmed_too)
             self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
 
     # Backstops.
@@ -232,12 +290,35 @@ class Dispatcher:
 
     async def _poll(self) -> None:
         for worker_id in list(self._doubtful):
-            streams = [s for s in self._streams.values() if s.worker_id == worker_id]
-            await self.reclaim(worker_id, [lease for s in streams for lease in s.held])
-            self._doubtful.discard(worker_id)
+            await self._settle_doubt(worker_id)
         hungry = self._board.hungry()
         if hungry:
             self.ready(await self._store.leases.ready(hungry))
+
+    async def _settle_doubt(self, worker_id: str) -> None:
+        """Puts back what was leased for a worker here by a claim that seemed to fail.
+
+        A worker that has gone elsewhere is seen to when it subscribes there.
+        """
+        leases = await self._store.leases.of_worker(worker_id)
+        streams = [s for s in self._streams.values() if s.worker_id == worker_id]
+        if any(s.subscription.reserved for s in streams):
+            return  # What is being claimed right now would look the same; the next poll sees.
+        if streams:
+            held = {lease_id for s in streams for lease_id in s.held}
+            await self._return([lease.id for lease in leases if lease.id not in held])
+        self._doubtful.discard(worker_id)
+
+    async def _check_held(self) -> None:
+        """Notices leases that were settled or rescued by way of another replica: they take up room
+        here. Two looks, so that an outcome on its way is not announced as lost."""
+        suspects, self._suspects = self._suspects, set()
+        for stream in list(self._streams.values()):
+            asked = list(stream.held)
+            current = await self._store.leases.current(asked)
+            gone = [i for i in asked if i not in current and i in stream.held]
+            self._suspects.update(i for i in gone if i not in suspects)
+            self.lost([i for i in gone if i in suspects], "the lease is not current any more")
 
     async def _check_deaf(self) -> None:
         now = time.monotonic()

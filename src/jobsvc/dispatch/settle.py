@@ -1,6 +1,5 @@
 """Reported outcomes become ends of leases: looked up, checked, decided, written, made known."""
 
-import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,17 @@ from google.rpc import code_pb2
 from opentelemetry import trace
 
 from jobsvc import telemetry
-from jobsvc.attempt import Cancelled, Failure, Finish, Lapse, Outcome, Requeue, Success, decide
+from jobsvc.attempt import (
+    OUTPUT_REJECTED,
+    Cancelled,
+    Failure,
+    Finish,
+    Lapse,
+    Outcome,
+    Requeue,
+    Success,
+    decide,
+)
 from jobsvc.catalog import Catalog
 from jobsvc.errors import InvalidRequest, JobsvcError, LeaseLost, Violation
 from jobsvc.job import JobError, JobState
@@ -21,7 +30,8 @@ from jobsvc.store.hints import Hints
 from jobsvc.store.leases import End, Requeued
 from jobsvc.store.store import Store
 
-log = logging.getLogger(__name__)
+#: Several polls: time for every follower to read a terminal status.
+_LEAST_KEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +104,11 @@ class Settlement:
             else:
                 answers[index] = error
         if lost:
-            recorded = await self._store.leases.was_recorded(
-                {reports[i].id: reports[i].outcome for i in lost}
+            recorded = await self._store.leases.were_recorded(
+                [(reports[i].id, reports[i].outcome) for i in lost]
             )
-            for index in lost:
-                lease_id = reports[index].id
-                answers[index] = None if lease_id in recorded else LeaseLost(str(lease_id))
+            for index, known_already in zip(lost, recorded, strict=True):
+                answers[index] = None if known_already else LeaseLost(str(reports[index].id))
         return [answers[index] for index in range(len(reports))]
 
     async def lapse(self, lapses: Sequence[tuple[HeldLease, Lapse, End]]) -> list[LeaseId]:
@@ -121,7 +130,7 @@ class Settlement:
         if not found:
             return outcome
         message = "; ".join(f"{v.field}: {v.description}" for v in found)[:4096]
-        return Failure(JobError(code_pb2.INTERNAL, "OUTPUT_REJECTED", message))
+        return Failure(JobError(code_pb2.INTERNAL, OUTPUT_REJECTED, message))
 
     async def _write(
         self, ends: Sequence[tuple[int, HeldLease, Outcome | Lapse, End]]
@@ -176,8 +185,9 @@ class Settlement:
 
 
 def keep_seconds(held: HeldLease, failed: bool, settings: Settings) -> float:
-    """How long an ended job is kept: as asked, and as long as its request id must be known."""
+    """How long an ended job is kept: as asked, as long as its request id must be known, and so long
+    that whoever follows it sees its end. expire_jobs.sql says the same of jobs that expire."""
     asked = held.retention_seconds
     if asked is None:
         asked = settings.failed_retention_seconds if failed else settings.retention_seconds
-    return max(asked, settings.request_id_seconds) if held.has_request else asked
+    return max(asked, settings.request_id_seconds if held.has_request else _LEAST_KEEP_SECONDS)

@@ -1,9 +1,10 @@
 """One worker on one stream, as dispatch sees it: what it holds, what it has confirmed, and what it
-is to be told. Protobuf-free; api/work.py turns it into frames."""
+is to be told. Protobuf-free; api/work_stream.py turns it into frames."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from jobsvc.dispatch.board import Subscription
 from jobsvc.lease import HeldLease, LeasedJob, LeaseId
@@ -37,6 +38,7 @@ class WorkerStream:
     undelivered: list[LeasedJob] = field(default_factory=list)
     news: list[Lost | Draining] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     #: Sent and not confirmed: by the frame's sequence, when it was sent and what was in it.
     unconfirmed: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
     draining: bool = False
@@ -60,10 +62,22 @@ class WorkerStream:
         self.changed.set()
 
     def end(self, error: Exception) -> None:
-        """Ends the stream with an error."""
+        """Ends the stream with an error: no more claims, and whoever serves it stops at once."""
         if self.ended is None:
             self.ended = error
-        self.changed.set()
+        self.subscription.window = 0
+        self.over.set()
+
+    async def until_ended(self) -> NoReturn:
+        """Waits until the server ends the stream, and raises why."""
+        await self.over.wait()
+        assert self.ended is not None, "set with the event"
+        raise self.ended
+
+    def set_window(self, window: int) -> None:
+        """The worker takes more or less from now on; nothing if the stream is on its way out."""
+        if not self.draining and self.ended is None:
+            self.subscription.window = window
 
     def sent(self, sequence: int, jobs: Sequence[LeasedJob], now: float) -> None:
         """Notes that a frame with these jobs has gone out."""
@@ -89,6 +103,8 @@ class WorkerStream:
             held = self.held.pop(lease_id, None)
             if held is not None:
                 self.subscription.hold(held.queue, -1)
+        if self.undelivered:
+            self.undelivered = [job for job in self.undelivered if job.held.id in self.held]
 
     def silent_since(self) -> float | None:
         """When the oldest frame was sent that is not confirmed."""

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-import asyncpg
-
 from jobsvc.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
@@ -15,8 +13,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 #: What one caller submitted, and where its results go.
 _Group = tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]
-
-_TRIES = 5
 
 
 class Batcher(Generic[Item, Result]):
@@ -91,20 +87,12 @@ class Batcher(Generic[Item, Result]):
 
     async def _write_all(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
-            return await self._write_retrying(items)
+            return await self._write(items)
         except DatabaseUnavailable as error:
             return [error] * len(items)
         except Exception as error:
             if len(items) == 1:
+                log.error("an item cannot be written", exc_info=error)
                 return [error]
             log.warning("a batch of %d failed and is written one by one: %r", len(items), error)
         return [(await self._write_all([item]))[0] for item in items]
-
-    async def _write_retrying(self, items: Sequence[Item]) -> Sequence[Result]:
-        """A deadlock or serialization failure has changed nothing: again."""
-        for _ in range(_TRIES - 1):
-            try:
-                return await self._write(items)
-            except asyncpg.TransactionRollbackError as error:
-                log.info("statement is run again: %r", error)
-        return await self._write(items)

@@ -13,7 +13,7 @@ from jobsvc.store.statement import sql
 
 log = logging.getLogger(__name__)
 
-#: The database is away, full, overloaded or about to stop: try again later.
+#: The database is away, full, overloaded, about to stop, or does not let us in: try again later.
 _UNAVAILABLE = (
     OSError,
     TimeoutError,
@@ -25,7 +25,13 @@ _UNAVAILABLE = (
     asyncpg.PostgresSystemError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    # Lost against other transactions, every time.
+    asyncpg.TransactionRollbackError,
 )
+#: A deadlock or serialization failure has changed nothing: the statement is run again.
+_TRIES = 5
 
 #: Every statement is a lookup by key over tables whose size changes by the second, so plans made
 #: from yesterday's statistics are traps: plan once, by the indexes.
@@ -44,12 +50,15 @@ Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
 
 @contextmanager
-def database_errors() -> Iterator[None]:
-    """Turns the driver's connection errors into `DatabaseUnavailable`."""
+def database_errors(level: int = logging.WARNING) -> Iterator[None]:
+    """Turns the driver's connection errors into `DatabaseUnavailable`, and logs them."""
     try:
         yield
     except _UNAVAILABLE as error:
-        log.warning("database unavailable: %s: %s", type(error).__name__, error)
+        is_setting = isinstance(error, asyncpg.exceptions.ClientConfigurationError)
+        if isinstance(error, ValueError) and not is_setting:
+            raise  # asyncpg refuses an argument: our defect, not the database's.
+        log.log(level, "database unavailable: %s: %s", type(error).__name__, error)
         raise DatabaseUnavailable("the database does not answer; try again") from error
 
 
@@ -84,8 +93,19 @@ class Database:
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """Runs `queries/{statement}.sql` as a transaction of its own."""
         async with self.connection() as connection:
-            rows: Sequence[asyncpg.Record] = await connection.fetch(sql(statement), *arguments)
-            return rows
+            for _ in range(_TRIES - 1):
+                try:
+                    return await _fetch(connection, statement, arguments)
+                except asyncpg.TransactionRollbackError as error:
+                    log.info("%s is run again: %r", statement, error)
+            return await _fetch(connection, statement, arguments)
+
+
+async def _fetch(
+    connection: Connection, statement: str, arguments: Sequence[Any]
+) -> Sequence[asyncpg.Record]:
+    rows: Sequence[asyncpg.Record] = await connection.fetch(sql(statement), *arguments)
+    return rows
 
 
 @asynccontextmanager

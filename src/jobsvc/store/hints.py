@@ -95,6 +95,7 @@ class Hints:
                     finally:
                         connection.terminate()
             except DatabaseUnavailable:
+                self._take()  # Late by a poll now; kept, they would only pile up.
                 self._on_gap()
             await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -119,7 +120,8 @@ class Hints:
             await self._arrived.wait()
             self._arrived.clear()
             messages = self._take()
-            await connection.fetch(sql("send_hints"), messages, timeout=10)
+            if messages:
+                await connection.fetch(sql("send_hints"), messages, timeout=10)
 
     def _take(self) -> list[str]:
         messages = []

@@ -28,7 +28,7 @@ class Created:
 
 
 class KeyTaken(Exception):
-    """A job that has not ended holds one of the unique keys."""
+    """A job that has not ended holds one of the unique keys, or is about to."""
 
 
 class JobStore:
@@ -42,7 +42,7 @@ class JobStore:
         """Writes a job and its place in the queue; None when its request id is taken.
 
         Raises:
-            KeyTaken: its unique key is held.
+            KeyTaken: its unique key is held. That undoes the batch that it shared.
         """
         try:
             return await self.creates.submit_one(job)
@@ -55,18 +55,17 @@ class JobStore:
         """Writes jobs inside the caller's transaction; None for each whose request id is taken.
 
         Raises:
-            KeyTaken: a unique key is held; the transaction is lost.
+            KeyTaken: a unique key is held, or another call got in the way; the transaction is lost.
         """
         try:
             rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
-        except asyncpg.UniqueViolationError as error:
+        except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
             raise KeyTaken from error
         made = {row["id"]: Created(*row) for row in rows}
         return [made.get(job.id) for job in jobs]
 
     async def _create(self, jobs: Sequence[NewJob]) -> Sequence[Created | None]:
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
+        rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
         made = {row["id"]: Created(*row) for row in rows}
         return [made.get(job.id) for job in jobs]
 

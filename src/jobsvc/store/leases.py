@@ -1,13 +1,22 @@
 """Leases: taken, extended and ended in batches, fenced by lease id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from jobsvc.attempt import MAX_RETURNS, Failure, Finish, Outcome, Release, Requeue, Success
+from jobsvc.attempt import (
+    MAX_RETURNS,
+    OUTPUT_REJECTED,
+    Failure,
+    Finish,
+    Outcome,
+    Release,
+    Requeue,
+    Success,
+)
 from jobsvc.job import JobState
 from jobsvc.lease import (
     Extended,
@@ -94,29 +103,40 @@ class LeaseStore:
         rows = await self._database.fetch("leases_of_worker", worker_id)
         return [held_lease_from(row, row["cancel_requested"]) for row in rows]
 
-    async def give_back(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, str]:
+    async def current(self, lease_ids: Sequence[LeaseId]) -> set[LeaseId]:
+        """Those of the leases that are current."""
+        if not lease_ids:
+            return set()
+        rows = await self._database.fetch("current_leases", *_columns(lease_ids))
+        return {LeaseId(row["job_id"], row["lease_id"]) for row in rows}
+
+    async def give_back(
+        self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False
+    ) -> Mapping[LeaseId, str]:
         """Puts back leases that never reached their worker; answers with the queues of those.
 
-        A lease that was confirmed, or has gone back too often, stays.
+        A lease that has gone back too often stays, and so does one that was
+        confirmed, unless `confirmed_too`.
         """
-        rows = await self._database.fetch("return_leases", *_columns(lease_ids), MAX_RETURNS)
-        by_job = {lease_id.job_id: lease_id for lease_id in lease_ids}
-        return {by_job[row["job_id"]]: row["queue"] for row in rows}
+        ordered = sorted(lease_ids, key=lambda lease_id: lease_id.job_id)
+        rows = await self._database.fetch(
+            "return_leases", *_columns(ordered), MAX_RETURNS, confirmed_too
+        )
+        return {LeaseId(row["job_id"], row["lease_id"]): row["queue"] for row in rows}
 
-    async def was_recorded(self, outcomes: Mapping[LeaseId, Outcome]) -> set[LeaseId]:
-        """Those of the outcomes that are on record under exactly their lease, word for word."""
-        rows = await self._database.fetch("find_outcomes", *_columns(list(outcomes)))
-        found = ((LeaseId(row["job_id"], row["lease_id"]), row) for row in rows)
-        return {
-            lease_id
-            for lease_id, row in found
-            if _same(outcomes[lease_id], row["state"], row["output"], row["error"], row["released"])
-        }
+    async def were_recorded(self, outcomes: Sequence[tuple[LeaseId, Outcome]]) -> list[bool]:
+        """Whether each outcome is on record under exactly its lease, word for word."""
+        asked = list({lease_id: None for lease_id, _ in outcomes})
+        rows = await self._database.fetch("find_outcomes", *_columns(asked))
+        found = {LeaseId(row["job_id"], row["lease_id"]): row for row in rows}
+        return [
+            (row := found.get(lease_id)) is not None
+            and _same(outcome, row["state"], row["output"], row["error"], row["released"])
+            for lease_id, outcome in outcomes
+        ]
 
     async def _extend(self, extensions: Sequence[Extension]) -> list[Extended | None]:
-        # A lease that is named twice keeps the last wish: one row is updated once a statement.
-        latest = {extension.id: extension for extension in extensions}
-        wishes = sorted(latest.values(), key=lambda e: e.id.job_id)
+        wishes = sorted(_latest(extensions), key=lambda e: e.id.job_id)
         rows = await self._database.fetch(
             "extend_leases",
             *_columns([e.id for e in wishes]),
@@ -126,20 +146,23 @@ class LeaseStore:
             [e.worker_id for e in wishes],
         )
         extended = {
-            LeaseId(row["job_id"], row["lease_id"]): Extended(
+            (LeaseId(row["job_id"], row["lease_id"]), worker_id): Extended(
                 row["expires_in"], row["cancel_requested"], row["cancel_reason"]
             )
             for row in rows
+            for worker_id in (row["worker_id"], None)
         }
-        return [extended.get(extension.id) for extension in extensions]
+        return [extended.get((e.id, e.worker_id)) for e in extensions]
 
     async def _end(self, ends: Sequence[End]) -> list[Ended]:
         first: dict[LeaseId, End] = {}
-        for end in sorted(ends, key=lambda e: e.id.job_id):
+        # In the order of the rows, so that batches do not deadlock. Of two ends of one lease the
+        # first counts; one that holds only if the lease was not extended comes after all others.
+        for end in sorted(ends, key=lambda e: (e.id.job_id, e.until is not None)):
             first.setdefault(end.id, end)
         finishes = [(e, v) for e in first.values() if isinstance(v := e.verdict, Finish)]
         requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]
-        done: dict[UUID, Ended] = {}
+        done: dict[LeaseId, Ended] = {}
         if finishes:
             rows = await self._database.fetch(
                 "finish_jobs",
@@ -150,7 +173,7 @@ class LeaseStore:
                 [encode_error(v.error) for _, v in finishes],
                 [v.output for _, v in finishes],
             )
-            done.update((row["job_id"], True) for row in rows)
+            done.update((LeaseId(row["job_id"], row["lease_id"]), True) for row in rows)
         if requeues:
             rows = await self._database.fetch(
                 "requeue_jobs",
@@ -158,12 +181,26 @@ class LeaseStore:
                 [e.until for e, _ in requeues],
                 [v.delay_seconds for _, v in requeues],
                 [v.attempt_used for _, v in requeues],
-                [v.returned for _, v in requeues],
                 [encode_error(v.error) for _, v in requeues],
             )
-            done.update((row["job_id"], Requeued(row["queue"], row["run_at"])) for row in rows)
-        # Of two ends of one lease in a batch the first counts; the second finds it gone.
-        return [done.get(end.id.job_id, False) if first[end.id] is end else False for end in ends]
+            done.update(
+                (LeaseId(row["job_id"], row["lease_id"]), Requeued(row["queue"], row["run_at"]))
+                for row in rows
+            )
+        return [done.get(end.id, False) if first[end.id] is end else False for end in ends]
+
+
+def _latest(extensions: Sequence[Extension]) -> list[Extension]:
+    """The last wish of each worker for each lease, with the last progress that it brought: one row
+    is updated once a statement."""
+    latest: dict[tuple[LeaseId, str | None], Extension] = {}
+    for extension in extensions:
+        key = extension.id, extension.worker_id
+        before = latest.get(key)
+        if before is not None and extension.percent is None:
+            extension = replace(extension, percent=before.percent, message=before.message)
+        latest[key] = extension
+    return list(latest.values())
 
 
 def _columns(lease_ids: Sequence[LeaseId]) -> tuple[list[UUID], list[int]]:
@@ -176,13 +213,16 @@ def _same(
     """Whether a record is of this outcome. A success equals by its output, a failure by its error.
 
     An output counts as the object it spells: a schema check or a second encoder may respell it.
+    Of one that was rejected nothing is kept; any success then counts as the same.
     """
+    recorded = decode_error(error)
     if isinstance(outcome, Release):
-        return released
+        return released or (state == JobState.CANCELLED and recorded is None)
     if isinstance(outcome, Success):
+        if recorded is not None:
+            return recorded.reason == OUTPUT_REJECTED
         return state == JobState.COMPLETED and _object(outcome.output) == _object(output)
     if isinstance(outcome, Failure):
-        recorded = decode_error(error)
         return recorded is not None and recorded == outcome.error and state != JobState.COMPLETED
     return state == JobState.CANCELLED
 

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import asyncpg
 
+from jobsvc.errors import DatabaseUnavailable
 from jobsvc.store.database import database_errors
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,11 @@ async def migrate(dsn: str) -> list[str]:
     """Applies the migrations that are missing, each in a transaction, and names them.
 
     Raises:
-        DatabaseUnavailable: no connection.
+        DatabaseUnavailable: no connection, or no right to make tables.
         SchemaTooOld: PostgreSQL is older than 14.
     """
-    with database_errors():
+    # Whoever starts us is told by the exception.
+    with database_errors(logging.DEBUG):
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
             if connection.get_server_version().major < 14:
@@ -52,6 +54,8 @@ async def migrate(dsn: str) -> list[str]:
                 log.info("applied migration %s", name)
                 applied.append(name)
             return applied
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise DatabaseUnavailable("the database does not let us make our tables") from error
         finally:
             # Closing the session gives the lock back.
             await connection.close(timeout=5)

@@ -90,7 +90,6 @@ def held_lease_from(row: asyncpg.Record, cancel_requested: bool) -> HeldLease:
         worker_id=row["worker_id"],
         terms=Terms(
             attempt=row["attempt"],
-            returns=row["returns"],
             retry=_retry(row),
             cancel_requested=cancel_requested,
         ),
@@ -119,7 +118,7 @@ def leased_job_from(row: asyncpg.Record) -> LeasedJob:
         held=held_lease_from(row, cancel_requested=False),
         duration_seconds=row["duration"],
         input=row["input"],
-        attempt_timeout_seconds=row["attempt_timeout"],
+        attempt_timeout_seconds=row["remaining"],
         labels=_labels(row["labels"]),
         owner_service=row["owner_service"],
         owner_user=row["owner_user"],

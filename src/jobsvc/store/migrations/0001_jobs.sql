@@ -87,6 +87,7 @@ CREATE TABLE lease (
     update_time         timestamptz NOT NULL,
     expire_time         timestamptz,
     keyed               boolean NOT NULL,
+    released_lease      bigint,            -- as in waiting
     worker_id           text NOT NULL,
     start_time          timestamptz NOT NULL,
     duration            float8 NOT NULL,   -- length of the lease and of an extension

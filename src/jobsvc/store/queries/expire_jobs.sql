@@ -14,10 +14,13 @@ freed AS (
 INSERT INTO result (
     job_id, state, attempt, version, worker_id, start_time, end_time, purge_time,
     progress_message, error)
-SELECT gone.job_id, 4, gone.attempt, gone.version + 1, '', NULL, clock_timestamp(),
+SELECT gone.job_id, 4, gone.attempt, gone.version + 1, coalesce(past.worker_id, ''),
+    past.start_time, clock_timestamp(),
     clock_timestamp() + interval '1 second' * greatest(
         coalesce(job.retention, $3::float8),
-        CASE WHEN job.request_id IS NOT NULL THEN $4::float8 END),
+        CASE WHEN job.request_id IS NOT NULL THEN $4::float8 ELSE 60 END),
     '', $2
-FROM gone JOIN job ON job.id = gone.job_id
+FROM gone
+JOIN job ON job.id = gone.job_id
+LEFT JOIN attempt AS past ON past.job_id = gone.job_id AND past.attempt = gone.attempt
 RETURNING job_id

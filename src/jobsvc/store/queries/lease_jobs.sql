@@ -1,14 +1,30 @@
 -- Leases the next ready jobs of a queue, one for each slot at most, in the order in which they
 -- leave: job n goes to the worker of slot n.
 -- $1 queue, $2 worker_id of each slot, $3 lease duration of each slot
-WITH next AS MATERIALIZED (
-    SELECT waiting.job_id
-    FROM waiting
-    WHERE queue = $1 AND run_at <= statement_timestamp()
-        AND (SELECT NOT paused FROM queue WHERE name = $1)
-    ORDER BY rank, run_at, job_id
+WITH RECURSIVE ranks AS (
+    (SELECT rank FROM waiting WHERE queue = $1 ORDER BY rank LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT rank FROM waiting WHERE queue = $1 AND waiting.rank > ranks.rank
+        ORDER BY rank LIMIT 1)
+    FROM ranks WHERE ranks.rank IS NOT NULL
+),
+-- Rank by rank, so that jobs of one that are not due yet are not in the way of the next.
+next AS MATERIALIZED (
+    SELECT ready.job_id
+    FROM ranks
+    CROSS JOIN LATERAL (
+        SELECT waiting.job_id
+        FROM waiting
+        WHERE waiting.queue = $1 AND waiting.rank = ranks.rank
+            AND run_at <= statement_timestamp()
+            AND (expire_time IS NULL OR expire_time > statement_timestamp())
+        ORDER BY run_at, waiting.job_id
+        LIMIT cardinality($2::text[])
+        FOR UPDATE SKIP LOCKED
+    ) AS ready
+    WHERE (SELECT NOT paused FROM queue WHERE name = $1)
     LIMIT cardinality($2::text[])
-    FOR UPDATE SKIP LOCKED
 ),
 gone AS (
     DELETE FROM waiting USING next WHERE waiting.job_id = next.job_id RETURNING waiting.*
@@ -17,7 +33,7 @@ dealt AS MATERIALIZED (
     SELECT
         gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank,
         (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
-        gone.expire_time, gone.keyed, clock_timestamp() AS start_time,
+        gone.expire_time, gone.keyed, gone.released_lease, clock_timestamp() AS start_time,
         row_number() OVER (ORDER BY gone.rank, gone.run_at, gone.job_id) AS slot,
         job.create_time, job.max_attempts, job.initial_backoff, job.max_backoff,
         job.backoff_multiplier, job.attempt_timeout, job.retention,
@@ -35,14 +51,17 @@ dealt AS MATERIALIZED (
 taken AS (
     INSERT INTO lease (
         job_id, lease_id, queue, rank, attempt, returns, version, update_time, expire_time, keyed,
-        worker_id, start_time, duration, until, deadline)
+        released_lease, worker_id, start_time, duration, until, deadline)
     SELECT
         job_id, lease_id, queue, rank, attempt, returns, version, start_time, expire_time, keyed,
-        ($2::text[])[slot], start_time, ($3::float8[])[slot],
+        released_lease, ($2::text[])[slot], start_time, ($3::float8[])[slot],
         start_time + ($3::float8[])[slot] * interval '1 second',
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt
 )
 SELECT
-    dealt.*, ($2::text[])[slot] AS worker_id, ($3::float8[])[slot] AS duration
+    dealt.*, ($2::text[])[slot] AS worker_id, ($3::float8[])[slot] AS duration,
+    extract(epoch FROM
+        least(start_time + attempt_timeout * interval '1 second', expire_time) - start_time
+    )::float8 AS remaining
 FROM dealt ORDER BY slot

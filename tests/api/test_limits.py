@@ -1,0 +1,111 @@
+"""Overload is refused before anything is written, and over as soon as there is room again."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from grpc import aio
+
+from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from tests.conftest import TEST_SETTINGS
+
+from .conftest import Create
+from .probe import eventually
+from .refusal import Refusal, refusal, refused
+from .test_stream_status import follow, synced, update
+from .worker_stream import open_stream, subscribe, work
+
+_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def _check(seen: Refusal, reason: str) -> None:
+    assert seen.what == (_EXHAUSTED, reason)
+    assert seen.details["QuotaFailure"].violations
+    assert seen.details["RetryInfo"].retry_delay.seconds == 1
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, max_status_streams=2)])
+async def test_status_streams_are_limited(create: Create, jobs: JobServiceStub) -> None:
+    job = await create()
+    calls = [follow(jobs, job.id) for _ in range(2)]
+    for call in calls:
+        await update(call)
+        await synced(call)
+    _check(await refused(follow(jobs, job.id).read()), "STREAM_LIMIT")
+    calls[0].cancel()
+
+    async def opened() -> bool:
+        call = follow(jobs, job.id)
+        try:
+            await call.read()
+        except aio.AioRpcError as error:
+            _check(refusal(error), "STREAM_LIMIT")
+            return False
+        call.cancel()
+        return True
+
+    await eventually(opened)
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, max_worker_streams=1)])
+async def test_worker_streams_are_limited(channel: aio.Channel, create: Create) -> None:
+    async with work(channel, worker_id="w1") as first:
+        async with open_stream(channel) as second:
+            await second.send(subscribe=subscribe(worker_id="w2"))
+            _check(await second.refusal(), "STREAM_LIMIT")
+        await create()
+        assert len(await first.dispatched()) == 1
+        await first.leave()
+    async with work(channel, worker_id="w2") as third:
+        await third.leave()
+
+
+async def _beyond(calls: Iterable[Awaitable[Any]], count: int) -> set[asyncio.Future[Any]]:
+    """Starts calls of which so many must be refused at once; answers with the others."""
+    living = {asyncio.ensure_future(call) for call in calls}
+    ended: set[asyncio.Future[Any]] = set()
+    while len(ended) < count:
+        done, living = await asyncio.wait(living, timeout=10, return_when="FIRST_COMPLETED")
+        assert done
+        ended |= done
+    for call in ended:
+        _check(await refused(call), "RATE_LIMITED")
+    return living
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, max_calls=3)])
+async def test_calls_are_limited_and_nothing_is_written_beyond(
+    create: Create, sql: asyncpg.Connection
+) -> None:
+    await sql.execute("BEGIN; LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
+    admitted = await _beyond((create() for _ in range(10)), 7)
+    await sql.execute("ROLLBACK")
+    created = {(await call).id for call in admitted}
+    rows = await sql.fetch("SELECT id::text FROM job")
+    assert {row["id"] for row in rows} == created
+    assert (await create()).id
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, max_calls=3)])
+async def test_waiting_calls_are_limited_apart(create: Create, jobs: JobServiceStub) -> None:
+    request = pb.WaitJobRequest(job_id=(await create()).id, timeout=Duration(seconds=60))
+    waiting = await _beyond((jobs.WaitJob(request) for _ in range(10)), 7)
+    # Other calls go on.
+    assert (await create()).id
+    for call in waiting:
+        call.cancel()
+
+    async def admitted() -> bool:
+        try:
+            return bool(await jobs.WaitJob(pb.WaitJobRequest(job_id=request.job_id, timeout={})))
+        except aio.AioRpcError as error:
+            _check(refusal(error), "RATE_LIMITED")
+            return False
+
+    await eventually(admitted)

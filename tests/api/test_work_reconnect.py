@@ -1,0 +1,222 @@
+"""Streams that break, are replaced, or fall deaf: leases run on, deliveries that were lost on the
+way go back without using an attempt."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+import asyncpg
+import grpc
+import pytest
+from grpc import aio
+
+from jobsvc.app import Replica
+from jobsvc.settings import Settings
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.conftest import TEST_SETTINGS
+
+from .conftest import Create
+from .refusal import refused
+from .worker import OK, report, success
+from .worker_stream import create_many, open_stream, subscribe, work
+
+_REPLACED = (grpc.StatusCode.ABORTED, "WORKER_REPLACED")
+_DEAF = (grpc.StatusCode.UNAVAILABLE, "WORKER_DEAF")
+#: For tests in which nothing may come back for want of a confirmation.
+_PATIENT = replace(TEST_SETTINGS, acknowledge_seconds=60.0)
+_HELD, _LOST = pb.LEASE_STATE_HELD, pb.LEASE_STATE_LOST
+
+
+async def test_second_stream_replaces_the_first(channel: aio.Channel, create: Create) -> None:
+    async with work(channel) as first, work(channel, worker_id="w2", window=0) as other:
+        async with work(channel) as second:
+            refusal = await first.refusal()
+            assert refusal.what == _REPLACED
+            await create()
+            assert len(await second.dispatched()) == 1
+        await other.leave()
+
+
+async def test_of_streams_that_subscribe_at_once_one_remains(
+    channel: aio.Channel, create: Create
+) -> None:
+    async with open_stream(channel) as one, open_stream(channel) as two:
+        await asyncio.gather(one.send(subscribe=subscribe()), two.send(subscribe=subscribe()))
+        await asyncio.gather(one.frame("subscribed"), two.frame("subscribed"))
+        ends = [asyncio.create_task(refused(_end(stream.call))) for stream in (one, two)]
+        done, living = await asyncio.wait(ends, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        assert [end.result().what for end in done] == [_REPLACED]
+        assert len(living) == 1
+        for end in living:
+            end.cancel()
+
+
+async def _end(call: aio.StreamStreamCall) -> None:
+    while await call.read() is not aio.EOF:
+        pass
+
+
+@pytest.mark.parametrize("settings", [_PATIENT])
+async def test_states_of_held_leases_are_told(
+    channel: aio.Channel, jobs: JobServiceStub, queue: str, workers: WorkerServiceStub
+) -> None:
+    await create_many(jobs, 3)
+    async with work(channel) as stream:
+        held, ended, cancelling = await stream.dispatched()
+    assert await report(workers, success(ended)) == [OK]
+    job_id, number = held.lease_id.split(".")
+    texts = [ended.lease_id, held.lease_id, "nonsense", f"{job_id}.{int(number) + 9}"]
+    async with open_stream(channel) as stream:
+        await stream.send(subscribe=subscribe(held_lease_ids=[*texts, cancelling.lease_id]))
+        answer = await stream.frame("subscribed")
+        told = {status.lease_id: status.state for status in answer.held_leases}
+        assert told == dict.fromkeys(texts, _LOST) | {
+            held.lease_id: _HELD,
+            cancelling.lease_id: _HELD,
+        }
+        assert await stream.report(success(held), success(cancelling)) == [OK, OK]
+
+
+@pytest.mark.parametrize("settings", [_PATIENT])
+async def test_held_leases_count_against_the_window(
+    channel: aio.Channel, jobs: JobServiceStub, queue: str, sql: asyncpg.Connection
+) -> None:
+    await create_many(jobs, 4)
+    async with work(channel, window=2) as stream:
+        leases = await stream.dispatched()
+        assert len(leases) == 2
+    held = [lease.lease_id for lease in leases]
+    async with work(channel, window=3, held_lease_ids=held) as stream:
+        assert len(await stream.dispatched()) == 1
+        assert await stream.report(success(leases[0])) == [OK]
+        assert len(await stream.dispatched()) == 1
+    assert await sql.fetchval("SELECT count(*) FROM lease") == 3
+
+
+@pytest.mark.parametrize("settings", [_PATIENT])
+async def test_lease_that_is_not_listed_goes_back_at_once(
+    channel: aio.Channel, jobs: JobServiceStub, queue: str, sql: asyncpg.Connection
+) -> None:
+    await create_many(jobs, 2, retry_policy=job_pb2.RetryPolicy(max_attempts=1))
+    async with work(channel) as stream:
+        leases = await stream.dispatched()
+    async with work(channel, held_lease_ids=[leases[0].lease_id]) as stream:
+        (again,) = await stream.dispatched()
+        assert (again.job_id, again.attempt) == (leases[1].job_id, 1)
+        assert again.lease_id != leases[1].lease_id
+        assert await stream.report(success(leases[0]), success(again)) == [OK, OK]
+    states = await sql.fetch("SELECT state, attempt FROM result")
+    assert [tuple(row) for row in states] == [(3, 1), (3, 1)]
+
+
+@pytest.mark.parametrize("settings", [_PATIENT])
+async def test_lost_delivery_uses_no_attempt_ten_times(
+    channel: aio.Channel, create: Create, sql: asyncpg.Connection
+) -> None:
+    await create()
+    for _ in range(11):
+        async with work(channel) as stream:
+            (lease,) = await stream.dispatched()
+            assert lease.attempt == 1
+    assert await sql.fetchval("SELECT returns FROM lease") == 10
+    async with work(channel) as stream:
+        # From now on it is left to lapse, as an attempt.
+        assert await sql.fetchval("SELECT count(*) FROM lease") == 1
+        await sql.execute("UPDATE lease SET until = now() - interval '1 second'")
+        (lease,) = await stream.dispatched()
+        assert lease.attempt == 2
+
+
+@pytest.mark.parametrize("settings", [_PATIENT])
+async def test_leases_of_other_workers_are_left_alone(
+    channel: aio.Channel, create: Create, sql: asyncpg.Connection
+) -> None:
+    await create()
+    async with work(channel, worker_id="w1") as one:
+        (lease,) = await one.dispatched()
+        async with work(channel, worker_id="w2", held_lease_ids=[lease.lease_id]) as two:
+            # Nor may it take over what it says it holds.
+            answer = await two.extend(pb.LeaseExtension(lease_id=lease.lease_id))
+            assert [status.state for status in answer] == [_LOST]
+        assert await one.report(success(lease)) == [OK]
+
+
+async def test_unacknowledged_job_comes_again_and_the_stream_ends(
+    channel: aio.Channel, create: Create
+) -> None:
+    await create()
+    async with work(channel) as deaf:
+        (lease,) = await deaf.dispatched(acknowledge=False)
+        async with work(channel, worker_id="w2", window=5) as other:
+            refusal = await deaf.refusal()
+            assert refusal.what == _DEAF
+            assert "RetryInfo" in refusal.details
+            (again,) = await other.dispatched()
+            assert (again.job_id, again.attempt) == (lease.job_id, 1)
+            assert await other.report(success(again)) == [OK]
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=2.0)])
+@pytest.mark.parametrize("by", ["acknowledge", "extend", "report"])
+async def test_confirmed_job_stays(
+    channel: aio.Channel, create: Create, sql: asyncpg.Connection, by: str
+) -> None:
+    await create()
+    async with (
+        work(channel, window=1) as stream,
+        work(channel, worker_id="deaf", queues=("other",)) as deaf,
+    ):
+        (lease,) = await stream.dispatched(acknowledge=False)
+        await create(queue="other")
+        await deaf.dispatched(acknowledge=False)
+        if by == "acknowledge":
+            await stream.acknowledge()
+        elif by == "extend":
+            await stream.extend(pb.LeaseExtension(lease_id=lease.lease_id))
+        else:
+            # The report has arrived, but what it says cannot be written for a while.
+            await sql.execute("BEGIN; LOCK TABLE lease IN SHARE ROW EXCLUSIVE MODE")
+            request = pb.ReportOutcomesRequest(outcomes=[success(lease)])
+            await stream.send(report_outcomes=request)
+        # It got its job later: whoever else is deaf has been found by now.
+        assert (await deaf.refusal()).what == _DEAF
+        if by == "report":
+            await sql.execute("ROLLBACK")
+            assert (await stream.frame("outcome_results")).results[0].status.code == 0
+        else:
+            assert await stream.report(success(lease)) == [OK]
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=0.3)])
+async def test_unconfirmed_jobs_of_a_worker_that_vanished_are_back(
+    server: Replica, channel: aio.Channel, create: Create, settings: Settings
+) -> None:
+    job = await create(retry_policy=job_pb2.RetryPolicy(max_attempts=1))
+    async with aio.insecure_channel(f"127.0.0.1:{server.port}") as doomed, work(doomed) as stream:
+        await stream.dispatched(acknowledge=False)
+    async with work(channel, worker_id="w2") as other:
+        (again,) = await other.dispatched()
+        assert (again.job_id, again.attempt) == (job.id, 1)
+
+
+async def test_another_replica_takes_the_worker_over(
+    channel: aio.Channel,
+    create: Create,
+    start_replica: Callable[[], AbstractAsyncContextManager[Replica]],
+) -> None:
+    job = await create()
+    async with work(channel) as stream:
+        (lease,) = await stream.dispatched()
+    async with (
+        start_replica() as other,
+        aio.insecure_channel(f"127.0.0.1:{other.port}") as elsewhere,
+        work(elsewhere, held_lease_ids=[lease.lease_id]) as stream,
+    ):
+        assert await stream.report(success(lease)) == [OK]
+        await create()
+        (second,) = await stream.dispatched()
+        assert second.job_id != job.id

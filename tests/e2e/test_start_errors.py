@@ -1,0 +1,142 @@
+"""What stands in the way of a start is said in one clear line, and the exit code is not zero."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.processes import Server
+from tests.e2e.stage import Stage
+from tests.e2e.tables import fetch
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line to its end."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JOBSVC_", "OTEL_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "jobsvc", *arguments],
+        env={**inherited, "JOBSVC_LISTEN": "127.0.0.1:0", **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a command that could not do its work."""
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    (line,) = [x for x in done.stderr.splitlines() if " INFO jobsvc" not in x]
+    return line.removeprefix("jobsvc: ")
+
+
+def closed_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_port_in_use(dsn: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = complaint(run("serve", JOBSVC_DSN=dsn, JOBSVC_LISTEN=address))
+    assert line.startswith(f"cannot listen on {address}")
+
+
+async def test_port_of_another_jobsvc(stage: Stage) -> None:
+    server = await stage.serve()
+    line = complaint(run("serve", JOBSVC_DSN=stage.dsn, JOBSVC_LISTEN=server.target))
+    assert line.startswith(f"cannot listen on {server.target}")
+
+
+async def test_data_directory_in_use(stage: Stage) -> None:
+    server = await stage.serve(embedded=True)
+    line = complaint(run("serve", JOBSVC_DATA_DIR=str(stage.data_dir)))
+    assert line == (
+        f"the data directory {stage.data_dir} is in use by another server (pid {server.pid})"
+    )
+
+
+def test_data_of_another_postgresql_version(tmp_path: Path) -> None:
+    pgdata = tmp_path / "pgdata"
+    pgdata.mkdir()
+    (pgdata / "PG_VERSION").write_text("12\n")
+    line = complaint(run("serve", JOBSVC_DATA_DIR=str(tmp_path)))
+    assert line.startswith(f"{pgdata} holds data of PostgreSQL 12, but the embedded one is ")
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_database_that_is_not_there(command: str) -> None:
+    dsn = f"postgresql://jobsvc:secret@127.0.0.1:{closed_port()}/jobs"
+    line = complaint(run(command, JOBSVC_DSN=dsn))
+    assert "database" in line
+    assert "refused" in line.lower()
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_database_without_that_name(command: str, postgres: str) -> None:
+    line = complaint(run(command, JOBSVC_DSN=postgres.replace("/jobsvc?", "/nobodys?")))
+    assert '"nobodys" does not exist' in line
+
+
+async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres: str) -> None:
+    await fetch(postgres, "CREATE ROLE guest LOGIN")
+    try:
+        line = complaint(run("migrate", JOBSVC_DSN=empty_dsn.replace("//jobsvc@", "//guest@")))
+    finally:
+        await fetch(postgres, "DROP ROLE guest")
+    assert line.startswith("the database does not let us make our tables (Insufficient")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LEASE_SECONDS", "soon", "JOBSVC_LEASE_SECONDS: 'soon' is not a float"),
+        ("LEASE_SECONDS", "5", "JOBSVC_LEASE_SECONDS is 5, but must be at least 3 x extend"),
+        ("ATTEMPT_TIMEOUT_SECONDS", "9", "JOBSVC_ATTEMPT_TIMEOUT_SECONDS is 9, but must be"),
+        ("MAX_ATTEMPTS", "-1", "JOBSVC_MAX_ATTEMPTS must "),
+        ("LISTEN", "here", "JOBSVC_LISTEN must be HOST:PORT, not 'here'"),
+        ("DSN", "mysql://127.0.0.1/jobs", "the database does not answer"),
+    ],
+)
+def test_bad_setting(name: str, value: str, said: str) -> None:
+    assert complaint(run("serve", **{f"JOBSVC_{name}": value})).startswith(said)
+
+
+def test_address_beyond_loopback_needs_a_word(dsn: str) -> None:
+    line = complaint(run("serve", "--listen", "0.0.0.0:0", JOBSVC_DSN=dsn))
+    assert line.startswith("0.0.0.0 is not loopback")
+    assert "--insecure" in line
+
+
+async def test_insecure_listens_beyond_loopback_and_says_so(stage: Stage) -> None:
+    # Loopback, spelled as the check does not know it: the test opens no port to others.
+    options = ["jobsvc", "serve", "--listen", "LOCALHOST:0", "--insecure"]
+    server = Server(options, stage.folder / "insecure", {"JOBSVC_DSN": stage.dsn})
+    try:
+        await server.ready()
+        assert "WARNING jobsvc: listening on LOCALHOST without authentication" in server.stderr
+        async with stage.calls(server.target) as caller:
+            await caller.client.declare_queue("nap")
+    finally:
+        server.kill()
+
+
+def test_migrate_brings_a_database_up_to_date_once(empty_dsn: str) -> None:
+    first = run("migrate", JOBSVC_DSN=empty_dsn)
+    assert (first.returncode, first.stdout) == (0, "applied 0001_jobs\n")
+    again = run("migrate", JOBSVC_DSN=empty_dsn)
+    assert (again.returncode, again.stdout) == (0, "up to date\n")
+
+
+def test_migrate_needs_a_database() -> None:
+    assert complaint(run("migrate")).startswith("JOBSVC_DSN names no database")

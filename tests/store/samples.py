@@ -1,0 +1,109 @@
+"""Jobs and leases to begin a test with, and a look at where a job is."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from google.rpc import code_pb2
+
+from jobsvc.attempt import Finish, Outcome, Requeue, decide
+from jobsvc.job import JobError, JobState, NewJob, Owner, new_job_id
+from jobsvc.lease import LeasedJob, LeaseId, Slot
+from jobsvc.retry import RetryPolicy
+from jobsvc.store.leases import End, Ended
+from jobsvc.store.store import Store
+
+KEEP_SECONDS = 3600.0
+BROKEN = JobError(code_pb2.UNAVAILABLE, "BROKEN", "it broke", {"a": "b"}, "trace")
+COMPLETED = Finish(JobState.COMPLETED)
+FAILED = Finish(JobState.FAILED, error=BROKEN)
+RETRY = Requeue(0.0, error=BROKEN)
+RELEASE = Requeue(0.0, attempt_used=False)
+
+#: Every table that a job may leave rows in.
+TABLES = ("job", "waiting", "lease", "result", "attempt", "held_key")
+
+
+def new_job(**changes: Any) -> NewJob:
+    """A job for the queue `q`, as it comes from a request that leaves everything open."""
+    job = NewJob(
+        id=new_job_id(),
+        queue="q",
+        owner=Owner(),
+        input=None,
+        priority=0,
+        schedule_time=None,
+        expire_time=None,
+        ttl_seconds=None,
+        attempt_timeout_seconds=900.0,
+        retry=RetryPolicy(3, 1.0, 600.0, 2.0),
+        retention_seconds=None,
+        unique_key=None,
+        labels={},
+        output_schema_id=None,
+        traceparent="",
+        tracestate="",
+        request_id=None,
+        request_digest=None,
+    )
+    return replace(job, **changes)
+
+
+async def create(store: Store, **changes: Any) -> UUID:
+    """A job that waits in its queue."""
+    job = new_job(**changes)
+    await store.queues.declare([job.queue])
+    assert await store.jobs.create(job) is not None
+    return job.id
+
+
+async def lease(store: Store, count: int = 1, worker: str = "w") -> list[LeasedJob]:
+    """Leases the next jobs of the queue `q` for half a minute."""
+    return await store.leases.lease("q", [Slot(worker, 30.0)] * count)
+
+
+async def create_leased(store: Store, **changes: Any) -> LeaseId:
+    """A job in the hands of the worker `w`; nothing else may be ready."""
+    job_id = await create(store, **changes)
+    (job,) = await lease(store)
+    assert job.held.id.job_id == job_id
+    return job.held.id
+
+
+def end(lease_id: LeaseId, verdict: Finish | Requeue = COMPLETED, **changes: Any) -> End:
+    """A decided end of a lease."""
+    return replace(End(lease_id, verdict, KEEP_SECONDS), **changes)
+
+
+async def settle(store: Store, lease_id: LeaseId, outcome: Outcome) -> Ended:
+    """Ends a lease on an outcome, as the rules decide."""
+    held = (await store.leases.read([lease_id]))[lease_id]
+    return await store.leases.ends.submit_one(end(lease_id, decide(held.terms, outcome, 0)))
+
+
+async def places(sql: asyncpg.Connection, job_id: UUID) -> set[str]:
+    """The tables in which a job has a row."""
+    return {t for t in TABLES if await sql.fetchval(_PLACE[t], job_id)}
+
+
+async def counts(sql: asyncpg.Connection, tables: Iterable[str] = TABLES) -> dict[str, int]:
+    """How many rows tables have."""
+    return {table: await sql.fetchval(_COUNT[table]) for table in tables}
+
+
+async def until_blocked(sql: asyncpg.Connection) -> None:
+    """Waits until another session waits for a lock of this one."""
+    while not await sql.fetchval(  # noqa: ASYNC110  # the database sends no event
+        "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    ):
+        await asyncio.sleep(0.01)
+
+
+_PLACE = {
+    table: f"SELECT EXISTS (SELECT FROM {table} WHERE {key} = $1)"
+    for table, key in ((t, "id" if t == "job" else "job_id") for t in TABLES)
+}
+_COUNT = {table: f"SELECT count(*) FROM {table}" for table in TABLES}

@@ -1,0 +1,93 @@
+"""count_jobs.sql and the table of workers."""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from jobsvc.queue import QueueCounts, SeenWorker
+from jobsvc.store.store import Store
+from jobsvc.store.workers import WorkerStore
+
+from .samples import create, end, lease
+
+
+def worker(worker_id: str, *queues: str, window: int = 10, held: int = 0) -> SeenWorker:
+    return SeenWorker(worker_id, queues, window, held, "1.0", "sdk", {"host": "ä"})
+
+
+async def test_jobs_are_counted_by_what_they_wait_for(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    await store.queues.declare(["empty"])
+    later = datetime.now(UTC) + timedelta(hours=1)
+    for number in range(6):
+        await create(store, schedule_time=later if number < 2 else None)
+    jobs = await lease(store, 2)
+    await store.leases.ends.submit_one(end(jobs[0].held.id))
+    await sql.execute("UPDATE queue SET paused = true WHERE name = 'q'")
+    await sql.execute(
+        "UPDATE waiting SET run_at = run_at - interval '1 minute' WHERE run_at < now()"
+    )
+    empty, q = await store.queues.count(None)
+    assert empty == QueueCounts("empty", False, 0, 0, 0, None, 0, 0)
+    assert (q.name, q.paused, q.scheduled, q.ready, q.processing) == ("q", True, 2, 2, 1)
+    assert q.oldest_ready_seconds == pytest.approx(60, abs=30)
+    assert [c.name for c in await store.queues.count(["q", "unknown"])] == ["q"]
+    assert await store.queues.count([]) == []
+
+
+async def test_workers_of_all_replicas_are_counted(store: Store) -> None:
+    await store.queues.declare(["a", "b", "c"])
+    other = WorkerStore(store.database, "other-server")
+    await store.workers.save([worker("w1", "a", "b", window=10, held=4), worker("w2", "a")])
+    await other.save([worker("w1", "a", window=3), worker("w3", "b", window=2, held=5)])
+    assert await store.queues.count_workers("a") == (2, 19)
+    assert await store.queues.count_workers("b") == (2, 6), "a full window takes nothing away"
+    assert await store.queues.count_workers("c") == (0, 0)
+    assert [(c.workers, c.open_window) for c in await store.queues.count(None)] == [
+        (2, 19),
+        (2, 6),
+        (0, 0),
+    ]
+
+
+async def test_worker_is_as_it_was_last_seen(store: Store, sql: asyncpg.Connection) -> None:
+    await store.workers.save([worker("w", "a")])
+    await sql.execute("UPDATE worker SET connect_time = connect_time - interval '1 hour'")
+    await store.workers.save([worker("w", "b", window=7, held=7)])
+    assert await store.queues.count_workers("a") == (0, 0)
+    assert await store.queues.count_workers("b") == (1, 0)
+    row = await sql.fetchrow("SELECT *, last_seen - connect_time AS age FROM worker")
+    assert row is not None
+    assert (row["server_id"], row["labels"]) == ("test-server", '{"host":"ä"}')
+    assert row["age"] > timedelta(minutes=59), "it has been there since its first frame"
+
+
+async def test_silent_worker_is_not_counted(store: Store, sql: asyncpg.Connection) -> None:
+    await store.workers.save([worker("w", "a")])
+    await sql.execute("UPDATE worker SET last_seen = last_seen - interval '11 seconds'")
+    assert await store.queues.count_workers("a") == (0, 0)
+
+
+async def test_worker_that_left_is_forgotten_here_only(store: Store) -> None:
+    other = WorkerStore(store.database, "other-server")
+    await store.workers.save([worker("w1", "a"), worker("w2", "a")])
+    await other.save([worker("w1", "a", window=1)])
+    await store.workers.forget(["w1", "unknown"])
+    assert await store.queues.count_workers("a") == (2, 11)
+
+
+async def test_long_silent_workers_are_removed(store: Store, sql: asyncpg.Connection) -> None:
+    other = WorkerStore(store.database, "dead-server")
+    await other.save([worker("gone", "a"), worker("late", "a")])
+    await sql.execute(
+        "UPDATE worker SET last_seen = last_seen - interval '61 seconds' WHERE worker_id = 'gone'"
+    )
+    await store.workers.forget([])
+    assert await sql.fetch("SELECT worker_id FROM worker") == [("late",)]
+
+
+async def test_no_workers_are_no_rows(store: Store, sql: asyncpg.Connection) -> None:
+    await store.workers.save([])
+    assert await sql.fetchval("SELECT count(*) FROM worker") == 0

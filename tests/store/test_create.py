@@ -1,0 +1,186 @@
+"""create_jobs.sql: a job and its place in the queue, or nothing."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from jobsvc.errors import DatabaseUnavailable
+from jobsvc.job import JobState, Owner
+from jobsvc.retry import RetryPolicy
+from jobsvc.store.jobs import KeyTaken
+from jobsvc.store.store import Store
+
+from .samples import COMPLETED, counts, create, create_leased, end, new_job, places
+
+FULL = new_job(
+    owner=Owner("web", "ada", b"hash"),
+    input='{ "a": 1.50 }',
+    priority=-7,
+    retry=RetryPolicy(5, 0.25, 90.5, 1.5),
+    attempt_timeout_seconds=12.5,
+    retention_seconds=99.5,
+    unique_key="key",
+    labels={"tenant": "ä", "b": ""},
+    output_schema_id=None,
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    tracestate="a=b",
+    request_id=uuid4(),
+    request_digest=b"\0digest",
+)
+
+
+async def test_created_job_waits_in_its_queue(store: Store, sql: asyncpg.Connection) -> None:
+    created = await store.jobs.create(FULL)
+    assert created is not None
+    assert await places(sql, FULL.id) == {"job", "waiting", "held_key"}
+    job = (await store.jobs.read([FULL.id]))[FULL.id]
+    same = ("queue", "owner", "input", "priority", "retry", "attempt_timeout_seconds", "labels")
+    same += ("retention_seconds", "unique_key", "traceparent", "tracestate", "request_id")
+    same += ("request_digest", "schedule_time", "expire_time")
+    assert {n: getattr(job, n) for n in same} == {n: getattr(FULL, n) for n in same}
+    assert (job.status.state, job.status.version, job.status.attempt) == (JobState.PENDING, 1, 0)
+    assert job.create_time == created.create_time == job.status.update_time
+    assert job.status.run_time == created.run_time == created.create_time
+
+
+async def test_rows_of_a_new_job_agree(store: Store, sql: asyncpg.Connection) -> None:
+    await store.jobs.create(replace(FULL, id=uuid4(), ttl_seconds=60.0))
+    row = await sql.fetchrow(
+        "SELECT job.queue = waiting.queue AND waiting.rank = -job.priority"
+        " AND waiting.keyed AND waiting.expire_time = job.expire_time"
+        " AND held_key.queue = job.queue AND held_key.unique_key = job.unique_key"
+        " AND waiting.returns = 0 AND waiting.released_lease IS NULL"
+        " FROM job JOIN waiting ON job_id = id JOIN held_key USING (job_id)"
+    )
+    assert row is not None
+    assert row[0] is True
+
+
+async def test_schedule_time_counts_only_in_the_future(store: Store) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    past = soon - timedelta(hours=2)
+    late, early = new_job(schedule_time=soon), new_job(schedule_time=past)
+    created = await store.jobs.create(late)
+    assert created is not None
+    assert created.run_time == soon
+    created = await store.jobs.create(early)
+    assert created is not None
+    assert created.run_time == created.create_time
+
+
+async def test_ttl_counts_from_the_creation(store: Store) -> None:
+    created = await store.jobs.create(new_job(ttl_seconds=60.0))
+    assert created is not None
+    assert created.expire_time is not None
+    ttl = (created.expire_time - created.create_time).total_seconds()
+    assert ttl == pytest.approx(60, abs=0.1)
+
+
+async def test_request_id_makes_one_job(store: Store, sql: asyncpg.Connection) -> None:
+    request_id = uuid4()
+    first, second = new_job(request_id=request_id), new_job(request_id=request_id, unique_key="k")
+    assert await store.jobs.create(first) is not None
+    assert await store.jobs.create(second) is None
+    assert await places(sql, second.id) == set()
+    async with store.database.connection() as connection:
+        found = await store.jobs.find_requests([("", request_id), ("", uuid4())], connection)
+    assert found == {("", request_id): first.id}
+
+
+async def test_request_id_is_within_a_service(store: Store) -> None:
+    request_id = uuid4()
+    for service in ("web", "cron"):
+        job = new_job(request_id=request_id, owner=Owner(service))
+        assert await store.jobs.create(job) is not None
+
+
+async def test_request_id_twice_in_one_statement_makes_one_job(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    request_id = uuid4()
+    jobs = [new_job(request_id=request_id), new_job(), new_job(request_id=request_id)]
+    async with store.database.transaction() as connection:
+        first, other, second = await store.jobs.create_all(connection, jobs)
+    assert first is not None
+    assert other is not None
+    assert second is None
+    assert await counts(sql, ["job", "waiting"]) == {"job": 2, "waiting": 2}
+
+
+async def test_request_id_a_hundred_times_at_once_makes_one_job(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    request_id = uuid4()
+    jobs = [new_job(request_id=request_id) for _ in range(100)]
+    results = await asyncio.gather(*map(store.jobs.create, jobs))
+    assert len([result for result in results if result]) == 1
+    assert await counts(sql, ["job", "waiting"]) == {"job": 1, "waiting": 1}
+
+
+async def test_taken_key_writes_nothing_at_all(store: Store, sql: asyncpg.Connection) -> None:
+    holder = await create(store, unique_key="k")
+    before = await counts(sql)
+    with pytest.raises(KeyTaken):
+        await store.jobs.create(new_job(unique_key="k"))
+    with pytest.raises(KeyTaken):
+        async with store.database.transaction() as connection:
+            await store.jobs.create_all(connection, [new_job(), new_job(unique_key="k")])
+    assert await counts(sql) == before
+    async with store.database.connection() as connection:
+        assert await store.jobs.find_key_holder("q", "k", connection) == holder
+        assert await store.jobs.find_key_holder("p", "k", connection) is None
+
+
+async def test_key_twice_in_one_statement_writes_nothing(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    with pytest.raises(KeyTaken):
+        async with store.database.transaction() as connection:
+            await store.jobs.create_all(connection, [new_job(unique_key="k") for _ in range(2)])
+    assert set((await counts(sql)).values()) == {0}
+
+
+async def test_key_is_within_a_queue(store: Store) -> None:
+    await create(store, unique_key="k")
+    assert await store.jobs.create(new_job(queue="p", unique_key="k")) is not None
+
+
+async def test_key_is_held_until_the_job_ends(store: Store) -> None:
+    lease_id = await create_leased(store, unique_key="k")
+    with pytest.raises(KeyTaken):
+        await store.jobs.create(new_job(unique_key="k"))
+    await store.leases.ends.submit_one(end(lease_id, COMPLETED))
+    assert await store.jobs.create(new_job(unique_key="k")) is not None
+
+
+async def test_taken_key_spoils_no_neighbour(store: Store, sql: asyncpg.Connection) -> None:
+    await create(store, unique_key="k")
+    jobs = [new_job(unique_key="k" if number == 3 else None) for number in range(7)]
+    results = await store.jobs.creates.submit(jobs)
+    failed = [isinstance(result, Exception) for result in results]
+    assert failed == [number == 3 for number in range(7)]
+    assert await counts(sql, ["job", "waiting"]) == {"job": 7, "waiting": 7}
+
+
+async def test_job_that_cannot_be_stored_spoils_no_neighbour(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    jobs = [new_job(), new_job(input='{"a": "\0"}'), new_job(priority=101), new_job()]
+    results = await store.jobs.creates.submit(jobs)
+    assert [isinstance(result, Exception) for result in results] == [False, True, True, False]
+    assert await counts(sql, ["job", "waiting"]) == {"job": 2, "waiting": 2}
+    assert not any(isinstance(result, DatabaseUnavailable) for result in results)
+
+
+async def test_database_keeps_the_bounds_of_the_contract(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    retry = RetryPolicy(101, 1.0, 1.0, 1.0)
+    for job in (new_job(priority=-101), new_job(retry=retry)):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await store.jobs.create(job)
+    assert await counts(sql, ["job"]) == {"job": 0}

@@ -1,0 +1,72 @@
+"""The border to the driver: what is away is DatabaseUnavailable, and soon."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from jobsvc.errors import DatabaseUnavailable
+from jobsvc.store.database import Database, open_database
+
+from .samples import until_blocked
+
+
+@pytest.fixture
+async def small(dsn: str) -> AsyncIterator[Database]:
+    """A database with one connection and half a second for a statement."""
+    async with open_database(dsn, pool_size=1, statement_seconds=0.5) as database:
+        yield database
+
+
+async def test_address_where_nobody_listens_is_unavailable() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with open_database("postgresql://nobody@127.0.0.1:1/x", 1, 1.0):
+            pass
+
+
+async def test_statement_that_takes_too_long_is_unavailable(
+    small: Database, sql: asyncpg.Connection
+) -> None:
+    async with sql.transaction():
+        await sql.execute("LOCK TABLE queue IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(DatabaseUnavailable):
+            await small.fetch("declare_queues", ["a"])
+    assert await sql.fetchval("SELECT count(*) FROM queue") == 0
+    await small.fetch("declare_queues", ["a"])
+
+
+async def test_exhausted_pool_is_waited_for_a_bounded_time(small: Database) -> None:
+    async with small.connection():
+        with pytest.raises(DatabaseUnavailable):
+            await asyncio.wait_for(small.fetch("read_queues", ["a"]), 5)
+    assert await small.fetch("read_queues", ["a"]) == []
+
+
+async def test_error_rolls_the_transaction_back(small: Database) -> None:
+    async def fail_half_way() -> None:
+        async with small.transaction() as connection:
+            await connection.execute("INSERT INTO queue (name) VALUES ('a')")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail_half_way()
+    assert await small.fetch("read_queues", ["a"]) == []
+
+
+async def test_cancelled_statement_gives_its_connection_back(
+    small: Database, sql: asyncpg.Connection
+) -> None:
+    async with sql.transaction():
+        await sql.execute("LOCK TABLE queue IN ACCESS EXCLUSIVE MODE")
+        fetching = asyncio.ensure_future(small.fetch("declare_queues", ["a"]))
+        await until_blocked(sql)
+        fetching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+    assert await small.fetch("read_queues", ["a"]) == []
+
+
+async def test_defect_in_a_value_is_not_called_unavailable(small: Database) -> None:
+    with pytest.raises(asyncpg.CharacterNotInRepertoireError):
+        await small.fetch("declare_queues", ["a\0"])

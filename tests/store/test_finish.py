@@ -1,0 +1,167 @@
+"""finish_jobs.sql: a lease ends once, by its own id, and the job with it."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from jobsvc.attempt import Finish
+from jobsvc.job import JobState
+from jobsvc.lease import Extension
+from jobsvc.store.leases import Requeued
+from jobsvc.store.store import Store
+
+from .samples import (
+    BROKEN,
+    COMPLETED,
+    FAILED,
+    RELEASE,
+    RETRY,
+    counts,
+    create,
+    create_leased,
+    end,
+    lease,
+    places,
+)
+
+
+async def test_finished_job_is_in_the_results(store: Store, sql: asyncpg.Connection) -> None:
+    lease_id = await create_leased(store, unique_key="k")
+    await store.leases.extensions.submit_one(Extension(lease_id, percent=90, message="nearly"))
+    done = end(lease_id, Finish(JobState.COMPLETED, output='{ "a": 1 }'))
+    assert await store.leases.ends.submit_one(done) is True
+    assert await places(sql, lease_id.job_id) == {"job", "result"}
+    status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
+    assert (status.state, status.version, status.attempt) == (JobState.COMPLETED, 4, 1)
+    assert (status.output, status.error, status.worker_id) == ('{ "a": 1 }', None, "w")
+    assert (status.progress_percent, status.progress_message) == (90, "nearly")
+    assert status.end_time == status.update_time
+    assert status.start_time is not None
+    assert status.end_time is not None
+    assert status.end_time > status.start_time
+    assert status.purge_time == status.end_time + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.CANCELLED])
+async def test_job_ends_as_decided(store: Store, sql: asyncpg.Connection, state: JobState) -> None:
+    lease_id = await create_leased(store)
+    await sql.execute("UPDATE lease SET cancel_request_time = now()")
+    await store.leases.ends.submit_one(end(lease_id, Finish(state, error=BROKEN)))
+    status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
+    assert (status.state, status.error, status.output) == (state, BROKEN, None)
+    assert status.cancel_request_time is not None
+
+
+@pytest.mark.parametrize("verdict", [COMPLETED, FAILED, RETRY, RELEASE])
+async def test_stale_worker_cannot_end_the_lease_of_its_successor(
+    store: Store, sql: asyncpg.Connection, verdict: Finish
+) -> None:
+    stale = await create_leased(store)
+    await store.leases.ends.submit_one(end(stale, RETRY))
+    (job,) = await lease(store, worker="successor")
+    before = await sql.fetchrow("SELECT * FROM lease")
+    assert await store.leases.ends.submit_one(end(stale, verdict)) is False
+    assert await sql.fetchrow("SELECT * FROM lease") == before
+    assert await store.leases.ends.submit_one(end(job.held.id)) is True
+
+
+@pytest.mark.parametrize("verdict", [COMPLETED, RETRY])
+async def test_ended_lease_does_not_end_again(
+    store: Store, sql: asyncpg.Connection, verdict: Finish
+) -> None:
+    lease_id = await create_leased(store)
+    assert await store.leases.ends.submit_one(end(lease_id, verdict))
+    before = await counts(sql), await sql.fetchrow("SELECT * FROM result")
+    for again in (COMPLETED, FAILED, RETRY, RELEASE):
+        assert await store.leases.ends.submit_one(end(lease_id, again)) is False
+    assert (await counts(sql), await sql.fetchrow("SELECT * FROM result")) == before
+
+
+async def test_first_of_two_ends_in_a_batch_counts(store: Store) -> None:
+    lease_id = await create_leased(store)
+    ends = [end(lease_id, COMPLETED), end(lease_id, FAILED), end(lease_id, RETRY)]
+    assert await store.leases.ends.submit(ends) == [True, False, False]
+    job = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id]
+    assert job.status.state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize("current_verdict", [COMPLETED, RETRY])
+@pytest.mark.parametrize("stale_verdict", [COMPLETED, RETRY])
+async def test_stale_end_beside_the_current_one_is_not_confirmed(
+    store: Store, current_verdict: Finish, stale_verdict: Finish
+) -> None:
+    stale = await create_leased(store)
+    await store.leases.ends.submit_one(end(stale, RETRY))
+    (job,) = await lease(store)
+    ends = [end(stale, stale_verdict), end(job.held.id, current_verdict)]
+    results = await store.leases.ends.submit(ends)
+    assert results[0] is False
+    assert results[1] is not False
+
+
+async def test_lease_that_was_extended_meanwhile_is_left_alone(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    for verdict in (COMPLETED, RETRY):
+        lease_id = await create_leased(store)
+        await sql.execute("UPDATE lease SET until = now() - interval '1 minute'")
+        (lapsed,) = await store.leases.lapsed(10)
+        await store.leases.extensions.submit_one(Extension(lease_id))
+        late = end(lease_id, verdict, until=lapsed.until)
+        assert await store.leases.ends.submit_one(late) is False
+        assert await places(sql, lease_id.job_id) == {"job", "lease"}
+        until = await sql.fetchval("SELECT until FROM lease")
+        assert await store.leases.ends.submit_one(replace(late, until=until)) is not False
+
+
+async def test_batch_answers_for_each_end_in_order(store: Store, sql: asyncpg.Connection) -> None:
+    for _ in range(6):
+        await create(store)
+    ids = [job.held.id for job in await lease(store, 6)]
+    verdicts = [COMPLETED, RETRY, FAILED, RELEASE, COMPLETED, RETRY]
+    ends = [end(i, v) for i, v in zip(ids, verdicts, strict=True)][::-1]
+    ends.insert(3, end(replace(ids[0], number=10**12)))
+    results = await store.leases.ends.submit(ends)
+    kinds = [type(r) if isinstance(r, Requeued) else r for r in results]
+    assert kinds == [Requeued, True, Requeued, False, True, Requeued, True]
+    assert await counts(sql, ["waiting", "lease", "result", "attempt"]) == {
+        "waiting": 3,
+        "lease": 0,
+        "result": 3,
+        "attempt": 2,
+    }
+
+
+async def test_output_that_cannot_be_stored_spoils_no_neighbour(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    for _ in range(3):
+        await create(store)
+    ids = [job.held.id for job in await lease(store, 3)]
+    outputs = ['{"a": 1}', '{"a": "\0"}', None]
+    ends = [end(i, Finish(JobState.COMPLETED, output=o)) for i, o in zip(ids, outputs, strict=True)]
+    results = await store.leases.ends.submit(ends)
+    assert [isinstance(result, Exception) for result in results] == [False, True, False]
+    assert await places(sql, ids[1].job_id) == {"job", "lease"}
+    assert await counts(sql, ["result"]) == {"result": 2}
+
+
+async def test_ends_and_rescue_at_once_accept_one_each(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    for _ in range(50):
+        await create(store)
+    ids = [job.held.id for job in await lease(store, 50)]
+    until = await sql.fetchval("SELECT max(until) FROM lease")
+    reported, rescued = await asyncio.gather(
+        store.leases._end([end(i) for i in ids]),
+        store.leases._end([end(i, RETRY, until=until) for i in reversed(ids)]),
+    )
+    rescued.reverse()
+    assert all(bool(one) != bool(other) for one, other in zip(reported, rescued, strict=True))
+    after = await counts(sql, ["waiting", "lease", "result"])
+    assert after["lease"] == 0
+    assert after["waiting"] + after["result"] == 50

@@ -1,0 +1,173 @@
+"""lease_jobs.sql and ready_queues.sql: who gets which job next."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from jobsvc.attempt import Failure
+from jobsvc.job import JobState, Owner
+from jobsvc.lease import Slot
+from jobsvc.store.store import Store
+
+from .samples import BROKEN, create, create_leased, lease, new_job, places, settle, until_blocked
+
+
+async def test_leased_job_is_processing(store: Store, sql: asyncpg.Connection) -> None:
+    job_id = await create(
+        store,
+        owner=Owner("web", "ada", b"hash"),
+        input='{"a": 1}',
+        labels={"a": "b"},
+        traceparent="tp",
+        tracestate="ts",
+        retention_seconds=7.0,
+    )
+    (job,) = await lease(store)
+    assert await places(sql, job_id) == {"job", "lease"}
+    held = job.held
+    assert (held.id.job_id, held.queue, held.worker_id) == (job_id, "q", "w")
+    assert (held.terms.attempt, held.terms.cancel_requested) == (1, False)
+    assert (held.retention_seconds, held.traceparent, held.tracestate) == (7.0, "tp", "ts")
+    assert (job.input, job.labels, job.duration_seconds) == ('{"a": 1}', {"a": "b"}, 30.0)
+    assert (job.owner_service, job.owner_user, job.has_session) == ("web", "ada", True)
+    assert job.previous_error is None
+    read = (await store.jobs.read([job_id]))[job_id]
+    assert (read.status.state, read.status.version) == (JobState.PROCESSING, 2)
+    assert (read.status.attempt, read.status.worker_id) == (1, "w")
+    assert read.status.start_time is not None
+    assert read.status.lease_expire_time == read.status.start_time + timedelta(seconds=30)
+    assert await store.leases.read([held.id]) == {held.id: held}
+
+
+async def test_jobs_leave_by_priority_then_time_then_id(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    ids = [await create(store, priority=priority) for priority in (0, 5, 0, -5, 5, 0)]
+    # The third became ready first; the first and the last at the very same time.
+    await sql.execute(
+        "UPDATE waiting SET run_at = now() - interval '1 minute'"
+        " * (CASE job_id WHEN $1 THEN 9 WHEN $2 THEN 5 WHEN $3 THEN 5 ELSE 1 END)",
+        ids[2],
+        ids[0],
+        ids[5],
+    )
+    await sql.execute("UPDATE waiting SET run_at = now() - interval '1 minute' WHERE rank = -5")
+    order = [ids[1], ids[4], ids[2], ids[0], ids[5], ids[3]]
+    assert [job.held.id.job_id for job in await lease(store, 3)] == order[:3]
+    assert [job.held.id.job_id for job in await lease(store, 9)] == order[3:]
+
+
+async def test_each_slot_gets_its_job_and_its_duration(store: Store) -> None:
+    ids = [await create(store) for _ in range(3)]
+    slots = [Slot("a", 10.0), Slot("b", 20.0), Slot("a", 30.0), Slot("c", 40.0)]
+    jobs = await store.leases.lease("q", slots)
+    assert [job.held.id.job_id for job in jobs] == ids
+    assert [(j.held.worker_id, j.duration_seconds) for j in jobs] == [
+        ("a", 10.0),
+        ("b", 20.0),
+        ("a", 30.0),
+    ]
+
+
+async def test_job_is_not_leased_before_its_time(store: Store, sql: asyncpg.Connection) -> None:
+    job_id = await create(store, schedule_time=datetime.now(UTC) + timedelta(hours=1))
+    assert await lease(store) == []
+    assert await store.leases.ready(["q"]) == []
+    await sql.execute("UPDATE waiting SET run_at = run_at - interval '2 hours'")
+    assert await store.leases.ready(["q", "p"]) == ["q"]
+    (job,) = await lease(store)
+    assert job.held.id.job_id == job_id
+    assert await store.leases.ready(["q"]) == []
+
+
+async def test_paused_queue_hands_out_nothing(store: Store, sql: asyncpg.Connection) -> None:
+    await create(store)
+    await sql.execute("UPDATE queue SET paused = true")
+    assert await lease(store) == []
+    await sql.execute("UPDATE queue SET paused = false")
+    assert len(await lease(store)) == 1
+
+
+async def test_queue_hands_out_its_own_jobs_only(store: Store) -> None:
+    await create(store, queue="p")
+    await create(store)
+    assert [job.held.queue for job in await lease(store, 5)] == ["q"]
+    assert await store.leases.lease("unknown", [Slot("w", 30.0)]) == []
+
+
+async def test_leasers_at_once_never_share_a_job(store: Store) -> None:
+    ids = [await create(store) for _ in range(60)]
+    taken = await asyncio.gather(*(lease(store, 7, f"w{n}") for n in range(12)))
+    assert all(len(jobs) <= 7 for jobs in taken)
+    leased = [job.held.id for jobs in taken for job in jobs]
+    assert len({lease_id.job_id for lease_id in leased}) == len(leased)
+    assert len({lease_id.number for lease_id in leased}) == len(leased)
+    rest = await lease(store, 100)
+    assert {lease_id.job_id for lease_id in leased} | {j.held.id.job_id for j in rest} == set(ids)
+
+
+async def test_leaser_passes_over_what_another_one_is_taking(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    ids = [await create(store) for _ in range(4)]
+    async with sql.transaction():
+        # Another leaser in the middle of its statement.
+        await sql.execute("SELECT FROM waiting WHERE job_id = ANY ($1) FOR UPDATE", ids[:2])
+        jobs = await asyncio.wait_for(lease(store, 3), 5)
+    assert [job.held.id.job_id for job in jobs] == ids[2:]
+    assert [job.held.id.job_id for job in await lease(store, 3)] == ids[:2]
+
+
+async def test_lease_ids_never_repeat(store: Store) -> None:
+    lease_id = await create_leased(store)
+    numbers = {lease_id.number}
+    for _ in range(5):
+        assert await store.leases.give_back([lease_id])
+        (job,) = await lease(store)
+        lease_id = job.held.id
+        assert lease_id.number > max(numbers)
+        numbers.add(lease_id.number)
+
+
+@pytest.mark.parametrize(
+    ("attempt_seconds", "ttl", "seconds"), [(60.0, None, 60), (60.0, 20.0, 20), (60.0, 900.0, 60)]
+)
+async def test_deadline_is_the_end_of_the_attempt_or_of_the_job(
+    store: Store, sql: asyncpg.Connection, attempt_seconds: float, ttl: float | None, seconds: float
+) -> None:
+    await create_leased(store, attempt_timeout_seconds=attempt_seconds, ttl_seconds=ttl)
+    left = await sql.fetchval("SELECT extract(epoch FROM deadline - start_time)::float8 FROM lease")
+    assert left == pytest.approx(seconds, abs=1)
+
+
+async def test_next_attempt_knows_why_the_last_one_failed(store: Store) -> None:
+    lease_id = await create_leased(store)
+    await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
+    (job,) = await lease(store)
+    assert job.held.terms.attempt == 2
+    assert job.previous_error == BROKEN
+
+
+async def test_lease_does_not_age_while_its_statement_waits(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    await create(store)
+    async with asyncio.TaskGroup() as tasks:
+        async with sql.transaction():
+            await sql.execute("LOCK TABLE lease IN EXCLUSIVE MODE")
+            leasing = tasks.create_task(lease(store))
+            await until_blocked(sql)
+            freed = await sql.fetchval("SELECT clock_timestamp()")
+        (job,) = await leasing
+    read = (await store.jobs.read([job.held.id.job_id]))[job.held.id.job_id]
+    assert read.status.start_time is not None
+    assert read.status.start_time > freed
+
+
+async def test_ready_queues_are_named(store: Store) -> None:
+    await create(store, queue="a")
+    await store.jobs.create(new_job(queue="b"))
+    assert await store.leases.ready(["c", "b", "a"]) == ["b", "a"]
+    assert await store.leases.ready([]) == []

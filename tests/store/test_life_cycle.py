@@ -1,0 +1,299 @@
+"""The store under any order of calls, against a model of what must become of each job."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from jobsvc.attempt import (
+    MAX_RETURNS,
+    Cancelled,
+    Failure,
+    Finish,
+    Outcome,
+    Release,
+    Success,
+    decide,
+    lapse,
+)
+from jobsvc.job import TRANSITIONS, JobState
+from jobsvc.lease import Extended, Extension, LapsedLease, LeaseId, Slot
+from jobsvc.store.jobs import KeyTaken
+from jobsvc.store.leases import Requeued
+
+from .known_job import (
+    AGE_LEASE,
+    AGE_WAITING,
+    END_ATTEMPT,
+    END_JOB,
+    END_RETENTION,
+    REQUEST_CANCEL,
+    RETRY,
+    WHERE_JOBS_ARE,
+    Known,
+)
+from .own_loop import OwnLoop
+from .samples import BROKEN, TABLES, end, new_job
+
+OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(
+    [
+        Success('{"a": 1}'),
+        Failure(BROKEN, retry_delay_seconds=0),
+        Failure(BROKEN, retry_delay_seconds=3600),
+        Failure(BROKEN, retryable=False),
+        Release(),
+        Release(3600),
+        Cancelled(),
+    ]
+)
+
+
+class LifeCycle(RuleBasedStateMachine):
+    """Jobs of one queue, and every lease that there has ever been."""
+
+    def __init__(self, opened: OwnLoop) -> None:
+        super().__init__()
+        self.run, self.store, self.sql = opened.run, opened.store, opened.sql
+        self.jobs: dict[UUID, Known] = {}
+        self.leases: list[LeaseId] = []
+        self.accepted: set[LeaseId] = set()
+        self.seen: list[LapsedLease] = []
+        self.run(self.sql.execute(f"TRUNCATE {', '.join(TABLES)}"))
+        self.run(self.store.queues.declare(["q"]))
+
+    # Jobs come.
+
+    @rule(
+        priority=st.integers(-1, 1),
+        attempts=st.integers(1, 3),
+        key=st.sampled_from([None, None, "a", "b"]),
+    )
+    def create(self, priority: int, attempts: int, key: str | None) -> None:
+        job = new_job(
+            priority=priority,
+            unique_key=key,
+            retry=replace(RETRY, max_attempts=attempts),
+            ttl_seconds=86_400.0,
+        )
+        taken = any(k.key == key and not k.state.ended for k in self.jobs.values()) and key
+        try:
+            assert self.run(self.store.jobs.create(job)) is not None
+        except KeyTaken:
+            assert taken
+        else:
+            assert not taken
+            self.jobs[job.id] = Known(attempts, priority, key)
+
+    # Leases.
+
+    @rule(count=st.integers(1, 4), worker=st.sampled_from(["v", "w"]))
+    def lease(self, count: int, worker: str) -> None:
+        ready = [k for k in self.jobs.values() if k.state is JobState.PENDING and k.ready]
+        leased = self.run(self.store.leases.lease("q", [Slot(worker, 30.0)] * count))
+        assert len(leased) == min(count, len(ready))
+        priorities = [self.jobs[job.held.id.job_id].priority for job in leased]
+        assert priorities == sorted((k.priority for k in ready), reverse=True)[:count]
+        for job in leased:
+            lease_id = job.held.id
+            known = self.jobs[lease_id.job_id]
+            assert lease_id not in self.leases
+            assert known.state is JobState.PENDING
+            self.leases.append(lease_id)
+            known.state, known.lease, known.confirmed = JobState.PROCESSING, lease_id, False
+            known.attempt += 1
+            known.version += 1
+            assert job.held.terms.attempt == known.attempt <= known.max_attempts
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), percent=st.none() | st.integers(0, 100))
+    def extend(self, data: st.DataObject, percent: int | None) -> None:
+        wanted = data.draw(st.lists(st.sampled_from(self.leases), min_size=1, unique=True))
+        wishes = [Extension(lease_id, percent=percent) for lease_id in wanted]
+        results = self.run(self.store.leases.extensions.submit(wishes))
+        for lease_id, result in zip(wanted, results, strict=True):
+            known = self.holder(lease_id)
+            assert isinstance(result, Extended) == (known is not None)
+            if known is not None:
+                known.confirmed = True
+                known.version += percent is not None
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def request_cancel(self, data: st.DataObject) -> None:
+        lease_id = data.draw(st.sampled_from(self.leases))
+        self.run(self.sql.execute(REQUEST_CANCEL, lease_id.number))
+        if known := self.holder(lease_id):
+            known.cancel_requested = True
+
+    # Leases end: by outcomes, current and stale ones together in a batch.
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def report(self, data: st.DataObject) -> None:
+        reports = data.draw(
+            st.lists(st.tuples(st.sampled_from(self.leases), OUTCOMES), min_size=1, max_size=4)
+        )
+        verdicts = []
+        for lease_id, outcome in reports:
+            known = self.jobs.get(lease_id.job_id)
+            verdicts.append(decide((known or Known(3, 0, None)).terms, outcome, 0))
+        ends = [end(i, v) for (i, _), v in zip(reports, verdicts, strict=True)]
+        results = self.run(self.store.leases.ends.submit(ends))
+        for one, result in zip(ends, results, strict=True):
+            known = self.holder(one.id)
+            assert not isinstance(result, Exception)
+            assert (result is not False) == (known is not None)
+            if known is not None:
+                assert isinstance(result, Requeued) == (not isinstance(one.verdict, Finish))
+                self.ended(one.id, known, one.verdict)
+
+    # ... by rescue, in two steps between which anything may happen.
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), statement=st.sampled_from([AGE_LEASE, END_ATTEMPT]))
+    def age(self, data: st.DataObject, statement: str) -> None:
+        self.run(self.sql.execute(statement, data.draw(st.sampled_from(self.leases)).number))
+
+    @rule()
+    def look_for_lapsed(self) -> None:
+        self.seen = list(self.run(self.store.leases.lapsed(100)))
+        assert all(self.holder(lapsed.held.id) for lapsed in self.seen)
+
+    @precondition(lambda self: self.seen)
+    @rule()
+    def rescue(self) -> None:
+        for lapsed in self.seen:
+            cause = lapse(lapsed.until, lapsed.deadline, lapsed.read_time)
+            assert cause is not None
+            verdict = decide(lapsed.held.terms, cause, 0)
+            late = end(lapsed.held.id, verdict, until=lapsed.until)
+            until = self.run(
+                self.sql.fetchval(
+                    "SELECT until FROM lease WHERE lease_id = $1", lapsed.held.id.number
+                )
+            )
+            result = self.run(self.store.leases.ends.submit_one(late))
+            known = self.holder(lapsed.held.id)
+            in_time = until is not None and until <= lapsed.until
+            assert (result is not False) == (known is not None and in_time)
+            if known is not None and in_time:
+                self.ended(lapsed.held.id, known, verdict)
+        self.seen = []
+
+    # ... and by never having arrived.
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        wanted = data.draw(st.lists(st.sampled_from(self.leases), min_size=1, unique=True))
+        returned = self.run(self.store.leases.give_back(wanted))
+        for lease_id in wanted:
+            known = self.holder(lease_id)
+            goes = (
+                known is not None
+                and not known.confirmed
+                and not known.cancel_requested
+                and known.returns < MAX_RETURNS
+            )
+            assert (lease_id in returned) == goes
+            if known is not None and goes:
+                self.waits(known, used=False, ready=True)
+                known.returns += 1
+
+    # Upkeep.
+
+    @rule()
+    def age_waiting(self) -> None:
+        self.run(self.sql.execute(AGE_WAITING))
+        for known in self.jobs.values():
+            known.ready = True
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def expire(self, data: st.DataObject) -> None:
+        job_id = data.draw(st.sampled_from(sorted(self.jobs)))
+        known = self.jobs[job_id]
+        self.run(self.sql.execute(END_JOB, job_id))
+        expired = self.run(self.store.upkeep.expire(100, 60.0, 60.0))
+        assert expired == ([job_id] if known.state is JobState.PENDING else [])
+        if expired:
+            known.state = JobState.FAILED
+            known.version += 1
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def prune(self, data: st.DataObject) -> None:
+        job_id = data.draw(st.sampled_from(sorted(self.jobs)))
+        self.run(self.sql.execute(END_RETENTION, job_id))
+        pruned = self.run(self.store.upkeep.prune(100))
+        assert pruned == self.jobs[job_id].state.ended
+        if pruned:
+            del self.jobs[job_id]
+
+    # The model.
+
+    def holder(self, lease_id: LeaseId) -> Known | None:
+        """The job whose current lease this is."""
+        known = self.jobs.get(lease_id.job_id)
+        return known if known is not None and known.lease == lease_id else None
+
+    def ended(self, lease_id: LeaseId, known: Known, verdict: Any) -> None:
+        assert lease_id not in self.accepted, "one outcome of a lease at most"
+        self.accepted.add(lease_id)
+        if isinstance(verdict, Finish):
+            assert verdict.state in TRANSITIONS[known.state]
+            known.state, known.lease = verdict.state, None
+            known.version += 1
+        else:
+            self.waits(known, verdict.attempt_used, ready=verdict.delay_seconds == 0)
+
+    def waits(self, known: Known, used: bool, ready: bool) -> None:
+        assert JobState.PENDING in TRANSITIONS[known.state]
+        known.state, known.lease, known.ready = JobState.PENDING, None, ready
+        known.version += 1
+        known.past += used
+        known.attempt -= not used
+
+    @invariant()
+    def every_job_is_where_the_model_has_it(self) -> None:
+        rows = self.run(self.sql.fetch(WHERE_JOBS_ARE))
+        assert {row["job_id"] for row in rows} == set(self.jobs), "nothing orphaned, nothing lost"
+        assert len(rows) == len(self.jobs)
+        for row in rows:
+            known = self.jobs[row["job_id"]]
+            places = [row["waiting"], row["lease"], row["result"]]
+            assert len([v for v in places if v is not None]) == 1, "in exactly one table"
+            state = 1 if row["waiting"] else 2 if row["lease"] else row["state"]
+            assert state == known.state
+            assert max(v or 0 for v in places) == known.version
+            assert row["lease_id"] == (known.lease.number if known.lease else None)
+            assert row["keyed"] == (known.key is not None and not known.state.ended)
+            assert (row["attempt"], row["past"]) == (known.attempt, known.past)
+            assert known.attempt <= known.max_attempts
+            if not known.state.ended:
+                assert row["returns"] == known.returns <= MAX_RETURNS
+
+
+def test_jobs_are_always_where_the_model_has_them(dsn: str) -> None:
+    opened = OwnLoop(dsn)
+    try:
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it open
+            lambda: LifeCycle(opened),
+            settings=settings(
+                max_examples=80,
+                stateful_step_count=40,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        opened.close()

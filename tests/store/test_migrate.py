@@ -1,0 +1,26 @@
+"""Migrations: each once, whoever comes first."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from jobsvc.errors import DatabaseUnavailable
+from jobsvc.store.migrate import migrate
+
+
+async def test_current_schema_needs_nothing(dsn: str) -> None:
+    assert await migrate(dsn) == []
+
+
+async def test_replicas_that_start_together_migrate_once(dsn: str, sql: asyncpg.Connection) -> None:
+    before = await sql.fetch("SELECT name FROM schema_migration ORDER BY name")
+    await sql.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    applied = await asyncio.gather(*(migrate(dsn) for _ in range(4)))
+    assert sorted(name for names in applied for name in names) == [r["name"] for r in before]
+    assert await sql.fetch("SELECT name FROM schema_migration ORDER BY name") == before
+
+
+async def test_database_that_is_away_is_unavailable() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await migrate("postgresql://nobody@127.0.0.1:1/x")

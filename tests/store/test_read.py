@@ -1,0 +1,111 @@
+"""read_jobs.sql, read_versions.sql and the statements that look at leases."""
+
+from uuid import uuid4
+
+import asyncpg
+
+from jobsvc.attempt import Failure, Finish, Success
+from jobsvc.job import JobState
+from jobsvc.lease import Extension
+from jobsvc.store.store import Store
+
+from .samples import BROKEN, create, create_leased, end, lease, new_job, settle
+
+
+async def test_jobs_are_read_with_what_was_asked_for(store: Store) -> None:
+    job_id = await create(store, input='{"a": 1}')
+    (job,) = await lease(store)
+    await settle(store, job.held.id, Success('{"b": 2}'))
+    for with_input in (True, False):
+        for with_output in (True, False):
+            read = (await store.jobs.read([job_id], with_input, with_output))[job_id]
+            assert read.input == ('{"a": 1}' if with_input else None)
+            assert read.status.output == ('{"b": 2}' if with_output else None)
+
+
+async def test_unknown_job_is_missing(store: Store) -> None:
+    job_id, unknown = await create(store), uuid4()
+    assert set(await store.jobs.read([unknown, job_id])) == {job_id}
+    assert await store.jobs.read_versions([unknown, job_id]) == {job_id: 1}
+    assert await store.jobs.read([]) == {}
+    assert await store.jobs.read_attempts(unknown) == []
+
+
+async def test_versions_are_those_of_the_jobs(store: Store) -> None:
+    ids = [await create(store) for _ in range(3)]
+    leased = [job.held.id for job in await lease(store, 2)]
+    await store.leases.extensions.submit_one(Extension(leased[0], percent=1))
+    await store.leases.ends.submit_one(end(leased[1]))
+    jobs = await store.jobs.read(ids)
+    versions = await store.jobs.read_versions(ids)
+    assert versions == {i: job.status.version for i, job in jobs.items()}
+    assert [versions[i] for i in ids] == [3, 3, 1]
+
+
+async def test_job_is_read_inside_a_transaction(store: Store) -> None:
+    job = new_job()
+    async with store.database.transaction() as connection:
+        await store.jobs.create_all(connection, [job])
+        assert set(await store.jobs.read([job.id], connection=connection)) == {job.id}
+        assert await store.jobs.read([job.id]) == {}
+    assert set(await store.jobs.read([job.id])) == {job.id}
+
+
+async def test_end_of_a_job_hides_the_attempts_before(store: Store) -> None:
+    first = await create_leased(store)
+    await settle(store, first, Failure(BROKEN, retry_delay_seconds=0))
+    (job,) = await lease(store, worker="second")
+    status = (await store.jobs.read([first.job_id]))[first.job_id].status
+    assert (status.state, status.worker_id, status.error) == (JobState.PROCESSING, "second", None)
+    await store.leases.ends.submit_one(end(job.held.id))
+    status = (await store.jobs.read([first.job_id]))[first.job_id].status
+    assert (status.state, status.worker_id, status.error) == (JobState.COMPLETED, "second", None)
+
+
+async def test_leases_are_read_while_they_are_current(store: Store) -> None:
+    for _ in range(2):
+        await create(store, request_id=uuid4())
+    one, other = await lease(store, 2)
+    ids = [one.held.id, other.held.id]
+    assert await store.leases.read(ids) == {one.held.id: one.held, other.held.id: other.held}
+    assert all(held.has_request for held in await store.leases.of_worker("w"))
+    await store.leases.ends.submit_one(end(one.held.id, Finish(JobState.COMPLETED)))
+    assert await store.leases.read(ids) == {other.held.id: other.held}
+    assert await store.leases.of_worker("w") == [other.held]
+    assert await store.leases.of_worker("v") == []
+
+
+async def test_lapsed_leases_are_found_oldest_first(store: Store, sql: asyncpg.Connection) -> None:
+    for _ in range(4):
+        await create(store)
+    ids = [job.held.id for job in await lease(store, 4)]
+    assert await store.leases.lapsed(10) == []
+    for minutes, lease_id in ((1, ids[1]), (5, ids[2])):
+        await sql.execute(
+            "UPDATE lease SET until = now() - $1 * interval '1 minute' WHERE lease_id = $2",
+            minutes,
+            lease_id.number,
+        )
+    await sql.execute(
+        "UPDATE lease SET deadline = now() - interval '1 second' WHERE lease_id = $1",
+        ids[3].number,
+    )
+    lapsed = await store.leases.lapsed(10)
+    assert [one.held.id for one in lapsed] == [ids[2], ids[1], ids[3]]
+    assert lapsed[0].until < lapsed[0].read_time < lapsed[0].deadline
+    assert lapsed[2].deadline < lapsed[2].read_time < lapsed[2].until
+    assert [one.held.id for one in await store.leases.lapsed(1)] == [ids[2]]
+
+
+async def test_lapsed_lease_says_whether_to_cancel_and_when_the_job_expires(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    lease_id = await create_leased(store, ttl_seconds=60.0)
+    await sql.execute(
+        "UPDATE lease SET until = now() - interval '1 minute', cancel_request_time = now()"
+    )
+    (lapsed,) = await store.leases.lapsed(10)
+    assert lapsed.held.terms.cancel_requested
+    read = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id]
+    assert lapsed.expire_time == read.expire_time
+    assert (await store.leases.read([lease_id]))[lease_id].terms.cancel_requested

@@ -1,0 +1,82 @@
+"""find_outcomes.sql: the same outcome for the same lease is confirmed again, and no other."""
+
+from dataclasses import replace
+
+import asyncpg
+import pytest
+from google.rpc import code_pb2
+
+from jobsvc.attempt import Cancelled, Failure, Outcome, Release, Success
+from jobsvc.job import JobError
+from jobsvc.lease import LeaseId
+from jobsvc.retry import RetryPolicy
+from jobsvc.store.store import Store
+
+from .samples import BROKEN, create_leased, lease, settle
+
+OTHER = JobError(code_pb2.UNAVAILABLE, "BROKEN", "it broke in another way")
+EVERY: list[Outcome] = [
+    Success('{"a": 1}'),
+    Success('{"a": 2}'),
+    Success(),
+    Failure(BROKEN),
+    Failure(OTHER),
+    Release(),
+    Cancelled(),
+]
+
+
+async def recorded(store: Store, lease_id: LeaseId) -> list[Outcome]:
+    """Those of every outcome that count as recorded under a lease."""
+    found = await store.leases.were_recorded([(lease_id, outcome) for outcome in EVERY])
+    return [outcome for outcome, on_record in zip(EVERY, found, strict=True) if on_record]
+
+
+@pytest.mark.parametrize("outcome", [o for o in EVERY if not isinstance(o, Cancelled)])
+async def test_outcome_on_record_is_recognized(store: Store, outcome: Outcome) -> None:
+    lease_id = await create_leased(store)
+    assert await recorded(store, lease_id) == []
+    await settle(store, lease_id, outcome)
+    assert await recorded(store, lease_id) == [outcome]
+    assert await recorded(store, replace(lease_id, number=lease_id.number + 1)) == []
+
+
+async def test_confirmed_cancel_is_recognized(store: Store, sql: asyncpg.Connection) -> None:
+    lease_id = await create_leased(store)
+    await sql.execute("UPDATE lease SET cancel_request_time = now()")
+    await settle(store, lease_id, Cancelled("stopped"))
+    # A release counts as one too: it would have ended the job in the same way.
+    assert await recorded(store, lease_id) == [Release(), Cancelled()]
+
+
+async def test_last_failure_is_recognized(store: Store) -> None:
+    lease_id = await create_leased(store, retry=RetryPolicy(1, 1.0, 1.0, 1.0))
+    await settle(store, lease_id, Failure(BROKEN))
+    assert await recorded(store, lease_id) == [Failure(BROKEN)]
+
+
+async def test_earlier_failure_is_recognized_after_the_job_went_on(store: Store) -> None:
+    first = await create_leased(store)
+    await settle(store, first, Failure(BROKEN, retry_delay_seconds=0))
+    (job,) = await lease(store)
+    assert await recorded(store, first) == [Failure(BROKEN)]
+    await settle(store, job.held.id, Success('{"a": 1}'))
+    assert await recorded(store, first) == [Failure(BROKEN)]
+    assert await recorded(store, job.held.id) == [Success('{"a": 1}')]
+
+
+@pytest.mark.parametrize("spelling", ['{ "b": [2.0], "a": 1 }', '{"a":1,"b":[2]}'])
+async def test_output_counts_as_the_object_it_spells(store: Store, spelling: str) -> None:
+    lease_id = await create_leased(store)
+    await settle(store, lease_id, Success('{"a": 1, "b": [2]}'))
+    assert await store.leases.were_recorded([(lease_id, Success(spelling))]) == [True]
+
+
+async def test_no_output_is_the_empty_object(store: Store) -> None:
+    lease_id = await create_leased(store)
+    await settle(store, lease_id, Success())
+    assert await store.leases.were_recorded([(lease_id, Success("{}"))]) == [True]
+
+
+async def test_nothing_asked_is_nothing_found(store: Store) -> None:
+    assert await store.leases.were_recorded([]) == []

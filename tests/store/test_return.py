@@ -1,0 +1,71 @@
+"""return_leases.sql: what never reached its worker goes back, and uses no attempt."""
+
+from dataclasses import replace
+
+import asyncpg
+
+from jobsvc.attempt import MAX_RETURNS
+from jobsvc.job import JobState
+from jobsvc.lease import Extension
+from jobsvc.store.store import Store
+
+from .samples import RETRY, create, create_leased, end, lease, places
+
+
+async def test_returned_job_waits_at_once(store: Store, sql: asyncpg.Connection) -> None:
+    lease_id = await create_leased(store, unique_key="k", priority=3)
+    assert await store.leases.give_back([lease_id]) == {lease_id: "q"}
+    assert await places(sql, lease_id.job_id) == {"job", "waiting", "held_key"}
+    status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
+    assert (status.state, status.version, status.attempt) == (JobState.PENDING, 3, 0)
+    row = await sql.fetchrow("SELECT rank, returns, keyed FROM waiting")
+    assert row is not None
+    assert tuple(row) == (-3, 1, True)
+    (job,) = await lease(store)
+    assert job.held.terms.attempt == 1
+
+
+async def test_confirmed_lease_stays(store: Store, sql: asyncpg.Connection) -> None:
+    lease_id = await create_leased(store)
+    await store.leases.extensions.submit_one(Extension(lease_id))
+    assert await store.leases.give_back([lease_id]) == {}
+    assert await places(sql, lease_id.job_id) == {"job", "lease"}
+
+
+async def test_lease_that_is_to_be_cancelled_stays(store: Store, sql: asyncpg.Connection) -> None:
+    lease_id = await create_leased(store)
+    await sql.execute("UPDATE lease SET cancel_request_time = now()")
+    assert await store.leases.give_back([lease_id]) == {}
+
+
+async def test_job_returns_ten_times_at_most(store: Store, sql: asyncpg.Connection) -> None:
+    lease_id = await create_leased(store)
+    for _ in range(MAX_RETURNS):
+        assert await store.leases.give_back([lease_id]) == {lease_id: "q"}
+        (job,) = await lease(store)
+        lease_id = job.held.id
+    assert await store.leases.give_back([lease_id]) == {}
+    assert await places(sql, lease_id.job_id) == {"job", "lease"}
+
+
+async def test_stale_lease_is_not_returned(store: Store, sql: asyncpg.Connection) -> None:
+    stale = await create_leased(store)
+    await store.leases.ends.submit_one(end(stale, RETRY))
+    assert await store.leases.give_back([stale]) == {}
+    (job,) = await lease(store)
+    assert await store.leases.give_back([stale, replace(stale, number=10**12)]) == {}
+    assert await places(sql, stale.job_id) == {"job", "lease", "attempt"}
+    for step in (1, -1):
+        both = [stale, job.held.id][::step]
+        assert await store.leases.give_back(both) == {job.held.id: "q"}
+        (job,) = await lease(store)
+
+
+async def test_many_leases_return_together(store: Store) -> None:
+    for _ in range(5):
+        await create(store)
+    ids = [job.held.id for job in await lease(store, 5)]
+    await store.leases.extensions.submit_one(Extension(ids[2]))
+    back = await store.leases.give_back(ids)
+    assert back == {i: "q" for i in ids if i != ids[2]}
+    assert await store.leases.give_back([]) == {}

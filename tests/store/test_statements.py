@@ -1,0 +1,49 @@
+"""The SQL files: one statement each, which says what it takes, and which somebody uses."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import jobsvc.store
+from jobsvc.store.statement import sql as text_of
+from jobsvc.store.store import Store
+
+FOLDER = files(jobsvc.store) / "queries"
+NAMES = sorted(f.name.removesuffix(".sql") for f in FOLDER.iterdir() if f.name.endswith(".sql"))
+
+
+def parameters(text: str) -> set[int]:
+    return {int(number) for number in re.findall(r"\$(\d+)", text)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_statement_is_what_the_schema_knows(store: Store, name: str) -> None:
+    async with store.database.connection() as connection:
+        statement = await connection.prepare(text_of(name))
+        assert len(statement.get_parameters()) == len(parameters(text_of(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_first_comment_names_every_parameter(name: str) -> None:
+    lines = text_of(name).splitlines()
+    size = next(n for n, line in enumerate(lines) if not line.startswith("--"))
+    head, body = "\n".join(lines[:size]), "\n".join(lines[size:])
+    assert size > 1
+    assert parameters(body) <= parameters(head)
+    assert parameters(body) == set(range(1, len(parameters(body)) + 1))
+    assert ";" not in body, "one statement a file, without an end of its own"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_statement_is_used(name: str) -> None:
+    folder = Path(jobsvc.store.__file__).parent
+    sources = [path.read_text(encoding="utf-8") for path in folder.glob("*.py")]
+    assert any(f'"{name}"' in source for source in sources)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_statement_takes_the_clock_of_the_moment(name: str) -> None:
+    """now() stands still while the statement waits for a lock."""
+    assert not re.search(r"\bnow\(\)|current_timestamp|localtimestamp", text_of(name).lower())
