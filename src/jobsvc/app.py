@@ -95,7 +95,7 @@ class Replica:
             log.warning("workers are still connected after %g s", self._settings.drain_seconds)
             self._dispatcher.dismiss()
         await self._server.finish()
-        await self._dispatcher.flush()
+        await self._dispatcher.returns.flush()
 
 
 @asynccontextmanager

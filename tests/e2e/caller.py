@@ -18,6 +18,8 @@ from jobsvc.v1 import payload_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from tests.e2e.history import Close, Create, History, Update
 
+#: Longer than any job takes here; one that has not ended by then never will.
+FOLLOW_SECONDS = 60.0
 _ENDED = 3
 #: CANCELLED is what gRPC makes of a call that arrives in the moment in which its server stops.
 _PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
@@ -75,12 +77,13 @@ class Caller:
     async def follow(self, job_ids: Iterable[str]) -> None:
         """Follows jobs over any number of streams, until each has been seen to end."""
         left = list(job_ids)
-        while left := [job_id for job_id in left if job_id not in self.ended]:
-            code, reason = await self._stream(left)
-            if code is not grpc.StatusCode.OK:
-                assert code in _PASSING, (code, reason)
-                # Not a wait for anything: the pause between two tries.
-                await asyncio.sleep(0.1)
+        async with asyncio.timeout(FOLLOW_SECONDS):
+            while left := [job_id for job_id in left if job_id not in self.ended]:
+                code, reason = await self._stream(left)
+                if code is not grpc.StatusCode.OK:
+                    assert code in _PASSING, (code, reason)
+                    # Not a wait for anything: the pause between two tries.
+                    await asyncio.sleep(0.1)
 
     async def _stream(self, job_ids: Sequence[str]) -> tuple[grpc.StatusCode, str]:
         number = next(_numbers)

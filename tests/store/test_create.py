@@ -14,7 +14,7 @@ from jobsvc.retry import RetryPolicy
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
 
-from .samples import COMPLETED, counts, create, create_leased, end, new_job, places
+from .samples import COMPLETED, counts, create, create_leased, end, new_job, places, until_blocked
 
 FULL = new_job(
     owner=Owner("web", "ada", b"hash"),
@@ -70,6 +70,8 @@ async def test_schedule_time_counts_only_in_the_future(store: Store) -> None:
     created = await store.jobs.create(early)
     assert created is not None
     assert created.run_time == created.create_time
+    for job_id, job in (await store.jobs.read([late.id, early.id])).items():
+        assert job.status.run_time == (soon if job_id == late.id else job.create_time)
 
 
 async def test_ttl_counts_from_the_creation(store: Store) -> None:
@@ -174,6 +176,28 @@ async def test_job_that_cannot_be_stored_spoils_no_neighbour(
     assert [isinstance(result, Exception) for result in results] == [False, True, True, False]
     assert await counts(sql, ["job", "waiting"]) == {"job": 2, "waiting": 2}
     assert not any(isinstance(result, DatabaseUnavailable) for result in results)
+
+
+async def test_batch_that_deadlocks_with_another_call_is_told_to_look_again(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    await sql.execute("SET deadlock_timeout = '1min'")
+    take = "INSERT INTO held_key VALUES ('q', $1, gen_random_uuid())"
+
+    async def create_both() -> None:
+        async with store.database.transaction() as connection:
+            await store.jobs.create_all(connection, [new_job(unique_key=key) for key in "ab"])
+
+    transaction = sql.transaction()
+    await transaction.start()
+    await sql.execute(take, "b")
+    creating = asyncio.ensure_future(create_both())
+    await until_blocked(sql)
+    await sql.execute(take, "a")
+    await transaction.rollback()
+    with pytest.raises(KeyTaken):
+        await creating
+    assert set((await counts(sql)).values()) == {0}
 
 
 async def test_database_keeps_the_bounds_of_the_contract(

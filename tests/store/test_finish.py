@@ -1,6 +1,7 @@
 """finish_jobs.sql: a lease ends once, by its own id, and the job with it."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -25,6 +26,7 @@ from .samples import (
     end,
     lease,
     places,
+    until_blocked,
 )
 
 
@@ -165,3 +167,42 @@ async def test_ends_and_rescue_at_once_accept_one_each(
     after = await counts(sql, ["waiting", "lease", "result"])
     assert after["lease"] == 0
     assert after["waiting"] + after["result"] == 50
+
+
+async def test_every_statement_locks_leases_in_the_order_of_their_jobs(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    for _ in range(3):
+        await create(store)
+    ids = sorted((job.held.id for job in await lease(store, 3)), key=lambda i: i.job_id)
+    turned = ids[::-1]
+    first, others = ids[0].number, "SELECT FROM lease WHERE lease_id <> $1 FOR UPDATE SKIP LOCKED"
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.leases._extend([Extension(i) for i in turned]),
+        lambda: store.leases.give_back(turned),
+        lambda: store.leases._end([end(i, RETRY) for i in turned]),
+        lambda: store.leases._end([end(i, COMPLETED) for i in turned]),
+    ]
+    for call in calls:
+        async with sql.transaction():
+            await sql.execute("SELECT FROM lease WHERE lease_id = $1 FOR UPDATE", first)
+            calling = asyncio.ensure_future(call())
+            await until_blocked(sql)
+            # The first one is what it waits for, so it holds none of the others yet.
+            assert len(await sql.fetch(others, first)) == 2
+            calling.cancel()
+            await asyncio.wait([calling])
+
+
+async def test_job_ends_when_its_row_is_let_go(store: Store, sql: asyncpg.Connection) -> None:
+    lease_id = await create_leased(store)
+    async with asyncio.TaskGroup() as tasks:
+        async with sql.transaction():
+            await sql.execute("SELECT FROM lease FOR UPDATE")
+            ending = tasks.create_task(store.leases.ends.submit_one(end(lease_id)))
+            await until_blocked(sql)
+            freed = await sql.fetchval("SELECT clock_timestamp()")
+        assert await ending
+    status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
+    assert status.end_time is not None
+    assert status.end_time > freed

@@ -66,6 +66,8 @@ async def test_deadlock_with_another_session_does_not_escape(
             await sql.execute(lock, ids[1].number)
             ending = tasks.create_task(store.leases.ends.submit([end(i) for i in ids]))
             await until_blocked(sql)
+            # It holds the first and waits for the second; now the circle closes.
+            assert await sql.fetch(f"{lock} SKIP LOCKED", ids[0].number) == []
             await sql.execute(lock, ids[0].number)
         assert await ending == [True, True]
     assert "is run again" in caplog.text, "there was a deadlock"

@@ -9,6 +9,7 @@ import pytest
 from jobsvc.attempt import Failure
 from jobsvc.job import JobState, Owner
 from jobsvc.lease import Slot
+from jobsvc.store.statement import sql as text_of
 from jobsvc.store.store import Store
 
 from .samples import BROKEN, create, create_leased, lease, new_job, places, settle, until_blocked
@@ -142,6 +143,37 @@ async def test_deadline_is_the_end_of_the_attempt_or_of_the_job(
     assert left == pytest.approx(seconds, abs=1)
 
 
+async def test_jobs_that_are_not_due_stand_in_nobodys_way(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    urgent = [await create(store, priority=9) for _ in range(3)]
+    normal = [await create(store) for _ in range(2)]
+    await sql.execute("UPDATE waiting SET run_at = now() + interval '1 hour' WHERE rank = -9")
+    assert await store.leases.ready(["q"]) == ["q"]
+    assert [job.held.id.job_id for job in await lease(store, 3)] == normal
+    assert await store.leases.ready(["q"]) == []
+    await sql.execute("UPDATE waiting SET run_at = now() - interval '1 hour'")
+    assert [job.held.id.job_id for job in await lease(store, 2)] == urgent[:2]
+
+
+async def test_no_more_rows_are_locked_than_are_leased(store: Store) -> None:
+    for priority in (2, 1, 0):
+        for _ in range(3):
+            await create(store, priority=priority)
+    # Another leaser has taken the first four, over two priorities, and has not committed yet.
+    async with store.database.transaction() as connection:
+        taken = await connection.fetch(text_of("lease_jobs"), "q", ["v"] * 4, [30.0] * 4)
+        rest = await lease(store, 9)
+    assert [len(taken), len(rest)] == [4, 5]
+    assert not {row["job_id"] for row in taken} & {job.held.id.job_id for job in rest}
+
+
+async def test_expired_job_is_not_leased(store: Store, sql: asyncpg.Connection) -> None:
+    await create(store, ttl_seconds=60.0)
+    await sql.execute("UPDATE waiting SET expire_time = now() - interval '1 second'")
+    assert await lease(store) == []
+
+
 async def test_next_attempt_knows_why_the_last_one_failed(store: Store) -> None:
     lease_id = await create_leased(store)
     await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
@@ -153,6 +185,8 @@ async def test_next_attempt_knows_why_the_last_one_failed(store: Store) -> None:
 async def test_lease_does_not_age_while_its_statement_waits(
     store: Store, sql: asyncpg.Connection
 ) -> None:
+    await store.queues.declare(["q"])
+    assert await lease(store) == [], "from now on the statement is prepared"
     await create(store)
     async with asyncio.TaskGroup() as tasks:
         async with sql.transaction():

@@ -71,6 +71,18 @@ async def test_prunes_at_once_share_the_work(store: Store, sql: asyncpg.Connecti
     assert await counts(sql, ["job", "result"]) == {"job": 0, "result": 0}
 
 
+async def test_prune_passes_over_what_another_one_is_taking(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    ids = [await create(store) for _ in range(3)]
+    await store.leases.ends.submit([end(job.held.id) for job in await lease(store, 3)])
+    await age(sql)
+    async with sql.transaction():
+        await sql.execute("SELECT FROM result WHERE job_id = $1 FOR UPDATE", ids[0])
+        assert await asyncio.wait_for(store.upkeep.prune(10), 5) == 2
+    assert set(await store.jobs.read(ids)) == {ids[0]}
+
+
 async def test_batch_is_bounded_and_takes_the_oldest(store: Store, sql: asyncpg.Connection) -> None:
     ids = [await create(store) for _ in range(3)]
     await store.leases.ends.submit([end(job.held.id) for job in await lease(store, 3)])

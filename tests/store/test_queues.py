@@ -9,6 +9,8 @@ import pytest
 from jobsvc.queue import Queue, QueuePolicy
 from jobsvc.store.store import Store
 
+from .samples import until_blocked
+
 FULL = QueuePolicy(
     input_schema='{"type":"object"}',
     output_schema='{"required":["a"]}',
@@ -99,6 +101,23 @@ async def test_schema_is_stored_once(store: Store, sql: asyncpg.Connection) -> N
 async def test_same_schema_at_once_is_stored_once(store: Store, sql: asyncpg.Connection) -> None:
     queues = await asyncio.gather(*(put(store, f"q{n}", FULL) for n in range(12)))
     assert len({queue.input_schema_id for queue in queues}) == 1
+    assert await sql.fetchval("SELECT count(*) FROM payload_schema") == 2
+
+
+async def test_schema_that_another_call_is_storing_is_waited_for(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        async with sql.transaction():
+            await sql.execute(
+                "INSERT INTO payload_schema (digest, definition)"
+                " SELECT sha256(convert_to(text, 'UTF8')), text FROM (SELECT $1::text AS text) t",
+                FULL.input_schema,
+            )
+            putting = tasks.create_task(put(store, "a", FULL))
+            await until_blocked(sql)
+        queue = await putting
+    assert queue.policy.input_schema == FULL.input_schema
     assert await sql.fetchval("SELECT count(*) FROM payload_schema") == 2
 
 

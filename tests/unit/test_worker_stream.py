@@ -88,6 +88,22 @@ def test_first_reason_to_end_is_kept(stream: WorkerStream) -> None:
     assert stream.over.is_set()
 
 
+async def test_ended_stream_takes_nothing_more(stream: WorkerStream) -> None:
+    stream.set_window(7)
+    assert stream.subscription.window == 7
+    stream.end(KeyError("over"))
+    stream.set_window(5)
+    assert stream.subscription.window == 0
+    with pytest.raises(KeyError, match="over"):
+        await stream.until_ended()
+
+
+def test_lease_that_is_lost_on_the_way_is_not_sent(stream: WorkerStream) -> None:
+    stream.deal([leased_job(1), leased_job(2)])
+    stream.drop(lease_ids(1))
+    assert [job.held.id for job in stream.undelivered] == lease_ids(2)
+
+
 def test_news_are_passed_on_in_their_order(stream: WorkerStream) -> None:
     news: list[Lost | Draining] = [Lost(lease_ids(1), "gone"), Draining(5.0)]
     for item in news:

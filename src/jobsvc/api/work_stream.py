@@ -84,10 +84,10 @@ class WorkConversation:
     def _put_back(self, stream: WorkerStream) -> None:
         """What never left goes back at once; what did, when its time to be confirmed is over:
         the worker may have it, and say so on its next stream."""
-        self._dispatcher.put_back([job.held.id for job in stream.undelivered])
+        self._dispatcher.returns.put_back([job.held.id for job in stream.undelivered])
         for sent, lease_ids in stream.unconfirmed.values():
             age = time.monotonic() - sent
-            self._dispatcher.put_back(lease_ids, self._settings.acknowledge_seconds - age)
+            self._dispatcher.returns.put_back(lease_ids, self._settings.acknowledge_seconds - age)
 
     # Subscribing.
 
@@ -105,7 +105,7 @@ class WorkConversation:
         await self._store.queues.declare(list(stream.subscription.limits))
         self._dispatcher.replace(stream.worker_id)
         statuses = await self._take_over(stream, request.held_lease_ids)
-        await self._dispatcher.reclaim(stream.worker_id, stream.held)
+        await self._dispatcher.returns.reclaim(stream.worker_id, stream.held)
         self._answer(
             stream,
             pb.WorkResponse(

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import suppress
 
 from jobsvc.catalog import Catalog
 from jobsvc.dispatch.board import Board, Claim, Subscription
+from jobsvc.dispatch.returns import Returns
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
 from jobsvc.errors import (
     DatabaseUnavailable,
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 #: A job that is due later than this is left to the poll; bounds the timers.
 _FARTHEST_TIMER_SECONDS = 60.0
 _SAVE_SECONDS = 2.0
-_RETURN_SECONDS = 0.5
 
 
 class Dispatcher:
@@ -38,6 +37,8 @@ class Dispatcher:
         self._catalog = catalog
         self._hints = hints
         self._settings = settings
+        #: Leases on their way back to their queues.
+        self.returns = Returns(store, hints)
         self._board = Board()
         self._streams: dict[Subscription, WorkerStream] = {}
         self._awake = asyncio.Event()
@@ -46,9 +47,6 @@ class Dispatcher:
         self._doubtful: set[str] = set()
         self._unary: dict[str, tuple[float, SeenWorker]] = {}
         self._left: set[str] = set()
-        #: Leases to put back, each from when on.
-        self._unreached: list[tuple[float, list[LeaseId]]] = []
-        self._returning = asyncio.Event()
         #: Leases that the database did not know when it was asked last.
         self._suspects: set[LeaseId] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -129,19 +127,6 @@ class Dispatcher:
         del self._streams[stream.subscription]
         self._board.leave(stream.subscription)
 
-    def put_back(self, lease_ids: Collection[LeaseId], after_seconds: float = 0.0) -> None:
-        """Puts leases back that never reached their worker, unless they are confirmed by then."""
-        if lease_ids:
-            self._unreached.append((time.monotonic() + after_seconds, list(lease_ids)))
-            self._returning.set()
-
-    async def reclaim(self, worker_id: str, held: Iterable[LeaseId]) -> None:
-        """Puts back what the database thinks a worker holds, and the worker says it does not."""
-        listed = set(held)
-        leases = await self._store.leases.of_worker(worker_id)
-        unlisted = [lease.id for lease in leases if lease.id not in listed]
-        await self._return(unlisted, confirmed_too=True)
-
     def drain(self) -> None:
         """No new claims from now on; workers are told to go elsewhere."""
         self._draining = True
@@ -176,7 +161,7 @@ class Dispatcher:
                 self._every(self._settings.extend_interval_seconds / 2, self._check_held)
             )
             tasks.create_task(self._every(_SAVE_SECONDS, self._save_workers))
-            tasks.create_task(self._put_back_due())
+            tasks.create_task(self.returns.run())
             while True:
                 await self._awake.wait()
                 self._awake.clear()
@@ -203,7 +188,7 @@ class Dispatcher:
                     taken.set_exception(error)
                 return
             if taken.done():
-                self.put_back([job.held.id for job in jobs])
+                self.returns.put_back([job.held.id for job in jobs])
             else:
                 taken.set_result(jobs)
 
@@ -247,36 +232,7 @@ class Dispatcher:
             else:
                 stream.deal(part)
         self._awake.set()
-        self.put_back(unreached)
-
-    async def _put_back_due(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RETURN_SECONDS if self._unreached else None):
-                    await self._returning.wait()
-            self._returning.clear()
-            now = time.monotonic()
-            due = [lease for when, leases in self._unreached if when <= now for lease in leases]
-            self._unreached = [item for item in self._unreached if item[0] > now]
-            try:
-                await self._return(due)
-            except DatabaseUnavailable:
-                self._unreached.append((now, due))
-                await asyncio.sleep(_RETURN_SECONDS)
-
-    async def flush(self) -> None:
-        """Puts back at once whatever was to be put back later: nobody will be there to do it."""
-        due = [lease for _, leases in self._unreached for lease in leases]
-        self._unreached.clear()
-        try:
-            await self._return(due)
-        except DatabaseUnavailable:
-            log.warning("%d leases that never reached their workers are left to lapse", len(due))
-
-    async def _return(self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False) -> None:
-        if lease_ids:
-            back = await self._store.leases.give_back(lease_ids, confirmed_too)
-            self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
+        self.returns.put_back(unreached)
 
     # Backstops.
 
@@ -306,7 +262,7 @@ class Dispatcher:
             return  # What is being claimed right now would look the same; the next poll sees.
         if streams:
             held = {lease_id for s in streams for lease_id in s.held}
-            await self._return([lease.id for lease in leases if lease.id not in held])
+            await self.returns.give_back([lease.id for lease in leases if lease.id not in held])
         self._doubtful.discard(worker_id)
 
     async def _check_held(self) -> None:

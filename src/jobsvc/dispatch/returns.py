@@ -1,0 +1,71 @@
+"""Leases that never reached their workers go back to their queues, and use no attempt."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+
+from jobsvc.errors import DatabaseUnavailable
+from jobsvc.lease import LeaseId
+from jobsvc.store.hints import Hints
+from jobsvc.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_RETURN_SECONDS = 0.5
+
+
+class Returns:
+    """What is to be put back, each from its time on. `run` does it."""
+
+    def __init__(self, store: Store, hints: Hints) -> None:
+        self._store = store
+        self._hints = hints
+        #: Leases to put back, each from when on.
+        self._unreached: list[tuple[float, list[LeaseId]]] = []
+        self._returning = asyncio.Event()
+
+    def put_back(self, lease_ids: Collection[LeaseId], after_seconds: float = 0.0) -> None:
+        """Puts leases back that never reached their worker, unless they are confirmed by then."""
+        if lease_ids:
+            self._unreached.append((time.monotonic() + after_seconds, list(lease_ids)))
+            self._returning.set()
+
+    async def reclaim(self, worker_id: str, held: Iterable[LeaseId]) -> None:
+        """Puts back what the database thinks a worker holds, and the worker says it does not."""
+        listed = set(held)
+        leases = await self._store.leases.of_worker(worker_id)
+        unlisted = [lease.id for lease in leases if lease.id not in listed]
+        await self.give_back(unlisted, confirmed_too=True)
+
+    async def run(self) -> None:
+        """Puts back what is due, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RETURN_SECONDS if self._unreached else None):
+                    await self._returning.wait()
+            self._returning.clear()
+            now = time.monotonic()
+            due = [lease for when, leases in self._unreached if when <= now for lease in leases]
+            self._unreached = [item for item in self._unreached if item[0] > now]
+            try:
+                await self.give_back(due)
+            except DatabaseUnavailable:
+                self._unreached.append((now, due))
+                await asyncio.sleep(_RETURN_SECONDS)
+
+    async def flush(self) -> None:
+        """Puts back at once whatever was to be put back later: nobody will be there to do it."""
+        due = [lease for _, leases in self._unreached for lease in leases]
+        self._unreached.clear()
+        try:
+            await self.give_back(due)
+        except DatabaseUnavailable:
+            log.warning("%d leases that never reached their workers are left to lapse", len(due))
+
+    async def give_back(self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False) -> None:
+        """Puts leases back now, and says so."""
+        if lease_ids:
+            back = await self._store.leases.give_back(lease_ids, confirmed_too)
+            self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
