@@ -26,6 +26,12 @@ WORKER_ID = "jobsvc.worker.id"
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
+def is_traced() -> bool:
+    """Whether spans go anywhere: without a tracer provider, making them would be wasted."""
+    provider = trace.get_tracer_provider()
+    return not isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider)
+
+
 def messaging_attributes(operation: str, queue: str, job_id: str) -> dict[str, str | int]:
     """Attributes of a `send`, `process` or `settle` span of a job."""
     return {

@@ -161,7 +161,7 @@ class Settlement:
         self, held: HeldLease, cause: Outcome | Lapse, verdict: Finish | Requeue, began: int
     ) -> None:
         """A `settle` span in the trace of the job, from `began` (nanoseconds) until now."""
-        if not held.traceparent:
+        if not held.traceparent or not telemetry.is_traced():
             return
         span = self._tracer.start_span(
             f"settle {held.queue}",
