@@ -16,7 +16,7 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 
 from .conftest import Create, Tables
 from .refusal import refused
-from .worker import WORKER, lease_all, lease_one, report, success
+from .worker import WORKER, lease_all, lease_one, release, report, success
 
 _LEFT = "SELECT extract(epoch FROM until - clock_timestamp())::float8 FROM lease"
 
@@ -107,6 +107,20 @@ async def test_foreign_lease_is_lost_to_another_worker(
     before = await tables()
     extension = pb.LeaseExtension(lease_id=lease.lease_id, progress=job_pb2.JobProgress(percent=9))
     (status,) = await extend(workers, extension, worker_id="w2")
+    assert status.state == pb.LEASE_STATE_LOST
+    assert await tables() == before
+
+
+async def test_stale_lease_extends_nothing(
+    create: Create, workers: WorkerServiceStub, tables: Tables
+) -> None:
+    await create()
+    stale = await lease_one(workers)
+    await report(workers, release(stale))
+    await lease_one(workers)
+    before = await tables()
+    extension = pb.LeaseExtension(lease_id=stale.lease_id, progress=job_pb2.JobProgress(percent=9))
+    (status,) = await extend(workers, extension)
     assert status.state == pb.LEASE_STATE_LOST
     assert await tables() == before
 

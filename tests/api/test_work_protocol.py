@@ -104,7 +104,9 @@ async def test_first_frame_must_be_subscribe(
 ) -> None:
     async with open_stream(channel) as stream:
         await stream.send(**frame)
-        assert (await stream.refusal()).what == _VIOLATION
+        refusal = await stream.refusal()
+    assert refusal.what == _VIOLATION
+    assert refusal.message == "the first frame must be subscribe"
 
 
 async def test_half_close_without_subscribe_is_a_violation(

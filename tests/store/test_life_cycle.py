@@ -116,7 +116,7 @@ class LifeCycle(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), percent=st.none() | st.integers(0, 100))
     def extend(self, data: st.DataObject, percent: int | None) -> None:
-        wanted = data.draw(st.lists(st.sampled_from(self.leases), min_size=1, unique=True))
+        wanted = data.draw(st.lists(self.some_lease(), min_size=1, unique=True))
         wishes = [Extension(lease_id, percent=percent) for lease_id in wanted]
         results = self.run(self.store.leases.extensions.submit(wishes))
         for lease_id, result in zip(wanted, results, strict=True):
@@ -129,7 +129,7 @@ class LifeCycle(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def request_cancel(self, data: st.DataObject) -> None:
-        lease_id = data.draw(st.sampled_from(self.leases))
+        lease_id = data.draw(self.some_lease())
         self.run(self.sql.execute(REQUEST_CANCEL, lease_id.number))
         if known := self.holder(lease_id):
             known.cancel_requested = True
@@ -140,7 +140,7 @@ class LifeCycle(RuleBasedStateMachine):
     @rule(data=st.data())
     def report(self, data: st.DataObject) -> None:
         reports = data.draw(
-            st.lists(st.tuples(st.sampled_from(self.leases), OUTCOMES), min_size=1, max_size=4)
+            st.lists(st.tuples(self.some_lease(), OUTCOMES), min_size=1, max_size=4)
         )
         verdicts = []
         for lease_id, outcome in reports:
@@ -160,11 +160,8 @@ class LifeCycle(RuleBasedStateMachine):
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), statement=st.sampled_from([AGE_LEASE, END_ATTEMPT]))
-    def age(self, data: st.DataObject, statement: str) -> None:
-        self.run(self.sql.execute(statement, data.draw(st.sampled_from(self.leases)).number))
-
-    @rule()
-    def look_for_lapsed(self) -> None:
+    def age_and_look(self, data: st.DataObject, statement: str) -> None:
+        self.run(self.sql.execute(statement, data.draw(self.some_lease()).number))
         self.seen = list(self.run(self.store.leases.lapsed(100)))
         assert all(self.holder(lapsed.held.id) for lapsed in self.seen)
 
@@ -184,6 +181,8 @@ class LifeCycle(RuleBasedStateMachine):
             result = self.run(self.store.leases.ends.submit_one(late))
             known = self.holder(lapsed.held.id)
             in_time = until is not None and until <= lapsed.until
+            if not isinstance(verdict, Finish) and known is not None:
+                in_time = in_time and not known.cancel_requested
             assert (result is not False) == (known is not None and in_time)
             if known is not None and in_time:
                 self.ended(lapsed.held.id, known, verdict)
@@ -194,7 +193,7 @@ class LifeCycle(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def give_back(self, data: st.DataObject) -> None:
-        wanted = data.draw(st.lists(st.sampled_from(self.leases), min_size=1, unique=True))
+        wanted = data.draw(st.lists(self.some_lease(), min_size=1, unique=True))
         returned = self.run(self.store.leases.give_back(wanted))
         for lease_id in wanted:
             known = self.holder(lease_id)
@@ -240,6 +239,12 @@ class LifeCycle(RuleBasedStateMachine):
             del self.jobs[job_id]
 
     # The model.
+
+    def some_lease(self) -> st.SearchStrategy[LeaseId]:
+        """A lease that is current, where there is one, or any that has ever been."""
+        current = [known.lease for known in self.jobs.values() if known.lease]
+        every = st.sampled_from(self.leases)
+        return st.sampled_from(current) | every if current else every
 
     def holder(self, lease_id: LeaseId) -> Known | None:
         """The job whose current lease this is."""
@@ -289,7 +294,7 @@ def test_jobs_are_always_where_the_model_has_them(dsn: str) -> None:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it open
             lambda: LifeCycle(opened),
             settings=settings(
-                max_examples=80,
+                max_examples=100,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

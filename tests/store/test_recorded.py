@@ -41,6 +41,15 @@ async def test_outcome_on_record_is_recognized(store: Store, outcome: Outcome) -
     assert await recorded(store, replace(lease_id, number=lease_id.number + 1)) == []
 
 
+async def test_release_is_recognized_after_the_job_went_on(store: Store) -> None:
+    first = await create_leased(store)
+    await settle(store, first, Release())
+    (job,) = await lease(store)
+    assert await recorded(store, first) == [Release()]
+    assert await recorded(store, replace(first, number=job.held.id.number + 1)) == []
+    assert await recorded(store, job.held.id) == []
+
+
 async def test_confirmed_cancel_is_recognized(store: Store, sql: asyncpg.Connection) -> None:
     lease_id = await create_leased(store)
     await sql.execute("UPDATE lease SET cancel_request_time = now()")

@@ -81,3 +81,14 @@ async def test_job_without_delay_is_ready_at_once(store: Store, verdict: Requeue
     await store.leases.ends.submit_one(end(lease_id, verdict))
     assert await store.leases.ready(["q"]) == ["q"]
     assert len(await lease(store)) == 1
+
+
+@pytest.mark.parametrize("verdict", [RETRY, RELEASE])
+async def test_job_that_is_to_be_cancelled_does_not_go_back(
+    store: Store, sql: asyncpg.Connection, verdict: Requeue
+) -> None:
+    lease_id = await create_leased(store)
+    # Asked for after the end of the lease was decided, and before it is written.
+    await sql.execute("UPDATE lease SET cancel_request_time = now()")
+    assert await store.leases.ends.submit_one(end(lease_id, verdict)) is False
+    assert await places(sql, lease_id.job_id) == {"job", "lease"}

@@ -1,5 +1,6 @@
--- Puts leased jobs back into their queues, fenced as in finish_jobs. A used attempt enters the
--- history; an unused one is as if it had not been.
+-- Puts leased jobs back into their queues, fenced as in finish_jobs, and never one that somebody
+-- has asked to cancel in the meantime. A used attempt enters the history; an unused one is as if it
+-- had not been.
 -- $1 job_id, $2 lease_id, $3 until, $4 delay, $5 attempt used, $6 error
 WITH gone AS (
     DELETE FROM lease
@@ -8,6 +9,7 @@ WITH gone AS (
         AS back (job_id, lease_id, until, delay, used, error)
     WHERE lease.job_id = back.job_id AND lease.lease_id = back.lease_id
         AND (back.until IS NULL OR lease.until <= back.until)
+        AND lease.cancel_request_time IS NULL
     RETURNING lease.*, back.delay, back.used, back.error, clock_timestamp() AS end_time
 ),
 history AS (
