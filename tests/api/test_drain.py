@@ -25,8 +25,8 @@ from tests.conftest import TEST_SETTINGS
 
 from .conftest import Create, Tables
 from .refusal import refused
-from .worker import OK, lease_all, lease_one, report, success
-from .worker_stream import HandStream, open_stream, subscribe, work
+from .worker import OK, lease_all, lease_one, release, report, success
+from .worker_stream import HandStream, answered, open_stream, subscribe, work
 
 _DRAINING = (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
 
@@ -71,14 +71,14 @@ async def test_nothing_is_dispatched_any_more(
     draining = asyncio.create_task(server.drain())
     await leaving.frame("drain")
     await leaving.set_window(100)
-    assert await leaving.report(success(lease)) == [OK]
-    await sql.execute(
-        """INSERT INTO waiting (job_id, queue, rank, run_at, attempt, returns, version,
-            update_time, keyed) SELECT id, queue, 0, now(), 0, 0, 1, now(), false FROM job"""
-    )
+    # Ready again at once, for a worker with an open window.
+    assert await leaving.report(release(lease)) == [OK]
+    for _ in range(3):
+        await answered(leaving)
     await leaving.leave()
     await draining
-    assert await sql.fetchval("SELECT count(*) FROM lease") == 0
+    # Created, leased, released, and not touched since.
+    assert await sql.fetchval("SELECT version FROM waiting") == 3
 
 
 async def test_new_calls_are_refused_and_reports_are_taken(

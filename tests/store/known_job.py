@@ -1,9 +1,12 @@
 """What a model knows of a job, where the database has it, and how to age it there."""
 
 from dataclasses import dataclass, replace
+from uuid import UUID
 
-from jobsvc.attempt import Terms
-from jobsvc.job import JobState
+from hypothesis import strategies as st
+
+from jobsvc.attempt import Finish, Requeue, Terms
+from jobsvc.job import TRANSITIONS, JobState
 from jobsvc.lease import LeaseId
 from jobsvc.retry import RetryPolicy
 
@@ -52,3 +55,45 @@ class Known:
         """What a decision about its lease needs to know."""
         retry = replace(RETRY, max_attempts=self.max_attempts)
         return Terms(max(self.attempt, 1), retry, self.cancel_requested)
+
+
+class KnownJobs:
+    """The model: every job, and every lease that there has ever been."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[UUID, Known] = {}
+        self.leases: list[LeaseId] = []
+        self.accepted: set[LeaseId] = set()
+
+    def waiting(self, ready: bool) -> list[Known]:
+        """The jobs that wait, for a worker or for their time."""
+        pending = (k for k in self.jobs.values() if k.state is JobState.PENDING)
+        return [known for known in pending if known.ready == ready]
+
+    def some_lease(self) -> st.SearchStrategy[LeaseId]:
+        """A lease that is current, where there is one, or any that has ever been."""
+        current = [known.lease for known in self.jobs.values() if known.lease]
+        every = st.sampled_from(self.leases)
+        return st.sampled_from(current) | every if current else every
+
+    def holder(self, lease_id: LeaseId) -> Known | None:
+        """The job whose current lease this is."""
+        known = self.jobs.get(lease_id.job_id)
+        return known if known is not None and known.lease == lease_id else None
+
+    def ended(self, lease_id: LeaseId, known: Known, verdict: Finish | Requeue) -> None:
+        assert lease_id not in self.accepted, "one outcome of a lease at most"
+        self.accepted.add(lease_id)
+        if isinstance(verdict, Finish):
+            assert verdict.state in TRANSITIONS[known.state]
+            known.state, known.lease = verdict.state, None
+            known.version += 1
+        else:
+            self.waits(known, verdict.attempt_used, ready=verdict.delay_seconds == 0)
+
+    def waits(self, known: Known, used: bool, ready: bool) -> None:
+        assert JobState.PENDING in TRANSITIONS[known.state]
+        known.state, known.lease, known.ready = JobState.PENDING, None, ready
+        known.version += 1
+        known.past += used
+        known.attempt -= not used

@@ -1,8 +1,6 @@
 """The store under any order of calls, against a model of what must become of each job."""
 
 from dataclasses import replace
-from typing import Any
-from uuid import UUID
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,8 +23,8 @@ from jobsvc.attempt import (
     decide,
     lapse,
 )
-from jobsvc.job import TRANSITIONS, JobState
-from jobsvc.lease import Extended, Extension, LapsedLease, LeaseId, Slot
+from jobsvc.job import JobState
+from jobsvc.lease import Extended, Extension, LeaseId, Slot
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.leases import Requeued
 
@@ -40,6 +38,7 @@ from .known_job import (
     RETRY,
     WHERE_JOBS_ARE,
     Known,
+    KnownJobs,
 )
 from .own_loop import OwnLoop
 from .samples import BROKEN, TABLES, end, new_job
@@ -57,16 +56,13 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(
 )
 
 
-class LifeCycle(RuleBasedStateMachine):
+class LifeCycle(RuleBasedStateMachine, KnownJobs):
     """Jobs of one queue, and every lease that there has ever been."""
 
     def __init__(self, opened: OwnLoop) -> None:
-        super().__init__()
+        RuleBasedStateMachine.__init__(self)
+        KnownJobs.__init__(self)
         self.run, self.store, self.sql = opened.run, opened.store, opened.sql
-        self.jobs: dict[UUID, Known] = {}
-        self.leases: list[LeaseId] = []
-        self.accepted: set[LeaseId] = set()
-        self.seen: list[LapsedLease] = []
         self.run(self.sql.execute(f"TRUNCATE {', '.join(TABLES)}"))
         self.run(self.store.queues.declare(["q"]))
 
@@ -84,7 +80,7 @@ class LifeCycle(RuleBasedStateMachine):
             retry=replace(RETRY, max_attempts=attempts),
             ttl_seconds=86_400.0,
         )
-        taken = any(k.key == key and not k.state.ended for k in self.jobs.values()) and key
+        taken = key and any(k.key == key and not k.state.ended for k in self.jobs.values())
         try:
             assert self.run(self.store.jobs.create(job)) is not None
         except KeyTaken:
@@ -95,9 +91,10 @@ class LifeCycle(RuleBasedStateMachine):
 
     # Leases.
 
+    @precondition(lambda self: self.waiting(ready=True))
     @rule(count=st.integers(1, 4), worker=st.sampled_from(["v", "w"]))
     def lease(self, count: int, worker: str) -> None:
-        ready = [k for k in self.jobs.values() if k.state is JobState.PENDING and k.ready]
+        ready = self.waiting(ready=True)
         leased = self.run(self.store.leases.lease("q", [Slot(worker, 30.0)] * count))
         assert len(leased) == min(count, len(ready))
         priorities = [self.jobs[job.held.id.job_id].priority for job in leased]
@@ -116,7 +113,9 @@ class LifeCycle(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), percent=st.none() | st.integers(0, 100))
     def extend(self, data: st.DataObject, percent: int | None) -> None:
-        wanted = data.draw(st.lists(self.some_lease(), min_size=1, unique=True))
+        self.extend_these(data.draw(st.lists(self.some_lease(), min_size=1, unique=True)), percent)
+
+    def extend_these(self, wanted: list[LeaseId], percent: int | None = None) -> None:
         wishes = [Extension(lease_id, percent=percent) for lease_id in wanted]
         results = self.run(self.store.leases.extensions.submit(wishes))
         for lease_id, result in zip(wanted, results, strict=True):
@@ -129,7 +128,9 @@ class LifeCycle(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def request_cancel(self, data: st.DataObject) -> None:
-        lease_id = data.draw(self.some_lease())
+        self.cancel_this(data.draw(self.some_lease()))
+
+    def cancel_this(self, lease_id: LeaseId) -> None:
         self.run(self.sql.execute(REQUEST_CANCEL, lease_id.number))
         if known := self.holder(lease_id):
             known.cancel_requested = True
@@ -139,9 +140,10 @@ class LifeCycle(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
     def report(self, data: st.DataObject) -> None:
-        reports = data.draw(
-            st.lists(st.tuples(self.some_lease(), OUTCOMES), min_size=1, max_size=4)
-        )
+        some = st.lists(st.tuples(self.some_lease(), OUTCOMES), min_size=1, max_size=4)
+        self.report_these(data.draw(some))
+
+    def report_these(self, reports: list[tuple[LeaseId, Outcome]]) -> None:
         verdicts = []
         for lease_id, outcome in reports:
             known = self.jobs.get(lease_id.job_id)
@@ -156,19 +158,28 @@ class LifeCycle(RuleBasedStateMachine):
                 assert isinstance(result, Requeued) == (not isinstance(one.verdict, Finish))
                 self.ended(one.id, known, one.verdict)
 
-    # ... by rescue, in two steps between which anything may happen.
+    # ... by rescue, in two steps between which something may happen.
 
     @precondition(lambda self: self.leases)
-    @rule(data=st.data(), statement=st.sampled_from([AGE_LEASE, END_ATTEMPT]))
-    def age_and_look(self, data: st.DataObject, statement: str) -> None:
-        self.run(self.sql.execute(statement, data.draw(self.some_lease()).number))
-        self.seen = list(self.run(self.store.leases.lapsed(100)))
-        assert all(self.holder(lapsed.held.id) for lapsed in self.seen)
-
-    @precondition(lambda self: self.seen)
-    @rule()
-    def rescue(self) -> None:
-        for lapsed in self.seen:
+    @rule(
+        data=st.data(),
+        aging=st.sampled_from([AGE_LEASE, AGE_LEASE, END_ATTEMPT]),
+        meanwhile=st.sampled_from(["nothing", "nothing", "extend", "cancel", "report"]),
+    )
+    def rescue(self, data: st.DataObject, aging: str, meanwhile: str) -> None:
+        lease_id = data.draw(self.some_lease())
+        self.run(self.sql.execute(aging, lease_id.number))
+        seen = self.run(self.store.leases.lapsed(100))
+        found = {lapsed.held.id for lapsed in seen}
+        assert all(map(self.holder, found))
+        assert (lease_id in found) == (self.holder(lease_id) is not None)
+        if meanwhile == "extend":
+            self.extend_these([lease_id])
+        elif meanwhile == "cancel":
+            self.cancel_this(lease_id)
+        elif meanwhile == "report":
+            self.report_these([(lease_id, data.draw(OUTCOMES))])
+        for lapsed in seen:
             cause = lapse(lapsed.until, lapsed.deadline, lapsed.read_time)
             assert cause is not None
             verdict = decide(lapsed.held.terms, cause, 0)
@@ -186,7 +197,6 @@ class LifeCycle(RuleBasedStateMachine):
             assert (result is not False) == (known is not None and in_time)
             if known is not None and in_time:
                 self.ended(lapsed.held.id, known, verdict)
-        self.seen = []
 
     # ... and by never having arrived.
 
@@ -210,16 +220,17 @@ class LifeCycle(RuleBasedStateMachine):
 
     # Upkeep.
 
+    @precondition(lambda self: self.waiting(ready=False))
     @rule()
     def age_waiting(self) -> None:
         self.run(self.sql.execute(AGE_WAITING))
-        for known in self.jobs.values():
+        for known in self.waiting(ready=False):
             known.ready = True
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: self.waiting(ready=True))
     @rule(data=st.data())
     def expire(self, data: st.DataObject) -> None:
-        job_id = data.draw(st.sampled_from(sorted(self.jobs)))
+        job_id = data.draw(st.sampled_from(list(self.jobs)))
         known = self.jobs[job_id]
         self.run(self.sql.execute(END_JOB, job_id))
         expired = self.run(self.store.upkeep.expire(100, 60.0, 60.0))
@@ -228,45 +239,15 @@ class LifeCycle(RuleBasedStateMachine):
             known.state = JobState.FAILED
             known.version += 1
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: any(known.state.ended for known in self.jobs.values()))
     @rule(data=st.data())
     def prune(self, data: st.DataObject) -> None:
-        job_id = data.draw(st.sampled_from(sorted(self.jobs)))
+        job_id = data.draw(st.sampled_from(list(self.jobs)))
         self.run(self.sql.execute(END_RETENTION, job_id))
         pruned = self.run(self.store.upkeep.prune(100))
         assert pruned == self.jobs[job_id].state.ended
         if pruned:
             del self.jobs[job_id]
-
-    # The model.
-
-    def some_lease(self) -> st.SearchStrategy[LeaseId]:
-        """A lease that is current, where there is one, or any that has ever been."""
-        current = [known.lease for known in self.jobs.values() if known.lease]
-        every = st.sampled_from(self.leases)
-        return st.sampled_from(current) | every if current else every
-
-    def holder(self, lease_id: LeaseId) -> Known | None:
-        """The job whose current lease this is."""
-        known = self.jobs.get(lease_id.job_id)
-        return known if known is not None and known.lease == lease_id else None
-
-    def ended(self, lease_id: LeaseId, known: Known, verdict: Any) -> None:
-        assert lease_id not in self.accepted, "one outcome of a lease at most"
-        self.accepted.add(lease_id)
-        if isinstance(verdict, Finish):
-            assert verdict.state in TRANSITIONS[known.state]
-            known.state, known.lease = verdict.state, None
-            known.version += 1
-        else:
-            self.waits(known, verdict.attempt_used, ready=verdict.delay_seconds == 0)
-
-    def waits(self, known: Known, used: bool, ready: bool) -> None:
-        assert JobState.PENDING in TRANSITIONS[known.state]
-        known.state, known.lease, known.ready = JobState.PENDING, None, ready
-        known.version += 1
-        known.past += used
-        known.attempt -= not used
 
     @invariant()
     def every_job_is_where_the_model_has_it(self) -> None:
@@ -294,7 +275,7 @@ def test_jobs_are_always_where_the_model_has_them(dsn: str) -> None:
         run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis leaves it open
             lambda: LifeCycle(opened),
             settings=settings(
-                max_examples=100,
+                max_examples=60,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
