@@ -90,10 +90,10 @@ class Replica:
         self._dispatcher.drain()
         try:
             async with asyncio.timeout(self._settings.drain_seconds):
-                await self._dispatcher.until_empty()
+                await self._dispatcher.until_idle()
         except TimeoutError:
-            log.warning("workers are still connected after %g s", self._settings.drain_seconds)
-            self._dispatcher.dismiss()
+            log.warning("workers still hold jobs after %g s", self._settings.drain_seconds)
+        self._dispatcher.dismiss()
         await self._server.finish()
         await self._dispatcher.returns.flush()
 

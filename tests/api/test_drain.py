@@ -26,14 +26,14 @@ from tests.conftest import TEST_SETTINGS
 from .conftest import Create, Tables
 from .refusal import refused
 from .worker import OK, lease_all, lease_one, release, report, success
-from .worker_stream import HandStream, answered, open_stream, subscribe, work
+from .worker_stream import HandStream, open_stream, subscribe, work
 
 _DRAINING = (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
 
 
 @pytest.fixture
 async def leaving(create: Create, channel: aio.Channel) -> AsyncIterator[HandStream]:
-    """A worker that keeps the drain waiting until it leaves."""
+    """A worker that keeps the drain waiting while it holds a lease."""
     async with work(channel) as stream:
         yield stream
 
@@ -49,16 +49,25 @@ async def test_worker_is_told_and_may_finish_what_it_holds(
     assert drain.reason
     (status,) = await leaving.extend(pb.LeaseExtension(lease_id=lease.lease_id))
     assert status.state == pb.LEASE_STATE_HELD
-    assert await leaving.report(success(lease)) == [OK]
     assert not draining.done()
-    await leaving.leave()
+    assert await leaving.report(success(lease)) == [OK]
+    assert (await leaving.refusal()).what == _DRAINING
     await asyncio.wait_for(draining, 10)
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, drain_seconds=60)])
+async def test_idle_worker_does_not_hold_up_the_drain(leaving: HandStream, server: Replica) -> None:
+    await asyncio.wait_for(server.drain(), 10)
+    await leaving.frame("drain")
+    assert (await leaving.refusal()).what == _DRAINING
 
 
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, drain_seconds=0.3)])
 async def test_worker_that_stays_is_cut_off_after_the_grace(
-    leaving: HandStream, server: Replica
+    leaving: HandStream, create: Create, server: Replica
 ) -> None:
+    await create()
+    await leaving.dispatched()
     await asyncio.wait_for(server.drain(), 10)
     await leaving.frame("drain")
 
@@ -73,9 +82,7 @@ async def test_nothing_is_dispatched_any_more(
     await leaving.set_window(100)
     # Ready again at once, for a worker with an open window.
     assert await leaving.report(release(lease)) == [OK]
-    for _ in range(3):
-        await answered(leaving)
-    await leaving.leave()
+    assert (await leaving.refusal()).what == _DRAINING
     await draining
     # Created, leased, released, and not touched since.
     assert await sql.fetchval("SELECT version FROM waiting") == 3
@@ -91,8 +98,10 @@ async def test_new_calls_are_refused_and_reports_are_taken(
     queues: QueueServiceStub,
     tables: Tables,
 ) -> None:
+    await create()
+    (held,) = await leaving.dispatched()
     await leaving.set_window(0)
-    await leaving.extend(pb.LeaseExtension(lease_id="x"))
+    await leaving.extend(pb.LeaseExtension(lease_id=held.lease_id))
     job = await create()
     lease = await lease_one(workers, worker_id="w2")
     draining = asyncio.create_task(server.drain())
@@ -119,13 +128,15 @@ async def test_new_calls_are_refused_and_reports_are_taken(
         assert (await stream.refusal()).what == _DRAINING
     assert await tables() == before
     assert await report(workers, success(lease), worker_id="w2") == [OK]
-    await leaving.leave()
+    assert await leaving.report(success(held)) == [OK]
     await draining
 
 
 async def test_health_says_of_each_service_whether_it_serves(
-    leaving: HandStream, server: Replica, channel: aio.Channel
+    leaving: HandStream, create: Create, server: Replica, channel: aio.Channel
 ) -> None:
+    await create()
+    (lease,) = await leaving.dispatched()
     health = health_pb2_grpc.HealthStub(channel)
 
     async def told() -> set[int]:
@@ -142,7 +153,7 @@ async def test_health_says_of_each_service_whether_it_serves(
     assert await told() == {health_pb2.HealthCheckResponse.NOT_SERVING}
     assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     watch.cancel()
-    await leaving.leave()
+    assert await leaving.report(success(lease)) == [OK]
     await draining
 
 
@@ -165,7 +176,7 @@ async def test_draining_stream_is_not_replaced_by_that_to_another_replica(
             (status,) = await second.extend(pb.LeaseExtension(lease_id=lease.lease_id))
             assert status.state == pb.LEASE_STATE_HELD
             assert await leaving.report(success(lease)) == [OK]
-            await leaving.leave()
+            assert (await leaving.refusal()).what == _DRAINING
             await draining
             await create_there(elsewhere)
             assert len(await second.dispatched()) == 1

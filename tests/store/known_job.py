@@ -71,10 +71,11 @@ class KnownJobs:
         return [known for known in pending if known.ready == ready]
 
     def some_lease(self) -> st.SearchStrategy[LeaseId]:
-        """A lease that is current, where there is one, or any that has ever been."""
+        """A lease: mostly a current one, or an old one of a job that is leased again."""
         current = [known.lease for known in self.jobs.values() if known.lease]
-        every = st.sampled_from(self.leases)
-        return st.sampled_from(current) | every if current else every
+        leased = {lease_id.job_id for lease_id in current}
+        old = [i for i in self.leases if i.job_id in leased and i not in current]
+        return st.one_of(st.sampled_from(ids) for ids in (current, old, self.leases) if ids)
 
     def holder(self, lease_id: LeaseId) -> Known | None:
         """The job whose current lease this is."""

@@ -1,6 +1,7 @@
 """create_jobs.sql: a job and its place in the queue, or nothing."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -135,6 +136,18 @@ async def test_taken_key_writes_nothing_at_all(store: Store, sql: asyncpg.Connec
     async with store.database.connection() as connection:
         assert await store.jobs.find_key_holder("q", "k", connection) == holder
         assert await store.jobs.find_key_holder("p", "k", connection) is None
+
+
+async def test_taken_key_is_no_defect_in_the_log(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    await create(store, unique_key="secret-key")
+    results = await store.jobs.creates.submit([new_job(unique_key="secret-key"), new_job()])
+    assert isinstance(results[0], asyncpg.UniqueViolationError)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "secret-key" not in caplog.text
+    await store.jobs.creates.submit([new_job(priority=101)])
+    assert "cannot be written" in caplog.text
 
 
 async def test_key_twice_in_one_statement_writes_nothing(

@@ -16,7 +16,12 @@ from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.worker_stream import WorkerStream
-from jobsvc.errors import DatabaseUnavailable, InvalidRequest, WorkProtocolViolation
+from jobsvc.errors import (
+    DatabaseUnavailable,
+    InvalidRequest,
+    ServerDraining,
+    WorkProtocolViolation,
+)
 from jobsvc.lease import Extension, LeaseId
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
@@ -273,6 +278,8 @@ class WorkConversation:
                 await self._send_jobs(stream, context)
             if self._half_closed and not self._unanswered:
                 return
+            if stream.dismissed and not self._unanswered:
+                raise ServerDraining("the server is going; connect anew")
 
     async def _send_jobs(self, stream: WorkerStream, context: Context) -> None:
         """Sends the next jobs in one frame: of equal lease length, up to 100 and 1 MiB."""

@@ -12,7 +12,6 @@ from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
 from jobsvc.errors import (
     DatabaseUnavailable,
     QueueNotFound,
-    ServerDraining,
     WorkerDeaf,
     WorkerReplaced,
 )
@@ -51,7 +50,7 @@ class Dispatcher:
         self._suspects: set[LeaseId] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._draining = False
-        self._departed = asyncio.Event()
+        self._lessened = asyncio.Event()
 
     # What others tell it.
 
@@ -77,6 +76,7 @@ class Dispatcher:
     def room(self) -> None:
         """Says that a worker has room again."""
         self._awake.set()
+        self._lessened.set()
 
     def lost(self, lease_ids: Iterable[LeaseId], reason: str) -> None:
         """Tells the workers here that they have lost leases."""
@@ -86,13 +86,13 @@ class Dispatcher:
             if of_it:
                 stream.drop(of_it)
                 stream.tell(Lost(of_it, reason))
-                self._awake.set()
+                self.room()
 
     def over(self, lease_ids: Collection[LeaseId]) -> None:
         """Says that leases are over, by whichever way their outcomes came: there is room again."""
         for stream in self._streams.values():
             stream.drop(lease_ids)
-        self._awake.set()
+        self.room()
 
     def saw(self, worker: SeenWorker) -> None:
         """Notes a worker that makes unary calls."""
@@ -121,7 +121,7 @@ class Dispatcher:
         if stream.subscription in self._streams:
             self._take_out(stream)
             self._left.add(stream.worker_id)
-            self._departed.set()
+            self._lessened.set()
 
     def _take_out(self, stream: WorkerStream) -> None:
         del self._streams[stream.subscription]
@@ -133,16 +133,16 @@ class Dispatcher:
         for stream in self._streams.values():
             self._drain(stream)
 
-    async def until_empty(self) -> None:
-        """Waits until no worker is connected any more."""
-        while self._streams:
-            self._departed.clear()
-            await self._departed.wait()
+    async def until_idle(self) -> None:
+        """Waits until no worker here holds a lease any more."""
+        while any(stream.held for stream in self._streams.values()):
+            self._lessened.clear()
+            await self._lessened.wait()
 
     def dismiss(self) -> None:
-        """Ends the streams of workers that have not left."""
+        """Ends the streams of workers that have not left, each after its last answer."""
         for stream in self._streams.values():
-            stream.end(ServerDraining("the server is going; connect anew"))
+            stream.dismiss()
 
     def _drain(self, stream: WorkerStream) -> None:
         stream.draining = True

@@ -42,6 +42,8 @@ class WorkerStream:
     #: Sent and not confirmed: by the frame's sequence, when it was sent and what was in it.
     unconfirmed: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
     draining: bool = False
+    #: To be ended by the server as soon as every answer is out.
+    dismissed: bool = False
     #: Why the server ends the stream; set once.
     ended: Exception | None = None
 
@@ -67,6 +69,11 @@ class WorkerStream:
             self.ended = error
         self.subscription.window = 0
         self.over.set()
+
+    def dismiss(self) -> None:
+        """Ends the stream after its last answer: the server is about to go."""
+        self.dismissed = True
+        self.changed.set()
 
     async def until_ended(self) -> NoReturn:
         """Waits until the server ends the stream, and raises why."""

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+import asyncpg
+
 from jobsvc.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
@@ -92,7 +94,9 @@ class Batcher(Generic[Item, Result]):
             return [error] * len(items)
         except Exception as error:
             if len(items) == 1:
-                log.error("an item cannot be written", exc_info=error)
+                # A key that is taken is an answer; anything else is a defect of ours.
+                if not isinstance(error, asyncpg.UniqueViolationError):
+                    log.error("an item cannot be written", exc_info=error)
                 return [error]
             log.warning("a batch of %d failed and is written one by one: %r", len(items), error)
         return [(await self._write_all([item]))[0] for item in items]
