@@ -10,7 +10,7 @@ from grpc import aio
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.durations import duration
-from jobsvc.api.convert.work import MOST_WINDOW, news_frame, worker_stream
+from jobsvc.api.convert.work import MOST_WINDOW, dispatch_frame, news_frame, worker_stream
 from jobsvc.api.guard import Context, is_readable
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
@@ -30,9 +30,6 @@ from jobsvc.v1 import worker_service_pb2 as pb
 
 log = logging.getLogger(__name__)
 
-#: A dispatch frame: up to 100 jobs and 1 MiB, unless a single job is larger.
-_MOST_JOBS = 100
-_MOST_BYTES = 1024 * 1024
 #: Frames of one worker that may wait for their answers; reading pauses beyond.
 _MOST_UNANSWERED = 64
 
@@ -282,25 +279,11 @@ class WorkConversation:
                 raise ServerDraining("the server is going; connect anew")
 
     async def _send_jobs(self, stream: WorkerStream, context: Context) -> None:
-        """Sends the next jobs in one frame: of equal lease length, up to 100 and 1 MiB."""
-        seconds = stream.undelivered[0].duration_seconds
-        leases: list[pb.JobLease] = []
-        size = 0
-        for job in stream.undelivered[:_MOST_JOBS]:
-            lease = convert.lease_message(job, self._encoding)
-            size += lease.ByteSize()
-            if job.duration_seconds != seconds or (leases and size > _MOST_BYTES):
-                break
-            leases.append(lease)
-        jobs = stream.undelivered[: len(leases)]
-        del stream.undelivered[: len(leases)]
+        frame, count = dispatch_frame(stream.undelivered, self._encoding)
+        jobs = stream.undelivered[:count]
+        del stream.undelivered[:count]
         stream.sent(self._sequence + 1, jobs, time.monotonic())
-        await self._send(
-            context,
-            pb.WorkResponse(
-                dispatch=pb.LeaseJobsResponse(leases=leases, expires_in=duration(seconds))
-            ),
-        )
+        await self._send(context, frame)
 
     async def _send(self, context: Context, frame: pb.WorkResponse) -> None:
         self._sequence += 1

@@ -1,4 +1,6 @@
-"""Frames of `Work` that are more than a lease: the subscription, and news."""
+"""Frames of `Work` that are more than a lease: the subscription, dispatch, and news."""
+
+from collections.abc import Sequence
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.defects import Defects
@@ -7,11 +9,14 @@ from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.dispatch.board import Subscription
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
 from jobsvc.errors import WorkProtocolViolation
+from jobsvc.lease import LeasedJob
 from jobsvc.v1 import worker_service_pb2 as pb
 
 MOST_WINDOW = 10_000
 _MOST_QUEUES = 64
 _MOST_HELD = 10_000
+_MOST_JOBS = 100
+_MOST_BYTES = 1024 * 1024
 
 
 def worker_stream(request: pb.Subscribe) -> WorkerStream:
@@ -39,7 +44,27 @@ def worker_stream(request: pb.Subscribe) -> WorkerStream:
     return WorkerStream(subscription, worker)
 
 
+def dispatch_frame(jobs: Sequence[LeasedJob], encoding: int) -> tuple[pb.WorkResponse, int]:
+    """The next jobs in one frame, and how many they are.
+
+    They have leases of equal length, and are up to 100 and 1 MiB, unless a
+    single job is larger.
+    """
+    seconds = jobs[0].duration_seconds
+    leases: list[pb.JobLease] = []
+    size = 0
+    for job in jobs[:_MOST_JOBS]:
+        lease = convert.lease_message(job, encoding)
+        size += lease.ByteSize()
+        if job.duration_seconds != seconds or (leases and size > _MOST_BYTES):
+            break
+        leases.append(lease)
+    dispatch = pb.LeaseJobsResponse(leases=leases, expires_in=duration(seconds))
+    return pb.WorkResponse(dispatch=dispatch), len(leases)
+
+
 def news_frame(news: Lost | Draining) -> pb.WorkResponse:
+    """News that the worker did not ask for."""
     if isinstance(news, Draining):
         return pb.WorkResponse(
             drain=pb.Drain(grace=duration(news.grace_seconds), reason="the server is about to go")
