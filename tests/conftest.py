@@ -1,10 +1,12 @@
 """A real PostgreSQL for the whole session, a fresh database for each test, a replica in-process."""
 
 import itertools
+import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -34,7 +36,17 @@ TEST_SETTINGS = Settings(
 
 @pytest.fixture(scope="session")
 async def postgres() -> AsyncIterator[str]:
-    """The DSN of a PostgreSQL with a migrated database `template_jobsvc`. Not durable: faster."""
+    """The DSN of a PostgreSQL with a migrated database `template_jobsvc`. Not durable: faster.
+
+    JOBSVC_TEST_DSN names another one to use, of another version say; one process at a time.
+    """
+    other = os.environ.get("JOBSVC_TEST_DSN")
+    if other:
+        await _execute(other, "DROP DATABASE IF EXISTS template_jobsvc")
+        await _execute(other, "CREATE DATABASE template_jobsvc")
+        await migrate(_named(other, "template_jobsvc"))
+        yield other
+        return
     with tempfile.TemporaryDirectory(prefix="jobsvc-test-") as folder:
         async with embedded_postgres(Path(folder), {"fsync": "off"}) as server:
             await _execute(server.dsn, "CREATE DATABASE template_jobsvc")
@@ -109,4 +121,4 @@ async def _execute(dsn: str, statement: str) -> None:
 
 
 def _named(dsn: str, database: str) -> str:
-    return dsn.replace("/jobsvc?", f"/{database}?")
+    return urlsplit(dsn)._replace(path=f"/{database}").geturl()
