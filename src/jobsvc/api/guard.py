@@ -179,14 +179,9 @@ def _forgiving(decode: Any) -> Any:
     return forgiving
 
 
-def unreadable() -> InvalidRequest:
-    """The error for bytes that are no message of the expected type."""
-    return InvalidRequest([Violation("request", "cannot be decoded")])
-
-
 def _check_readable(request: Any) -> None:
     if isinstance(request, _Unreadable):
-        raise unreadable()
+        raise InvalidRequest([Violation("request", "cannot be decoded")])
 
 
 def is_readable(request: Any) -> bool:

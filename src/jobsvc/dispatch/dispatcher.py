@@ -170,7 +170,7 @@ class Dispatcher:
                         tasks.create_task(self._claim(claim))
 
     async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
-        """Leases jobs that are ready, for a worker without a stream."""
+        """Leases jobs that are ready, one for each slot at most, and makes that known."""
         jobs = await self._store.leases.lease(queue, slots)
         if jobs:
             self._hints.tell([job.held.id.job_id for job in jobs])
