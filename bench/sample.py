@@ -1,0 +1,42 @@
+"""What one measurement says. Every system that is measured answers with this, peers included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+class WrongResult(Exception):
+    """Jobs were lost, ended more than once or not as they should. The text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a job cost on average, between two readings of a `Meter`.
+
+    `cpu_us` and `peak_mb` go by part: "postgres", "server", "worker", "caller".
+    A commit is a transaction that wrote something; transactions that only read are free of
+    flushes, and their statements count as statements.
+    """
+
+    cpu_us: dict[str, float]
+    statements: float
+    commits: float
+    wal_bytes: float
+    peak_mb: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement of one scenario of one system, once.
+
+    `value` is in `unit`, "jobs/s" or "ms"; `jobs` is how many of them it stands for. `detail`
+    has what else was seen, milliseconds by name: percentiles, the steps of a latency.
+    """
+
+    system: str
+    scenario: str
+    value: float
+    unit: str
+    jobs: int
+    costs: Costs | None = None
+    detail: dict[str, float] = field(default_factory=dict)
