@@ -14,8 +14,8 @@ class Costs:
     """What a job cost on average, between two readings of a `Meter`.
 
     `cpu_us` and `peak_mb` go by part: "postgres", "server", "worker", "caller".
-    A commit is a transaction that wrote something; transactions that only read are free of
-    flushes, and their statements count as statements.
+    A commit is a transaction that wrote or notified; those that only read need no commit record,
+    and show in the statements.
     """
 
     cpu_us: dict[str, float]

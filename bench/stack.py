@@ -1,56 +1,119 @@
-"""The processes that are measured: a server with a fresh embedded PostgreSQL, and workers."""
+"""What is measured, put up and taken down: PostgreSQL, databases, servers, workers."""
 
-import os
-import subprocess
-import sys
+from __future__ import annotations
+
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-NOOP = Path(__file__).parent / "noop.py"
+import asyncpg
+
+from bench.child import Child, child
+from bench.observer import database_dsn
+from jobsvc.embedded import embedded_postgres
+
+#: Leases that a worker holds at a time.
+WINDOW = 200
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """A server process with default settings and durable storage; answers with HOST:PORT."""
-    with tempfile.TemporaryDirectory(prefix="jobsvc-bench-") as folder:
-        environment = os.environ | {
-            "JOBSVC_LISTEN": "127.0.0.1:0",
-            "JOBSVC_DATA_DIR": folder,
-            "JOBSVC_LOG_LEVEL": "WARNING",
-        }
-        environment.pop("JOBSVC_DSN", None)
-        command = [sys.executable, "-m", "jobsvc", "serve"]
-        with _process(command, environment, "jobsvc listening on ") as line:
-            yield line.rsplit(" ", 1)[1]
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A PostgreSQL, and a folder for what processes have to say."""
+
+    dsn: str
+    folder: Path
 
 
-@contextmanager
-def workers(target: str, count: int = 1, concurrency: int = 200) -> Iterator[None]:
-    """Worker processes with a processor that does nothing."""
-    command = [sys.executable, "-m", "workers", str(NOOP), "--target", target]
-    command += ["--concurrency", str(concurrency)]
-    with ExitStack() as stack:
-        for _ in range(count):
-            stack.enter_context(_process(command, dict(os.environ), "jobsvc worker "))
-        yield
+@asynccontextmanager
+async def stack() -> AsyncIterator[Stack]:
+    """A fresh embedded PostgreSQL with the settings of the service, durability on.
+
+    It counts statements for everybody, which is all that differs. Its data lie below TMPDIR.
+    """
+    with tempfile.TemporaryDirectory(prefix="jobsvc-bench-") as name:
+        folder = Path(name)
+        settings = {"shared_preload_libraries": "pg_stat_statements"}
+        async with embedded_postgres(folder / "data", settings) as postgres:
+            yield Stack(postgres.dsn, folder)
 
 
-@contextmanager
-def _process(command: list[str], environment: dict[str, str], ready: str) -> Iterator[str]:
-    """A process that has said that it is ready; ended by SIGTERM."""
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+@asynccontextmanager
+async def fresh_database(dsn: str, name: str, template: str | None = None) -> AsyncIterator[str]:
+    """A database for the length of the block, empty or a copy of `template`; its DSN.
+
+    A checkpoint comes first, so that none that is owed to an earlier measurement falls into it.
+    """
+    async with _outside(dsn) as connection:
+        await _create(connection, name, template)
+        await connection.execute("CHECKPOINT")
         try:
-            for line in process.stdout:
-                if line.startswith(ready):
-                    yield line.strip()
-                    return
-            raise RuntimeError(f"{' '.join(command)} did not get ready")
+            yield database_dsn(dsn, name)
         finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@asynccontextmanager
+async def make_template(dsn: str, name: str) -> AsyncIterator[str]:
+    """A database that stays, to be filled in the block; then vacuumed, as it would be in time."""
+    async with _outside(dsn) as connection:
+        await _create(connection, name)
+    yield (filled := database_dsn(dsn, name))
+    connection = await asyncpg.connect(filled)
+    try:
+        await connection.execute("VACUUM (ANALYZE)")
+    finally:
+        await connection.close()
+
+
+async def _create(connection: asyncpg.Connection, name: str, template: str | None = None) -> None:
+    copied = f" TEMPLATE {template} STRATEGY file_copy" if template else ""
+    await connection.execute(f"CREATE DATABASE {name}{copied}")
+
+
+@asynccontextmanager
+async def _outside(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn, database="postgres")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def servers(stack: Stack, dsn: str, count: int = 1) -> AsyncIterator[list[Child]]:
+    """Server processes with default settings on one database; `detail` of each is HOST:PORT."""
+    environment = {
+        "JOBSVC_DSN": dsn,
+        "JOBSVC_LISTEN": "127.0.0.1:0",
+        "JOBSVC_LOG_LEVEL": "WARNING",
+    }
+    async with AsyncExitStack() as running:
+        started = []
+        for n in range(count):
+            server = child(
+                f"server-{n}",
+                ["-m", "jobsvc", "serve"],
+                "jobsvc listening on ",
+                stack.folder,
+                environment,
+            )
+            started.append(await running.enter_async_context(server))
+        yield started
+
+
+@asynccontextmanager
+async def workers(
+    stack: Stack, targets: Sequence[str], count: int, module: str = "noop", window: int = WINDOW
+) -> AsyncIterator[list[Child]]:
+    """Worker processes with the processor of `bench/{module}.py`, spread over the targets."""
+    arguments = ["-m", "workers", str(Path(__file__).with_name(f"{module}.py"))]
+    arguments += ["--concurrency", str(window), "--target"]
+    async with AsyncExitStack() as running:
+        started = []
+        for n in range(count):
+            command = [*arguments, targets[n % len(targets)]]
+            worker = child(f"worker-{n}", command, "jobsvc worker ", stack.folder)
+            started.append(await running.enter_async_context(worker))
+        yield started
