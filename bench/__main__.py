@@ -1,28 +1,62 @@
-"""`python -m bench`: starts everything, measures, prints."""
+"""`python -m bench`: puts everything up, measures, prints, writes."""
+
+from __future__ import annotations
 
 import asyncio
+import importlib.util
 import sys
 
-from bench.drain import measure_drain
-from bench.latency import measure_latency
-from bench.stack import server, workers
-
-_DRAIN_JOBS = 10_000
+from bench.ceiling_system import ceiling_system
+from bench.echo_system import echo_system
+from bench.jobsvc_system import jobsvc_systems
+from bench.options import Options, read_options
+from bench.peer_systems import PeersMissing, peer_systems
+from bench.plan import Findings, run, turns
+from bench.report import print_report, write_json
+from bench.stack import Stack, stack
+from bench.summary import summarise
+from bench.system import System
+from bench.target import targets
 
 
 def main() -> int:
-    """Runs the benchmarks; exit code 1 when a job was lost or ended more than once."""
-    with server() as target:
-        drain = asyncio.run(measure_drain(target, _DRAIN_JOBS))
-        with workers(target, concurrency=8):
-            latency = asyncio.run(measure_latency(target))
-    print(f"create -> terminal status, idle   {latency.median:6.1f} ms  (p95 {latency.p95:.1f})")
-    for step, milliseconds in latency.steps.items():
-        print(f"    {step:<28}  {milliseconds:6.2f} ms")
-    print(f"create in batches of 500          {drain.created_per_second:7,.0f} jobs/s")
-    print(f"drain, one worker process         {drain.drained_per_second:7,.0f} jobs/s")
-    print(f"    {drain.completed:,} of {_DRAIN_JOBS:,} completed, {drain.not_once} more than once")
-    return 0 if drain.completed == _DRAIN_JOBS and not drain.not_once else 1
+    """Runs the benchmarks; exit code 1 when a result was wrong, 2 when they cannot run."""
+    options = read_options()
+    if options.chart_folder is not None and importlib.util.find_spec("matplotlib") is None:
+        print("bench: --chart needs matplotlib: pip install 'jobsvc[bench]'", file=sys.stderr)
+        return 2
+    try:
+        findings = asyncio.run(_measure(options))
+    except PeersMissing as problem:
+        print(f"bench: {problem}", file=sys.stderr)
+        return 2
+    lines = summarise(findings.samples)
+    goals = targets(lines)
+    print_report(lines, goals, width=None if sys.stdout.isatty() else 220)
+    for wrong in findings.wrong:
+        print(f"WRONG: {wrong}")
+    settings = {"rounds": options.rounds, "jobs": options.jobs, "backlog": options.backlog}
+    write_json(options.json_path, settings, findings.samples, lines, goals, findings.wrong)
+    if options.chart_folder is not None:
+        from bench.chart import draw
+
+        draw(lines, options.chart_folder)
+    return 1 if findings.wrong else 0
+
+
+async def _measure(options: Options) -> Findings:
+    async with stack() as postgres:
+        systems = _systems(postgres, options)
+        todo = turns(systems, options.scenarios, options.rounds)
+        return await run(postgres, todo, options.jobs)
+
+
+def _systems(postgres: Stack, options: Options) -> list[System]:
+    systems = [ceiling_system(postgres), echo_system(postgres)]
+    systems += jobsvc_systems(postgres, options.backlog)
+    if options.peers:
+        systems += peer_systems()
+    return [s for s in systems if not options.systems or s.name in options.systems]
 
 
 if __name__ == "__main__":

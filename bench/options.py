@@ -1,0 +1,88 @@
+"""The command line of `python -m bench`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.scenario import SCENARIOS
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure, and where the findings go. No systems named means all."""
+
+    rounds: int
+    jobs: int
+    backlog: int
+    scenarios: tuple[str, ...]
+    systems: tuple[str, ...]
+    peers: bool
+    json_path: Path
+    chart_folder: Path | None
+
+
+def read_options(arguments: Sequence[str] | None = None) -> Options:
+    """Parses the command line; exits with an explanation when it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures jobsvc on this machine beside what bounds it, on a PostgreSQL of"
+        " its own (below TMPDIR), and checks every result. Exit code 1: a result was wrong.",
+        epilog="Scenarios: " + ", ".join(SCENARIOS) + ".",
+    )
+    parser.add_argument(
+        "--rounds", type=_positive, default=3, metavar="N", help="measure each N times (3)"
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=list(SCENARIOS), metavar="SCENARIO", help="not all scenarios"
+    )
+    parser.add_argument(
+        "--systems",
+        nargs="+",
+        default=[],
+        metavar="SYSTEM",
+        help="not all systems: ceiling, echo, jobsvc, 'jobsvc x2' (two servers), or a peer",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="jobs of a drain (20000); single creates take a quarter, with one caller a 16th,"
+        " latency a 64th",
+    )
+    parser.add_argument(
+        "--backlog",
+        type=_positive,
+        metavar="N",
+        help="jobs that wait behind in the drain-1m scenarios (1000000)",
+    )
+    parser.add_argument("--peers", action="store_true", help="with the peers of bench/peers")
+    parser.add_argument(
+        "--json", type=Path, default=Path("build/bench/results.json"), metavar="PATH"
+    )
+    parser.add_argument(
+        "--chart", type=Path, metavar="DIR", help="draw performance.png and .svg in there"
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="once and tiny: says that it works, not how fast"
+    )
+    chosen = parser.parse_args(arguments)
+    return Options(
+        rounds=1 if chosen.smoke else chosen.rounds,
+        jobs=chosen.jobs or (1_000 if chosen.smoke else 20_000),
+        backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
+        scenarios=tuple(chosen.only or SCENARIOS),
+        systems=tuple(chosen.systems),
+        peers=chosen.peers,
+        json_path=chosen.json,
+        chart_folder=chosen.chart,
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number

@@ -1,0 +1,13 @@
+"""A processor that does nothing, and says when it did. `Any`, so that there are no schemas."""
+
+import time
+from typing import Any
+
+from workers import processor
+
+
+@processor("timed")
+async def timed(job: Any) -> Any:
+    """Answers with the time at its start and at its end, in seconds since the epoch."""
+    started = time.time()
+    return {"started": started, "finished": time.time()}
