@@ -7,7 +7,7 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint types generate verify image clean
+.PHONY: help setup demo test bench bench-peers bench-smoke lint types generate verify image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,8 +31,20 @@ demo: setup ## Run real jobs from creation to result and look at their trace
 test: setup ## Run the whole test suite against a real PostgreSQL
 	@pytest -n 2 --dist loadgroup
 
-bench: setup ## Measure latency and throughput on this machine
-	@python -m bench
+BENCHED := $(VENV)/.installed-bench
+$(BENCHED): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(BENCHED) ## Measure speed and costs, with table, JSON and chart (about 10 minutes)
+	@python -m bench --chart docs/performance
+
+bench-peers: $(BENCHED) ## The same beside other job queues
+	@python -m bench --peers --chart docs/performance
+
+bench-smoke: setup ## Run every measurement once and tiny; fails on wrong results only
+	@python -m bench --smoke --json build/bench/smoke.json
 
 lint: setup ## Style, import contracts, Dockerfile
 	@ruff check . && ruff format --check . && lint-imports && hadolint Dockerfile

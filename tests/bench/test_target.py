@@ -1,0 +1,28 @@
+"""What is meant to be reached."""
+
+from bench.summary import summarise
+from bench.target import targets
+from tests.bench.samples import sample
+
+
+def test_a_ratio_is_of_medians_of_the_same_run() -> None:
+    lines = summarise([sample(v) for v in (9, 10, 99)] + [sample(20, scenario="drain-1m")])
+    (goal,) = targets(lines)
+    assert goal.found == 2.0
+    assert goal.met
+
+
+def test_what_was_not_measured_is_no_target() -> None:
+    assert targets(summarise([sample(1, "echo", "create-32")])) == []
+
+
+def test_a_bound_from_above_is_missed_above_it() -> None:
+    lines = summarise(
+        [
+            sample(9.1, scenario="latency", unit="ms"),
+            sample(1, scenario="create-64", commits=0.126),
+        ]
+    )
+    commits, latency = targets(lines)
+    assert not commits.met
+    assert latency.met
