@@ -107,10 +107,18 @@ async def _create(database: Database, ids: Sequence[UUID], queue: str = QUEUE) -
 
 async def _drain(database: Database, ids: Sequence[UUID]) -> None:
     """Leases and ends as many jobs as there are `ids`, whichever come next."""
-    size = len(ids)
+    left = len(ids)
+    while left:
+        # Less than asked for when others are about to take what comes next.
+        left -= await _lease_and_finish(database, left)
+
+
+async def _lease_and_finish(database: Database, most: int) -> int:
     leased = await database.fetch(
-        "lease_jobs", QUEUE, ["ceiling"] * size, [_SETTINGS.lease_seconds] * size
+        "lease_jobs", QUEUE, ["ceiling"] * most, [_SETTINGS.lease_seconds] * most
     )
+    if not leased:
+        return 0
     nothing = [None] * len(leased)
     await database.fetch(
         "finish_jobs",
@@ -122,6 +130,7 @@ async def _drain(database: Database, ids: Sequence[UUID]) -> None:
         nothing,  # error
         nothing,  # output
     )
+    return len(leased)
 
 
 def main() -> None:

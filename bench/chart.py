@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,96 +18,126 @@ from bench.scenario import SCENARIOS
 from bench.summary import Line
 
 _COLOURS = mpl.color_sequences["tab10"]
+_PART_COLOURS = mpl.color_sequences["Set2"]
 _BAR = 0.8
+#: Room between two scenarios, in bars.
+_GAP = 0.7
+_INCHES_A_BAR = 0.22
+#: So many times the length of all others is not worth the room.
+_DWARFED = 5
 
 
 def draw(lines: Sequence[Line], folder: Path) -> None:
-    """Draws `performance.png` and `performance.svg` into `folder`."""
+    """Draws `performance.png` and `performance.svg` into `folder`: a row of speed and CPU for
+    single creates, one for what goes in bulk, and one for latency."""
     folder.mkdir(parents=True, exist_ok=True)
-    rates = [line for line in lines if line.unit == "jobs/s"]
-    latencies = [line for line in lines if line.unit == "ms"]
     # The same findings give the same file.
     mpl.rcParams.update({"svg.hashsalt": "jobsvc", "font.size": 9})
-    groups = list(dict.fromkeys(line.scenario for line in rates))
-    heights = [max(1.5, 0.27 * len(rates)), max(1.5, 0.27 * len(rates)), 1.2]
-    figure, (top, middle, bottom) = plt.subplots(
-        3, 1, figsize=(9, sum(heights) + 2.5), height_ratios=heights, layout="constrained"
-    )
-    _draw_rates(top, rates, groups)
-    _draw_cpu(middle, rates)
-    _draw_steps(bottom, latencies)
-    for name, metadata in (("png", {}), ("svg", {"Date": None})):
-        figure.savefig(folder / f"performance.{name}", dpi=110, metadata=metadata)
+    rates = [line for line in lines if line.unit == "jobs/s"]
+    single = [line for line in rates if line.scenario.startswith("create-")]
+    rows = [row for row in (single, [line for line in rates if line not in single]) if row]
+    latencies = [line for line in lines if line.unit == "ms"]
+    systems = list(dict.fromkeys(line.system for line in rates))
+    colours = {system: _COLOURS[n % len(_COLOURS)] for n, system in enumerate(systems)}
+    heights = [1 + _INCHES_A_BAR * max(_places(row)) for row in rows]
+    heights += [1 + 0.3 * len(latencies)] if latencies else []
+    figure = plt.figure(figsize=(11, sum(heights) + 0.5), layout="constrained")
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=(5, 3))
+    for number, row in enumerate(rows):
+        speed = figure.add_subplot(grid[number, 0])
+        _draw_rates(speed, row, colours)
+        _draw_cpu(figure.add_subplot(grid[number, 1], sharey=speed), row)
+    if latencies:
+        _draw_steps(figure.add_subplot(grid[-1, :]), latencies)
+    figure.savefig(folder / "performance.png", dpi=110)
+    figure.savefig(folder / "performance.svg", metadata={"Date": None})
     plt.close(figure)
 
 
-def _draw_rates(axes: Axes, lines: Sequence[Line], groups: Sequence[str]) -> None:
-    systems = list(dict.fromkeys(line.system for line in lines))
-    places = _places(lines, groups)
-    for number, system in enumerate(systems):
-        own = [
-            (place, line)
-            for place, line in zip(places, lines, strict=True)
-            if line.system == system
-        ]
+def _places(lines: Sequence[Line]) -> list[float]:
+    """Where each bar lies: one below the other, with a gap between scenarios."""
+    groups = list(dict.fromkeys(line.scenario for line in lines))
+    return [n + groups.index(line.scenario) * _GAP for n, line in enumerate(lines)]
+
+
+def _draw_rates(axes: Axes, lines: Sequence[Line], colours: Mapping[str, object]) -> None:
+    places = _places(lines)
+    limit = 1.15 * _longest(lines)
+    for system, colour in colours.items():
+        own = [(p, ln) for p, ln in zip(places, lines, strict=True) if ln.system == system]
+        if not own:
+            continue
+        medians = [line.median for _, line in own]
+        below = [line.median - line.least for _, line in own]
+        above = [line.most - line.median for _, line in own]
         axes.barh(
             [place for place, _ in own],
-            [line.median for _, line in own],
+            medians,
             height=_BAR,
-            color=_COLOURS[number % len(_COLOURS)],
-            xerr=[
-                [line.median - line.least for _, line in own],
-                [line.most - line.median for _, line in own],
-            ],
+            color=colour,
+            xerr=[below, above],
             error_kw={"elinewidth": 1, "capsize": 2},
             label=system,
         )
         for place, line in own:
-            axes.text(line.most, place, f"  {line.median:,.0f}", va="center", fontsize=8)
-    middles = [
-        sum(p for p, line in zip(places, lines, strict=True) if line.scenario == group)
-        / sum(line.scenario == group for line in lines)
-        for group in groups
-    ]
+            cut = line.most > limit
+            text = f"{line.median:,.0f} →" if cut else f"{line.median:,.0f}"
+            axes.annotate(
+                text,
+                (limit if cut else line.most, place),
+                xytext=(-4 if cut else 4, 0),
+                textcoords="offset points",
+                ha="right" if cut else "left",
+                va="center",
+                fontsize=8,
+            )
+    axes.set_xlim(0, limit)
+    groups = list(dict.fromkeys(line.scenario for line in lines))
+    middles = []
+    for group in groups:
+        members = [p for p, ln in zip(places, lines, strict=True) if ln.scenario == group]
+        middles.append(sum(members) / len(members))
     axes.set_yticks(middles, [SCENARIOS[group].title for group in groups])
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.invert_yaxis()
-    axes.margins(x=0.1, y=0.02)
-    axes.set_title("jobs/s: median, range")
-    axes.legend(loc="lower right")
+    axes.set_title("jobs/s, median and range")
+    axes.legend(fontsize=8)
 
 
-def _places(lines: Sequence[Line], groups: Sequence[str]) -> list[float]:
-    """Where each bar lies: one below the other, with a gap between scenarios."""
-    return [n + groups.index(line.scenario) * 0.6 for n, line in enumerate(lines)]
+def _longest(lines: Sequence[Line]) -> float:
+    """The longest bar that is shown whole: the echo keeps nothing, and may dwarf all others."""
+    others = max((line.most for line in lines if line.system != "echo"), default=0.0)
+    longest = max(line.most for line in lines)
+    return others if others and longest > _DWARFED * others else longest
 
 
 def _draw_cpu(axes: Axes, lines: Sequence[Line]) -> None:
-    costs = [(line, line.costs) for line in lines if line.costs is not None]
-    left = [0.0] * len(costs)
+    places = _places(lines)
+    left = [0.0] * len(lines)
     for number, part in enumerate(PARTS):
-        widths = [cost.cpu_us.get(part, 0.0) for _, cost in costs]
-        axes.barh(
-            range(len(costs)), widths, left=left, height=_BAR, color=_COLOURS[number], label=part
-        )
+        widths = [line.costs.cpu_us.get(part, 0.0) if line.costs else 0.0 for line in lines]
+        if any(widths):
+            colour = _PART_COLOURS[number]
+            axes.barh(places, widths, left=left, height=_BAR, color=colour, label=part)
         left = [a + b for a, b in zip(left, widths, strict=True)]
-    names = [f"{SCENARIOS[line.scenario].title}: {line.system}" for line, _ in costs]
-    axes.set_yticks(range(len(costs)), names, fontsize=8)
-    axes.invert_yaxis()
-    axes.margins(y=0.02)
+    axes.tick_params(axis="y", length=0, labelleft=False)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_title("CPU µs a job")
-    axes.legend(loc="upper right")
+    axes.legend(fontsize=8)
 
 
 def _draw_steps(axes: Axes, lines: Sequence[Line]) -> None:
     names = [line.system for line in lines]
-    # What a peer does not split into steps is one bar.
-    totals = [0.0 if any(step in line.detail for step in STEPS) else line.median for line in lines]
-    axes.barh(names, totals, color="tab:gray")
+    # Of what is not split into steps there is one bar.
+    whole = [0.0 if any(step in line.detail for step in STEPS) else line.median for line in lines]
+    axes.barh(names, whole, color="tab:gray")
     left = [0.0] * len(lines)
     for number, step in enumerate(STEPS):
         widths = [max(0.0, line.detail.get(step, 0.0)) for line in lines]
-        axes.barh(names, widths, left=left, color=_COLOURS[number], label=step)
+        axes.barh(names, widths, left=left, color=_PART_COLOURS[number], label=step)
         left = [a + b for a, b in zip(left, widths, strict=True)]
+    axes.margins(x=0.25)
     axes.invert_yaxis()
-    axes.set_title("create to terminal status on an idle system, ms")
-    axes.legend(loc="upper right", ncols=len(STEPS), fontsize=8)
+    axes.set_title("create to terminal status on an idle system, median ms")
+    axes.legend(loc="center right", fontsize=8)

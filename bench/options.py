@@ -9,6 +9,9 @@ from pathlib import Path
 
 from bench.scenario import SCENARIOS
 
+#: Every kind of measurement once.
+_SMOKE = ("create-32", "batch-create", "drain", "drain-1m-2-workers", "life-cycle", "latency")
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -73,7 +76,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         rounds=1 if chosen.smoke else chosen.rounds,
         jobs=chosen.jobs or (1_000 if chosen.smoke else 20_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
-        scenarios=tuple(chosen.only or SCENARIOS),
+        scenarios=tuple(chosen.only or (_SMOKE if chosen.smoke else SCENARIOS)),
         systems=tuple(chosen.systems),
         peers=chosen.peers,
         json_path=chosen.json,
