@@ -1,9 +1,9 @@
 """What ends an attempt, and what becomes of the job then: one pure decision."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
 from google.rpc import code_pb2
 
 from jobsvc.job import JobError, JobState
@@ -13,8 +13,7 @@ from jobsvc.retry import PERMANENT_CODES, RetryPolicy, retry_delay_seconds
 MAX_RETURNS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What a decision needs to know of a leased job."""
 
     attempt: int
@@ -22,15 +21,13 @@ class Terms:
     cancel_requested: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(msgspec.Struct, frozen=True):
     """The work is done; `output` is JSON text, None for the empty object."""
 
     output: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """The work failed. `retryable` and `retry_delay_seconds` override code and policy."""
 
     error: JobError
@@ -38,16 +35,14 @@ class Failure:
     retry_delay_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(msgspec.Struct, frozen=True):
     """The worker hands the job back undone; no attempt is used."""
 
     delay_seconds: float = 0.0
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(msgspec.Struct, frozen=True):
     """The worker stopped because cancellation was requested."""
 
     message: str = ""
@@ -64,8 +59,7 @@ Outcome = Success | Failure | Release | Cancelled
 Ending = Outcome | Lapse
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """The job ends in `state`."""
 
     state: JobState
@@ -73,8 +67,7 @@ class Finish:
     error: JobError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Requeue:
+class Requeue(msgspec.Struct, frozen=True):
     """The job waits again, for `delay_seconds` at least.
 
     `attempt_used` says whether the attempt counts and enters the history.

@@ -3,9 +3,8 @@ resolved before anything is confirmed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from uuid import UUID
 
+import msgspec
 from opentelemetry import trace
 
 from jobsvc import telemetry
@@ -29,8 +28,7 @@ from jobsvc.store.store import Store
 _TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The job of a request, and whether it had been there before."""
 
     job: Job
@@ -138,9 +136,7 @@ class Creation:
                 first = first_of.setdefault((request.queue, request.unique_key), index)
                 if first != index and not _same_call(requests[first], request):
                     if request.fail_if_taken:
-                        raise UniqueKeyTaken(
-                            request.unique_key, str(news[first].id), **request.place
-                        )
+                        raise UniqueKeyTaken(request.unique_key, news[first].id, **request.place)
                     twins[index] = first
                 elif holder := await self._key_holder(request, owner, connection):
                     answers[index] = holder
@@ -167,7 +163,7 @@ class Creation:
                     with _placed(requests[index]):
                         check_owner(owner, job_found)
                     if job_found.request_digest != requests[index].request_digest:
-                        raise RequestIdReused(str(key[1]), **requests[index].place)
+                        raise RequestIdReused(key[1], **requests[index].place)
                     answers[index] = Answer(job_found, existing=True)
             for index, first in twins.items():
                 answers[index] = Answer(answers[first].job, existing=True)
@@ -191,7 +187,7 @@ class Creation:
         if request.request_id is not None and job.request_id == request.request_id:
             return None  # This very call, repeated: found again by its request id.
         if request.fail_if_taken:
-            raise UniqueKeyTaken(request.unique_key or "", str(job_id), **request.place)
+            raise UniqueKeyTaken(request.unique_key or "", job_id, **request.place)
         with _placed(request):
             check_owner(owner, job)
         return Answer(job, existing=True)
@@ -208,7 +204,7 @@ class Creation:
             self._hints.tell(ready=dict.fromkeys(ready))
 
     @contextmanager
-    def _sending(self, news: Sequence[NewJob]) -> Iterator[list[NewJob]]:
+    def _sending(self, news: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
         """The jobs with the contexts of their `send` spans, of which every later span is a child.
 
         The spans last as long as the block.
@@ -216,7 +212,9 @@ class Creation:
         if not telemetry.is_traced():
             # The caller's own context goes with the job all the same.
             traceparent, tracestate = telemetry.headers(trace.get_current_span())
-            yield [replace(new, traceparent=traceparent, tracestate=tracestate) for new in news]
+            if traceparent:
+                news = [_in_context(new, traceparent, tracestate) for new in news]
+            yield news
             return
         with ExitStack() as ends:
             traced = []
@@ -224,11 +222,11 @@ class Creation:
                 span = self._tracer.start_span(
                     f"send {new.queue}",
                     kind=trace.SpanKind.PRODUCER,
-                    attributes=telemetry.messaging_attributes("send", new.queue, str(new.id)),
+                    attributes=telemetry.messaging_attributes("send", new.queue, new.id),
                 )
                 ends.callback(span.end)
                 traceparent, tracestate = telemetry.headers(span)
-                traced.append(replace(new, traceparent=traceparent, tracestate=tracestate))
+                traced.append(_in_context(new, traceparent, tracestate))
             yield traced
 
 
@@ -254,11 +252,15 @@ def _placed(request: JobRequest) -> Iterator[None]:
         raise
 
 
+def _in_context(new: NewJob, traceparent: str, tracestate: str) -> NewJob:
+    return msgspec.structs.replace(new, traceparent=traceparent, tracestate=tracestate)
+
+
 def _same_call(one: JobRequest, other: JobRequest) -> bool:
     return one.request_id is not None and one.request_id == other.request_id
 
 
-def _request_id(request: JobRequest) -> UUID:
+def _request_id(request: JobRequest) -> str:
     assert request.request_id is not None, "only a request id can be taken"
     return request.request_id
 

@@ -4,7 +4,6 @@ the follower reads how it is now; whoever reads late gets the latest status, onc
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from uuid import UUID
 
 from jobsvc.errors import DatabaseUnavailable, ServerDraining
 from jobsvc.store.jobs import JobStore
@@ -15,14 +14,14 @@ _POLL_IDS = 1000
 class Follower:
     """One reader of the status of some jobs."""
 
-    def __init__(self, job_ids: Iterable[UUID]) -> None:
+    def __init__(self, job_ids: Iterable[str]) -> None:
         #: Version last seen of each job that has not ended.
-        self.seen: dict[UUID, int] = dict.fromkeys(job_ids, 0)
-        self._changed: dict[UUID, None] = {}
+        self.seen: dict[str, int] = dict.fromkeys(job_ids, 0)
+        self._changed: dict[str, None] = {}
         self._event = asyncio.Event()
         self._draining = False
 
-    def mark(self, job_id: UUID) -> None:
+    def mark(self, job_id: str) -> None:
         """Says that a job may have changed."""
         self._changed[job_id] = None
         self._event.set()
@@ -32,7 +31,7 @@ class Follower:
         self._draining = True
         self._event.set()
 
-    async def changed(self) -> list[UUID]:
+    async def changed(self) -> list[str]:
         """Waits for changes, and takes the jobs that may have changed since the last call.
 
         Raises:
@@ -52,10 +51,10 @@ class Hub:
     def __init__(self, jobs: JobStore, poll_seconds: float) -> None:
         self._jobs = jobs
         self._poll_seconds = poll_seconds
-        self._followers: dict[UUID, set[Follower]] = {}
+        self._followers: dict[str, set[Follower]] = {}
 
     @contextmanager
-    def follow(self, job_ids: Iterable[UUID]) -> Iterator[Follower]:
+    def follow(self, job_ids: Iterable[str]) -> Iterator[Follower]:
         """Follows jobs from now on: read them only after this."""
         follower = Follower(job_ids)
         jobs = list(follower.seen)
@@ -70,8 +69,10 @@ class Hub:
                 if not followers:
                     del self._followers[job_id]
 
-    def changed(self, job_ids: Iterable[UUID]) -> None:
+    def changed(self, job_ids: Iterable[str]) -> None:
         """Says that these jobs may have changed."""
+        if not self._followers:
+            return
         for job_id in job_ids:
             for follower in self._followers.get(job_id, ()):
                 follower.mark(job_id)

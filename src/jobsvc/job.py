@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from types import MappingProxyType
-from uuid import UUID
+
+import msgspec
 
 from jobsvc.retry import RetryPolicy
 
@@ -46,8 +47,7 @@ TRANSITIONS: MappingProxyType[JobState, frozenset[JobState]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """Whose a job is. `session_hash` is the keyed hash of the session; the session is not kept."""
 
     service: str = ""
@@ -80,8 +80,7 @@ class JobError:
     stack_trace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(msgspec.Struct, frozen=True):
     """A checked request for a job, with every default of its queue filled in.
 
     `schedule_time` None means now, `expire_time` and `ttl_seconds` None never
@@ -89,7 +88,7 @@ class NewJob:
     `input` is JSON text, None for the empty object.
     """
 
-    id: UUID
+    id: str
     queue: str
     owner: Owner
     input: str | None
@@ -105,7 +104,7 @@ class NewJob:
     output_schema_id: int | None
     traceparent: str
     tracestate: str
-    request_id: UUID | None
+    request_id: str | None
     request_digest: bytes | None
 
 
@@ -120,8 +119,7 @@ class Attempt:
     error: JobError | None
 
 
-@dataclass(frozen=True, slots=True)
-class JobStatus:
+class JobStatus(msgspec.Struct, frozen=True):
     """What became of a job, as of one moment."""
 
     state: JobState
@@ -141,15 +139,14 @@ class JobStatus:
     purge_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A job as it is now: what was asked for, whose it is, and its status.
 
     `read_time` is the database's clock when the job was read; "in the future"
     is judged by it.
     """
 
-    id: UUID
+    id: str
     queue: str
     owner: Owner
     input: str | None
@@ -164,7 +161,7 @@ class Job:
     traceparent: str
     tracestate: str
     create_time: datetime
-    request_id: UUID | None
+    request_id: str | None
     request_digest: bytes | None
     status: JobStatus
     read_time: datetime
@@ -175,11 +172,12 @@ class Job:
         return f"{self.status.version:x}"
 
 
-def new_job_id() -> UUID:
-    """A UUID version 7 (RFC 9562): sorts by creation time, to the millisecond."""
+def new_job_id() -> str:
+    """A UUID version 7 (RFC 9562) in canonical form: sorts by creation time, to the millisecond."""
     millis = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10))
     value = (millis << 80) | random
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    return UUID(int=value)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

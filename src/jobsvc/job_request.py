@@ -1,9 +1,9 @@
 """A request for a job, and the job that it asks for. Pure."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import UUID
+
+import msgspec
 
 from jobsvc.job import NewJob, Owner, new_job_id
 from jobsvc.queue import Queue
@@ -13,8 +13,7 @@ from jobsvc.settings import Settings
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class JobRequest:
+class JobRequest(msgspec.Struct, frozen=True):
     """A request for a job, checked on its own; None takes the default of the queue.
 
     `payload` is the object that `input` spells. `fail_if_taken` says what to do
@@ -37,7 +36,7 @@ class JobRequest:
     unique_key: str | None
     fail_if_taken: bool
     labels: dict[str, str]
-    request_id: UUID | None
+    request_id: str | None
     request_digest: bytes | None
     #: Where the input stands in the call, and which item of a batch this is: for error messages.
     input_path: str

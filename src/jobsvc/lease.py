@@ -1,38 +1,46 @@
 """A job in the hands of a worker: pure values."""
 
-from dataclasses import dataclass
+import re
 from datetime import datetime
-from uuid import UUID
+
+import msgspec
 
 from jobsvc.attempt import Terms
 from jobsvc.job import JobError
 
+_LEASE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?:0|[1-9][0-9]{0,17})")
 
-@dataclass(frozen=True, slots=True)
-class LeaseId:
-    """One delivery of one job. `number` comes from a sequence and never repeats."""
 
-    job_id: UUID
-    number: int
+class LeaseId(str):
+    """One delivery of one job, as it stands on the wire: `{job id}.{number}`.
 
-    def __str__(self) -> str:
-        return f"{self.job_id}.{self.number}"
+    The number comes from a sequence and never repeats.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, job_id: object, number: int) -> "LeaseId":
+        """The lease of this number; `job_id` is a UUID, or spelled as one."""
+        return cls(f"{job_id}.{number}")
 
     @classmethod
     def parse(cls, text: str) -> "LeaseId | None":
         """The lease that `text` names; None for a text that no server has made."""
-        job_id, _, number = text.partition(".")
-        if len(job_id) != 36 or not number.isascii() or not number.isdigit() or len(number) > 18:
-            return None
-        try:
-            lease = cls(UUID(job_id), int(number))
-        except ValueError:
-            return None
-        return lease if str(lease) == text else None
+        return cls(text) if _LEASE_ID.fullmatch(text) else None
+
+    @property
+    def job_id(self) -> str:
+        """The job that was delivered."""
+        return self[:36]
+
+    @property
+    def number(self) -> int:
+        """Which of its deliveries."""
+        return int(self[37:])
 
 
-@dataclass(frozen=True, slots=True)
-class HeldLease:
+class HeldLease(msgspec.Struct, frozen=True):
     """A lease with all that is needed to decide about its end.
 
     `retention_seconds` None means the server's default; `has_request` that the
@@ -50,8 +58,7 @@ class HeldLease:
     tracestate: str
 
 
-@dataclass(frozen=True, slots=True)
-class LapsedLease:
+class LapsedLease(msgspec.Struct, frozen=True):
     """A lease that may have run out, with the database's clock when that was seen."""
 
     held: HeldLease
@@ -61,8 +68,7 @@ class LapsedLease:
     read_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class LeasedJob:
+class LeasedJob(msgspec.Struct, frozen=True):
     """What a worker gets: a lease and the job under it."""
 
     held: HeldLease
@@ -77,16 +83,14 @@ class LeasedJob:
     previous_error: JobError | None
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True):
     """Room for one more lease at a worker."""
 
     worker_id: str
     duration_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(msgspec.Struct, frozen=True):
     """A worker's wish to keep a lease, and how far it has come.
 
     `duration_seconds` None keeps the length the lease was taken with;
@@ -100,8 +104,7 @@ class Extension:
     worker_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Extended:
+class Extended(msgspec.Struct, frozen=True):
     """How an extended lease stands."""
 
     expires_in_seconds: float

@@ -12,7 +12,7 @@ def check_owner(caller: Owner, job: Job) -> None:
     """
     if caller.owns(job.owner):
         return
-    metadata = {"jobId": str(job.id)}
+    metadata = {"jobId": job.id}
     if caller.session_hash is None and not caller.user_id:
         metadata["missingMetadata"] = "x-session-id"
     raise JobNotOwned("the job belongs to somebody else", **metadata)

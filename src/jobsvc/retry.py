@@ -1,7 +1,6 @@
 """When a failed job is tried again: pure rules, no clock and no random source of their own."""
 
-from dataclasses import dataclass
-
+import msgspec
 from google.rpc import code_pb2
 
 #: Share by which a delay is spread either way, so that jobs that failed
@@ -24,8 +23,7 @@ PERMANENT_CODES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(msgspec.Struct, frozen=True):
     """How failed attempts are retried.
 
     `max_attempts` counts the first attempt too, so 1 means no retry.

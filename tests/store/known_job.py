@@ -1,9 +1,9 @@
 """What a model knows of a job, where the database has it, and how to age it there."""
 
-from dataclasses import dataclass, replace
-from uuid import UUID
+from dataclasses import dataclass
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jobsvc.attempt import Finish, Requeue, Terms
 from jobsvc.job import TRANSITIONS, JobState
@@ -22,7 +22,7 @@ END_RETENTION = "UPDATE result SET purge_time = now() - interval '1 minute' WHER
 
 #: Every row of every job, with the tables that it is in; rows without a job, too.
 WHERE_JOBS_ARE = """
-    SELECT id AS job_id, waiting.version AS waiting, lease.version AS lease,
+    SELECT id::text AS job_id, waiting.version AS waiting, lease.version AS lease,
         result.version AS result, result.state, lease.lease_id,
         held_key.unique_key IS NOT NULL AS keyed,
         coalesce(waiting.attempt, lease.attempt, result.attempt) AS attempt,
@@ -61,7 +61,7 @@ class KnownJobs:
     """The model: every job, and every lease that there has ever been."""
 
     def __init__(self) -> None:
-        self.jobs: dict[UUID, Known] = {}
+        self.jobs: dict[str, Known] = {}
         self.leases: list[LeaseId] = []
         self.accepted: set[LeaseId] = set()
 

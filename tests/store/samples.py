@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 from google.rpc import code_pb2
+from msgspec.structs import replace
 
 from jobsvc.attempt import Finish, Outcome, Requeue, decide
 from jobsvc.job import JobError, JobState, NewJob, Owner, new_job_id
@@ -52,7 +51,7 @@ def new_job(**changes: Any) -> NewJob:
     return replace(job, **changes)
 
 
-async def create(store: Store, **changes: Any) -> UUID:
+async def create(store: Store, **changes: Any) -> str:
     """A job that waits in its queue."""
     job = new_job(**changes)
     await store.queues.declare([job.queue])
@@ -84,7 +83,7 @@ async def settle(store: Store, lease_id: LeaseId, outcome: Outcome) -> Ended:
     return await store.leases.ends.submit_one(end(lease_id, decide(held.terms, outcome, 0)))
 
 
-async def places(sql: asyncpg.Connection, job_id: UUID) -> set[str]:
+async def places(sql: asyncpg.Connection, job_id: str) -> set[str]:
     """The tables in which a job has a row."""
     return {t for t in TABLES if await sql.fetchval(_PLACE[t], job_id)}
 

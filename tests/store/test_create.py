@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from jobsvc.errors import DatabaseUnavailable
-from jobsvc.job import JobState, Owner
+from jobsvc.job import JobState, Owner, new_job_id
 from jobsvc.retry import RetryPolicy
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
@@ -29,7 +29,7 @@ FULL = new_job(
     output_schema_id=None,
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     tracestate="a=b",
-    request_id=uuid4(),
+    request_id=str(uuid4()),
     request_digest=b"\0digest",
 )
 
@@ -49,7 +49,7 @@ async def test_created_job_waits_in_its_queue(store: Store, sql: asyncpg.Connect
 
 
 async def test_rows_of_a_new_job_agree(store: Store, sql: asyncpg.Connection) -> None:
-    await store.jobs.create(replace(FULL, id=uuid4(), ttl_seconds=60.0))
+    await store.jobs.create(replace(FULL, id=new_job_id(), ttl_seconds=60.0))
     row = await sql.fetchrow(
         "SELECT job.queue = waiting.queue AND waiting.rank = -job.priority"
         " AND waiting.keyed AND waiting.expire_time = job.expire_time"
@@ -84,18 +84,18 @@ async def test_ttl_counts_from_the_creation(store: Store) -> None:
 
 
 async def test_request_id_makes_one_job(store: Store, sql: asyncpg.Connection) -> None:
-    request_id = uuid4()
+    request_id = str(uuid4())
     first, second = new_job(request_id=request_id), new_job(request_id=request_id, unique_key="k")
     assert await store.jobs.create(first) is not None
     assert await store.jobs.create(second) is None
     assert await places(sql, second.id) == set()
     async with store.database.connection() as connection:
-        found = await store.jobs.find_requests([("", request_id), ("", uuid4())], connection)
+        found = await store.jobs.find_requests([("", request_id), ("", str(uuid4()))], connection)
     assert found == {("", request_id): first.id}
 
 
 async def test_request_id_is_within_a_service(store: Store) -> None:
-    request_id = uuid4()
+    request_id = str(uuid4())
     for service in ("web", "cron"):
         job = new_job(request_id=request_id, owner=Owner(service))
         assert await store.jobs.create(job) is not None
@@ -104,7 +104,7 @@ async def test_request_id_is_within_a_service(store: Store) -> None:
 async def test_request_id_twice_in_one_statement_makes_one_job(
     store: Store, sql: asyncpg.Connection
 ) -> None:
-    request_id = uuid4()
+    request_id = str(uuid4())
     jobs = [new_job(request_id=request_id), new_job(), new_job(request_id=request_id)]
     async with store.database.transaction() as connection:
         first, other, second = await store.jobs.create_all(connection, jobs)
@@ -117,7 +117,7 @@ async def test_request_id_twice_in_one_statement_makes_one_job(
 async def test_request_id_a_hundred_times_at_once_makes_one_job(
     store: Store, sql: asyncpg.Connection
 ) -> None:
-    request_id = uuid4()
+    request_id = str(uuid4())
     jobs = [new_job(request_id=request_id) for _ in range(100)]
     results = await asyncio.gather(*map(store.jobs.create, jobs))
     assert len([result for result in results if result]) == 1

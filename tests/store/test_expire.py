@@ -1,6 +1,6 @@
 """expire_jobs.sql: waiting jobs whose time is over."""
 
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -14,7 +14,7 @@ from .samples import BROKEN, create, create_leased, new_job, places, settle
 LONG, SHORT = 3600.0, 60.0
 
 
-async def expire(store: Store, most: int = 100) -> list[UUID]:
+async def expire(store: Store, most: int = 100) -> list[str]:
     return list(await store.upkeep.expire(most, LONG, 2 * LONG))
 
 
@@ -66,15 +66,15 @@ async def test_job_that_expires_between_attempts_shows_its_last_one(
     [
         (None, None, LONG),
         (SHORT, None, SHORT),
-        (SHORT, uuid4(), 2 * LONG),
-        (9 * LONG, uuid4(), 9 * LONG),
+        (SHORT, str(uuid4()), 2 * LONG),
+        (9 * LONG, str(uuid4()), 9 * LONG),
     ],
 )
 async def test_expired_job_is_kept_as_asked_and_while_its_request_is_known(
     store: Store,
     sql: asyncpg.Connection,
     retention: float | None,
-    request_id: UUID | None,
+    request_id: str | None,
     kept: float,
 ) -> None:
     await create(store, ttl_seconds=SHORT, retention_seconds=retention, request_id=request_id)

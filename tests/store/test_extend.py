@@ -1,10 +1,10 @@
 """extend_leases.sql: fenced, capped, and the way progress comes in."""
 
 import asyncio
-from dataclasses import replace
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from jobsvc.job import JobStatus
 from jobsvc.lease import Extended, Extension, LeaseId
@@ -64,7 +64,7 @@ async def test_stale_lease_is_not_extended(store: Store, sql: asyncpg.Connection
     (job,) = await lease(store)
     current = job.held.id
     assert await extend(store, Extension(stale, 77.0, 50, "old")) is None
-    assert await extend(store, Extension(replace(current, number=current.number + 1))) is None
+    assert await extend(store, Extension(LeaseId.of(current.job_id, current.number + 1))) is None
     row = await sql.fetchrow("SELECT confirmed, progress_percent, until - start_time FROM lease")
     assert row is not None
     assert tuple(row)[:2] == (False, None)
@@ -114,7 +114,7 @@ async def test_batch_answers_for_each_lease_in_order(store: Store) -> None:
         await create(store)
     jobs = await lease(store, 5)
     wishes = [Extension(job.held.id, 100.0 + n) for n, job in enumerate(jobs)]
-    wishes.insert(2, Extension(LeaseId(jobs[0].held.id.job_id, 10**12)))
+    wishes.insert(2, Extension(LeaseId.of(jobs[0].held.id.job_id, 10**12)))
     wishes.reverse()
     results = await store.leases.extensions.submit(wishes)
     seconds = [round(r.expires_in_seconds) if isinstance(r, Extended) else None for r in results]

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from jobsvc.attempt import Finish
 from jobsvc.job import JobState
-from jobsvc.lease import Extension
+from jobsvc.lease import Extension, LeaseId
 from jobsvc.store.leases import Requeued
 from jobsvc.store.store import Store
 
@@ -125,7 +125,7 @@ async def test_batch_answers_for_each_end_in_order(store: Store, sql: asyncpg.Co
     ids = [job.held.id for job in await lease(store, 6)]
     verdicts = [COMPLETED, RETRY, FAILED, RELEASE, COMPLETED, RETRY]
     ends = [end(i, v) for i, v in zip(ids, verdicts, strict=True)][::-1]
-    ends.insert(3, end(replace(ids[0], number=10**12)))
+    ends.insert(3, end(LeaseId.of(ids[0].job_id, 10**12)))
     results = await store.leases.ends.submit(ends)
     kinds = [type(r) if isinstance(r, Requeued) else r for r in results]
     assert kinds == [Requeued, True, Requeued, False, True, Requeued, True]

@@ -1,7 +1,5 @@
 """The store under any order of calls, against a model of what must become of each job."""
 
-from dataclasses import replace
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -11,6 +9,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from jobsvc.attempt import (
     MAX_RETURNS,

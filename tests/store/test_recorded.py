@@ -1,7 +1,5 @@
 """find_outcomes.sql: the same outcome for the same lease is confirmed again, and no other."""
 
-from dataclasses import replace
-
 import asyncpg
 import pytest
 from google.rpc import code_pb2
@@ -38,7 +36,7 @@ async def test_outcome_on_record_is_recognized(store: Store, outcome: Outcome) -
     assert await recorded(store, lease_id) == []
     await settle(store, lease_id, outcome)
     assert await recorded(store, lease_id) == [outcome]
-    assert await recorded(store, replace(lease_id, number=lease_id.number + 1)) == []
+    assert await recorded(store, LeaseId.of(lease_id.job_id, lease_id.number + 1)) == []
 
 
 async def test_release_is_recognized_after_the_job_went_on(store: Store) -> None:
@@ -46,7 +44,7 @@ async def test_release_is_recognized_after_the_job_went_on(store: Store) -> None
     await settle(store, first, Release())
     (job,) = await lease(store)
     assert await recorded(store, first) == [Release()]
-    assert await recorded(store, replace(first, number=job.held.id.number + 1)) == []
+    assert await recorded(store, LeaseId.of(first.job_id, job.held.id.number + 1)) == []
     assert await recorded(store, job.held.id) == []
 
 

@@ -1,12 +1,10 @@
 """return_leases.sql: what never reached its worker goes back, and uses no attempt."""
 
-from dataclasses import replace
-
 import asyncpg
 
 from jobsvc.attempt import MAX_RETURNS
 from jobsvc.job import JobState
-from jobsvc.lease import Extension
+from jobsvc.lease import Extension, LeaseId
 from jobsvc.store.store import Store
 
 from .samples import RETRY, create, create_leased, end, lease, places
@@ -53,7 +51,7 @@ async def test_stale_lease_is_not_returned(store: Store, sql: asyncpg.Connection
     await store.leases.ends.submit_one(end(stale, RETRY))
     assert await store.leases.give_back([stale]) == {}
     (job,) = await lease(store)
-    assert await store.leases.give_back([stale, replace(stale, number=10**12)]) == {}
+    assert await store.leases.give_back([stale, LeaseId.of(stale.job_id, 10**12)]) == {}
     assert await places(sql, stale.job_id) == {"job", "lease", "attempt"}
     for step in (1, -1):
         both = [stale, job.held.id][::step]

@@ -1,9 +1,9 @@
 """Values to begin a test with."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+
+from msgspec.structs import replace
 
 from jobsvc.attempt import Terms
 from jobsvc.job import Job, JobState, JobStatus, Owner
@@ -14,7 +14,7 @@ from jobsvc.retry import RetryPolicy
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 RETRY = RetryPolicy(3, 1.0, 600.0, 2.0)
-JOB_ID = UUID("0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b")
+JOB_ID = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
 
 
 def terms(**changes: Any) -> Terms:
@@ -51,7 +51,7 @@ def job(owner: Owner | None = None, **status: Any) -> Job:
 def leased_job(number: int, queue: str = "q") -> LeasedJob:
     """A job under the lease of this number."""
     held = HeldLease(
-        id=LeaseId(JOB_ID, number),
+        id=LeaseId.of(JOB_ID, number),
         queue=queue,
         worker_id="w",
         terms=terms(),

@@ -1,11 +1,11 @@
 """What a request leaves open is up to the queue, then to the server."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jobsvc.creation import JobRequest, fresh_job, resolve
 from jobsvc.job import JobState, Owner
@@ -91,7 +91,7 @@ def test_every_job_has_an_id_of_its_own() -> None:
 
 def test_fresh_job_waits_as_the_database_says() -> None:
     new = resolve(OPEN, queue(), SETTINGS, OWNER)
-    job = fresh_job(new, Created(new.id, NOW, NOW + 60 * SECOND, NOW + SECOND))
+    job = fresh_job(new, Created(NOW, NOW + 60 * SECOND, NOW + SECOND))
     assert (job.id, job.owner, job.input) == (new.id, OWNER, None)
     assert (job.create_time, job.read_time) == (NOW, NOW)
     assert job.expire_time == NOW + 60 * SECOND

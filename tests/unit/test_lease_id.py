@@ -13,8 +13,9 @@ from .samples import JOB_ID
 
 @given(st.uuids(), st.integers(0, 10**18 - 1))
 def test_every_lease_id_survives_its_text(job_id: UUID, number: int) -> None:
-    lease_id = LeaseId(job_id, number)
+    lease_id = LeaseId.of(job_id, number)
     assert LeaseId.parse(str(lease_id)) == lease_id
+    assert (lease_id.job_id, lease_id.number) == (str(job_id), number)
 
 
 @given(st.text() | st.text("0123456789abcdef-.", max_size=60))

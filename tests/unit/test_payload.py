@@ -49,6 +49,20 @@ def test_any_text_is_an_object_or_a_defect(text: str) -> None:
         assert isinstance(parse_payload(text), dict)
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(['"a"', '"b"', '"a:b"', '"\\u0061"']), VALUES), max_size=4),
+    st.sampled_from([":", " : "]),
+)
+def test_key_is_named_once_however_it_is_spelled(members: list[tuple[str, Any]], sep: str) -> None:
+    text = "{" + ",".join(f"{key}{sep}{json.dumps(value)}" for key, value in members) + "}"
+    keys = [json.loads(key) for key, _ in members]
+    if len(set(keys)) == len(keys):
+        assert parse_payload(text) == json.loads(text)
+    else:
+        with pytest.raises(PayloadDefect, match="twice"):
+            parse_payload(text)
+
+
 @given(OBJECTS, st.integers(0, 400), TEXT)
 def test_damaged_object_is_no_other_error(value: dict[str, Any], at: int, noise: str) -> None:
     text = json.dumps(value)

@@ -10,7 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.api.convert.payloads import JSON_TEXT, payload_message, payload_text, struct_dict
+from jobsvc.api.convert.payloads import JSON_TEXT, payload_text, struct_dict, write_payload
 from jobsvc.errors import PayloadRejected, PayloadTooLarge
 from jobsvc.payload import MOST_LEVELS, PayloadDefect, canonical
 from jobsvc.v1 import job_pb2, payload_pb2, worker_service_pb2
@@ -33,6 +33,12 @@ STRUCT = payload_pb2.PAYLOAD_ENCODING_JSON
 
 def text_of(payload: payload_pb2.Payload, most: int = 100_000) -> tuple[str | None, dict[str, Any]]:
     return payload_text(payload, "spec.input", most)
+
+
+def payload_message(text: str | None, encoding: int) -> payload_pb2.Payload:
+    message = payload_pb2.Payload()
+    write_payload(message, text, encoding)
+    return message
 
 
 def struct_of(value: dict[str, Any]) -> payload_pb2.Payload:

@@ -10,7 +10,7 @@ from .samples import JOB_ID, leased_job, seen_worker
 
 
 def lease_ids(*numbers: int) -> list[LeaseId]:
-    return [LeaseId(JOB_ID, number) for number in numbers]
+    return [LeaseId.of(JOB_ID, number) for number in numbers]
 
 
 @pytest.fixture

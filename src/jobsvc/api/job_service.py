@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -10,10 +9,10 @@ from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import (
     check_encoding,
     job_ids,
-    job_message,
     job_request,
-    status_message,
     view_is_full,
+    write_job,
+    write_status,
 )
 from jobsvc.api.guard import Context
 from jobsvc.api.identity import Identity
@@ -86,10 +85,15 @@ class JobService(JobServiceServicer):
             if index % _READ_IDS == _READ_IDS - 1:
                 await asyncio.sleep(0)  # a large batch takes its turns with other calls
         if only_checked == {True}:
-            previews = await self._creation.preview(asked, caller)
-            return pb.BatchCreateJobsResponse(responses=[_previewed(p) for p in previews])
+            answers = await self._creation.preview(asked, caller)
+            return pb.BatchCreateJobsResponse(responses=[_previewed(a) for a in answers])
         answers = await self._creation.create_all(asked, caller)
-        return pb.BatchCreateJobsResponse(responses=[_created(answer) for answer in answers])
+        response = pb.BatchCreateJobsResponse()
+        for index, answer in enumerate(answers):
+            _write_created(response.responses.add(), answer)
+            if index % _READ_IDS == _READ_IDS - 1:
+                await asyncio.sleep(0)
+        return response
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         caller = self._caller(context)
@@ -99,15 +103,11 @@ class JobService(JobServiceServicer):
         check_encoding(defects, request.payload_encoding)
         defects.check()
         job = await self._read(job_id, caller, full)
-        return pb.GetJobResponse(
-            job=job_message(
-                job,
-                full,
-                request.payload_encoding,
-                await self._wait_reason(job),
-                await self._attempts(job) if full else (),
-            )
-        )
+        reason = await self._wait_reason(job)
+        attempts = await self._attempts(job) if full else ()
+        response = pb.GetJobResponse()
+        write_job(response.job, job, full, request.payload_encoding, reason, attempts)
+        return response
 
     async def WaitJob(self, request: pb.WaitJobRequest, context: Context) -> pb.WaitJobResponse:
         caller = self._caller(context)
@@ -136,7 +136,9 @@ class JobService(JobServiceServicer):
             except TimeoutError:
                 pass  # Not an error: the job as it is.
         reason = await self._wait_reason(job)
-        return pb.WaitJobResponse(job=job_message(job, full, request.payload_encoding, reason))
+        response = pb.WaitJobResponse()
+        write_job(response.job, job, full, request.payload_encoding, reason)
+        return response
 
     async def StreamJobStatus(
         self, request: pb.StreamJobStatusRequest, context: Context
@@ -177,7 +179,7 @@ class JobService(JobServiceServicer):
         return self._identity.caller(context.invocation_metadata() or ())
 
     async def _first_look(
-        self, ids: Sequence[UUID], caller: Owner, full: bool
+        self, ids: Sequence[str], caller: Owner, full: bool
     ) -> AsyncIterator[Job]:
         """All jobs as they are now, in the caller's order; checks all before the first comes."""
         for start in range(0, len(ids), _READ_IDS):
@@ -185,13 +187,13 @@ class JobService(JobServiceServicer):
             jobs = await self._store.jobs.read(part, False, False)
             for job_id in part:
                 if job_id not in jobs:
-                    raise JobNotFound(str(job_id))
+                    raise JobNotFound(job_id)
                 check_owner(caller, jobs[job_id])
         async for job in self._read_some(ids, False, full, None):
             yield job
 
     async def _read_some(
-        self, ids: Sequence[UUID], with_input: bool, with_output: bool, follower: Follower | None
+        self, ids: Sequence[str], with_input: bool, with_output: bool, follower: Follower | None
     ) -> AsyncIterator[Job]:
         for start in range(0, len(ids), _READ_IDS):
             part = ids[start : start + _READ_IDS]
@@ -209,16 +211,16 @@ class JobService(JobServiceServicer):
             follower.seen.pop(job.id, None)
         else:
             follower.seen[job.id] = job.status.version
-        return pb.StreamJobStatusResponse(
-            update=pb.JobUpdate(
-                job_id=str(job.id), queue=job.queue, status=status_message(job, full, encoding)
-            )
-        )
+        response = pb.StreamJobStatusResponse()
+        response.update.job_id = job.id
+        response.update.queue = job.queue
+        write_status(response.update.status, job, full, encoding)
+        return response
 
-    async def _read(self, job_id: UUID, caller: Owner, full: bool) -> Job:
+    async def _read(self, job_id: str, caller: Owner, full: bool) -> Job:
         job = (await self._store.jobs.read([job_id], full, full)).get(job_id)
         if job is None:
-            raise JobNotFound(str(job_id))
+            raise JobNotFound(job_id)
         check_owner(caller, job)
         return job
 
@@ -268,4 +270,11 @@ def _previewed(answer: Answer) -> pb.CreateJobResponse:
 
 
 def _created(answer: Answer) -> pb.CreateJobResponse:
-    return pb.CreateJobResponse(job=job_message(answer.job, full=False), existing=answer.existing)
+    response = pb.CreateJobResponse()
+    _write_created(response, answer)
+    return response
+
+
+def _write_created(response: pb.CreateJobResponse, answer: Answer) -> None:
+    write_job(response.job, answer.job, full=False)
+    response.existing = answer.existing

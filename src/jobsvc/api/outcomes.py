@@ -1,14 +1,15 @@
 """Extensions and outcomes as workers send them, by stream or by call, and the answers to each."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.status import status_of
 from jobsvc.dispatch.settle import Report, Settlement
+from jobsvc.dispatch.worker_stream import WorkerStream
 from jobsvc.errors import JobsvcError, LeaseLost
-from jobsvc.lease import Extension, HeldLease, LeaseId
+from jobsvc.lease import Extension, LeaseId
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
@@ -23,10 +24,10 @@ class Outcomes:
         store: Store,
         settlement: Settlement,
         hints: Hints,
-        on_over: Callable[[Collection[LeaseId]], None],
+        on_over: Callable[[Collection[LeaseId], WorkerStream | None], None],
         settings: Settings,
     ) -> None:
-        """`on_over` is told of leases that are over: settled, or lost."""
+        """`on_over` is told of leases that are over, settled or lost, and who reported them."""
         self._store = store
         self._settlement = settlement
         self._hints = hints
@@ -60,32 +61,35 @@ class Outcomes:
         self,
         items: Sequence[pb.JobOutcome],
         worker_id: str,
-        known: Mapping[LeaseId, HeldLease],
+        stream: WorkerStream | None = None,
     ) -> pb.ReportOutcomesResponse:
-        """Records outcomes; whoever held a lease that is over then has room again."""
-        statuses: dict[int, status_pb2.Status | None] = {}
-        reports: list[tuple[int, Report]] = []
-        for index, item in enumerate(items):
-            lease_id = LeaseId.parse(item.lease_id)
+        """Records outcomes; whoever held a lease that is over then has room again.
+
+        `stream` is where they came from, and knows the terms of the leases it holds.
+        """
+        held = {} if stream is None else stream.held
+        statuses: list[status_pb2.Status | None] = [None] * len(items)
+        places: list[int] = []
+        reports: list[Report] = []
+        for place, item in enumerate(items):
+            known = held.get(item.lease_id)  # type: ignore[call-overload]  # equal to its text
+            lease_id = LeaseId.parse(item.lease_id) if known is None else known.id
             if lease_id is None:
-                statuses[index] = status_of(LeaseLost(item.lease_id))
+                statuses[place] = status_of(LeaseLost(item.lease_id))
                 continue
             try:
                 outcome = convert.outcome(item, self._settings.max_payload_bytes)
             except JobsvcError as error:
-                statuses[index] = status_of(error)
+                statuses[place] = status_of(error)
             else:
-                reports.append((index, Report(lease_id, outcome)))
-        answers = await self._settlement.report([r for _, r in reports], worker_id, known)
+                places.append(place)
+                reports.append(Report(lease_id, outcome, known))
         over = []
-        for (index, report), answer in zip(reports, answers, strict=True):
-            statuses[index] = None if answer is None else status_of(answer)
+        answers = await self._settlement.report(reports, worker_id)
+        for place, report, answer in zip(places, reports, answers, strict=True):
+            if answer is not None:
+                statuses[place] = status_of(answer)
             if answer is None or isinstance(answer, LeaseLost):
                 over.append(report.id)
-        self._on_over(over)
-        return pb.ReportOutcomesResponse(
-            results=[
-                convert.outcome_result(item.lease_id, statuses[index])
-                for index, item in enumerate(items)
-            ]
-        )
+        self._on_over(over, stream)
+        return convert.outcome_results(items, statuses)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from grpc import aio
 
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.durations import duration
+from jobsvc.api.convert.times import duration
 from jobsvc.api.convert.work import MOST_WINDOW, dispatch_frame, news_frame, worker_stream
 from jobsvc.api.guard import Context, is_readable
 from jobsvc.api.outcomes import Outcomes
@@ -202,17 +202,13 @@ class WorkConversation:
             raise WorkProtocolViolation("report_outcomes: the number of outcomes is out of range")
         if stream.unconfirmed:
             # The worker has spoken, however long it takes to write down what it said.
-            spoken = (LeaseId.parse(item.lease_id) for item in request.outcomes)
-            stream.confirm(lease_id for lease_id in spoken if lease_id is not None)
-
+            stream.confirm(item.lease_id for item in request.outcomes)
         try:
-            results = await self._outcomes.report(request.outcomes, stream.worker_id, stream.held)
+            results = await self._outcomes.report(request.outcomes, stream.worker_id, stream)
         except DatabaseUnavailable as error:
             # The worker sends them again; its stream lives on.
             status = status_of(error)
-            results = pb.ReportOutcomesResponse(
-                results=[convert.outcome_result(item.lease_id, status) for item in request.outcomes]
-            )
+            results = convert.outcome_results(request.outcomes, [status] * len(request.outcomes))
         self._answer(stream, pb.WorkResponse(outcome_results=results))
 
     def _wishes(

@@ -96,7 +96,7 @@ class WorkerService(WorkerServiceServicer):
         for index, item in enumerate(request.outcomes):
             defects.text(f"outcomes[{index}].lease_id", item.lease_id, 128, 1)
         defects.check()
-        return await self._outcomes.report(request.outcomes, request.worker_id, {})
+        return await self._outcomes.report(request.outcomes, request.worker_id)
 
     async def _lease_now(
         self, worker: SeenWorker, queues: list[str], most: int, seconds: float

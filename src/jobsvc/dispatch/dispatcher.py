@@ -88,10 +88,16 @@ class Dispatcher:
                 stream.tell(Lost(of_it, reason))
                 self.room()
 
-    def over(self, lease_ids: Collection[LeaseId]) -> None:
-        """Says that leases are over, by whichever way their outcomes came: there is room again."""
-        for stream in self._streams.values():
-            stream.drop(lease_ids)
+    def over(self, lease_ids: Collection[LeaseId], reporter: WorkerStream | None) -> None:
+        """Says that leases are over, by whichever way their outcomes came: there is room again.
+
+        Most are held by `reporter`, the stream that reported them; a lease may also be reported
+        by a call, or over the worker's next stream.
+        """
+        elsewhere = lease_ids if reporter is None else reporter.drop(lease_ids)
+        if elsewhere:
+            for stream in self._streams.values():
+                stream.drop(elsewhere)
         self.room()
 
     def saw(self, worker: SeenWorker) -> None:

@@ -2,9 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
+import msgspec
 from google.rpc import code_pb2
 from opentelemetry import trace
 
@@ -34,12 +34,12 @@ from jobsvc.store.store import Store
 _LEAST_KEEP_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A worker's word on how an attempt ended."""
+class Report(msgspec.Struct, frozen=True):
+    """A worker's word on how an attempt ended; `held` are the terms of the lease, if at hand."""
 
     id: LeaseId
     outcome: Outcome
+    held: HeldLease | None = None
 
 
 class Settlement:
@@ -66,28 +66,25 @@ class Settlement:
         self,
         reports: Sequence[Report],
         worker_id: str,
-        known: Mapping[LeaseId, HeldLease],
     ) -> list[JobsvcError | Exception | None]:
         """Records outcomes. None for each that is committed, otherwise its error.
 
         An outcome that is on record already, word for word, counts as committed.
-        `known` are leases whose terms are at hand; `worker_id` empty means any.
+        `worker_id` empty means any.
 
         Errors: `LeaseLost`; `InvalidRequest` for a cancellation that nobody asked
         for; `DatabaseUnavailable`: report it again.
         """
-        # Somebody may have asked to cancel since `known` was read; a success does not mind.
-        terms = {
-            r.id: known[r.id] for r in reports if isinstance(r.outcome, Success) and r.id in known
-        }
-        missing = [r.id for r in reports if r.id not in terms]
-        if missing:
-            terms.update(await self._store.leases.read(missing))
-        answers: dict[int, JobsvcError | Exception | None] = {}
+        # Somebody may have asked to cancel since the terms were read; a success does not mind.
+        unsure = [r.id for r in reports if r.held is None or not isinstance(r.outcome, Success)]
+        read = await self._store.leases.read(unsure) if unsure else {}
+        answers: list[JobsvcError | Exception | None] = [None] * len(reports)
         ends: list[tuple[int, HeldLease, Outcome, End]] = []
         lost: list[int] = []
         for index, report in enumerate(reports):
-            held = terms.get(report.id)
+            held = report.held if isinstance(report.outcome, Success) else None
+            if held is None:
+                held = read.get(report.id)
             if held is None or (worker_id and held.worker_id != worker_id):
                 lost.append(index)
             elif isinstance(report.outcome, Cancelled) and not held.terms.cancel_requested:
@@ -108,8 +105,8 @@ class Settlement:
                 [(reports[i].id, reports[i].outcome) for i in lost]
             )
             for index, known_already in zip(lost, recorded, strict=True):
-                answers[index] = None if known_already else LeaseLost(str(reports[index].id))
-        return [answers[index] for index in range(len(reports))]
+                answers[index] = None if known_already else LeaseLost(reports[index].id)
+        return answers
 
     async def lapse(self, lapses: Sequence[tuple[HeldLease, Lapse, End]]) -> list[LeaseId]:
         """Writes ends that nobody reported; answers with the leases that they did end."""
@@ -139,12 +136,13 @@ class Settlement:
         results = await self._store.leases.ends.submit([end for _, _, _, end in ends])
         errors: list[Exception | None] = []
         moved, ready = [], []
+        traced = telemetry.is_traced()
         for (_, held, cause, end), result in zip(ends, results, strict=True):
             if isinstance(result, Exception):
                 errors.append(result)
                 continue
             if result is False:
-                errors.append(LeaseLost(str(held.id)))
+                errors.append(LeaseLost(held.id))
                 continue
             errors.append(None)
             moved.append(held.id.job_id)
@@ -153,7 +151,8 @@ class Settlement:
                     self._on_due(result.queue, end.verdict.delay_seconds)
                 else:
                     ready.append(result.queue)
-            self._trace(held, cause, end.verdict, began)
+            if traced and held.traceparent:
+                self._trace(held, cause, end.verdict, began)
         self._hints.tell(moved, dict.fromkeys(ready))
         return errors
 
@@ -161,14 +160,12 @@ class Settlement:
         self, held: HeldLease, cause: Outcome | Lapse, verdict: Finish | Requeue, began: int
     ) -> None:
         """A `settle` span in the trace of the job, from `began` (nanoseconds) until now."""
-        if not held.traceparent or not telemetry.is_traced():
-            return
         span = self._tracer.start_span(
             f"settle {held.queue}",
             context=telemetry.parent(held.traceparent, held.tracestate),
             kind=trace.SpanKind.INTERNAL,
             start_time=began,
-            attributes=telemetry.messaging_attributes("settle", held.queue, str(held.id.job_id)),
+            attributes=telemetry.messaging_attributes("settle", held.queue, held.id.job_id),
         )
         if span.is_recording():
             state = verdict.state if isinstance(verdict, Finish) else JobState.PENDING

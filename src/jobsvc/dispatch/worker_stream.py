@@ -95,7 +95,7 @@ class WorkerStream:
         for number in [n for n in self.unconfirmed if n <= sequence]:
             del self.unconfirmed[number]
 
-    def confirm(self, lease_ids: Iterable[LeaseId]) -> None:
+    def confirm(self, lease_ids: Iterable[str]) -> None:
         """The worker has spoken of these leases, so it has them."""
         if self.unconfirmed:
             spoken = set(lease_ids)
@@ -104,14 +104,18 @@ class WorkerStream:
                 if not waiting:
                     del self.unconfirmed[number]
 
-    def drop(self, lease_ids: Iterable[LeaseId]) -> None:
-        """Leases have ended: there is room again."""
+    def drop(self, lease_ids: Iterable[LeaseId]) -> list[LeaseId]:
+        """Leases have ended: there is room again. Answers with those that are not held here."""
+        others = []
         for lease_id in lease_ids:
             held = self.held.pop(lease_id, None)
-            if held is not None:
+            if held is None:
+                others.append(lease_id)
+            else:
                 self.subscription.hold(held.queue, -1)
         if self.undelivered:
             self.undelivered = [job for job in self.undelivered if job.held.id in self.held]
+        return others
 
     def silent_since(self) -> float | None:
         """When the oldest frame was sent that is not confirmed."""

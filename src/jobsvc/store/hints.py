@@ -2,11 +2,9 @@
 their arrival; whoever misses one is late by a poll."""
 
 import asyncio
-import base64
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from uuid import UUID
 
 import asyncpg
 
@@ -17,8 +15,8 @@ from jobsvc.store.statement import sql
 log = logging.getLogger(__name__)
 
 _CHANNEL = "jobsvc"
-#: A notification carries less than 8,000 bytes: 350 ids of 16 bytes in base64 are 7,468.
-_MOST_IDS = 350
+#: A notification carries less than 8,000 bytes: 200 ids and their separators are 7,400.
+_MOST_IDS = 200
 _MOST_NAMES = 100
 _RECONNECT_SECONDS = 1.0
 _PROBE_SECONDS = 3.0
@@ -28,7 +26,7 @@ _PROBE_SECONDS = 3.0
 class Hint:
     """Jobs whose status has changed, queues with a job that is ready, queues that were changed."""
 
-    job_ids: tuple[UUID, ...] = ()
+    job_ids: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
 
@@ -51,7 +49,7 @@ class Hints:
         self._server_id = server_id
         self._on_hint = on_hint
         self._on_gap = on_gap
-        self._job_ids: dict[UUID, None] = {}
+        self._job_ids: dict[str, None] = {}
         self._ready: dict[str, None] = {}
         self._declared: dict[str, None] = {}
         self._arrived = asyncio.Event()
@@ -59,13 +57,14 @@ class Hints:
 
     def tell(
         self,
-        job_ids: Iterable[UUID] = (),
+        job_ids: Iterable[str] = (),
         ready: Iterable[str] = (),
         declared: Iterable[str] = (),
     ) -> None:
         """Passes a hint on: to this replica now, to the others with the next notification."""
         hint = Hint(tuple(job_ids), tuple(ready), tuple(declared))
-        self._job_ids.update(dict.fromkeys(hint.job_ids))
+        for job_id in hint.job_ids:
+            self._job_ids[job_id] = None
         self._ready.update(dict.fromkeys(hint.ready))
         self._declared.update(dict.fromkeys(hint.declared))
         self._arrived.set()
@@ -125,28 +124,25 @@ class Hints:
 
     def _take(self) -> list[str]:
         messages = []
-        ids, self._job_ids = list(self._job_ids), {}
-        for start in range(0, len(ids), _MOST_IDS):
-            packed = b"".join(job_id.bytes for job_id in ids[start : start + _MOST_IDS])
-            messages.append(f"{self._server_id} j {base64.b64encode(packed).decode()}")
-        for kind, names in (("r", list(self._ready)), ("d", list(self._declared))):
-            for start in range(0, len(names), _MOST_NAMES):
-                part = " ".join(names[start : start + _MOST_NAMES])
-                messages.append(f"{self._server_id} {kind} {part}")
-        self._ready, self._declared = {}, {}
+        for kind, found, most in (
+            ("j", self._job_ids, _MOST_IDS),
+            ("r", self._ready, _MOST_NAMES),
+            ("d", self._declared, _MOST_NAMES),
+        ):
+            words = list(found)
+            for start in range(0, len(words), most):
+                messages.append(f"{self._server_id} {kind} {' '.join(words[start : start + most])}")
+            found.clear()
         return messages
 
     def _receive(self, _connection: object, _pid: int, _channel: str, message: object) -> None:
-        sender, kind, *rest = str(message).split(" ")
+        sender, kind, rest = (*str(message).split(" ", 2), "", "")[:3]
         if sender == self._server_id:
             if kind == "p":
                 self._probed.set()
-            return
-        if kind == "j" and rest:
-            packed = base64.b64decode(rest[0])
-            ids = (UUID(bytes=packed[i : i + 16]) for i in range(0, len(packed), 16))
-            self._on_hint(Hint(job_ids=tuple(ids)))
+        elif kind == "j":
+            self._on_hint(Hint(job_ids=tuple(rest.split())))
         elif kind == "r":
-            self._on_hint(Hint(ready=tuple(rest)))
+            self._on_hint(Hint(ready=tuple(rest.split())))
         elif kind == "d":
-            self._on_hint(Hint(declared=tuple(rest)))
+            self._on_hint(Hint(declared=tuple(rest.split())))

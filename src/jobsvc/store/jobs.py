@@ -1,11 +1,10 @@
 """Jobs: created under shared commits, read by id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from jobsvc.job import Attempt, Job, NewJob
 from jobsvc.store.batch import Batcher
@@ -17,11 +16,9 @@ from jobsvc.store.statement import sql
 _MOST_CREATES = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """What the database says of a job that it has just taken in."""
 
-    id: UUID
     create_time: datetime
     expire_time: datetime | None
     run_time: datetime
@@ -61,51 +58,49 @@ class JobStore:
             rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
         except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
             raise KeyTaken from error
-        made = {row["id"]: Created(*row) for row in rows}
-        return [made.get(job.id) for job in jobs]
+        return _in_order(jobs, rows)
 
     async def _create(self, jobs: Sequence[NewJob]) -> Sequence[Created | None]:
         rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
-        made = {row["id"]: Created(*row) for row in rows}
-        return [made.get(job.id) for job in jobs]
+        return _in_order(jobs, rows)
 
     async def find_requests(
-        self, requests: Sequence[tuple[str, UUID]], connection: Connection
-    ) -> Mapping[tuple[str, UUID], UUID]:
+        self, requests: Sequence[tuple[str, str]], connection: Connection
+    ) -> Mapping[tuple[str, str], str]:
         """The jobs made under these pairs of service and request id; unknown ones are missing."""
         rows = await connection.fetch(
             sql("find_requests"), [r[0] for r in requests], [r[1] for r in requests]
         )
-        return {(row["owner_service"], row["request_id"]): row["id"] for row in rows}
+        return {(row["owner_service"], str(row["request_id"])): str(row["id"]) for row in rows}
 
     async def find_key_holder(
         self, queue: str, unique_key: str, connection: Connection
-    ) -> UUID | None:
+    ) -> str | None:
         """The job that holds a unique key of a queue."""
         rows = await connection.fetch(sql("find_key_holder"), queue, unique_key)
-        return rows[0]["job_id"] if rows else None
+        return str(rows[0]["job_id"]) if rows else None
 
     async def read(
         self,
-        job_ids: Sequence[UUID],
+        job_ids: Sequence[str],
         with_input: bool = True,
         with_output: bool = True,
         connection: Connection | None = None,
-    ) -> Mapping[UUID, Job]:
+    ) -> Mapping[str, Job]:
         """Jobs as they are now, by id; missing ones are missing. Inside a transaction, if given."""
         columns = list(job_ids), with_input, with_output
         if connection is None:
             rows = await self._database.fetch("read_jobs", *columns)
         else:
             rows = await connection.fetch(sql("read_jobs"), *columns)
-        return {row["id"]: job_from(row) for row in rows}
+        return {job.id: job for job in map(job_from, rows)}
 
-    async def read_versions(self, job_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    async def read_versions(self, job_ids: Sequence[str]) -> Mapping[str, int]:
         """The version of each job's status, by id; missing ones are missing."""
         rows = await self._database.fetch("read_versions", list(job_ids))
-        return {row["id"]: row["version"] for row in rows}
+        return {str(row["id"]): row["version"] for row in rows}
 
-    async def read_attempts(self, job_id: UUID) -> list[Attempt]:
+    async def read_attempts(self, job_id: str) -> list[Attempt]:
         """Attempts that were used up before the last one, newest first, ten at most."""
         rows = await self._database.fetch("read_attempts", job_id)
         return [
@@ -118,6 +113,14 @@ class JobStore:
             )
             for row in rows
         ]
+
+
+def _in_order(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[Created | None]:
+    made = {
+        str(row["id"]): Created(row["create_time"], row["expire_time"], row["run_at"])
+        for row in rows
+    }
+    return [made.get(job.id) for job in jobs]
 
 
 def _create_columns(jobs: Sequence[NewJob]) -> tuple[list[object], ...]:

@@ -1,9 +1,7 @@
 """Leases: taken, extended and ended in batches, fenced by lease id."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import UUID
 
 import msgspec
 
@@ -40,8 +38,7 @@ from jobsvc.store.records import (
 _MOST_ENDS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """A decided end of a lease. `until` set: only if it has not been extended past that.
 
     `retention_seconds` counts for a job that finishes.
@@ -53,8 +50,7 @@ class End:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Requeued:
+class Requeued(msgspec.Struct, frozen=True):
     """A job that waits again."""
 
     queue: str
@@ -81,7 +77,10 @@ class LeaseStore:
             [slot.worker_id for slot in slots],
             [slot.duration_seconds for slot in slots],
         )
-        return [leased_job_from(row) for row in rows]
+        return [
+            leased_job_from(row, slot.duration_seconds)
+            for row, slot in zip(rows, slots, strict=False)
+        ]
 
     async def ready(self, queues: Sequence[str]) -> list[str]:
         """Those of the queues that have a job that is ready."""
@@ -108,7 +107,7 @@ class LeaseStore:
         if not lease_ids:
             return set()
         rows = await self._database.fetch("current_leases", *_columns(lease_ids))
-        return {LeaseId(row["job_id"], row["lease_id"]) for row in rows}
+        return {LeaseId.of(row["job_id"], row["lease_id"]) for row in rows}
 
     async def give_back(
         self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False
@@ -118,17 +117,16 @@ class LeaseStore:
         A lease that has gone back too often stays, and so does one that was
         confirmed, unless `confirmed_too`.
         """
-        ordered = sorted(lease_ids, key=lambda lease_id: lease_id.job_id)
         rows = await self._database.fetch(
-            "return_leases", *_columns(ordered), MAX_RETURNS, confirmed_too
+            "return_leases", *_columns(sorted(lease_ids)), MAX_RETURNS, confirmed_too
         )
-        return {LeaseId(row["job_id"], row["lease_id"]): row["queue"] for row in rows}
+        return {LeaseId.of(row["job_id"], row["lease_id"]): row["queue"] for row in rows}
 
     async def were_recorded(self, outcomes: Sequence[tuple[LeaseId, Outcome]]) -> list[bool]:
         """Whether each outcome is on record under exactly its lease, word for word."""
         asked = list({lease_id: None for lease_id, _ in outcomes})
         rows = await self._database.fetch("find_outcomes", *_columns(asked))
-        found = {LeaseId(row["job_id"], row["lease_id"]): row for row in rows}
+        found = {LeaseId.of(row["job_id"], row["lease_id"]): row for row in rows}
         return [
             (row := found.get(lease_id)) is not None
             and _same(outcome, row["state"], row["output"], row["error"], row["released"])
@@ -136,7 +134,7 @@ class LeaseStore:
         ]
 
     async def _extend(self, extensions: Sequence[Extension]) -> list[Extended | None]:
-        wishes = sorted(_latest(extensions), key=lambda e: e.id.job_id)
+        wishes = sorted(_latest(extensions), key=lambda e: e.id)
         rows = await self._database.fetch(
             "extend_leases",
             *_columns([e.id for e in wishes]),
@@ -146,7 +144,7 @@ class LeaseStore:
             [e.worker_id for e in wishes],
         )
         extended = {
-            (LeaseId(row["job_id"], row["lease_id"]), worker_id): Extended(
+            (LeaseId.of(row["job_id"], row["lease_id"]), worker_id): Extended(
                 row["expires_in"], row["cancel_requested"], row["cancel_reason"]
             )
             for row in rows
@@ -158,11 +156,11 @@ class LeaseStore:
         first: dict[LeaseId, End] = {}
         # In the order of the rows, so that batches do not deadlock. Of two ends of one lease the
         # first counts; one that holds only if the lease was not extended comes after all others.
-        for end in sorted(ends, key=lambda e: (e.id.job_id, e.until is not None)):
+        for end in sorted(ends, key=lambda e: (e.id, e.until is not None)):
             first.setdefault(end.id, end)
         finishes = [(e, v) for e in first.values() if isinstance(v := e.verdict, Finish)]
         requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]
-        done: dict[LeaseId, Ended] = {}
+        done: dict[int, Ended] = {}
         if finishes:
             rows = await self._database.fetch(
                 "finish_jobs",
@@ -173,7 +171,7 @@ class LeaseStore:
                 [encode_error(v.error) for _, v in finishes],
                 [v.output for _, v in finishes],
             )
-            done.update((LeaseId(row["job_id"], row["lease_id"]), True) for row in rows)
+            done.update((row["lease_id"], True) for row in rows)
         if requeues:
             rows = await self._database.fetch(
                 "requeue_jobs",
@@ -183,11 +181,8 @@ class LeaseStore:
                 [v.attempt_used for _, v in requeues],
                 [encode_error(v.error) for _, v in requeues],
             )
-            done.update(
-                (LeaseId(row["job_id"], row["lease_id"]), Requeued(row["queue"], row["run_at"]))
-                for row in rows
-            )
-        return [done.get(end.id, False) if first[end.id] is end else False for end in ends]
+            done.update((row["lease_id"], Requeued(row["queue"], row["run_at"])) for row in rows)
+        return [done.get(end.id.number, False) if first[end.id] is end else False for end in ends]
 
 
 def _latest(extensions: Sequence[Extension]) -> list[Extension]:
@@ -198,12 +193,14 @@ def _latest(extensions: Sequence[Extension]) -> list[Extension]:
         key = extension.id, extension.worker_id
         before = latest.get(key)
         if before is not None and extension.percent is None:
-            extension = replace(extension, percent=before.percent, message=before.message)
+            extension = msgspec.structs.replace(
+                extension, percent=before.percent, message=before.message
+            )
         latest[key] = extension
     return list(latest.values())
 
 
-def _columns(lease_ids: Sequence[LeaseId]) -> tuple[list[UUID], list[int]]:
+def _columns(lease_ids: Sequence[LeaseId]) -> tuple[list[str], list[int]]:
     return [lease.job_id for lease in lease_ids], [lease.number for lease in lease_ids]
 
 

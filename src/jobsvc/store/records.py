@@ -1,7 +1,5 @@
 """The one place where rows become domain values."""
 
-from uuid import UUID
-
 import asyncpg
 import msgspec
 
@@ -60,7 +58,7 @@ def job_from(row: asyncpg.Record) -> Job:
         purge_time=row["purge_time"],
     )
     return Job(
-        id=UUID(int=row["id"].int),
+        id=str(row["id"]),
         queue=row["queue"],
         owner=Owner(row["owner_service"], row["owner_user"], row["owner_session"]),
         input=row["input"],
@@ -75,7 +73,7 @@ def job_from(row: asyncpg.Record) -> Job:
         traceparent=row["traceparent"],
         tracestate=row["tracestate"],
         create_time=row["create_time"],
-        request_id=row["request_id"],
+        request_id=None if row["request_id"] is None else str(row["request_id"]),
         request_digest=row["request_digest"],
         status=status,
         read_time=row["read_time"],
@@ -85,7 +83,7 @@ def job_from(row: asyncpg.Record) -> Job:
 def held_lease_from(row: asyncpg.Record, cancel_requested: bool) -> HeldLease:
     """A lease from a row with the columns of the view lease_terms."""
     return HeldLease(
-        id=LeaseId(row["job_id"], row["lease_id"]),
+        id=LeaseId.of(row["job_id"], row["lease_id"]),
         queue=row["queue"],
         worker_id=row["worker_id"],
         terms=Terms(
@@ -112,11 +110,11 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
     )
 
 
-def leased_job_from(row: asyncpg.Record) -> LeasedJob:
-    """A job from a row of lease_jobs.sql."""
+def leased_job_from(row: asyncpg.Record, duration_seconds: float) -> LeasedJob:
+    """A job from a row of lease_jobs.sql, with the duration of the slot that it went to."""
     return LeasedJob(
         held=held_lease_from(row, cancel_requested=False),
-        duration_seconds=row["duration"],
+        duration_seconds=duration_seconds,
         input=row["input"],
         attempt_timeout_seconds=row["remaining"],
         labels=_labels(row["labels"]),

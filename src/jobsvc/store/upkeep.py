@@ -1,7 +1,6 @@
 """Statements that keep the tables clean."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from jobsvc.attempt import JOB_EXPIRED
 from jobsvc.store.database import Database
@@ -16,7 +15,7 @@ class UpkeepStore:
 
     async def expire(
         self, most: int, failed_retention_seconds: float, request_id_seconds: float
-    ) -> Sequence[UUID]:
+    ) -> Sequence[str]:
         """Fails waiting jobs whose time is over, and names them."""
         rows = await self._database.fetch(
             "expire_jobs",
@@ -25,7 +24,7 @@ class UpkeepStore:
             failed_retention_seconds,
             request_id_seconds,
         )
-        return [row["job_id"] for row in rows]
+        return [str(row["job_id"]) for row in rows]
 
     async def prune(self, most: int) -> int:
         """Removes ended jobs whose retention is over, and counts them."""

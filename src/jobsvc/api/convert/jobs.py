@@ -3,15 +3,11 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import datetime
-from uuid import UUID
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobsvc.api.convert.defects import Defects
-from jobsvc.api.convert.durations import duration
-from jobsvc.api.convert.payloads import payload_message, payload_text
-from jobsvc.job import Attempt, Job, JobError, JobState, Owner
+from jobsvc.api.convert.payloads import payload_text, write_payload
+from jobsvc.api.convert.times import write_duration, write_timestamp
+from jobsvc.job import Attempt, Job, JobError, JobState
 from jobsvc.job_request import JobRequest
 from jobsvc.payload import canonical
 from jobsvc.retry import RetryPolicy
@@ -44,8 +40,11 @@ def job_request(
     if not request.HasField("spec"):
         defects.add("spec", "is required")
         defects.check()
+    # What is not set needs no look: most requests set little, and this runs for every job.
     defects.queue("spec.queue", spec.queue)
-    defects.number("spec.priority", spec.priority, -100, 100)
+    priority = spec.priority
+    if priority:
+        defects.number("spec.priority", priority, -100, 100)
     schedule_time = (
         defects.time("spec.schedule_time", spec.schedule_time)
         if spec.HasField("schedule_time")
@@ -68,22 +67,28 @@ def job_request(
     retention = (
         defects.seconds("spec.retention", spec.retention) if spec.HasField("retention") else None
     )
-    defects.text("spec.unique_key", spec.unique_key, 255)
-    defects.enum(
-        "spec.unique_conflict_policy",
-        spec.unique_conflict_policy,
-        pb.UniqueConflictPolicy.values(),
+    unique_key = spec.unique_key or None
+    if unique_key is not None:
+        defects.text("spec.unique_key", unique_key, 255)
+    on_conflict = spec.unique_conflict_policy
+    if on_conflict:
+        defects.enum("spec.unique_conflict_policy", on_conflict, pb.UniqueConflictPolicy.values())
+    labels = defects.mapping("spec.labels", spec.labels, 32, _LABEL_KEY) if spec.labels else {}
+    attempts, initial, most, factor = (
+        retry_fields(defects, "spec.retry_policy", spec.retry_policy)
+        if spec.HasField("retry_policy")
+        else (None, None, None, None)
     )
-    labels = defects.mapping("spec.labels", spec.labels, 32, _LABEL_KEY)
-    attempts, initial, most, factor = retry_fields(defects, "spec.retry_policy", spec.retry_policy)
-    request_id = defects.uuid("request_id", request.request_id) if request.request_id else None
+    request_id = request.request_id or None
+    if request_id is not None:
+        defects.uuid("request_id", request_id)
     defects.check()
     text, payload = payload_text(spec.input, f"{prefix}spec.input", most_payload_bytes, **place)
     return JobRequest(
         queue=spec.queue,
         input=text,
         payload=payload,
-        priority=spec.priority,
+        priority=priority,
         schedule_time=schedule_time,
         expire_time=expire_time,
         ttl_seconds=ttl,
@@ -93,8 +98,8 @@ def job_request(
         max_backoff_seconds=most,
         backoff_multiplier=factor,
         retention_seconds=retention,
-        unique_key=spec.unique_key or None,
-        fail_if_taken=spec.unique_conflict_policy == pb.UNIQUE_CONFLICT_POLICY_FAIL,
+        unique_key=unique_key,
+        fail_if_taken=on_conflict == pb.UNIQUE_CONFLICT_POLICY_FAIL,
         labels=labels,
         request_id=request_id,
         request_digest=None if request_id is None else _digest(spec, payload),
@@ -122,7 +127,7 @@ def retry_fields(
     return attempts or None, initial, most, factor or None
 
 
-def job_ids(texts: Sequence[str], path: str, most: int) -> list[UUID]:
+def job_ids(texts: Sequence[str], path: str, most: int) -> list[str]:
     """A list of job ids without duplicates.
 
     Raises:
@@ -133,7 +138,7 @@ def job_ids(texts: Sequence[str], path: str, most: int) -> list[UUID]:
     defects.check()
     ids = [defects.uuid(f"{path}[{index}]", text) for index, text in enumerate(texts)]
     defects.check()
-    seen: set[UUID] = set()
+    seen: set[str] = set()
     for index, job_id in enumerate(ids):
         if job_id in seen:
             defects.add(f"{path}[{index}]", "is named twice")
@@ -153,90 +158,89 @@ def check_encoding(defects: Defects, encoding: int) -> None:
     defects.enum("payload_encoding", encoding, payload_pb2.PayloadEncoding.values())
 
 
-def job_message(
+def write_job(
+    message: pb.Job,
     job: Job,
     full: bool,
     encoding: int = 0,
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[Attempt] = (),
-) -> pb.Job:
-    """A job as it is sent: without payloads and stack traces unless `full`."""
-    spec = pb.JobSpec(
-        queue=job.queue,
-        priority=job.priority,
-        attempt_timeout=duration(job.attempt_timeout_seconds),
-        retry_policy=retry_message(job.retry),
-        unique_key=job.unique_key or "",
-        labels=job.labels,
-    )
+) -> None:
+    """Fills in a job as it is sent: without payloads and stack traces unless `full`."""
+    spec = message.spec
+    spec.queue = job.queue
+    if job.priority:
+        spec.priority = job.priority
+    write_duration(spec.attempt_timeout, job.attempt_timeout_seconds)
+    write_retry(spec.retry_policy, job.retry)
+    if job.unique_key:
+        spec.unique_key = job.unique_key
+    if job.labels:
+        spec.labels.update(job.labels)
     if full and job.input is not None:
-        spec.input.CopyFrom(payload_message(job.input, encoding))
+        write_payload(spec.input, job.input, encoding)
     if job.schedule_time is not None:
-        spec.schedule_time.FromDatetime(job.schedule_time)
+        write_timestamp(spec.schedule_time, job.schedule_time)
     if job.expire_time is not None:
-        spec.expire_time.FromDatetime(job.expire_time)
+        write_timestamp(spec.expire_time, job.expire_time)
     if job.retention_seconds is not None:
-        spec.retention.CopyFrom(duration(job.retention_seconds))
-    message = pb.Job(
-        id=str(job.id),
-        spec=spec,
-        status=status_message(job, full, encoding, reason, attempts),
-        owner=owner_message(job.owner),
-        create_time=timestamp(job.create_time),
-        etag=job.etag,
-        traceparent=job.traceparent,
-    )
+        write_duration(spec.retention, job.retention_seconds)
+    message.id = job.id
+    write_status(message.status, job, full, encoding, reason, attempts)
+    owner = message.owner
+    owner.service = job.owner.service
+    owner.user_id = job.owner.user_id
+    owner.has_session = job.owner.session_hash is not None
+    write_timestamp(message.create_time, job.create_time)
+    message.etag = job.etag
+    message.traceparent = job.traceparent
     if job.status.purge_time is not None:
-        message.purge_time.FromDatetime(job.status.purge_time)
-    return message
+        write_timestamp(message.purge_time, job.status.purge_time)
 
 
-def status_message(
+def write_status(
+    message: pb.JobStatus,
     job: Job,
     full: bool,
     encoding: int = 0,
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[Attempt] = (),
-) -> pb.JobStatus:
-    """The status of a job as it is sent."""
+) -> None:
+    """Fills in the status of a job as it is sent."""
     status = job.status
-    message = pb.JobStatus(
-        state=int(status.state),  # type: ignore[arg-type]  # numbered as in the contract
-        version=status.version,
-        attempt=status.attempt,
-        worker_id=status.worker_id,
-        wait_reason=int(reason),  # type: ignore[arg-type]  # numbered as in the contract
-        update_time=timestamp(status.update_time),
-        recent_attempts=[_attempt_message(attempt, full) for attempt in attempts],
-    )
+    message.state = status.state.value  # type: ignore[assignment]  # numbered as in the contract
+    message.version = status.version
+    message.attempt = status.attempt
+    message.worker_id = status.worker_id
+    message.wait_reason = reason.value  # type: ignore[assignment]  # numbered as in the contract
+    write_timestamp(message.update_time, status.update_time)
+    for attempt in attempts:
+        _write_attempt(message.recent_attempts.add(), attempt, full)
     if status.progress_percent is not None:
         message.progress.percent = status.progress_percent
         message.progress.message = status.progress_message
     if full and status.state is JobState.COMPLETED:
-        message.output.CopyFrom(payload_message(status.output, encoding))
+        write_payload(message.output, status.output, encoding)
     if status.error is not None:
         message.error.CopyFrom(error_message(status.error, full))
-    for field, time in (
-        (message.start_time, status.start_time),
-        (message.end_time, status.end_time),
-        (message.lease_expire_time, status.lease_expire_time),
-        (message.cancel_request_time, status.cancel_request_time),
-    ):
-        if time is not None:
-            field.FromDatetime(time)
+    if status.start_time is not None:
+        write_timestamp(message.start_time, status.start_time)
+    if status.end_time is not None:
+        write_timestamp(message.end_time, status.end_time)
+    if status.lease_expire_time is not None:
+        write_timestamp(message.lease_expire_time, status.lease_expire_time)
+    if status.cancel_request_time is not None:
+        write_timestamp(message.cancel_request_time, status.cancel_request_time)
     if status.run_time is not None and status.run_time > job.read_time:
-        message.next_attempt_time.FromDatetime(status.run_time)
-    return message
+        write_timestamp(message.next_attempt_time, status.run_time)
 
 
-def retry_message(retry: RetryPolicy) -> pb.RetryPolicy:
-    """A retry policy as it is sent."""
-    return pb.RetryPolicy(
-        max_attempts=retry.max_attempts,
-        initial_backoff=duration(retry.initial_backoff_seconds),
-        max_backoff=duration(retry.max_backoff_seconds),
-        backoff_multiplier=retry.backoff_multiplier,
-    )
+def write_retry(message: pb.RetryPolicy, retry: RetryPolicy) -> None:
+    """Fills in a retry policy as it is sent."""
+    message.max_attempts = retry.max_attempts
+    write_duration(message.initial_backoff, retry.initial_backoff_seconds)
+    write_duration(message.max_backoff, retry.max_backoff_seconds)
+    message.backoff_multiplier = retry.backoff_multiplier
 
 
 def error_message(error: JobError, full: bool = True) -> pb.JobError:
@@ -250,31 +254,15 @@ def error_message(error: JobError, full: bool = True) -> pb.JobError:
     )
 
 
-def owner_message(owner: Owner) -> pb.JobOwner:
-    """An owner as it is sent: whether there is a session, never which."""
-    return pb.JobOwner(
-        service=owner.service,
-        user_id=owner.user_id,
-        has_session=owner.session_hash is not None,
-    )
-
-
-def timestamp(time: datetime) -> Timestamp:
-    """A point in time as it is sent."""
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
-
-
-def _attempt_message(attempt: Attempt, full: bool) -> pb.JobAttempt:
-    message = pb.JobAttempt(attempt=attempt.attempt, worker_id=attempt.worker_id)
+def _write_attempt(message: pb.JobAttempt, attempt: Attempt, full: bool) -> None:
+    message.attempt = attempt.attempt
+    message.worker_id = attempt.worker_id
     if attempt.start_time is not None:
-        message.start_time.FromDatetime(attempt.start_time)
+        write_timestamp(message.start_time, attempt.start_time)
     if attempt.end_time is not None:
-        message.end_time.FromDatetime(attempt.end_time)
+        write_timestamp(message.end_time, attempt.end_time)
     if attempt.error is not None:
         message.error.CopyFrom(error_message(attempt.error, full))
-    return message
 
 
 def _digest(spec: pb.JobSpec, payload: dict[str, object]) -> bytes:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.convert.defects import Defects
-from jobsvc.api.convert.durations import duration
-from jobsvc.api.convert.jobs import error_message, timestamp
-from jobsvc.api.convert.payloads import payload_message, payload_text
+from jobsvc.api.convert.jobs import error_message
+from jobsvc.api.convert.payloads import payload_text, write_payload
+from jobsvc.api.convert.times import duration, write_duration, write_timestamp
 from jobsvc.attempt import Cancelled, Failure, Outcome, Release, Success
 from jobsvc.errors import InvalidRequest, Violation
 from jobsvc.job import JobError
@@ -114,35 +114,41 @@ def leased_jobs_message(
     jobs: Sequence[LeasedJob], duration_seconds: float, encoding: int
 ) -> pb.LeaseJobsResponse:
     """Leased jobs as they are sent: all of them with leases of the same length."""
-    return pb.LeaseJobsResponse(
-        leases=[lease_message(job, encoding) for job in jobs],
-        expires_in=duration(duration_seconds),
-    )
+    response = pb.LeaseJobsResponse(expires_in=duration(duration_seconds))
+    for job in jobs:
+        write_lease(response.leases.add(), job, encoding)
+    return response
 
 
-def lease_message(job: LeasedJob, encoding: int) -> pb.JobLease:
-    """A leased job as it is sent."""
+def write_lease(message: pb.JobLease, job: LeasedJob, encoding: int) -> None:
+    """Fills in a leased job as it is sent. In place, field by field: this runs for every job, and
+    a message that is made apart and copied costs four times as much."""
     held = job.held
-    message = pb.JobLease(
-        lease_id=str(held.id),
-        job_id=str(held.id.job_id),
-        queue=held.queue,
-        attempt=held.terms.attempt,
-        last_attempt=held.terms.attempt >= held.terms.retry.max_attempts,
-        attempt_timeout=duration(job.attempt_timeout_seconds),
-        labels=job.labels,
-        owner=job_pb2.JobOwner(
-            service=job.owner_service, user_id=job.owner_user, has_session=job.has_session
-        ),
-        traceparent=held.traceparent,
-        tracestate=held.tracestate,
-        create_time=timestamp(job.create_time),
-    )
+    message.lease_id = held.id
+    message.job_id = held.id.job_id
+    message.queue = held.queue
+    message.attempt = held.terms.attempt
+    if held.terms.attempt >= held.terms.retry.max_attempts:
+        message.last_attempt = True
+    write_duration(message.attempt_timeout, job.attempt_timeout_seconds)
+    write_timestamp(message.create_time, job.create_time)
+    owner = message.owner
+    owner.SetInParent()
+    if job.owner_service:
+        owner.service = job.owner_service
+    if job.owner_user:
+        owner.user_id = job.owner_user
+    if job.has_session:
+        owner.has_session = True
+    if job.labels:
+        message.labels.update(job.labels)
+    if held.traceparent:
+        message.traceparent = held.traceparent
+        message.tracestate = held.tracestate
     if job.input is not None:
-        message.input.CopyFrom(payload_message(job.input, encoding))
+        write_payload(message.input, job.input, encoding)
     if job.previous_error is not None:
         message.previous_error.CopyFrom(error_message(job.previous_error))
-    return message
 
 
 def lease_status(lease_id: str, extended: Extended | None) -> pb.LeaseStatus:
@@ -163,9 +169,19 @@ def lost_status(lease_id: str, reason: str) -> pb.LeaseStatus:
     return pb.LeaseStatus(lease_id=lease_id, state=pb.LEASE_STATE_LOST, reason=reason)
 
 
-def outcome_result(lease_id: str, status: status_pb2.Status | None) -> pb.OutcomeResult:
-    """What became of an outcome; None is success."""
-    return pb.OutcomeResult(lease_id=lease_id, status=status or status_pb2.Status(code=code_pb2.OK))
+def outcome_results(
+    items: Sequence[pb.JobOutcome], statuses: Sequence[status_pb2.Status | None]
+) -> pb.ReportOutcomesResponse:
+    """What became of each outcome; None is success."""
+    response = pb.ReportOutcomesResponse()
+    for item, status in zip(items, statuses, strict=True):
+        result = response.results.add()
+        result.lease_id = item.lease_id
+        if status is None:
+            result.status.SetInParent()  # OK
+        else:
+            result.status.CopyFrom(status)
+    return response
 
 
 def _job_error(defects: Defects, path: str, error: job_pb2.JobError) -> JobError:

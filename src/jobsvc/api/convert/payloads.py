@@ -39,14 +39,14 @@ def payload_text(
     return (text if value else None), value
 
 
-def payload_message(text: str | None, encoding: int) -> pb.Payload:
-    """Stored JSON text (None for the empty object) in the spelling that was asked for."""
+def write_payload(message: pb.Payload, text: str | None, encoding: int) -> None:
+    """Fills in stored JSON text (None for the empty object) in the spelling that was asked for."""
     if encoding == JSON_TEXT:
-        return pb.Payload(json_text="{}" if text is None else text)
-    payload = pb.Payload(json=Struct())
+        message.json_text = "{}" if text is None else text
+        return
+    message.json.SetInParent()
     if text is not None:
-        payload.json.update(_finite(json.loads(text, parse_int=float)))
-    return payload
+        message.json.update(_finite(json.loads(text, parse_int=float)))
 
 
 def struct_dict(struct: Struct) -> dict[str, Any]:

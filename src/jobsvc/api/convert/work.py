@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.defects import Defects
-from jobsvc.api.convert.durations import duration
 from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.api.convert.times import duration, write_duration
 from jobsvc.dispatch.board import Subscription
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
 from jobsvc.errors import WorkProtocolViolation
@@ -51,16 +51,20 @@ def dispatch_frame(jobs: Sequence[LeasedJob], encoding: int) -> tuple[pb.WorkRes
     single job is larger.
     """
     seconds = jobs[0].duration_seconds
-    leases: list[pb.JobLease] = []
+    frame = pb.WorkResponse()
+    write_duration(frame.dispatch.expires_in, seconds)
+    leases = frame.dispatch.leases
     size = 0
     for job in jobs[:_MOST_JOBS]:
-        lease = convert.lease_message(job, encoding)
-        size += lease.ByteSize()
-        if job.duration_seconds != seconds or (leases and size > _MOST_BYTES):
+        if job.duration_seconds != seconds:
             break
-        leases.append(lease)
-    dispatch = pb.LeaseJobsResponse(leases=leases, expires_in=duration(seconds))
-    return pb.WorkResponse(dispatch=dispatch), len(leases)
+        lease = leases.add()
+        convert.write_lease(lease, job, encoding)
+        size += lease.ByteSize()
+        if size > _MOST_BYTES and len(leases) > 1:
+            del leases[-1]
+            break
+    return frame, len(leases)
 
 
 def news_frame(news: Lost | Draining) -> pb.WorkResponse:
@@ -71,6 +75,6 @@ def news_frame(news: Lost | Draining) -> pb.WorkResponse:
         )
     return pb.WorkResponse(
         lease_statuses=pb.ExtendLeasesResponse(
-            leases=[convert.lost_status(str(i), news.reason) for i in news.lease_ids]
+            leases=[convert.lost_status(i, news.reason) for i in news.lease_ids]
         )
     )

@@ -22,4 +22,4 @@ SELECT
     end_time + retention * interval '1 second',
     progress_percent, progress_message, cancel_request_time, error, output
 FROM gone
-RETURNING job_id, lease_id
+RETURNING lease_id

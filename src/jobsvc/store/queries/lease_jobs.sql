@@ -60,8 +60,10 @@ taken AS (
     FROM dealt
 )
 SELECT
-    dealt.*, ($2::text[])[slot] AS worker_id, ($3::float8[])[slot] AS duration,
-    extract(epoch FROM
-        least(start_time + attempt_timeout * interval '1 second', expire_time) - start_time
-    )::float8 AS remaining
+    job_id, lease_id, queue, ($2::text[])[slot] AS worker_id, attempt, create_time, max_attempts,
+    initial_backoff, max_backoff, backoff_multiplier, retention, has_request, output_schema_id,
+    owner_service, owner_user, has_session, labels, traceparent, tracestate, input, previous_error,
+    CASE WHEN expire_time IS NULL THEN attempt_timeout
+         ELSE least(attempt_timeout, extract(epoch FROM expire_time - start_time)::float8)
+    END AS remaining
 FROM dealt ORDER BY slot

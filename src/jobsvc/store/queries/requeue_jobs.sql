@@ -26,4 +26,4 @@ placed AS (
         version + 1, end_time, expire_time, keyed, CASE WHEN NOT used THEN lease_id END
     FROM gone
 )
-SELECT job_id, lease_id, queue, end_time + delay * interval '1 second' AS run_at FROM gone
+SELECT lease_id, queue, end_time + delay * interval '1 second' AS run_at FROM gone

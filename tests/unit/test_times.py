@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.api.convert.defects import Defects
-from jobsvc.api.convert.durations import duration
+from jobsvc.api.convert.times import duration
 
 
 @given(st.integers(0, 10**9 * 10**6))
