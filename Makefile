@@ -37,7 +37,7 @@ $(BENCHED): $(STAMP)
 	  -c constraints.txt -e '.[bench]'
 	@touch $@
 
-bench: $(BENCHED) ## Measure speed and costs, with table, JSON and chart (about 10 minutes)
+bench: $(BENCHED) ## Measure speed and costs, with tables and a chart (five minutes)
 	@python -m bench --chart docs/performance
 
 bench-peers: $(BENCHED) ## The same beside other job queues

@@ -12,11 +12,10 @@ from bench.jobsvc_system import jobsvc_systems
 from bench.options import Options, read_options
 from bench.peer_systems import PeersMissing, peer_systems
 from bench.plan import Findings, run, turns
-from bench.report import print_report, write_json
+from bench.record import Record, write_json, write_markdown
 from bench.stack import Stack, stack
 from bench.summary import summarise
 from bench.system import System
-from bench.target import targets
 
 
 def main() -> int:
@@ -30,17 +29,17 @@ def main() -> int:
     except PeersMissing as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 2
-    lines = summarise(findings.samples)
-    goals = targets(lines)
-    print_report(lines, goals, width=None if sys.stdout.isatty() else 220)
+    settings = {"rounds": options.rounds, "jobs": options.jobs, "backlog": options.backlog}
+    record = Record(settings, findings.samples, findings.wrong)
+    print(record.text())
     for wrong in findings.wrong:
         print(f"WRONG: {wrong}")
-    settings = {"rounds": options.rounds, "jobs": options.jobs, "backlog": options.backlog}
-    write_json(options.json_path, settings, findings.samples, lines, goals, findings.wrong)
+    write_json(record, options.json_path)
     if options.chart_folder is not None:
         from bench.chart import draw
 
-        draw(lines, options.chart_folder)
+        draw(summarise(findings.samples), options.chart_folder)
+        write_markdown(record, options.chart_folder / "results.md")
     return 1 if findings.wrong else 0
 
 

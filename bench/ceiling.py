@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
-from uuid import UUID
 
 from bench.turn import answer, wait_for_turn
 from bench.work_load import BATCH, INPUT
@@ -65,16 +64,16 @@ def _batches(jobs: int) -> list[int]:
     return [min(BATCH, jobs - start) for start in range(0, jobs, BATCH)]
 
 
-def _ids(size: int) -> list[UUID]:
+def _ids(size: int) -> list[str]:
     return sorted(new_job_id() for _ in range(size))
 
 
-async def _live(database: Database, ids: Sequence[UUID]) -> None:
+async def _live(database: Database, ids: Sequence[str]) -> None:
     await _create(database, ids)
     await _drain(database, ids)
 
 
-async def _create(database: Database, ids: Sequence[UUID], queue: str = QUEUE) -> None:
+async def _create(database: Database, ids: Sequence[str], queue: str = QUEUE) -> None:
     size = len(ids)
     nothing = [None] * size
     await database.fetch(
@@ -105,7 +104,7 @@ async def _create(database: Database, ids: Sequence[UUID], queue: str = QUEUE) -
     )
 
 
-async def _drain(database: Database, ids: Sequence[UUID]) -> None:
+async def _drain(database: Database, ids: Sequence[str]) -> None:
     """Leases and ends as many jobs as there are `ids`, whichever come next."""
     left = len(ids)
     while left:

@@ -66,7 +66,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         "--json", type=Path, default=Path("build/bench/results.json"), metavar="PATH"
     )
     parser.add_argument(
-        "--chart", type=Path, metavar="DIR", help="draw performance.png and .svg in there"
+        "--chart", type=Path, metavar="DIR", help="write results.md, performance.png and .svg there"
     )
     parser.add_argument(
         "--smoke", action="store_true", help="once and tiny: says that it works, not how fast"

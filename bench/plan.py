@@ -6,10 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import asyncpg
-
-from bench.child import ChildFailed
-from bench.sample import Sample, WrongResult
+from bench.sample import Sample
 from bench.scenario import SCENARIOS, jobs_for
 from bench.stack import Stack, fresh_database, make_template
 from bench.system import System
@@ -66,9 +63,9 @@ async def run(stack: Stack, todo: Sequence[Turn], jobs: int) -> Findings:
         try:
             async with fresh_database(stack.dsn, f"bench_{number}", turn.template) as dsn:
                 sample = await turn.system.measure(turn.scenario, dsn, count)
-        except (WrongResult, ChildFailed, asyncpg.PostgresError, OSError) as error:
-            findings.wrong.append(f"{turn}: {error}")
-            _say(f"WRONG: {error}")
+        except Exception as error:  # however one ends, the others are not lost
+            findings.wrong.append(f"{turn}: {error!r}")
+            _say(f"WRONG: {error!r}")
         else:
             findings.samples.append(sample)
             _say(f"{sample.value:,.{1 if sample.unit == 'ms' else 0}f} {sample.unit}")

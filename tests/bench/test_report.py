@@ -1,13 +1,9 @@
-"""The findings as text and as JSON."""
-
-import json
-from pathlib import Path
+"""The findings as tables."""
 
 from rich.console import Console
 
-from bench.report import results_table, steps_table, write_json
+from bench.report import results_table, steps_table
 from bench.summary import summarise
-from bench.target import targets
 from tests.bench.samples import sample
 
 
@@ -37,16 +33,3 @@ def test_steps_of_systems_that_have_others_stay_empty() -> None:
     rows = [[c.strip() for c in row.split("|")] for row in _text(steps_table(lines))]
     assert ["", "jobsvc", "5.00", "7.00", "2.00", ""] in rows
     assert ["", "other", "9.00", "10.00", "", ""] in rows
-
-
-def test_the_json_has_everything_that_was_found(tmp_path: Path) -> None:
-    samples = [sample(10), sample(9, scenario="drain-1m")]
-    lines = summarise(samples)
-    path = tmp_path / "new" / "results.json"
-    write_json(path, {"rounds": 1}, samples, lines, targets(lines), ["a job was lost"])
-    found = json.loads(path.read_text())
-    assert [s["value"] for s in found["samples"]] == [10, 9]
-    assert found["lines"][0]["costs"]["cpu_us"] == {"postgres": 30, "server": 60}
-    assert found["targets"][0]["met"] is True
-    assert found["wrong"] == ["a job was lost"]
-    assert found["settings"] == {"rounds": 1}
