@@ -29,6 +29,9 @@ def main() -> int:
     except PeersMissing as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 2
+    if not findings.samples and not findings.wrong:
+        print("bench: none of these systems has any of these scenarios", file=sys.stderr)
+        return 2
     settings = {"rounds": options.rounds, "jobs": options.jobs, "backlog": options.backlog}
     record = Record(settings, findings.samples, findings.wrong)
     print(record.text())
