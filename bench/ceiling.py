@@ -114,7 +114,7 @@ async def _drain(database: Database, ids: Sequence[str]) -> None:
 
 async def _lease_and_finish(database: Database, most: int) -> int:
     leased = await database.fetch(
-        "lease_jobs", QUEUE, ["ceiling"] * most, [_SETTINGS.lease_seconds] * most
+        "lease_jobs", QUEUE, ["ceiling"], [1] * most, [_SETTINGS.lease_seconds] * most
     )
     if not leased:
         return 0

@@ -71,16 +71,16 @@ class LeaseStore:
 
     async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
         """Leases the next ready jobs of a queue, one for each slot at most, in their order."""
+        workers = {slot.worker_id: None for slot in slots}
+        numbers = {worker_id: number for number, worker_id in enumerate(workers, 1)}
         rows = await self._database.fetch(
             "lease_jobs",
             queue,
-            [slot.worker_id for slot in slots],
+            list(workers),
+            [numbers[slot.worker_id] for slot in slots],
             [slot.duration_seconds for slot in slots],
         )
-        return [
-            leased_job_from(row, slot.duration_seconds)
-            for row, slot in zip(rows, slots, strict=False)
-        ]
+        return [leased_job_from(row, slot) for row, slot in zip(rows, slots, strict=False)]
 
     async def ready(self, queues: Sequence[str]) -> list[str]:
         """Those of the queues that have a job that is ready."""
@@ -89,7 +89,7 @@ class LeaseStore:
     async def read(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, HeldLease]:
         """Those of the leases that are current."""
         rows = await self._database.fetch("read_leases", *_columns(lease_ids))
-        leases = [held_lease_from(row, row["cancel_requested"]) for row in rows]
+        leases = [held_lease_from(row) for row in rows]
         return {lease.id: lease for lease in leases}
 
     async def lapsed(self, most: int) -> list[LapsedLease]:
@@ -100,7 +100,7 @@ class LeaseStore:
     async def of_worker(self, worker_id: str) -> list[HeldLease]:
         """The leases that a worker holds."""
         rows = await self._database.fetch("leases_of_worker", worker_id)
-        return [held_lease_from(row, row["cancel_requested"]) for row in rows]
+        return [held_lease_from(row) for row in rows]
 
     async def current(self, lease_ids: Sequence[LeaseId]) -> set[LeaseId]:
         """Those of the leases that are current."""

@@ -5,7 +5,7 @@ import msgspec
 
 from jobsvc.attempt import Terms
 from jobsvc.job import Job, JobError, JobState, JobStatus, Owner
-from jobsvc.lease import HeldLease, LapsedLease, LeasedJob, LeaseId
+from jobsvc.lease import HeldLease, LapsedLease, LeasedJob, LeaseId, Slot
 from jobsvc.queue import Queue, QueuePolicy
 from jobsvc.retry import RetryPolicy
 
@@ -80,12 +80,16 @@ def job_from(row: asyncpg.Record) -> Job:
     )
 
 
-def held_lease_from(row: asyncpg.Record, cancel_requested: bool) -> HeldLease:
+def held_lease_from(row: asyncpg.Record) -> HeldLease:
     """A lease from a row with the columns of the view lease_terms."""
+    return _held_lease(row, row["worker_id"], row["cancel_requested"])
+
+
+def _held_lease(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> HeldLease:
     return HeldLease(
         id=LeaseId.of(row["job_id"], row["lease_id"]),
         queue=row["queue"],
-        worker_id=row["worker_id"],
+        worker_id=worker_id,
         terms=Terms(
             attempt=row["attempt"],
             retry=_retry(row),
@@ -102,7 +106,7 @@ def held_lease_from(row: asyncpg.Record, cancel_requested: bool) -> HeldLease:
 def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
     """A lease from a row of lapsed_leases.sql."""
     return LapsedLease(
-        held_lease_from(row, row["cancel_requested"]),
+        held_lease_from(row),
         row["until"],
         row["deadline"],
         row["expire_time"],
@@ -110,11 +114,11 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
     )
 
 
-def leased_job_from(row: asyncpg.Record, duration_seconds: float) -> LeasedJob:
-    """A job from a row of lease_jobs.sql, with the duration of the slot that it went to."""
+def leased_job_from(row: asyncpg.Record, slot: Slot) -> LeasedJob:
+    """A job from a row of lease_jobs.sql, and the slot that it went to."""
     return LeasedJob(
-        held=held_lease_from(row, cancel_requested=False),
-        duration_seconds=duration_seconds,
+        held=_held_lease(row, slot.worker_id, cancel_requested=False),
+        duration_seconds=slot.duration_seconds,
         input=row["input"],
         attempt_timeout_seconds=row["remaining"],
         labels=_labels(row["labels"]),

@@ -1,6 +1,6 @@
 -- Leases the next ready jobs of a queue, one for each slot at most, in the order in which they
 -- leave: job n goes to the worker of slot n.
--- $1 queue, $2 worker_id of each slot, $3 lease duration of each slot
+-- $1 queue, $2 worker_id, $3 which of those each slot is of (from 1), $4 lease duration of each slot
 WITH RECURSIVE ranks AS (
     (SELECT rank FROM waiting WHERE queue = $1 ORDER BY rank LIMIT 1)
     UNION ALL
@@ -9,44 +9,44 @@ WITH RECURSIVE ranks AS (
         ORDER BY rank LIMIT 1)
     FROM ranks WHERE ranks.rank IS NOT NULL
 ),
--- Rank by rank, so that jobs of one that are not due yet are not in the way of the next.
+-- Rank by rank, so that jobs of one that are not due yet are not in the way of the next. Numbered as
+-- they leave; a row that is locked stays where it is, so the delete finds it by its place.
 next AS MATERIALIZED (
-    SELECT ready.job_id
+    SELECT ready.place, row_number() OVER () AS slot
     FROM ranks
     CROSS JOIN LATERAL (
-        SELECT waiting.job_id
+        SELECT waiting.ctid AS place
         FROM waiting
         WHERE waiting.queue = $1 AND waiting.rank = ranks.rank
             AND run_at <= statement_timestamp()
             AND (expire_time IS NULL OR expire_time > statement_timestamp())
         ORDER BY run_at, waiting.job_id
-        LIMIT cardinality($2::text[])
+        LIMIT cardinality($3::int[])
         FOR UPDATE SKIP LOCKED
     ) AS ready
     WHERE (SELECT NOT paused FROM queue WHERE name = $1)
-    LIMIT cardinality($2::text[])
+    LIMIT cardinality($3::int[])
 ),
 gone AS (
-    DELETE FROM waiting USING next WHERE waiting.job_id = next.job_id RETURNING waiting.*
+    DELETE FROM waiting USING next WHERE waiting.ctid = next.place RETURNING waiting.*, next.slot
 ),
 dealt AS MATERIALIZED (
     SELECT
         gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank,
         (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
         gone.expire_time, gone.keyed, gone.released_lease, clock_timestamp() AS start_time,
-        row_number() OVER (ORDER BY gone.rank, gone.run_at, gone.job_id) AS slot,
+        gone.slot,
         job.create_time, job.max_attempts, job.initial_backoff, job.max_backoff,
         job.backoff_multiplier, job.attempt_timeout, job.retention,
         job.request_id IS NOT NULL AS has_request, job.output_schema_id,
         job.owner_service, job.owner_user, job.owner_session IS NOT NULL AS has_session,
         job.labels::text AS labels, job.traceparent, job.tracestate, job.input,
-        past.error AS previous_error
+        CASE WHEN gone.attempt > 0 THEN (
+            SELECT attempt.error FROM attempt
+            WHERE attempt.job_id = gone.job_id AND attempt.attempt = gone.attempt
+        ) END AS previous_error
     FROM gone
     JOIN job ON job.id = gone.job_id
-    LEFT JOIN LATERAL (
-        SELECT attempt.error FROM attempt
-        WHERE gone.attempt > 0 AND attempt.job_id = gone.job_id AND attempt.attempt = gone.attempt
-    ) AS past ON true
 ),
 taken AS (
     INSERT INTO lease (
@@ -54,13 +54,13 @@ taken AS (
         released_lease, worker_id, start_time, duration, until, deadline)
     SELECT
         job_id, lease_id, queue, rank, attempt, returns, version, start_time, expire_time, keyed,
-        released_lease, ($2::text[])[slot], start_time, ($3::float8[])[slot],
-        start_time + ($3::float8[])[slot] * interval '1 second',
+        released_lease, ($2::text[])[($3::int[])[slot]], start_time, ($4::float8[])[slot],
+        start_time + ($4::float8[])[slot] * interval '1 second',
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt
 )
 SELECT
-    job_id, lease_id, queue, ($2::text[])[slot] AS worker_id, attempt, create_time, max_attempts,
+    job_id, lease_id, queue, attempt, create_time, max_attempts,
     initial_backoff, max_backoff, backoff_multiplier, retention, has_request, output_schema_id,
     owner_service, owner_user, has_session, labels, traceparent, tracestate, input, previous_error,
     CASE WHEN expire_time IS NULL THEN attempt_timeout
