@@ -174,10 +174,7 @@ class Job(msgspec.Struct, frozen=True):
 
 def new_job_id() -> str:
     """A UUID version 7 (RFC 9562) in canonical form: sorts by creation time, to the millisecond."""
-    millis = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10))
-    value = (millis << 80) | random
-    value = (value & ~(0xF << 76)) | (0x7 << 76)
-    value = (value & ~(0x3 << 62)) | (0x2 << 62)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    millis = f"{time.time_ns() // 1_000_000:012x}"
+    random = os.urandom(10).hex()
+    variant = "89ab"[int(random[3], 16) & 3]
+    return f"{millis[:8]}-{millis[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"

@@ -38,9 +38,18 @@ class JobRequest(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     request_id: str | None
     request_digest: bytes | None
-    #: Where the input stands in the call, and which item of a batch this is: for error messages.
-    input_path: str
-    place: dict[str, str]
+    #: Which item of a batch this is.
+    index: int | None = None
+
+    @property
+    def input_path(self) -> str:
+        """Where the input stands in the call."""
+        return "spec.input" if self.index is None else f"requests[{self.index}].spec.input"
+
+    @property
+    def place(self) -> dict[str, str]:
+        """What an error says of where the request stands in the call."""
+        return {} if self.index is None else {"index": str(self.index)}
 
 
 def resolve(request: JobRequest, queue: Queue, settings: Settings, owner: Owner) -> NewJob:

@@ -34,8 +34,6 @@ OPEN = JobRequest(
     labels={"a": "b"},
     request_id=JOB_ID,
     request_digest=b"digest",
-    input_path="spec.input",
-    place={},
 )
 OWNER = Owner("web", "ada", b"hash")
 SETTINGS = Settings()

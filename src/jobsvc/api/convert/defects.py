@@ -101,13 +101,15 @@ class Defects:
         if len(values) > most:
             self.add(field, f"must have at most {most} entries, not {len(values)}")
             return {}
-        for name, value in values.items():
+        found = dict(values)
+        for name, value in found.items():
             if key is not None and not key.fullmatch(name):
                 self.add(f"{field}[{name[:80]!r}]", f"the key must match ^{key.pattern}$")
             elif key is None:
                 self.text(f"{field}[{name[:80]!r}]", name, 255, 1)
-            self.text(f"{field}[{name[:80]!r}]", value, most_value)
-        return dict(values)
+            if len(value) > most_value or "\0" in value:
+                self.text(f"{field}[{name[:80]!r}]", value, most_value)
+        return found
 
     def seconds(
         self, field: str, value: Duration, least: float = 0, most: float = _LONGEST_SECONDS

@@ -102,9 +102,8 @@ def job_request(
         fail_if_taken=on_conflict == pb.UNIQUE_CONFLICT_POLICY_FAIL,
         labels=labels,
         request_id=request_id,
-        request_digest=None if request_id is None else _digest(spec, payload),
-        input_path=f"{prefix}spec.input",
-        place=place,
+        request_digest=None if request_id is None else _digest(spec, labels, payload),
+        index=index,
     )
 
 
@@ -187,13 +186,13 @@ def write_job(
         write_duration(spec.retention, job.retention_seconds)
     message.id = job.id
     write_status(message.status, job, full, encoding, reason, attempts)
-    owner = message.owner
-    owner.service = job.owner.service
-    owner.user_id = job.owner.user_id
-    owner.has_session = job.owner.session_hash is not None
+    write_owner(
+        message.owner, job.owner.service, job.owner.user_id, job.owner.session_hash is not None
+    )
     write_timestamp(message.create_time, job.create_time)
     message.etag = job.etag
-    message.traceparent = job.traceparent
+    if job.traceparent:
+        message.traceparent = job.traceparent
     if job.status.purge_time is not None:
         write_timestamp(message.purge_time, job.status.purge_time)
 
@@ -210,9 +209,12 @@ def write_status(
     status = job.status
     message.state = status.state.value  # type: ignore[assignment]  # numbered as in the contract
     message.version = status.version
-    message.attempt = status.attempt
-    message.worker_id = status.worker_id
-    message.wait_reason = reason.value  # type: ignore[assignment]  # numbered as in the contract
+    if status.attempt:
+        message.attempt = status.attempt
+    if status.worker_id:
+        message.worker_id = status.worker_id
+    if reason:
+        message.wait_reason = reason.value  # type: ignore[assignment]  # numbered as well
     write_timestamp(message.update_time, status.update_time)
     for attempt in attempts:
         _write_attempt(message.recent_attempts.add(), attempt, full)
@@ -233,6 +235,17 @@ def write_status(
         write_timestamp(message.cancel_request_time, status.cancel_request_time)
     if status.run_time is not None and status.run_time > job.read_time:
         write_timestamp(message.next_attempt_time, status.run_time)
+
+
+def write_owner(message: pb.JobOwner, service: str, user_id: str, has_session: bool) -> None:
+    """Fills in an owner as it is sent: whether there is a session, never which."""
+    message.SetInParent()
+    if service:
+        message.service = service
+    if user_id:
+        message.user_id = user_id
+    if has_session:
+        message.has_session = True
 
 
 def write_retry(message: pb.RetryPolicy, retry: RetryPolicy) -> None:
@@ -265,11 +278,13 @@ def _write_attempt(message: pb.JobAttempt, attempt: Attempt, full: bool) -> None
         message.error.CopyFrom(error_message(attempt.error, full))
 
 
-def _digest(spec: pb.JobSpec, payload: dict[str, object]) -> bytes:
+def _digest(spec: pb.JobSpec, labels: dict[str, str], payload: dict[str, object]) -> bytes:
     """Equal for equal specs, whichever way their input is spelled."""
-    rest = pb.JobSpec()
-    rest.CopyFrom(spec)
-    rest.ClearField("input")
-    digest = hashlib.blake2b(rest.SerializeToString(deterministic=True), digest_size=16)
+    rest = [
+        (field.number, value if field.message_type is None else value.SerializeToString())
+        for field, value in spec.ListFields()
+        if field.name not in ("input", "labels")
+    ]
+    digest = hashlib.blake2b(repr((rest, sorted(labels.items()))).encode(), digest_size=16)
     digest.update(canonical(payload))
     return digest.digest()

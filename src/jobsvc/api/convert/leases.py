@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.convert.defects import Defects
-from jobsvc.api.convert.jobs import error_message
+from jobsvc.api.convert.jobs import error_message, write_owner
 from jobsvc.api.convert.payloads import payload_text, write_payload
 from jobsvc.api.convert.times import duration, write_duration, write_timestamp
 from jobsvc.attempt import Cancelled, Failure, Outcome, Release, Success
@@ -132,14 +132,7 @@ def write_lease(message: pb.JobLease, job: LeasedJob, encoding: int) -> None:
         message.last_attempt = True
     write_duration(message.attempt_timeout, job.attempt_timeout_seconds)
     write_timestamp(message.create_time, job.create_time)
-    owner = message.owner
-    owner.SetInParent()
-    if job.owner_service:
-        owner.service = job.owner_service
-    if job.owner_user:
-        owner.user_id = job.owner_user
-    if job.has_session:
-        owner.has_session = True
+    write_owner(message.owner, job.owner_service, job.owner_user, job.has_session)
     if job.labels:
         message.labels.update(job.labels)
     if held.traceparent:

@@ -26,16 +26,15 @@ def payload_text(
     kind = payload.WhichOneof("encoding")
     if kind is None:
         return None, {}
-    path = f"{field}.{kind}"
     try:
         text = payload.json_text if kind == "json_text" else _struct_text(payload.json)
-        if len(text) > most_bytes or len(text.encode()) > most_bytes:
+        if 4 * len(text) > most_bytes and len(text.encode()) > most_bytes:
             raise PayloadTooLarge(
                 [Violation(field, f"must have at most {most_bytes} bytes as JSON text")], **metadata
             )
         value = parse_payload(text)
     except PayloadDefect as defect:
-        raise PayloadRejected([Violation(path, f"{defect}")], **metadata) from None
+        raise PayloadRejected([Violation(f"{field}.{kind}", f"{defect}")], **metadata) from None
     return (text if value else None), value
 
 

@@ -17,6 +17,11 @@ def duration(seconds: float) -> Duration:
 
 def write_duration(message: Duration, seconds: float) -> None:
     """Fills in what `duration` makes."""
+    whole = int(seconds)
+    if whole == seconds and whole >= 0:
+        message.seconds = whole
+        message.nanos = 0
+        return
     micros = max(round(seconds * 1_000_000), 0)
     message.seconds = micros // 1_000_000
     message.nanos = micros % 1_000_000 * 1000
