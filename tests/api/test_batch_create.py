@@ -1,5 +1,6 @@
 """BatchCreateJobs: all jobs in one transaction, or none."""
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -7,6 +8,8 @@ from uuid import uuid4
 import asyncpg
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 
 from jobsvc.v1 import job_pb2
@@ -40,6 +43,37 @@ async def test_answers_come_in_the_order_of_the_requests(
     ids = [r.job.id for r in answer.responses]
     rows = await sql.fetch("SELECT job_id::text FROM waiting ORDER BY rank DESC")
     assert [row["job_id"] for row in rows] == ids
+
+
+_TOMORROW = Timestamp(seconds=int(time.time()) + 86_400)
+
+
+@pytest.mark.parametrize("odd", range(5))
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"priority": 7},
+        {"labels": {"a": "b"}},
+        {"unique_key": "k"},
+        {"schedule_time": _TOMORROW},
+        {"expire_time": _TOMORROW},
+        {"ttl": Duration(seconds=60)},
+        {"retention": Duration(seconds=90)},
+        {"attempt_timeout": Duration(seconds=90)},
+        {"retry_policy": job_pb2.RetryPolicy(max_attempts=9)},
+        {"input": Payload(json_text='{"a": 1}')},
+    ],
+)
+async def test_each_answer_tells_of_its_own_job(
+    jobs: JobServiceStub, queue: str, difference: dict[str, Any], odd: int
+) -> None:
+    answer = await _batch(jobs, *(_item(**(difference if n == odd else {})) for n in range(5)))
+    for response in answer.responses:
+        read = await jobs.GetJob(
+            pb.GetJobRequest(job_id=response.job.id, view=job_pb2.JOB_VIEW_BASIC)
+        )
+        read.job.status.ClearField("wait_reason")
+        assert response.job == read.job
 
 
 async def test_1000_jobs_are_created_at_once(

@@ -7,10 +7,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import (
+    asked_alike,
     check_encoding,
     job_ids,
     job_request,
     view_is_full,
+    write_identity,
     write_job,
     write_status,
 )
@@ -89,8 +91,15 @@ class JobService(JobServiceServicer):
             return pb.BatchCreateJobsResponse(responses=[_previewed(a) for a in answers])
         answers = await self._creation.create_all(asked, caller)
         response = pb.BatchCreateJobsResponse()
+        before: tuple[Answer, pb.CreateJobResponse] | None = None
         for index, answer in enumerate(answers):
-            _write_created(response.responses.add(), answer)
+            message = response.responses.add()
+            if before is not None and _alike(before[0], answer):
+                message.CopyFrom(before[1])
+                write_identity(message.job, answer.job)
+            else:
+                _write_created(message, answer)
+            before = answer, message
             if index % _READ_IDS == _READ_IDS - 1:
                 await asyncio.sleep(0)
         return response
@@ -259,6 +268,12 @@ def _is_over(job: Job, after_version: int | None) -> bool:
     if job.status.state.ended:
         return True
     return after_version is not None and job.status.version > after_version
+
+
+def _alike(one: Answer, other: Answer) -> bool:
+    """Whether two answers differ in no more than `write_identity` writes: both jobs are new, and
+    asked for in the same words. Most of a batch are, and to copy an answer is quicker."""
+    return one.created is not None and other.created is not None and asked_alike(one.job, other.job)
 
 
 def _previewed(answer: Answer) -> pb.CreateJobResponse:

@@ -197,6 +197,30 @@ def write_job(
         write_timestamp(message.purge_time, job.status.purge_time)
 
 
+def asked_alike(one: Job, other: Job) -> bool:
+    """Whether two new jobs are sent alike but for `write_identity`."""
+    return (
+        one.queue == other.queue
+        and one.priority == other.priority
+        and one.retry == other.retry
+        and one.attempt_timeout_seconds == other.attempt_timeout_seconds
+        and one.retention_seconds == other.retention_seconds
+        and one.unique_key == other.unique_key
+        and one.labels == other.labels
+        and one.owner == other.owner
+        and one.traceparent == other.traceparent
+        # Times that are counted from the creation differ.
+        and one.schedule_time is one.expire_time is other.schedule_time is other.expire_time is None
+    )
+
+
+def write_identity(message: pb.Job, job: Job) -> None:
+    """Fills in what every new job has of its own."""
+    message.id = job.id
+    write_timestamp(message.create_time, job.create_time)
+    write_timestamp(message.status.update_time, job.status.update_time)
+
+
 def write_status(
     message: pb.JobStatus,
     job: Job,
