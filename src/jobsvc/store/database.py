@@ -41,6 +41,7 @@ _SESSION = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
     "jit": "off",
     "timezone": "UTC",
     "idle_in_transaction_session_timeout": "60s",
