@@ -156,7 +156,8 @@ class LeaseStore:
         first: dict[LeaseId, End] = {}
         # In the order of the rows, so that batches do not deadlock. Of two ends of one lease the
         # first counts; one that holds only if the lease was not extended comes after all others.
-        for end in sorted(ends, key=lambda e: (e.id, e.until is not None)):
+        # Of two leases of one job the later one counts: the earlier is not current any more.
+        for end in sorted(ends, key=lambda e: (e.id.job_id, e.id.number, e.until is not None)):
             first.setdefault(end.id, end)
         finishes = [(e, v) for e in first.values() if isinstance(v := e.verdict, Finish)]
         requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]

@@ -30,6 +30,13 @@ class UpkeepStore:
         """Removes ended jobs whose retention is over, and counts them."""
         return len(await self._database.fetch("prune_jobs", most))
 
+    async def vacuum(self) -> int:
+        """Vacuums the tables that many jobs have gone through, and counts them."""
+        dirty = await self._database.fetch("dirty_tables")
+        for row in dirty:
+            await self._database.fetch(f"vacuum_{row['name']}")
+        return len(dirty)
+
     async def session_key(self) -> bytes:
         """The key under which session ids are hashed where no setting gives one."""
         (row,) = await self._database.fetch("read_secret", "session_key")
