@@ -15,6 +15,7 @@ from bench.turn import answer, wait_for_turn
 from bench.work_load import BATCH, INPUT
 from jobsvc.job import JobState, new_job_id
 from jobsvc.settings import Settings
+from jobsvc.store.columns import documents, words
 from jobsvc.store.database import Database, open_database
 from jobsvc.store.migrate import migrate
 
@@ -74,33 +75,32 @@ async def _live(database: Database, ids: Sequence[str]) -> None:
 
 
 async def _create(database: Database, ids: Sequence[str], queue: str = QUEUE) -> None:
-    size = len(ids)
-    nothing = [None] * size
+    nothing: tuple[()] = ()
     await database.fetch(
         "create_jobs",
-        ids,
-        [queue] * size,
+        words(ids),
+        [queue],
         nothing,  # schedule_time
         nothing,  # expire_time
         nothing,  # ttl
-        [0] * size,  # priority
-        [_SETTINGS.max_attempts] * size,
-        [_SETTINGS.initial_backoff_seconds] * size,
-        [_SETTINGS.max_backoff_seconds] * size,
-        [_SETTINGS.backoff_multiplier] * size,
-        [_SETTINGS.attempt_timeout_seconds] * size,
+        [0],  # priority
+        [_SETTINGS.max_attempts],
+        [_SETTINGS.initial_backoff_seconds],
+        [_SETTINGS.max_backoff_seconds],
+        [_SETTINGS.backoff_multiplier],
+        [_SETTINGS.attempt_timeout_seconds],
         nothing,  # retention
         nothing,  # output_schema_id
-        [""] * size,  # owner_service
-        [""] * size,  # owner_user
+        [""],  # owner_service
+        [""],  # owner_user
         nothing,  # owner_session
         nothing,  # request_id
         nothing,  # request_digest
         nothing,  # unique_key
-        nothing,  # labels
-        [""] * size,  # traceparent
-        [""] * size,  # tracestate
-        [INPUT] * size,
+        None,  # labels
+        [""],  # traceparent
+        [""],  # tracestate
+        documents([INPUT] * len(ids)),
     )
 
 
@@ -114,20 +114,18 @@ async def _drain(database: Database, ids: Sequence[str]) -> None:
 
 async def _lease_and_finish(database: Database, most: int) -> int:
     leased = await database.fetch(
-        "lease_jobs", QUEUE, ["ceiling"], [1] * most, [_SETTINGS.lease_seconds] * most
+        "lease_jobs", QUEUE, most, ["ceiling"], [1], [_SETTINGS.lease_seconds]
     )
     if not leased:
         return 0
-    nothing = [None] * len(leased)
     await database.fetch(
         "finish_jobs",
-        [row["job_id"] for row in leased],
-        [row["lease_id"] for row in leased],
-        nothing,  # until
-        [int(JobState.COMPLETED)] * len(leased),
-        [_SETTINGS.retention_seconds] * len(leased),
-        nothing,  # error
-        nothing,  # output
+        words([f"{row['job_id']}.{row['lease_id']}" for row in leased]),
+        (),  # until
+        [int(JobState.COMPLETED)],
+        [_SETTINGS.retention_seconds],
+        None,  # error
+        None,  # output
     )
     return len(leased)
 

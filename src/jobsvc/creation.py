@@ -210,9 +210,10 @@ class Creation:
         The spans last as long as the block.
         """
         if not telemetry.is_traced():
-            # The caller's own context goes with the job all the same.
-            traceparent, tracestate = telemetry.headers(trace.get_current_span())
-            if traceparent:
+            caller = trace.get_current_span()
+            if caller.get_span_context().is_valid:
+                # The caller's own context goes with the job all the same.
+                traceparent, tracestate = telemetry.headers(caller)
                 news = [_in_context(new, traceparent, tracestate) for new in news]
             yield news
             return

@@ -28,8 +28,8 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 def is_traced() -> bool:
     """Whether spans go anywhere: without a tracer provider, making them would be wasted."""
-    provider = trace.get_tracer_provider()
-    return not isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider)
+    kind = type(trace.get_tracer_provider())
+    return kind is not trace.ProxyTracerProvider and kind is not trace.NoOpTracerProvider
 
 
 def messaging_attributes(operation: str, queue: str, job_id: str) -> dict[str, str | int]:

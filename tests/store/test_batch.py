@@ -55,6 +55,29 @@ async def gather_waiting(*calls: asyncio.Future[object]) -> None:
         await asyncio.sleep(0)
 
 
+async def test_item_on_its_way_through_the_loop_joins_the_batch() -> None:
+    writer = Writer()
+
+    async def arrive(item: str, passes: int) -> str:
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        return await batcher.submit_one(item)
+
+    async with running(writer) as batcher:
+        answers = await asyncio.gather(*(arrive(f"{n}", n) for n in range(5)))
+    assert answers == ["0", "1", "2", "3", "4"]
+    assert writer.batches == [answers], "one write, though each arrived a pass after the other"
+
+
+async def test_stream_of_arrivals_does_not_hold_a_batch_up_for_ever() -> None:
+    writer = Writer()
+    async with running(writer) as batcher, asyncio.TaskGroup() as calls:
+        while not writer.batches:
+            calls.create_task(batcher.submit_one("one"))
+            await asyncio.sleep(0)
+    assert len(writer.batches[0]) <= 70
+
+
 async def test_lone_item_is_written_at_once() -> None:
     writer = Writer()
     async with running(writer) as batcher:

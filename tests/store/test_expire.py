@@ -1,7 +1,5 @@
 """expire_jobs.sql: waiting jobs whose time is over."""
 
-from uuid import uuid4
-
 import asyncpg
 import pytest
 
@@ -12,6 +10,7 @@ from jobsvc.store.store import Store
 from .samples import BROKEN, create, create_leased, new_job, places, settle
 
 LONG, SHORT = 3600.0, 60.0
+REQUEST_ID = "01a20804-e9ba-7c83-b2c8-3509c2b541a3"
 
 
 async def expire(store: Store, most: int = 100) -> list[str]:
@@ -66,8 +65,8 @@ async def test_job_that_expires_between_attempts_shows_its_last_one(
     [
         (None, None, LONG),
         (SHORT, None, SHORT),
-        (SHORT, str(uuid4()), 2 * LONG),
-        (9 * LONG, str(uuid4()), 9 * LONG),
+        (SHORT, REQUEST_ID, 2 * LONG),
+        (9 * LONG, REQUEST_ID, 9 * LONG),
     ],
 )
 async def test_expired_job_is_kept_as_asked_and_while_its_request_is_known(

@@ -162,7 +162,7 @@ async def test_no_more_rows_are_locked_than_are_leased(store: Store) -> None:
             await create(store, priority=priority)
     # Another leaser has taken the first four, over two priorities, and has not committed yet.
     async with store.database.transaction() as connection:
-        taken = await connection.fetch(text_of("lease_jobs"), "q", ["v"], [1] * 4, [30.0] * 4)
+        taken = await connection.fetch(text_of("lease_jobs"), "q", 4, ["v"], [1], [30.0])
         rest = await lease(store, 9)
     assert [len(taken), len(rest)] == [4, 5]
     assert not {row["job_id"] for row in taken} & {job.held.id.job_id for job in rest}

@@ -1,13 +1,13 @@
-"""The outermost interceptor: whatever happens in a handler, the caller gets a status of ours. Also
-the limits on what is in hand at once, and the server's span of each unary call."""
+"""Around every handler: whatever happens in it, the caller gets a status of ours. Also the limits
+on what is in hand at once, and the server's span of each unary call."""
 
 # grpc's own handler types are generic for type checkers only.
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
@@ -34,7 +34,10 @@ class _Unreadable:
 
 
 class Slots:
-    """A bounded number of calls in hand, refused rather than queued when it is reached."""
+    """A bounded number of calls in hand, refused rather than queued when it is reached.
+
+    Entered once for each call.
+    """
 
     def __init__(self, most: int, refusal: type[JobsvcError], what: str) -> None:
         self._most = most
@@ -42,20 +45,22 @@ class Slots:
         self._what = what
         self._taken = 0
 
-    @contextmanager
-    def taken(self) -> Any:
-        """Holds a slot. Raises the refusal when there is none."""
+    def __enter__(self) -> None:
+        """Takes a slot. Raises the refusal when there is none."""
         if self._taken >= self._most:
             raise self._refusal(f"the server has {self._most} {self._what} in hand; try again")
         self._taken += 1
-        try:
-            yield
-        finally:
-            self._taken -= 1
+
+    def __exit__(self, *_: object) -> None:
+        """Gives it back."""
+        self._taken -= 1
 
 
-class Guard(aio.ServerInterceptor):
-    """Wraps every handler of the project's services."""
+class Guard:
+    """Wraps every handler of the project's services, once, when they are registered.
+
+    Not an interceptor: gRPC would ask that for the handler anew on every call.
+    """
 
     def __init__(self, settings: Settings, tracer: trace.Tracer) -> None:
         self._tracer = tracer
@@ -71,45 +76,41 @@ class Guard(aio.ServerInterceptor):
         if self._in_hand:
             await asyncio.wait(list(self._in_hand), timeout=seconds)
 
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
-        details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """The handler of a method, wrapped."""
-        handler = await continuation(details)
-        method = details.method if isinstance(details.method, str) else details.method.decode()
-        if handler is None or not method.startswith("/jobsvc."):
-            return handler
-        # gRPC gives each call a task, which ends when the status is sent.
-        if (call := asyncio.current_task()) is not None:
-            self._in_hand.add(call)
-            call.add_done_callback(self._in_hand.discard)
-        name = method.removeprefix("/")
+    def before(self, server: aio.Server) -> Any:
+        """What a generated `add_…_to_server` takes for a server: passes handlers on, wrapped."""
+        return _Registry(server, self)
+
+    def wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        """The handler of a method (`package.Service/Method`), wrapped."""
         decode = _forgiving(handler.request_deserializer)
         encode = handler.response_serializer
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                self._unary(name, handler.unary_unary), decode, encode
+                self._unary(method, handler.unary_unary), decode, encode
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(name, handler.unary_stream), decode, encode
+                self._stream(method, handler.unary_stream), decode, encode
             )
         assert handler.stream_stream is not None, "the contract has no other kind"
         return grpc.stream_stream_rpc_method_handler(
-            self._conversation(name, handler.stream_stream), decode, encode
+            self._conversation(method, handler.stream_stream), decode, encode
         )
+
+    def _note(self) -> None:
+        # gRPC gives each call a task, which ends when the status is sent.
+        if (call := asyncio.current_task()) is not None:
+            self._in_hand.add(call)
+            call.add_done_callback(self._in_hand.discard)
 
     def _unary(self, name: str, handle: Any) -> Any:
         slots = self._waits if name.endswith(_WAITING) else self._calls
 
         async def guarded(request: Any, context: Context) -> Any:
+            self._note()
             with self._span(name, context) as span:
                 try:
-                    with slots.taken():
+                    with slots:
                         _check_readable(request)
                         return await handle(request, context)
                 except aio.AbortError:
@@ -122,8 +123,9 @@ class Guard(aio.ServerInterceptor):
 
     def _stream(self, name: str, handle: Any) -> Any:
         async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+            self._note()
             try:
-                with self._status.taken():
+                with self._status:
                     _check_readable(request)
                     async for response in handle(request, context):
                         yield response
@@ -138,8 +140,9 @@ class Guard(aio.ServerInterceptor):
 
     def _conversation(self, name: str, handle: Any) -> Any:
         async def guarded(requests: Any, context: Context) -> None:
+            self._note()
             try:
-                with self._work.taken():
+                with self._work:
                     await handle(requests, context)
                     return
             except aio.AbortError:
@@ -152,19 +155,38 @@ class Guard(aio.ServerInterceptor):
 
         return guarded
 
-    @contextmanager
-    def _span(self, name: str, context: Context) -> Any:
+    def _span(self, name: str, context: Context) -> AbstractContextManager[trace.Span]:
         metadata = dict(context.invocation_metadata() or ())
-        parent = telemetry.parent(
-            str(metadata.get("traceparent", "")), str(metadata.get("tracestate", ""))
-        )
-        with self._tracer.start_as_current_span(
+        traceparent = str(metadata.get("traceparent", ""))
+        if not traceparent and not telemetry.is_traced():
+            return nullcontext(trace.INVALID_SPAN)
+        return self._tracer.start_as_current_span(
             name,
-            context=parent,
+            context=telemetry.parent(traceparent, str(metadata.get("tracestate", ""))),
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
-        ) as span:
-            yield span
+        )
+
+
+class _Registry:
+    """Stands for a server where handlers are registered."""
+
+    def __init__(self, server: aio.Server, guard: Guard) -> None:
+        self._server = server
+        self._guard = guard
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        """Registers nothing: what it is given comes once more by the names of its methods."""
+
+    def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
+        """Registers the wrapped handlers of a service."""
+        wrapped = {
+            name: self._guard.wrap(f"{service}/{name}", handler)
+            for name, handler in handlers.items()
+        }
+        generic = grpc.method_handlers_generic_handler(service, wrapped)
+        self._server.add_generic_rpc_handlers((generic,))
+        self._server.add_registered_method_handlers(service, wrapped)
 
 
 def _forgiving(decode: Any) -> Any:

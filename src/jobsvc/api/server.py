@@ -49,11 +49,12 @@ class GrpcServer:
         settings: Settings,
     ) -> None:
         self._guard = guard
-        self._server = aio.server(interceptors=(guard,), options=_options(settings))
+        self._server = aio.server(options=_options(settings))
         self._health = health_aio.HealthServicer()
-        add_JobServiceServicer_to_server(jobs, self._server)
-        add_WorkerServiceServicer_to_server(workers, self._server)
-        add_QueueServiceServicer_to_server(queues, self._server)
+        guarded = guard.before(self._server)
+        add_JobServiceServicer_to_server(jobs, guarded)
+        add_WorkerServiceServicer_to_server(workers, guarded)
+        add_QueueServiceServicer_to_server(queues, guarded)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         beside = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
         reflection.enable_server_reflection((*SERVICES, *beside), self._server)

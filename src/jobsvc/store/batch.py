@@ -11,6 +11,12 @@ from jobsvc.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
+
+#: A call needs about this many passes of the loop from its arrival to its place in a batch.
+_IDLE_PASSES = 8
+#: So much company is enough.
+_ENOUGH_ITEMS = 64
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 #: What one caller submitted, and where its results go.
@@ -20,11 +26,11 @@ _Group = tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]
 class Batcher(Generic[Item, Result]):
     """Collects items while a statement is in flight; what has arrived forms the next one.
 
-    There is no timer: a lone item is written at once. `write` takes items and
-    answers with one result each, in their order. When it fails, its items are
-    written one by one, so that a bad one cannot spoil its neighbours, and the
-    error of an item takes the place of its result. When the database is away,
-    all of them get `DatabaseUnavailable`.
+    There is no timer: a lone item is written after a few empty passes of the loop, a tenth of a
+    millisecond. `write` takes items and answers with one result each, in their order. When it
+    fails, its items are written one by one, so that a bad one cannot spoil its neighbours, and the
+    error of an item takes the place of its result. When the database is away, all of them get
+    `DatabaseUnavailable`.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Batcher(Generic[Item, Result]):
         try:
             while True:
                 await self._arrived.wait()
+                await self._let_in()
                 groups = self._take()
                 results = await self._write_all([item for items, _ in groups for item in items])
                 start = 0
@@ -73,6 +80,15 @@ class Batcher(Generic[Item, Result]):
         finally:
             for _, done in (*groups, *self._waiting):
                 done.cancel()
+
+    async def _let_in(self) -> None:
+        """Lets in what is on its way through the loop already, as long as more of it arrives."""
+        passes, before = 0, 0
+        while passes < _IDLE_PASSES and len(self._waiting) < _ENOUGH_ITEMS:
+            if len(self._waiting) > before:
+                passes, before = 0, len(self._waiting)
+            passes += 1
+            await asyncio.sleep(0)
 
     def _take(self) -> list[_Group[Item, Result]]:
         size = taken = 0

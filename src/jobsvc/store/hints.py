@@ -4,6 +4,7 @@ their arrival; whoever misses one is late by a poll."""
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import asyncpg
@@ -20,6 +21,9 @@ _MOST_IDS = 200
 _MOST_NAMES = 100
 _RECONNECT_SECONDS = 1.0
 _PROBE_SECONDS = 3.0
+#: How often a replica says that it is there, and how long after that it counts as gone.
+_PRESENCE_SECONDS = 1.0
+_ABSENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,9 @@ class Hint:
 
 class Hints:
     """Sends and receives hints on connections of its own.
+
+    Nothing is sent while no other replica is there to hear it: each says once a second that it
+    is, and answers one that is new.
 
     `on_hint` is called for every hint, at once for those of this replica.
     `on_gap` is called when hints may have been missed.
@@ -53,7 +60,12 @@ class Hints:
         self._ready: dict[str, None] = {}
         self._declared: dict[str, None] = {}
         self._arrived = asyncio.Event()
+        #: Set while LISTEN is known to work.
         self._probed = asyncio.Event()
+        #: When each other replica was heard of last.
+        self._peers: dict[str, float] = {}
+        #: When to say next that this replica is there.
+        self._present_at = 0.0
 
     def tell(
         self,
@@ -63,11 +75,11 @@ class Hints:
     ) -> None:
         """Passes a hint on: to this replica now, to the others with the next notification."""
         hint = Hint(tuple(job_ids), tuple(ready), tuple(declared))
-        for job_id in hint.job_ids:
-            self._job_ids[job_id] = None
-        self._ready.update(dict.fromkeys(hint.ready))
-        self._declared.update(dict.fromkeys(hint.declared))
-        self._arrived.set()
+        if self._peers or not self._probed.is_set():
+            self._job_ids.update(dict.fromkeys(hint.job_ids))
+            self._ready.update(dict.fromkeys(hint.ready))
+            self._declared.update(dict.fromkeys(hint.declared))
+            self._arrived.set()
         self._on_hint(hint)
 
     async def run(self) -> None:
@@ -112,13 +124,23 @@ class Hints:
             log.warning(
                 "LISTEN is silent (a transaction pooler in between?): polling every second instead"
             )
-        await closed.wait()
+        try:
+            await closed.wait()
+        finally:
+            self._probed.clear()
 
     async def _send(self, connection: asyncpg.Connection) -> None:
         while True:
-            await self._arrived.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._present_at):
+                    await self._arrived.wait()
             self._arrived.clear()
             messages = self._take()
+            now = asyncio.get_running_loop().time()
+            if now >= self._present_at:
+                self._present_at = now + _PRESENCE_SECONDS
+                messages.append(f"{self._server_id} p")
+                self._peers = {p: t for p, t in self._peers.items() if now - t < _ABSENCE_SECONDS}
             if messages:
                 await connection.fetch(sql("send_hints"), messages, timeout=10)
 
@@ -140,7 +162,12 @@ class Hints:
         if sender == self._server_id:
             if kind == "p":
                 self._probed.set()
-        elif kind == "j":
+            return
+        if sender not in self._peers:
+            self._present_at = 0.0  # A new one is to know of this one at once.
+            self._arrived.set()
+        self._peers[sender] = asyncio.get_running_loop().time()
+        if kind == "j":
             self._on_hint(Hint(job_ids=tuple(rest.split())))
         elif kind == "r":
             self._on_hint(Hint(ready=tuple(rest.split())))

@@ -8,6 +8,7 @@ import msgspec
 
 from jobsvc.job import Attempt, Job, NewJob
 from jobsvc.store.batch import Batcher
+from jobsvc.store.columns import documents, short, sparse, words
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import decode_error, encode_labels, job_from
 from jobsvc.store.statement import sql
@@ -123,34 +124,30 @@ def _in_order(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[Cr
     return [made.get(job.id) for job in jobs]
 
 
-def _create_columns(jobs: Sequence[NewJob]) -> tuple[list[object], ...]:
-    """Jobs as the parameters of create_jobs.sql: one list a column."""
-    rows = [
-        (
-            job.id,
-            job.queue,
-            job.schedule_time,
-            job.expire_time,
-            job.ttl_seconds,
-            job.priority,
-            job.retry.max_attempts,
-            job.retry.initial_backoff_seconds,
-            job.retry.max_backoff_seconds,
-            job.retry.backoff_multiplier,
-            job.attempt_timeout_seconds,
-            job.retention_seconds,
-            job.output_schema_id,
-            job.owner.service,
-            job.owner.user_id,
-            job.owner.session_hash,
-            job.request_id,
-            job.request_digest,
-            job.unique_key,
-            encode_labels(job.labels),
-            job.traceparent,
-            job.tracestate,
-            job.input,
-        )
-        for job in jobs
-    ]
-    return tuple(map(list, zip(*rows, strict=True)))
+def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
+    """Jobs as the parameters of create_jobs.sql."""
+    return (
+        words([job.id for job in jobs]),
+        short([job.queue for job in jobs]),
+        sparse([job.schedule_time for job in jobs]),
+        sparse([job.expire_time for job in jobs]),
+        sparse([job.ttl_seconds for job in jobs]),
+        short([job.priority for job in jobs]),
+        short([job.retry.max_attempts for job in jobs]),
+        short([job.retry.initial_backoff_seconds for job in jobs]),
+        short([job.retry.max_backoff_seconds for job in jobs]),
+        short([job.retry.backoff_multiplier for job in jobs]),
+        short([job.attempt_timeout_seconds for job in jobs]),
+        sparse([job.retention_seconds for job in jobs]),
+        sparse([job.output_schema_id for job in jobs]),
+        short([job.owner.service for job in jobs]),
+        short([job.owner.user_id for job in jobs]),
+        sparse([job.owner.session_hash for job in jobs]),
+        sparse([job.request_id for job in jobs]),
+        sparse([job.request_digest for job in jobs]),
+        sparse([job.unique_key for job in jobs]),
+        documents([encode_labels(job.labels) for job in jobs]),
+        short([job.traceparent for job in jobs]),
+        short([job.tracestate for job in jobs]),
+        documents([job.input for job in jobs]),
+    )

@@ -26,6 +26,7 @@ from jobsvc.lease import (
     Slot,
 )
 from jobsvc.store.batch import Batcher
+from jobsvc.store.columns import documents, short, sparse, words
 from jobsvc.store.database import Database
 from jobsvc.store.records import (
     decode_error,
@@ -76,9 +77,10 @@ class LeaseStore:
         rows = await self._database.fetch(
             "lease_jobs",
             queue,
+            len(slots),
             list(workers),
-            [numbers[slot.worker_id] for slot in slots],
-            [slot.duration_seconds for slot in slots],
+            short([numbers[slot.worker_id] for slot in slots]),
+            short([slot.duration_seconds for slot in slots]),
         )
         return [leased_job_from(row, slot) for row, slot in zip(rows, slots, strict=False)]
 
@@ -165,12 +167,12 @@ class LeaseStore:
         if finishes:
             rows = await self._database.fetch(
                 "finish_jobs",
-                *_columns([e.id for e, _ in finishes]),
-                [e.until for e, _ in finishes],
-                [v.state for _, v in finishes],
-                [e.retention_seconds for e, _ in finishes],
-                [encode_error(v.error) for _, v in finishes],
-                [v.output for _, v in finishes],
+                words([e.id for e, _ in finishes]),
+                sparse([e.until for e, _ in finishes]),
+                short([v.state for _, v in finishes]),
+                short([e.retention_seconds for e, _ in finishes]),
+                documents([encode_error(v.error) for _, v in finishes]),
+                documents([v.output for _, v in finishes]),
             )
             done.update((row["lease_id"], True) for row in rows)
         if requeues:

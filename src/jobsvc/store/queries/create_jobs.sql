@@ -1,9 +1,11 @@
 -- Writes jobs and their places in the queue. Skips a job whose request id is taken; fails whole
 -- when a unique key is.
--- $1 id, $2 queue, $3 schedule_time, $4 expire_time, $5 ttl, $6 priority, $7 max_attempts,
--- $8 initial_backoff, $9 max_backoff, $10 backoff_multiplier, $11 attempt_timeout, $12 retention,
--- $13 output_schema_id, $14 owner_service, $15 owner_user, $16 owner_session, $17 request_id,
--- $18 request_digest, $19 unique_key, $20 labels, $21 traceparent, $22 tracestate, $23 input
+-- $1 id (words), $2 queue (short), $3 schedule_time (sparse), $4 expire_time (sparse), $5 ttl
+-- (sparse), $6 priority (short), $7 max_attempts (short), $8 initial_backoff (short), $9 max_backoff
+-- (short), $10 backoff_multiplier (short), $11 attempt_timeout (short), $12 retention (sparse),
+-- $13 output_schema_id (sparse), $14 owner_service (short), $15 owner_user (short), $16 owner_session
+-- (sparse), $17 request_id (sparse), $18 request_digest (sparse), $19 unique_key (sparse), $20 labels
+-- (documents), $21 traceparent (short), $22 tracestate (short), $23 input (documents); see columns.py
 WITH made AS (
     INSERT INTO job (
         id, queue, create_time, schedule_time, expire_time, priority, max_attempts,
@@ -11,16 +13,21 @@ WITH made AS (
         output_schema_id, owner_service, owner_user, owner_session, request_id, request_digest,
         unique_key, labels, traceparent, tracestate, input)
     SELECT
-        id, queue, clock_timestamp(), schedule_time,
+        id::uuid, coalesce(queue, ($2::text[])[1]), clock_timestamp(), schedule_time,
         coalesce(expire_time, clock_timestamp() + ttl * interval '1 second'),
-        priority, max_attempts, initial_backoff, max_backoff, backoff_multiplier, attempt_timeout,
-        retention, output_schema_id, owner_service, owner_user, owner_session, request_id,
-        request_digest, unique_key, labels::jsonb, traceparent, tracestate, input
+        coalesce(priority, ($6::smallint[])[1]), coalesce(max_attempts, ($7::smallint[])[1]),
+        coalesce(initial_backoff, ($8::float8[])[1]), coalesce(max_backoff, ($9::float8[])[1]),
+        coalesce(backoff_multiplier, ($10::float8[])[1]),
+        coalesce(attempt_timeout, ($11::float8[])[1]), retention, output_schema_id,
+        coalesce(owner_service, ($14::text[])[1]), coalesce(owner_user, ($15::text[])[1]),
+        owner_session, request_id, request_digest, unique_key, labels::jsonb,
+        coalesce(traceparent, ($21::text[])[1]), coalesce(tracestate, ($22::text[])[1]), input
     FROM unnest(
-        $1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::float8[],
-        $6::smallint[], $7::smallint[], $8::float8[], $9::float8[], $10::float8[], $11::float8[],
-        $12::float8[], $13::bigint[], $14::text[], $15::text[], $16::bytea[], $17::uuid[],
-        $18::bytea[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[]
+        string_to_array($1::text, ' '), $2::text[], $3::timestamptz[], $4::timestamptz[],
+        $5::float8[], $6::smallint[], $7::smallint[], $8::float8[], $9::float8[], $10::float8[],
+        $11::float8[], $12::float8[], $13::bigint[], $14::text[], $15::text[], $16::bytea[],
+        $17::uuid[], $18::bytea[], $19::text[], string_to_array($20::text, E'\x1f', ''),
+        $21::text[], $22::text[], string_to_array($23::text, E'\x1f', '')
     ) AS asked (
         id, queue, schedule_time, expire_time, ttl, priority, max_attempts, initial_backoff,
         max_backoff, backoff_multiplier, attempt_timeout, retention, output_schema_id,

@@ -1,11 +1,18 @@
 -- Ends leased jobs, fenced by lease id, and where `until` is given only if the lease has not been
 -- extended past it. A job whose lease is another by now stays as it is and is missing in the answer.
--- $1 job_id, $2 lease_id, $3 until, $4 state, $5 retention, $6 error, $7 output
+-- $1 lease id (job id and number, words), $2 until (sparse), $3 state (short), $4 retention (short),
+-- $5 error (documents), $6 output (documents); see columns.py
 WITH gone AS (
     DELETE FROM lease
-    USING unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::smallint[], $5::float8[],
-                 $6::text[], $7::text[])
-        AS ended (job_id, lease_id, until, state, retention, error, output)
+    USING (
+        SELECT split_part(id, '.', 1)::uuid AS job_id, split_part(id, '.', 2)::bigint AS lease_id,
+            until, coalesce(state, ($3::smallint[])[1]) AS state,
+            coalesce(retention, ($4::float8[])[1]) AS retention, error, output
+        FROM unnest(
+            string_to_array($1::text, ' '), $2::timestamptz[], $3::smallint[], $4::float8[],
+            string_to_array($5::text, E'\x1f', ''), string_to_array($6::text, E'\x1f', '')
+        ) AS asked (id, until, state, retention, error, output)
+    ) AS ended
     WHERE lease.job_id = ended.job_id AND lease.lease_id = ended.lease_id
         AND (ended.until IS NULL OR lease.until <= ended.until)
     RETURNING lease.*, ended.state, ended.retention, ended.error, ended.output,

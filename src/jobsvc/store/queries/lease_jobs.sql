@@ -1,6 +1,7 @@
 -- Leases the next ready jobs of a queue, one for each slot at most, in the order in which they
 -- leave: job n goes to the worker of slot n.
--- $1 queue, $2 worker_id, $3 which of those each slot is of (from 1), $4 lease duration of each slot
+-- $1 queue, $2 number of slots, $3 worker_id, $4 which of those each slot is of, from 1 (short),
+-- $5 lease duration of each slot (short); see columns.py
 WITH RECURSIVE ranks AS (
     (SELECT rank FROM waiting WHERE queue = $1 ORDER BY rank LIMIT 1)
     UNION ALL
@@ -10,7 +11,7 @@ WITH RECURSIVE ranks AS (
     FROM ranks WHERE ranks.rank IS NOT NULL
 ),
 -- Rank by rank, so that jobs of one that are not due yet are not in the way of the next. Numbered as
--- they leave; a row that is locked stays where it is, so the delete finds it by its place.
+-- they leave. A row that is locked stays where it is, so the delete finds it by its place.
 next AS MATERIALIZED (
     SELECT ready.place, row_number() OVER () AS slot
     FROM ranks
@@ -21,11 +22,11 @@ next AS MATERIALIZED (
             AND run_at <= statement_timestamp()
             AND (expire_time IS NULL OR expire_time > statement_timestamp())
         ORDER BY run_at, waiting.job_id
-        LIMIT cardinality($3::int[])
+        LIMIT $2::integer
         FOR UPDATE SKIP LOCKED
     ) AS ready
     WHERE (SELECT NOT paused FROM queue WHERE name = $1)
-    LIMIT cardinality($3::int[])
+    LIMIT $2::integer
 ),
 gone AS (
     DELETE FROM waiting USING next WHERE waiting.ctid = next.place RETURNING waiting.*, next.slot
@@ -35,7 +36,7 @@ dealt AS MATERIALIZED (
         gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank,
         (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
         gone.expire_time, gone.keyed, gone.released_lease, clock_timestamp() AS start_time,
-        gone.slot,
+        gone.slot, coalesce(($5::float8[])[gone.slot], ($5::float8[])[1]) AS duration,
         job.create_time, job.max_attempts, job.initial_backoff, job.max_backoff,
         job.backoff_multiplier, job.attempt_timeout, job.retention,
         job.request_id IS NOT NULL AS has_request, job.output_schema_id,
@@ -54,8 +55,8 @@ taken AS (
         released_lease, worker_id, start_time, duration, until, deadline)
     SELECT
         job_id, lease_id, queue, rank, attempt, returns, version, start_time, expire_time, keyed,
-        released_lease, ($2::text[])[($3::int[])[slot]], start_time, ($4::float8[])[slot],
-        start_time + ($4::float8[])[slot] * interval '1 second',
+        released_lease, ($3::text[])[coalesce(($4::integer[])[slot], ($4::integer[])[1])], start_time,
+        duration, start_time + duration * interval '1 second',
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt
 )

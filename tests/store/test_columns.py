@@ -1,0 +1,100 @@
+"""Many rows as a few parameters: what is sent once, or as one text, arrives in every row."""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobsvc.attempt import Finish
+from jobsvc.job import JobState, NewJob, Owner
+from jobsvc.retry import RetryPolicy
+from jobsvc.store.columns import SEPARATOR, documents, short, sparse, words
+from jobsvc.store.store import Store
+
+from .samples import BROKEN, create, end, lease, new_job
+
+LATER = datetime.now(UTC) + timedelta(hours=1)
+#: Two values of everything that a job may bring: the one that most have, and another.
+KINDS = {
+    "queue": ("q", "p"),
+    "schedule_time": (None, LATER),
+    "expire_time": (None, LATER),
+    "priority": (0, -7),
+    "retry": (RetryPolicy(3, 1.0, 600.0, 2.0), RetryPolicy(5, 0.5, 60.0, 1.5)),
+    "attempt_timeout_seconds": (900.0, 1.5),
+    "retention_seconds": (None, 7.0),
+    "owner": (Owner(), Owner("web", "ada", b"hash")),
+    "unique_key": (None, f"k {SEPARATOR}"),
+    "labels": ({}, {"a": "ä\n\x1f"}),
+    "request_id": (None, "01a20804-e9ba-7c83-b2c8-3509c2b541a3"),
+    "request_digest": (None, b"\0digest"),
+    "traceparent": ("", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    "tracestate": ("", "a=b"),
+    "input": (None, '{"a": "\\u001f ä"}'),
+}
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+async def test_one_job_of_a_batch_may_differ_in_everything(store: Store, odd: int) -> None:
+    jobs = [new_job(**{name: pair[n == odd] for name, pair in KINDS.items()}) for n in range(3)]
+    await _same_when_read(store, jobs)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_jobs_of_a_batch_may_agree_in_everything(store: Store, which: int) -> None:
+    alone = {"unique_key", "request_id"} if which else set()
+    agreed = {name: pair[0 if name in alone else which] for name, pair in KINDS.items()}
+    await _same_when_read(store, [new_job(**agreed) for _ in range(3)])
+
+
+async def _same_when_read(store: Store, jobs: list[NewJob]) -> None:
+    await store.queues.declare(["p", "q"])
+    async with store.database.transaction() as connection:
+        assert all(await store.jobs.create_all(connection, jobs))
+    read = await store.jobs.read([job.id for job in jobs])
+    for job in jobs:
+        stored = read[job.id]
+        assert {n: getattr(stored, n) for n in KINDS} == {n: getattr(job, n) for n in KINDS}
+
+
+async def test_ends_of_a_batch_may_differ_in_everything(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    for _ in range(4):
+        await create(store)
+    ids = [job.held.id for job in await lease(store, 4)]
+    until = await sql.fetchval("SELECT max(until) FROM lease")
+    ends = [
+        end(ids[0], Finish(JobState.COMPLETED)),
+        end(ids[1], Finish(JobState.COMPLETED, output='{"a": 1}'), retention_seconds=7.0),
+        end(ids[2], Finish(JobState.FAILED, error=BROKEN), until=until),
+        end(ids[3], Finish(JobState.CANCELLED), until=until - timedelta(days=1)),
+    ]
+    assert await store.leases.ends.submit(ends) == [True, True, True, False]
+    read = await store.jobs.read([i.job_id for i in ids])
+    statuses = [read[i.job_id].status for i in ids]
+    assert [s.state.name for s in statuses] == ["COMPLETED", "COMPLETED", "FAILED", "PROCESSING"]
+    assert [s.output for s in statuses] == [None, '{"a": 1}', None, None]
+    assert [s.error for s in statuses] == [None, None, BROKEN, None]
+    kept = [s.purge_time - s.end_time for s in statuses[:3] if s.purge_time and s.end_time]
+    assert [k.total_seconds() for k in kept] == [3600.0, 7.0, 3600.0]
+
+
+@given(st.lists(st.sampled_from(["", "a", "b"]), min_size=1))
+def test_short_column_is_whole_or_one_value(column: list[str]) -> None:
+    sent = short(column)
+    assert list(sent) == column or list(sent) * len(column) == column
+    assert len(sent) == 1 or len(set(column)) > 1
+
+
+@given(st.lists(st.sampled_from([None, 1, 2]), min_size=1))
+def test_sparse_column_is_whole_or_nothing(column: list[int | None]) -> None:
+    assert list(sparse(column)) == ([] if set(column) == {None} else column)
+
+
+def test_text_columns_are_one_text() -> None:
+    assert words(["a", "b"]) == "a b"
+    assert documents(["{}", None, "[]"]) == f"{{}}{SEPARATOR}{SEPARATOR}[]"
+    assert documents([None, None]) is None
