@@ -6,6 +6,9 @@ from jobsvc.attempt import JOB_EXPIRED
 from jobsvc.store.database import Database
 from jobsvc.store.records import encode_error
 
+#: The statement for each table; a table's name cannot be a parameter.
+_VACUUM = {"lease": "vacuum_lease", "waiting": "vacuum_waiting"}
+
 
 class UpkeepStore:
     """Statements that no caller asks for. Each does a bounded piece of work."""
@@ -34,7 +37,7 @@ class UpkeepStore:
         """Vacuums the tables that many jobs have gone through, and counts them."""
         dirty = await self._database.fetch("dirty_tables")
         for row in dirty:
-            await self._database.fetch(f"vacuum_{row['name']}")
+            await self._database.fetch(_VACUUM[row["name"]])
         return len(dirty)
 
     async def session_key(self) -> bytes:
