@@ -7,7 +7,7 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench bench-peers bench-smoke lint types generate verify image clean
+.PHONY: help setup demo test bench bench-flat bench-peers bench-smoke lint types generate verify image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ bench: $(BENCHED) ## Measure speed and costs, with tables and a chart (five minu
 
 bench-peers: $(BENCHED) ## The same beside other job queues
 	@python -m bench --peers --chart docs/performance
+
+bench-flat: $(BENCHED) ## Measure cost against size: finished, waiting, queues, churn
+	@python -m bench.flat --chart docs/performance
 
 bench-smoke: setup ## Run every measurement once and tiny; fails on wrong results only
 	@python -m bench --smoke --json build/bench/smoke.json

@@ -36,11 +36,12 @@ class Record:
         """All tables, for a terminal or a Markdown file."""
         lines = summarise(self.samples)
         return "\n".join(
-            f"## {title}\n\n{_text(table)}" for title, table in sections(lines, targets(lines))
+            f"## {title}\n\n{table_text(table)}" for title, table in sections(lines, targets(lines))
         )
 
 
-def _text(table: Table) -> str:
+def table_text(table: Table) -> str:
+    """A table as text, for a terminal or a Markdown file."""
     console = Console(width=_WIDTH)
     with console.capture() as capture:
         console.print(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +27,16 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack() -> AsyncIterator[Stack]:
+async def stack(settings: Mapping[str, str] | None = None) -> AsyncIterator[Stack]:
     """A fresh embedded PostgreSQL with the settings of the service, durability on.
 
-    It counts statements for everybody, which is all that differs. Its data lie below TMPDIR.
+    It counts statements for everybody, which is all that differs, with `settings`. Its data lie
+    below TMPDIR.
     """
     with tempfile.TemporaryDirectory(prefix="jobsvc-bench-") as name:
         folder = Path(name)
-        settings = {"shared_preload_libraries": "pg_stat_statements"}
-        async with embedded_postgres(folder / "data", settings) as postgres:
+        own = {"shared_preload_libraries": "pg_stat_statements", **(settings or {})}
+        async with embedded_postgres(folder / "data", own) as postgres:
             yield Stack(postgres.dsn, folder)
 
 

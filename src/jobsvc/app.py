@@ -33,8 +33,11 @@ from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs
 from jobsvc.upkeep.rescue import rescue_leases
+from jobsvc.upkeep.vacuum import vacuum_tables
 
 log = logging.getLogger(__name__)
+
+_VACUUM_SECONDS = 1.0
 
 
 async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
@@ -153,6 +156,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                         lambda: expire_jobs(store, hints, settings),
                     ),
                     Duty("prune", settings.prune_interval_seconds, lambda: prune_jobs(store)),
+                    Duty("vacuum", _VACUUM_SECONDS, lambda: vacuum_tables(store)),
                 ),
                 name="upkeep",
             ),

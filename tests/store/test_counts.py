@@ -37,6 +37,57 @@ async def test_jobs_are_counted_by_what_they_wait_for(
     assert await store.queues.count([]) == []
 
 
+async def fill(sql: asyncpg.Connection, ready: int, scheduled: int) -> None:
+    """Waiting jobs of the queue `q` in three ranks, by ids that are the same in every run."""
+    await sql.execute(
+        """
+        INSERT INTO waiting (
+            job_id, queue, rank, run_at, attempt, returns, version, update_time, keyed)
+        SELECT md5(n::text)::uuid, 'q', n % 3,
+            now() + CASE WHEN n <= $1 THEN '-1 hour' ELSE '1 hour' END::interval,
+            0, 0, 1, now(), false
+        FROM generate_series(1, $1::integer + $2::integer) AS n
+        """,
+        ready,
+        scheduled,
+    )
+
+
+@pytest.mark.parametrize(("ready", "scheduled"), [(1000, 0), (1000, 1000), (999, 30_000)])
+async def test_a_thousand_jobs_of_a_kind_are_counted_to_the_last(
+    store: Store, sql: asyncpg.Connection, ready: int, scheduled: int
+) -> None:
+    await store.queues.declare(["q"])
+    await fill(sql, ready, scheduled)
+    (q,) = await store.queues.count(["q"])
+    assert q.ready == ready
+    assert q.scheduled == pytest.approx(scheduled, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("ready", "scheduled"), [(1001, 0), (0, 4000), (10_000, 0), (30_000, 10_000), (5, 100_000)]
+)
+async def test_more_jobs_are_estimated(
+    store: Store, sql: asyncpg.Connection, ready: int, scheduled: int
+) -> None:
+    await store.queues.declare(["q", "other"])
+    await fill(sql, ready, scheduled)
+    other, q = await store.queues.count(None)
+    assert (q.ready, q.scheduled) == pytest.approx((ready, scheduled), rel=0.1)
+    assert (other.ready, other.scheduled) == (0, 0)
+
+
+async def test_oldest_age_is_exact_among_many(store: Store, sql: asyncpg.Connection) -> None:
+    await store.queues.declare(["q"])
+    await fill(sql, 3000, 3000)
+    await sql.execute(
+        "UPDATE waiting SET run_at = now() - interval '2 hours' WHERE job_id ="
+        " (SELECT job_id FROM waiting WHERE rank = 1 LIMIT 1)"
+    )
+    (q,) = await store.queues.count(["q"])
+    assert q.oldest_ready_seconds == pytest.approx(7200, abs=60)
+
+
 async def test_workers_of_all_replicas_are_counted(store: Store) -> None:
     await store.queues.declare(["a", "b", "c"])
     other = WorkerStore(store.database, "other-server")

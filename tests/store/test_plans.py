@@ -1,17 +1,16 @@
 """Plans of the statements that run all the time: by the indexes, whatever the statistics say."""
 
-import json
-import re
-from collections.abc import Iterator
-from typing import Any
-
+import asyncpg
 import pytest
 
-from jobsvc.store.statement import sql as text_of
 from jobsvc.store.store import Store
 
+from .plans import BIG_TABLES, Node, nodes, plan, scans
+
 HOT = [
+    "count_jobs",
     "create_jobs",
+    "current_leases",
     "expire_jobs",
     "extend_leases",
     "find_key_holder",
@@ -28,43 +27,38 @@ HOT = [
     "requeue_jobs",
     "return_leases",
 ]
-BIG_TABLES = {"job", "waiting", "lease", "result", "attempt", "held_key"}
-Node = dict[str, Any]
+#: What reads all leases, of which there are no more than the workers have windows.
+ALL_LEASES = {"count_jobs"}
 
 
-async def plan(store: Store, name: str) -> Node:
-    """The generic plan of a statement, under the settings of the store's sessions."""
-    statement = text_of(name)
-    count = max(map(int, re.findall(r"\$(\d+)", statement)))
-    async with store.database.connection() as connection:
-        await connection.execute(f"PREPARE planned AS {statement}")
-        nothing = ", ".join(["NULL"] * count)
-        rows = await connection.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE planned ({nothing})")
-        await connection.execute("DEALLOCATE planned")
-    found: Node = json.loads(rows[0][0])[0]["Plan"]
-    return found
-
-
-def nodes(node: Node) -> Iterator[Node]:
-    yield node
-    for child in node.get("Plans", ()):
-        yield from nodes(child)
-
-
-def scans(node: Node) -> list[Node]:
-    return [n for n in nodes(node) if "Scan" in n["Node Type"] and n.get("Relation Name")]
+def check_reads(name: str, found: Node) -> None:
+    """Every big table is read by a condition on an index, or by place."""
+    big = BIG_TABLES - ({"lease"} if name in ALL_LEASES else set())
+    read = [n for n in scans(found) if n["Relation Name"] in big]
+    assert read or name == "create_jobs"
+    # A condition, not a walk along the whole of it; nor a bitmap, which knows no limit.
+    assert {n["Node Type"] for n in read} <= {"Index Scan", "Index Only Scan", "Tid Scan"}, name
+    assert all({"Index Cond", "TID Cond"} & n.keys() for n in read), (name, read)
 
 
 @pytest.mark.parametrize("name", HOT)
 async def test_hot_statement_reads_by_index_only(store: Store, name: str) -> None:
-    found = [n for n in scans(await plan(store, name)) if n["Relation Name"] in BIG_TABLES]
-    assert found or name == "create_jobs"
-    kinds = {(n["Relation Name"], n["Node Type"]) for n in found}
-    by_index = {"Index Scan", "Index Only Scan", "Bitmap Heap Scan", "Tid Scan"}
-    assert {kind for _, kind in kinds} <= by_index
-    # A condition on the index, not a walk along the whole of it.
-    bounds = {"Index Cond", "Recheck Cond", "TID Cond"}
-    assert all(bounds & n.keys() for n in found), found
+    check_reads(name, await plan(store, name))
+
+
+NOT_YET = {"finish_jobs", "lease_jobs"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.xfail) if n in NOT_YET else n for n in HOT]
+)
+async def test_plan_is_the_same_where_a_vacuum_found_no_rows(
+    store: Store, sql: asyncpg.Connection, name: str
+) -> None:
+    """Then the planner believes in a single row, however many there are by now, and would as soon
+    walk along a whole table as look a row up; and the plan stays until the next vacuum."""
+    await sql.execute("VACUUM (ANALYZE)")
+    check_reads(name, await plan(store, name))
 
 
 @pytest.mark.parametrize("name", HOT)

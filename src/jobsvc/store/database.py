@@ -41,6 +41,8 @@ _SESSION = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+    "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "timezone": "UTC",
     "idle_in_transaction_session_timeout": "60s",

@@ -1,8 +1,9 @@
 """Leases: taken, extended and ended in batches, fenced by lease id."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+import asyncpg
 import msgspec
 
 from jobsvc.attempt import (
@@ -136,15 +137,16 @@ class LeaseStore:
         ]
 
     async def _extend(self, extensions: Sequence[Extension]) -> list[Extended | None]:
-        wishes = sorted(_latest(extensions), key=lambda e: e.id)
-        rows = await self._database.fetch(
-            "extend_leases",
-            *_columns([e.id for e in wishes]),
-            [e.duration_seconds for e in wishes],
-            [e.percent for e in wishes],
-            [e.message for e in wishes],
-            [e.worker_id for e in wishes],
-        )
+        rows: list[asyncpg.Record] = []
+        for wishes in _each_job_once(_latest(extensions)):
+            rows += await self._database.fetch(
+                "extend_leases",
+                *_columns([e.id for e in wishes]),
+                [e.duration_seconds for e in wishes],
+                [e.percent for e in wishes],
+                [e.message for e in wishes],
+                [e.worker_id for e in wishes],
+            )
         extended = {
             (LeaseId.of(row["job_id"], row["lease_id"]), worker_id): Extended(
                 row["expires_in"], row["cancel_requested"], row["cancel_reason"]
@@ -158,7 +160,8 @@ class LeaseStore:
         first: dict[LeaseId, End] = {}
         # In the order of the rows, so that batches do not deadlock. Of two ends of one lease the
         # first counts; one that holds only if the lease was not extended comes after all others.
-        for end in sorted(ends, key=lambda e: (e.id, e.until is not None)):
+        # Of two leases of one job the later one counts: the earlier is not current any more.
+        for end in sorted(ends, key=lambda e: (e.id.job_id, e.id.number, e.until is not None)):
             first.setdefault(end.id, end)
         finishes = [(e, v) for e in first.values() if isinstance(v := e.verdict, Finish)]
         requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]
@@ -200,6 +203,18 @@ def _latest(extensions: Sequence[Extension]) -> list[Extension]:
             )
         latest[key] = extension
     return list(latest.values())
+
+
+def _each_job_once(extensions: Iterable[Extension]) -> list[list[Extension]]:
+    """Parts, mostly a single one, that name no job twice, each in the order of the rows."""
+    parts: list[dict[str, Extension]] = []
+    for extension in extensions:
+        job_id = extension.id.job_id
+        part = next((part for part in parts if job_id not in part), None)
+        if part is None:
+            parts.append(part := {})
+        part[job_id] = extension
+    return [[part[job_id] for job_id in sorted(part)] for part in parts]
 
 
 def _columns(lease_ids: Sequence[LeaseId]) -> tuple[list[str], list[int]]:

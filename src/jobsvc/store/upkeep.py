@@ -6,6 +6,9 @@ from jobsvc.attempt import JOB_EXPIRED
 from jobsvc.store.database import Database
 from jobsvc.store.records import encode_error
 
+#: The statement for each table; a table's name cannot be a parameter.
+_VACUUM = {"lease": "vacuum_lease", "waiting": "vacuum_waiting"}
+
 
 class UpkeepStore:
     """Statements that no caller asks for. Each does a bounded piece of work."""
@@ -29,6 +32,13 @@ class UpkeepStore:
     async def prune(self, most: int) -> int:
         """Removes ended jobs whose retention is over, and counts them."""
         return len(await self._database.fetch("prune_jobs", most))
+
+    async def vacuum(self) -> int:
+        """Vacuums the tables that many jobs have gone through, and counts them."""
+        dirty = await self._database.fetch("dirty_tables")
+        for row in dirty:
+            await self._database.fetch(_VACUUM[row["name"]])
+        return len(dirty)
 
     async def session_key(self) -> bytes:
         """The key under which session ids are hashed where no setting gives one."""

@@ -1,21 +1,64 @@
--- How many jobs of each queue wait and run, and since when the first ready one has waited.
+-- How many jobs of each queue wait and run, and since when the first ready one has waited. Looks at
+-- a few thousand jobs at most. Where there are more, their number is estimated from those
+-- whose ids have the smallest hashes: when n hashes are spread evenly over 2^32, the k-th smallest
+-- is about k / n of the way.
 -- $1 queue (NULL for all)
+WITH held AS MATERIALIZED (
+    SELECT jsonb_object_agg(by_queue.queue, by_queue.leases) AS leases
+    FROM (SELECT lease.queue, count(*) AS leases FROM lease GROUP BY lease.queue) AS by_queue
+)
 SELECT
     queue.name, queue.paused,
-    coalesce(w.scheduled, 0) AS scheduled, coalesce(w.ready, 0) AS ready,
-    coalesce(l.processing, 0) AS processing,
-    extract(epoch FROM clock_timestamp() - w.oldest)::float8 AS oldest_seconds
+    CASE WHEN seen.scheduled <= 1000 THEN seen.scheduled
+         ELSE greatest(1000, drawn.scheduled * drawn.scale)::bigint END AS scheduled,
+    CASE WHEN seen.ready <= 1000 THEN seen.ready
+         ELSE greatest(1000, drawn.ready * drawn.scale)::bigint END AS ready,
+    coalesce((SELECT leases ->> queue.name FROM held)::bigint, 0) AS processing,
+    extract(epoch FROM clock_timestamp() - seen.oldest)::float8 AS oldest_seconds
 FROM queue
-LEFT JOIN (
-    SELECT queue,
+CROSS JOIN LATERAL (
+    WITH RECURSIVE ranks AS (
+        (SELECT rank FROM waiting WHERE waiting.queue = queue.name ORDER BY rank LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT rank FROM waiting
+            WHERE waiting.queue = queue.name AND waiting.rank > ranks.rank
+            ORDER BY rank LIMIT 1)
+        FROM ranks WHERE ranks.rank IS NOT NULL
+    )
+    SELECT
+        (SELECT count(*) FROM (
+            SELECT FROM ranks CROSS JOIN LATERAL (
+                SELECT FROM waiting
+                WHERE waiting.queue = queue.name AND waiting.rank = ranks.rank
+                    AND run_at > statement_timestamp()
+                LIMIT 1001) AS next
+            LIMIT 1001) AS few) AS scheduled,
+        (SELECT count(*) FROM (
+            SELECT FROM ranks CROSS JOIN LATERAL (
+                SELECT FROM waiting
+                WHERE waiting.queue = queue.name AND waiting.rank = ranks.rank
+                    AND run_at <= statement_timestamp()
+                LIMIT 1001) AS next
+            LIMIT 1001) AS few) AS ready,
+        (SELECT min(first.run_at) FROM ranks CROSS JOIN LATERAL (
+            SELECT run_at FROM waiting
+            WHERE waiting.queue = queue.name AND waiting.rank = ranks.rank
+                AND run_at <= statement_timestamp()
+            ORDER BY run_at LIMIT 1) AS first) AS oldest
+) AS seen
+CROSS JOIN LATERAL (
+    SELECT
         count(*) FILTER (WHERE run_at > statement_timestamp()) AS scheduled,
         count(*) FILTER (WHERE run_at <= statement_timestamp()) AS ready,
-        min(run_at) FILTER (WHERE run_at <= statement_timestamp()) AS oldest
-    FROM waiting WHERE $1::text[] IS NULL OR queue = ANY ($1) GROUP BY queue
-) w ON w.queue = queue.name
-LEFT JOIN (
-    SELECT queue, count(*) AS processing
-    FROM lease WHERE $1::text[] IS NULL OR queue = ANY ($1) GROUP BY queue
-) l ON l.queue = queue.name
-WHERE $1::text[] IS NULL OR queue.name = ANY ($1)
+        CASE WHEN count(*) < 2000 THEN 8  -- one job in eight is drawn
+             ELSE 2 ^ 32 / (max(draw)::float8 + 2 ^ 31) END AS scale
+    FROM (
+        SELECT run_at, uuid_hash(job_id) AS draw FROM waiting
+        WHERE (seen.scheduled > 1000 OR seen.ready > 1000)
+            AND waiting.queue = queue.name AND uuid_hash(job_id) < -1610612736
+        ORDER BY uuid_hash(job_id) LIMIT 2000
+    ) AS smallest
+) AS drawn
+WHERE queue.name = ANY (coalesce($1::text[], ARRAY(SELECT name FROM queue)))
 ORDER BY queue.name

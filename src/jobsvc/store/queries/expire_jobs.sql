@@ -6,10 +6,10 @@ WITH due AS MATERIALIZED (
     ORDER BY expire_time LIMIT $1 FOR UPDATE SKIP LOCKED
 ),
 gone AS (
-    DELETE FROM waiting USING due WHERE waiting.job_id = due.job_id RETURNING waiting.*
+    DELETE FROM waiting WHERE job_id = ANY (ARRAY(SELECT job_id FROM due)) RETURNING *
 ),
 freed AS (
-    DELETE FROM held_key USING gone WHERE gone.keyed AND held_key.job_id = gone.job_id
+    DELETE FROM held_key WHERE job_id = ANY (ARRAY(SELECT job_id FROM gone WHERE keyed))
 )
 INSERT INTO result (
     job_id, state, attempt, version, worker_id, start_time, end_time, purge_time,
@@ -21,6 +21,11 @@ SELECT gone.job_id, 4, gone.attempt, gone.version + 1, coalesce(past.worker_id, 
         CASE WHEN job.request_id IS NOT NULL THEN $4::float8 ELSE 60 END),
     '', $2
 FROM gone
-JOIN job ON job.id = gone.job_id
-LEFT JOIN attempt AS past ON past.job_id = gone.job_id AND past.attempt = gone.attempt
+CROSS JOIN LATERAL (
+    SELECT retention, request_id FROM job WHERE id = gone.job_id OFFSET 0
+) AS job
+LEFT JOIN LATERAL (
+    SELECT worker_id, start_time FROM attempt
+    WHERE job_id = gone.job_id AND attempt.attempt = gone.attempt OFFSET 0
+) AS past ON true
 RETURNING job_id

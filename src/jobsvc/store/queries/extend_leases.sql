@@ -1,21 +1,27 @@
 -- Extends leases, and records progress where some is given (NULL percent keeps the last). The end
 -- of an attempt's time is never passed.
--- $1 job_id, $2 lease_id, $3 duration (NULL for the lease's own), $4 percent, $5 message,
--- $6 worker_id (NULL for any)
-UPDATE lease SET
-    until = least(
-        clock_timestamp() + coalesce(asked.duration, lease.duration) * interval '1 second',
-        deadline),
-    confirmed = true,
-    progress_percent = coalesce(asked.percent, progress_percent),
-    progress_message = CASE WHEN asked.percent IS NULL THEN progress_message ELSE asked.message END,
-    version = CASE WHEN asked.percent IS NULL THEN version ELSE version + 1 END,
-    update_time = CASE WHEN asked.percent IS NULL THEN update_time ELSE clock_timestamp() END
-FROM unnest($1::uuid[], $2::bigint[], $3::float8[], $4::smallint[], $5::text[], $6::text[])
-    AS asked (job_id, lease_id, duration, percent, message, worker_id)
-WHERE lease.job_id = asked.job_id AND lease.lease_id = asked.lease_id
-    AND lease.worker_id = coalesce(asked.worker_id, lease.worker_id)
-RETURNING lease.job_id, lease.lease_id,
-    extract(epoch FROM lease.until - clock_timestamp())::float8 AS expires_in,
-    lease.cancel_request_time IS NOT NULL AS cancel_requested, lease.cancel_reason,
-    lease.worker_id
+-- $1 job_id, in order, each once, $2 lease_id, $3 duration (NULL for the lease's own), $4 percent,
+-- $5 message, $6 worker_id (NULL for any)
+UPDATE lease SET (until, confirmed, progress_percent, progress_message, version, update_time) = (
+    SELECT
+        least(
+            clock_timestamp() + coalesce(asked.duration, lease.duration) * interval '1 second',
+            lease.deadline),
+        true,
+        coalesce(asked.percent, lease.progress_percent),
+        CASE WHEN asked.percent IS NULL THEN lease.progress_message ELSE asked.message END,
+        CASE WHEN asked.percent IS NULL THEN lease.version ELSE lease.version + 1 END,
+        CASE WHEN asked.percent IS NULL THEN lease.update_time ELSE clock_timestamp() END
+    FROM (
+        SELECT ($3::float8[])[n] AS duration, ($4::smallint[])[n] AS percent,
+            ($5::text[])[n] AS message
+        FROM width_bucket(lease.job_id, $1::uuid[]) AS n
+    ) AS asked
+)
+WHERE job_id = ANY ($1::uuid[])
+    -- Where the job stands among those in $1, found by bisection.
+    AND lease_id = ($2::bigint[])[width_bucket(job_id, $1::uuid[])]
+    AND worker_id = coalesce(($6::text[])[width_bucket(job_id, $1::uuid[])], worker_id)
+RETURNING job_id, lease_id,
+    extract(epoch FROM until - clock_timestamp())::float8 AS expires_in,
+    cancel_request_time IS NOT NULL AS cancel_requested, cancel_reason, worker_id

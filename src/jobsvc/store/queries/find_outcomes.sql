@@ -4,9 +4,19 @@ SELECT asked.job_id, asked.lease_id, result.state, result.output,
     coalesce(result.error, attempt.error) AS error,
     coalesce(waiting.job_id, lease.job_id) IS NOT NULL AS released
 FROM unnest($1::uuid[], $2::bigint[]) AS asked (job_id, lease_id)
-LEFT JOIN result ON result.job_id = asked.job_id AND result.lease_id = asked.lease_id
-LEFT JOIN attempt ON attempt.job_id = asked.job_id AND attempt.lease_id = asked.lease_id
-LEFT JOIN waiting ON waiting.job_id = asked.job_id AND waiting.released_lease = asked.lease_id
-LEFT JOIN lease ON lease.job_id = asked.job_id AND lease.released_lease = asked.lease_id
+LEFT JOIN LATERAL (
+    SELECT * FROM result WHERE job_id = asked.job_id AND lease_id = asked.lease_id OFFSET 0
+) AS result ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM attempt WHERE job_id = asked.job_id AND lease_id = asked.lease_id OFFSET 0
+) AS attempt ON true
+LEFT JOIN LATERAL (
+    SELECT job_id FROM waiting
+    WHERE job_id = asked.job_id AND released_lease = asked.lease_id OFFSET 0
+) AS waiting ON true
+LEFT JOIN LATERAL (
+    SELECT job_id FROM lease
+    WHERE job_id = asked.job_id AND released_lease = asked.lease_id OFFSET 0
+) AS lease ON true
 WHERE result.job_id IS NOT NULL OR attempt.job_id IS NOT NULL OR waiting.job_id IS NOT NULL
     OR lease.job_id IS NOT NULL

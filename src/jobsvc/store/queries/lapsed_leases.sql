@@ -1,7 +1,10 @@
 -- Leases whose worker has stopped extending, or whose attempt has run out of time, oldest first.
 -- $1 most rows
 SELECT terms.*, clock_timestamp() AS read_time
-FROM lease_terms AS terms
-WHERE least(until, deadline) <= statement_timestamp()
+FROM (
+    SELECT job_id FROM lease
+    WHERE least(until, deadline) <= statement_timestamp()
+    ORDER BY until LIMIT $1
+) AS lapsed
+CROSS JOIN LATERAL (SELECT * FROM lease_terms WHERE job_id = lapsed.job_id OFFSET 0) AS terms
 ORDER BY until
-LIMIT $1

@@ -5,7 +5,9 @@ WITH due AS MATERIALIZED (
     WHERE purge_time <= statement_timestamp()
     ORDER BY purge_time LIMIT $1 FOR UPDATE SKIP LOCKED
 ),
-gone AS (DELETE FROM result USING due WHERE result.job_id = due.job_id RETURNING result.job_id),
-past AS (DELETE FROM attempt USING gone WHERE attempt.job_id = gone.job_id)
-DELETE FROM job USING gone WHERE job.id = gone.job_id
-RETURNING job.id
+gone AS (
+    DELETE FROM result WHERE job_id = ANY (ARRAY(SELECT job_id FROM due)) RETURNING job_id
+),
+past AS (DELETE FROM attempt WHERE job_id = ANY (ARRAY(SELECT job_id FROM gone)))
+DELETE FROM job WHERE id = ANY (ARRAY(SELECT job_id FROM gone))
+RETURNING id

@@ -22,8 +22,11 @@ SELECT
     CASE WHEN $3 THEN result.output END AS output,
     clock_timestamp() AS read_time
 FROM job
-LEFT JOIN waiting ON waiting.job_id = job.id
-LEFT JOIN lease ON lease.job_id = job.id
-LEFT JOIN result ON result.job_id = job.id
-LEFT JOIN attempt AS past ON past.job_id = waiting.job_id AND past.attempt = waiting.attempt
+LEFT JOIN LATERAL (SELECT * FROM waiting WHERE job_id = job.id OFFSET 0) AS waiting ON true
+LEFT JOIN LATERAL (SELECT * FROM lease WHERE job_id = job.id OFFSET 0) AS lease ON true
+LEFT JOIN LATERAL (SELECT * FROM result WHERE job_id = job.id OFFSET 0) AS result ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM attempt
+    WHERE job_id = waiting.job_id AND attempt.attempt = waiting.attempt OFFSET 0
+) AS past ON true
 WHERE job.id = ANY ($1::uuid[])

@@ -2,4 +2,7 @@
 -- $1 job_id, $2 lease_id
 SELECT terms.*
 FROM unnest($1::uuid[], $2::bigint[]) AS asked (job_id, lease_id)
-JOIN lease_terms AS terms ON terms.job_id = asked.job_id AND terms.lease_id = asked.lease_id
+CROSS JOIN LATERAL (
+    SELECT * FROM lease_terms
+    WHERE job_id = asked.job_id AND lease_id = asked.lease_id OFFSET 0
+) AS terms

@@ -3,10 +3,9 @@
 -- $1 job_id, $2 lease_id, $3 most returns, $4 whether those that were confirmed go back too
 WITH gone AS (
     DELETE FROM lease
-    USING unnest($1::uuid[], $2::bigint[]) AS back (job_id, lease_id)
-    WHERE lease.job_id = back.job_id AND lease.lease_id = back.lease_id
-        AND ($4 OR NOT lease.confirmed) AND lease.returns < $3 AND lease.cancel_request_time IS NULL
-    RETURNING lease.*
+    WHERE job_id = ANY ($1::uuid[]) AND lease_id = ANY ($2::bigint[])
+        AND ($4 OR NOT confirmed) AND returns < $3 AND cancel_request_time IS NULL
+    RETURNING *
 ),
 placed AS (
     INSERT INTO waiting (

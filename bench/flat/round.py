@@ -1,0 +1,133 @@
+"""One round: a hundred jobs through their life, with the calls around them, each timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from grpc import aio
+
+from bench.flat.point import OPERATIONS
+from bench.work_load import INPUT
+from jobsvc.attempt import Finish
+from jobsvc.job import JobState, NewJob, Owner, new_job_id
+from jobsvc.lease import Extension, Slot
+from jobsvc.retry import RetryPolicy
+from jobsvc.settings import Settings
+from jobsvc.store.leases import End
+from jobsvc.store.store import Store, open_store
+from jobsvc.v1 import job_service_pb2, queue_service_pb2
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
+
+#: Jobs of a statement.
+BATCH = 100
+#: The queue that is measured.
+QUEUE = "noop"
+_MOST_LAPSED = 500
+_SETTINGS = Settings()
+_POLICY = RetryPolicy(3, 1.0, 600.0, 2.0)
+
+
+@dataclass(slots=True)
+class Times:
+    """Milliseconds of each operation so far."""
+
+    taken: dict[str, list[float]] = field(default_factory=lambda: {n: [] for n in OPERATIONS})
+
+    @asynccontextmanager
+    async def of(self, operation: str) -> AsyncIterator[None]:
+        """Times the block."""
+        began = time.perf_counter()
+        yield
+        self.taken[operation].append(1000 * (time.perf_counter() - began))
+
+
+class Bench:
+    """Statements through a store of its own, calls through a server."""
+
+    def __init__(self, store: Store, channel: aio.Channel) -> None:
+        self.store = store
+        self._jobs = JobServiceStub(channel)
+        self._queues = QueueServiceStub(channel)
+
+    async def round(self, times: Times) -> None:
+        """Every operation once; of the jobs that wait, the oldest are leased and ended."""
+        jobs = [new_job() for _ in range(BATCH)]
+        async with times.of("create 100"):
+            _no_errors(await self.store.jobs.creates.submit(jobs))
+        async with times.of("GetJob"):
+            await self._jobs.GetJob(job_service_pb2.GetJobRequest(job_id=jobs[-1].id))
+        await self._stats(times)
+        async with times.of("StreamJobStatus"):
+            await self._open_stream(jobs[-1].id)
+        slots = [Slot("bench", _SETTINGS.lease_seconds)] * BATCH
+        async with times.of("lease 100"):
+            leased = [job.held.id for job in await self.store.leases.lease(QUEUE, slots)]
+        if len(leased) < BATCH:
+            raise RuntimeError(f"{len(leased)} of {BATCH} jobs were leased")
+        async with times.of("extend 100"):
+            _no_errors(await self.store.leases.extensions.submit([Extension(i) for i in leased]))
+        async with times.of("look for lapsed leases"):
+            await self.store.leases.lapsed(_MOST_LAPSED)
+        done = Finish(JobState.COMPLETED)
+        ends = [End(lease_id, done, _SETTINGS.retention_seconds) for lease_id in leased]
+        async with times.of("finish 100"):
+            _no_errors(await self.store.leases.ends.submit(ends))
+
+    async def _stats(self, times: Times) -> None:
+        one = queue_service_pb2.GetQueueStatsRequest(queues=[QUEUE])
+        async with times.of("GetQueueStats"):
+            await self._queues.GetQueueStats(one)
+        async with times.of("GetQueueStats of all"):
+            await self._queues.GetQueueStats(queue_service_pb2.GetQueueStatsRequest())
+
+    async def _open_stream(self, job_id: str) -> None:
+        request = job_service_pb2.StreamJobStatusRequest(job_ids=[job_id])
+        call = self._jobs.StreamJobStatus(request)
+        async for response in call:
+            if response.HasField("synced"):
+                break
+        call.cancel()
+
+
+@asynccontextmanager
+async def bench(dsn: str, target: str) -> AsyncIterator[Bench]:
+    """A store on `dsn` and a channel to `target`, for the length of the block."""
+    async with (
+        open_store(dsn, "bench", pool_size=2, statement_seconds=30) as store,
+        aio.insecure_channel(target) as channel,
+    ):
+        yield Bench(store, channel)
+
+
+def new_job() -> NewJob:
+    """A job of the measured queue, as it comes from a request that leaves everything open."""
+    return NewJob(
+        id=new_job_id(),
+        queue=QUEUE,
+        owner=Owner(),
+        input=INPUT,
+        priority=0,
+        schedule_time=None,
+        expire_time=None,
+        ttl_seconds=None,
+        attempt_timeout_seconds=_SETTINGS.attempt_timeout_seconds,
+        retry=_POLICY,
+        retention_seconds=None,
+        unique_key=None,
+        labels={},
+        output_schema_id=None,
+        traceparent="",
+        tracestate="",
+        request_id=None,
+        request_digest=None,
+    )
+
+
+def _no_errors(results: object) -> None:
+    assert isinstance(results, list | tuple)
+    if wrong := [r for r in results if isinstance(r, Exception) or r in (None, False)]:
+        raise RuntimeError(f"{len(wrong)} of {len(results)} were refused: {wrong[0]!r}")

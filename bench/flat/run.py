@@ -1,0 +1,50 @@
+"""Measures a series on a database and a server of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+from bench.flat.point import Point
+from bench.flat.round import QUEUE, Times, bench
+from bench.flat.series import Series
+from bench.observer import observing
+from bench.stack import Stack, fresh_database, servers
+from bench.statement import sql
+
+_WARM_UP = 3
+
+
+async def run(stack: Stack, series: Series, rounds: int) -> AsyncIterator[Point]:
+    """The points of a series, smallest first; says on stderr what it is doing."""
+    async with (
+        fresh_database(stack.dsn, f"flat_{series.name}") as dsn,
+        servers(stack, dsn) as (server,),
+        bench(dsn, server.detail) as measured,
+        observing(dsn) as connection,
+    ):
+        await measured.store.queues.declare([QUEUE])
+        before = 0
+        for size in series.sizes:
+            print(f"{series.title}: {size:,}", file=sys.stderr, flush=True)
+            state = await series.grow(measured, connection, before, size)
+            before = size
+            if series.settles:
+                await connection.execute("VACUUM (ANALYZE)")
+                await connection.execute("CHECKPOINT")
+            else:
+                state |= await _left_behind(connection)
+            for _ in range(_WARM_UP):
+                await measured.round(Times())
+            times = Times()
+            for _ in range(rounds):
+                await measured.round(times)
+            yield Point(series.name, size, times.taken, state)
+
+
+async def _left_behind(connection: asyncpg.Connection) -> dict[str, float]:
+    row = await connection.fetchrow(sql("dead"))
+    assert row is not None
+    return {name: float(value) for name, value in row.items()}

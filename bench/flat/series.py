@@ -1,0 +1,85 @@
+"""What grows: each series fills a database step by step, and is measured at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+
+from bench.flat.churn import churn
+from bench.flat.round import QUEUE, Bench
+from bench.statement import sql
+
+#: Rows of one filling statement.
+_STEP = 500_000
+#: What waits behind while jobs churn, and in each busy queue beside the measured one.
+_BACKLOG = 100_000
+_BUSY = 1000
+#: Those of the queues that have something to do.
+_BUSY_QUEUES = (QUEUE, "queue-1", "queue-2")
+
+#: Fills up from one size to the next, and says what there is to say of it.
+Grow = Callable[[Bench, asyncpg.Connection, int, int], Awaitable[dict[str, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One thing that grows. `settles`: a vacuum, as it would come in time, before each step."""
+
+    name: str
+    title: str
+    sizes: Sequence[int]
+    grow: Grow
+    settles: bool = True
+
+
+def all_series(most_finished: int, most_churned: int) -> list[Series]:
+    """Every series; the longest ones up to these sizes."""
+    finished = [size for size in (10, 1000, 100_000, 1_000_000) if size < most_finished]
+    churned = [most_churned * n // 3 for n in range(4)]
+    waiting = [10, 1000, 10_000, 100_000, 1_000_000]
+    return [
+        Series("finished", "finished jobs", [*finished, most_finished], _finish),
+        Series("waiting", "waiting jobs in the queue", waiting, _wait),
+        Series("queues", "queues, 3 of them busy", [3, 100, 1000], _declare),
+        Series("leases", "live leases", [10, 1000, 10_000], _lease),
+        Series("churn", "jobs through the queue", churned, _churn, settles=False),
+    ]
+
+
+async def _fill(connection: asyncpg.Connection, name: str, queue: str, count: int) -> None:
+    for start in range(0, count, _STEP):
+        await connection.execute(sql(name), queue, min(_STEP, count - start))
+
+
+async def _finish(b: Bench, c: asyncpg.Connection, before: int, after: int) -> dict[str, float]:
+    await _fill(c, "fill_finished", QUEUE, after - before)
+    return {}
+
+
+async def _wait(b: Bench, c: asyncpg.Connection, before: int, after: int) -> dict[str, float]:
+    await _fill(c, "fill_waiting", QUEUE, after - before)
+    return {}
+
+
+async def _lease(b: Bench, c: asyncpg.Connection, before: int, after: int) -> dict[str, float]:
+    await _fill(c, "fill_leases", QUEUE, after - before)
+    return {}
+
+
+async def _declare(b: Bench, c: asyncpg.Connection, before: int, after: int) -> dict[str, float]:
+    names = [QUEUE, *(f"queue-{n}" for n in range(1, after))]
+    await b.store.queues.declare(names)
+    if not before:
+        for queue in _BUSY_QUEUES:
+            await _fill(c, "fill_waiting", queue, _BUSY)
+    return {}
+
+
+async def _churn(b: Bench, c: asyncpg.Connection, before: int, after: int) -> dict[str, float]:
+    if not before and not after:
+        await _fill(c, "fill_waiting", QUEUE, _BACKLOG)
+        await c.execute("VACUUM (ANALYZE)")
+        return {}
+    return await churn(b.store, after - before)

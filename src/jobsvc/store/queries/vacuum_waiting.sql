@@ -1,0 +1,3 @@
+-- Removes dead rows, unless somebody else is doing so. Without the right to, nothing happens but a
+-- warning.
+VACUUM (SKIP_LOCKED) waiting
