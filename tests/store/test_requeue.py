@@ -5,6 +5,7 @@ import pytest
 
 from jobsvc.attempt import Failure, Release, Requeue
 from jobsvc.job import Attempt, JobState
+from jobsvc.lease import LeaseId
 from jobsvc.store.leases import Requeued
 from jobsvc.store.store import Store
 
@@ -94,18 +95,9 @@ async def test_job_that_is_to_be_cancelled_does_not_go_back(
     assert await places(sql, lease_id.job_id) == {"job", "lease"}
 
 
-async def test_stale_release_beside_the_current_one_changes_nothing(
-    store: Store, sql: asyncpg.Connection
-) -> None:
-    """Of the leases of one job the one with the higher number is current, not the one whose number
-    spells higher."""
-    await sql.execute("ALTER SEQUENCE lease_id RESTART 9")
-    stale = await create_leased(store)
-    assert await store.leases.ends.submit_one(end(stale, RELEASE)) is not False
-    (job,) = await lease(store)
-    assert (stale.number, job.held.id.number) == (9, 10)
-    for batch in ([stale, job.held.id], [job.held.id, stale]):
-        results = await store.leases.ends.submit([end(i, RELEASE) for i in batch])
-        assert [bool(r) for r in results] == [i == job.held.id for i in batch]
-        await sql.execute("ALTER SEQUENCE lease_id RESTART 10")
-        (job,) = await lease(store)
+@pytest.mark.parametrize("number", [-1, 1, 10**12])
+async def test_lease_that_is_not_current_hides_no_current_one(store: Store, number: int) -> None:
+    current = await create_leased(store)
+    other = LeaseId.of(current.job_id, current.number + number)
+    results = await store.leases.ends.submit([end(i, RELEASE) for i in (other, current, other)])
+    assert [bool(r) for r in results] == [False, True, False]

@@ -1,7 +1,8 @@
 """Leases: taken, extended and ended in batches, fenced by lease id."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 import asyncpg
 import msgspec
@@ -38,6 +39,8 @@ from jobsvc.store.records import (
 )
 
 _MOST_ENDS = 1000
+
+T = TypeVar("T")
 
 
 class End(msgspec.Struct, frozen=True):
@@ -138,7 +141,7 @@ class LeaseStore:
 
     async def _extend(self, extensions: Sequence[Extension]) -> list[Extended | None]:
         rows: list[asyncpg.Record] = []
-        for wishes in _each_job_once(_latest(extensions)):
+        for wishes in _each_job_once(_latest(extensions), lambda wish: wish.id):
             rows += await self._database.fetch(
                 "extend_leases",
                 *_columns([e.id for e in wishes]),
@@ -160,31 +163,30 @@ class LeaseStore:
         first: dict[LeaseId, End] = {}
         # In the order of the rows, so that batches do not deadlock. Of two ends of one lease the
         # first counts; one that holds only if the lease was not extended comes after all others.
-        # Of two leases of one job the later one counts: the earlier is not current any more.
-        for end in sorted(ends, key=lambda e: (e.id.job_id, e.id.number, e.until is not None)):
+        for end in sorted(ends, key=lambda e: (e.id, e.until is not None)):
             first.setdefault(end.id, end)
         finishes = [(e, v) for e in first.values() if isinstance(v := e.verdict, Finish)]
         requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]
         done: dict[int, Ended] = {}
-        if finishes:
+        for part in _each_job_once(finishes, lambda finish: finish[0].id):
             rows = await self._database.fetch(
                 "finish_jobs",
-                words([e.id for e, _ in finishes]),
-                sparse([e.until for e, _ in finishes]),
-                short([v.state for _, v in finishes]),
-                short([e.retention_seconds for e, _ in finishes]),
-                documents([encode_error(v.error) for _, v in finishes]),
-                documents([v.output for _, v in finishes]),
+                words([e.id for e, _ in part]),
+                sparse([e.until for e, _ in part]),
+                short([v.state for _, v in part]),
+                short([e.retention_seconds for e, _ in part]),
+                documents([encode_error(v.error) for _, v in part]),
+                documents([v.output for _, v in part]),
             )
             done.update((row["lease_id"], True) for row in rows)
-        if requeues:
+        for again in _each_job_once(requeues, lambda requeue: requeue[0].id):
             rows = await self._database.fetch(
                 "requeue_jobs",
-                *_columns([e.id for e, _ in requeues]),
-                [e.until for e, _ in requeues],
-                [v.delay_seconds for _, v in requeues],
-                [v.attempt_used for _, v in requeues],
-                [encode_error(v.error) for _, v in requeues],
+                *_columns([e.id for e, _ in again]),
+                [e.until for e, _ in again],
+                [v.delay_seconds for _, v in again],
+                [v.attempt_used for _, v in again],
+                [encode_error(v.error) for _, v in again],
             )
             done.update((row["lease_id"], Requeued(row["queue"], row["run_at"])) for row in rows)
         return [done.get(end.id.number, False) if first[end.id] is end else False for end in ends]
@@ -205,15 +207,18 @@ def _latest(extensions: Sequence[Extension]) -> list[Extension]:
     return list(latest.values())
 
 
-def _each_job_once(extensions: Iterable[Extension]) -> list[list[Extension]]:
-    """Parts, mostly a single one, that name no job twice, each in the order of the rows."""
-    parts: list[dict[str, Extension]] = []
-    for extension in extensions:
-        job_id = extension.id.job_id
+def _each_job_once(items: Iterable[T], lease_id: Callable[[T], LeaseId]) -> list[list[T]]:
+    """Parts, mostly a single one, that name no job twice, each in the order of the rows.
+
+    Which of two leases of one job is current, if any, only the database knows.
+    """
+    parts: list[dict[str, T]] = []
+    for item in items:
+        job_id = lease_id(item).job_id
         part = next((part for part in parts if job_id not in part), None)
         if part is None:
             parts.append(part := {})
-        part[job_id] = extension
+        part[job_id] = item
     return [[part[job_id] for job_id in sorted(part)] for part in parts]
 
 
