@@ -1,0 +1,14 @@
+package main
+
+import "time"
+
+// Why they are these: ../README.md.
+const (
+	poolSize    = 16
+	insertBatch = 1000
+	// fillCalls are under way while a backlog is made; that is not measured.
+	fillCalls         = 4
+	drainWorkers      = 10_000 // the most that River allows
+	fetchCooldown     = 2 * time.Millisecond
+	fetchPollInterval = 100 * time.Millisecond
+)
