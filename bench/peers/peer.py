@@ -81,7 +81,8 @@ class Peer:
                 process.go()
                 # A latency's answer has a list, unlike other programs'.
                 numbers = cast("dict[str, Any]", await process.answer())
-            costs = meter.costs(jobs)
+            # Also those that ran before and after the measured ones.
+            costs = meter.costs(int(numbers.get("in_all", jobs)))
         if "milliseconds" in numbers:
             taken: list[float] = numbers["milliseconds"]
             detail = {"p95": quantiles(taken, n=20)[18]}

@@ -37,5 +37,5 @@ export async function follow(jobs, warmUp, create, finished) {
     await finished.of(await create())
     if (n >= warmUp) milliseconds.push(performance.now() - began)
   }
-  return { milliseconds }
+  return { milliseconds, in_all: warmUp + jobs }
 }

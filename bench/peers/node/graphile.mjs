@@ -123,7 +123,7 @@ const SCENARIOS = {
     const { result, handled } = await steady(
       jobs, LOCAL_QUEUE + CONCURRENT, (seen) => start(task(seen), FAST), () => { over = true })
     await until(async () => (await ask(STORED)) === before - handled.count)
-    await answer(result)
+    await answer({ ...result, in_all: handled.count })
     await close()
   },
 

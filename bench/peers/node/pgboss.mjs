@@ -101,7 +101,7 @@ const SCENARIOS = {
     const { result, handled } = await steady(jobs, WORKERS * FETCH_BATCH, work(boss))
     await boss.offWork(QUEUE, { wait: true })
     await verify(ONCE, handled.count)
-    await answer(result)
+    await answer({ ...result, in_all: handled.count })
     await boss.stop()
   },
 

@@ -79,7 +79,7 @@ func measureCreate(
 	if err := stored(ctx, pool, "state = 'available'", jobs); err != nil {
 		return err
 	}
-	return answer(throughput{jobs, elapsed.Seconds()})
+	return answer(throughput{jobs, elapsed.Seconds(), jobs})
 }
 
 func fill(ctx context.Context, pool *pgxpool.Pool, jobs int) error {

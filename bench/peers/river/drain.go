@@ -36,7 +36,7 @@ func drain(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 	if count := worker.count.Load(); count != int64(jobs) {
 		return fmt.Errorf("%d jobs worked, not %d", count, jobs)
 	}
-	if err := answer(throughput{jobs, elapsed.Seconds()}); err != nil {
+	if err := answer(throughput{jobs, elapsed.Seconds(), jobs}); err != nil {
 		return err
 	}
 	return client.Stop(ctx)
@@ -56,8 +56,8 @@ func until(ctx context.Context, pool *pgxpool.Pool) error {
 // jobs have been handed out as can be under way, and be recorded, at once: from there on others
 // can only follow at the rate at which those are done.
 func drainDeep(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
-	worker := newCounted(drainWorkers, drainWorkers+jobs)
-	client, err := newClient(pool, worker, drainWorkers)
+	worker := newCounted(deepWorkers, deepWorkers+jobs)
+	client, err := newClient(pool, worker, deepWorkers)
 	if err != nil {
 		return err
 	}
@@ -65,13 +65,14 @@ func drainDeep(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 	if err := client.Start(ctx); err != nil {
 		return err
 	}
-	began := worker.at(drainWorkers)
-	elapsed := worker.at(drainWorkers + jobs).Sub(began)
+	began := worker.at(deepWorkers)
+	elapsed := worker.at(deepWorkers + jobs).Sub(began)
 	if err := client.Stop(ctx); err != nil {
 		return err
 	}
-	if err := stored(ctx, pool, once, int(worker.count.Load())); err != nil {
+	inAll := int(worker.count.Load())
+	if err := stored(ctx, pool, once, inAll); err != nil {
 		return err
 	}
-	return answer(throughput{jobs, elapsed.Seconds()})
+	return answer(throughput{jobs, elapsed.Seconds(), inAll})
 }

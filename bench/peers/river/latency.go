@@ -74,7 +74,7 @@ func latency(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 			milliseconds = append(milliseconds, time.Since(began).Seconds()*1000)
 		}
 	}
-	if err := answer(latencies{milliseconds}); err != nil {
+	if err := answer(latencies{milliseconds, warmUp + jobs}); err != nil {
 		return err
 	}
 	return client.Stop(ctx)

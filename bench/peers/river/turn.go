@@ -25,11 +25,14 @@ func answer(result any) error {
 	return err
 }
 
+// throughput is the answer of creates and drains. InAll counts the jobs worked while costs are read.
 type throughput struct {
 	Jobs    int     `json:"jobs"`
 	Seconds float64 `json:"seconds"`
+	InAll   int     `json:"in_all"`
 }
 
 type latencies struct {
 	Milliseconds []float64 `json:"milliseconds"`
+	InAll        int       `json:"in_all"`
 }
