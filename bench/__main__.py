@@ -57,7 +57,7 @@ def _systems(postgres: Stack, options: Options) -> list[System]:
     systems = [ceiling_system(postgres), echo_system(postgres)]
     systems += jobsvc_systems(postgres, options.backlog)
     if options.peers:
-        systems += peer_systems()
+        systems += peer_systems(options.backlog)
     return [s for s in systems if not options.systems or s.name in options.systems]
 
 

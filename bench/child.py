@@ -93,8 +93,11 @@ async def child(
     ready: str,
     folder: Path,
     environment: Mapping[str, str] | None = None,
+    program: str = sys.executable,
 ) -> AsyncIterator[Child]:
     """`python ARGUMENT…` once it has printed a line that starts with `ready`; ends with the block.
+
+    Another `program` than this Python runs in its place.
 
     Raises:
         ChildFailed: it does not get ready.
@@ -103,7 +106,7 @@ async def child(
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            program,
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -1,24 +1,22 @@
-"""Peers as systems of the plan; `bench/peers` has them, where it is there."""
+"""Peers as systems of the plan."""
 
 from __future__ import annotations
 
-import importlib
-
+from bench.peers import PEERS
 from bench.system import System
 
 
 class PeersMissing(Exception):
-    """There is no `bench.peers` here."""
+    """Peers are not installed. The text says which."""
 
 
-def peer_systems() -> list[System]:
-    """The peers that can be measured on this machine.
+def peer_systems(backlog: int) -> list[System]:
+    """All peers; `backlog` jobs wait behind those that are drained in drain-1m.
 
     Raises:
-        PeersMissing: `bench.peers` is not there.
+        PeersMissing: not all of them are installed.
     """
-    try:
-        peers = importlib.import_module("bench.peers")
-    except ModuleNotFoundError as error:
-        raise PeersMissing("bench.peers is not there") from error
-    return [System(peer.NAME, tuple(peer.SCENARIOS), peer.measure) for peer in peers.PEERS]
+    missing = [peer.name for peer in PEERS if not peer.installed]
+    if missing:
+        raise PeersMissing(f"not installed: {', '.join(missing)}; make peers installs them")
+    return [peer.system(backlog) for peer in PEERS]
