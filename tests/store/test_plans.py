@@ -46,12 +46,7 @@ async def test_hot_statement_reads_by_index_only(store: Store, name: str) -> Non
     check_reads(name, await plan(store, name))
 
 
-NOT_YET = {"finish_jobs", "lease_jobs"}
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.xfail) if n in NOT_YET else n for n in HOT]
-)
+@pytest.mark.parametrize("name", HOT)
 async def test_plan_is_the_same_where_a_vacuum_found_no_rows(
     store: Store, sql: asyncpg.Connection, name: str
 ) -> None:

@@ -47,7 +47,7 @@ dealt AS MATERIALIZED (
             WHERE attempt.job_id = gone.job_id AND attempt.attempt = gone.attempt
         ) END AS previous_error
     FROM gone
-    JOIN job ON job.id = gone.job_id
+    CROSS JOIN LATERAL (SELECT * FROM job WHERE id = gone.job_id OFFSET 0) AS job
 ),
 taken AS (
     INSERT INTO lease (
