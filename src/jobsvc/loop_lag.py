@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from opentelemetry import metrics
 
@@ -26,13 +27,13 @@ async def watch_loop(meter: metrics.Meter, warn_seconds: float = _WARN_SECONDS) 
         description="How late the event loop wakes a task",
         explicit_bucket_boundaries_advisory=telemetry.LOOP_LAG_BOUNDARIES,
     )
-    loop = asyncio.get_running_loop()
     quiet_until = 0.0
     worst = 0.0
     while True:
-        due = loop.time() + _PROBE_SECONDS
+        # Not the loop's own time: it may stand still while the loop is busy.
+        due = time.monotonic() + _PROBE_SECONDS
         await asyncio.sleep(_PROBE_SECONDS)
-        now = loop.time()
+        now = time.monotonic()
         late = max(now - due, 0.0)
         lag.record(late)
         worst = max(worst, late)
