@@ -7,8 +7,8 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench peers bench-flat bench-peers bench-smoke lint types generate verify \
-  image clean
+.PHONY: help setup demo test bench peers bench-flat bench-peers bench-streams bench-smoke lint types \
+  generate verify image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,9 @@ $(PEERS)/node/.installed: bench/peers/node/package.json $(PEERS)/venv/.installed
 
 $(PEERS)/river: $(wildcard bench/peers/river/*)
 	@cd bench/peers/river && go build -trimpath -o $(CURDIR)/$@ .
+
+bench-streams: setup ## Measure 5,000 status streams, 200 workers and large requests (two minutes)
+	@python -m bench.streams --markdown docs/performance/streams.md
 
 bench-smoke: setup ## Run every measurement once and tiny; fails on wrong results only
 	@python -m bench --smoke --json build/bench/smoke.json

@@ -83,12 +83,15 @@ async def _outside(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @asynccontextmanager
-async def servers(stack: Stack, dsn: str, count: int = 1) -> AsyncIterator[list[Child]]:
+async def servers(
+    stack: Stack, dsn: str, count: int = 1, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[list[Child]]:
     """Server processes with default settings on one database; `detail` of each is HOST:PORT."""
-    environment = {
+    settings = {
         "JOBSVC_DSN": dsn,
         "JOBSVC_LISTEN": "127.0.0.1:0",
         "JOBSVC_LOG_LEVEL": "WARNING",
+        **(environment or {}),
     }
     async with AsyncExitStack() as running:
         started = []
@@ -98,7 +101,7 @@ async def servers(stack: Stack, dsn: str, count: int = 1) -> AsyncIterator[list[
                 ["-m", "jobsvc", "serve"],
                 "jobsvc listening on ",
                 stack.folder,
-                environment,
+                settings,
             )
             started.append(await running.enter_async_context(server))
         yield started

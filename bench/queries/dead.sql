@@ -6,5 +6,7 @@ SELECT
     pg_relation_size('waiting_order') / 1e6::float8 AS "waiting_order MB",
     pg_relation_size('lease') / 1e6::float8 AS "lease MB",
     pg_relation_size('lease_pkey') / 1e6::float8 AS "lease_pkey MB",
-    pg_stat_get_autovacuum_count('waiting'::regclass) AS "vacuums of waiting",
-    pg_stat_get_autovacuum_count('lease'::regclass) AS "of lease"
+    pg_stat_get_vacuum_count('waiting'::regclass)
+        + pg_stat_get_autovacuum_count('waiting'::regclass) AS "vacuums of waiting",
+    pg_stat_get_vacuum_count('lease'::regclass)
+        + pg_stat_get_autovacuum_count('lease'::regclass) AS "vacuums of lease"

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 
 from jobsvc.api.guard import Guard
 from jobsvc.api.identity import Identity
@@ -25,6 +25,7 @@ from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.settle import Settlement
 from jobsvc.embedded import embedded_postgres
 from jobsvc.hub import Hub
+from jobsvc.loop_lag import watch_loop
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.migrate import migrate
@@ -142,6 +143,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         running = [
             tasks.create_task(hints.run(), name="hints"),
             tasks.create_task(hub.run(), name="hub"),
+            tasks.create_task(watch_loop(metrics.get_meter("jobsvc")), name="loop lag"),
             tasks.create_task(dispatcher.run(), name="dispatch"),
             tasks.create_task(
                 run_duties(

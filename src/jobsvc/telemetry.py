@@ -1,4 +1,4 @@
-"""Every span and attribute name there is, and how spans are made and exported.
+"""Every span, metric and attribute name there is, and how spans are made.
 
 Names follow OpenTelemetry's messaging and RPC semantic conventions. A job's
 trace: caller -> `jobsvc.v1.JobService/CreateJob` (SERVER) -> `send {queue}`
@@ -22,6 +22,10 @@ ERROR_TYPE = "error.type"
 JOB_ATTEMPT = "jobsvc.job.attempt"
 JOB_STATE = "jobsvc.job.state"
 WORKER_ID = "jobsvc.worker.id"
+
+#: Histogram, seconds.
+LOOP_LAG = "jobsvc.loop.lag"
+LOOP_LAG_BOUNDARIES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 

@@ -11,6 +11,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+    MetricsServiceServicer,
+    add_MetricsServiceServicer_to_server,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -147,34 +155,74 @@ for name in ("first", "second"):
         assert [(s.name, s.service) for s in read_spans(tmp_path / name, name)] == [(name, name)]
 
 
-class Collector(TraceServiceServicer):
-    """An OTLP collector that remembers the names of the spans it is sent."""
+class Collector(TraceServiceServicer, MetricsServiceServicer):
+    """An OTLP collector that remembers the names of the spans and metrics it is sent."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
 
     def Export(
-        self, request: ExportTraceServiceRequest, context: grpc.ServicerContext
-    ) -> ExportTraceServiceResponse:
-        for resource in request.resource_spans:
-            for scope in resource.scope_spans:
-                self.names.extend(span.name for span in scope.spans)
+        self,
+        request: ExportTraceServiceRequest | ExportMetricsServiceRequest,
+        context: grpc.ServicerContext,
+    ) -> ExportTraceServiceResponse | ExportMetricsServiceResponse:
+        if isinstance(request, ExportMetricsServiceRequest):
+            for resource in request.resource_metrics:
+                for scope in resource.scope_metrics:
+                    self.names.extend(metric.name for metric in scope.metrics)
+            return ExportMetricsServiceResponse()
+        for traced in request.resource_spans:
+            for spans in traced.scope_spans:
+                self.names.extend(span.name for span in spans.spans)
         return ExportTraceServiceResponse()
 
 
-def test_collector_receives_the_spans_by_the_exit() -> None:
+def collected(code: str, variable: str = "ENDPOINT", **environment: str) -> list[str]:
+    """What a collector has received when a process that runs `code` has ended."""
     collector = Collector()
     server = grpc.server(ThreadPoolExecutor(1))
     add_TraceServiceServicer_to_server(collector, server)
+    add_MetricsServiceServicer_to_server(collector, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        endpoint = f"http://127.0.0.1:{port}"
-        done = run(TRACED.format(folder=None), OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+        environment[f"OTEL_EXPORTER_OTLP_{variable}"] = f"http://127.0.0.1:{port}"
+        done = run(code, **environment)
     finally:
         server.stop(None).wait()
     assert done.returncode == 0, done.stderr
-    assert sorted(collector.names) == ["inner", "outer"]
+    return sorted(collector.names)
+
+
+def test_collector_receives_the_spans_by_the_exit() -> None:
+    assert collected(TRACED.format(folder=None)) == ["inner", "outer"]
+
+
+METERED = """
+from opentelemetry import metrics, trace
+from jobsvc.tracing import start_tracing
+counter = metrics.get_meter("t").create_counter("counted")
+with start_tracing("tester", None, with_metrics=True):
+    counter.add(1)
+    trace.get_tracer("t").start_span("spanned").end()
+"""
+
+
+def test_collector_receives_the_metrics_by_the_exit() -> None:
+    assert collected(METERED) == ["counted", "spanned"]
+
+
+def test_metrics_and_spans_can_be_had_apart() -> None:
+    assert collected(METERED, "METRICS_ENDPOINT") == ["counted"]
+    assert collected(METERED, "TRACES_ENDPOINT") == ["spanned"]
+    assert collected(METERED, OTEL_METRICS_EXPORTER="none") == ["spanned"]
+
+
+def test_absent_collector_of_metrics_does_not_hold_up_the_exit() -> None:
+    begin = time.monotonic()
+    done = run(METERED, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - begin < 10
 
 
 def span(**changes: object) -> Span:

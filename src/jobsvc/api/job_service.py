@@ -19,6 +19,7 @@ from jobsvc.api.convert.jobs import (
 from jobsvc.api.guard import Context
 from jobsvc.api.identity import Identity
 from jobsvc.api.lifetime import Lifetime
+from jobsvc.api.turns import Turns
 from jobsvc.catalog import Catalog
 from jobsvc.creation import Answer, Creation
 from jobsvc.errors import JobNotFound, QueueNotFound
@@ -82,17 +83,17 @@ class JobService(JobServiceServicer):
             defects.add("requests", "validate_only must be the same in all of them")
         defects.check()
         asked = []
+        turns = Turns()
         for index, item in enumerate(request.requests):
             asked.append(job_request(item, self._settings.max_payload_bytes, index))
-            if index % _READ_IDS == _READ_IDS - 1:
-                await asyncio.sleep(0)  # a large batch takes its turns with other calls
+            await turns.give()
         if only_checked == {True}:
             answers = await self._creation.preview(asked, caller)
             return pb.BatchCreateJobsResponse(responses=[_previewed(a) for a in answers])
         answers = await self._creation.create_all(asked, caller)
         response = pb.BatchCreateJobsResponse()
         before: tuple[Answer, pb.CreateJobResponse] | None = None
-        for index, answer in enumerate(answers):
+        for answer in answers:
             message = response.responses.add()
             if before is not None and _alike(before[0], answer):
                 message.CopyFrom(before[1])
@@ -100,8 +101,7 @@ class JobService(JobServiceServicer):
             else:
                 _write_created(message, answer)
             before = answer, message
-            if index % _READ_IDS == _READ_IDS - 1:
-                await asyncio.sleep(0)
+            await turns.give()
         return response
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
@@ -191,13 +191,18 @@ class JobService(JobServiceServicer):
         self, ids: Sequence[str], caller: Owner, full: bool
     ) -> AsyncIterator[Job]:
         """All jobs as they are now, in the caller's order; checks all before the first comes."""
+        at_once = len(ids) <= _READ_IDS
         for start in range(0, len(ids), _READ_IDS):
             part = ids[start : start + _READ_IDS]
-            jobs = await self._store.jobs.read(part, False, False)
+            jobs = await self._store.looks.look(part, False, full and at_once)
             for job_id in part:
                 if job_id not in jobs:
                     raise JobNotFound(job_id)
                 check_owner(caller, jobs[job_id])
+        if at_once:
+            for job_id in ids:
+                yield jobs[job_id]
+            return
         async for job in self._read_some(ids, False, full, None):
             yield job
 
@@ -206,7 +211,7 @@ class JobService(JobServiceServicer):
     ) -> AsyncIterator[Job]:
         for start in range(0, len(ids), _READ_IDS):
             part = ids[start : start + _READ_IDS]
-            jobs = await self._store.jobs.read(part, with_input, with_output)
+            jobs = await self._store.looks.look(part, with_input, with_output)
             for job_id in part:
                 if job_id in jobs:
                     yield jobs[job_id]
@@ -227,7 +232,7 @@ class JobService(JobServiceServicer):
         return response
 
     async def _read(self, job_id: str, caller: Owner, full: bool) -> Job:
-        job = (await self._store.jobs.read([job_id], full, full)).get(job_id)
+        job = (await self._store.looks.look([job_id], full, full)).get(job_id)
         if job is None:
             raise JobNotFound(job_id)
         check_owner(caller, job)

@@ -6,6 +6,7 @@ from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.status import status_of
+from jobsvc.api.turns import Turns
 from jobsvc.dispatch.settle import Report, Settlement
 from jobsvc.dispatch.worker_stream import WorkerStream
 from jobsvc.errors import JobsvcError, LeaseLost
@@ -71,7 +72,9 @@ class Outcomes:
         statuses: list[status_pb2.Status | None] = [None] * len(items)
         places: list[int] = []
         reports: list[Report] = []
+        turns = Turns()
         for place, item in enumerate(items):
+            await turns.give()
             known = held.get(item.lease_id)  # type: ignore[call-overload]  # equal to its text
             lease_id = LeaseId.parse(item.lease_id) if known is None else known.id
             if lease_id is None:

@@ -43,7 +43,7 @@ def serve(
     from jobsvc.cli.start import startup_errors
     from jobsvc.tracing import start_tracing
 
-    with startup_errors(), start_tracing("jobsvc", settings.trace_dir):
+    with startup_errors(), start_tracing("jobsvc", settings.trace_dir, with_metrics=True):
         _tune_collector()
         loop.run(
             run(settings, lambda port: print(f"jobsvc listening on {host}:{port}", flush=True))

@@ -1,4 +1,5 @@
-"""Where spans go: an OTLP collector, a folder that `jobsvc trace` reads, or nowhere.
+"""Where spans and metrics go: an OTLP collector, a folder that `jobsvc trace` reads (spans), or
+nowhere.
 
 Every process (server, worker, caller) wraps its life in `start_tracing`. The
 rest of the code only knows the OpenTelemetry API and `jobsvc.telemetry`.
@@ -6,19 +7,24 @@ rest of the code only knows the OpenTelemetry API and `jobsvc.telemetry`.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_METRICS_ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 @contextmanager
-def start_tracing(service_name: str, trace_dir: Path | None) -> Iterator[None]:
+def start_tracing(
+    service_name: str, trace_dir: Path | None, with_metrics: bool = False
+) -> Iterator[None]:
     """Exports the spans of this process while the block runs; at its end, flushes.
 
     Spans go to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names, and to a
-    file in `trace_dir` (or the folder in `JOBSVC_TRACE_DIR`). When none of them
-    is set nothing is imported or installed, and spans cost next to nothing.
+    file in `trace_dir` (or the folder in `JOBSVC_TRACE_DIR`). Metrics, if wanted,
+    go to the collector, unless `OTEL_METRICS_EXPORTER` is `none`. When none of
+    them is set nothing is imported or installed, and spans and metrics cost next
+    to nothing.
 
     `service_name` becomes `service.name` unless `OTEL_SERVICE_NAME` is set; the
     sampler is that of `OTEL_TRACES_SAMPLER`. Files receive a span at most half
@@ -28,15 +34,25 @@ def start_tracing(service_name: str, trace_dir: Path | None) -> Iterator[None]:
     Raises:
         OSError: the folder cannot be made or written to.
     """
-    folder = trace_dir or os.environ.get("JOBSVC_TRACE_DIR") or None
-    to_collector = any(os.environ.get(name) for name in _ENDPOINTS)
-    if folder is None and not to_collector:
-        yield
-        return
-
-    # Here, not above: only a process that is traced pays for the SDK.
-    from jobsvc.tracing.export import export_spans
-
     name = os.environ.get("OTEL_SERVICE_NAME") or service_name
-    with export_spans(name, Path(folder) if folder else None, to_collector):
+    folder = trace_dir or os.environ.get("JOBSVC_TRACE_DIR") or None
+    to_collector = any(os.environ.get(variable) for variable in _ENDPOINTS)
+    # The SDK is imported here, not above: only a process that is watched pays for it.
+    with ExitStack() as exports:
+        if with_metrics and _metrics_go_out():
+            from jobsvc.tracing.metrics import export_metrics
+
+            exports.enter_context(export_metrics(name))
+        if folder is not None or to_collector:
+            from jobsvc.tracing.export import export_spans
+
+            exports.enter_context(
+                export_spans(name, Path(folder) if folder else None, to_collector)
+            )
         yield
+
+
+def _metrics_go_out() -> bool:
+    if os.environ.get("OTEL_METRICS_EXPORTER") == "none":
+        return False
+    return any(os.environ.get(name) for name in _METRICS_ENDPOINTS)

@@ -591,18 +591,23 @@ class QueueStats(_message.Message):
     state: Global___QueueState.ValueType
     """Whether it dispatches."""
     scheduled_count: _builtins.int
-    """PENDING jobs that wait for a time or a retry."""
+    """PENDING jobs that wait for a time or a retry. Exact up to 1,000; above that
+    an estimate, 19 times out of 20 within 20 % of the truth, and within 5 %
+    from 16,000 jobs on, at a cost that does not grow.
+    """
     ready_count: _builtins.int
-    """PENDING jobs that are ready for a worker."""
+    """PENDING jobs that are ready for a worker. Exact or estimated like
+    `scheduled_count`.
+    """
     processing_count: _builtins.int
-    """PROCESSING jobs."""
+    """PROCESSING jobs. Exact."""
     worker_count: _builtins.int
     """Workers subscribed now, over all replicas."""
     open_window: _builtins.int
     """Leases that those workers would take at once."""
     @_builtins.property
     def oldest_ready_age(self) -> _duration_pb2.Duration:
-        """How long the first ready job has waited."""
+        """How long the first ready job has waited. Exact."""
 
     def __init__(
         self,

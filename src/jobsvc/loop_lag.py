@@ -1,0 +1,42 @@
+"""How late the event loop is: everything on a replica shares it, so what blocks it delays all."""
+
+import asyncio
+import logging
+import time
+
+from opentelemetry import metrics
+
+from jobsvc import telemetry
+
+log = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 0.01
+#: A loop that was blocked this long is worth a line in the log, but not one for each time.
+_WARN_SECONDS = 0.25
+_QUIET_SECONDS = 10.0
+
+
+async def watch_loop(meter: metrics.Meter, warn_seconds: float = _WARN_SECONDS) -> None:
+    """Sleeps again and again, and records how late it wakes, until cancelled.
+
+    What blocks the loop for longer than a sleep of 10 ms is seen, less those at most.
+    """
+    lag = meter.create_histogram(
+        telemetry.LOOP_LAG,
+        unit="s",
+        description="How late the event loop wakes a task",
+        explicit_bucket_boundaries_advisory=telemetry.LOOP_LAG_BOUNDARIES,
+    )
+    quiet_until = 0.0
+    worst = 0.0
+    while True:
+        # Not the loop's own time: it may stand still while the loop is busy.
+        due = time.monotonic() + _PROBE_SECONDS
+        await asyncio.sleep(_PROBE_SECONDS)
+        now = time.monotonic()
+        late = max(now - due, 0.0)
+        lag.record(late)
+        worst = max(worst, late)
+        if worst >= warn_seconds and now >= quiet_until:
+            log.warning("the event loop was blocked for %.0f ms", 1000 * worst)
+            quiet_until, worst = now + _QUIET_SECONDS, 0.0
