@@ -120,7 +120,7 @@ async def _lease_and_finish(database: Database, most: int) -> int:
         return 0
     await database.fetch(
         "finish_jobs",
-        words([f"{row['job_id']}.{row['lease_id']}" for row in leased]),
+        words(sorted(f"{row['job_id']}.{row['lease_id']}" for row in leased)),
         (),  # until
         [int(JobState.COMPLETED)],
         [_SETTINGS.retention_seconds],

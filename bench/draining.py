@@ -25,7 +25,8 @@ async def measure_drain(site: Site, scenario: str, jobs: int, count: int, behind
                 await connection.execute(sql("pause_queue"), "noop", False)
                 if behind:
                     # By then the first `jobs` have ended, whoever held them.
-                    await until_leased(connection, jobs + count * WINDOW)
+                    enough = jobs + min(behind, count * WINDOW)
+                    await until_leased(connection, enough)
                 else:
                     await until_ended(connection, jobs)
             in_all = await drained(connection, jobs + behind)
