@@ -99,12 +99,14 @@ class Hub:
     async def _poll(self) -> None:
         watched = list(self._followers)
         for start in range(0, len(watched), _POLL_IDS):
-            part = watched[start : start + _POLL_IDS]
-            versions = await self._jobs.read_versions(part)
-            for job_id in part:
-                version = versions.get(job_id)
-                for follower in self._followers.get(job_id, ()):
-                    seen = follower.seen.get(job_id)
-                    # That a job is gone is news too.
-                    if seen is not None and (version is None or seen < version):
-                        follower.mark(job_id)
+            oldest: dict[str, int] = {}
+            for job_id in watched[start : start + _POLL_IDS]:
+                versions = [
+                    follower.seen[job_id]
+                    for follower in self._followers.get(job_id, ())
+                    if job_id in follower.seen
+                ]
+                if versions:
+                    oldest[job_id] = min(versions)
+            # That a job is gone is news too. A follower that knows already reads once more.
+            self.changed(await self._jobs.find_changed(oldest))

@@ -1,4 +1,4 @@
-"""read_jobs.sql, read_versions.sql and the statements that look at leases."""
+"""read_jobs.sql, find_changed.sql and the statements that look at leases."""
 
 from uuid import uuid4
 
@@ -26,20 +26,21 @@ async def test_jobs_are_read_with_what_was_asked_for(store: Store) -> None:
 async def test_unknown_job_is_missing(store: Store) -> None:
     job_id, unknown = await create(store), uuid4()
     assert set(await store.jobs.read([unknown, job_id])) == {job_id}
-    assert await store.jobs.read_versions([unknown, job_id]) == {job_id: 1}
+    assert await store.jobs.find_changed({str(unknown): 1, job_id: 1}) == [str(unknown)]
     assert await store.jobs.read([]) == {}
     assert await store.jobs.read_attempts(unknown) == []
 
 
-async def test_versions_are_those_of_the_jobs(store: Store) -> None:
+async def test_job_with_a_later_version_than_was_seen_has_changed(store: Store) -> None:
     ids = [await create(store) for _ in range(3)]
     leased = [job.held.id for job in await lease(store, 2)]
     await store.leases.extensions.submit_one(Extension(leased[0], percent=1))
     await store.leases.ends.submit_one(end(leased[1]))
-    jobs = await store.jobs.read(ids)
-    versions = await store.jobs.read_versions(ids)
-    assert versions == {i: job.status.version for i, job in jobs.items()}
+    versions = {i: job.status.version for i, job in (await store.jobs.read(ids)).items()}
     assert [versions[i] for i in ids] == [3, 3, 1]
+    assert await store.jobs.find_changed(versions) == []
+    assert set(await store.jobs.find_changed(dict.fromkeys(ids, 1))) == set(ids[:2])
+    assert await store.jobs.find_changed({}) == []
 
 
 async def test_job_is_read_inside_a_transaction(store: Store) -> None:

@@ -96,10 +96,11 @@ class JobStore:
             rows = await connection.fetch(sql("read_jobs"), *columns)
         return {job.id: job for job in map(job_from, rows)}
 
-    async def read_versions(self, job_ids: Sequence[str]) -> Mapping[str, int]:
-        """The version of each job's status, by id; missing ones are missing."""
-        rows = await self._database.fetch("read_versions", list(job_ids))
-        return {str(row["id"]): row["version"] for row in rows}
+    async def find_changed(self, seen: Mapping[str, int]) -> list[str]:
+        """Of jobs, by the version of their status that was seen, those that have a later one by
+        now, or are gone."""
+        rows = await self._database.fetch("find_changed", list(seen), list(seen.values()))
+        return [str(row["id"]) for row in rows]
 
     async def read_attempts(self, job_id: str) -> list[Attempt]:
         """Attempts that were used up before the last one, newest first, ten at most."""

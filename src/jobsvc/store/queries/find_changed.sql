@@ -1,0 +1,8 @@
+-- Of jobs whose status was seen, those that have a later one by now, or are gone.
+-- $1 id, $2 version that was seen
+SELECT seen.id
+FROM unnest($1::uuid[], $2::bigint[]) AS seen (id, version)
+LEFT JOIN LATERAL (SELECT version FROM waiting WHERE job_id = seen.id OFFSET 0) AS waiting ON true
+LEFT JOIN LATERAL (SELECT version FROM lease WHERE job_id = seen.id OFFSET 0) AS lease ON true
+LEFT JOIN LATERAL (SELECT version FROM result WHERE job_id = seen.id OFFSET 0) AS result ON true
+WHERE (coalesce(waiting.version, lease.version, result.version) > seen.version) IS NOT FALSE
