@@ -51,7 +51,7 @@ FILL = f"""
         job_id, state, attempt, version, worker_id, end_time, purge_time, progress_message)
     SELECT id, 3, 1, 3, '', now(), now() + interval '1 hour', '' FROM made WHERE n > 2 * {ROWS};
     INSERT INTO attempt (job_id, attempt, lease_id, worker_id, start_time, end_time, error)
-    SELECT id, 1, 1, '', now(), now(), '' FROM made;
+    SELECT id, 1, 1, '', now(), now(), '{{"code": 14}}' FROM made;
     INSERT INTO held_key (queue, unique_key, job_id) SELECT 'q', n, id FROM made;
     DROP TABLE made"""
 
