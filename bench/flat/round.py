@@ -12,7 +12,7 @@ from grpc import aio
 from bench.flat.point import OPERATIONS
 from bench.work_load import INPUT
 from jobsvc.attempt import Finish
-from jobsvc.job import JobState, NewJob, Owner, new_job_id
+from jobsvc.job import JobOptions, JobState, NewJob, Owner, new_job_id
 from jobsvc.lease import Extension, Slot
 from jobsvc.retry import RetryPolicy
 from jobsvc.settings import Settings
@@ -28,7 +28,18 @@ BATCH = 100
 QUEUE = "noop"
 _MOST_LAPSED = 500
 _SETTINGS = Settings()
-_POLICY = RetryPolicy(3, 1.0, 600.0, 2.0)
+_OPTIONS = JobOptions(
+    queue=QUEUE,
+    priority=0,
+    schedule_time=None,
+    expire_time=None,
+    ttl_seconds=None,
+    attempt_timeout_seconds=_SETTINGS.attempt_timeout_seconds,
+    retry=RetryPolicy(3, 1.0, 600.0, 2.0),
+    retention_seconds=None,
+    labels={},
+    output_schema_id=None,
+)
 
 
 @dataclass(slots=True)
@@ -105,26 +116,7 @@ async def bench(dsn: str, target: str) -> AsyncIterator[Bench]:
 
 def new_job() -> NewJob:
     """A job of the measured queue, as it comes from a request that leaves everything open."""
-    return NewJob(
-        id=new_job_id(),
-        queue=QUEUE,
-        owner=Owner(),
-        input=INPUT,
-        priority=0,
-        schedule_time=None,
-        expire_time=None,
-        ttl_seconds=None,
-        attempt_timeout_seconds=_SETTINGS.attempt_timeout_seconds,
-        retry=_POLICY,
-        retention_seconds=None,
-        unique_key=None,
-        labels={},
-        output_schema_id=None,
-        traceparent="",
-        tracestate="",
-        request_id=None,
-        request_digest=None,
-    )
+    return NewJob(new_job_id(), _OPTIONS, Owner(), INPUT)
 
 
 def _no_errors(results: object) -> None:

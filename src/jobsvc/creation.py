@@ -16,7 +16,7 @@ from jobsvc.errors import (
     RequestIdReused,
     UniqueKeyTaken,
 )
-from jobsvc.job import Job, JobState, JobStatus, NewJob, Owner
+from jobsvc.job import Job, JobState, JobStatus, NewJob, Owner, new_job_ids
 from jobsvc.job_request import JobRequest, resolve
 from jobsvc.ownership import check_owner
 from jobsvc.settings import Settings
@@ -28,13 +28,25 @@ from jobsvc.store.store import Store
 _TRIES = 5
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The job of a request, and whether it had been there before."""
+class Made(msgspec.Struct, frozen=True):
+    """A job that this call has created."""
+
+    new: NewJob
+    created: Created
+
+    @property
+    def job(self) -> Job:
+        """The job, without reading it again; its input is left out."""
+        return fresh_job(self.new, self.created)
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A job that had been there before."""
 
     job: Job
-    existing: bool
-    #: Set when this call made it.
-    created: Created | None = None
+
+
+Answer = Made | Found
 
 
 class Creation:
@@ -57,21 +69,39 @@ class Creation:
         self._settings = settings
         self._tracer = tracer
 
-    async def check(self, request: JobRequest, owner: Owner) -> NewJob:
-        """Everything about a request that can be checked without writing.
+    async def check(self, requests: Sequence[JobRequest], owner: Owner) -> list[NewJob]:
+        """Everything about requests that can be checked without writing.
 
         Raises:
             QueueNotFound: unknown queue.
-            PayloadRejected: the input does not fit the schema of the queue.
+            PayloadRejected: an input does not fit the schema of its queue.
         """
-        with _placed(request):
-            queue = await self._catalog.queue(request.queue)
-        if queue.input_schema_id is not None:
-            schema = await self._catalog.schema(queue.input_schema_id)
-            found = schema.violations(request.payload, request.input_path)
-            if found:
-                raise PayloadRejected(found, **request.place)
-        return resolve(request, queue, self._settings, owner)
+        news = []
+        # Most requests of a batch have the options of the one before.
+        asked, options, schema = None, None, None
+        for request, job_id in zip(requests, new_job_ids(len(requests)), strict=True):
+            if options is None or request.options is not asked:
+                asked = request.options
+                with _placed(request):
+                    queue = await self._catalog.queue(asked.queue)
+                options = resolve(asked, queue, self._settings)
+                schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
+            if schema:
+                found = schema.violations(request.payload, request.input_path)
+                if found:
+                    raise PayloadRejected(found, **request.place)
+            news.append(
+                NewJob(
+                    job_id,
+                    options,
+                    owner,
+                    request.input,
+                    request.unique_key,
+                    request.request_id,
+                    request.request_digest,
+                )
+            )
+        return news
 
     async def create(self, request: JobRequest, owner: Owner) -> Answer:
         """Creates a job, or answers with the one that is there already.
@@ -82,24 +112,25 @@ class Creation:
             JobNotOwned: the job that is there is somebody else's.
             DatabaseUnavailable: it may or may not have been created.
         """
-        new = await self.check(request, owner)
-        with self._sending([new]) as news:
+        checked = await self.check([request], owner)
+        with self._sending(checked) as news:
             # A taken key would undo the whole batch that it shares, so keys are looked up first.
             if request.unique_key is None:
                 created = await self._store.jobs.create(news[0])
                 if created is not None:
-                    self._make_known([(news[0], created)])
-                    return Answer(fresh_job(news[0], created), existing=False)
+                    made = Made(news[0], created)
+                    self._make_known([made])
+                    return made
             return (await self._place([request], news, owner))[0]
 
     async def preview(self, requests: Sequence[JobRequest], owner: Owner) -> list[Answer]:
         """What `create_all` would answer, without creating anything. Raises as `create`."""
-        checked = [await self.check(request, owner) for request in requests]
+        checked = await self.check(requests, owner)
         return await self._place(requests, checked, owner, keep=False)
 
     async def create_all(self, requests: Sequence[JobRequest], owner: Owner) -> list[Answer]:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
-        checked = [await self.check(request, owner) for request in requests]
+        checked = await self.check(requests, owner)
         with self._sending(checked) as news:
             return await self._place(requests, news, owner)
 
@@ -118,8 +149,7 @@ class Creation:
             except (KeyTaken, _InBetween):
                 # Another call took a key, or what stood in the way ended: look again.
                 continue
-            made = [(n, a.created) for n, a in zip(news, answers, strict=True) if a.created]
-            self._make_known(made)
+            self._make_known([answer for answer in answers if isinstance(answer, Made)])
             return answers
         raise DatabaseUnavailable("other calls came in between every time; try again")
 
@@ -133,9 +163,9 @@ class Creation:
             for index, request in enumerate(requests):
                 if request.unique_key is None:
                     continue
-                first = first_of.setdefault((request.queue, request.unique_key), index)
+                first = first_of.setdefault((request.options.queue, request.unique_key), index)
                 if first != index and not _same_call(requests[first], request):
-                    if request.fail_if_taken:
+                    if request.options.fail_if_taken:
                         raise UniqueKeyTaken(request.unique_key, news[first].id, **request.place)
                     twins[index] = first
                 elif holder := await self._key_holder(request, owner, connection):
@@ -148,8 +178,7 @@ class Creation:
                     if created is None:
                         missing.append(index)
                     else:
-                        job = fresh_job(news[index], created)
-                        answers[index] = Answer(job, existing=False, created=created)
+                        answers[index] = Made(news[index], created)
             if missing:
                 keys = {i: (owner.service, _request_id(requests[i])) for i in missing}
                 found = await self._store.jobs.find_requests(list(keys.values()), connection)
@@ -164,9 +193,9 @@ class Creation:
                         check_owner(owner, job_found)
                     if job_found.request_digest != requests[index].request_digest:
                         raise RequestIdReused(key[1], **requests[index].place)
-                    answers[index] = Answer(job_found, existing=True)
+                    answers[index] = Found(job_found)
             for index, first in twins.items():
-                answers[index] = Answer(answers[first].job, existing=True)
+                answers[index] = Found(answers[first].job)
             in_order = [answers[index] for index in range(len(requests))]
             if not keep:
                 raise _NotKept(in_order)
@@ -174,10 +203,10 @@ class Creation:
 
     async def _key_holder(
         self, request: JobRequest, owner: Owner, connection: Connection
-    ) -> Answer | None:
+    ) -> Found | None:
         """The other job that holds the unique key of a request; None when it is free."""
         job_id = await self._store.jobs.find_key_holder(
-            request.queue, request.unique_key or "", connection
+            request.options.queue, request.unique_key or "", connection
         )
         if job_id is None:
             return None
@@ -186,22 +215,23 @@ class Creation:
             raise _InBetween
         if request.request_id is not None and job.request_id == request.request_id:
             return None  # This very call, repeated: found again by its request id.
-        if request.fail_if_taken:
+        if request.options.fail_if_taken:
             raise UniqueKeyTaken(request.unique_key or "", job_id, **request.place)
         with _placed(request):
             check_owner(owner, job)
-        return Answer(job, existing=True)
+        return Found(job)
 
-    def _make_known(self, made: Sequence[tuple[NewJob, Created]]) -> None:
-        ready = []
-        for new, created in made:
-            delay = (created.run_time - created.create_time).total_seconds()
-            if delay > 0:
-                self._on_due(new.queue, delay)
+    def _make_known(self, answers: Sequence[Made]) -> None:
+        ready: dict[str, None] = {}
+        for made in answers:
+            queue, created = made.new.options.queue, made.created
+            if created.run_time > created.create_time:
+                delay = created.run_time - created.create_time
+                self._on_due(queue, delay.total_seconds())
             else:
-                ready.append(new.queue)
+                ready[queue] = None
         if ready:
-            self._hints.tell(ready=dict.fromkeys(ready))
+            self._hints.tell(ready=ready)
 
     @contextmanager
     def _sending(self, news: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
@@ -221,9 +251,9 @@ class Creation:
             traced = []
             for new in news:
                 span = self._tracer.start_span(
-                    f"send {new.queue}",
+                    f"send {new.options.queue}",
                     kind=trace.SpanKind.PRODUCER,
-                    attributes=telemetry.messaging_attributes("send", new.queue, new.id),
+                    attributes=telemetry.messaging_attributes("send", new.options.queue, new.id),
                 )
                 ends.callback(span.end)
                 traceparent, tracestate = telemetry.headers(span)
@@ -268,19 +298,20 @@ def _request_id(request: JobRequest) -> str:
 
 def fresh_job(new: NewJob, created: Created) -> Job:
     """A job that has just been created, without reading it again; its input is left out."""
+    options = new.options
     return Job(
         id=new.id,
-        queue=new.queue,
+        queue=options.queue,
         owner=new.owner,
         input=None,
-        priority=new.priority,
-        schedule_time=new.schedule_time,
+        priority=options.priority,
+        schedule_time=options.schedule_time,
         expire_time=created.expire_time,
-        attempt_timeout_seconds=new.attempt_timeout_seconds,
-        retry=new.retry,
-        retention_seconds=new.retention_seconds,
+        attempt_timeout_seconds=options.attempt_timeout_seconds,
+        retry=options.retry,
+        retention_seconds=options.retention_seconds,
         unique_key=new.unique_key,
-        labels=new.labels,
+        labels=options.labels,
         traceparent=new.traceparent,
         tracestate=new.tracestate,
         create_time=created.create_time,

@@ -80,18 +80,14 @@ class JobError:
     stack_trace: str = ""
 
 
-class NewJob(msgspec.Struct, frozen=True):
-    """A checked request for a job, with every default of its queue filled in.
+class JobOptions(msgspec.Struct, frozen=True):
+    """How a job is to run, with every default of its queue filled in. Jobs of a batch share theirs.
 
     `schedule_time` None means now, `expire_time` and `ttl_seconds` None never
     (at most one of them is set), `retention_seconds` None the server's default.
-    `input` is JSON text, None for the empty object.
     """
 
-    id: str
     queue: str
-    owner: Owner
-    input: str | None
     priority: int
     schedule_time: datetime | None
     expire_time: datetime | None
@@ -99,13 +95,22 @@ class NewJob(msgspec.Struct, frozen=True):
     attempt_timeout_seconds: float
     retry: RetryPolicy
     retention_seconds: float | None
-    unique_key: str | None
     labels: dict[str, str]
     output_schema_id: int | None
-    traceparent: str
-    tracestate: str
-    request_id: str | None
-    request_digest: bytes | None
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A job to be created. `input` is JSON text, None for the empty object."""
+
+    id: str
+    options: JobOptions
+    owner: Owner
+    input: str | None
+    unique_key: str | None = None
+    request_id: str | None = None
+    request_digest: bytes | None = None
+    traceparent: str = ""
+    tracestate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +179,21 @@ class Job(msgspec.Struct, frozen=True):
 
 def new_job_id() -> str:
     """A UUID version 7 (RFC 9562) in canonical form: sorts by creation time, to the millisecond."""
+    return new_job_ids(1)[0]
+
+
+def new_job_ids(count: int) -> list[str]:
+    """Ids like those of `new_job_id`, of one millisecond, in no order."""
     millis = f"{time.time_ns() // 1_000_000:012x}"
-    random = os.urandom(10).hex()
-    variant = "89ab"[int(random[3], 16) & 3]
-    return f"{millis[:8]}-{millis[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
+    head = f"{millis[:8]}-{millis[8:]}-7"
+    # Version, variant and 19 digits by chance; the 20th decides about the variant.
+    random = os.urandom(10 * count).hex()
+    return [
+        f"{head}{random[at : at + 3]}-{_VARIANTS[random[at + 3]]}"
+        f"{random[at + 4 : at + 7]}-{random[at + 7 : at + 19]}"
+        for at in range(0, 20 * count, 20)
+    ]
+
+
+#: The two bits of RFC 9562, and two by chance, by a digit.
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}

@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 from msgspec.structs import replace
 
 from jobsvc.attempt import Finish, Outcome, Requeue, decide
-from jobsvc.job import JobError, JobState, NewJob, Owner, new_job_id
+from jobsvc.job import JobError, JobOptions, JobState, NewJob, Owner, new_job_id
 from jobsvc.lease import LeasedJob, LeaseId, Slot
 from jobsvc.retry import RetryPolicy
 from jobsvc.store.leases import End, Ended
@@ -26,35 +26,46 @@ RELEASE = Requeue(0.0, attempt_used=False)
 TABLES = ("job", "waiting", "lease", "result", "attempt", "held_key")
 
 
+OPTIONS = JobOptions(
+    queue="q",
+    priority=0,
+    schedule_time=None,
+    expire_time=None,
+    ttl_seconds=None,
+    attempt_timeout_seconds=900.0,
+    retry=RetryPolicy(3, 1.0, 600.0, 2.0),
+    retention_seconds=None,
+    labels={},
+    output_schema_id=None,
+)
+
+
 def new_job(**changes: Any) -> NewJob:
-    """A job for the queue `q`, as it comes from a request that leaves everything open."""
-    job = NewJob(
-        id=new_job_id(),
-        queue="q",
-        owner=Owner(),
-        input=None,
-        priority=0,
-        schedule_time=None,
-        expire_time=None,
-        ttl_seconds=None,
-        attempt_timeout_seconds=900.0,
-        retry=RetryPolicy(3, 1.0, 600.0, 2.0),
-        retention_seconds=None,
-        unique_key=None,
-        labels={},
-        output_schema_id=None,
-        traceparent="",
-        tracestate="",
-        request_id=None,
-        request_digest=None,
+    """A job for the queue `q`, as it comes from a request that leaves everything open.
+
+    `changes` to its own fields, or to those of its options.
+    """
+    of_options = {name: changes.pop(name) for name in OPTIONS.__struct_fields__ if name in changes}
+    return NewJob(
+        **{
+            "id": new_job_id(),
+            "options": replace(OPTIONS, **of_options),
+            "owner": Owner(),
+            "input": None,
+            **changes,
+        }
     )
-    return replace(job, **changes)
+
+
+def wished(job: NewJob, name: str) -> Any:
+    """A field of a new job, or of its options."""
+    return getattr(job.options if hasattr(job.options, name) else job, name)
 
 
 async def create(store: Store, **changes: Any) -> str:
     """A job that waits in its queue."""
     job = new_job(**changes)
-    await store.queues.declare([job.queue])
+    await store.queues.declare([job.options.queue])
     assert await store.jobs.create(job) is not None
     return job.id
 

@@ -3,35 +3,46 @@
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from msgspec.structs import replace
 
 from jobsvc.errors import DatabaseUnavailable
-from jobsvc.job import JobState, Owner, new_job_id
+from jobsvc.job import JobState, Owner
 from jobsvc.retry import RetryPolicy
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
 
-from .samples import COMPLETED, counts, create, create_leased, end, new_job, places, until_blocked
-
-FULL = new_job(
-    owner=Owner("web", "ada", b"hash"),
-    input='{ "a": 1.50 }',
-    priority=-7,
-    retry=RetryPolicy(5, 0.25, 90.5, 1.5),
-    attempt_timeout_seconds=12.5,
-    retention_seconds=99.5,
-    unique_key="key",
-    labels={"tenant": "ä", "b": ""},
-    output_schema_id=None,
-    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    tracestate="a=b",
-    request_id=str(uuid4()),
-    request_digest=b"\0digest",
+from .samples import (
+    COMPLETED,
+    counts,
+    create,
+    create_leased,
+    end,
+    new_job,
+    places,
+    until_blocked,
+    wished,
 )
+
+WISHES: dict[str, Any] = {
+    "owner": Owner("web", "ada", b"hash"),
+    "input": '{ "a": 1.50 }',
+    "priority": -7,
+    "retry": RetryPolicy(5, 0.25, 90.5, 1.5),
+    "attempt_timeout_seconds": 12.5,
+    "retention_seconds": 99.5,
+    "unique_key": "key",
+    "labels": {"tenant": "ä", "b": ""},
+    "output_schema_id": None,
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "tracestate": "a=b",
+    "request_id": str(uuid4()),
+    "request_digest": b"\0digest",
+}
+FULL = new_job(**WISHES)
 
 
 async def test_created_job_waits_in_its_queue(store: Store, sql: asyncpg.Connection) -> None:
@@ -42,14 +53,14 @@ async def test_created_job_waits_in_its_queue(store: Store, sql: asyncpg.Connect
     same = ("queue", "owner", "input", "priority", "retry", "attempt_timeout_seconds", "labels")
     same += ("retention_seconds", "unique_key", "traceparent", "tracestate", "request_id")
     same += ("request_digest", "schedule_time", "expire_time")
-    assert {n: getattr(job, n) for n in same} == {n: getattr(FULL, n) for n in same}
+    assert {n: getattr(job, n) for n in same} == {n: wished(FULL, n) for n in same}
     assert (job.status.state, job.status.version, job.status.attempt) == (JobState.PENDING, 1, 0)
     assert job.create_time == created.create_time == job.status.update_time
     assert job.status.run_time == created.run_time == created.create_time
 
 
 async def test_rows_of_a_new_job_agree(store: Store, sql: asyncpg.Connection) -> None:
-    await store.jobs.create(replace(FULL, id=new_job_id(), ttl_seconds=60.0))
+    await store.jobs.create(new_job(**WISHES, ttl_seconds=60.0))
     row = await sql.fetchrow(
         "SELECT job.queue = waiting.queue AND waiting.rank = -job.priority"
         " AND waiting.keyed AND waiting.expire_time = job.expire_time"

@@ -7,18 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobsvc.creation import JobRequest, fresh_job, resolve
-from jobsvc.job import JobState, Owner
+from jobsvc.creation import fresh_job
+from jobsvc.job import JobState, NewJob, Owner
+from jobsvc.job_request import RequestedOptions, resolve
 from jobsvc.queue import Queue, QueuePolicy
 from jobsvc.settings import Settings
 from jobsvc.store.jobs import Created
 
 from .samples import JOB_ID, NOW, SECOND
 
-OPEN = JobRequest(
+OPEN = RequestedOptions(
     queue="q",
-    input='{"a": 1}',
-    payload={"a": 1},
     priority=7,
     schedule_time=None,
     expire_time=None,
@@ -29,11 +28,8 @@ OPEN = JobRequest(
     max_backoff_seconds=None,
     backoff_multiplier=None,
     retention_seconds=None,
-    unique_key="key",
     fail_if_taken=False,
     labels={"a": "b"},
-    request_id=JOB_ID,
-    request_digest=b"digest",
 )
 OWNER = Owner("web", "ada", b"hash")
 SETTINGS = Settings()
@@ -51,9 +47,9 @@ def queue(**policy: Any) -> Queue:
     return Queue("q", False, QueuePolicy(**policy), 5, 6, NOW, NOW, 1)
 
 
-def resolved(request: JobRequest, of_queue: Queue, name: str) -> float:
-    new = resolve(request, of_queue, SETTINGS, OWNER)
-    value: float = getattr(new if hasattr(new, name) else new.retry, name)
+def resolved(asked: RequestedOptions, of_queue: Queue, name: str) -> float:
+    options = resolve(asked, of_queue, SETTINGS)
+    value: float = getattr(options if hasattr(options, name) else options.retry, name)
     return value
 
 
@@ -69,26 +65,19 @@ def test_first_that_says_something_decides(
 @given(asked=st.none() | st.floats(0, 9), of_queue=st.none() | st.floats(0, 9))
 def test_retention_is_left_open_for_the_end(asked: float | None, of_queue: float | None) -> None:
     request = replace(OPEN, retention_seconds=asked)
-    new = resolve(request, queue(retention_seconds=of_queue), SETTINGS, OWNER)
-    assert new.retention_seconds == (of_queue if asked is None else asked)
+    options = resolve(request, queue(retention_seconds=of_queue), SETTINGS)
+    assert options.retention_seconds == (of_queue if asked is None else asked)
 
 
 def test_everything_else_is_taken_over() -> None:
-    new = resolve(OPEN, queue(), SETTINGS, OWNER)
-    assert new.owner == OWNER
-    assert new.output_schema_id == 6
-    same = ("queue", "input", "priority", "schedule_time", "expire_time", "ttl_seconds")
-    same += ("unique_key", "labels", "request_id", "request_digest")
-    assert [getattr(new, name) for name in same] == [getattr(OPEN, name) for name in same]
-
-
-def test_every_job_has_an_id_of_its_own() -> None:
-    ids = {resolve(OPEN, queue(), SETTINGS, OWNER).id for _ in range(10)}
-    assert len(ids) == 10
+    options = resolve(OPEN, queue(), SETTINGS)
+    assert options.output_schema_id == 6
+    same = ("queue", "priority", "schedule_time", "expire_time", "ttl_seconds", "labels")
+    assert [getattr(options, name) for name in same] == [getattr(OPEN, name) for name in same]
 
 
 def test_fresh_job_waits_as_the_database_says() -> None:
-    new = resolve(OPEN, queue(), SETTINGS, OWNER)
+    new = NewJob(JOB_ID, resolve(OPEN, queue(), SETTINGS), OWNER, None)
     job = fresh_job(new, Created(NOW, NOW + 60 * SECOND, NOW + SECOND))
     assert (job.id, job.owner, job.input) == (new.id, OWNER, None)
     assert (job.create_time, job.read_time) == (NOW, NOW)

@@ -7,21 +7,20 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import (
-    asked_alike,
     check_encoding,
     job_ids,
-    job_request,
     view_is_full,
     write_identity,
     write_job,
     write_status,
 )
+from jobsvc.api.convert.requests import RequestReader
 from jobsvc.api.guard import Context
 from jobsvc.api.identity import Identity
 from jobsvc.api.lifetime import Lifetime
 from jobsvc.api.turns import Turns
 from jobsvc.catalog import Catalog
-from jobsvc.creation import Answer, Creation
+from jobsvc.creation import Answer, Creation, Found, Made
 from jobsvc.errors import JobNotFound, QueueNotFound
 from jobsvc.hub import Follower, Hub
 from jobsvc.job import Attempt, Job, JobState, Owner
@@ -67,7 +66,7 @@ class JobService(JobServiceServicer):
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = self._caller(context)
-        asked = job_request(request, self._settings.max_payload_bytes)
+        asked = RequestReader(self._settings.max_payload_bytes).read(request)
         if request.validate_only:
             return _previewed(*await self._creation.preview([asked], caller))
         return _created(await self._creation.create(asked, caller))
@@ -83,9 +82,9 @@ class JobService(JobServiceServicer):
             defects.add("requests", "validate_only must be the same in all of them")
         defects.check()
         asked = []
-        turns = Turns()
+        reader, turns = RequestReader(self._settings.max_payload_bytes), Turns()
         for index, item in enumerate(request.requests):
-            asked.append(job_request(item, self._settings.max_payload_bytes, index))
+            asked.append(reader.read(item, index))
             await turns.give()
         if only_checked == {True}:
             answers = await self._creation.preview(asked, caller)
@@ -95,12 +94,12 @@ class JobService(JobServiceServicer):
         before: tuple[Answer, pb.CreateJobResponse] | None = None
         for answer in answers:
             message = response.responses.add()
-            if before is not None and _alike(before[0], answer):
+            if before is not None and isinstance(answer, Made) and _alike(before[0], answer):
                 message.CopyFrom(before[1])
-                write_identity(message.job, answer.job)
+                write_identity(message.job, answer.new.id, answer.created.create_time)
             else:
                 _write_created(message, answer)
-            before = answer, message
+                before = answer, message
             await turns.give()
         return response
 
@@ -275,10 +274,20 @@ def _is_over(job: Job, after_version: int | None) -> bool:
     return after_version is not None and job.status.version > after_version
 
 
-def _alike(one: Answer, other: Answer) -> bool:
+def _alike(answer: Answer, made: Made) -> bool:
     """Whether two answers differ in no more than `write_identity` writes: both jobs are new, and
     asked for in the same words. Most of a batch are, and to copy an answer is quicker."""
-    return one.created is not None and other.created is not None and asked_alike(one.job, other.job)
+    if not isinstance(answer, Made):
+        return False
+    one, other = answer.new, made.new
+    return (
+        one.options is other.options
+        and one.unique_key == other.unique_key
+        and one.traceparent == other.traceparent
+        # What is counted from the creation differs.
+        and one.options.schedule_time is None
+        and one.options.ttl_seconds is None
+    )
 
 
 def _previewed(answer: Answer) -> pb.CreateJobResponse:
@@ -297,4 +306,4 @@ def _created(answer: Answer) -> pb.CreateJobResponse:
 
 def _write_created(response: pb.CreateJobResponse, answer: Answer) -> None:
     write_job(response.job, answer.job, full=False)
-    response.existing = answer.existing
+    response.existing = isinstance(answer, Found)

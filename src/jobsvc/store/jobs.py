@@ -127,27 +127,30 @@ def _in_order(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[Cr
 
 def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
     """Jobs as the parameters of create_jobs.sql."""
+    options = [job.options for job in jobs]
+    # One for all, mostly.
+    few = short(options)
     return (
         words([job.id for job in jobs]),
-        short([job.queue for job in jobs]),
-        sparse([job.schedule_time for job in jobs]),
-        sparse([job.expire_time for job in jobs]),
-        sparse([job.ttl_seconds for job in jobs]),
-        short([job.priority for job in jobs]),
-        short([job.retry.max_attempts for job in jobs]),
-        short([job.retry.initial_backoff_seconds for job in jobs]),
-        short([job.retry.max_backoff_seconds for job in jobs]),
-        short([job.retry.backoff_multiplier for job in jobs]),
-        short([job.attempt_timeout_seconds for job in jobs]),
-        sparse([job.retention_seconds for job in jobs]),
-        sparse([job.output_schema_id for job in jobs]),
+        short([o.queue for o in few]),
+        sparse([o.schedule_time for o in options]),
+        sparse([o.expire_time for o in options]),
+        sparse([o.ttl_seconds for o in options]),
+        short([o.priority for o in few]),
+        short([o.retry.max_attempts for o in few]),
+        short([o.retry.initial_backoff_seconds for o in few]),
+        short([o.retry.max_backoff_seconds for o in few]),
+        short([o.retry.backoff_multiplier for o in few]),
+        short([o.attempt_timeout_seconds for o in few]),
+        sparse([o.retention_seconds for o in options]),
+        sparse([o.output_schema_id for o in options]),
         short([job.owner.service for job in jobs]),
         short([job.owner.user_id for job in jobs]),
         sparse([job.owner.session_hash for job in jobs]),
         sparse([job.request_id for job in jobs]),
         sparse([job.request_digest for job in jobs]),
         sparse([job.unique_key for job in jobs]),
-        documents([encode_labels(job.labels) for job in jobs]),
+        documents([encode_labels(o.labels) for o in options]),
         short([job.traceparent for job in jobs]),
         short([job.tracestate for job in jobs]),
         documents([job.input for job in jobs]),

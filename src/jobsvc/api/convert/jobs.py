@@ -1,129 +1,19 @@
-"""Requests for jobs into the domain, and jobs out of it."""
+"""Jobs as they are sent."""
 
-import hashlib
-import re
 from collections.abc import Sequence
+from datetime import datetime
 
 from jobsvc.api.convert.defects import Defects
-from jobsvc.api.convert.payloads import payload_text, write_payload
+from jobsvc.api.convert.payloads import write_payload
 from jobsvc.api.convert.times import write_duration, write_timestamp
 from jobsvc.job import Attempt, Job, JobError, JobState
-from jobsvc.job_request import JobRequest
-from jobsvc.payload import canonical
 from jobsvc.retry import RetryPolicy
 from jobsvc.v1 import job_pb2 as pb
-from jobsvc.v1 import job_service_pb2 as service_pb
 from jobsvc.v1 import payload_pb2
 from jobsvc.waiting import WaitReason
 
-_LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
-_MOST_TIMEOUT_SECONDS = 604_800
-
 FULL = pb.JOB_VIEW_FULL
 BASIC = pb.JOB_VIEW_BASIC
-
-
-def job_request(
-    request: service_pb.CreateJobRequest, most_payload_bytes: int, index: int | None = None
-) -> JobRequest:
-    """A checked request for a job; `index` is its place in a batch.
-
-    Raises:
-        InvalidRequest: with every field that breaks a rule of the contract.
-        PayloadRejected: the input is no JSON object as the contract wants it.
-        PayloadTooLarge: the input is larger than `most_payload_bytes`.
-    """
-    prefix = "" if index is None else f"requests[{index}]."
-    place = {} if index is None else {"index": str(index)}
-    defects = Defects(prefix, **place)
-    spec = request.spec
-    if not request.HasField("spec"):
-        defects.add("spec", "is required")
-        defects.check()
-    # What is not set needs no look: most requests set little, and this runs for every job.
-    defects.queue("spec.queue", spec.queue)
-    priority = spec.priority
-    if priority:
-        defects.number("spec.priority", priority, -100, 100)
-    schedule_time = (
-        defects.time("spec.schedule_time", spec.schedule_time)
-        if spec.HasField("schedule_time")
-        else None
-    )
-    expire_time, ttl = None, None
-    if spec.HasField("expire_time"):
-        expire_time = defects.time("spec.expire_time", spec.expire_time)
-        if schedule_time is not None and expire_time <= schedule_time:
-            defects.add("spec.expire_time", "must be later than spec.schedule_time")
-    elif spec.HasField("ttl"):
-        ttl = defects.seconds("spec.ttl", spec.ttl)
-        if ttl == 0:
-            defects.add("spec.ttl", "must be above 0")
-    attempt_timeout = (
-        defects.seconds("spec.attempt_timeout", spec.attempt_timeout, 1, _MOST_TIMEOUT_SECONDS)
-        if spec.HasField("attempt_timeout")
-        else None
-    )
-    retention = (
-        defects.seconds("spec.retention", spec.retention) if spec.HasField("retention") else None
-    )
-    unique_key = spec.unique_key or None
-    if unique_key is not None:
-        defects.text("spec.unique_key", unique_key, 255)
-    on_conflict = spec.unique_conflict_policy
-    if on_conflict:
-        defects.enum("spec.unique_conflict_policy", on_conflict, pb.UniqueConflictPolicy.values())
-    labels = defects.mapping("spec.labels", spec.labels, 32, _LABEL_KEY) if spec.labels else {}
-    attempts, initial, most, factor = (
-        retry_fields(defects, "spec.retry_policy", spec.retry_policy)
-        if spec.HasField("retry_policy")
-        else (None, None, None, None)
-    )
-    request_id = request.request_id or None
-    if request_id is not None:
-        defects.uuid("request_id", request_id)
-    defects.check()
-    text, payload = payload_text(spec.input, f"{prefix}spec.input", most_payload_bytes, **place)
-    return JobRequest(
-        queue=spec.queue,
-        input=text,
-        payload=payload,
-        priority=priority,
-        schedule_time=schedule_time,
-        expire_time=expire_time,
-        ttl_seconds=ttl,
-        attempt_timeout_seconds=attempt_timeout,
-        max_attempts=attempts,
-        initial_backoff_seconds=initial,
-        max_backoff_seconds=most,
-        backoff_multiplier=factor,
-        retention_seconds=retention,
-        unique_key=unique_key,
-        fail_if_taken=on_conflict == pb.UNIQUE_CONFLICT_POLICY_FAIL,
-        labels=labels,
-        request_id=request_id,
-        request_digest=None if request_id is None else _digest(spec, labels, payload),
-        index=index,
-    )
-
-
-def retry_fields(
-    defects: Defects, path: str, policy: pb.RetryPolicy
-) -> tuple[int | None, float | None, float | None, float | None]:
-    """Attempts, first and largest backoff in seconds, and growth; None where left open."""
-    attempts = defects.number(f"{path}.max_attempts", policy.max_attempts, 0, 100)
-    factor = defects.factor(f"{path}.backoff_multiplier", policy.backoff_multiplier, 10)
-    initial = (
-        defects.seconds(f"{path}.initial_backoff", policy.initial_backoff)
-        if policy.HasField("initial_backoff")
-        else None
-    )
-    most = (
-        defects.seconds(f"{path}.max_backoff", policy.max_backoff, 0, 86_400)
-        if policy.HasField("max_backoff")
-        else None
-    )
-    return attempts or None, initial, most, factor or None
 
 
 def job_ids(texts: Sequence[str], path: str, most: int) -> list[str]:
@@ -197,28 +87,11 @@ def write_job(
         write_timestamp(message.purge_time, job.status.purge_time)
 
 
-def asked_alike(one: Job, other: Job) -> bool:
-    """Whether two new jobs are sent alike but for `write_identity`."""
-    return (
-        one.queue == other.queue
-        and one.priority == other.priority
-        and one.retry == other.retry
-        and one.attempt_timeout_seconds == other.attempt_timeout_seconds
-        and one.retention_seconds == other.retention_seconds
-        and one.unique_key == other.unique_key
-        and one.labels == other.labels
-        and one.owner == other.owner
-        and one.traceparent == other.traceparent
-        # Times that are counted from the creation differ.
-        and one.schedule_time is one.expire_time is other.schedule_time is other.expire_time is None
-    )
-
-
-def write_identity(message: pb.Job, job: Job) -> None:
-    """Fills in what every new job has of its own."""
-    message.id = job.id
-    write_timestamp(message.create_time, job.create_time)
-    write_timestamp(message.status.update_time, job.status.update_time)
+def write_identity(message: pb.Job, job_id: str, create_time: datetime) -> None:
+    """Fills in what a new job has of its own, if all else was asked for in the same words."""
+    message.id = job_id
+    write_timestamp(message.create_time, create_time)
+    message.status.update_time.CopyFrom(message.create_time)
 
 
 def write_status(
@@ -300,15 +173,3 @@ def _write_attempt(message: pb.JobAttempt, attempt: Attempt, full: bool) -> None
         write_timestamp(message.end_time, attempt.end_time)
     if attempt.error is not None:
         message.error.CopyFrom(error_message(attempt.error, full))
-
-
-def _digest(spec: pb.JobSpec, labels: dict[str, str], payload: dict[str, object]) -> bytes:
-    """Equal for equal specs, whichever way their input is spelled."""
-    rest = [
-        (field.number, value if field.message_type is None else value.SerializeToString())
-        for field, value in spec.ListFields()
-        if field.name not in ("input", "labels")
-    ]
-    digest = hashlib.blake2b(repr((rest, sorted(labels.items()))).encode(), digest_size=16)
-    digest.update(canonical(payload))
-    return digest.digest()

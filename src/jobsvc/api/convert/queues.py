@@ -7,8 +7,8 @@ from dataclasses import replace
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from jobsvc.api.convert.defects import Defects
-from jobsvc.api.convert.jobs import retry_fields
 from jobsvc.api.convert.payloads import struct_dict
+from jobsvc.api.convert.requests import retry_fields
 from jobsvc.api.convert.times import duration, timestamp
 from jobsvc.payload import PayloadDefect
 from jobsvc.queue import Queue, QueueCounts, QueuePolicy

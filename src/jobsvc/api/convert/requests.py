@@ -1,0 +1,144 @@
+"""Requests for jobs into the domain."""
+
+import hashlib
+import re
+
+from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.payloads import payload_text
+from jobsvc.job_request import JobRequest, RequestedOptions
+from jobsvc.payload import canonical
+from jobsvc.v1 import job_pb2 as pb
+from jobsvc.v1 import job_service_pb2 as service_pb
+
+_LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+_MOST_TIMEOUT_SECONDS = 604_800
+
+
+class RequestReader:
+    """Reads the requests of one call. Options that most of a batch share are checked once."""
+
+    def __init__(self, most_payload_bytes: int) -> None:
+        self._most_payload_bytes = most_payload_bytes
+        self._known: dict[bytes, RequestedOptions] = {}
+
+    def read(self, request: service_pb.CreateJobRequest, index: int | None = None) -> JobRequest:
+        """A checked request for a job; `index` is its place in a batch. Empties the message.
+
+        Raises:
+            InvalidRequest: with every field that breaks a rule of the contract.
+            PayloadRejected: the input is no JSON object as the contract wants it.
+            PayloadTooLarge: the input is larger than `most_payload_bytes`.
+        """
+        prefix, place = (
+            ("", {}) if index is None else (f"requests[{index}].", {"index": f"{index}"})
+        )
+        if not request.HasField("spec"):
+            defects = Defects(prefix, **place)
+            defects.add("spec", "is required")
+            defects.check()
+        spec = request.spec
+        # What is the job's own; the rest, as it is worded, is what others may ask for too.
+        given, unique_key, request_id = spec.input, spec.unique_key, request.request_id
+        spec.ClearField("input")
+        spec.ClearField("unique_key")
+        wording = spec.SerializeToString(deterministic=True)
+        options = self._known.get(wording)
+        if options is None or unique_key or request_id:
+            defects = Defects(prefix, **place)
+            if options is None:
+                options = _options(defects, spec)
+            defects.text("spec.unique_key", unique_key, 255)
+            if request_id:
+                defects.uuid("request_id", request_id)
+            defects.check()
+            self._known[wording] = options
+        text, payload = payload_text(
+            given, f"{prefix}spec.input", self._most_payload_bytes, **place
+        )
+        return JobRequest(
+            options=options,
+            input=text,
+            payload=payload,
+            unique_key=unique_key or None,
+            request_id=request_id or None,
+            request_digest=_digest(wording, unique_key, payload) if request_id else None,
+            index=index,
+        )
+
+
+def _options(defects: Defects, spec: pb.JobSpec) -> RequestedOptions:
+    """Whatever is not set needs no look: most requests set little."""
+    defects.queue("spec.queue", spec.queue)
+    defects.number("spec.priority", spec.priority, -100, 100)
+    schedule_time = (
+        defects.time("spec.schedule_time", spec.schedule_time)
+        if spec.HasField("schedule_time")
+        else None
+    )
+    expire_time, ttl = None, None
+    if spec.HasField("expire_time"):
+        expire_time = defects.time("spec.expire_time", spec.expire_time)
+        if schedule_time is not None and expire_time <= schedule_time:
+            defects.add("spec.expire_time", "must be later than spec.schedule_time")
+    elif spec.HasField("ttl"):
+        ttl = defects.seconds("spec.ttl", spec.ttl)
+        if ttl == 0:
+            defects.add("spec.ttl", "must be above 0")
+    attempt_timeout = (
+        defects.seconds("spec.attempt_timeout", spec.attempt_timeout, 1, _MOST_TIMEOUT_SECONDS)
+        if spec.HasField("attempt_timeout")
+        else None
+    )
+    retention = (
+        defects.seconds("spec.retention", spec.retention) if spec.HasField("retention") else None
+    )
+    on_conflict = spec.unique_conflict_policy
+    if on_conflict:
+        defects.enum("spec.unique_conflict_policy", on_conflict, pb.UniqueConflictPolicy.values())
+    labels = defects.mapping("spec.labels", spec.labels, 32, _LABEL_KEY) if spec.labels else {}
+    attempts, initial, most, factor = (
+        retry_fields(defects, "spec.retry_policy", spec.retry_policy)
+        if spec.HasField("retry_policy")
+        else (None, None, None, None)
+    )
+    return RequestedOptions(
+        queue=spec.queue,
+        priority=spec.priority,
+        schedule_time=schedule_time,
+        expire_time=expire_time,
+        ttl_seconds=ttl,
+        attempt_timeout_seconds=attempt_timeout,
+        max_attempts=attempts,
+        initial_backoff_seconds=initial,
+        max_backoff_seconds=most,
+        backoff_multiplier=factor,
+        retention_seconds=retention,
+        fail_if_taken=on_conflict == pb.UNIQUE_CONFLICT_POLICY_FAIL,
+        labels=labels,
+    )
+
+
+def retry_fields(
+    defects: Defects, path: str, policy: pb.RetryPolicy
+) -> tuple[int | None, float | None, float | None, float | None]:
+    """Attempts, first and largest backoff in seconds, and growth; None where left open."""
+    attempts = defects.number(f"{path}.max_attempts", policy.max_attempts, 0, 100)
+    factor = defects.factor(f"{path}.backoff_multiplier", policy.backoff_multiplier, 10)
+    initial = (
+        defects.seconds(f"{path}.initial_backoff", policy.initial_backoff)
+        if policy.HasField("initial_backoff")
+        else None
+    )
+    most = (
+        defects.seconds(f"{path}.max_backoff", policy.max_backoff, 0, 86_400)
+        if policy.HasField("max_backoff")
+        else None
+    )
+    return attempts or None, initial, most, factor or None
+
+
+def _digest(wording: bytes, unique_key: str, payload: dict[str, object]) -> bytes:
+    """Equal for equal specs, whichever way their input is spelled."""
+    digest = hashlib.blake2b(repr((wording, unique_key)).encode(), digest_size=16)
+    digest.update(canonical(payload))
+    return digest.digest()

@@ -1,0 +1,59 @@
+"""Requests of one call are read as if each came alone, however much they share."""
+
+from google.protobuf.duration_pb2 import Duration
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobsvc.api.convert.requests import RequestReader
+from jobsvc.v1.job_pb2 import JobSpec, RetryPolicy
+from jobsvc.v1.job_service_pb2 import CreateJobRequest
+from jobsvc.v1.payload_pb2 import Payload
+
+from .samples import JOB_ID
+
+REQUESTS = st.builds(
+    CreateJobRequest,
+    spec=st.builds(
+        JobSpec,
+        queue=st.sampled_from(["p", "q"]),
+        input=st.sampled_from([None, Payload(json_text='{"a": 1}')]),
+        priority=st.sampled_from([0, 1]),
+        ttl=st.sampled_from([None, Duration(seconds=1)]),
+        labels=st.sampled_from([{}, {"a": "1", "b": "2"}, {"b": "2", "a": "1"}]),
+        unique_key=st.sampled_from(["", "k"]),
+        retry_policy=st.sampled_from([None, RetryPolicy(max_attempts=2)]),
+    ),
+    request_id=st.sampled_from(["", JOB_ID]),
+)
+
+
+@given(st.lists(REQUESTS, max_size=6))
+def test_what_requests_share_does_not_show(requests: list[CreateJobRequest]) -> None:
+    alone = [RequestReader(1000).read(_copy(r), index) for index, r in enumerate(requests)]
+    reader = RequestReader(1000)
+    assert [reader.read(_copy(r), index) for index, r in enumerate(requests)] == alone
+
+
+@given(REQUESTS, REQUESTS)
+def test_digests_are_equal_for_equal_specs_only(
+    one: CreateJobRequest, other: CreateJobRequest
+) -> None:
+    one.request_id = other.request_id = JOB_ID
+    same = one.spec == other.spec
+    digests = [RequestReader(1000).read(r).request_digest for r in (one, other)]
+    assert (digests[0] == digests[1]) == same
+
+
+def test_options_are_shared() -> None:
+    reader = RequestReader(1000)
+    requests = [
+        CreateJobRequest(spec=JobSpec(queue="q", unique_key=key, input=Payload(json_text=text)))
+        for key, text in (("", "{}"), ("k", '{"a": 1}'))
+    ]
+    one, other = (reader.read(request) for request in requests)
+    assert one.options is other.options
+    assert (other.unique_key, other.input) == ("k", '{"a": 1}')
+
+
+def _copy(request: CreateJobRequest) -> CreateJobRequest:
+    return CreateJobRequest.FromString(request.SerializeToString())
