@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, ModuleType
 
+from workers.event_loop import new_event_loop
 from workers.modules import ModuleUnusable, load
 from workers.processor import AnyProcessor, ProcessorInvalid
 from workers.session import CONFIRM_SECONDS
@@ -64,7 +66,16 @@ def run(
         start_tracing("jobsvc-worker", Path(trace_dir) if trace_dir else None),
         _signals(worker),
     ):
-        asyncio.run(_work(worker))
+        _tune_collector()
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_work(worker))
+
+
+def _tune_collector() -> None:
+    # By default Python looks for cycles after every few dozen jobs, and there are none in them.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 async def _work(worker: Worker) -> None:

@@ -14,6 +14,7 @@ from typing import Self
 from jobsvc.v1.worker_service_pb2 import JobOutcome, WorkerInfo
 from workers.attempt import Attempt
 from workers.binding import bind
+from workers.event_loop import new_event_loop
 from workers.exchange import Exchange
 from workers.mailbox import Mailbox
 from workers.processor import AnyProcessor, collect
@@ -112,7 +113,7 @@ class Worker:
     @asynccontextmanager
     async def _work(self) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        session_loop = self._session_loop = asyncio.new_event_loop()
+        session_loop = self._session_loop = new_event_loop()
         ended: asyncio.Future[None] = loop.create_future()
         try:
             async with asyncio.TaskGroup() as group:
