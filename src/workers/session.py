@@ -30,6 +30,8 @@ CONFIRM_SECONDS = 4.0
 MAX_STUCK_THREADS = 256
 #: `held_lease_ids` takes no more.
 _MAX_HELD = 10_000
+#: As many as the contract allows: large frames are cheap.
+_MAX_DISPATCH_LEASES = 1000
 
 log = logging.getLogger("workers")
 
@@ -224,6 +226,7 @@ class Session:
             window=self._exchange.window,
             payload_encoding=PayloadEncoding.PAYLOAD_ENCODING_JSON_TEXT,
             held_lease_ids=self._exchange.book.held()[:_MAX_HELD],
+            max_dispatch_leases=_MAX_DISPATCH_LEASES,
         )
 
     def _complain(self, end: StreamEnd, reminder: Reminder) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
+import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
@@ -100,15 +101,16 @@ async def test_max_leases_bounds_one_queue(
         assert [lease.queue for lease in await stream.dispatched()] == ["q"]
 
 
-async def test_frames_bring_at_most_100_jobs(
-    channel: aio.Channel, jobs: JobServiceStub, queue: str
+@pytest.mark.parametrize(("asked", "most"), [(0, 100), (7, 7), (200, 200)])
+async def test_frames_bring_as_many_jobs_as_asked_for_or_100(
+    channel: aio.Channel, jobs: JobServiceStub, queue: str, asked: int, most: int
 ) -> None:
     ids = await create_many(jobs, 250)
-    async with work(channel, window=10_000) as stream:
+    async with work(channel, window=10_000, max_dispatch_leases=asked) as stream:
         frames = []
         while sum(map(len, frames)) < 250:
             frames.append(await stream.dispatched())
-        assert max(map(len, frames)) == 100
+        assert max(map(len, frames)) == most
         assert sorted(lease.job_id for leases in frames for lease in leases) == sorted(ids)
 
 

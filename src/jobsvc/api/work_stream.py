@@ -53,6 +53,7 @@ class WorkConversation:
         self._answers: list[pb.WorkResponse] = []
         self._sequence = 0
         self._encoding = 0
+        self._most_leases = 0
         #: Frames of the worker whose answers have not gone out; the first is its subscribe.
         self._unanswered = 1
         self._answered = asyncio.Event()
@@ -104,6 +105,7 @@ class WorkConversation:
         request = frame.subscribe
         stream = worker_stream(request)
         self._encoding = request.payload_encoding
+        self._most_leases = request.max_dispatch_leases
         await self._store.queues.declare(list(stream.subscription.limits))
         self._dispatcher.replace(stream.worker_id)
         statuses = await self._take_over(stream, request.held_lease_ids)
@@ -275,7 +277,7 @@ class WorkConversation:
                 raise ServerDraining("the server is going; connect anew")
 
     async def _send_jobs(self, stream: WorkerStream, context: Context) -> None:
-        frame, count = dispatch_frame(stream.undelivered, self._encoding)
+        frame, count = dispatch_frame(stream.undelivered, self._encoding, self._most_leases)
         jobs = stream.undelivered[:count]
         del stream.undelivered[:count]
         stream.sent(self._sequence + 1, jobs, time.monotonic())

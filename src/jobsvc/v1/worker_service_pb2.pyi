@@ -125,8 +125,8 @@ class WorkResponse(_message.Message):
 
     @_builtins.property
     def dispatch(self) -> Global___LeaseJobsResponse:
-        """Brings leased jobs: up to 100, and up to 1 MiB unless a single job is
-        larger.
+        """Brings leased jobs: up to 100, or as many as `max_dispatch_leases` of
+        `subscribe`, and up to 1 MiB unless a single job is larger.
         """
 
     @_builtins.property
@@ -178,12 +178,17 @@ class Subscribe(_message.Message):
     LEASE_DURATION_FIELD_NUMBER: _builtins.int
     PAYLOAD_ENCODING_FIELD_NUMBER: _builtins.int
     HELD_LEASE_IDS_FIELD_NUMBER: _builtins.int
+    MAX_DISPATCH_LEASES_FIELD_NUMBER: _builtins.int
     window: _builtins.int
     """Most leases to hold at a time, over all queues: an absolute number, not an
     increment. The server pushes while fewer are unresolved. 0 to 10000.
     """
     payload_encoding: _payload_pb2.PayloadEncoding.ValueType
     """Spelling of the payloads."""
+    max_dispatch_leases: _builtins.int
+    """Most leases that one `dispatch` may bring; fewer and larger frames cost
+    less. Default: 100. 0 to 1,000.
+    """
     @_builtins.property
     def worker(self) -> Global___WorkerInfo:
         """Who is working."""
@@ -216,10 +221,11 @@ class Subscribe(_message.Message):
         lease_duration: _duration_pb2.Duration | None = ...,
         payload_encoding: _payload_pb2.PayloadEncoding.ValueType = ...,
         held_lease_ids: _abc.Iterable[_builtins.str] | None = ...,
+        max_dispatch_leases: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease_duration", b"lease_duration", "worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_lease_ids", b"held_lease_ids", "lease_duration", b"lease_duration", "payload_encoding", b"payload_encoding", "queues", b"queues", "window", b"window", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_lease_ids", b"held_lease_ids", "lease_duration", b"lease_duration", "max_dispatch_leases", b"max_dispatch_leases", "payload_encoding", b"payload_encoding", "queues", b"queues", "window", b"window", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,7 +15,8 @@ from jobsvc.v1 import worker_service_pb2 as pb
 MOST_WINDOW = 10_000
 _MOST_QUEUES = 64
 _MOST_HELD = 10_000
-_MOST_JOBS = 100
+_MOST_LEASES = 1000
+_DEFAULT_LEASES = 100
 _MOST_BYTES = 1024 * 1024
 
 
@@ -37,6 +38,7 @@ def worker_stream(request: pb.Subscribe) -> WorkerStream:
     worker = convert.seen_worker(defects, "worker", request.worker, list(limits), request.window)
     seconds = convert.lease_seconds(defects, "lease_duration", request)
     check_encoding(defects, request.payload_encoding)
+    defects.number("max_dispatch_leases", request.max_dispatch_leases, 0, _MOST_LEASES)
     if defects.violations:
         first = defects.violations[0]
         raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")
@@ -44,18 +46,20 @@ def worker_stream(request: pb.Subscribe) -> WorkerStream:
     return WorkerStream(subscription, worker)
 
 
-def dispatch_frame(jobs: Sequence[LeasedJob], encoding: int) -> tuple[pb.WorkResponse, int]:
+def dispatch_frame(
+    jobs: Sequence[LeasedJob], encoding: int, most: int
+) -> tuple[pb.WorkResponse, int]:
     """The next jobs in one frame, and how many they are.
 
-    They have leases of equal length, and are up to 100 and 1 MiB, unless a
-    single job is larger.
+    They have leases of equal length, and are up to `most` (0: 100) and 1 MiB,
+    unless a single job is larger.
     """
     seconds = jobs[0].duration_seconds
     frame = pb.WorkResponse()
     write_duration(frame.dispatch.expires_in, seconds)
     leases = frame.dispatch.leases
     size = 0
-    for job in jobs[:_MOST_JOBS]:
+    for job in jobs[: most or _DEFAULT_LEASES]:
         if job.duration_seconds != seconds:
             break
         lease = leases.add()
