@@ -33,7 +33,7 @@ async def churn(store: Store, jobs: int) -> dict[str, float]:
             leased = await store.leases.lease(QUEUE, [Slot("bench", _SECONDS)] * _BATCH)
             times.append(1000 * (time.perf_counter() - began))
             done = Finish(JobState.COMPLETED)
-            await store.leases.ends.submit([End(job.held.id, done, 3600.0) for job in leased])
+            await store.leases.ends.submit([End(job.id, done, 3600.0) for job in leased])
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:

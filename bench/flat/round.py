@@ -76,7 +76,7 @@ class Bench:
             await self._open_stream(jobs[-1].id)
         slots = [Slot("bench", _SETTINGS.lease_seconds)] * BATCH
         async with times.of("lease 100"):
-            leased = [job.held.id for job in await self.store.leases.lease(QUEUE, slots)]
+            leased = [job.id for job in await self.store.leases.lease(QUEUE, slots)]
         if len(leased) < BATCH:
             raise RuntimeError(f"{len(leased)} of {BATCH} jobs were leased")
         async with times.of("extend 100"):

@@ -41,13 +41,13 @@ class LeaseId(str):
 
 
 class HeldLease(msgspec.Struct, frozen=True):
-    """A lease with all that is needed to decide about its end.
+    """All of a lease, but for its id, that is needed to decide about its end. Leases of one claim
+    that are alike share it.
 
     `retention_seconds` None means the server's default; `has_request` that the
     request id of the job must be remembered for a while.
     """
 
-    id: LeaseId
     queue: str
     worker_id: str
     terms: Terms
@@ -61,6 +61,7 @@ class HeldLease(msgspec.Struct, frozen=True):
 class LapsedLease(msgspec.Struct, frozen=True):
     """A lease that may have run out, with the database's clock when that was seen."""
 
+    id: LeaseId
     held: HeldLease
     until: datetime
     deadline: datetime
@@ -68,19 +69,31 @@ class LapsedLease(msgspec.Struct, frozen=True):
     read_time: datetime
 
 
-class LeasedJob(msgspec.Struct, frozen=True):
-    """What a worker gets: a lease and the job under it."""
+class Delivery(msgspec.Struct, frozen=True):
+    """What a worker gets along with a job. Jobs of one claim that are alike share it."""
 
     held: HeldLease
     duration_seconds: float
-    input: str | None
     attempt_timeout_seconds: float
     labels: dict[str, str]
     owner_service: str
     owner_user: str
     has_session: bool
-    create_time: datetime
     previous_error: JobError | None
+
+
+class LeasedJob(msgspec.Struct, frozen=True):
+    """A job on its way to a worker. `input` is JSON text, None for the empty object."""
+
+    id: LeaseId
+    create_time: datetime
+    input: str | None
+    delivery: Delivery
+
+    @property
+    def held(self) -> HeldLease:
+        """The lease, but for its id."""
+        return self.delivery.held
 
 
 class Slot(msgspec.Struct, frozen=True):

@@ -79,8 +79,8 @@ async def create_leased(store: Store, **changes: Any) -> LeaseId:
     """A job in the hands of the worker `w`; nothing else may be ready."""
     job_id = await create(store, **changes)
     (job,) = await lease(store)
-    assert job.held.id.job_id == job_id
-    return job.held.id
+    assert job.id.job_id == job_id
+    return job.id
 
 
 def end(lease_id: LeaseId, verdict: Finish | Requeue = COMPLETED, **changes: Any) -> End:

@@ -67,7 +67,7 @@ async def test_ends_of_a_batch_may_differ_in_everything(
 ) -> None:
     for _ in range(4):
         await create(store)
-    ids = [job.held.id for job in await lease(store, 4)]
+    ids = [job.id for job in await lease(store, 4)]
     until = await sql.fetchval("SELECT max(until) FROM lease")
     ends = [
         end(ids[0], Finish(JobState.COMPLETED)),

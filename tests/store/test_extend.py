@@ -62,7 +62,7 @@ async def test_stale_lease_is_not_extended(store: Store, sql: asyncpg.Connection
     await store.leases.ends.submit_one(end(stale, RETRY))
     assert await extend(store, Extension(stale, 77.0)) is None
     (job,) = await lease(store)
-    current = job.held.id
+    current = job.id
     assert await extend(store, Extension(stale, 77.0, 50, "old")) is None
     assert await extend(store, Extension(LeaseId.of(current.job_id, current.number + 1))) is None
     row = await sql.fetchrow("SELECT confirmed, progress_percent, until - start_time FROM lease")
@@ -113,8 +113,8 @@ async def test_batch_answers_for_each_lease_in_order(store: Store) -> None:
     for _ in range(5):
         await create(store)
     jobs = await lease(store, 5)
-    wishes = [Extension(job.held.id, 100.0 + n) for n, job in enumerate(jobs)]
-    wishes.insert(2, Extension(LeaseId.of(jobs[0].held.id.job_id, 10**12)))
+    wishes = [Extension(job.id, 100.0 + n) for n, job in enumerate(jobs)]
+    wishes.insert(2, Extension(LeaseId.of(jobs[0].id.job_id, 10**12)))
     wishes.reverse()
     results = await store.leases.extensions.submit(wishes)
     seconds = [round(r.expires_in_seconds) if isinstance(r, Extended) else None for r in results]
@@ -154,7 +154,7 @@ async def test_foreign_worker_in_the_same_batch_harms_nobody(store: Store, turne
 async def test_extensions_at_once_do_not_deadlock(store: Store) -> None:
     for _ in range(40):
         await create(store)
-    ids = [job.held.id for job in await lease(store, 40)]
+    ids = [job.id for job in await lease(store, 40)]
     pieces = [ids, ids[::-1], ids[10:30], ids[30:] + ids[:10]]
     results = await asyncio.gather(
         *(store.leases.extensions.submit([Extension(i) for i in piece]) for piece in pieces)

@@ -67,7 +67,7 @@ async def test_stale_worker_cannot_end_the_lease_of_its_successor(
     before = await sql.fetchrow("SELECT * FROM lease")
     assert await store.leases.ends.submit_one(end(stale, verdict)) is False
     assert await sql.fetchrow("SELECT * FROM lease") == before
-    assert await store.leases.ends.submit_one(end(job.held.id)) is True
+    assert await store.leases.ends.submit_one(end(job.id)) is True
 
 
 @pytest.mark.parametrize("verdict", [COMPLETED, RETRY])
@@ -98,7 +98,7 @@ async def test_stale_end_beside_the_current_one_is_not_confirmed(
     stale = await create_leased(store)
     await store.leases.ends.submit_one(end(stale, RETRY))
     (job,) = await lease(store)
-    ends = [end(stale, stale_verdict), end(job.held.id, current_verdict)]
+    ends = [end(stale, stale_verdict), end(job.id, current_verdict)]
     results = await store.leases.ends.submit(ends)
     assert results[0] is False
     assert results[1] is not False
@@ -122,7 +122,7 @@ async def test_lease_that_was_extended_meanwhile_is_left_alone(
 async def test_batch_answers_for_each_end_in_order(store: Store, sql: asyncpg.Connection) -> None:
     for _ in range(6):
         await create(store)
-    ids = [job.held.id for job in await lease(store, 6)]
+    ids = [job.id for job in await lease(store, 6)]
     verdicts = [COMPLETED, RETRY, FAILED, RELEASE, COMPLETED, RETRY]
     ends = [end(i, v) for i, v in zip(ids, verdicts, strict=True)][::-1]
     ends.insert(3, end(LeaseId.of(ids[0].job_id, 10**12)))
@@ -142,7 +142,7 @@ async def test_output_that_cannot_be_stored_spoils_no_neighbour(
 ) -> None:
     for _ in range(3):
         await create(store)
-    ids = [job.held.id for job in await lease(store, 3)]
+    ids = [job.id for job in await lease(store, 3)]
     outputs = ['{"a": 1}', '{"a": "\0"}', None]
     ends = [end(i, Finish(JobState.COMPLETED, output=o)) for i, o in zip(ids, outputs, strict=True)]
     results = await store.leases.ends.submit(ends)
@@ -156,7 +156,7 @@ async def test_ends_and_rescue_at_once_accept_one_each(
 ) -> None:
     for _ in range(50):
         await create(store)
-    ids = [job.held.id for job in await lease(store, 50)]
+    ids = [job.id for job in await lease(store, 50)]
     until = await sql.fetchval("SELECT max(until) FROM lease")
     reported, rescued = await asyncio.gather(
         store.leases._end([end(i) for i in ids]),
@@ -174,7 +174,7 @@ async def test_every_statement_locks_leases_in_the_order_of_their_jobs(
 ) -> None:
     for _ in range(3):
         await create(store)
-    ids = sorted((job.held.id for job in await lease(store, 3)), key=lambda i: i.job_id)
+    ids = sorted((job.id for job in await lease(store, 3)), key=lambda i: i.job_id)
     turned = ids[::-1]
     first, others = ids[0].number, "SELECT FROM lease WHERE lease_id <> $1 FOR UPDATE SKIP LOCKED"
     calls: list[Callable[[], Awaitable[object]]] = [

@@ -31,7 +31,7 @@ async def test_calls_at_once_share_commits(store: Store, sql: asyncpg.Connection
     assert all(created)
     assert await transactions(sql, "job") <= 5
 
-    ids = [job.held.id for job in await lease(store, COUNT)]
+    ids = [job.id for job in await lease(store, COUNT)]
     extended = await asyncio.gather(
         *(store.leases.extensions.submit_one(Extension(i)) for i in ids)
     )
@@ -57,7 +57,7 @@ async def test_deadlock_with_another_session_does_not_escape(
     caplog.set_level(logging.INFO, "jobsvc")
     for _ in range(2):
         await create(store)
-    ids = sorted((job.held.id for job in await lease(store, 2)), key=lambda i: i.job_id)
+    ids = sorted((job.id for job in await lease(store, 2)), key=lambda i: i.job_id)
     lock = "SELECT FROM lease WHERE lease_id = $1 FOR UPDATE"
     # The other side is patient: the store's statement is the one that has to give way.
     await sql.execute("SET deadlock_timeout = '1min'")

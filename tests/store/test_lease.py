@@ -28,18 +28,19 @@ async def test_leased_job_is_processing(store: Store, sql: asyncpg.Connection) -
     (job,) = await lease(store)
     assert await places(sql, job_id) == {"job", "lease"}
     held = job.held
-    assert (held.id.job_id, held.queue, held.worker_id) == (job_id, "q", "w")
+    assert (job.id.job_id, held.queue, held.worker_id) == (job_id, "q", "w")
     assert (held.terms.attempt, held.terms.cancel_requested) == (1, False)
     assert (held.retention_seconds, held.traceparent, held.tracestate) == (7.0, "tp", "ts")
-    assert (job.input, job.labels, job.duration_seconds) == ('{"a": 1}', {"a": "b"}, 30.0)
-    assert (job.owner_service, job.owner_user, job.has_session) == ("web", "ada", True)
-    assert job.previous_error is None
+    got = job.delivery
+    assert (job.input, got.labels, got.duration_seconds) == ('{"a": 1}', {"a": "b"}, 30.0)
+    assert (got.owner_service, got.owner_user, got.has_session) == ("web", "ada", True)
+    assert got.previous_error is None
     read = (await store.jobs.read([job_id]))[job_id]
     assert (read.status.state, read.status.version) == (JobState.PROCESSING, 2)
     assert (read.status.attempt, read.status.worker_id) == (1, "w")
     assert read.status.start_time is not None
     assert read.status.lease_expire_time == read.status.start_time + timedelta(seconds=30)
-    assert await store.leases.read([held.id]) == {held.id: held}
+    assert await store.leases.read([job.id]) == {job.id: held}
 
 
 async def test_jobs_leave_by_priority_then_time_then_id(
@@ -56,16 +57,16 @@ async def test_jobs_leave_by_priority_then_time_then_id(
     )
     await sql.execute("UPDATE waiting SET run_at = now() - interval '1 minute' WHERE rank = -5")
     order = [ids[1], ids[4], ids[2], ids[0], ids[5], ids[3]]
-    assert [job.held.id.job_id for job in await lease(store, 3)] == order[:3]
-    assert [job.held.id.job_id for job in await lease(store, 9)] == order[3:]
+    assert [job.id.job_id for job in await lease(store, 3)] == order[:3]
+    assert [job.id.job_id for job in await lease(store, 9)] == order[3:]
 
 
 async def test_each_slot_gets_its_job_and_its_duration(store: Store) -> None:
     ids = [await create(store) for _ in range(3)]
     slots = [Slot("a", 10.0), Slot("b", 20.0), Slot("a", 30.0), Slot("c", 40.0)]
     jobs = await store.leases.lease("q", slots)
-    assert [job.held.id.job_id for job in jobs] == ids
-    assert [(j.held.worker_id, j.duration_seconds) for j in jobs] == [
+    assert [job.id.job_id for job in jobs] == ids
+    assert [(j.held.worker_id, j.delivery.duration_seconds) for j in jobs] == [
         ("a", 10.0),
         ("b", 20.0),
         ("a", 30.0),
@@ -79,7 +80,7 @@ async def test_job_is_not_leased_before_its_time(store: Store, sql: asyncpg.Conn
     await sql.execute("UPDATE waiting SET run_at = run_at - interval '2 hours'")
     assert await store.leases.ready(["q", "p"]) == ["q"]
     (job,) = await lease(store)
-    assert job.held.id.job_id == job_id
+    assert job.id.job_id == job_id
     assert await store.leases.ready(["q"]) == []
 
 
@@ -102,11 +103,11 @@ async def test_leasers_at_once_never_share_a_job(store: Store) -> None:
     ids = [await create(store) for _ in range(60)]
     taken = await asyncio.gather(*(lease(store, 7, f"w{n}") for n in range(12)))
     assert all(len(jobs) <= 7 for jobs in taken)
-    leased = [job.held.id for jobs in taken for job in jobs]
+    leased = [job.id for jobs in taken for job in jobs]
     assert len({lease_id.job_id for lease_id in leased}) == len(leased)
     assert len({lease_id.number for lease_id in leased}) == len(leased)
     rest = await lease(store, 100)
-    assert {lease_id.job_id for lease_id in leased} | {j.held.id.job_id for j in rest} == set(ids)
+    assert {lease_id.job_id for lease_id in leased} | {j.id.job_id for j in rest} == set(ids)
 
 
 async def test_leaser_passes_over_what_another_one_is_taking(
@@ -117,8 +118,8 @@ async def test_leaser_passes_over_what_another_one_is_taking(
         # Another leaser in the middle of its statement.
         await sql.execute("SELECT FROM waiting WHERE job_id = ANY ($1) FOR UPDATE", ids[:2])
         jobs = await asyncio.wait_for(lease(store, 3), 5)
-    assert [job.held.id.job_id for job in jobs] == ids[2:]
-    assert [job.held.id.job_id for job in await lease(store, 3)] == ids[:2]
+    assert [job.id.job_id for job in jobs] == ids[2:]
+    assert [job.id.job_id for job in await lease(store, 3)] == ids[:2]
 
 
 async def test_lease_ids_never_repeat(store: Store) -> None:
@@ -127,7 +128,7 @@ async def test_lease_ids_never_repeat(store: Store) -> None:
     for _ in range(5):
         assert await store.leases.give_back([lease_id])
         (job,) = await lease(store)
-        lease_id = job.held.id
+        lease_id = job.id
         assert lease_id.number > max(numbers)
         numbers.add(lease_id.number)
 
@@ -150,10 +151,10 @@ async def test_jobs_that_are_not_due_stand_in_nobodys_way(
     normal = [await create(store) for _ in range(2)]
     await sql.execute("UPDATE waiting SET run_at = now() + interval '1 hour' WHERE rank = -9")
     assert await store.leases.ready(["q"]) == ["q"]
-    assert [job.held.id.job_id for job in await lease(store, 3)] == normal
+    assert [job.id.job_id for job in await lease(store, 3)] == normal
     assert await store.leases.ready(["q"]) == []
     await sql.execute("UPDATE waiting SET run_at = now() - interval '1 hour'")
-    assert [job.held.id.job_id for job in await lease(store, 2)] == urgent[:2]
+    assert [job.id.job_id for job in await lease(store, 2)] == urgent[:2]
 
 
 async def test_no_more_rows_are_locked_than_are_leased(store: Store) -> None:
@@ -165,7 +166,7 @@ async def test_no_more_rows_are_locked_than_are_leased(store: Store) -> None:
         taken = await connection.fetch(text_of("lease_jobs"), "q", 4, ["v"], [1], [30.0])
         rest = await lease(store, 9)
     assert [len(taken), len(rest)] == [4, 5]
-    assert not {row["job_id"] for row in taken} & {job.held.id.job_id for job in rest}
+    assert not {row["job_id"] for row in taken} & {job.id.job_id for job in rest}
 
 
 async def test_expired_job_is_not_leased(store: Store, sql: asyncpg.Connection) -> None:
@@ -179,7 +180,7 @@ async def test_next_attempt_knows_why_the_last_one_failed(store: Store) -> None:
     await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store)
     assert job.held.terms.attempt == 2
-    assert job.previous_error == BROKEN
+    assert job.delivery.previous_error == BROKEN
 
 
 async def test_lease_does_not_age_while_its_statement_waits(
@@ -195,7 +196,7 @@ async def test_lease_does_not_age_while_its_statement_waits(
             await until_blocked(sql)
             freed = await sql.fetchval("SELECT clock_timestamp()")
         (job,) = await leasing
-    read = (await store.jobs.read([job.held.id.job_id]))[job.held.id.job_id]
+    read = (await store.jobs.read([job.id.job_id]))[job.id.job_id]
     assert read.status.start_time is not None
     assert read.status.start_time > freed
 

@@ -96,10 +96,10 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         ready = self.waiting(ready=True)
         leased = self.run(self.store.leases.lease("q", [Slot(worker, 30.0)] * count))
         assert len(leased) == min(count, len(ready))
-        priorities = [self.jobs[job.held.id.job_id].priority for job in leased]
+        priorities = [self.jobs[job.id.job_id].priority for job in leased]
         assert priorities == sorted((k.priority for k in ready), reverse=True)[:count]
         for job in leased:
-            lease_id = job.held.id
+            lease_id = job.id
             known = self.jobs[lease_id.job_id]
             assert lease_id not in self.leases
             assert known.state is JobState.PENDING
@@ -169,7 +169,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         lease_id = data.draw(self.some_lease())
         self.run(self.sql.execute(aging, lease_id.number))
         seen = self.run(self.store.leases.lapsed(100))
-        found = {lapsed.held.id for lapsed in seen}
+        found = {lapsed.id for lapsed in seen}
         assert all(map(self.holder, found))
         assert (lease_id in found) == (self.holder(lease_id) is not None)
         if meanwhile == "extend":
@@ -182,20 +182,18 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             cause = lapse(lapsed.until, lapsed.deadline, lapsed.read_time)
             assert cause is not None
             verdict = decide(lapsed.held.terms, cause, 0)
-            late = end(lapsed.held.id, verdict, until=lapsed.until)
+            late = end(lapsed.id, verdict, until=lapsed.until)
             until = self.run(
-                self.sql.fetchval(
-                    "SELECT until FROM lease WHERE lease_id = $1", lapsed.held.id.number
-                )
+                self.sql.fetchval("SELECT until FROM lease WHERE lease_id = $1", lapsed.id.number)
             )
             result = self.run(self.store.leases.ends.submit_one(late))
-            known = self.holder(lapsed.held.id)
+            known = self.holder(lapsed.id)
             in_time = until is not None and until <= lapsed.until
             if not isinstance(verdict, Finish) and known is not None:
                 in_time = in_time and not known.cancel_requested
             assert (result is not False) == (known is not None and in_time)
             if known is not None and in_time:
-                self.ended(lapsed.held.id, known, verdict)
+                self.ended(lapsed.id, known, verdict)
 
     # ... and by never having arrived.
 

@@ -30,7 +30,7 @@ async def test_pruned_job_leaves_nothing_behind(store: Store, sql: asyncpg.Conne
     lease_id = await create_leased(store, unique_key="k", request_id=uuid4())
     await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store)
-    await store.leases.ends.submit_one(end(job.held.id))
+    await store.leases.ends.submit_one(end(job.id))
     assert await store.upkeep.prune(10) == 0
     await age(sql)
     assert await store.upkeep.prune(10) == 1
@@ -62,7 +62,7 @@ async def test_request_id_is_free_again_only_after_the_prune(
 async def test_prunes_at_once_share_the_work(store: Store, sql: asyncpg.Connection) -> None:
     for _ in range(30):
         await create(store)
-    ends = [end(job.held.id) for job in await lease(store, 30)]
+    ends = [end(job.id) for job in await lease(store, 30)]
     await store.leases.ends.submit(ends)
     await age(sql)
     pruned = await asyncio.gather(*(store.upkeep.prune(8) for _ in range(5)))
@@ -75,7 +75,7 @@ async def test_prune_passes_over_what_another_one_is_taking(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     ids = [await create(store) for _ in range(3)]
-    await store.leases.ends.submit([end(job.held.id) for job in await lease(store, 3)])
+    await store.leases.ends.submit([end(job.id) for job in await lease(store, 3)])
     await age(sql)
     async with sql.transaction():
         await sql.execute("SELECT FROM result WHERE job_id = $1 FOR UPDATE", ids[0])
@@ -85,7 +85,7 @@ async def test_prune_passes_over_what_another_one_is_taking(
 
 async def test_batch_is_bounded_and_takes_the_oldest(store: Store, sql: asyncpg.Connection) -> None:
     ids = [await create(store) for _ in range(3)]
-    await store.leases.ends.submit([end(job.held.id) for job in await lease(store, 3)])
+    await store.leases.ends.submit([end(job.id) for job in await lease(store, 3)])
     await age(sql)
     await sql.execute(
         "UPDATE result SET purge_time = now() - interval '1 day' WHERE job_id = $1", ids[1]

@@ -15,7 +15,7 @@ from .samples import BROKEN, create, create_leased, end, lease, new_job, settle
 async def test_jobs_are_read_with_what_was_asked_for(store: Store) -> None:
     job_id = await create(store, input='{"a": 1}')
     (job,) = await lease(store)
-    await settle(store, job.held.id, Success('{"b": 2}'))
+    await settle(store, job.id, Success('{"b": 2}'))
     for with_input in (True, False):
         for with_output in (True, False):
             read = (await store.jobs.read([job_id], with_input, with_output))[job_id]
@@ -33,7 +33,7 @@ async def test_unknown_job_is_missing(store: Store) -> None:
 
 async def test_job_with_a_later_version_than_was_seen_has_changed(store: Store) -> None:
     ids = [await create(store) for _ in range(3)]
-    leased = [job.held.id for job in await lease(store, 2)]
+    leased = [job.id for job in await lease(store, 2)]
     await store.leases.extensions.submit_one(Extension(leased[0], percent=1))
     await store.leases.ends.submit_one(end(leased[1]))
     versions = {i: job.status.version for i, job in (await store.jobs.read(ids)).items()}
@@ -58,7 +58,7 @@ async def test_end_of_a_job_hides_the_attempts_before(store: Store) -> None:
     (job,) = await lease(store, worker="second")
     status = (await store.jobs.read([first.job_id]))[first.job_id].status
     assert (status.state, status.worker_id, status.error) == (JobState.PROCESSING, "second", None)
-    await store.leases.ends.submit_one(end(job.held.id))
+    await store.leases.ends.submit_one(end(job.id))
     status = (await store.jobs.read([first.job_id]))[first.job_id].status
     assert (status.state, status.worker_id, status.error) == (JobState.COMPLETED, "second", None)
 
@@ -67,19 +67,19 @@ async def test_leases_are_read_while_they_are_current(store: Store) -> None:
     for _ in range(2):
         await create(store, request_id=uuid4())
     one, other = await lease(store, 2)
-    ids = [one.held.id, other.held.id]
-    assert await store.leases.read(ids) == {one.held.id: one.held, other.held.id: other.held}
-    assert all(held.has_request for held in await store.leases.of_worker("w"))
-    await store.leases.ends.submit_one(end(one.held.id, Finish(JobState.COMPLETED)))
-    assert await store.leases.read(ids) == {other.held.id: other.held}
-    assert await store.leases.of_worker("w") == [other.held]
-    assert await store.leases.of_worker("v") == []
+    ids = [one.id, other.id]
+    assert await store.leases.read(ids) == {one.id: one.held, other.id: other.held}
+    assert all(held.has_request for held in (await store.leases.of_worker("w")).values())
+    await store.leases.ends.submit_one(end(one.id, Finish(JobState.COMPLETED)))
+    assert await store.leases.read(ids) == {other.id: other.held}
+    assert await store.leases.of_worker("w") == {other.id: other.held}
+    assert await store.leases.of_worker("v") == {}
 
 
 async def test_lapsed_leases_are_found_oldest_first(store: Store, sql: asyncpg.Connection) -> None:
     for _ in range(4):
         await create(store)
-    ids = [job.held.id for job in await lease(store, 4)]
+    ids = [job.id for job in await lease(store, 4)]
     assert await store.leases.lapsed(10) == []
     for minutes, lease_id in ((1, ids[1]), (5, ids[2])):
         await sql.execute(
@@ -92,10 +92,10 @@ async def test_lapsed_leases_are_found_oldest_first(store: Store, sql: asyncpg.C
         ids[3].number,
     )
     lapsed = await store.leases.lapsed(10)
-    assert [one.held.id for one in lapsed] == [ids[2], ids[1], ids[3]]
+    assert [one.id for one in lapsed] == [ids[2], ids[1], ids[3]]
     assert lapsed[0].until < lapsed[0].read_time < lapsed[0].deadline
     assert lapsed[2].deadline < lapsed[2].read_time < lapsed[2].until
-    assert [one.held.id for one in await store.leases.lapsed(1)] == [ids[2]]
+    assert [one.id for one in await store.leases.lapsed(1)] == [ids[2]]
 
 
 async def test_lapsed_lease_says_whether_to_cancel_and_when_the_job_expires(

@@ -44,8 +44,8 @@ async def test_release_is_recognized_after_the_job_went_on(store: Store) -> None
     await settle(store, first, Release())
     (job,) = await lease(store)
     assert await recorded(store, first) == [Release()]
-    assert await recorded(store, LeaseId.of(first.job_id, job.held.id.number + 1)) == []
-    assert await recorded(store, job.held.id) == []
+    assert await recorded(store, LeaseId.of(first.job_id, job.id.number + 1)) == []
+    assert await recorded(store, job.id) == []
 
 
 async def test_confirmed_cancel_is_recognized(store: Store, sql: asyncpg.Connection) -> None:
@@ -67,9 +67,9 @@ async def test_earlier_failure_is_recognized_after_the_job_went_on(store: Store)
     await settle(store, first, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store)
     assert await recorded(store, first) == [Failure(BROKEN)]
-    await settle(store, job.held.id, Success('{"a": 1}'))
+    await settle(store, job.id, Success('{"a": 1}'))
     assert await recorded(store, first) == [Failure(BROKEN)]
-    assert await recorded(store, job.held.id) == [Success('{"a": 1}')]
+    assert await recorded(store, job.id) == [Success('{"a": 1}')]
 
 
 @pytest.mark.parametrize("spelling", ['{ "b": [2.0], "a": 1 }', '{"a":1,"b":[2]}'])

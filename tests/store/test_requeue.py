@@ -47,7 +47,7 @@ async def test_history_names_the_last_ten_newest_first(store: Store) -> None:
     for number in range(1, 13):
         await store.leases.ends.submit_one(end(lease_id, RETRY))
         (job,) = await lease(store, worker=f"w{number + 1}")
-        lease_id = job.held.id
+        lease_id = job.id
         assert job.held.terms.attempt == number + 1
     history = await store.jobs.read_attempts(lease_id.job_id)
     assert [attempt.attempt for attempt in history] == list(range(12, 2, -1))
@@ -71,7 +71,7 @@ async def test_job_released_in_its_second_attempt_shows_the_first(store: Store) 
     lease_id = await create_leased(store)
     await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store, worker="second")
-    await store.leases.ends.submit_one(end(job.held.id, RELEASE))
+    await store.leases.ends.submit_one(end(job.id, RELEASE))
     status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
     assert (status.attempt, status.worker_id, status.error) == (1, "w", BROKEN)
 

@@ -41,7 +41,7 @@ async def test_job_returns_ten_times_at_most(store: Store, sql: asyncpg.Connecti
     for _ in range(MAX_RETURNS):
         assert await store.leases.give_back([lease_id]) == {lease_id: "q"}
         (job,) = await lease(store)
-        lease_id = job.held.id
+        lease_id = job.id
     assert await store.leases.give_back([lease_id]) == {}
     assert await places(sql, lease_id.job_id) == {"job", "lease"}
 
@@ -54,15 +54,15 @@ async def test_stale_lease_is_not_returned(store: Store, sql: asyncpg.Connection
     assert await store.leases.give_back([stale, LeaseId.of(stale.job_id, 10**12)]) == {}
     assert await places(sql, stale.job_id) == {"job", "lease", "attempt"}
     for step in (1, -1):
-        both = [stale, job.held.id][::step]
-        assert await store.leases.give_back(both) == {job.held.id: "q"}
+        both = [stale, job.id][::step]
+        assert await store.leases.give_back(both) == {job.id: "q"}
         (job,) = await lease(store)
 
 
 async def test_many_leases_return_together(store: Store) -> None:
     for _ in range(5):
         await create(store)
-    ids = [job.held.id for job in await lease(store, 5)]
+    ids = [job.id for job in await lease(store, 5)]
     await store.leases.extensions.submit_one(Extension(ids[2]))
     back = await store.leases.give_back(ids)
     assert back == {i: "q" for i in ids if i != ids[2]}

@@ -155,7 +155,7 @@ async def test_statements_touch_what_they_are_asked_for(
 
         assert await store.leases.ready(["q", "queue-1"]) == ["q"]
         assert touched.most() <= BATCH
-        leases = [job.held.id for job in await lease(store, 4 * BATCH)]
+        leases = [job.id for job in await lease(store, 4 * BATCH)]
         assert len(leases) == 4 * BATCH
         assert touched.most() <= 4 * BATCH
         await _end_all(store, touched, leases)

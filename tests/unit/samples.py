@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from jobsvc.attempt import Terms
 from jobsvc.job import Job, JobState, JobStatus, Owner
-from jobsvc.lease import HeldLease, LeasedJob, LeaseId
+from jobsvc.lease import Delivery, HeldLease, LeasedJob, LeaseId
 from jobsvc.queue import SeenWorker
 from jobsvc.retry import RetryPolicy
 
@@ -51,7 +51,6 @@ def job(owner: Owner | None = None, **status: Any) -> Job:
 def leased_job(number: int, queue: str = "q") -> LeasedJob:
     """A job under the lease of this number."""
     held = HeldLease(
-        id=LeaseId.of(JOB_ID, number),
         queue=queue,
         worker_id="w",
         terms=terms(),
@@ -61,7 +60,8 @@ def leased_job(number: int, queue: str = "q") -> LeasedJob:
         traceparent="",
         tracestate="",
     )
-    return LeasedJob(held, 30.0, None, 900.0, {}, "", "", False, NOW, None)
+    delivery = Delivery(held, 30.0, 900.0, {}, "", "", False, None)
+    return LeasedJob(LeaseId.of(JOB_ID, number), NOW, None, delivery)
 
 
 def seen_worker(window: int = 10) -> SeenWorker:

@@ -64,7 +64,7 @@ def test_foreign_lease_confirms_nothing(stream: WorkerStream) -> None:
 def test_dealt_jobs_are_held_and_waiting_to_be_sent(stream: WorkerStream) -> None:
     stream.deal([leased_job(1), leased_job(2)])
     assert set(stream.held) == set(lease_ids(1, 2))
-    assert [job.held.id for job in stream.undelivered] == lease_ids(1, 2)
+    assert [job.id for job in stream.undelivered] == lease_ids(1, 2)
     assert stream.changed.is_set()
     assert stream.subscription.held == 0, "the board has counted them already"
 
@@ -101,7 +101,7 @@ async def test_ended_stream_takes_nothing_more(stream: WorkerStream) -> None:
 def test_lease_that_is_lost_on_the_way_is_not_sent(stream: WorkerStream) -> None:
     stream.deal([leased_job(1), leased_job(2)])
     stream.drop(lease_ids(1))
-    assert [job.held.id for job in stream.undelivered] == lease_ids(2)
+    assert [job.id for job in stream.undelivered] == lease_ids(2)
 
 
 def test_news_are_passed_on_in_their_order(stream: WorkerStream) -> None:

@@ -85,7 +85,8 @@ class JobService(JobServiceServicer):
         reader, turns = RequestReader(self._settings.max_payload_bytes), Turns()
         for index, item in enumerate(request.requests):
             asked.append(reader.read(item, index))
-            await turns.give()
+            if turns.due:
+                await turns.give()
         if only_checked == {True}:
             answers = await self._creation.preview(asked, caller)
             return pb.BatchCreateJobsResponse(responses=[_previewed(a) for a in answers])
@@ -100,7 +101,8 @@ class JobService(JobServiceServicer):
             else:
                 _write_created(message, answer)
                 before = answer, message
-            await turns.give()
+            if turns.due:
+                await turns.give()
         return response
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:

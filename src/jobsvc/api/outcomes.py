@@ -1,6 +1,6 @@
 """Extensions and outcomes as workers send them, by stream or by call, and the answers to each."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from google.rpc import status_pb2
 
@@ -10,7 +10,7 @@ from jobsvc.api.turns import Turns
 from jobsvc.dispatch.settle import Report, Settlement
 from jobsvc.dispatch.worker_stream import WorkerStream
 from jobsvc.errors import JobsvcError, LeaseLost
-from jobsvc.lease import Extension, LeaseId
+from jobsvc.lease import Extension, HeldLease, LeaseId
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
@@ -68,16 +68,17 @@ class Outcomes:
 
         `stream` is where they came from, and knows the terms of the leases it holds.
         """
-        held = {} if stream is None else stream.held
+        held: Mapping[LeaseId, HeldLease] = {} if stream is None else stream.held
         statuses: list[status_pb2.Status | None] = [None] * len(items)
         places: list[int] = []
         reports: list[Report] = []
         turns = Turns()
         for place, item in enumerate(items):
-            await turns.give()
-            known = held.get(item.lease_id)  # type: ignore[call-overload]  # equal to its text
-            lease_id = LeaseId.parse(item.lease_id) if known is None else known.id
-            if lease_id is None:
+            if turns.due:
+                await turns.give()
+            lease_id = LeaseId(item.lease_id)
+            known = held.get(lease_id)
+            if known is None and LeaseId.parse(lease_id) is None:
                 statuses[place] = status_of(LeaseLost(item.lease_id))
                 continue
             try:

@@ -13,8 +13,12 @@ class Turns:
     def __init__(self) -> None:
         self._began = time.perf_counter()
 
+    @property
+    def due(self) -> bool:
+        """Whether it has had the loop for long. Cheap: ask for every item."""
+        return time.perf_counter() - self._began >= _TURN_SECONDS
+
     async def give(self) -> None:
-        """Lets others have the loop, if this has had it for long. Cheap: call it for every item."""
-        if time.perf_counter() - self._began >= _TURN_SECONDS:
-            await asyncio.sleep(0)
-            self._began = time.perf_counter()
+        """Lets others have the loop."""
+        await asyncio.sleep(0)
+        self._began = time.perf_counter()

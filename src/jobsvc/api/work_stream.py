@@ -87,7 +87,7 @@ class WorkConversation:
     def _put_back(self, stream: WorkerStream) -> None:
         """What never left goes back at once; what did, when its time to be confirmed is over:
         the worker may have it, and say so on its next stream."""
-        self._dispatcher.returns.put_back([job.held.id for job in stream.undelivered])
+        self._dispatcher.returns.put_back([job.id for job in stream.undelivered])
         for sent, lease_ids in stream.unconfirmed.values():
             age = time.monotonic() - sent
             self._dispatcher.returns.put_back(lease_ids, self._settings.acknowledge_seconds - age)

@@ -108,7 +108,7 @@ class WorkerService(WorkerServiceServicer):
                 try:
                     jobs += await self._dispatcher.lease_for_call(queue, slots)
                 except BaseException:
-                    self._dispatcher.returns.put_back([job.held.id for job in jobs])
+                    self._dispatcher.returns.put_back([job.id for job in jobs])
                     raise
         return jobs
 
@@ -139,5 +139,5 @@ class WorkerService(WorkerServiceServicer):
         finally:
             self._dispatcher.leave(stream)
             if not delivered:
-                self._dispatcher.returns.put_back([job.held.id for job in stream.undelivered])
+                self._dispatcher.returns.put_back([job.id for job in stream.undelivered])
         return jobs

@@ -1,6 +1,6 @@
 """Who gets which job next: subscriptions, windows, turns. Pure: no I/O and no clock."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, repeat, zip_longest
@@ -117,8 +117,8 @@ class Board:
             slots = _deal(shares)
             if not slots:
                 continue
-            for subscription in slots:
-                subscription._reserve(queue, 1)
+            for subscription, count in Counter(slots).items():
+                subscription._reserve(queue, count)
             # Whoever comes first now comes last the next time.
             self._of[queue].rotate(-1)
             del self._hot[queue]
@@ -132,10 +132,10 @@ class Board:
     def settle(self, claim: Claim, count: int) -> None:
         """Ends a claim that brought `count` jobs, for the first `count` of its slots."""
         self._under_way.discard(claim.queue)
-        for subscription in claim.slots:
-            subscription._reserve(claim.queue, -1)
-        for subscription in claim.slots[:count]:
-            subscription.hold(claim.queue, 1)
+        for subscription, slots in Counter(claim.slots).items():
+            subscription._reserve(claim.queue, -slots)
+        for subscription, jobs in Counter(claim.slots[:count]).items():
+            subscription.hold(claim.queue, jobs)
         if count == len(claim.slots):
             self.wake((claim.queue,))
 

@@ -179,7 +179,7 @@ class Dispatcher:
         """Leases jobs that are ready, one for each slot at most, and makes that known."""
         jobs = await self._store.leases.lease(queue, slots)
         if jobs:
-            self._hints.tell([job.held.id.job_id for job in jobs])
+            self._hints.tell([job.id.job_id for job in jobs])
         return jobs
 
     async def lease_for_call(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
@@ -194,7 +194,7 @@ class Dispatcher:
                     taken.set_exception(error)
                 return
             if taken.done():
-                self.returns.put_back([job.held.id for job in jobs])
+                self.returns.put_back([job.id for job in jobs])
             else:
                 taken.set_result(jobs)
 
@@ -215,8 +215,8 @@ class Dispatcher:
         jobs: list[LeasedJob] = []
         try:
             seconds = await self.lease_seconds(claim.queue, None)
-            slots = [Slot(s.worker_id, s.lease_seconds or seconds) for s in claim.slots]
-            jobs = await self.lease(claim.queue, slots)
+            slot_of = {s: Slot(s.worker_id, s.lease_seconds or seconds) for s in set(claim.slots)}
+            jobs = await self.lease(claim.queue, [slot_of[s] for s in claim.slots])
         except QueueNotFound:
             pass  # Removed while a worker is subscribed to it: nothing to lease.
         except DatabaseUnavailable:
@@ -234,7 +234,7 @@ class Dispatcher:
         for subscription, part in dealt.items():
             stream = self._streams.get(subscription)
             if stream is None:
-                unreached += [job.held.id for job in part]
+                unreached += [job.id for job in part]
             else:
                 stream.deal(part)
         self._awake.set()
@@ -268,7 +268,7 @@ class Dispatcher:
             return  # What is being claimed right now would look the same; the next poll sees.
         if streams:
             held = {lease_id for s in streams for lease_id in s.held}
-            await self.returns.give_back([lease.id for lease in leases if lease.id not in held])
+            await self.returns.give_back([lease_id for lease_id in leases if lease_id not in held])
         self._doubtful.discard(worker_id)
 
     async def _check_held(self) -> None:

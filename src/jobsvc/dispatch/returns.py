@@ -36,7 +36,7 @@ class Returns:
         """Puts back what the database thinks a worker holds, and the worker says it does not."""
         listed = set(held)
         leases = await self._store.leases.of_worker(worker_id)
-        unlisted = [lease.id for lease in leases if lease.id not in listed]
+        unlisted = [lease_id for lease_id in leases if lease_id not in listed]
         await self.give_back(unlisted, confirmed_too=True)
 
     async def run(self) -> None:

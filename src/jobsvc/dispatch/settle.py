@@ -92,9 +92,11 @@ class Settlement:
                     [Violation("cancelled", "nobody asked to cancel the job; fail or release it")]
                 )
             else:
-                outcome = await self._checked(report.outcome, held)
+                outcome = report.outcome
+                if held.output_schema_id is not None and isinstance(outcome, Success):
+                    outcome = await self._checked(outcome, held.output_schema_id)
                 verdict = decide(held.terms, outcome, random.uniform(-1, 1))
-                ends.append((index, held, outcome, self._end(held, verdict)))
+                ends.append((index, held, outcome, self._end(report.id, held, verdict)))
         for (index, _, _, _), error in zip(ends, await self._write(ends), strict=True):
             if isinstance(error, LeaseLost):
                 lost.append(index)
@@ -112,17 +114,15 @@ class Settlement:
         """Writes ends that nobody reported; answers with the leases that they did end."""
         ends = [(i, held, cause, end) for i, (held, cause, end) in enumerate(lapses)]
         errors = await self._write(ends)
-        return [held.id for (_, held, _, _), e in zip(ends, errors, strict=True) if e is None]
+        return [end.id for (_, _, _, end), e in zip(ends, errors, strict=True) if e is None]
 
-    def _end(self, held: HeldLease, verdict: Finish | Requeue) -> End:
+    def _end(self, lease_id: LeaseId, held: HeldLease, verdict: Finish | Requeue) -> End:
         failed = isinstance(verdict, Finish) and verdict.state is not JobState.COMPLETED
-        return End(held.id, verdict, keep_seconds(held, failed, self._settings))
+        return End(lease_id, verdict, keep_seconds(held, failed, self._settings))
 
-    async def _checked(self, outcome: Outcome, held: HeldLease) -> Outcome:
+    async def _checked(self, outcome: Success, schema_id: int) -> Outcome:
         """The outcome; a failure instead if its output does not fit the schema of the queue."""
-        if not isinstance(outcome, Success) or held.output_schema_id is None:
-            return outcome
-        schema = await self._catalog.schema(held.output_schema_id)
+        schema = await self._catalog.schema(schema_id)
         found = schema.violations(parse_payload(outcome.output or "{}"), "output")
         if not found:
             return outcome
@@ -142,32 +142,31 @@ class Settlement:
                 errors.append(result)
                 continue
             if result is False:
-                errors.append(LeaseLost(held.id))
+                errors.append(LeaseLost(end.id))
                 continue
             errors.append(None)
-            moved.append(held.id.job_id)
+            moved.append(end.id.job_id)
             if isinstance(result, Requeued) and isinstance(end.verdict, Requeue):
                 if end.verdict.delay_seconds > 0:
                     self._on_due(result.queue, end.verdict.delay_seconds)
                 else:
                     ready.append(result.queue)
             if traced and held.traceparent:
-                self._trace(held, cause, end.verdict, began)
+                self._trace(held, cause, end, began)
         self._hints.tell(moved, dict.fromkeys(ready))
         return errors
 
-    def _trace(
-        self, held: HeldLease, cause: Outcome | Lapse, verdict: Finish | Requeue, began: int
-    ) -> None:
+    def _trace(self, held: HeldLease, cause: Outcome | Lapse, end: End, began: int) -> None:
         """A `settle` span in the trace of the job, from `began` (nanoseconds) until now."""
         span = self._tracer.start_span(
             f"settle {held.queue}",
             context=telemetry.parent(held.traceparent, held.tracestate),
             kind=trace.SpanKind.INTERNAL,
             start_time=began,
-            attributes=telemetry.messaging_attributes("settle", held.queue, held.id.job_id),
+            attributes=telemetry.messaging_attributes("settle", held.queue, end.id.job_id),
         )
         if span.is_recording():
+            verdict = end.verdict
             state = verdict.state if isinstance(verdict, Finish) else JobState.PENDING
             span.set_attribute(telemetry.JOB_ATTEMPT, held.terms.attempt)
             span.set_attribute(telemetry.JOB_STATE, state.name)

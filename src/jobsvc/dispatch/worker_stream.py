@@ -2,6 +2,7 @@
 is to be told. Protobuf-free; api/work_stream.py turns it into frames."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -54,7 +55,7 @@ class WorkerStream:
 
     def deal(self, jobs: Sequence[LeasedJob]) -> None:
         """Hands over leased jobs; the room for them has been counted already."""
-        self.held.update((job.held.id, job.held) for job in jobs)
+        self.held.update((job.id, job.delivery.held) for job in jobs)
         self.undelivered += jobs
         self.changed.set()
 
@@ -88,7 +89,7 @@ class WorkerStream:
 
     def sent(self, sequence: int, jobs: Sequence[LeasedJob], now: float) -> None:
         """Notes that a frame with these jobs has gone out."""
-        self.unconfirmed[sequence] = (now, {job.held.id for job in jobs})
+        self.unconfirmed[sequence] = (now, {job.id for job in jobs})
 
     def confirm_frames(self, sequence: int) -> None:
         """The worker has every frame up to `sequence`."""
@@ -107,14 +108,17 @@ class WorkerStream:
     def drop(self, lease_ids: Iterable[LeaseId]) -> list[LeaseId]:
         """Leases have ended: there is room again. Answers with those that are not held here."""
         others = []
+        ended: Counter[str] = Counter()
         for lease_id in lease_ids:
             held = self.held.pop(lease_id, None)
             if held is None:
                 others.append(lease_id)
             else:
-                self.subscription.hold(held.queue, -1)
+                ended[held.queue] += 1
+        for queue, count in ended.items():
+            self.subscription.hold(queue, -count)
         if self.undelivered:
-            self.undelivered = [job for job in self.undelivered if job.held.id in self.held]
+            self.undelivered = [job for job in self.undelivered if job.id in self.held]
         return others
 
     def silent_since(self) -> float | None:

@@ -35,7 +35,7 @@ from jobsvc.store.records import (
     encode_error,
     held_lease_from,
     lapsed_lease_from,
-    leased_job_from,
+    leased_jobs_from,
 )
 
 _MOST_ENDS = 1000
@@ -86,7 +86,7 @@ class LeaseStore:
             short([numbers[slot.worker_id] for slot in slots]),
             short([slot.duration_seconds for slot in slots]),
         )
-        return [leased_job_from(row, slot) for row, slot in zip(rows, slots, strict=False)]
+        return leased_jobs_from(rows, slots)
 
     async def ready(self, queues: Sequence[str]) -> list[str]:
         """Those of the queues that have a job that is ready."""
@@ -95,18 +95,16 @@ class LeaseStore:
     async def read(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, HeldLease]:
         """Those of the leases that are current."""
         rows = await self._database.fetch("read_leases", *_columns(lease_ids))
-        leases = [held_lease_from(row) for row in rows]
-        return {lease.id: lease for lease in leases}
+        return _held(rows)
 
     async def lapsed(self, most: int) -> list[LapsedLease]:
         """Leases that have run out of time, oldest first."""
         rows = await self._database.fetch("lapsed_leases", most)
         return [lapsed_lease_from(row) for row in rows]
 
-    async def of_worker(self, worker_id: str) -> list[HeldLease]:
+    async def of_worker(self, worker_id: str) -> Mapping[LeaseId, HeldLease]:
         """The leases that a worker holds."""
-        rows = await self._database.fetch("leases_of_worker", worker_id)
-        return [held_lease_from(row) for row in rows]
+        return _held(await self._database.fetch("leases_of_worker", worker_id))
 
     async def current(self, lease_ids: Sequence[LeaseId]) -> set[LeaseId]:
         """Those of the leases that are current."""
@@ -160,14 +158,16 @@ class LeaseStore:
         return [extended.get((e.id, e.worker_id)) for e in extensions]
 
     async def _end(self, ends: Sequence[End]) -> list[Ended]:
+        # Of two ends of one lease the first counts; one that holds only if the lease was not
+        # extended comes after all others.
         first: dict[LeaseId, End] = {}
-        # In the order of the rows, so that batches do not deadlock. Of two ends of one lease the
-        # first counts; one that holds only if the lease was not extended comes after all others.
-        for end in sorted(ends, key=lambda e: (e.id, e.until is not None)):
-            first.setdefault(end.id, end)
+        for end in ends:
+            before = first.setdefault(end.id, end)
+            if before is not end and before.until is not None and end.until is None:
+                first[end.id] = end
         finishes = [(e, v) for e in first.values() if isinstance(v := e.verdict, Finish)]
         requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]
-        done: dict[int, Ended] = {}
+        done: dict[LeaseId, Ended] = {}
         for part in _each_job_once(finishes, lambda finish: finish[0].id):
             rows = await self._database.fetch(
                 "finish_jobs",
@@ -178,7 +178,8 @@ class LeaseStore:
                 documents([encode_error(v.error) for _, v in part]),
                 documents([v.output for _, v in part]),
             )
-            done.update((row["lease_id"], True) for row in rows)
+            ended = {row["lease_id"] for row in rows}
+            done.update((e.id, e.id.number in ended) for e, _ in part)
         for again in _each_job_once(requeues, lambda requeue: requeue[0].id):
             rows = await self._database.fetch(
                 "requeue_jobs",
@@ -188,8 +189,9 @@ class LeaseStore:
                 [v.attempt_used for _, v in again],
                 [encode_error(v.error) for _, v in again],
             )
-            done.update((row["lease_id"], Requeued(row["queue"], row["run_at"])) for row in rows)
-        return [done.get(end.id.number, False) if first[end.id] is end else False for end in ends]
+            requeued = {row["lease_id"]: Requeued(row["queue"], row["run_at"]) for row in rows}
+            done.update((e.id, requeued.get(e.id.number, False)) for e, _ in again)
+        return [first[end.id] is end and done[end.id] for end in ends]
 
 
 def _latest(extensions: Sequence[Extension]) -> list[Extension]:
@@ -208,18 +210,22 @@ def _latest(extensions: Sequence[Extension]) -> list[Extension]:
 
 
 def _each_job_once(items: Iterable[T], lease_id: Callable[[T], LeaseId]) -> list[list[T]]:
-    """Parts, mostly a single one, that name no job twice, each in the order of the rows.
+    """Parts, mostly a single one, that name no job twice, each in the order of the rows: batches
+    that lock rows in another order would deadlock.
 
     Which of two leases of one job is current, if any, only the database knows.
     """
-    parts: list[dict[str, T]] = []
+    part: dict[str, T] = {}
+    rest = []
     for item in items:
-        job_id = lease_id(item).job_id
-        part = next((part for part in parts if job_id not in part), None)
-        if part is None:
-            parts.append(part := {})
-        part[job_id] = item
-    return [[part[job_id] for job_id in sorted(part)] for part in parts]
+        if part.setdefault(lease_id(item).job_id, item) is not item:
+            rest.append(item)
+    parts = [[part[job_id] for job_id in sorted(part)]] if part else []
+    return parts + _each_job_once(rest, lease_id) if rest else parts
+
+
+def _held(rows: Iterable[asyncpg.Record]) -> dict[LeaseId, HeldLease]:
+    return {LeaseId.of(row["job_id"], row["lease_id"]): held_lease_from(row) for row in rows}
 
 
 def _columns(lease_ids: Sequence[LeaseId]) -> tuple[list[str], list[int]]:

@@ -1,11 +1,13 @@
 """The one place where rows become domain values."""
 
+from collections.abc import Sequence
+
 import asyncpg
 import msgspec
 
 from jobsvc.attempt import Terms
 from jobsvc.job import Job, JobError, JobState, JobStatus, Owner
-from jobsvc.lease import HeldLease, LapsedLease, LeasedJob, LeaseId, Slot
+from jobsvc.lease import Delivery, HeldLease, LapsedLease, LeasedJob, LeaseId, Slot
 from jobsvc.queue import Queue, QueuePolicy
 from jobsvc.retry import RetryPolicy
 
@@ -87,7 +89,6 @@ def held_lease_from(row: asyncpg.Record) -> HeldLease:
 
 def _held_lease(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> HeldLease:
     return HeldLease(
-        id=LeaseId.of(row["job_id"], row["lease_id"]),
         queue=row["queue"],
         worker_id=worker_id,
         terms=Terms(
@@ -106,6 +107,7 @@ def _held_lease(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> 
 def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
     """A lease from a row of lapsed_leases.sql."""
     return LapsedLease(
+        LeaseId.of(row["job_id"], row["lease_id"]),
         held_lease_from(row),
         row["until"],
         row["deadline"],
@@ -114,18 +116,30 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
     )
 
 
-def leased_job_from(row: asyncpg.Record, slot: Slot) -> LeasedJob:
-    """A job from a row of lease_jobs.sql, and the slot that it went to."""
-    return LeasedJob(
+def leased_jobs_from(rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> list[LeasedJob]:
+    """Jobs from rows of lease_jobs.sql, and the slots that they went to, as many or more."""
+    jobs = []
+    before: tuple[object, ...] | None = None
+    delivery = None
+    for row, slot in zip(rows, slots, strict=False):
+        # Most jobs of a claim differ in no more than this.
+        job_id, number, create_time, text = row[:4]
+        rest = row[4:], slot
+        if delivery is None or rest != before:
+            delivery, before = _delivery_from(row, slot), rest
+        jobs.append(LeasedJob(LeaseId.of(job_id, number), create_time, text, delivery))
+    return jobs
+
+
+def _delivery_from(row: asyncpg.Record, slot: Slot) -> Delivery:
+    return Delivery(
         held=_held_lease(row, slot.worker_id, cancel_requested=False),
         duration_seconds=slot.duration_seconds,
-        input=row["input"],
         attempt_timeout_seconds=row["remaining"],
         labels=_labels(row["labels"]),
         owner_service=row["owner_service"],
         owner_user=row["owner_user"],
         has_session=row["has_session"],
-        create_time=row["create_time"],
         previous_error=decode_error(row["previous_error"]),
     )
 

@@ -33,7 +33,7 @@ async def rescue_leases(
         expired = lapsed.expire_time is not None and lapsed.read_time >= lapsed.expire_time
         verdict = decide(held.terms, cause, random.uniform(-1, 1), expired)
         keep = keep_seconds(held, failed=True, settings=settings)
-        ends.append((held, cause, End(held.id, verdict, keep, until=lapsed.until)))
+        ends.append((held, cause, End(lapsed.id, verdict, keep, until=lapsed.until)))
     ended = await settlement.lapse(ends) if ends else []
     on_lost(ended, "the lease has expired, or the attempt has run out of time")
     return len(ended)

@@ -1,7 +1,7 @@
 """Worker frames and calls into the domain, and leased jobs out of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from google.rpc import code_pb2, status_pb2
 
@@ -12,13 +12,14 @@ from jobsvc.api.convert.times import duration, write_duration, write_timestamp
 from jobsvc.attempt import Cancelled, Failure, Outcome, Release, Success
 from jobsvc.errors import InvalidRequest, Violation
 from jobsvc.job import JobError
-from jobsvc.lease import Extended, Extension, LeasedJob, LeaseId
+from jobsvc.lease import Delivery, Extended, Extension, LeasedJob, LeaseId
 from jobsvc.queue import SeenWorker
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
 _MOST_DELAY_SECONDS = 604_800
+_DONE = Success()
 
 
 def seen_worker(
@@ -82,11 +83,13 @@ def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
     Raises:
         InvalidRequest: a field breaks a rule of the contract.
     """
-    defects = Defects()
     kind = item.WhichOneof("result")
     if kind == "success":
+        if not item.success.HasField("output"):
+            return _DONE
         text, _ = payload_text(item.success.output, "success.output", most_payload_bytes)
         return Success(text)
+    defects = Defects()
     if kind == "failure":
         failure = item.failure
         error = _job_error(defects, "failure.error", failure.error)
@@ -115,33 +118,40 @@ def leased_jobs_message(
 ) -> pb.LeaseJobsResponse:
     """Leased jobs as they are sent: all of them with leases of the same length."""
     response = pb.LeaseJobsResponse(expires_in=duration(duration_seconds))
-    for job in jobs:
-        write_lease(response.leases.add(), job, encoding)
+    write_leases(response, jobs, encoding)
     return response
 
 
-def write_lease(message: pb.JobLease, job: LeasedJob, encoding: int) -> None:
-    """Fills in a leased job as it is sent. In place, field by field: this runs for every job, and
-    a message that is made apart and copied costs four times as much."""
-    held = job.held
-    message.lease_id = held.id
-    message.job_id = held.id.job_id
+def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], encoding: int) -> None:
+    """Appends leased jobs as they are sent. This runs for every job: what jobs share is copied,
+    which takes half the time, and the rest is filled in in place."""
+    shared, delivery = pb.JobLease(), None
+    for job in jobs:
+        if job.delivery is not delivery:
+            delivery = job.delivery
+            shared.Clear()
+            _write_delivery(shared, delivery)
+        message = response.leases.add()
+        message.CopyFrom(shared)
+        message.lease_id = job.id
+        message.job_id = job.id.job_id
+        write_timestamp(message.create_time, job.create_time)
+        if job.input is not None:
+            write_payload(message.input, job.input, encoding)
+
+
+def _write_delivery(message: pb.JobLease, delivery: Delivery) -> None:
+    held = delivery.held
     message.queue = held.queue
     message.attempt = held.terms.attempt
-    if held.terms.attempt >= held.terms.retry.max_attempts:
-        message.last_attempt = True
-    write_duration(message.attempt_timeout, job.attempt_timeout_seconds)
-    write_timestamp(message.create_time, job.create_time)
-    write_owner(message.owner, job.owner_service, job.owner_user, job.has_session)
-    if job.labels:
-        message.labels.update(job.labels)
-    if held.traceparent:
-        message.traceparent = held.traceparent
-        message.tracestate = held.tracestate
-    if job.input is not None:
-        write_payload(message.input, job.input, encoding)
-    if job.previous_error is not None:
-        message.previous_error.CopyFrom(error_message(job.previous_error))
+    message.last_attempt = held.terms.attempt >= held.terms.retry.max_attempts
+    write_duration(message.attempt_timeout, delivery.attempt_timeout_seconds)
+    write_owner(message.owner, delivery.owner_service, delivery.owner_user, delivery.has_session)
+    message.labels.update(delivery.labels)
+    message.traceparent = held.traceparent
+    message.tracestate = held.tracestate
+    if delivery.previous_error is not None:
+        message.previous_error.CopyFrom(error_message(delivery.previous_error))
 
 
 def lease_status(lease_id: str, extended: Extended | None) -> pb.LeaseStatus:

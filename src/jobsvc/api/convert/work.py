@@ -1,6 +1,7 @@
 """Frames of `Work` that are more than a lease: the subscription, dispatch, and news."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.defects import Defects
@@ -18,6 +19,8 @@ _MOST_HELD = 10_000
 _MOST_LEASES = 1000
 _DEFAULT_LEASES = 100
 _MOST_BYTES = 1024 * 1024
+#: What a lease adds to a frame besides its own bytes: tag and length.
+_ITEM_BYTES = 6
 
 
 def worker_stream(request: pb.Subscribe) -> WorkerStream:
@@ -54,21 +57,25 @@ def dispatch_frame(
     They have leases of equal length, and are up to `most` (0: 100) and 1 MiB,
     unless a single job is larger.
     """
-    seconds = jobs[0].duration_seconds
+    seconds = jobs[0].delivery.duration_seconds
     frame = pb.WorkResponse()
     write_duration(frame.dispatch.expires_in, seconds)
     leases = frame.dispatch.leases
-    size = 0
-    for job in jobs[: most or _DEFAULT_LEASES]:
-        if job.duration_seconds != seconds:
-            break
-        lease = leases.add()
-        convert.write_lease(lease, job, encoding)
-        size += lease.ByteSize()
-        if size > _MOST_BYTES and len(leases) > 1:
-            del leases[-1]
-            break
+    convert.write_leases(frame.dispatch, _some(jobs[: most or _DEFAULT_LEASES], seconds), encoding)
+    if frame.ByteSize() > _MOST_BYTES:
+        sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases)
+        del leases[max(1, sum(size <= _MOST_BYTES for size in sizes)) :]
     return frame, len(leases)
+
+
+def _some(jobs: Iterable[LeasedJob], seconds: float) -> Iterator[LeasedJob]:
+    """The first jobs whose leases are so long, and whose inputs may fit into one frame."""
+    size = 0
+    for job in jobs:
+        if job.delivery.duration_seconds != seconds or size > _MOST_BYTES:
+            return
+        size += len(job.input or "")
+        yield job
 
 
 def news_frame(news: Lost | Draining) -> pb.WorkResponse:

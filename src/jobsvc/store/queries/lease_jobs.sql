@@ -60,10 +60,11 @@ taken AS (
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt
 )
+-- First what every job has of its own, then what jobs may share.
 SELECT
-    job_id, lease_id, queue, attempt, create_time, max_attempts,
-    initial_backoff, max_backoff, backoff_multiplier, retention, has_request, output_schema_id,
-    owner_service, owner_user, has_session, labels, traceparent, tracestate, input, previous_error,
+    job_id, lease_id, create_time, input, queue, attempt, max_attempts, initial_backoff,
+    max_backoff, backoff_multiplier, retention, has_request, output_schema_id, owner_service,
+    owner_user, has_session, labels, traceparent, tracestate, previous_error,
     CASE WHEN expire_time IS NULL THEN attempt_timeout
          ELSE least(attempt_timeout, extract(epoch FROM expire_time - start_time)::float8)
     END AS remaining
