@@ -35,6 +35,8 @@ KINDS = {
     "tracestate": ("", "a=b"),
     "input": (None, '{"a": "\\u001f ä"}'),
 }
+#: What would keep a job from being leased along with the others.
+_NOT_LEASED = ("queue", "schedule_time", "expire_time")
 
 
 @pytest.mark.parametrize("odd", [0, 1, 2])
@@ -60,6 +62,29 @@ async def _same_when_read(store: Store, jobs: list[NewJob]) -> None:
     for job in jobs:
         stored = read[job.id]
         assert {n: getattr(stored, n) for n in KINDS} == {n: wished(job, n) for n in KINDS}
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+async def test_one_job_of_a_claim_may_differ_in_everything(store: Store, odd: int) -> None:
+    kinds = {name: pair for name, pair in KINDS.items() if name not in _NOT_LEASED}
+    jobs = [new_job(**{name: pair[n == odd] for name, pair in kinds.items()}) for n in range(3)]
+    await store.queues.declare(["q"])
+    async with store.database.transaction() as connection:
+        assert all(await store.jobs.create_all(connection, jobs))
+    leased = {job.id.job_id: job for job in await lease(store, 3)}
+    for job in jobs:
+        got = leased[job.id].delivery
+        assert leased[job.id].input == job.input
+        assert (got.owner_service, got.owner_user) == (job.owner.service, job.owner.user_id)
+        assert got.has_session == (job.owner.session_hash is not None)
+        assert got.attempt_timeout_seconds == job.options.attempt_timeout_seconds
+        assert got.labels == job.options.labels
+        assert got.held.has_request == (job.request_id is not None)
+        assert got.held.terms.retry == job.options.retry
+        same = ("retention_seconds", "traceparent", "tracestate")
+        assert {n: getattr(got.held, n) for n in same} == {n: wished(job, n) for n in same}
+    one, other = (leased[job.id].delivery for n, job in enumerate(jobs) if n != odd)
+    assert one is other
 
 
 async def test_ends_of_a_batch_may_differ_in_everything(
