@@ -109,3 +109,12 @@ async def test_waiting_calls_are_limited_apart(create: Create, jobs: JobServiceS
             return False
 
     await eventually(admitted)
+
+
+async def test_burst_of_calls_is_answered(create: Create, jobs: JobServiceStub) -> None:
+    request = pb.StreamJobStatusRequest(job_ids=[(await create()).id])
+    streams = [jobs.StreamJobStatus(request) for _ in range(3000)]
+    answers = await asyncio.gather(*(stream.read() for stream in streams))
+    assert {answer.update.queue for answer in answers} == {"q"}
+    for stream in streams:
+        stream.cancel()

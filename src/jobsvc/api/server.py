@@ -29,6 +29,7 @@ SERVICES: Sequence[str] = (
     queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
 )
 
+_MOST_PENDING_CALLS = 100_000
 #: Longest wait for calls to send their status.
 _LAST_WORDS_SECONDS = 1.0
 
@@ -112,4 +113,8 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
+        # When everybody comes at once, as after a restart, they wait for their turn, or the guard
+        # says that it is too many. gRPC would cancel the calls of some beyond a thousand.
+        ("grpc.server.max_pending_requests", _MOST_PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING_CALLS),
     ]
