@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -122,16 +121,17 @@ class Guard:
         return guarded
 
     def _stream(self, name: str, handle: Any) -> Any:
-        async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def guarded(request: Any, context: Context) -> None:
             self._note()
             try:
                 with self._status:
                     _check_readable(request)
-                    async for response in handle(request, context):
-                        yield response
+                    await handle(request, context)
                     return
             except aio.AbortError:
                 raise
+            except aio.InternalError:
+                return  # A message could not be sent: the caller is gone.
             except Exception as error:
                 status = _answer(error, name, trace.INVALID_SPAN)
             await _abort(context, status)
