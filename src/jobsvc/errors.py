@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,11 @@ class InvalidRequest(JobsvcError):
         first = violations[0]
         super().__init__(f"{first.field}: {first.description}", **metadata)
         self.violations = list(violations)
+
+    def at(self, prefix: str, **metadata: str) -> Self:
+        """The same of an item in a list, whose path is `prefix`."""
+        violations = [Violation(prefix + v.field, v.description) for v in self.violations]
+        return type(self)(violations, **self.metadata, **metadata)
 
 
 class PayloadRejected(InvalidRequest):

@@ -1,10 +1,12 @@
 """Requests of one call are read as if each came alone, however much they share."""
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.api.convert.requests import RequestReader
+from jobsvc.errors import InvalidRequest
 from jobsvc.v1.job_pb2 import JobSpec, RetryPolicy
 from jobsvc.v1.job_service_pb2 import CreateJobRequest
 from jobsvc.v1.payload_pb2 import Payload
@@ -53,6 +55,19 @@ def test_options_are_shared() -> None:
     one, other = (reader.read(request) for request in requests)
     assert one.options is other.options
     assert (other.unique_key, other.input) == ("k", '{"a": 1}')
+
+
+def test_bad_request_is_named_with_its_place_in_the_batch() -> None:
+    spec = JobSpec(queue="q", input=Payload(json_text="[1]"))
+    for bad in (CreateJobRequest(), CreateJobRequest(spec=JobSpec()), CreateJobRequest(spec=spec)):
+        with pytest.raises(InvalidRequest) as alone:
+            RequestReader(1000).read(_copy(bad))
+        with pytest.raises(InvalidRequest) as third:
+            RequestReader(1000).read(_copy(bad), 2)
+        assert type(third.value) is type(alone.value)
+        fields = [violation.field for violation in alone.value.violations]
+        assert [v.field for v in third.value.violations] == [f"requests[2].{f}" for f in fields]
+        assert (alone.value.metadata, third.value.metadata) == ({}, {"index": "2"})
 
 
 def _copy(request: CreateJobRequest) -> CreateJobRequest:

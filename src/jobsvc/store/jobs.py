@@ -119,8 +119,7 @@ class JobStore:
 
 def _in_order(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[Created | None]:
     made = {
-        str(row["id"]): Created(row["create_time"], row["expire_time"], row["run_at"])
-        for row in rows
+        row["id"]: Created(row["create_time"], row["expire_time"], row["run_at"]) for row in rows
     }
     return [made.get(job.id) for job in jobs]
 

@@ -24,14 +24,12 @@ _LAST_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
 class Defects:
     """The violations of one request. A check that fails adds one and answers with a stand-in."""
 
-    def __init__(self, prefix: str = "", **metadata: str) -> None:
-        self._prefix = prefix
-        self._metadata = metadata
+    def __init__(self) -> None:
         self.violations: list[Violation] = []
 
     def add(self, field: str, description: str) -> None:
         """Notes a defect."""
-        self.violations.append(Violation(self._prefix + field, description))
+        self.violations.append(Violation(field, description))
 
     def check(self) -> None:
         """Ends the checks.
@@ -40,7 +38,7 @@ class Defects:
             InvalidRequest: something was wrong.
         """
         if self.violations:
-            raise InvalidRequest(self.violations, **self._metadata)
+            raise InvalidRequest(self.violations)
 
     def queue(self, field: str, name: str) -> str:
         """A queue name."""

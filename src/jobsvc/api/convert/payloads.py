@@ -15,7 +15,7 @@ JSON_TEXT = pb.PAYLOAD_ENCODING_JSON_TEXT
 
 
 def payload_text(
-    payload: pb.Payload, field: str, most_bytes: int, **metadata: str
+    payload: pb.Payload, field: str, most_bytes: int
 ) -> tuple[str | None, dict[str, Any]]:
     """A payload as JSON text (None for the empty object) and as the object it spells.
 
@@ -30,11 +30,11 @@ def payload_text(
         text = payload.json_text if kind == "json_text" else _struct_text(payload.json)
         if 4 * len(text) > most_bytes and len(text.encode()) > most_bytes:
             raise PayloadTooLarge(
-                [Violation(field, f"must have at most {most_bytes} bytes as JSON text")], **metadata
+                [Violation(field, f"must have at most {most_bytes} bytes as JSON text")]
             )
         value = parse_payload(text)
     except PayloadDefect as defect:
-        raise PayloadRejected([Violation(f"{field}.{kind}", f"{defect}")], **metadata) from None
+        raise PayloadRejected([Violation(f"{field}.{kind}", f"{defect}")]) from None
     return (text if value else None), value
 
 

@@ -5,6 +5,7 @@ import re
 
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.payloads import payload_text
+from jobsvc.errors import InvalidRequest, Violation
 from jobsvc.job_request import JobRequest, RequestedOptions
 from jobsvc.payload import canonical
 from jobsvc.v1 import job_pb2 as pb
@@ -29,22 +30,26 @@ class RequestReader:
             PayloadRejected: the input is no JSON object as the contract wants it.
             PayloadTooLarge: the input is larger than `most_payload_bytes`.
         """
-        prefix, place = (
-            ("", {}) if index is None else (f"requests[{index}].", {"index": f"{index}"})
-        )
+        try:
+            return self._read(request, index)
+        except InvalidRequest as error:
+            if index is None:
+                raise
+            raise error.at(f"requests[{index}].", index=str(index)) from None
+
+    def _read(self, request: service_pb.CreateJobRequest, index: int | None) -> JobRequest:
         if not request.HasField("spec"):
-            defects = Defects(prefix, **place)
-            defects.add("spec", "is required")
-            defects.check()
+            raise InvalidRequest([Violation("spec", "is required")])
         spec = request.spec
         # What is the job's own; the rest, as it is worded, is what others may ask for too.
         given, unique_key, request_id = spec.input, spec.unique_key, request.request_id
         spec.ClearField("input")
-        spec.ClearField("unique_key")
+        if unique_key:
+            spec.ClearField("unique_key")
         wording = spec.SerializeToString(deterministic=True)
         options = self._known.get(wording)
         if options is None or unique_key or request_id:
-            defects = Defects(prefix, **place)
+            defects = Defects()
             if options is None:
                 options = _options(defects, spec)
             defects.text("spec.unique_key", unique_key, 255)
@@ -52,9 +57,7 @@ class RequestReader:
                 defects.uuid("request_id", request_id)
             defects.check()
             self._known[wording] = options
-        text, payload = payload_text(
-            given, f"{prefix}spec.input", self._most_payload_bytes, **place
-        )
+        text, payload = payload_text(given, "spec.input", self._most_payload_bytes)
         return JobRequest(
             options=options,
             input=text,

@@ -47,4 +47,4 @@ placed AS (
         expire_time, unique_key IS NOT NULL
     FROM made
 )
-SELECT id, create_time, expire_time, greatest(schedule_time, create_time) AS run_at FROM made
+SELECT id::text, create_time, expire_time, greatest(schedule_time, create_time) AS run_at FROM made
