@@ -186,7 +186,7 @@ def new_job_ids(count: int) -> list[str]:
     """Ids like those of `new_job_id`, of one millisecond, in no order."""
     millis = f"{time.time_ns() // 1_000_000:012x}"
     head = f"{millis[:8]}-{millis[8:]}-7"
-    # Version, variant and 19 digits by chance; the 20th decides about the variant.
+    # Of each twenty digits the fourth decides about the variant, and the last is left over.
     random = os.urandom(10 * count).hex()
     return [
         f"{head}{random[at : at + 3]}-{_VARIANTS[random[at + 3]]}"

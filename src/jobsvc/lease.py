@@ -41,8 +41,8 @@ class LeaseId(str):
 
 
 class HeldLease(msgspec.Struct, frozen=True):
-    """All of a lease, but for its id, that is needed to decide about its end. Leases of one claim
-    that are alike share it.
+    """All of a lease, but for its id, that is needed to decide about its end. Leases that
+    one claim gives to a worker share it if they are alike.
 
     `retention_seconds` None means the server's default; `has_request` that the
     request id of the job must be remembered for a while.
@@ -70,7 +70,8 @@ class LapsedLease(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What a worker gets along with a job. Jobs of one claim that are alike share it."""
+    """What a worker gets along with a job. Jobs that one claim gives to it share it if they are
+    alike."""
 
     held: HeldLease
     duration_seconds: float
@@ -89,11 +90,6 @@ class LeasedJob(msgspec.Struct, frozen=True):
     create_time: datetime
     input: str | None
     delivery: Delivery
-
-    @property
-    def held(self) -> HeldLease:
-        """The lease, but for its id."""
-        return self.delivery.held
 
 
 class Slot(msgspec.Struct, frozen=True):

@@ -72,7 +72,7 @@ def run(
 
 
 def _tune_collector() -> None:
-    # By default Python looks for cycles after every few dozen jobs, and there are none in them.
+    # By default Python looks for cycles after every few dozen jobs, and in ours there are none.
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)

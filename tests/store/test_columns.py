@@ -10,11 +10,13 @@ from msgspec.structs import replace
 
 from jobsvc.attempt import Finish
 from jobsvc.job import JobState, NewJob, Owner, new_job_id
+from jobsvc.lease import LeaseId, Slot
 from jobsvc.retry import RetryPolicy
 from jobsvc.store.columns import SEPARATOR, documents, short, sparse, words
+from jobsvc.store.leases import _each_job_once
 from jobsvc.store.store import Store
 
-from .samples import BROKEN, create, end, lease, new_job, wished
+from .samples import BROKEN, RETRY, create, create_leased, end, lease, new_job, wished
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
 #: Two values of everything that a job may bring: the one that most have, and another.
@@ -85,6 +87,32 @@ async def test_one_job_of_a_claim_may_differ_in_everything(store: Store, odd: in
         assert {n: getattr(got.held, n) for n in same} == {n: wished(job, n) for n in same}
     one, other = (leased[job.id].delivery for n, job in enumerate(jobs) if n != odd)
     assert one is other
+
+
+async def test_workers_of_a_claim_share_nothing(store: Store) -> None:
+    for _ in range(4):
+        await create(store)
+    slots = [Slot(worker, 30.0) for worker in ("v", "w", "v", "w")]
+    deliveries = [job.delivery for job in await store.leases.lease("q", slots)]
+    assert [d.held.worker_id for d in deliveries] == ["v", "w", "v", "w"]
+    assert deliveries[0] is deliveries[2]
+    assert deliveries[1] is deliveries[3]
+
+
+async def test_retried_job_of_a_claim_has_its_error_for_itself(store: Store) -> None:
+    retried = await create_leased(store)
+    await store.leases.ends.submit_one(end(retried, RETRY))
+    await create(store)
+    jobs = await lease(store, 2)
+    seen = {job.id.job_id == retried.job_id: job.delivery for job in jobs}
+    assert (seen[True].previous_error, seen[False].previous_error) == (BROKEN, None)
+    assert (seen[True].held.terms.attempt, seen[False].held.terms.attempt) == (2, 1)
+
+
+def test_a_thousand_leases_of_one_job_make_as_many_parts() -> None:
+    job_id = new_job_id()
+    ids = [LeaseId.of(job_id, number) for number in range(2000)]
+    assert _each_job_once(ids, lambda lease_id: lease_id) == [[lease_id] for lease_id in ids]
 
 
 async def test_ends_of_a_batch_may_differ_in_everything(

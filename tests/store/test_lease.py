@@ -27,7 +27,7 @@ async def test_leased_job_is_processing(store: Store, sql: asyncpg.Connection) -
     )
     (job,) = await lease(store)
     assert await places(sql, job_id) == {"job", "lease"}
-    held = job.held
+    held = job.delivery.held
     assert (job.id.job_id, held.queue, held.worker_id) == (job_id, "q", "w")
     assert (held.terms.attempt, held.terms.cancel_requested) == (1, False)
     assert (held.retention_seconds, held.traceparent, held.tracestate) == (7.0, "tp", "ts")
@@ -66,7 +66,7 @@ async def test_each_slot_gets_its_job_and_its_duration(store: Store) -> None:
     slots = [Slot("a", 10.0), Slot("b", 20.0), Slot("a", 30.0), Slot("c", 40.0)]
     jobs = await store.leases.lease("q", slots)
     assert [job.id.job_id for job in jobs] == ids
-    assert [(j.held.worker_id, j.delivery.duration_seconds) for j in jobs] == [
+    assert [(j.delivery.held.worker_id, j.delivery.duration_seconds) for j in jobs] == [
         ("a", 10.0),
         ("b", 20.0),
         ("a", 30.0),
@@ -95,7 +95,7 @@ async def test_paused_queue_hands_out_nothing(store: Store, sql: asyncpg.Connect
 async def test_queue_hands_out_its_own_jobs_only(store: Store) -> None:
     await create(store, queue="p")
     await create(store)
-    assert [job.held.queue for job in await lease(store, 5)] == ["q"]
+    assert [job.delivery.held.queue for job in await lease(store, 5)] == ["q"]
     assert await store.leases.lease("unknown", [Slot("w", 30.0)]) == []
 
 
@@ -179,7 +179,7 @@ async def test_next_attempt_knows_why_the_last_one_failed(store: Store) -> None:
     lease_id = await create_leased(store)
     await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store)
-    assert job.held.terms.attempt == 2
+    assert job.delivery.held.terms.attempt == 2
     assert job.delivery.previous_error == BROKEN
 
 

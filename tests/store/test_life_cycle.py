@@ -107,7 +107,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             known.state, known.lease, known.confirmed = JobState.PROCESSING, lease_id, False
             known.attempt += 1
             known.version += 1
-            assert job.held.terms.attempt == known.attempt <= known.max_attempts
+            assert job.delivery.held.terms.attempt == known.attempt <= known.max_attempts
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), percent=st.none() | st.integers(0, 100))

@@ -68,11 +68,14 @@ async def test_leases_are_read_while_they_are_current(store: Store) -> None:
         await create(store, request_id=uuid4())
     one, other = await lease(store, 2)
     ids = [one.id, other.id]
-    assert await store.leases.read(ids) == {one.id: one.held, other.id: other.held}
+    assert await store.leases.read(ids) == {
+        one.id: one.delivery.held,
+        other.id: other.delivery.held,
+    }
     assert all(held.has_request for held in (await store.leases.of_worker("w")).values())
     await store.leases.ends.submit_one(end(one.id, Finish(JobState.COMPLETED)))
-    assert await store.leases.read(ids) == {other.id: other.held}
-    assert await store.leases.of_worker("w") == {other.id: other.held}
+    assert await store.leases.read(ids) == {other.id: other.delivery.held}
+    assert await store.leases.of_worker("w") == {other.id: other.delivery.held}
     assert await store.leases.of_worker("v") == {}
 
 

@@ -48,7 +48,7 @@ async def test_history_names_the_last_ten_newest_first(store: Store) -> None:
         await store.leases.ends.submit_one(end(lease_id, RETRY))
         (job,) = await lease(store, worker=f"w{number + 1}")
         lease_id = job.id
-        assert job.held.terms.attempt == number + 1
+        assert job.delivery.held.terms.attempt == number + 1
     history = await store.jobs.read_attempts(lease_id.job_id)
     assert [attempt.attempt for attempt in history] == list(range(12, 2, -1))
     assert history[0].worker_id == "w12"

@@ -20,7 +20,7 @@ async def test_returned_job_waits_at_once(store: Store, sql: asyncpg.Connection)
     assert row is not None
     assert tuple(row) == (-3, 1, True)
     (job,) = await lease(store)
-    assert job.held.terms.attempt == 1
+    assert job.delivery.held.terms.attempt == 1
 
 
 async def test_confirmed_lease_stays(store: Store, sql: asyncpg.Connection) -> None:

@@ -1,24 +1,28 @@
 """Leased jobs in a frame: each as it is, whatever it shares with its neighbours."""
 
+import pytest
 from msgspec.structs import replace
 
 from jobsvc.api.convert.work import dispatch_frame
+from jobsvc.job import JobError
 from jobsvc.lease import Delivery, LeasedJob
 from jobsvc.v1.job_pb2 import JobOwner
+from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON as STRUCT
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT as JSON_TEXT
+from jobsvc.v1.worker_service_pb2 import WorkResponse
 
-from .samples import leased_job
+from .samples import leased_job, terms
 
 PLAIN = leased_job(1).delivery
 RICH = Delivery(
-    replace(PLAIN.held, traceparent="tp", tracestate="ts"),
-    30.0,
-    1.5,
-    {"a": "b"},
-    "web",
-    "",
-    True,
-    None,
+    held=replace(PLAIN.held, terms=terms(attempt=3), traceparent="tp", tracestate="ts"),
+    duration_seconds=30.0,
+    attempt_timeout_seconds=1.5,
+    labels={"a": "b"},
+    owner_service="web",
+    owner_user="",
+    has_session=True,
+    previous_error=JobError(14, "BROKEN"),
 )
 MEBIBYTE = 1024 * 1024
 
@@ -37,6 +41,10 @@ def test_nothing_of_one_job_shows_in_the_next() -> None:
     assert [dict(lease.labels) for lease in leases] == [{"a": "b"}, {}, {}, {"a": "b"}]
     assert [lease.traceparent for lease in leases] == ["tp", "", "", "tp"]
     assert [lease.attempt_timeout.nanos for lease in leases] == [5e8, 0, 0, 5e8]
+    attempts = [(lease.attempt, lease.last_attempt) for lease in leases]
+    assert attempts == [(3, True), (1, False), (1, False), (3, True)]
+    reasons = [lease.previous_error.reason for lease in leases]
+    assert reasons == ["BROKEN", "", "", "BROKEN"]
     rich = JobOwner(service="web", has_session=True)
     assert [lease.owner for lease in leases] == [rich, JobOwner(), JobOwner(), rich]
 
@@ -47,18 +55,28 @@ def test_leases_of_another_length_wait_for_their_own_frame() -> None:
     assert (count, frame.dispatch.expires_in.seconds) == (1, 30)
 
 
-def test_frame_has_a_mebibyte_at_most_or_a_single_job() -> None:
+@pytest.mark.parametrize(("count", "encoding"), [(1000, JSON_TEXT), (200, STRUCT)])
+def test_frames_are_full_but_no_larger_than_a_mebibyte(count: int, encoding: int) -> None:
     numbers = '{"a": [' + ",".join("0" * 1000) + "]}"
+    frames = _frames([_job(n, text=numbers) for n in range(count)], encoding)
+    assert sum(len(frame.dispatch.leases) for frame in frames) == count
+    for frame in frames:
+        frame.sequence = 2**40
+        assert frame.ByteSize() <= MEBIBYTE
+    assert all(frame.ByteSize() > 0.9 * MEBIBYTE for frame in frames[:-1])
+
+
+def test_job_that_is_larger_than_a_frame_goes_alone() -> None:
     large = '{"a": "' + "x" * 2 * MEBIBYTE + '"}'
-    for jobs, encoding in (
-        ([_job(n, text=numbers) for n in range(1000)], JSON_TEXT),
-        ([_job(n, text=numbers) for n in range(200)], 0),
-        ([_job(1, text=large), _job(2)], JSON_TEXT),
-        ([_job(1), _job(2, text=large)], JSON_TEXT),
-    ):
-        sent = 0
-        while sent < len(jobs):
-            frame, count = dispatch_frame(jobs[sent:], encoding, 1000)
-            assert count == len(frame.dispatch.leases) >= 1
-            assert frame.ByteSize() <= MEBIBYTE or count == 1
-            sent += count
+    for jobs in ([_job(1, text=large), _job(2)], [_job(1), _job(2, text=large)]):
+        assert [len(frame.dispatch.leases) for frame in _frames(jobs, JSON_TEXT)] == [1, 1]
+
+
+def _frames(jobs: list[LeasedJob], encoding: int) -> list[WorkResponse]:
+    frames = []
+    while jobs:
+        frame, count = dispatch_frame(jobs, encoding, 1000)
+        assert count == len(frame.dispatch.leases) >= 1
+        frames.append(frame)
+        jobs = jobs[count:]
+    return frames

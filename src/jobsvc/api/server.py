@@ -114,7 +114,8 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
         # When everybody comes at once, as after a restart, they wait for their turn, or the guard
-        # says that it is too many. gRPC would cancel the calls of some beyond a thousand.
+        # says that it is too many. gRPC would cancel the calls of some beyond a thousand, and still
+        # does so with those that waited for half a minute.
         ("grpc.server.max_pending_requests", _MOST_PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING_CALLS),
     ]

@@ -215,13 +215,15 @@ def _each_job_once(items: Iterable[T], lease_id: Callable[[T], LeaseId]) -> list
 
     Which of two leases of one job is current, if any, only the database knows.
     """
-    part: dict[str, T] = {}
-    rest = []
+    of_jobs: dict[str, list[T]] = {}
     for item in items:
-        if part.setdefault(lease_id(item).job_id, item) is not item:
-            rest.append(item)
-    parts = [[part[job_id] for job_id in sorted(part)]] if part else []
-    return parts + _each_job_once(rest, lease_id) if rest else parts
+        of_jobs.setdefault(lease_id(item).job_id, []).append(item)
+    left = [of_jobs[job_id] for job_id in sorted(of_jobs)]
+    parts: list[list[T]] = []
+    while left:
+        parts.append([of_job[len(parts)] for of_job in left])
+        left = [of_job for of_job in left if len(of_job) > len(parts)]
+    return parts
 
 
 def _held(rows: Iterable[asyncpg.Record]) -> dict[LeaseId, HeldLease]:

@@ -119,15 +119,15 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
 def leased_jobs_from(rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> list[LeasedJob]:
     """Jobs from rows of lease_jobs.sql, and the slots that they went to, as many or more."""
     jobs = []
-    before: tuple[object, ...] | None = None
-    delivery = None
+    # Most jobs of a worker differ in no more than the first four columns.
+    last: dict[Slot, tuple[tuple[object, ...], Delivery]] = {}
     for row, slot in zip(rows, slots, strict=False):
-        # Most jobs of a claim differ in no more than this.
         job_id, number, create_time, text = row[:4]
-        rest = row[4:], slot
-        if delivery is None or rest != before:
-            delivery, before = _delivery_from(row, slot), rest
-        jobs.append(LeasedJob(LeaseId.of(job_id, number), create_time, text, delivery))
+        rest = row[4:]
+        known = last.get(slot)
+        if known is None or known[0] != rest:
+            known = last[slot] = rest, _delivery_from(row, slot)
+        jobs.append(LeasedJob(LeaseId.of(job_id, number), create_time, text, known[1]))
     return jobs
 
 

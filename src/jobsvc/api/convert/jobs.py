@@ -1,4 +1,4 @@
-"""Jobs as they are sent."""
+"""Jobs as they are sent, and what recurs in how they are asked for."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,11 +1,12 @@
 """Frames of `Work` that are more than a lease: the subscription, dispatch, and news."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.api.convert.payloads import JSON_TEXT
 from jobsvc.api.convert.times import duration, write_duration
 from jobsvc.dispatch.board import Subscription
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
@@ -18,7 +19,8 @@ _MOST_QUEUES = 64
 _MOST_HELD = 10_000
 _MOST_LEASES = 1000
 _DEFAULT_LEASES = 100
-_MOST_BYTES = 1024 * 1024
+#: A mebibyte, less what a frame has besides its leases.
+_MOST_BYTES = 1024 * 1024 - 32
 #: What a lease adds to a frame besides its own bytes: tag and length.
 _ITEM_BYTES = 6
 
@@ -61,21 +63,30 @@ def dispatch_frame(
     frame = pb.WorkResponse()
     write_duration(frame.dispatch.expires_in, seconds)
     leases = frame.dispatch.leases
-    convert.write_leases(frame.dispatch, _some(jobs[: most or _DEFAULT_LEASES], seconds), encoding)
+    some = _some(jobs[: most or _DEFAULT_LEASES], leases, encoding)
+    convert.write_leases(frame.dispatch, some, encoding)
     if frame.ByteSize() > _MOST_BYTES:
         sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases)
         del leases[max(1, sum(size <= _MOST_BYTES for size in sizes)) :]
     return frame, len(leases)
 
 
-def _some(jobs: Iterable[LeasedJob], seconds: float) -> Iterator[LeasedJob]:
-    """The first jobs whose leases are so long, and whose inputs may fit into one frame."""
+def _some(
+    jobs: Sequence[LeasedJob], written: Sequence[pb.JobLease], encoding: int
+) -> Iterator[LeasedJob]:
+    """The first jobs whose leases are as long as the first one's, and that may fit into one frame.
+
+    `written` has those that were taken before, as they are sent.
+    """
     size = 0
     for job in jobs:
-        if job.delivery.duration_seconds != seconds or size > _MOST_BYTES:
+        if job.delivery.duration_seconds != jobs[0].delivery.duration_seconds:
             return
-        size += len(job.input or "")
         yield job
+        # Text is as large as its message, near enough; a Struct may be many times as large.
+        size += len(job.input or "") if encoding == JSON_TEXT else written[-1].ByteSize()
+        if size > _MOST_BYTES:
+            return
 
 
 def news_frame(news: Lost | Draining) -> pb.WorkResponse:
