@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 
 import asyncpg
 
@@ -39,7 +40,8 @@ class Hints:
     """Sends and receives hints on connections of its own.
 
     Nothing is sent while no other replica is there to hear it: each says once a second that it
-    is, and answers one that is new.
+    is, and answers one that is new. Until that is clear, two seconds after the start, hints are
+    sent.
 
     `on_hint` is called for every hint, at once for those of this replica.
     `on_gap` is called when hints may have been missed.
@@ -64,6 +66,8 @@ class Hints:
         self._probed = asyncio.Event()
         #: When each other replica was heard of last.
         self._peers: dict[str, float] = {}
+        #: From when on nobody is there who was not heard.
+        self._alone_from = inf
         #: When to say next that this replica is there.
         self._present_at = 0.0
 
@@ -75,7 +79,7 @@ class Hints:
     ) -> None:
         """Passes a hint on: to this replica now, to the others with the next notification."""
         hint = Hint(tuple(job_ids), tuple(ready), tuple(declared))
-        if self._peers or not self._probed.is_set():
+        if self._peers or asyncio.get_running_loop().time() < self._alone_from:
             self._job_ids.update(dict.fromkeys(hint.job_ids))
             self._ready.update(dict.fromkeys(hint.ready))
             self._declared.update(dict.fromkeys(hint.declared))
@@ -116,6 +120,7 @@ class Hints:
         await connection.add_listener(_CHANNEL, self._receive)
         self._on_gap()
         self._probed.clear()
+        self._alone_from = inf
         await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, f"{self._server_id} p")
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
@@ -128,6 +133,7 @@ class Hints:
             await closed.wait()
         finally:
             self._probed.clear()
+            self._alone_from = inf
 
     async def _send(self, connection: asyncpg.Connection) -> None:
         while True:
@@ -160,8 +166,10 @@ class Hints:
     def _receive(self, _connection: object, _pid: int, _channel: str, message: object) -> None:
         sender, kind, rest = (*str(message).split(" ", 2), "", "")[:3]
         if sender == self._server_id:
-            if kind == "p":
+            if kind == "p" and not self._probed.is_set():
                 self._probed.set()
+                # Others have yet to answer.
+                self._alone_from = asyncio.get_running_loop().time() + 2 * _PRESENCE_SECONDS
             return
         if sender not in self._peers:
             self._present_at = 0.0  # A new one is to know of this one at once.
