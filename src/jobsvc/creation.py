@@ -3,6 +3,7 @@ resolved before anything is confirmed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 
 import msgspec
 from opentelemetry import trace
@@ -22,7 +23,7 @@ from jobsvc.ownership import check_owner
 from jobsvc.settings import Settings
 from jobsvc.store.database import Connection
 from jobsvc.store.hints import Hints
-from jobsvc.store.jobs import Created, KeyTaken
+from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
 
 _TRIES = 5
@@ -32,12 +33,12 @@ class Made(msgspec.Struct, frozen=True):
     """A job that this call has created."""
 
     new: NewJob
-    created: Created
+    create_time: datetime
 
     @property
     def job(self) -> Job:
         """The job, without reading it again; its input is left out."""
-        return fresh_job(self.new, self.created)
+        return fresh_job(self.new, self.create_time)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -116,9 +117,9 @@ class Creation:
         with self._sending(checked) as news:
             # A taken key would undo the whole batch that it shares, so keys are looked up first.
             if request.unique_key is None:
-                created = await self._store.jobs.create(news[0])
-                if created is not None:
-                    made = Made(news[0], created)
+                create_time = await self._store.jobs.create(news[0])
+                if create_time is not None:
+                    made = Made(news[0], create_time)
                     self._make_known([made])
                     return made
             return (await self._place([request], news, owner))[0]
@@ -174,11 +175,11 @@ class Creation:
             missing = []
             if todo:
                 written = await self._store.jobs.create_all(connection, [news[i] for i in todo])
-                for index, created in zip(todo, written, strict=True):
-                    if created is None:
+                for index, create_time in zip(todo, written, strict=True):
+                    if create_time is None:
                         missing.append(index)
                     else:
-                        answers[index] = Made(news[index], created)
+                        answers[index] = Made(news[index], create_time)
             if missing:
                 keys = {i: (owner.service, _request_id(requests[i])) for i in missing}
                 found = await self._store.jobs.find_requests(list(keys.values()), connection)
@@ -223,13 +224,14 @@ class Creation:
 
     def _make_known(self, answers: Sequence[Made]) -> None:
         ready: dict[str, None] = {}
-        for made in answers:
-            queue, created = made.new.options.queue, made.created
-            if created.run_time > created.create_time:
-                delay = created.run_time - created.create_time
-                self._on_due(queue, delay.total_seconds())
+        # Most of a batch share their options.
+        for made in {id(made.new.options): made for made in answers}.values():
+            options, now = made.new.options, made.create_time
+            delay = options.run_time(now) - now
+            if delay:
+                self._on_due(options.queue, delay.total_seconds())
             else:
-                ready[queue] = None
+                ready[options.queue] = None
         if ready:
             self._hints.tell(ready=ready)
 
@@ -296,7 +298,7 @@ def _request_id(request: JobRequest) -> str:
     return request.request_id
 
 
-def fresh_job(new: NewJob, created: Created) -> Job:
+def fresh_job(new: NewJob, create_time: datetime) -> Job:
     """A job that has just been created, without reading it again; its input is left out."""
     options = new.options
     return Job(
@@ -306,7 +308,7 @@ def fresh_job(new: NewJob, created: Created) -> Job:
         input=None,
         priority=options.priority,
         schedule_time=options.schedule_time,
-        expire_time=created.expire_time,
+        expire_time=options.end_of_time(create_time),
         attempt_timeout_seconds=options.attempt_timeout_seconds,
         retry=options.retry,
         retention_seconds=options.retention_seconds,
@@ -314,15 +316,15 @@ def fresh_job(new: NewJob, created: Created) -> Job:
         labels=options.labels,
         traceparent=new.traceparent,
         tracestate=new.tracestate,
-        create_time=created.create_time,
+        create_time=create_time,
         request_id=new.request_id,
         request_digest=new.request_digest,
         status=JobStatus(
             state=JobState.PENDING,
             version=1,
             attempt=0,
-            update_time=created.create_time,
-            run_time=created.run_time,
+            update_time=create_time,
+            run_time=options.run_time(create_time),
         ),
-        read_time=created.create_time,
+        read_time=create_time,
     )

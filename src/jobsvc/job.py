@@ -3,7 +3,7 @@
 import os
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from types import MappingProxyType
 
@@ -98,6 +98,16 @@ class JobOptions(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     output_schema_id: int | None
 
+    def run_time(self, create_time: datetime) -> datetime:
+        """From when on a job that is created then may run; create_jobs.sql says the same."""
+        return create_time if self.schedule_time is None else max(self.schedule_time, create_time)
+
+    def end_of_time(self, create_time: datetime) -> datetime | None:
+        """When a job that is created then expires, if at all; create_jobs.sql says the same."""
+        if self.ttl_seconds is None:
+            return self.expire_time
+        return create_time + timedelta(microseconds=round(self.ttl_seconds * 1_000_000))
+
 
 class NewJob(msgspec.Struct, frozen=True):
     """A job to be created. `input` is JSON text, None for the empty object."""
@@ -183,17 +193,17 @@ def new_job_id() -> str:
 
 
 def new_job_ids(count: int) -> list[str]:
-    """Ids like those of `new_job_id`, of one millisecond, in no order."""
-    millis = f"{time.time_ns() // 1_000_000:012x}"
-    head = f"{millis[:8]}-{millis[8:]}-7"
-    # Of each twenty digits the fourth decides about the variant, and the last is left over.
-    random = os.urandom(10 * count).hex()
+    """Ids like those of `new_job_id`, of one millisecond, in their order; up to 4096 of them."""
+    millis, nanos = divmod(time.time_ns(), 1_000_000)
+    # The twelve bits behind the version are the time within the millisecond, and count on.
+    first = min(nanos * _STEPS // 1_000_000, _STEPS - count)
+    head = f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-7"
     return [
-        f"{head}{random[at : at + 3]}-{_VARIANTS[random[at + 3]]}"
-        f"{random[at + 4 : at + 7]}-{random[at + 7 : at + 19]}"
-        for at in range(0, 20 * count, 20)
+        f"{head}{step:03x}-{_VARIANTS[chance[0]]}{chance[1:4]}-{chance[4:]}"
+        for step, chance in enumerate(os.urandom(8 * count).hex(" ", 8).split(" "), first)
     ]
 
 
+_STEPS = 4096
 #: The two bits of RFC 9562, and two by chance, by a digit.
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}

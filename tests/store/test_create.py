@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from jobsvc.errors import DatabaseUnavailable
-from jobsvc.job import JobState, Owner
+from jobsvc.job import JobState, NewJob, Owner, new_job_ids
+from jobsvc.lease import Slot
 from jobsvc.retry import RetryPolicy
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
@@ -46,8 +47,7 @@ FULL = new_job(**WISHES)
 
 
 async def test_created_job_waits_in_its_queue(store: Store, sql: asyncpg.Connection) -> None:
-    created = await store.jobs.create(FULL)
-    assert created is not None
+    create_time = await store.jobs.create(FULL)
     assert await places(sql, FULL.id) == {"job", "waiting", "held_key"}
     job = (await store.jobs.read([FULL.id]))[FULL.id]
     same = ("queue", "owner", "input", "priority", "retry", "attempt_timeout_seconds", "labels")
@@ -55,8 +55,7 @@ async def test_created_job_waits_in_its_queue(store: Store, sql: asyncpg.Connect
     same += ("request_digest", "schedule_time", "expire_time")
     assert {n: getattr(job, n) for n in same} == {n: wished(FULL, n) for n in same}
     assert (job.status.state, job.status.version, job.status.attempt) == (JobState.PENDING, 1, 0)
-    assert job.create_time == created.create_time == job.status.update_time
-    assert job.status.run_time == created.run_time == created.create_time
+    assert job.create_time == create_time == job.status.update_time == job.status.run_time
 
 
 async def test_rows_of_a_new_job_agree(store: Store, sql: asyncpg.Connection) -> None:
@@ -76,22 +75,34 @@ async def test_schedule_time_counts_only_in_the_future(store: Store) -> None:
     soon = datetime.now(UTC) + timedelta(hours=1)
     past = soon - timedelta(hours=2)
     late, early = new_job(schedule_time=soon), new_job(schedule_time=past)
-    created = await store.jobs.create(late)
-    assert created is not None
-    assert created.run_time == soon
-    created = await store.jobs.create(early)
-    assert created is not None
-    assert created.run_time == created.create_time
-    for job_id, job in (await store.jobs.read([late.id, early.id])).items():
-        assert job.status.run_time == (soon if job_id == late.id else job.create_time)
+    for new, run_time in ((late, soon), (early, None)):
+        create_time = await store.jobs.create(new)
+        assert create_time is not None
+        job = (await store.jobs.read([new.id]))[new.id]
+        assert job.status.run_time == (run_time or create_time) == new.options.run_time(create_time)
 
 
-async def test_ttl_counts_from_the_creation(store: Store) -> None:
-    created = await store.jobs.create(new_job(ttl_seconds=60.0))
-    assert created is not None
-    assert created.expire_time is not None
-    ttl = (created.expire_time - created.create_time).total_seconds()
-    assert ttl == pytest.approx(60, abs=0.1)
+@pytest.mark.parametrize(
+    "ttl", [60.0, 0.0000005, 0.0000015, 1.0000025, 3155760000.0, 86399.9999999]
+)
+async def test_ttl_counts_from_the_creation(store: Store, ttl: float) -> None:
+    new = new_job(ttl_seconds=ttl)
+    create_time = await store.jobs.create(new)
+    assert create_time is not None
+    job = (await store.jobs.read([new.id]))[new.id]
+    assert job.expire_time is not None
+    assert job.expire_time == new.options.end_of_time(create_time)
+    assert (job.expire_time - create_time).total_seconds() == pytest.approx(ttl, abs=1e-6)
+
+
+async def test_jobs_of_a_batch_leave_in_its_order(store: Store) -> None:
+    await store.queues.declare(["q"])
+    options = new_job().options
+    jobs = [NewJob(job_id, options, Owner(), None) for job_id in new_job_ids(1000)]
+    async with store.database.transaction() as connection:
+        await store.jobs.create_all(connection, jobs)
+    leased = await store.leases.lease("q", [Slot("w", 30.0)] * 1000)
+    assert [job.id.job_id for job in leased] == [job.id for job in jobs]
 
 
 async def test_request_id_makes_one_job(store: Store, sql: asyncpg.Connection) -> None:

@@ -12,7 +12,6 @@ from jobsvc.job import JobState, NewJob, Owner
 from jobsvc.job_request import RequestedOptions, resolve
 from jobsvc.queue import Queue, QueuePolicy
 from jobsvc.settings import Settings
-from jobsvc.store.jobs import Created
 
 from .samples import JOB_ID, NOW, SECOND
 
@@ -76,9 +75,10 @@ def test_everything_else_is_taken_over() -> None:
     assert [getattr(options, name) for name in same] == [getattr(OPEN, name) for name in same]
 
 
-def test_fresh_job_waits_as_the_database_says() -> None:
-    new = NewJob(JOB_ID, resolve(OPEN, queue(), SETTINGS), OWNER, None)
-    job = fresh_job(new, Created(NOW, NOW + 60 * SECOND, NOW + SECOND))
+def test_fresh_job_waits() -> None:
+    asked = replace(OPEN, schedule_time=NOW + SECOND)
+    new = NewJob(JOB_ID, resolve(asked, queue(), SETTINGS), OWNER, None)
+    job = fresh_job(new, NOW)
     assert (job.id, job.owner, job.input) == (new.id, OWNER, None)
     assert (job.create_time, job.read_time) == (NOW, NOW)
     assert job.expire_time == NOW + 60 * SECOND

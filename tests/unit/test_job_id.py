@@ -27,6 +27,13 @@ def test_job_ids_sort_by_the_millisecond() -> None:
     assert ids == sorted(ids)
 
 
+def test_ids_of_a_batch_sort_as_they_come() -> None:
+    for _ in range(20):
+        ids = new_job_ids(1000)
+        assert ids == sorted(ids)
+    assert len(new_job_ids(4096)) == 4096
+
+
 def test_job_ids_do_not_repeat() -> None:
     ids = [*(new_job_id() for _ in range(1000)), *new_job_ids(1000), *new_job_ids(1000)]
     assert len(set(ids)) == 3000

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobsvc.api.convert.answers import created, previewed, runs, write_run
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import (
     check_encoding,
     job_ids,
     view_is_full,
-    write_identity,
     write_job,
     write_status,
 )
@@ -21,7 +21,7 @@ from jobsvc.api.identity import Identity
 from jobsvc.api.lifetime import Lifetime
 from jobsvc.api.turns import Turns
 from jobsvc.catalog import Catalog
-from jobsvc.creation import Answer, Creation, Found, Made
+from jobsvc.creation import Creation
 from jobsvc.errors import JobNotFound, QueueNotFound
 from jobsvc.hub import Follower, Hub
 from jobsvc.job import Attempt, Job, JobState, Owner
@@ -69,8 +69,8 @@ class JobService(JobServiceServicer):
         caller = self._caller(context)
         asked = RequestReader(self._settings.max_payload_bytes).read(request)
         if request.validate_only:
-            return _previewed(*await self._creation.preview([asked], caller))
-        return _created(await self._creation.create(asked, caller))
+            return previewed(*await self._creation.preview([asked], caller))
+        return created(await self._creation.create(asked, caller))
 
     async def BatchCreateJobs(
         self, request: pb.BatchCreateJobsRequest, context: Context
@@ -90,18 +90,11 @@ class JobService(JobServiceServicer):
                 await turns.give()
         if only_checked == {True}:
             answers = await self._creation.preview(asked, caller)
-            return pb.BatchCreateJobsResponse(responses=[_previewed(a) for a in answers])
+            return pb.BatchCreateJobsResponse(responses=[previewed(a) for a in answers])
         answers = await self._creation.create_all(asked, caller)
         response = pb.BatchCreateJobsResponse()
-        before: tuple[Answer, pb.CreateJobResponse] | None = None
-        for answer in answers:
-            message = response.responses.add()
-            if before is not None and isinstance(answer, Made) and _alike(before[0], answer):
-                message.CopyFrom(before[1])
-                write_identity(message.job, answer.new.id, answer.created.create_time)
-            else:
-                _write_created(message, answer)
-                before = answer, message
+        for run in runs(answers):
+            write_run(response, run)
             if turns.due:
                 await turns.give()
         return response
@@ -277,38 +270,3 @@ def _is_over(job: Job, after_version: int | None) -> bool:
     if job.status.state.ended:
         return True
     return after_version is not None and job.status.version > after_version
-
-
-def _alike(answer: Answer, made: Made) -> bool:
-    """Whether two answers differ in no more than `write_identity` writes: both jobs are new, and
-    asked for in the same words. Most of a batch are, and to copy an answer is quicker."""
-    if not isinstance(answer, Made):
-        return False
-    one, other = answer.new, made.new
-    return (
-        one.options is other.options
-        and one.unique_key == other.unique_key
-        and one.traceparent == other.traceparent
-        # What is counted from the creation differs.
-        and one.options.schedule_time is None
-        and one.options.ttl_seconds is None
-    )
-
-
-def _previewed(answer: Answer) -> pb.CreateJobResponse:
-    """The job as it would be: without what only a created one has."""
-    response = _created(answer)
-    for field in ("id", "etag", "create_time", "traceparent", "status"):
-        response.job.ClearField(field)
-    return response
-
-
-def _created(answer: Answer) -> pb.CreateJobResponse:
-    response = pb.CreateJobResponse()
-    _write_created(response, answer)
-    return response
-
-
-def _write_created(response: pb.CreateJobResponse, answer: Answer) -> None:
-    write_job(response.job, answer.job, full=False)
-    response.existing = isinstance(answer, Found)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
-import msgspec
 
 from jobsvc.job import Attempt, Job, NewJob
 from jobsvc.store.batch import Batcher
@@ -17,14 +16,6 @@ from jobsvc.store.statement import sql
 _MOST_CREATES = 1000
 
 
-class Created(msgspec.Struct, frozen=True):
-    """What the database says of a job that it has just taken in."""
-
-    create_time: datetime
-    expire_time: datetime | None
-    run_time: datetime
-
-
 class KeyTaken(Exception):
     """A job that has not ended holds one of the unique keys, or is about to."""
 
@@ -34,10 +25,11 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.creates: Batcher[NewJob, Created | None] = Batcher(self._create, _MOST_CREATES)
+        self.creates: Batcher[NewJob, datetime | None] = Batcher(self._create, _MOST_CREATES)
 
-    async def create(self, job: NewJob) -> Created | None:
-        """Writes a job and its place in the queue; None when its request id is taken.
+    async def create(self, job: NewJob) -> datetime | None:
+        """Writes a job and its place in the queue, and answers when; None when its request id is
+        taken.
 
         Raises:
             KeyTaken: its unique key is held. That undoes the batch that it shared.
@@ -49,8 +41,9 @@ class JobStore:
 
     async def create_all(
         self, connection: Connection, jobs: Sequence[NewJob]
-    ) -> Sequence[Created | None]:
-        """Writes jobs inside the caller's transaction; None for each whose request id is taken.
+    ) -> Sequence[datetime | None]:
+        """Writes jobs inside the caller's transaction, and answers when; None for each whose
+        request id is taken.
 
         Raises:
             KeyTaken: a unique key is held, or another call got in the way; the transaction is lost.
@@ -59,11 +52,11 @@ class JobStore:
             rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
         except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
             raise KeyTaken from error
-        return _in_order(jobs, rows)
+        return _create_times(jobs, rows)
 
-    async def _create(self, jobs: Sequence[NewJob]) -> Sequence[Created | None]:
+    async def _create(self, jobs: Sequence[NewJob]) -> Sequence[datetime | None]:
         rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
-        return _in_order(jobs, rows)
+        return _create_times(jobs, rows)
 
     async def find_requests(
         self, requests: Sequence[tuple[str, str]], connection: Connection
@@ -117,11 +110,13 @@ class JobStore:
         ]
 
 
-def _in_order(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[Created | None]:
-    made = {
-        row["id"]: Created(row["create_time"], row["expire_time"], row["run_at"]) for row in rows
-    }
-    return [made.get(job.id) for job in jobs]
+def _create_times(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[datetime | None]:
+    """What the one row of create_jobs.sql says of each job."""
+    create_time, made = rows[0]
+    if made is None:
+        return [create_time] * len(jobs)
+    ids = set(made)
+    return [create_time if job.id in ids else None for job in jobs]
 
 
 def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:

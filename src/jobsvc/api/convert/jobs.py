@@ -1,7 +1,6 @@
 """Jobs as they are sent, and what recurs in how they are asked for."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.payloads import write_payload
@@ -85,13 +84,6 @@ def write_job(
         message.traceparent = job.traceparent
     if job.status.purge_time is not None:
         write_timestamp(message.purge_time, job.status.purge_time)
-
-
-def write_identity(message: pb.Job, job_id: str, create_time: datetime) -> None:
-    """Fills in what a new job has of its own, if all else was asked for in the same words."""
-    message.id = job_id
-    write_timestamp(message.create_time, create_time)
-    message.status.update_time.CopyFrom(message.create_time)
 
 
 def write_status(

@@ -21,6 +21,9 @@ class RequestReader:
     def __init__(self, most_payload_bytes: int) -> None:
         self._most_payload_bytes = most_payload_bytes
         self._known: dict[bytes, RequestedOptions] = {}
+        #: The spec before, and its wording.
+        self._spec: pb.JobSpec | None = None
+        self._wording = b""
 
     def read(self, request: service_pb.CreateJobRequest, index: int | None = None) -> JobRequest:
         """A checked request for a job; `index` is its place in a batch. Empties the message.
@@ -46,8 +49,9 @@ class RequestReader:
         spec.ClearField("input")
         if unique_key:
             spec.ClearField("unique_key")
-        wording = spec.SerializeToString(deterministic=True)
-        options = self._known.get(wording)
+        if self._spec is None or spec != self._spec:
+            self._spec, self._wording = spec, spec.SerializeToString(deterministic=True)
+        options = self._known.get(self._wording)
         if options is None or unique_key or request_id:
             defects = Defects()
             if options is None:
@@ -56,7 +60,7 @@ class RequestReader:
             if request_id:
                 defects.uuid("request_id", request_id)
             defects.check()
-            self._known[wording] = options
+            self._known[self._wording] = options
         text, payload = payload_text(given, "spec.input", self._most_payload_bytes)
         return JobRequest(
             options=options,
@@ -64,7 +68,7 @@ class RequestReader:
             payload=payload,
             unique_key=unique_key or None,
             request_id=request_id or None,
-            request_digest=_digest(wording, unique_key, payload) if request_id else None,
+            request_digest=_digest(self._wording, unique_key, payload) if request_id else None,
             index=index,
         )
 

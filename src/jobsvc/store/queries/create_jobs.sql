@@ -1,5 +1,5 @@
 -- Writes jobs and their places in the queue. Skips a job whose request id is taken; fails whole
--- when a unique key is.
+-- when a unique key is. Answers in one row when they were created, and which of them (NULL for all).
 -- $1 id (words), $2 queue (short), $3 schedule_time (sparse), $4 expire_time (sparse), $5 ttl
 -- (sparse), $6 priority (short), $7 max_attempts (short), $8 initial_backoff (short), $9 max_backoff
 -- (short), $10 backoff_multiplier (short), $11 attempt_timeout (short), $12 retention (sparse),
@@ -13,8 +13,8 @@ WITH made AS (
         output_schema_id, owner_service, owner_user, owner_session, request_id, request_digest,
         unique_key, labels, traceparent, tracestate, input)
     SELECT
-        id::uuid, coalesce(queue, ($2::text[])[1]), clock_timestamp(), schedule_time,
-        coalesce(expire_time, clock_timestamp() + ttl * interval '1 second'),
+        id::uuid, coalesce(queue, ($2::text[])[1]), statement_timestamp(), schedule_time,
+        coalesce(expire_time, statement_timestamp() + ttl * interval '1 second'),
         coalesce(priority, ($6::smallint[])[1]), coalesce(max_attempts, ($7::smallint[])[1]),
         coalesce(initial_backoff, ($8::float8[])[1]), coalesce(max_backoff, ($9::float8[])[1]),
         coalesce(backoff_multiplier, ($10::float8[])[1]),
@@ -47,4 +47,9 @@ placed AS (
         expire_time, unique_key IS NOT NULL
     FROM made
 )
-SELECT id::text, create_time, expire_time, greatest(schedule_time, create_time) AS run_at FROM made
+SELECT
+    statement_timestamp() AS create_time,
+    CASE WHEN count(*) < cardinality(string_to_array($1::text, ' '))
+         THEN coalesce(array_agg(id::text), '{}')
+    END AS made
+FROM made

@@ -1,0 +1,59 @@
+"""Answers to who creates jobs."""
+
+from collections.abc import Iterator, Sequence
+
+from jobsvc.api.convert.jobs import write_job
+from jobsvc.creation import Answer, Found, Made
+from jobsvc.v1 import job_service_pb2 as pb
+
+
+def created(answer: Answer) -> pb.CreateJobResponse:
+    """The job, as it was created or found."""
+    response = pb.CreateJobResponse(existing=isinstance(answer, Found))
+    write_job(response.job, answer.job, full=False)
+    return response
+
+
+def previewed(answer: Answer) -> pb.CreateJobResponse:
+    """The job as it would be: without what only a created one has."""
+    response = created(answer)
+    for field in ("id", "etag", "create_time", "traceparent", "status"):
+        response.job.ClearField(field)
+    return response
+
+
+def runs(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
+    """The answers in their order, in parts that differ in no more than the ids of new jobs. Most
+    batches are a single one."""
+    run: list[Answer] = []
+    for answer in answers:
+        if run and not _alike(run[0], answer):
+            yield run
+            run = []
+        run.append(answer)
+    if run:
+        yield run
+
+
+def _alike(one: Answer, other: Answer) -> bool:
+    if not (isinstance(one, Made) and isinstance(other, Made)):
+        return False
+    return (
+        one.new.options is other.new.options
+        and one.new.unique_key == other.new.unique_key
+        and one.new.traceparent == other.new.traceparent
+        and one.create_time == other.create_time
+    )
+
+
+def write_run(response: pb.BatchCreateJobsResponse, run: Sequence[Answer]) -> None:
+    """Appends the answers of one of the `runs`. Only the first is written; the others are its
+    bytes with another id, which is a tenth of the work."""
+    one = pb.BatchCreateJobsResponse(responses=[created(run[0])])
+    if len(run) == 1:
+        response.MergeFrom(one)
+        return
+    ids = [answer.new.id for answer in run if isinstance(answer, Made)]
+    before, behind = one.SerializeToString().split(ids[0].encode())
+    between = (behind + before).decode("latin-1")
+    response.MergeFromString(before + between.join(ids).encode("latin-1") + behind)
