@@ -15,7 +15,7 @@ from bench.observer import database_dsn
 from jobsvc.embedded import embedded_postgres
 
 #: Leases that a worker holds at a time.
-WINDOW = 2000
+WINDOW = 4000
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,26 @@ def test_queue_has_one_claim_under_way() -> None:
     assert len(board.plan()) == 1
 
 
+def test_next_claim_begins_before_the_jobs_of_a_full_one_are_dealt_out() -> None:
+    board = Board()
+    subscription = worker("w", 3)
+    board.join(subscription)
+    subscription.limits["q"] = 2
+    (claim,) = board.plan()
+    subscription.limits["q"] = 0
+    assert board.arrived(claim, 2)
+    (second,) = board.plan()
+    assert len(second.slots) == 1, "what has arrived still takes up its room"
+    board.settle(claim, 2)
+    assert board.plan() == [], "the second claim is still under way"
+    assert (subscription.held, subscription.reserved) == (2, 1)
+    assert not board.arrived(second, 0)
+    assert not board.arrived(second, 1), "it has arrived already"
+    board.settle(second, 0)
+    assert (subscription.held, subscription.reserved) == (2, 0)
+    assert board.plan() == []
+
+
 def test_wake_during_a_claim_is_not_lost() -> None:
     board = Board()
     board.join(worker("w", 10))

@@ -21,6 +21,8 @@ class Turns(RuleBasedStateMachine):
         self.board = Board()
         self.joined: list[Subscription] = []
         self.claims: list[Claim] = []
+        #: Those that have arrived, with the number of jobs.
+        self.arrived: dict[int, int] = {}
         #: Queues that may have ready jobs, as far as anybody here could know.
         self.hot: set[str] = set()
 
@@ -57,7 +59,7 @@ class Turns(RuleBasedStateMachine):
     def plan(self) -> None:
         before = {s: {q: s.room(q) for q in s.limits} for s in self.joined}
         free = {s: s.window - s.held - s.reserved for s in self.joined}
-        under_way = {claim.queue for claim in self.claims}
+        under_way = {claim.queue for claim in self.claims if id(claim) not in self.arrived}
         claims = self.board.plan()
         dealt: Counter[Subscription] = Counter()
         for claim in claims:
@@ -78,18 +80,35 @@ class Turns(RuleBasedStateMachine):
             )
         self.claims += claims
 
+    @precondition(lambda self: len(self.claims) > len(self.arrived))
+    @rule(data=st.data())
+    def arrive(self, data: st.DataObject) -> None:
+        claim = data.draw(
+            st.sampled_from([claim for claim in self.claims if id(claim) not in self.arrived])
+        )
+        self._arrive(claim, data)
+
+    def _arrive(self, claim: Claim, data: st.DataObject) -> int:
+        count = data.draw(st.integers(0, len(claim.slots)) | st.just(len(claim.slots)))
+        more = count == len(claim.slots) and claim.queue in self.subscribed()
+        assert self.board.arrived(claim, count) == more
+        if more:
+            self.hot.add(claim.queue)
+        return self.arrived.setdefault(id(claim), count)
+
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def settle(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.claims))
+        count = self.arrived.get(id(claim))
+        if count is None:
+            count = self._arrive(claim, data)
         self.claims.remove(claim)
-        count = data.draw(st.integers(0, len(claim.slots)) | st.just(len(claim.slots)))
+        del self.arrived[id(claim)]
         held = {s: s.held for s in claim.slots}
         self.board.settle(claim, count)
         for subscription, taken in Counter(claim.slots[:count]).items():
             assert subscription.held == held[subscription] + taken
-        if count == len(claim.slots) and claim.queue in self.subscribed():
-            self.hot.add(claim.queue)
 
     @precondition(lambda self: any(s.held for s in self.joined))
     @rule(data=st.data())

@@ -58,14 +58,14 @@ class Board:
     """All subscriptions of a replica, and the queues that may have ready jobs.
 
     A queue is hot from `wake` until a claim on it comes back short. Room is
-    reserved while a claim is under way, so no worker is dealt more than its
-    window; a queue has one claim under way at most.
+    reserved from the plan of a claim until it is settled, so no worker is dealt
+    more than its window; a queue has one claim under way at most.
     """
 
     def __init__(self) -> None:
         self._of: dict[str, deque[Subscription]] = {}
         self._hot: dict[str, None] = {}
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, Claim] = {}
 
     @property
     def queues(self) -> list[str]:
@@ -122,22 +122,28 @@ class Board:
             # Whoever comes first now comes last the next time.
             self._of[queue].rotate(-1)
             del self._hot[queue]
-            self._under_way.add(queue)
-            claims.append(Claim(queue, slots))
+            claim = self._under_way[queue] = Claim(queue, slots)
+            claims.append(claim)
         return claims
 
     def _room(self, queue: str) -> bool:
         return any(subscription.room(queue) for subscription in self._of[queue])
 
+    def arrived(self, claim: Claim, count: int) -> bool:
+        """Says that a claim has brought `count` jobs, so that the next one on its queue may be
+        planned before this one is settled. Answers whether there may be more jobs."""
+        if self._under_way.get(claim.queue) is not claim:
+            return False
+        del self._under_way[claim.queue]
+        return count == len(claim.slots) and self.wake((claim.queue,))
+
     def settle(self, claim: Claim, count: int) -> None:
-        """Ends a claim that brought `count` jobs, for the first `count` of its slots."""
-        self._under_way.discard(claim.queue)
+        """Ends a claim: the first `count` of its slots hold a job."""
+        self.arrived(claim, count)
         for subscription, slots in Counter(claim.slots).items():
             subscription._reserve(claim.queue, -slots)
         for subscription, jobs in Counter(claim.slots[:count]).items():
             subscription.hold(claim.queue, jobs)
-        if count == len(claim.slots):
-            self.wake((claim.queue,))
 
 
 def _deal(shares: Sequence[tuple[Subscription, int]]) -> list[Subscription]:

@@ -5,6 +5,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
+import asyncpg
+
 from jobsvc.catalog import Catalog
 from jobsvc.dispatch.board import Board, Claim, Subscription
 from jobsvc.dispatch.returns import Returns
@@ -19,6 +21,7 @@ from jobsvc.lease import LeasedJob, LeaseId, Slot
 from jobsvc.queue import SeenWorker
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
+from jobsvc.store.records import leased_jobs_from
 from jobsvc.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,8 @@ log = logging.getLogger(__name__)
 #: A job that is due later than this is left to the poll; bounds the timers.
 _FARTHEST_TIMER_SECONDS = 60.0
 _SAVE_SECONDS = 2.0
+#: A claim needs about this many passes of the loop until the database has it.
+_START_PASSES = 5
 
 
 class Dispatcher:
@@ -212,17 +217,29 @@ class Dispatcher:
         return asked or policy.lease_seconds or self._settings.lease_seconds
 
     async def _claim(self, claim: Claim) -> None:
-        jobs: list[LeasedJob] = []
+        rows: Sequence[asyncpg.Record] = ()
+        slots: list[Slot] = []
         try:
             seconds = await self.lease_seconds(claim.queue, None)
             slot_of = {s: Slot(s.worker_id, s.lease_seconds or seconds) for s in set(claim.slots)}
-            jobs = await self.lease(claim.queue, [slot_of[s] for s in claim.slots])
+            slots = [slot_of[s] for s in claim.slots]
+            rows = await self._store.leases.lease_rows(claim.queue, slots)
         except QueueNotFound:
             pass  # Removed while a worker is subscribed to it: nothing to lease.
         except DatabaseUnavailable:
             self._doubtful.update(
                 s.worker_id for s in claim.slots if s in self._streams and not s.unary
             )
+        if self._board.arrived(claim, len(rows)):
+            # The next one runs in the database while these jobs are read and dealt out.
+            self._awake.set()
+            for _ in range(_START_PASSES):
+                await asyncio.sleep(0)
+        jobs = leased_jobs_from(rows, slots)
+        self._hints.tell([job.id.job_id for job in jobs])
+        self._deal(claim, jobs)
+
+    def _deal(self, claim: Claim, jobs: Sequence[LeasedJob]) -> None:
         self._board.settle(claim, len(jobs))
         dealt: dict[Subscription, list[LeasedJob]] = {}
         for subscription in claim.slots[len(jobs) :]:

@@ -76,9 +76,13 @@ class LeaseStore:
 
     async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
         """Leases the next ready jobs of a queue, one for each slot at most, in their order."""
+        return leased_jobs_from(await self.lease_rows(queue, slots), slots)
+
+    async def lease_rows(self, queue: str, slots: Sequence[Slot]) -> Sequence[asyncpg.Record]:
+        """As `lease`, with the jobs still to be read from their rows."""
         workers = {slot.worker_id: None for slot in slots}
         numbers = {worker_id: number for number, worker_id in enumerate(workers, 1)}
-        rows = await self._database.fetch(
+        return await self._database.fetch(
             "lease_jobs",
             queue,
             len(slots),
@@ -86,7 +90,6 @@ class LeaseStore:
             short([numbers[slot.worker_id] for slot in slots]),
             short([slot.duration_seconds for slot in slots]),
         )
-        return leased_jobs_from(rows, slots)
 
     async def ready(self, queues: Sequence[str]) -> list[str]:
         """Those of the queues that have a job that is ready."""
