@@ -210,7 +210,8 @@ class WorkConversation:
         except DatabaseUnavailable as error:
             # The worker sends them again; its stream lives on.
             status = status_of(error)
-            results = convert.outcome_results(request.outcomes, [status] * len(request.outcomes))
+            lease_ids = [item.lease_id for item in request.outcomes]
+            results = convert.outcome_results(lease_ids, [status] * len(lease_ids))
         self._answer(stream, pb.WorkResponse(outcome_results=results))
 
     def _wishes(

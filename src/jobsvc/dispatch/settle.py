@@ -95,7 +95,8 @@ class Settlement:
                 outcome = report.outcome
                 if held.output_schema_id is not None and isinstance(outcome, Success):
                     outcome = await self._checked(outcome, held.output_schema_id)
-                verdict = decide(held.terms, outcome, random.uniform(-1, 1))
+                spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
+                verdict = decide(held.terms, outcome, spread)
                 ends.append((index, held, outcome, self._end(report.id, held, verdict)))
         for (index, _, _, _), error in zip(ends, await self._write(ends), strict=True):
             if isinstance(error, LeaseLost):

@@ -163,13 +163,14 @@ class LeaseStore:
     async def _end(self, ends: Sequence[End]) -> list[Ended]:
         # Of two ends of one lease the first counts; one that holds only if the lease was not
         # extended comes after all others.
-        first: dict[LeaseId, End] = {}
-        for end in ends:
-            before = first.setdefault(end.id, end)
-            if before is not end and before.until is not None and end.until is None:
-                first[end.id] = end
+        first = {end.id: end for end in ends}
+        if len(first) < len(ends):
+            first.clear()
+            for end in ends:
+                before = first.setdefault(end.id, end)
+                if before is not end and before.until is not None and end.until is None:
+                    first[end.id] = end
         finishes = [(e, v) for e in first.values() if isinstance(v := e.verdict, Finish)]
-        requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]
         done: dict[LeaseId, Ended] = {}
         for part in _each_job_once(finishes, lambda finish: finish[0].id):
             rows = await self._database.fetch(
@@ -181,8 +182,12 @@ class LeaseStore:
                 documents([encode_error(v.error) for _, v in part]),
                 documents([v.output for _, v in part]),
             )
-            ended = {row["lease_id"] for row in rows}
-            done.update((e.id, e.id.number in ended) for e, _ in part)
+            if len(rows) == len(part):
+                done.update(dict.fromkeys([e.id for e, _ in part], True))
+            else:
+                ended = {row["lease_id"] for row in rows}
+                done.update((e.id, e.id.number in ended) for e, _ in part)
+        requeues = [(e, v) for e in first.values() if isinstance(v := e.verdict, Requeue)]
         for again in _each_job_once(requeues, lambda requeue: requeue[0].id):
             rows = await self._database.fetch(
                 "requeue_jobs",
@@ -212,12 +217,15 @@ def _latest(extensions: Sequence[Extension]) -> list[Extension]:
     return list(latest.values())
 
 
-def _each_job_once(items: Iterable[T], lease_id: Callable[[T], LeaseId]) -> list[list[T]]:
+def _each_job_once(items: Sequence[T], lease_id: Callable[[T], LeaseId]) -> list[list[T]]:
     """Parts, mostly a single one, that name no job twice, each in the order of the rows: batches
     that lock rows in another order would deadlock.
 
     Which of two leases of one job is current, if any, only the database knows.
     """
+    in_order = sorted(items, key=lease_id)
+    if len({lease_id(item)[:36] for item in in_order}) == len(in_order):
+        return [in_order] if in_order else []
     of_jobs: dict[str, list[T]] = {}
     for item in items:
         of_jobs.setdefault(lease_id(item).job_id, []).append(item)

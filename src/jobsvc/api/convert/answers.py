@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from jobsvc.api.convert.copies import copies
 from jobsvc.api.convert.jobs import write_job
 from jobsvc.creation import Answer, Found, Made
 from jobsvc.v1 import job_service_pb2 as pb
@@ -47,13 +48,10 @@ def _alike(one: Answer, other: Answer) -> bool:
 
 
 def write_run(response: pb.BatchCreateJobsResponse, run: Sequence[Answer]) -> None:
-    """Appends the answers of one of the `runs`. Only the first is written; the others are its
-    bytes with another id, which is a tenth of the work."""
+    """Appends the answers of one of the `runs`."""
     one = pb.BatchCreateJobsResponse(responses=[created(run[0])])
     if len(run) == 1:
         response.MergeFrom(one)
-        return
-    ids = [answer.new.id for answer in run if isinstance(answer, Made)]
-    before, behind = one.SerializeToString().split(ids[0].encode())
-    between = (behind + before).decode("latin-1")
-    response.MergeFromString(before + between.join(ids).encode("latin-1") + behind)
+    else:
+        ids = [answer.new.id for answer in run if isinstance(answer, Made)]
+        response.MergeFromString(copies(one.SerializeToString(), ids))
