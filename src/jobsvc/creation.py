@@ -17,9 +17,10 @@ from jobsvc.errors import (
     RequestIdReused,
     UniqueKeyTaken,
 )
-from jobsvc.job import Job, JobState, JobStatus, NewJob, Owner, new_job_ids
-from jobsvc.job_request import JobRequest, resolve
+from jobsvc.job import Job, JobOptions, JobState, JobStatus, NewJob, Owner, new_job_ids
+from jobsvc.job_request import JobRequest, RequestedOptions, resolve
 from jobsvc.ownership import check_owner
+from jobsvc.queue import Queue
 from jobsvc.settings import Settings
 from jobsvc.store.database import Connection
 from jobsvc.store.hints import Hints
@@ -69,6 +70,9 @@ class Creation:
         self._on_due = on_due
         self._settings = settings
         self._tracer = tracer
+        self._traced = telemetry.is_traced()
+        #: Of each queue: what was asked for last, the queue then, and what came of both.
+        self._resolved: dict[str, tuple[RequestedOptions, Queue, JobOptions]] = {}
 
     async def check(self, requests: Sequence[JobRequest], owner: Owner) -> list[NewJob]:
         """Everything about requests that can be checked without writing.
@@ -85,7 +89,7 @@ class Creation:
                 asked = request.options
                 with _placed(request):
                     queue = await self._catalog.queue(asked.queue)
-                options = resolve(asked, queue, self._settings)
+                options = self._resolve(asked, queue)
                 schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
             if schema:
                 found = schema.violations(request.payload, request.input_path)
@@ -103,6 +107,14 @@ class Creation:
                 )
             )
         return news
+
+    def _resolve(self, asked: RequestedOptions, queue: Queue) -> JobOptions:
+        last = self._resolved.get(queue.name)
+        if last is not None and last[0] is asked and last[1] is queue:
+            return last[2]
+        options = resolve(asked, queue, self._settings)
+        self._resolved[queue.name] = asked, queue, options
+        return options
 
     async def create(self, request: JobRequest, owner: Owner) -> Answer:
         """Creates a job, or answers with the one that is there already.
@@ -241,7 +253,7 @@ class Creation:
 
         The spans last as long as the block.
         """
-        if not telemetry.is_traced():
+        if not self._traced:
             caller = trace.get_current_span()
             if caller.get_span_context().is_valid:
                 # The caller's own context goes with the job all the same.

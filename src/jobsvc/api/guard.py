@@ -63,6 +63,7 @@ class Guard:
 
     def __init__(self, settings: Settings, tracer: trace.Tracer) -> None:
         self._tracer = tracer
+        self._traced = telemetry.is_traced()
         self._calls = Slots(settings.max_calls, RateLimited, "calls")
         # Apart, so that waiting callers cannot keep workers from extending and reporting.
         self._waits = Slots(settings.max_calls, RateLimited, "waiting calls")
@@ -158,7 +159,7 @@ class Guard:
     def _span(self, name: str, context: Context) -> AbstractContextManager[trace.Span]:
         metadata = dict(context.invocation_metadata() or ())
         traceparent = str(metadata.get("traceparent", ""))
-        if not traceparent and not telemetry.is_traced():
+        if not traceparent and not self._traced:
             return nullcontext(trace.INVALID_SPAN)
         return self._tracer.start_as_current_span(
             name,

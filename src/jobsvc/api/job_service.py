@@ -62,12 +62,13 @@ class JobService(JobServiceServicer):
         self._identity = identity
         self._lifetime = lifetime
         self._settings = settings
+        self._reader = RequestReader(settings.max_payload_bytes)
 
     async def CreateJob(
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = self._caller(context)
-        asked = RequestReader(self._settings.max_payload_bytes).read(request)
+        asked = self._reader.read(request)
         if request.validate_only:
             return previewed(*await self._creation.preview([asked], caller))
         return created(await self._creation.create(asked, caller))
@@ -83,9 +84,9 @@ class JobService(JobServiceServicer):
             defects.add("requests", "validate_only must be the same in all of them")
         defects.check()
         asked = []
-        reader, turns = RequestReader(self._settings.max_payload_bytes), Turns()
+        turns = Turns()
         for index, item in enumerate(request.requests):
-            asked.append(reader.read(item, index))
+            asked.append(self._reader.read(item, index))
             if turns.due:
                 await turns.give()
         if only_checked == {True}:

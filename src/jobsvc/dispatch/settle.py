@@ -61,6 +61,7 @@ class Settlement:
         self._on_due = on_due
         self._settings = settings
         self._tracer = tracer
+        self._traced = telemetry.is_traced()
 
     async def report(
         self,
@@ -137,7 +138,6 @@ class Settlement:
         results = await self._store.leases.ends.submit([end for _, _, _, end in ends])
         errors: list[Exception | None] = []
         moved, ready = [], []
-        traced = telemetry.is_traced()
         for (_, held, cause, end), result in zip(ends, results, strict=True):
             if isinstance(result, Exception):
                 errors.append(result)
@@ -152,7 +152,7 @@ class Settlement:
                     self._on_due(result.queue, end.verdict.delay_seconds)
                 else:
                     ready.append(result.queue)
-            if traced and held.traceparent:
+            if self._traced and held.traceparent:
                 self._trace(held, cause, end, began)
         self._hints.tell(moved, dict.fromkeys(ready))
         return errors

@@ -15,8 +15,12 @@ _LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 _MOST_TIMEOUT_SECONDS = 604_800
 
 
+#: Wordings of options that are known to be right; beyond, they are learnt anew.
+_MOST_KNOWN = 256
+
+
 class RequestReader:
-    """Reads the requests of one call. Options that most of a batch share are checked once."""
+    """Reads requests for jobs. Options that many of them share are checked once."""
 
     def __init__(self, most_payload_bytes: int) -> None:
         self._most_payload_bytes = most_payload_bytes
@@ -60,6 +64,8 @@ class RequestReader:
             if request_id:
                 defects.uuid("request_id", request_id)
             defects.check()
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
             self._known[self._wording] = options
         text, payload = payload_text(given, "spec.input", self._most_payload_bytes)
         return JobRequest(
