@@ -173,16 +173,20 @@ class Creation:
         twins: dict[int, int] = {}
         first_of: dict[tuple[str, str], int] = {}
         async with self._store.database.transaction() as connection:
-            for index, request in enumerate(requests):
-                if request.unique_key is None:
-                    continue
-                first = first_of.setdefault((request.options.queue, request.unique_key), index)
+            keys = {
+                index: (request.options.queue, request.unique_key)
+                for index, request in enumerate(requests)
+                if request.unique_key is not None
+            }
+            holders = await self._key_holders(set(keys.values()), connection) if keys else {}
+            for index, key in keys.items():
+                request, first = requests[index], first_of.setdefault(key, index)
                 if first != index and not _same_call(requests[first], request):
                     if request.options.fail_if_taken:
-                        raise UniqueKeyTaken(request.unique_key, news[first].id, **request.place)
+                        raise UniqueKeyTaken(key[1], news[first].id, **request.place)
                     twins[index] = first
-                elif holder := await self._key_holder(request, owner, connection):
-                    answers[index] = holder
+                elif key in holders and (found := _found(request, holders[key], owner)):
+                    answers[index] = found
             todo = [i for i in range(len(requests)) if i not in answers and i not in twins]
             missing = []
             if todo:
@@ -193,20 +197,20 @@ class Creation:
                     else:
                         answers[index] = Made(news[index], create_time)
             if missing:
-                keys = {i: (owner.service, _request_id(requests[i])) for i in missing}
-                found = await self._store.jobs.find_requests(list(keys.values()), connection)
+                ids = {i: (owner.service, _request_id(requests[i])) for i in missing}
+                made = await self._store.jobs.find_requests(list(ids.values()), connection)
                 jobs = await self._store.jobs.read(
-                    list(set(found.values())), False, False, connection
+                    list(set(made.values())), False, False, connection
                 )
-                for index, key in keys.items():
-                    job_found = jobs.get(found[key]) if key in found else None
-                    if job_found is None:
+                for index, request_id in ids.items():
+                    job = jobs.get(made[request_id]) if request_id in made else None
+                    if job is None:
                         raise _InBetween
                     with _placed(requests[index]):
-                        check_owner(owner, job_found)
-                    if job_found.request_digest != requests[index].request_digest:
-                        raise RequestIdReused(key[1], **requests[index].place)
-                    answers[index] = Found(job_found)
+                        check_owner(owner, job)
+                    if job.request_digest != requests[index].request_digest:
+                        raise RequestIdReused(request_id[1], **requests[index].place)
+                    answers[index] = Found(job)
             for index, first in twins.items():
                 answers[index] = Found(answers[first].job)
             in_order = [answers[index] for index in range(len(requests))]
@@ -214,25 +218,15 @@ class Creation:
                 raise _NotKept(in_order)
         return in_order
 
-    async def _key_holder(
-        self, request: JobRequest, owner: Owner, connection: Connection
-    ) -> Found | None:
-        """The other job that holds the unique key of a request; None when it is free."""
-        job_id = await self._store.jobs.find_key_holder(
-            request.options.queue, request.unique_key or "", connection
-        )
-        if job_id is None:
-            return None
-        job = (await self._store.jobs.read([job_id], False, False, connection)).get(job_id)
-        if job is None or job.status.state.ended:
+    async def _key_holders(
+        self, keys: set[tuple[str, str]], connection: Connection
+    ) -> dict[tuple[str, str], Job]:
+        """The jobs that hold these pairs of queue and unique key; free ones are missing."""
+        holders = await self._store.jobs.find_key_holders(keys, connection)
+        jobs = await self._store.jobs.read(list(holders.values()), False, False, connection)
+        if any(i not in jobs or jobs[i].status.state.ended for i in holders.values()):
             raise _InBetween
-        if request.request_id is not None and job.request_id == request.request_id:
-            return None  # This very call, repeated: found again by its request id.
-        if request.options.fail_if_taken:
-            raise UniqueKeyTaken(request.unique_key or "", job_id, **request.place)
-        with _placed(request):
-            check_owner(owner, job)
-        return Found(job)
+        return {key: jobs[job_id] for key, job_id in holders.items()}
 
     def _make_known(self, answers: Sequence[Made]) -> None:
         ready: dict[str, None] = {}
@@ -299,6 +293,17 @@ def _placed(request: JobRequest) -> Iterator[None]:
 
 def _in_context(new: NewJob, traceparent: str, tracestate: str) -> NewJob:
     return msgspec.structs.replace(new, traceparent=traceparent, tracestate=tracestate)
+
+
+def _found(request: JobRequest, holder: Job, owner: Owner) -> Found | None:
+    """The answer to a request whose unique key is held; None when that is by itself."""
+    if request.request_id is not None and holder.request_id == request.request_id:
+        return None  # This very call, repeated: found again by its request id.
+    if request.options.fail_if_taken:
+        raise UniqueKeyTaken(request.unique_key or "", holder.id, **request.place)
+    with _placed(request):
+        check_owner(owner, holder)
+    return Found(holder)
 
 
 def _same_call(one: JobRequest, other: JobRequest) -> bool:

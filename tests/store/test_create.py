@@ -156,8 +156,8 @@ async def test_taken_key_writes_nothing_at_all(store: Store, sql: asyncpg.Connec
             await store.jobs.create_all(connection, [new_job(), new_job(unique_key="k")])
     assert await counts(sql) == before
     async with store.database.connection() as connection:
-        assert await store.jobs.find_key_holder("q", "k", connection) == holder
-        assert await store.jobs.find_key_holder("p", "k", connection) is None
+        keys = [("q", "k"), ("p", "k"), ("q", "other")]
+        assert await store.jobs.find_key_holders(keys, connection) == {("q", "k"): holder}
 
 
 async def test_taken_key_is_no_defect_in_the_log(

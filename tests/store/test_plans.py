@@ -14,7 +14,7 @@ HOT = [
     "expire_jobs",
     "extend_leases",
     "find_changed",
-    "find_key_holder",
+    "find_key_holders",
     "find_outcomes",
     "find_requests",
     "finish_jobs",

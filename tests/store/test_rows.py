@@ -150,7 +150,9 @@ async def test_statements_touch_what_they_are_asked_for(
         async with store.database.connection() as connection:
             requests = [("", str(job.request_id)) for job in jobs]
             assert len(await store.jobs.find_requests(requests, connection)) == BATCH
-            assert await store.jobs.find_key_holder("q", "k1", connection) == ids[1]
+            keys = [("q", f"k{n}") for n in range(BATCH)]
+            held = await store.jobs.find_key_holders(keys, connection)
+            assert held == dict(zip(keys, ids, strict=True))
         assert touched.most() <= BATCH
 
         assert await store.leases.ready(["q", "queue-1"]) == ["q"]

@@ -1,6 +1,6 @@
 """Jobs: created under shared commits, read by id."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -67,12 +67,14 @@ class JobStore:
         )
         return {(row["owner_service"], str(row["request_id"])): str(row["id"]) for row in rows}
 
-    async def find_key_holder(
-        self, queue: str, unique_key: str, connection: Connection
-    ) -> str | None:
-        """The job that holds a unique key of a queue."""
-        rows = await connection.fetch(sql("find_key_holder"), queue, unique_key)
-        return str(rows[0]["job_id"]) if rows else None
+    async def find_key_holders(
+        self, keys: Collection[tuple[str, str]], connection: Connection
+    ) -> Mapping[tuple[str, str], str]:
+        """The jobs that hold these pairs of queue and unique key; free ones are missing."""
+        rows = await connection.fetch(
+            sql("find_key_holders"), [queue for queue, _ in keys], [key for _, key in keys]
+        )
+        return {(row["queue"], row["unique_key"]): str(row["job_id"]) for row in rows}
 
     async def read(
         self,
