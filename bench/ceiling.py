@@ -114,7 +114,7 @@ async def _drain(database: Database, ids: Sequence[str]) -> None:
 
 async def _lease_and_finish(database: Database, most: int) -> int:
     leased = await database.fetch(
-        "lease_jobs", QUEUE, most, ["ceiling"], [1], [_SETTINGS.lease_seconds]
+        "lease_jobs", QUEUE, most, ["ceiling"], [1], [_SETTINGS.lease_seconds], None, None
     )
     if not leased:
         return 0

@@ -1,7 +1,7 @@
 """A job in the hands of a worker: pure values."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -97,6 +97,17 @@ class Slot(msgspec.Struct, frozen=True):
 
     worker_id: str
     duration_seconds: float
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a job stands in its queue: the smallest rank leaves first, then the earliest time."""
+
+    rank: int
+    run_time: datetime
+
+    def earlier(self, seconds: float) -> "Place":
+        """The place of a job of this rank that was ready so long before."""
+        return Place(self.rank, self.run_time - timedelta(seconds=seconds))
 
 
 class Extension(msgspec.Struct, frozen=True):

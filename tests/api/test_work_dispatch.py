@@ -1,6 +1,8 @@
 """The `Work` stream: which jobs are dispatched, how many at a time, and in which frames."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -11,6 +13,7 @@ from grpc import aio
 from jobsvc.v1 import job_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
+from tests.conftest import TEST_SETTINGS
 
 from .conftest import Create
 from .worker import OK, success
@@ -43,6 +46,24 @@ async def test_job_that_becomes_due_is_dispatched(
     async with work(channel) as stream:
         await sql.execute("UPDATE waiting SET run_at = now()")
         assert len(await stream.dispatched()) == 1
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, poll_interval_seconds=3600.0)])
+async def test_job_that_is_ready_late_is_found_before_those_that_the_search_has_passed(
+    create: Create, channel: aio.Channel, sql: asyncpg.Connection
+) -> None:
+    async with work(channel, window=100) as stream:
+        for _ in range(3):
+            late = await create(schedule_time={"seconds": 4_000_000_000})
+            await create()
+            await stream.dispatched()
+            # As if it had been created an hour ago, in a transaction that ends now.
+            await sql.execute("UPDATE waiting SET run_at = now() - interval '1 hour'")
+            await create()
+            found: set[str] = set()
+            async with asyncio.timeout(5):
+                while late.id not in found:
+                    found |= {lease.job_id for lease in await stream.dispatched()}
 
 
 async def test_dispatch_keeps_to_the_window(

@@ -8,7 +8,8 @@ import pytest
 
 from jobsvc.attempt import Failure
 from jobsvc.job import JobState, Owner
-from jobsvc.lease import Slot
+from jobsvc.lease import Place, Slot
+from jobsvc.store.records import last_place_from, leased_jobs_from
 from jobsvc.store.statement import sql as text_of
 from jobsvc.store.store import Store
 
@@ -59,6 +60,25 @@ async def test_jobs_leave_by_priority_then_time_then_id(
     order = [ids[1], ids[4], ids[2], ids[0], ids[5], ids[3]]
     assert [job.id.job_id for job in await lease(store, 3)] == order[:3]
     assert [job.id.job_id for job in await lease(store, 9)] == order[3:]
+
+
+async def test_search_may_begin_at_a_place_in_the_queue(store: Store) -> None:
+    passed, low, place, high = [await create(store, priority=p) for p in (0, -5, 0, 5)]
+    run_time = (await store.jobs.read([place]))[place].create_time
+    slots = [Slot("w", 30.0)] * 9
+
+    async def search(begin: Place | None) -> tuple[list[str], Place | None]:
+        rows = await store.leases.lease_rows("q", slots, begin)
+        jobs = leased_jobs_from(rows, slots)
+        return [job.id.job_id for job in jobs], last_place_from(rows)
+
+    low_time = (await store.jobs.read([low]))[low].create_time
+    # Only what stands before the place in its own rank is passed by.
+    assert await search(Place(0, run_time)) == ([high, place, low], Place(5, low_time))
+    assert await search(Place(0, run_time)) == ([], None)
+    first, _ = await search(Place(7, run_time))
+    assert first == [passed]
+    assert await search(None) == ([], None)
 
 
 async def test_each_slot_gets_its_job_and_its_duration(store: Store) -> None:
@@ -163,7 +183,8 @@ async def test_no_more_rows_are_locked_than_are_leased(store: Store) -> None:
             await create(store, priority=priority)
     # Another leaser has taken the first four, over two priorities, and has not committed yet.
     async with store.database.transaction() as connection:
-        taken = await connection.fetch(text_of("lease_jobs"), "q", 4, ["v"], [1], [30.0])
+        asked = "q", 4, ["v"], [1], [30.0], None, None
+        taken = await connection.fetch(text_of("lease_jobs"), *asked)
         rest = await lease(store, 9)
     assert [len(taken), len(rest)] == [4, 5]
     assert not {row["job_id"] for row in taken} & {job.id.job_id for job in rest}

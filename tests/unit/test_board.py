@@ -2,7 +2,20 @@
 
 from itertools import pairwise
 
-from jobsvc.dispatch.board import MOST_SLOTS, Board, Claim, Subscription
+from jobsvc.dispatch.board import (
+    LATE_SECONDS,
+    LOOK_SECONDS,
+    MOST_LOOK_SECONDS,
+    MOST_SLOTS,
+    Board,
+    Claim,
+    Subscription,
+)
+from jobsvc.lease import Place
+
+from .samples import NOW
+
+PLACE = Place(0, NOW)
 
 
 def worker(name: str = "w", window: int = 1, **limits: int) -> Subscription:
@@ -13,11 +26,18 @@ def slots(claims: list[Claim]) -> dict[str, list[str]]:
     return {claim.queue: [s.worker_id for s in claim.slots] for claim in claims}
 
 
+def end(board: Board, claim: Claim, count: int) -> None:
+    """Ends a claim that brings `count` jobs, as the dispatcher does."""
+    if board.arrived(claim, count, None, 0.0) == 0.0:
+        board.wake([claim.queue])
+    board.settle(claim, count)
+
+
 def test_workers_are_dealt_to_in_turn() -> None:
     board = Board()
     board.join(worker("a", 2))
     board.join(worker("b", 4))
-    assert slots(board.plan()) == {"q": ["a", "b", "a", "b", "b", "b"]}
+    assert slots(board.plan(0.0)) == {"q": ["a", "b", "a", "b", "b", "b"]}
 
 
 def test_first_job_goes_to_another_worker_each_time() -> None:
@@ -26,9 +46,9 @@ def test_first_job_goes_to_another_worker_each_time() -> None:
         board.join(worker(name, 5))
     first = []
     for _ in range(6):
-        (claim,) = board.plan()
+        (claim,) = board.plan(0.0)
         first.append(claim.slots[0].worker_id)
-        board.settle(claim, 1)
+        end(board, claim, 1)
         board.wake(["q"])
     assert sorted(first[:3]) == ["a", "b", "c"]
     assert all(one != other for one, other in pairwise(first))
@@ -37,7 +57,7 @@ def test_first_job_goes_to_another_worker_each_time() -> None:
 def test_queues_share_the_window_of_a_worker() -> None:
     board = Board()
     board.join(worker("w", 10, a=0, b=0))
-    assert {q: len(s) for q, s in slots(board.plan()).items()} == {"a": 5, "b": 5}
+    assert {q: len(s) for q, s in slots(board.plan(0.0)).items()} == {"a": 5, "b": 5}
 
 
 def test_smallest_window_serves_queues_in_turn() -> None:
@@ -46,9 +66,9 @@ def test_smallest_window_serves_queues_in_turn() -> None:
     board.join(subscription)
     served = []
     for _ in range(6):
-        (claim,) = board.plan()
+        (claim,) = board.plan(0.0)
         served.append(claim.queue)
-        board.settle(claim, 1)
+        end(board, claim, 1)
         subscription.hold(claim.queue, -1)
     assert served == ["a", "b", "c"] * 2
 
@@ -56,22 +76,22 @@ def test_smallest_window_serves_queues_in_turn() -> None:
 def test_what_one_queue_leaves_is_for_the_others() -> None:
     board = Board()
     board.join(worker("w", 10, a=0, b=0))
-    for claim in board.plan():
-        board.settle(claim, len(claim.slots) if claim.queue == "b" else 0)
-    assert {q: len(s) for q, s in slots(board.plan()).items()} == {"b": 5}
+    for claim in board.plan(0.0):
+        end(board, claim, len(claim.slots) if claim.queue == "b" else 0)
+    assert {q: len(s) for q, s in slots(board.plan(0.0)).items()} == {"b": 5}
 
 
 def test_limit_of_a_queue_is_kept_below_the_window() -> None:
     board = Board()
     subscription = worker("w", 10, a=3)
     board.join(subscription)
-    (claim,) = board.plan()
+    (claim,) = board.plan(0.0)
     assert len(claim.slots) == 3
-    board.settle(claim, 3)
-    assert board.plan() == []
+    end(board, claim, 3)
+    assert board.plan(0.0) == []
     assert board.hungry() == []
     subscription.hold("a", -1)
-    assert slots(board.plan()) == {"a": ["w"]}
+    assert slots(board.plan(0.0)) == {"a": ["w"]}
 
 
 def test_largest_claim_is_bounded() -> None:
@@ -79,55 +99,104 @@ def test_largest_claim_is_bounded() -> None:
     alone.join(worker("a", 10_000))
     both.join(worker("a", 10_000))
     both.join(worker("b", 10_000))
-    assert len(alone.plan()[0].slots) == MOST_SLOTS
-    assert len(both.plan()[0].slots) == MOST_SLOTS
+    assert len(alone.plan(0.0)[0].slots) == MOST_SLOTS
+    assert len(both.plan(0.0)[0].slots) == MOST_SLOTS
 
 
 def test_queue_has_one_claim_under_way() -> None:
     board = Board()
     board.join(worker("w", 10))
-    (claim,) = board.plan()
+    (claim,) = board.plan(0.0)
     board.join(worker("other", 10))
-    assert board.plan() == []
-    board.settle(claim, 0)
-    assert len(board.plan()) == 1
+    assert board.plan(0.0) == []
+    end(board, claim, 0)
+    assert len(board.plan(0.0)) == 1
 
 
 def test_next_claim_begins_before_the_jobs_of_a_full_one_are_dealt_out() -> None:
     board = Board()
-    subscription = worker("w", 3)
+    subscription = worker("w", 3, q=2)
     board.join(subscription)
-    subscription.limits["q"] = 2
-    (claim,) = board.plan()
+    (claim,) = board.plan(0.0)
     subscription.limits["q"] = 0
-    assert board.arrived(claim, 2)
-    (second,) = board.plan()
+    assert board.arrived(claim, 2, PLACE, 0.0) == 0.0
+    board.wake(["q"])
+    (second,) = board.plan(0.0)
     assert len(second.slots) == 1, "what has arrived still takes up its room"
     board.settle(claim, 2)
-    assert board.plan() == [], "the second claim is still under way"
+    assert board.plan(0.0) == [], "the second claim is still under way"
     assert (subscription.held, subscription.reserved) == (2, 1)
-    assert not board.arrived(second, 0)
-    assert not board.arrived(second, 1), "it has arrived already"
-    board.settle(second, 0)
+    end(board, second, 0)
     assert (subscription.held, subscription.reserved) == (2, 0)
-    assert board.plan() == []
+    assert board.plan(0.0) == []
+
+
+def ask(board: Board, now: float) -> Claim:
+    board.wake(["q"])
+    (claim,) = board.plan(now)
+    return claim
+
+
+def test_full_claim_is_followed_up_where_it_ended() -> None:
+    board = Board()
+    board.join(worker("w", 10_000))
+    first = ask(board, 0.0)
+    assert first.begin is None
+    assert board.arrived(first, MOST_SLOTS, PLACE, 0.01) == 0.01
+    second = ask(board, 0.02)
+    assert second.begin == PLACE
+    later = PLACE.earlier(-60)
+    board.arrived(second, 2, later, 0.03)
+    # A job of a short claim may be outrun by one that is committed later.
+    assert ask(board, 0.04).begin == later.earlier(LATE_SECONDS)
+
+
+def test_busy_queue_is_looked_at_from_its_beginning_again_and_again() -> None:
+    board = Board()
+    board.join(worker("w", 10_000))
+    board.arrived(ask(board, 0.0), 1, PLACE, 0.0)
+    claim = ask(board, 0.99 * LOOK_SECONDS)
+    assert claim.begin is not None
+    assert board.arrived(claim, 0, None, LOOK_SECONDS) == LOOK_SECONDS, "not to miss anything"
+    again = ask(board, LOOK_SECONDS)
+    assert again.begin is None
+    assert board.arrived(again, 0, None, LOOK_SECONDS) is None, "the queue is empty"
+
+
+def test_look_that_takes_long_comes_less_often() -> None:
+    for took, pause in ((0.05, 0.5), (30.0, MOST_LOOK_SECONDS)):
+        board = Board()
+        board.join(worker("w", 10_000))
+        board.arrived(ask(board, 0.0), 1, PLACE, took)
+        almost = ask(board, took + 0.99 * pause)
+        assert almost.begin is not None
+        board.arrived(almost, 1, PLACE, took + pause)
+        assert ask(board, took + pause).begin is None
+
+
+def test_queue_that_a_poll_finds_ready_is_looked_at_from_its_beginning() -> None:
+    board = Board()
+    board.join(worker("w", 10_000))
+    board.arrived(ask(board, 0.0), 1, PLACE, 0.0)
+    board.look_anew(["q", "unknown"])
+    assert ask(board, 0.0).begin is None
 
 
 def test_wake_during_a_claim_is_not_lost() -> None:
     board = Board()
     board.join(worker("w", 10))
-    (claim,) = board.plan()
+    (claim,) = board.plan(0.0)
     assert board.wake(["q"])
-    board.settle(claim, 0)
-    assert slots(board.plan()) == {"q": ["w"] * 10}
+    end(board, claim, 0)
+    assert slots(board.plan(0.0)) == {"q": ["w"] * 10}
 
 
 def test_short_claim_lets_the_queue_rest() -> None:
     board = Board()
     board.join(worker("w", 10))
-    (claim,) = board.plan()
-    board.settle(claim, 9)
-    assert board.plan() == []
+    (claim,) = board.plan(0.0)
+    end(board, claim, 9)
+    assert board.plan(0.0) == []
     assert board.hungry() == ["q"]
 
 
@@ -135,11 +204,11 @@ def test_full_claim_asks_again() -> None:
     board = Board()
     subscription = worker("w", 2)
     board.join(subscription)
-    (claim,) = board.plan()
-    board.settle(claim, 2)
-    assert board.plan() == []
+    (claim,) = board.plan(0.0)
+    end(board, claim, 2)
+    assert board.plan(0.0) == []
     subscription.window = 3
-    assert slots(board.plan()) == {"q": ["w"]}
+    assert slots(board.plan(0.0)) == {"q": ["w"]}
 
 
 def test_worker_that_leaves_during_a_claim_blocks_nobody() -> None:
@@ -147,37 +216,37 @@ def test_worker_that_leaves_during_a_claim_blocks_nobody() -> None:
     gone, other = worker("gone", 2), worker("other", 2)
     board.join(gone)
     board.join(other)
-    (claim,) = board.plan()
+    (claim,) = board.plan(0.0)
     board.leave(gone)
-    board.settle(claim, 4)
+    end(board, claim, 4)
     assert (other.held, other.reserved) == (2, 0)
-    assert board.plan() == []
+    assert board.plan(0.0) == []
     other.hold("q", -2)
-    assert slots(board.plan()) == {"q": ["other", "other"]}
+    assert slots(board.plan(0.0)) == {"q": ["other", "other"]}
 
 
 def test_last_worker_takes_the_queue_along() -> None:
     board = Board()
     subscription = worker()
     board.join(subscription)
-    (claim,) = board.plan()
+    (claim,) = board.plan(0.0)
     board.leave(subscription)
     assert board.queues == []
     assert not board.wake(["q"])
-    board.settle(claim, 1)
-    assert board.plan() == []
+    end(board, claim, 1)
+    assert board.plan(0.0) == []
 
 
 def test_worker_that_comes_back_during_a_claim_is_served() -> None:
     board = Board()
     subscription = worker("old")
     board.join(subscription)
-    (claim,) = board.plan()
+    (claim,) = board.plan(0.0)
     board.leave(subscription)
     board.join(worker("new"))
-    assert board.plan() == []
-    board.settle(claim, 0)
-    assert slots(board.plan()) == {"q": ["new"]}
+    assert board.plan(0.0) == []
+    end(board, claim, 0)
+    assert slots(board.plan(0.0)) == {"q": ["new"]}
 
 
 def test_queue_without_a_worker_is_not_woken() -> None:
@@ -185,13 +254,13 @@ def test_queue_without_a_worker_is_not_woken() -> None:
     assert not board.wake(["q"])
     board.join(worker("w", 1, p=0))
     assert not board.wake(["q"])
-    assert slots(board.plan()) == {"p": ["w"]}
+    assert slots(board.plan(0.0)) == {"p": ["w"]}
 
 
 def test_closed_window_takes_nothing() -> None:
     board = Board()
     subscription = worker("w", 0)
     board.join(subscription)
-    assert board.plan() == []
+    assert board.plan(0.0) == []
     subscription.window = 1
-    assert slots(board.plan()) == {"q": ["w"]}
+    assert slots(board.plan(0.0)) == {"q": ["w"]}

@@ -1,15 +1,26 @@
 """The board under any order of events, against what must hold of it."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from math import inf
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jobsvc.dispatch.board import MOST_SLOTS, Board, Claim, Subscription
+from jobsvc.dispatch.board import (
+    LOOK_SECONDS,
+    MOST_LOOK_SECONDS,
+    MOST_SLOTS,
+    Board,
+    Claim,
+    Subscription,
+)
+from jobsvc.lease import Place
 
 QUEUES = ["a", "b", "c", "d"]
 LIMITS = st.dictionaries(st.sampled_from(QUEUES), st.integers(0, 3), min_size=1)
+START = datetime(2026, 3, 1, tzinfo=UTC)
 WINDOWS = st.integers(0, 6)
 
 
@@ -23,6 +34,9 @@ class Turns(RuleBasedStateMachine):
         self.claims: list[Claim] = []
         #: Those that have arrived, with the number of jobs.
         self.arrived: dict[int, int] = {}
+        self.now = 0.0
+        #: When a claim arrived last that had looked at the whole of a queue.
+        self.looked: dict[str, float] = {}
         #: Queues that may have ready jobs, as far as anybody here could know.
         self.hot: set[str] = set()
 
@@ -60,11 +74,13 @@ class Turns(RuleBasedStateMachine):
         before = {s: {q: s.room(q) for q in s.limits} for s in self.joined}
         free = {s: s.window - s.held - s.reserved for s in self.joined}
         under_way = {claim.queue for claim in self.claims if id(claim) not in self.arrived}
-        claims = self.board.plan()
+        claims = self.board.plan(self.now)
         dealt: Counter[Subscription] = Counter()
         for claim in claims:
             assert claim.queue in self.hot, "only a queue that may have jobs is asked"
             assert claim.queue not in under_way, "one claim under way for a queue"
+            looked = self.looked.get(claim.queue, -inf)
+            assert claim.begin is None or self.now < looked + MOST_LOOK_SECONDS
             assert 0 < len(claim.slots) <= MOST_SLOTS
             for subscription, count in Counter(claim.slots).items():
                 assert subscription in self.joined, "nobody who left is dealt to"
@@ -90,11 +106,31 @@ class Turns(RuleBasedStateMachine):
 
     def _arrive(self, claim: Claim, data: st.DataObject) -> int:
         count = data.draw(st.integers(0, len(claim.slots)) | st.just(len(claim.slots)))
-        more = count == len(claim.slots) and claim.queue in self.subscribed()
-        assert self.board.arrived(claim, count) == more
-        if more:
-            self.hot.add(claim.queue)
+        last = Place(0, START + timedelta(seconds=self.now)) if count else None
+        wake_time = self.board.arrived(claim, count, last, self.now)
+        if claim.begin is None:
+            self.looked[claim.queue] = self.now
+        if claim.queue not in self.subscribed():
+            assert wake_time is None
+        elif count == len(claim.slots):
+            assert wake_time == self.now, "there may be more"
+            self.wake([claim.queue])
+        elif claim.begin is None:
+            assert wake_time is None, "nothing is left"
+        else:
+            assert wake_time is not None
+            assert wake_time <= self.looked.get(claim.queue, self.now) + MOST_LOOK_SECONDS
         return self.arrived.setdefault(id(claim), count)
+
+    @rule(seconds=st.floats(0, 2 * LOOK_SECONDS))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(queues=st.lists(st.sampled_from(QUEUES)))
+    def look_anew(self, queues: list[str]) -> None:
+        self.board.look_anew(queues)
+        for queue in queues:
+            self.looked.pop(queue, None)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -142,16 +178,20 @@ class Turns(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once every claim has ended and there is room, every hot queue gets its turn."""
         for claim in self.claims:
+            if id(claim) not in self.arrived:
+                self.board.arrived(claim, 0, None, self.now)
             self.board.settle(claim, 0)
         for subscription in self.joined:
             subscription.held, subscription.window = 0, 1
             subscription.held_of.clear()
         starving = set(self.hot)
         for _ in range(len(QUEUES)):
-            claims = self.board.plan()
+            claims = self.board.plan(self.now)
             starving -= {claim.queue for claim in claims}
             for claim in claims:
                 # Jobs without end: whoever is served would be served again.
+                if self.board.arrived(claim, len(claim.slots), None, self.now) is not None:
+                    self.board.wake([claim.queue])
                 self.board.settle(claim, len(claim.slots))
                 for subscription in claim.slots:
                     subscription.hold(claim.queue, -1)

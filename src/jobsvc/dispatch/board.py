@@ -1,12 +1,23 @@
-"""Who gets which job next: subscriptions, windows, turns. Pure: no I/O and no clock."""
+"""Who gets which job next: subscriptions, windows, turns, and where to look for it. Pure: no I/O,
+and the clock's reading is an argument."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice, repeat, zip_longest
+from math import inf
+
+from jobsvc.lease import Place
 
 #: Most jobs leased in one statement.
 MOST_SLOTS = 500
+#: A busy queue is looked at from its beginning this often; less often where that takes more than a
+#: tenth of all time, but once a second at least.
+LOOK_SECONDS = 0.1
+MOST_LOOK_SECONDS = 1.0
+LOOK_SHARE = 0.1
+#: A job that is committed no more than this after one that was to leave behind it is not missed.
+LATE_SECONDS = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -48,10 +59,26 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A decision to lease from a queue: one job at most for each slot, in their order."""
+    """A decision to lease from a queue: one job at most for each slot, in their order.
+
+    `begin` is where to begin to look, None the beginning; `plan_time` when this was decided.
+    """
 
     queue: str
     slots: Sequence[Subscription]
+    begin: Place | None
+    plan_time: float
+
+
+@dataclass(slots=True)
+class _Search:
+    """How far a queue has been searched, and when to begin again."""
+
+    begin: Place | None = None
+    look_time: float = -inf
+
+
+_NOWHERE = _Search()
 
 
 class Board:
@@ -66,6 +93,7 @@ class Board:
         self._of: dict[str, deque[Subscription]] = {}
         self._hot: dict[str, None] = {}
         self._under_way: dict[str, Claim] = {}
+        self._searches: dict[str, _Search] = {}
 
     @property
     def queues(self) -> list[str]:
@@ -90,6 +118,7 @@ class Board:
             if not subscribers:
                 del self._of[queue]
                 self._hot.pop(queue, None)
+                self._searches.pop(queue, None)
 
     def wake(self, queues: Iterable[str]) -> bool:
         """Says that queues may have ready jobs. Answers whether anybody here would take one."""
@@ -97,8 +126,13 @@ class Board:
         self._hot.update(dict.fromkeys(woken))
         return bool(woken)
 
-    def plan(self) -> list[Claim]:
-        """Decides what to lease now, and reserves the room for it.
+    def look_anew(self, queues: Iterable[str]) -> None:
+        """Says that queues are to be looked at from the beginning: something is ready there."""
+        for queue in queues:
+            self._searches.pop(queue, None)
+
+    def plan(self, now: float) -> list[Claim]:
+        """Decides what to lease at the time `now` (seconds), and reserves the room for it.
 
         Hot queues share the open window of a worker evenly; what one of them
         leaves unused is for the others in the next plan. The queue that was
@@ -122,24 +156,38 @@ class Board:
             # Whoever comes first now comes last the next time.
             self._of[queue].rotate(-1)
             del self._hot[queue]
-            claim = self._under_way[queue] = Claim(queue, slots)
+            search = self._searches.get(queue, _NOWHERE)
+            begin = search.begin if now < search.look_time else None
+            claim = self._under_way[queue] = Claim(queue, slots, begin, now)
             claims.append(claim)
         return claims
 
     def _room(self, queue: str) -> bool:
         return any(subscription.room(queue) for subscription in self._of[queue])
 
-    def arrived(self, claim: Claim, count: int) -> bool:
-        """Says that a claim has brought `count` jobs, so that the next one on its queue may be
-        planned before this one is settled. Answers whether there may be more jobs."""
-        if self._under_way.get(claim.queue) is not claim:
-            return False
-        del self._under_way[claim.queue]
-        return count == len(claim.slots) and self.wake((claim.queue,))
+    def arrived(self, claim: Claim, count: int, last: Place | None, now: float) -> float | None:
+        """Says that a claim has brought `count` jobs, of which the last stood at `last`, so that
+        the next one on its queue may be planned before this one is settled.
+
+        Answers when to wake the queue, which may have more jobs; None if it may rest.
+        """
+        if self._under_way.get(claim.queue) is claim:
+            del self._under_way[claim.queue]
+        if claim.queue not in self._of:
+            return None
+        search = self._searches.setdefault(claim.queue, _Search())
+        if claim.begin is None:
+            pause = (now - claim.plan_time) / LOOK_SHARE
+            search.look_time = now + min(max(LOOK_SECONDS, pause), MOST_LOOK_SECONDS)
+        if last is not None:
+            # Behind the largest claim there is a backlog, in which a late job waits anyway.
+            search.begin = last if count == MOST_SLOTS else last.earlier(LATE_SECONDS)
+        if count == len(claim.slots):
+            return now
+        return None if claim.begin is None else search.look_time
 
     def settle(self, claim: Claim, count: int) -> None:
-        """Ends a claim: the first `count` of its slots hold a job."""
-        self.arrived(claim, count)
+        """Ends a claim that has arrived: the first `count` of its slots hold a job."""
         for subscription, slots in Counter(claim.slots).items():
             subscription._reserve(claim.queue, -slots)
         for subscription, jobs in Counter(claim.slots[:count]).items():

@@ -21,7 +21,7 @@ from jobsvc.lease import LeasedJob, LeaseId, Slot
 from jobsvc.queue import SeenWorker
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
-from jobsvc.store.records import leased_jobs_from
+from jobsvc.store.records import last_place_from, leased_jobs_from
 from jobsvc.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Dispatcher:
         self._streams: dict[Subscription, WorkerStream] = {}
         self._awake = asyncio.Event()
         self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
+        self._looks: dict[str, asyncio.TimerHandle] = {}
         #: Workers whose claim may have been committed without our hearing of it.
         self._doubtful: set[str] = set()
         self._unary: dict[str, tuple[float, SeenWorker]] = {}
@@ -77,6 +78,16 @@ class Dispatcher:
     def _ring(self, key: tuple[str, int]) -> None:
         del self._timers[key]
         self._hints.tell(ready=[key[0]])
+
+    def _look_at(self, queue: str, moment: float) -> None:
+        """Wakes a queue here at a moment of the monotonic clock."""
+        if queue not in self._looks:
+            delay = moment - time.monotonic()
+            self._looks[queue] = asyncio.get_running_loop().call_later(delay, self._look, queue)
+
+    def _look(self, queue: str) -> None:
+        del self._looks[queue]
+        self.ready((queue,))
 
     def room(self) -> None:
         """Says that a worker has room again."""
@@ -177,7 +188,7 @@ class Dispatcher:
                 await self._awake.wait()
                 self._awake.clear()
                 if not self._draining:
-                    for claim in self._board.plan():
+                    for claim in self._board.plan(time.monotonic()):
                         tasks.create_task(self._claim(claim))
 
     async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
@@ -223,18 +234,22 @@ class Dispatcher:
             seconds = await self.lease_seconds(claim.queue, None)
             slot_of = {s: Slot(s.worker_id, s.lease_seconds or seconds) for s in set(claim.slots)}
             slots = [slot_of[s] for s in claim.slots]
-            rows = await self._store.leases.lease_rows(claim.queue, slots)
+            rows = await self._store.leases.lease_rows(claim.queue, slots, claim.begin)
         except QueueNotFound:
             pass  # Removed while a worker is subscribed to it: nothing to lease.
         except DatabaseUnavailable:
             self._doubtful.update(
                 s.worker_id for s in claim.slots if s in self._streams and not s.unary
             )
-        if self._board.arrived(claim, len(rows)):
+        now = time.monotonic()
+        wake_time = self._board.arrived(claim, len(rows), last_place_from(rows), now)
+        if wake_time == now:
             # The next one runs in the database while these jobs are read and dealt out.
-            self._awake.set()
+            self.ready((claim.queue,))
             for _ in range(_START_PASSES):
                 await asyncio.sleep(0)
+        elif wake_time is not None:
+            self._look_at(claim.queue, wake_time)
         jobs = leased_jobs_from(rows, slots)
         self._hints.tell([job.id.job_id for job in jobs])
         self._deal(claim, jobs)
@@ -272,7 +287,9 @@ class Dispatcher:
             await self._settle_doubt(worker_id)
         hungry = self._board.hungry()
         if hungry:
-            self.ready(await self._store.leases.ready(hungry))
+            ready = await self._store.leases.ready(hungry)
+            self._board.look_anew(ready)
+            self.ready(ready)
 
     async def _settle_doubt(self, worker_id: str) -> None:
         """Puts back what was leased for a worker here by a claim that seemed to fail.

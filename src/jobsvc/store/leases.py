@@ -25,6 +25,7 @@ from jobsvc.lease import (
     LapsedLease,
     LeasedJob,
     LeaseId,
+    Place,
     Slot,
 )
 from jobsvc.store.batch import Batcher
@@ -78,8 +79,11 @@ class LeaseStore:
         """Leases the next ready jobs of a queue, one for each slot at most, in their order."""
         return leased_jobs_from(await self.lease_rows(queue, slots), slots)
 
-    async def lease_rows(self, queue: str, slots: Sequence[Slot]) -> Sequence[asyncpg.Record]:
-        """As `lease`, with the jobs still to be read from their rows."""
+    async def lease_rows(
+        self, queue: str, slots: Sequence[Slot], begin: Place | None = None
+    ) -> Sequence[asyncpg.Record]:
+        """As `lease`, with the jobs still to be read from their rows. Does not look at what stands
+        before `begin` in its rank."""
         workers = {slot.worker_id: None for slot in slots}
         numbers = {worker_id: number for number, worker_id in enumerate(workers, 1)}
         return await self._database.fetch(
@@ -89,6 +93,8 @@ class LeaseStore:
             list(workers),
             short([numbers[slot.worker_id] for slot in slots]),
             short([slot.duration_seconds for slot in slots]),
+            begin and begin.rank,
+            begin and begin.run_time,
         )
 
     async def ready(self, queues: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import msgspec
 
 from jobsvc.attempt import Terms
 from jobsvc.job import Job, JobError, JobState, JobStatus, Owner
-from jobsvc.lease import Delivery, HeldLease, LapsedLease, LeasedJob, LeaseId, Slot
+from jobsvc.lease import Delivery, HeldLease, LapsedLease, LeasedJob, LeaseId, Place, Slot
 from jobsvc.queue import Queue, QueuePolicy
 from jobsvc.retry import RetryPolicy
 
@@ -123,12 +123,17 @@ def leased_jobs_from(rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> l
     last: dict[Slot, tuple[tuple[object, ...], Delivery]] = {}
     for row, slot in zip(rows, slots, strict=False):
         job_id, number, create_time, text = row[:4]
-        rest = row[4:]
+        rest = row[6:]
         known = last.get(slot)
         if known is None or known[0] != rest:
             known = last[slot] = rest, _delivery_from(row, slot)
         jobs.append(LeasedJob(LeaseId.of(job_id, number), create_time, text, known[1]))
     return jobs
+
+
+def last_place_from(rows: Sequence[asyncpg.Record]) -> Place | None:
+    """Where the last of the jobs of lease_jobs.sql stood; None if there is none."""
+    return Place(rows[-1]["rank"], rows[-1]["run_at"]) if rows else None
 
 
 def _delivery_from(row: asyncpg.Record, slot: Slot) -> Delivery:

@@ -1,9 +1,13 @@
 -- Leases the next ready jobs of a queue, one for each slot at most, in the order in which they
--- leave: job n goes to the worker of slot n.
+-- leave: job n goes to the worker of slot n. The search may begin at a place that nothing is known to
+-- be ready before: what is gone stays in the index until a vacuum, and to pass by it takes time.
 -- $1 queue, $2 number of slots, $3 worker_id, $4 which of those each slot is of, from 1 (short),
--- $5 lease duration of each slot (short); see columns.py
+-- $5 lease duration of each slot (short), $6 and $7 rank and run_at to begin at (NULL: at the
+-- beginning); see columns.py
 WITH RECURSIVE ranks AS (
-    (SELECT rank FROM waiting WHERE queue = $1 ORDER BY rank LIMIT 1)
+    SELECT coalesce((
+        SELECT rank FROM waiting WHERE queue = $1 AND rank < coalesce($6::smallint, 32767)
+        ORDER BY rank LIMIT 1), $6::smallint) AS rank
     UNION ALL
     SELECT (
         SELECT rank FROM waiting WHERE queue = $1 AND waiting.rank > ranks.rank
@@ -20,6 +24,8 @@ next AS MATERIALIZED (
         FROM waiting
         WHERE waiting.queue = $1 AND waiting.rank = ranks.rank
             AND run_at <= statement_timestamp()
+            AND run_at >=
+                CASE WHEN ranks.rank = $6::smallint THEN $7::timestamptz ELSE '-infinity' END
             AND (expire_time IS NULL OR expire_time > statement_timestamp())
         ORDER BY run_at, waiting.job_id
         LIMIT $2::integer
@@ -33,7 +39,7 @@ gone AS (
 ),
 dealt AS MATERIALIZED (
     SELECT
-        gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank,
+        gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank, gone.run_at,
         (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
         gone.expire_time, gone.keyed, gone.released_lease, clock_timestamp() AS start_time,
         gone.slot, coalesce(($5::float8[])[gone.slot], ($5::float8[])[1]) AS duration,
@@ -60,9 +66,11 @@ taken AS (
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt
 )
--- First what every job has of its own, then what jobs may share.
+-- First what every job has of its own, then where the last one stood, then what jobs may share.
 SELECT
-    job_id, lease_id, create_time, input, queue, attempt, max_attempts, initial_backoff,
+    job_id, lease_id, create_time, input,
+    CASE WHEN slot = (SELECT max(slot) FROM dealt) THEN rank END AS rank,
+    CASE WHEN slot = (SELECT max(slot) FROM dealt) THEN run_at END AS run_at, queue, attempt, max_attempts, initial_backoff,
     max_backoff, backoff_multiplier, retention, has_request, output_schema_id, owner_service,
     owner_user, has_session, labels, traceparent, tracestate, previous_error,
     CASE WHEN expire_time IS NULL THEN attempt_timeout
