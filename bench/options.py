@@ -52,8 +52,8 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         "--jobs",
         type=_positive,
         metavar="N",
-        help="jobs of a drain (20000); single creates take a quarter, with one caller a 16th,"
-        " latency a 64th",
+        help="jobs of a drain (40000); single creates take an eighth, with one caller a 32nd,"
+        " latency a 128th",
     )
     parser.add_argument(
         "--backlog",
@@ -74,7 +74,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     chosen = parser.parse_args(arguments)
     return Options(
         rounds=1 if chosen.smoke else chosen.rounds,
-        jobs=chosen.jobs or (1_000 if chosen.smoke else 20_000),
+        jobs=chosen.jobs or (1_000 if chosen.smoke else 40_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
         scenarios=tuple(chosen.only or (_SMOKE if chosen.smoke else SCENARIOS)),
         systems=tuple(chosen.systems),

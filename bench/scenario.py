@@ -15,10 +15,10 @@ class Scenario:
 
 
 SCENARIOS = {
-    "create-1": Scenario("single create, 1 caller", 1 / 16),
-    "create-32": Scenario("single create, 32 callers", 1 / 4),
-    "create-64": Scenario("single create, 64 callers", 1 / 4),
-    "create-256": Scenario("single create, 256 callers", 1 / 4),
+    "create-1": Scenario("single create, 1 caller", 1 / 32),
+    "create-32": Scenario("single create, 32 callers", 1 / 8),
+    "create-64": Scenario("single create, 64 callers", 1 / 8),
+    "create-256": Scenario("single create, 256 callers", 1 / 8),
     "batch-create": Scenario("batch create, 1 request under way"),
     "batch-create-4": Scenario("batch create, 4 requests under way"),
     "drain": Scenario("drain, 1 worker"),
@@ -26,7 +26,7 @@ SCENARIOS = {
     "drain-1m": Scenario("drain, 1 worker, backlog behind"),
     "drain-1m-2-workers": Scenario("drain, 2 workers, backlog behind"),
     "life-cycle": Scenario("full life cycle, 1 worker"),
-    "latency": Scenario("create to terminal status, idle", 1 / 64),
+    "latency": Scenario("create to terminal status, idle", 1 / 128),
 }
 
 
