@@ -12,11 +12,13 @@ from grpc import aio
 from bench.flat.point import OPERATIONS
 from bench.work_load import INPUT
 from jobsvc.attempt import Finish
+from jobsvc.dispatch.board import LATE_SECONDS
 from jobsvc.job import JobOptions, JobState, NewJob, Owner, new_job_id
-from jobsvc.lease import Extension, Slot
+from jobsvc.lease import Extension, Place, Slot
 from jobsvc.retry import RetryPolicy
 from jobsvc.settings import Settings
 from jobsvc.store.leases import End
+from jobsvc.store.records import last_place_from, leased_jobs_from
 from jobsvc.store.store import Store, open_store
 from jobsvc.v1 import job_service_pb2, queue_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -61,6 +63,9 @@ class Bench:
 
     def __init__(self, store: Store, channel: aio.Channel) -> None:
         self.store = store
+        #: Whether to look for jobs where the last ones stood, as the dispatcher does.
+        self.follows = False
+        self._begin: Place | None = None
         self._jobs = JobServiceStub(channel)
         self._queues = QueueServiceStub(channel)
 
@@ -76,7 +81,10 @@ class Bench:
             await self._open_stream(jobs[-1].id)
         slots = [Slot("bench", _SETTINGS.lease_seconds)] * BATCH
         async with times.of("lease 100"):
-            leased = [job.id for job in await self.store.leases.lease(QUEUE, slots)]
+            rows = await self.store.leases.lease_rows(QUEUE, slots, self._begin)
+            leased = [job.id for job in leased_jobs_from(rows, slots)]
+        if self.follows and (last := last_place_from(rows)):
+            self._begin = last.earlier(LATE_SECONDS)
         if len(leased) < BATCH:
             raise RuntimeError(f"{len(leased)} of {BATCH} jobs were leased")
         async with times.of("extend 100"):

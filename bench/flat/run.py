@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 
 import asyncpg
 
@@ -24,6 +25,7 @@ async def run(stack: Stack, series: Series, rounds: int) -> AsyncIterator[Point]
         servers(stack, dsn) as (server,),
         bench(dsn, server.detail) as measured,
         observing(dsn) as connection,
+        _snapshot(dsn) if series.held else nullcontext(),
     ):
         await measured.store.queues.declare([QUEUE])
         before = 0
@@ -42,6 +44,14 @@ async def run(stack: Stack, series: Series, rounds: int) -> AsyncIterator[Point]
             for _ in range(rounds):
                 await measured.round(times)
             yield Point(series.name, size, times.taken, state)
+
+
+@asynccontextmanager
+async def _snapshot(dsn: str) -> AsyncIterator[None]:
+    """A transaction that has read something stands open for the length of the block."""
+    async with observing(dsn) as connection, connection.transaction(isolation="repeatable_read"):
+        await connection.execute("SELECT FROM queue")
+        yield
 
 
 async def _left_behind(connection: asyncpg.Connection) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import asyncpg
 from bench.flat.churn import churn
 from bench.flat.round import QUEUE, Bench
 from bench.statement import sql
+from jobsvc.dispatch.board import LATE_SECONDS
 
 #: Rows of one filling statement.
 _STEP = 500_000
@@ -25,13 +27,15 @@ Grow = Callable[[Bench, asyncpg.Connection, int, int], Awaitable[dict[str, float
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One thing that grows. `settles`: a vacuum, as it would come in time, before each step."""
+    """One thing that grows. `settles`: a vacuum, as it would come in time, before each step.
+    `held`: somebody's transaction stands open all the time, as that of a long report would."""
 
     name: str
     title: str
     sizes: Sequence[int]
     grow: Grow
     settles: bool = True
+    held: bool = False
 
 
 def all_series(most_finished: int, most_churned: int) -> list[Series]:
@@ -39,12 +43,14 @@ def all_series(most_finished: int, most_churned: int) -> list[Series]:
     finished = [size for size in (10, 1000, 100_000, 1_000_000) if size < most_finished]
     churned = [most_churned * n // 3 for n in range(4)]
     waiting = [10, 1000, 10_000, 100_000, 1_000_000]
+    gone = [10, 1000, 10_000, 100_000, 300_000]
     return [
         Series("finished", "finished jobs", [*finished, most_finished], _finish),
         Series("waiting", "waiting jobs in the queue", waiting, _wait),
         Series("queues", "queues, 3 of them busy", [3, 100, 1000], _declare),
         Series("leases", "live leases", [10, 1000, 10_000], _lease),
         Series("churn", "jobs through the queue", churned, _churn, settles=False),
+        Series("held", "jobs gone under an open transaction", gone, _leave, False, held=True),
     ]
 
 
@@ -74,6 +80,15 @@ async def _declare(b: Bench, c: asyncpg.Connection, before: int, after: int) -> 
     if not before:
         for queue in _BUSY_QUEUES:
             await _fill(c, "fill_waiting", queue, _BUSY)
+    return {}
+
+
+async def _leave(b: Bench, c: asyncpg.Connection, before: int, after: int) -> dict[str, float]:
+    """Jobs come and go; the transaction keeps what they leave from being removed."""
+    b.follows = True
+    await _fill(c, "fill_waiting", QUEUE, after - before)
+    await c.execute(sql("empty_queue"), QUEUE)
+    await asyncio.sleep(LATE_SECONDS)  # so far back is looked at again
     return {}
 
 
