@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +17,8 @@ from jobsvc.embedded import embedded_postgres
 
 #: Leases that a worker holds at a time.
 WINDOW = 4000
+#: In its first 2 s a server notifies others of everything, until it is clear that nobody is there.
+_SETTLE_SECONDS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ async def servers(
                 settings,
             )
             started.append(await running.enter_async_context(server))
+        await asyncio.sleep(_SETTLE_SECONDS)
         yield started
 
 
