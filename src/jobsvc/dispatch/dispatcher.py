@@ -251,7 +251,8 @@ class Dispatcher:
         elif wake_time is not None:
             self._look_at(claim.queue, wake_time)
         jobs = leased_jobs_from(rows, slots)
-        self._hints.tell([job.id.job_id for job in jobs])
+        if jobs:
+            self._hints.tell([job.id.job_id for job in jobs])
         self._deal(claim, jobs)
 
     def _deal(self, claim: Claim, jobs: Sequence[LeasedJob]) -> None:

@@ -12,8 +12,8 @@ from jobsvc.errors import DatabaseUnavailable
 log = logging.getLogger(__name__)
 
 
-#: A call needs about this many passes of the loop from its arrival to its place in a batch.
-_IDLE_PASSES = 8
+#: A call needs half as many passes of the loop from its arrival to its place in a batch.
+_IDLE_PASSES = 16
 #: So much company is enough.
 _ENOUGH_ITEMS = 64
 
