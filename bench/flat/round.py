@@ -18,7 +18,6 @@ from jobsvc.lease import Extension, Place, Slot
 from jobsvc.retry import RetryPolicy
 from jobsvc.settings import Settings
 from jobsvc.store.leases import End
-from jobsvc.store.records import last_place_from, leased_jobs_from
 from jobsvc.store.store import Store, open_store
 from jobsvc.v1 import job_service_pb2, queue_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -81,10 +80,10 @@ class Bench:
             await self._open_stream(jobs[-1].id)
         slots = [Slot("bench", _SETTINGS.lease_seconds)] * BATCH
         async with times.of("lease 100"):
-            rows = await self.store.leases.lease_rows(QUEUE, slots, self._begin)
-            leased = [job.id for job in leased_jobs_from(rows, slots)]
-        if self.follows and (last := last_place_from(rows)):
-            self._begin = last.earlier(LATE_SECONDS)
+            claimed = await self.store.leases.claim(QUEUE, slots, self._begin)
+            leased = [job.id for job in claimed.jobs()]
+        if self.follows and claimed.last:
+            self._begin = claimed.last.earlier(LATE_SECONDS)
         if len(leased) < BATCH:
             raise RuntimeError(f"{len(leased)} of {BATCH} jobs were leased")
         async with times.of("extend 100"):

@@ -28,6 +28,8 @@ from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
 
 _TRIES = 5
+#: Queues whose last options are kept.
+_MOST_RESOLVED = 1000
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -113,6 +115,8 @@ class Creation:
         if last is not None and last[0] is asked and last[1] is queue:
             return last[2]
         options = resolve(asked, queue, self._settings)
+        if len(self._resolved) >= _MOST_RESOLVED:
+            self._resolved.clear()
         self._resolved[queue.name] = asked, queue, options
         return options
 

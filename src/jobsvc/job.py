@@ -104,7 +104,7 @@ class JobOptions(msgspec.Struct, frozen=True):
 
     def end_of_time(self, create_time: datetime) -> datetime | None:
         """When a job that is created then expires, if at all; create_jobs.sql says the same."""
-        if self.ttl_seconds is None:
+        if self.expire_time is not None or self.ttl_seconds is None:
             return self.expire_time
         return create_time + timedelta(microseconds=round(self.ttl_seconds * 1_000_000))
 

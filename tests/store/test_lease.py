@@ -9,7 +9,6 @@ import pytest
 from jobsvc.attempt import Failure
 from jobsvc.job import JobState, Owner
 from jobsvc.lease import Place, Slot
-from jobsvc.store.records import last_place_from, leased_jobs_from
 from jobsvc.store.statement import sql as text_of
 from jobsvc.store.store import Store
 
@@ -68,9 +67,8 @@ async def test_search_may_begin_at_a_place_in_the_queue(store: Store) -> None:
     slots = [Slot("w", 30.0)] * 9
 
     async def search(begin: Place | None) -> tuple[list[str], Place | None]:
-        rows = await store.leases.lease_rows("q", slots, begin)
-        jobs = leased_jobs_from(rows, slots)
-        return [job.id.job_id for job in jobs], last_place_from(rows)
+        claimed = await store.leases.claim("q", slots, begin)
+        return [job.id.job_id for job in claimed.jobs()], claimed.last
 
     low_time = (await store.jobs.read([low]))[low].create_time
     # Only what stands before the place in its own rank is passed by.

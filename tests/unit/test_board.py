@@ -146,9 +146,19 @@ def test_full_claim_is_followed_up_where_it_ended() -> None:
     second = ask(board, 0.02)
     assert second.begin == PLACE
     later = PLACE.earlier(-60)
-    board.arrived(second, 2, later, 0.03)
-    # A job of a short claim may be outrun by one that is committed later.
-    assert ask(board, 0.04).begin == later.earlier(LATE_SECONDS)
+    assert board.arrived(second, MOST_SLOTS, later, 0.03) == 0.03
+    # No backlog any more: a job that was committed late may stand before those that have gone.
+    third = ask(board, 0.04)
+    assert third.begin == later
+    assert board.arrived(third, 2, later, 0.05) == 0.05
+    assert ask(board, 0.06).begin == later.earlier(LATE_SECONDS)
+
+
+def test_late_job_of_a_quiet_queue_is_not_passed_by() -> None:
+    board = Board()
+    board.join(worker("w", 10_000))
+    assert board.arrived(ask(board, 0.0), 2, PLACE, 0.01) is None
+    assert ask(board, 0.02).begin == PLACE.earlier(LATE_SECONDS)
 
 
 def test_busy_queue_is_looked_at_from_its_beginning_again_and_again() -> None:

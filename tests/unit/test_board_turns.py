@@ -119,6 +119,9 @@ class Turns(RuleBasedStateMachine):
             assert wake_time is None, "nothing is left"
         else:
             assert wake_time is not None
+            assert self.now <= wake_time
+            if wake_time == self.now:
+                self.wake([claim.queue])
             assert wake_time <= self.looked.get(claim.queue, self.now) + MOST_LOOK_SECONDS
         return self.arrived.setdefault(id(claim), count)
 

@@ -57,6 +57,28 @@ def test_options_are_shared() -> None:
     assert (other.unique_key, other.input) == ("k", '{"a": 1}')
 
 
+def test_wordings_that_are_kept_are_few_and_short() -> None:
+    reader = RequestReader(1000)
+    for number in range(1000):
+        reader.read(CreateJobRequest(spec=JobSpec(queue=f"q{number}")))
+        # A field that the contract does not know yet is let pass, however long it is.
+        unknown = bytes([0xFA, 0x7F]) + bytes([0x80, 0x80, 0x04]) + b"x" * 0x10000
+        reader.read(CreateJobRequest(spec=JobSpec.FromString(b"\x0a\x01q" + unknown)))
+    assert 0 < len(reader._known) <= 256
+    assert sum(map(len, reader._known)) < 256 * 100
+
+
+def test_digest_is_of_the_own_words() -> None:
+    def digest(reader: RequestReader, factor: float) -> bytes | None:
+        policy = RetryPolicy(backoff_multiplier=factor)
+        spec = JobSpec(queue="q", retry_policy=policy)
+        return reader.read(CreateJobRequest(spec=spec, request_id=JOB_ID)).request_digest
+
+    reader = RequestReader(1000)
+    assert digest(reader, 0.0) == digest(RequestReader(1000), 0.0)
+    assert digest(reader, -0.0) == digest(RequestReader(1000), -0.0)
+
+
 def test_bad_request_is_named_with_its_place_in_the_batch() -> None:
     spec = JobSpec(queue="q", input=Payload(json_text="[1]"))
     for bad in (CreateJobRequest(), CreateJobRequest(spec=JobSpec()), CreateJobRequest(spec=spec)):

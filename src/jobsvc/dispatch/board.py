@@ -75,6 +75,8 @@ class _Search:
     """How far a queue has been searched, and when to begin again."""
 
     begin: Place | None = None
+    #: Whether `begin` is the very place of a job, with no room for late ones before it.
+    exact: bool = False
     look_time: float = -inf
 
 
@@ -102,7 +104,7 @@ class Board:
 
     def hungry(self) -> list[str]:
         """Queues from which somebody would take a job now."""
-        return [q for q, subs in self._of.items() if any(s.room(q) for s in subs)]
+        return [queue for queue in self._of if self.has_room(queue)]
 
     def join(self, subscription: Subscription) -> None:
         """Takes a subscription in; its queues become hot."""
@@ -138,7 +140,7 @@ class Board:
         leaves unused is for the others in the next plan. The queue that was
         served last is served last.
         """
-        turns = [q for q in self._hot if q not in self._under_way and self._room(q)]
+        turns = [q for q in self._hot if q not in self._under_way and self.has_room(q)]
         claims = []
         for position, queue in enumerate(turns):
             rivals = turns[position:]
@@ -162,8 +164,9 @@ class Board:
             claims.append(claim)
         return claims
 
-    def _room(self, queue: str) -> bool:
-        return any(subscription.room(queue) for subscription in self._of[queue])
+    def has_room(self, queue: str) -> bool:
+        """Whether somebody would take a job of a queue now."""
+        return any(subscription.room(queue) for subscription in self._of.get(queue, ()))
 
     def arrived(self, claim: Claim, count: int, last: Place | None, now: float) -> float | None:
         """Says that a claim has brought `count` jobs, of which the last stood at `last`, so that
@@ -171,20 +174,26 @@ class Board:
 
         Answers when to wake the queue, which may have more jobs; None if it may rest.
         """
-        if self._under_way.get(claim.queue) is claim:
-            del self._under_way[claim.queue]
+        del self._under_way[claim.queue]
         if claim.queue not in self._of:
             return None
         search = self._searches.setdefault(claim.queue, _Search())
         if claim.begin is None:
             pause = (now - claim.plan_time) / LOOK_SHARE
             search.look_time = now + min(max(LOOK_SECONDS, pause), MOST_LOOK_SECONDS)
-        if last is not None:
-            # Behind the largest claim there is a backlog, in which a late job waits anyway.
-            search.begin = last if count == MOST_SLOTS else last.earlier(LATE_SECONDS)
-        if count == len(claim.slots):
+        full = count == len(claim.slots)
+        if search.exact and search.begin is not None and not full:
+            # There was no backlog after all: back to where a late job may be.
+            search.begin, search.exact = search.begin.earlier(LATE_SECONDS), False
+            if claim.begin is not None:
+                return now
+        elif last is not None:
+            # Behind the largest claim there is a backlog, mostly, in which a late job waits anyway.
+            search.exact = count == MOST_SLOTS
+            search.begin = last if search.exact else last.earlier(LATE_SECONDS)
+        if full:
             return now
-        return None if claim.begin is None else search.look_time
+        return None if claim.begin is None else max(search.look_time, now)
 
     def settle(self, claim: Claim, count: int) -> None:
         """Ends a claim that has arrived: the first `count` of its slots hold a job."""

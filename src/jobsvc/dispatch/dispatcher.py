@@ -5,8 +5,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-import asyncpg
-
 from jobsvc.catalog import Catalog
 from jobsvc.dispatch.board import Board, Claim, Subscription
 from jobsvc.dispatch.returns import Returns
@@ -21,7 +19,7 @@ from jobsvc.lease import LeasedJob, LeaseId, Slot
 from jobsvc.queue import SeenWorker
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
-from jobsvc.store.records import last_place_from, leased_jobs_from
+from jobsvc.store.leases import Claimed
 from jobsvc.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -49,7 +47,8 @@ class Dispatcher:
         self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.TimerHandle] = {}
         #: Workers whose claim may have been committed without our hearing of it.
-        self._doubtful: set[str] = set()
+        #: With the leases that it did not hold at the poll before.
+        self._doubtful: dict[str, set[LeaseId]] = {}
         self._unary: dict[str, tuple[float, SeenWorker]] = {}
         self._left: set[str] = set()
         #: Leases that the database did not know when it was asked last.
@@ -156,8 +155,8 @@ class Dispatcher:
             self._drain(stream)
 
     async def until_idle(self) -> None:
-        """Waits until no worker here holds a lease any more."""
-        while any(stream.held for stream in self._streams.values()):
+        """Waits until no worker here holds a lease any more, or is about to."""
+        while any(s.held or s.subscription.reserved for s in self._streams.values()):
             self._lessened.clear()
             await self._lessened.wait()
 
@@ -228,29 +227,29 @@ class Dispatcher:
         return asked or policy.lease_seconds or self._settings.lease_seconds
 
     async def _claim(self, claim: Claim) -> None:
-        rows: Sequence[asyncpg.Record] = ()
-        slots: list[Slot] = []
+        claimed = Claimed()
         try:
             seconds = await self.lease_seconds(claim.queue, None)
             slot_of = {s: Slot(s.worker_id, s.lease_seconds or seconds) for s in set(claim.slots)}
             slots = [slot_of[s] for s in claim.slots]
-            rows = await self._store.leases.lease_rows(claim.queue, slots, claim.begin)
+            claimed = await self._store.leases.claim(claim.queue, slots, claim.begin)
         except QueueNotFound:
             pass  # Removed while a worker is subscribed to it: nothing to lease.
         except DatabaseUnavailable:
-            self._doubtful.update(
-                s.worker_id for s in claim.slots if s in self._streams and not s.unary
-            )
+            for subscription in claim.slots:
+                if subscription in self._streams and not subscription.unary:
+                    self._doubtful.setdefault(subscription.worker_id, set())
         now = time.monotonic()
-        wake_time = self._board.arrived(claim, len(rows), last_place_from(rows), now)
-        if wake_time == now:
-            # The next one runs in the database while these jobs are read and dealt out.
-            self.ready((claim.queue,))
-            for _ in range(_START_PASSES):
-                await asyncio.sleep(0)
-        elif wake_time is not None:
+        wake_time = self._board.arrived(claim, claimed.count, claimed.last, now)
+        if wake_time is not None and wake_time > now:
             self._look_at(claim.queue, wake_time)
-        jobs = leased_jobs_from(rows, slots)
+        elif wake_time is not None:
+            self.ready((claim.queue,))
+            if claimed.count and self._board.has_room(claim.queue):
+                # The next one runs in the database while these jobs are read and dealt out.
+                for _ in range(_START_PASSES):
+                    await asyncio.sleep(0)
+        jobs = claimed.jobs()
         if jobs:
             self._hints.tell([job.id.job_id for job in jobs])
         self._deal(claim, jobs)
@@ -270,7 +269,7 @@ class Dispatcher:
                 unreached += [job.id for job in part]
             else:
                 stream.deal(part)
-        self._awake.set()
+        self.room()
         self.returns.put_back(unreached)
 
     # Backstops.
@@ -299,12 +298,17 @@ class Dispatcher:
         """
         leases = await self._store.leases.of_worker(worker_id)
         streams = [s for s in self._streams.values() if s.worker_id == worker_id]
-        if any(s.subscription.reserved for s in streams):
-            return  # What is being claimed right now would look the same; the next poll sees.
         if streams:
             held = {lease_id for s in streams for lease_id in s.held}
-            await self.returns.give_back([lease_id for lease_id in leases if lease_id not in held])
-        self._doubtful.discard(worker_id)
+            unheld = {lease_id for lease_id in leases if lease_id not in held}
+            if any(s.subscription.reserved for s in streams):
+                # What is being claimed right now looks the same, but not at two polls.
+                before, self._doubtful[worker_id] = self._doubtful[worker_id], unheld
+                if not before:
+                    return
+                unheld &= before
+            await self.returns.give_back(list(unheld))
+        del self._doubtful[worker_id]
 
     async def _check_held(self) -> None:
         """Notices leases that were settled or rescued by way of another replica: they take up room

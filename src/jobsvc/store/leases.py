@@ -36,6 +36,7 @@ from jobsvc.store.records import (
     encode_error,
     held_lease_from,
     lapsed_lease_from,
+    last_place_from,
     leased_jobs_from,
 )
 
@@ -67,6 +68,28 @@ class Requeued(msgspec.Struct, frozen=True):
 Ended = Requeued | bool
 
 
+class Claimed:
+    """What a claim has brought: counted at once, and read when there is time."""
+
+    def __init__(self, rows: Sequence[asyncpg.Record] = (), slots: Sequence[Slot] = ()) -> None:
+        self._rows = rows
+        self._slots = slots
+
+    @property
+    def count(self) -> int:
+        """The number of jobs."""
+        return len(self._rows)
+
+    @property
+    def last(self) -> Place | None:
+        """Where the last of them stood in the queue."""
+        return last_place_from(self._rows)
+
+    def jobs(self) -> list[LeasedJob]:
+        """The jobs, in the order of their slots."""
+        return leased_jobs_from(self._rows, self._slots)
+
+
 class LeaseStore:
     """Statements on leases. `run` both batchers while it is in use."""
 
@@ -77,16 +100,16 @@ class LeaseStore:
 
     async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
         """Leases the next ready jobs of a queue, one for each slot at most, in their order."""
-        return leased_jobs_from(await self.lease_rows(queue, slots), slots)
+        return (await self.claim(queue, slots)).jobs()
 
-    async def lease_rows(
+    async def claim(
         self, queue: str, slots: Sequence[Slot], begin: Place | None = None
-    ) -> Sequence[asyncpg.Record]:
-        """As `lease`, with the jobs still to be read from their rows. Does not look at what stands
-        before `begin` in its rank."""
+    ) -> "Claimed":
+        """As `lease`, with the jobs still to be read. Does not look at what stands before `begin`
+        in its rank."""
         workers = {slot.worker_id: None for slot in slots}
         numbers = {worker_id: number for number, worker_id in enumerate(workers, 1)}
-        return await self._database.fetch(
+        rows = await self._database.fetch(
             "lease_jobs",
             queue,
             len(slots),
@@ -96,6 +119,7 @@ class LeaseStore:
             begin and begin.rank,
             begin and begin.run_time,
         )
+        return Claimed(rows, slots)
 
     async def ready(self, queues: Sequence[str]) -> list[str]:
         """Those of the queues that have a job that is ready."""

@@ -119,7 +119,7 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
 def leased_jobs_from(rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> list[LeasedJob]:
     """Jobs from rows of lease_jobs.sql, and the slots that they went to, as many or more."""
     jobs = []
-    # Most jobs of a worker differ in no more than the first four columns.
+    # Most jobs of a worker differ in no more than the first six columns.
     last: dict[Slot, tuple[tuple[object, ...], Delivery]] = {}
     for row, slot in zip(rows, slots, strict=False):
         job_id, number, create_time, text = row[:4]

@@ -15,8 +15,10 @@ _LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 _MOST_TIMEOUT_SECONDS = 604_800
 
 
-#: Wordings of options that are known to be right; beyond, they are learnt anew.
+#: Wordings of options that are known to be right; beyond, they are learnt anew. One that is longer
+#: than all that the contract knows is not kept.
 _MOST_KNOWN = 256
+_MOST_WORDING_BYTES = 64 * 1024
 
 
 class RequestReader:
@@ -53,8 +55,10 @@ class RequestReader:
         spec.ClearField("input")
         if unique_key:
             spec.ClearField("unique_key")
-        if self._spec is None or spec != self._spec:
-            self._spec, self._wording = spec, spec.SerializeToString(deterministic=True)
+        if request_id or spec != self._spec:
+            self._wording = spec.SerializeToString(deterministic=True)
+            # A copy: the request as a whole may be large.
+            self._spec = pb.JobSpec.FromString(self._wording)
         options = self._known.get(self._wording)
         if options is None or unique_key or request_id:
             defects = Defects()
@@ -64,9 +68,7 @@ class RequestReader:
             if request_id:
                 defects.uuid("request_id", request_id)
             defects.check()
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[self._wording] = options
+            self._keep(options)
         text, payload = payload_text(given, "spec.input", self._most_payload_bytes)
         return JobRequest(
             options=options,
@@ -77,6 +79,14 @@ class RequestReader:
             request_digest=_digest(self._wording, unique_key, payload) if request_id else None,
             index=index,
         )
+
+    def _keep(self, options: RequestedOptions) -> None:
+        if len(self._wording) > _MOST_WORDING_BYTES:
+            self._spec = None
+            return
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[self._wording] = options
 
 
 def _options(defects: Defects, spec: pb.JobSpec) -> RequestedOptions:

@@ -70,7 +70,8 @@ taken AS (
 SELECT
     job_id, lease_id, create_time, input,
     CASE WHEN slot = (SELECT max(slot) FROM dealt) THEN rank END AS rank,
-    CASE WHEN slot = (SELECT max(slot) FROM dealt) THEN run_at END AS run_at, queue, attempt, max_attempts, initial_backoff,
+    CASE WHEN slot = (SELECT max(slot) FROM dealt) THEN run_at END AS run_at,
+    queue, attempt, max_attempts, initial_backoff,
     max_backoff, backoff_multiplier, retention, has_request, output_schema_id, owner_service,
     owner_user, has_session, labels, traceparent, tracestate, previous_error,
     CASE WHEN expire_time IS NULL THEN attempt_timeout
