@@ -227,6 +227,8 @@ class Creation:
     ) -> dict[tuple[str, str], Job]:
         """The jobs that hold these pairs of queue and unique key; free ones are missing."""
         holders = await self._store.jobs.find_key_holders(keys, connection)
+        if not holders:
+            return {}
         jobs = await self._store.jobs.read(list(holders.values()), False, False, connection)
         if any(i not in jobs or jobs[i].status.state.ended for i in holders.values()):
             raise _InBetween

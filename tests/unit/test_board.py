@@ -154,6 +154,16 @@ def test_full_claim_is_followed_up_where_it_ended() -> None:
     assert ask(board, 0.06).begin == later.earlier(LATE_SECONDS)
 
 
+def test_claim_that_failed_was_no_look() -> None:
+    board = Board()
+    board.join(worker("w", 4))
+    claim = ask(board, 0.0)
+    board.failed(claim)
+    board.settle(claim, 0)
+    assert board.plan(0.0) == [], "until the next poll"
+    assert ask(board, 0.0).begin is None
+
+
 def test_late_job_of_a_quiet_queue_is_not_passed_by() -> None:
     board = Board()
     board.join(worker("w", 10_000))

@@ -195,8 +195,12 @@ class Board:
             return now
         return None if claim.begin is None else max(search.look_time, now)
 
+    def failed(self, claim: Claim) -> None:
+        """Says that a claim has come to nothing, for all that is known; to be settled as well."""
+        del self._under_way[claim.queue]
+
     def settle(self, claim: Claim, count: int) -> None:
-        """Ends a claim that has arrived: the first `count` of its slots hold a job."""
+        """Ends a claim that has arrived or failed: the first `count` of its slots hold a job."""
         for subscription, slots in Counter(claim.slots).items():
             subscription._reserve(claim.queue, -slots)
         for subscription, jobs in Counter(claim.slots[:count]).items():

@@ -46,9 +46,9 @@ class Dispatcher:
         self._awake = asyncio.Event()
         self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.TimerHandle] = {}
-        #: Workers whose claim may have been committed without our hearing of it.
-        #: With the leases that it did not hold at the poll before.
-        self._doubtful: dict[str, set[LeaseId]] = {}
+        #: Workers whose claim may have been committed without our hearing of it, with the leases
+        #: that they did not hold here at the poll before; None before the first.
+        self._doubtful: dict[str, set[LeaseId] | None] = {}
         self._unary: dict[str, tuple[float, SeenWorker]] = {}
         self._left: set[str] = set()
         #: Leases that the database did not know when it was asked last.
@@ -227,7 +227,7 @@ class Dispatcher:
         return asked or policy.lease_seconds or self._settings.lease_seconds
 
     async def _claim(self, claim: Claim) -> None:
-        claimed = Claimed()
+        claimed: Claimed | None = None
         try:
             seconds = await self.lease_seconds(claim.queue, None)
             slot_of = {s: Slot(s.worker_id, s.lease_seconds or seconds) for s in set(claim.slots)}
@@ -238,7 +238,11 @@ class Dispatcher:
         except DatabaseUnavailable:
             for subscription in claim.slots:
                 if subscription in self._streams and not subscription.unary:
-                    self._doubtful.setdefault(subscription.worker_id, set())
+                    self._doubtful[subscription.worker_id] = None
+        if claimed is None:
+            self._board.failed(claim)
+            self._deal(claim, ())
+            return
         now = time.monotonic()
         wake_time = self._board.arrived(claim, claimed.count, claimed.last, now)
         if wake_time is not None and wake_time > now:
@@ -298,17 +302,16 @@ class Dispatcher:
         """
         leases = await self._store.leases.of_worker(worker_id)
         streams = [s for s in self._streams.values() if s.worker_id == worker_id]
-        if streams:
-            held = {lease_id for s in streams for lease_id in s.held}
-            unheld = {lease_id for lease_id in leases if lease_id not in held}
-            if any(s.subscription.reserved for s in streams):
-                # What is being claimed right now looks the same, but not at two polls.
-                before, self._doubtful[worker_id] = self._doubtful[worker_id], unheld
-                if not before:
-                    return
-                unheld &= before
-            await self.returns.give_back(list(unheld))
-        del self._doubtful[worker_id]
+        before = self._doubtful[worker_id] or set()
+        unheld = set(leases).difference(*(s.held for s in streams)) if streams else set()
+        claiming = any(s.subscription.reserved for s in streams)
+        # What is being claimed right now looks the same, but not at two polls.
+        lost = unheld & before if claiming else unheld
+        self._doubtful[worker_id] = unheld
+        await self.returns.give_back(list(lost))
+        # Unless there is more to look at again, or another claim has failed meanwhile.
+        if self._doubtful.get(worker_id) is unheld and unheld == lost:
+            del self._doubtful[worker_id]
 
     async def _check_held(self) -> None:
         """Notices leases that were settled or rescued by way of another replica: they take up room

@@ -71,7 +71,7 @@ Ended = Requeued | bool
 class Claimed:
     """What a claim has brought: counted at once, and read when there is time."""
 
-    def __init__(self, rows: Sequence[asyncpg.Record] = (), slots: Sequence[Slot] = ()) -> None:
+    def __init__(self, rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> None:
         self._rows = rows
         self._slots = slots
 
@@ -102,9 +102,7 @@ class LeaseStore:
         """Leases the next ready jobs of a queue, one for each slot at most, in their order."""
         return (await self.claim(queue, slots)).jobs()
 
-    async def claim(
-        self, queue: str, slots: Sequence[Slot], begin: Place | None = None
-    ) -> "Claimed":
+    async def claim(self, queue: str, slots: Sequence[Slot], begin: Place | None = None) -> Claimed:
         """As `lease`, with the jobs still to be read. Does not look at what stands before `begin`
         in its rank."""
         workers = {slot.worker_id: None for slot in slots}

@@ -81,6 +81,8 @@ class RequestReader:
         )
 
     def _keep(self, options: RequestedOptions) -> None:
+        if self._wording in self._known:
+            return
         if len(self._wording) > _MOST_WORDING_BYTES:
             self._spec = None
             return
