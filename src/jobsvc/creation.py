@@ -3,13 +3,13 @@ resolved before anything is confirmed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 
 import msgspec
 from opentelemetry import trace
 
 from jobsvc import telemetry
 from jobsvc.catalog import Catalog
+from jobsvc.created import Answer, Found, Made
 from jobsvc.errors import (
     DatabaseUnavailable,
     JobsvcError,
@@ -17,7 +17,7 @@ from jobsvc.errors import (
     RequestIdReused,
     UniqueKeyTaken,
 )
-from jobsvc.job import Job, JobOptions, JobState, JobStatus, NewJob, Owner, new_job_ids
+from jobsvc.job import Job, JobOptions, NewJob, Owner, new_job_ids
 from jobsvc.job_request import JobRequest, RequestedOptions, resolve
 from jobsvc.ownership import check_owner
 from jobsvc.queue import Queue
@@ -30,27 +30,6 @@ from jobsvc.store.store import Store
 _TRIES = 5
 #: Queues whose last options are kept.
 _MOST_RESOLVED = 1000
-
-
-class Made(msgspec.Struct, frozen=True):
-    """A job that this call has created."""
-
-    new: NewJob
-    create_time: datetime
-
-    @property
-    def job(self) -> Job:
-        """The job, without reading it again; its input is left out."""
-        return fresh_job(self.new, self.create_time)
-
-
-class Found(msgspec.Struct, frozen=True):
-    """A job that had been there before."""
-
-    job: Job
-
-
-Answer = Made | Found
 
 
 class Creation:
@@ -319,35 +298,3 @@ def _same_call(one: JobRequest, other: JobRequest) -> bool:
 def _request_id(request: JobRequest) -> str:
     assert request.request_id is not None, "only a request id can be taken"
     return request.request_id
-
-
-def fresh_job(new: NewJob, create_time: datetime) -> Job:
-    """A job that has just been created, without reading it again; its input is left out."""
-    options = new.options
-    return Job(
-        id=new.id,
-        queue=options.queue,
-        owner=new.owner,
-        input=None,
-        priority=options.priority,
-        schedule_time=options.schedule_time,
-        expire_time=options.end_of_time(create_time),
-        attempt_timeout_seconds=options.attempt_timeout_seconds,
-        retry=options.retry,
-        retention_seconds=options.retention_seconds,
-        unique_key=new.unique_key,
-        labels=options.labels,
-        traceparent=new.traceparent,
-        tracestate=new.tracestate,
-        create_time=create_time,
-        request_id=new.request_id,
-        request_digest=new.request_digest,
-        status=JobStatus(
-            state=JobState.PENDING,
-            version=1,
-            attempt=0,
-            update_time=create_time,
-            run_time=options.run_time(create_time),
-        ),
-        read_time=create_time,
-    )

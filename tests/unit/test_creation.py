@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobsvc.creation import fresh_job
+from jobsvc.created import fresh_job
 from jobsvc.job import JobState, NewJob, Owner
 from jobsvc.job_request import RequestedOptions, resolve
 from jobsvc.queue import Queue, QueuePolicy

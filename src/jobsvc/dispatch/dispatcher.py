@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from jobsvc.catalog import Catalog
 from jobsvc.dispatch.board import Board, Claim, Subscription
+from jobsvc.dispatch.doubts import Doubts
 from jobsvc.dispatch.returns import Returns
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
 from jobsvc.errors import (
@@ -46,9 +47,7 @@ class Dispatcher:
         self._awake = asyncio.Event()
         self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.TimerHandle] = {}
-        #: Workers whose claim may have been committed without our hearing of it, with the leases
-        #: that they did not hold here at the poll before; None before the first.
-        self._doubtful: dict[str, set[LeaseId] | None] = {}
+        self._doubts = Doubts(store.leases, self.returns)
         self._unary: dict[str, tuple[float, SeenWorker]] = {}
         self._left: set[str] = set()
         #: Leases that the database did not know when it was asked last.
@@ -238,7 +237,7 @@ class Dispatcher:
         except DatabaseUnavailable:
             for subscription in claim.slots:
                 if subscription in self._streams and not subscription.unary:
-                    self._doubtful[subscription.worker_id] = None
+                    self._doubts.raise_of(subscription.worker_id)
         if claimed is None:
             self._board.failed(claim)
             self._deal(claim, ())
@@ -287,31 +286,12 @@ class Dispatcher:
                 continue
 
     async def _poll(self) -> None:
-        for worker_id in list(self._doubtful):
-            await self._settle_doubt(worker_id)
+        await self._doubts.settle(self._streams.values())
         hungry = self._board.hungry()
         if hungry:
             ready = await self._store.leases.ready(hungry)
             self._board.look_anew(ready)
             self.ready(ready)
-
-    async def _settle_doubt(self, worker_id: str) -> None:
-        """Puts back what was leased for a worker here by a claim that seemed to fail.
-
-        A worker that has gone elsewhere is seen to when it subscribes there.
-        """
-        leases = await self._store.leases.of_worker(worker_id)
-        streams = [s for s in self._streams.values() if s.worker_id == worker_id]
-        before = self._doubtful[worker_id] or set()
-        unheld = set(leases).difference(*(s.held for s in streams)) if streams else set()
-        claiming = any(s.subscription.reserved for s in streams)
-        # What is being claimed right now looks the same, but not at two polls.
-        lost = unheld & before if claiming else unheld
-        self._doubtful[worker_id] = unheld
-        await self.returns.give_back(list(lost))
-        # Unless there is more to look at again, or another claim has failed meanwhile.
-        if self._doubtful.get(worker_id) is unheld and unheld == lost:
-            del self._doubtful[worker_id]
 
     async def _check_held(self) -> None:
         """Notices leases that were settled or rescued by way of another replica: they take up room

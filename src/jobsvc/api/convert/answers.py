@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from jobsvc.api.convert.copies import copies
 from jobsvc.api.convert.jobs import write_job
-from jobsvc.creation import Answer, Found, Made
+from jobsvc.created import Answer, Found, Made
 from jobsvc.v1 import job_service_pb2 as pb
 
 
