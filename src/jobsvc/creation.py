@@ -26,6 +26,7 @@ from jobsvc.store.database import Connection
 from jobsvc.store.hints import Hints
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
+from jobsvc.turns import Turns
 
 _TRIES = 5
 #: Queues whose last options are kept.
@@ -65,6 +66,7 @@ class Creation:
         news = []
         # Most requests of a batch have the options of the one before.
         asked, options, schema = None, None, None
+        turns = Turns()
         for request, job_id in zip(requests, new_job_ids(len(requests)), strict=True):
             if options is None or request.options is not asked:
                 asked = request.options
@@ -76,6 +78,8 @@ class Creation:
                 found = schema.violations(request.payload, request.input_path)
                 if found:
                     raise PayloadRejected(found, **request.place)
+                if turns.due:
+                    await turns.give()
             news.append(
                 NewJob(
                     job_id,

@@ -19,7 +19,6 @@ from jobsvc.api.convert.requests import RequestReader
 from jobsvc.api.guard import Context
 from jobsvc.api.identity import Identity
 from jobsvc.api.lifetime import Lifetime
-from jobsvc.api.turns import Turns
 from jobsvc.catalog import Catalog
 from jobsvc.creation import Creation
 from jobsvc.errors import JobNotFound, QueueNotFound
@@ -28,6 +27,7 @@ from jobsvc.job import Attempt, Job, JobState, Owner
 from jobsvc.ownership import check_owner
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
+from jobsvc.turns import Turns
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
@@ -84,7 +84,7 @@ class JobService(JobServiceServicer):
             defects.add("requests", "validate_only must be the same in all of them")
         defects.check()
         asked = []
-        turns = Turns()
+        turns = await Turns.after_decoding(request.requests)
         for index, item in enumerate(request.requests):
             asked.append(self._reader.read(item, index))
             if turns.due:

@@ -6,7 +6,6 @@ from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.status import status_of
-from jobsvc.api.turns import Turns
 from jobsvc.dispatch.settle import Report, Settlement
 from jobsvc.dispatch.worker_stream import WorkerStream
 from jobsvc.errors import JobsvcError, LeaseLost
@@ -14,6 +13,7 @@ from jobsvc.lease import Extension, HeldLease, LeaseId
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+from jobsvc.turns import Turns
 from jobsvc.v1 import worker_service_pb2 as pb
 
 
@@ -73,7 +73,7 @@ class Outcomes:
         statuses: list[status_pb2.Status | None] = [None] * len(items)
         places: list[int] = []
         reports: list[Report] = []
-        turns = Turns()
+        turns = await Turns.after_decoding(items)
         for place, (lease_id, item) in enumerate(zip(lease_ids, items, strict=True)):
             if turns.due:
                 await turns.give()

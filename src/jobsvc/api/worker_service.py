@@ -1,11 +1,12 @@
 """WorkerService: hands jobs to workers, by unary calls here and by the stream in work_stream.py."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.api.convert.times import duration
 from jobsvc.api.guard import Context
 from jobsvc.api.lifetime import Lifetime
 from jobsvc.api.outcomes import Outcomes
@@ -17,6 +18,7 @@ from jobsvc.lease import LeasedJob, Slot
 from jobsvc.queue import SeenWorker
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
+from jobsvc.turns import Turns
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
@@ -77,7 +79,11 @@ class WorkerService(WorkerServiceServicer):
             if remaining is not None:
                 wait = min(wait, max(remaining - _MARGIN_SECONDS, 0))
             jobs = await self._lease_later(worker, queues, most, seconds, wait)
-        return convert.leased_jobs_message(jobs, seconds, request.payload_encoding)
+        try:
+            return await _leased(jobs, seconds, request.payload_encoding)
+        except BaseException:
+            self._dispatcher.returns.put_back([job.id for job in jobs])
+            raise
 
     async def ExtendLeases(
         self, request: pb.ExtendLeasesRequest, context: Context
@@ -141,3 +147,14 @@ class WorkerService(WorkerServiceServicer):
             if not delivered:
                 self._dispatcher.returns.put_back([job.id for job in stream.undelivered])
         return jobs
+
+
+async def _leased(jobs: Sequence[LeasedJob], seconds: float, encoding: int) -> pb.LeaseJobsResponse:
+    """The answer with leases of one length. Large Structs take their time to write."""
+    response = pb.LeaseJobsResponse(expires_in=duration(seconds))
+    turns, rest = Turns(), iter(jobs)
+    while len(response.leases) < len(jobs):
+        convert.write_leases(response, turns.until_due(rest), encoding)
+        if turns.due:
+            await turns.give()
+    return response

@@ -29,6 +29,7 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.leases import End, Requeued
 from jobsvc.store.store import Store
+from jobsvc.turns import Turns
 
 #: Several polls: time for every follower to read a terminal status.
 _LEAST_KEEP_SECONDS = 60.0
@@ -82,6 +83,7 @@ class Settlement:
         answers: list[JobsvcError | Exception | None] = [None] * len(reports)
         ends: list[tuple[int, HeldLease, Outcome, End]] = []
         lost: list[int] = []
+        turns = Turns()
         for index, report in enumerate(reports):
             held = report.held if isinstance(report.outcome, Success) else None
             if held is None:
@@ -96,6 +98,8 @@ class Settlement:
                 outcome = report.outcome
                 if held.output_schema_id is not None and isinstance(outcome, Success):
                     outcome = await self._checked(outcome, held.output_schema_id)
+                    if turns.due:
+                        await turns.give()
                 spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
                 verdict = decide(held.terms, outcome, spread)
                 ends.append((index, held, outcome, self._end(report.id, held, verdict)))

@@ -114,15 +114,6 @@ def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
     raise InvalidRequest([Violation("result", "is required")])
 
 
-def leased_jobs_message(
-    jobs: Sequence[LeasedJob], duration_seconds: float, encoding: int
-) -> pb.LeaseJobsResponse:
-    """Leased jobs as they are sent: all of them with leases of the same length."""
-    response = pb.LeaseJobsResponse(expires_in=duration(duration_seconds))
-    write_leases(response, jobs, encoding)
-    return response
-
-
 def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], encoding: int) -> None:
     """Appends leased jobs as they are sent. This runs for every job: what jobs share is copied,
     which takes half the time, and the rest is filled in in place."""

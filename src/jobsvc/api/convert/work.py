@@ -21,6 +21,8 @@ _MOST_LEASES = 1000
 _DEFAULT_LEASES = 100
 #: A mebibyte, less what a frame has besides its leases.
 _MOST_BYTES = 1024 * 1024 - 32
+#: To write a Struct takes so much longer that a mebibyte would block the loop for 50 ms.
+_MOST_STRUCT_BYTES = 128 * 1024 - 32
 #: What a lease adds to a frame besides its own bytes: tag and length.
 _ITEM_BYTES = 6
 
@@ -56,23 +58,24 @@ def dispatch_frame(
 ) -> tuple[pb.WorkResponse, int]:
     """The next jobs in one frame, and how many they are.
 
-    They have leases of equal length, and are up to `most` (0: 100) and 1 MiB,
-    unless a single job is larger.
+    They have leases of equal length, and are up to `most` (0: 100) and 1 MiB as
+    JSON text, 128 KiB as Structs, unless a single job is larger.
     """
+    most_bytes = _MOST_BYTES if encoding == JSON_TEXT else _MOST_STRUCT_BYTES
     seconds = jobs[0].delivery.duration_seconds
     frame = pb.WorkResponse()
     write_duration(frame.dispatch.expires_in, seconds)
     leases = frame.dispatch.leases
-    some = _some(jobs[: most or _DEFAULT_LEASES], leases, encoding)
+    some = _some(jobs[: most or _DEFAULT_LEASES], leases, encoding, most_bytes)
     convert.write_leases(frame.dispatch, some, encoding)
-    if frame.ByteSize() > _MOST_BYTES:
+    if frame.ByteSize() > most_bytes:
         sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases)
-        del leases[max(1, sum(size <= _MOST_BYTES for size in sizes)) :]
+        del leases[max(1, sum(size <= most_bytes for size in sizes)) :]
     return frame, len(leases)
 
 
 def _some(
-    jobs: Sequence[LeasedJob], written: Sequence[pb.JobLease], encoding: int
+    jobs: Sequence[LeasedJob], written: Sequence[pb.JobLease], encoding: int, most_bytes: int
 ) -> Iterator[LeasedJob]:
     """The first jobs whose leases are as long as the first one's, and that may fit into one frame.
 
@@ -85,7 +88,7 @@ def _some(
         yield job
         # Text is as large as its message, near enough; a Struct may be many times as large.
         size += len(job.input or "") if encoding == JSON_TEXT else written[-1].ByteSize()
-        if size > _MOST_BYTES:
+        if size > most_bytes:
             return
 
 

@@ -1,0 +1,105 @@
+"""Long work gives everyone else on the loop a turn: after every item here, after 5 ms otherwise."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from jobsvc import turns
+from jobsvc.turns import Turns
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc.v1.payload_pb2 import Payload, PayloadSchema
+from jobsvc.v1.queue_service_pb2 import Queue
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+
+from .worker import lease_all, report, success
+
+_ITEMS = 20
+
+Declare = Callable[..., Awaitable[Queue]]
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Grows with every turn that is given."""
+    count: list[None] = []
+    give = Turns.give
+
+    async def counted(self: Turns) -> None:
+        count.append(None)
+        await give(self)
+
+    monkeypatch.setattr(turns, "_TURN_SECONDS", 0.0)
+    monkeypatch.setattr(Turns, "give", counted)
+    return count
+
+
+@pytest.fixture
+async def strict(declare: Declare) -> None:
+    """The queue checks what goes in and what comes out."""
+    schema = PayloadSchema()
+    schema.json_schema.update({"type": "object"})
+    await declare(input_schema=schema, output_schema=schema)
+
+
+async def _batch(jobs: JobServiceStub) -> Any:
+    spec = job_pb2.JobSpec(queue="q", input=Payload(json_text='{"a": 1}'))
+    items = [pb.CreateJobRequest(spec=spec)] * _ITEMS
+    return await jobs.BatchCreateJobs(pb.BatchCreateJobsRequest(requests=items))
+
+
+@pytest.mark.usefixtures("strict")
+async def test_batch_is_read_and_checked_in_turns(jobs: JobServiceStub, given: list[None]) -> None:
+    await _batch(jobs)
+    assert len(given) >= 2 * _ITEMS
+
+
+@pytest.mark.usefixtures("strict")
+async def test_jobs_are_leased_and_outcomes_read_and_checked_in_turns(
+    jobs: JobServiceStub, workers: WorkerServiceStub, given: list[None]
+) -> None:
+    created = await _batch(jobs)
+    given.clear()
+    leases = await lease_all(workers)
+    assert len(given) >= _ITEMS
+    assert [lease.job_id for lease in leases] == [r.job.id for r in created.responses]
+    assert all(lease.input.json["a"] == 1 for lease in leases)
+    given.clear()
+    results = await report(workers, *(success(lease, "{}") for lease in leases))
+    assert set(results) == {("OK", "")}
+    assert len(given) >= 2 * _ITEMS - 1
+
+
+@pytest.mark.usefixtures("strict", "given")
+async def test_caller_that_leaves_while_its_jobs_are_written_down_loses_none(
+    jobs: JobServiceStub, workers: WorkerServiceStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _batch(jobs)
+    writing = asyncio.Event()
+
+    async def give(self: Turns) -> None:
+        writing.set()
+        await asyncio.sleep(3600)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Turns, "give", give)
+        leasing = asyncio.create_task(lease_all(workers))
+        await writing.wait()
+        leasing.cancel()
+        await asyncio.wait([leasing])
+    again: list[int] = []
+    async with asyncio.timeout(10):
+        while len(again) < _ITEMS:
+            again += [lease.attempt for lease in await lease_all(workers, worker_id="w2")]
+    assert again == [1] * _ITEMS
+
+
+def test_items_are_taken_until_a_turn_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: next(clock) / 400)
+    items = iter("abcdef")
+    assert list(Turns().until_due(items)) == ["a", "b"]
+    assert list(items) == ["c", "d", "e", "f"]
