@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: Frames of one worker that may wait for their answers; reading pauses beyond.
 _MOST_UNANSWERED = 64
+#: Leases taken over in one go: ten thousand would block the loop for 50 ms.
+_MOST_TAKEN = 1000
 
 
 class WorkConversation:
@@ -108,7 +110,10 @@ class WorkConversation:
         self._most_leases = request.max_dispatch_leases
         await self._store.queues.declare(list(stream.subscription.limits))
         self._dispatcher.replace(stream.worker_id)
-        statuses = await self._take_over(stream, request.held_lease_ids)
+        statuses: list[pb.LeaseStatus] = []
+        held_ids = list(dict.fromkeys(request.held_lease_ids))
+        for start in range(0, len(held_ids), _MOST_TAKEN):
+            statuses += await self._take_over(stream, held_ids[start : start + _MOST_TAKEN])
         await self._dispatcher.returns.reclaim(stream.worker_id, stream.held)
         self._answer(
             stream,
