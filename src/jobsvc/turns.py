@@ -2,13 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sized
-from typing import Self, TypeVar
+from collections.abc import Sized
+from typing import Self
 
 #: A quarter of the 20 ms for which nothing may block the loop.
 _TURN_SECONDS = 0.005
-
-T = TypeVar("T")
 
 
 #: To decode a message of so many items may have been a turn by itself.
@@ -32,13 +30,6 @@ class Turns:
     def due(self) -> bool:
         """Whether it has had the loop for long. Cheap: ask for every item."""
         return time.perf_counter() - self._began >= _TURN_SECONDS
-
-    def until_due(self, items: Iterator[T]) -> Iterator[T]:
-        """Items up to the one that takes too long; the others stay in `items`."""
-        for item in items:
-            yield item
-            if self.due:
-                return
 
     async def give(self) -> None:
         """Lets others have the loop."""

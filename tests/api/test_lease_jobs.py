@@ -13,7 +13,11 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
+from jobsvc.v1.payload_pb2 import (
+    PAYLOAD_ENCODING_JSON,
+    PAYLOAD_ENCODING_JSON_TEXT,
+    Payload,
+)
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 
 from .conftest import Create, Tables
@@ -59,6 +63,29 @@ async def test_max_jobs_is_one_by_default_and_bounds_the_answer(
     fourth = await lease_all(workers)
     assert [len(part) for part in (first, second, third, fourth)] == [1, 3, 1, 0]
     assert [lease.job_id for lease in first + second + third] == created
+
+
+_NUMBERS = '{"a": [' + ",".join("0" * 10_000) + "]}"
+_TEXT = '{"a": "' + "x" * 130_000 + '"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [(_TEXT, PAYLOAD_ENCODING_JSON_TEXT), (_NUMBERS, PAYLOAD_ENCODING_JSON)],
+    ids=["text", "struct"],
+)
+async def test_answer_has_what_fits_into_a_message_and_the_rest_comes_next(
+    create: Create, workers: WorkerServiceStub, sql: asyncpg.Connection, text: str, encoding: Any
+) -> None:
+    created = [(await create(input=Payload(json_text=text))).id for _ in range(40)]
+    parts = []
+    while part := await lease_all(workers, payload_encoding=encoding):
+        parts.append(part)
+    assert [lease.job_id for part in parts for lease in part] == created
+    # Three mebibytes of four at least.
+    assert [len(part) >= 24 for part in parts] == [True, False]
+    rows = await sql.fetch("SELECT DISTINCT attempt, returns FROM lease")
+    assert [tuple(row) for row in rows] == [(1, 0)]
 
 
 async def test_higher_priority_leaves_first(create: Create, workers: WorkerServiceStub) -> None:

@@ -243,6 +243,14 @@ async def test_pages_hold_every_queue_once_by_name(queues: QueueServiceStub) -> 
     assert [len(page) for page in await _pages(queues, 2**31 - 1)] == [55]
 
 
+async def test_page_of_large_schemas_fits_into_a_message(queues: QueueServiceStub) -> None:
+    large = schema({"description": "x" * 600_000})
+    names = [f"q{n}" for n in range(5)]
+    for name in names:
+        await _update(queues, name=name, input_schema=large, allow_missing=True)
+    assert await _pages(queues, 5) == [names[:2], names[2:4], names[4:]]
+
+
 @pytest.mark.parametrize("token", ["Q", "x" * 64, "'; DROP TABLE queue; --", "a\0", "é"])
 async def test_foreign_page_token_is_refused(queues: QueueServiceStub, token: str) -> None:
     refusal = await refused(queues.ListQueues(pb.ListQueuesRequest(page_token=token)))

@@ -23,6 +23,17 @@ async def test_returned_job_waits_at_once(store: Store, sql: asyncpg.Connection)
     assert job.delivery.held.terms.attempt == 1
 
 
+async def test_what_was_never_sent_goes_back_to_its_place_as_often_as_it_takes(
+    store: Store,
+) -> None:
+    order = [await create(store) for _ in range(3)]
+    for _ in range(MAX_RETURNS + 1):
+        _, *rest = jobs = await lease(store, 3)
+        assert [job.id.job_id for job in jobs] == order
+        assert await store.leases.give_back([job.id for job in rest], unsent=True)
+        assert await store.leases.give_back([jobs[0].id], unsent=True)
+
+
 async def test_confirmed_lease_stays(store: Store, sql: asyncpg.Connection) -> None:
     lease_id = await create_leased(store)
     await store.leases.extensions.submit_one(Extension(lease_id))

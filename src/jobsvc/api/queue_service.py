@@ -9,11 +9,14 @@ from jobsvc.errors import EtagMismatch, PageTokenInvalid, QueueNotFound
 from jobsvc.queue import Queue, QueuePolicy
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+from jobsvc.turns import Turns
 from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceServicer
 
 _DEFAULT_PAGE = 50
 _MOST_PAGE = 1000
+#: A page ends with the queue whose schemas make it this large: clients take 4 MiB by default.
+_MOST_PAGE_BYTES = 1024 * 1024
 _MOST_NAMES = 1000
 
 
@@ -52,10 +55,19 @@ class QueueService(QueueServiceServicer):
             raise PageTokenInvalid("page_token was not made by this server")
         size = min(request.page_size or _DEFAULT_PAGE, _MOST_PAGE)
         queues = await self._store.queues.list_after(request.page_token, size + 1)
-        return pb.ListQueuesResponse(
-            queues=[queue_message(queue) for queue in queues[:size]],
-            next_page_token=queues[size - 1].name if len(queues) > size else "",
-        )
+        response = pb.ListQueuesResponse()
+        turns, size_bytes = Turns(), 0
+        for queue in queues[:size]:
+            message = queue_message(queue)
+            response.queues.append(message)
+            size_bytes += message.ByteSize()
+            if size_bytes >= _MOST_PAGE_BYTES:
+                break
+            if turns.due:
+                await turns.give()
+        if len(response.queues) < len(queues):
+            response.next_page_token = response.queues[-1].name
+        return response
 
     async def UpdateQueue(
         self, request: pb.UpdateQueueRequest, context: Context
@@ -92,4 +104,9 @@ class QueueService(QueueServiceServicer):
         for name in request.queues:
             if name not in known:
                 raise QueueNotFound(name)
-        return pb.GetQueueStatsResponse(stats=[stats_message(count) for count in counts])
+        response, turns = pb.GetQueueStatsResponse(), Turns()
+        for count in counts:
+            response.stats.append(stats_message(count))
+            if turns.due:
+                await turns.give()
+        return response

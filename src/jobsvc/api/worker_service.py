@@ -7,6 +7,7 @@ from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.times import duration
+from jobsvc.api.convert.work import write_some
 from jobsvc.api.guard import Context
 from jobsvc.api.lifetime import Lifetime
 from jobsvc.api.outcomes import Outcomes
@@ -24,6 +25,8 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
 _MOST_QUEUES = 64
 _MOST_LEASES = 100
+#: With what is written beyond it at a time, an answer has up to 4 MiB, as much as clients take.
+_MOST_BYTES = 3 * 1024 * 1024 - 32
 _MARGIN_SECONDS = 0.5
 
 
@@ -80,7 +83,9 @@ class WorkerService(WorkerServiceServicer):
                 wait = min(wait, max(remaining - _MARGIN_SECONDS, 0))
             jobs = await self._lease_later(worker, queues, most, seconds, wait)
         try:
-            return await _leased(jobs, seconds, request.payload_encoding)
+            response, rest = await _answer(jobs, seconds, request.payload_encoding)
+            await self._dispatcher.returns.give_back([job.id for job in rest], unsent=True)
+            return response
         except BaseException:
             self._dispatcher.returns.put_back([job.id for job in jobs])
             raise
@@ -149,12 +154,14 @@ class WorkerService(WorkerServiceServicer):
         return jobs
 
 
-async def _leased(jobs: Sequence[LeasedJob], seconds: float, encoding: int) -> pb.LeaseJobsResponse:
-    """The answer with leases of one length. Large Structs take their time to write."""
+async def _answer(
+    jobs: Sequence[LeasedJob], seconds: float, encoding: int
+) -> tuple[pb.LeaseJobsResponse, Sequence[LeasedJob]]:
+    """The answer with leases of one length, and the jobs that do not fit into it."""
     response = pb.LeaseJobsResponse(expires_in=duration(seconds))
-    turns, rest = Turns(), iter(jobs)
-    while len(response.leases) < len(jobs):
-        convert.write_leases(response, turns.until_due(rest), encoding)
+    turns = Turns()
+    while jobs and response.ByteSize() <= _MOST_BYTES:
+        jobs = jobs[write_some(response, jobs, encoding) :]
         if turns.due:
             await turns.give()
-    return response
+    return response, jobs

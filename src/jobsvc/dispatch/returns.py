@@ -64,8 +64,10 @@ class Returns:
         except DatabaseUnavailable:
             log.warning("%d leases that never reached their workers are left to lapse", len(due))
 
-    async def give_back(self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False) -> None:
+    async def give_back(
+        self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False, unsent: bool = False
+    ) -> None:
         """Puts leases back now, and says so."""
         if lease_ids:
-            back = await self._store.leases.give_back(lease_ids, confirmed_too)
+            back = await self._store.leases.give_back(lease_ids, confirmed_too, unsent)
             self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))

@@ -145,15 +145,15 @@ class LeaseStore:
         return {LeaseId.of(row["job_id"], row["lease_id"]) for row in rows}
 
     async def give_back(
-        self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False
+        self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False, unsent: bool = False
     ) -> Mapping[LeaseId, str]:
         """Puts back leases that never reached their worker; answers with the queues of those.
 
-        A lease that has gone back too often stays, and so does one that was
-        confirmed, unless `confirmed_too`.
+        A lease that has gone back too often stays, and so does one that was confirmed, unless
+        `confirmed_too`. What was `unsent` goes back to where it stood, and is not counted.
         """
         rows = await self._database.fetch(
-            "return_leases", *_columns(sorted(lease_ids)), MAX_RETURNS, confirmed_too
+            "return_leases", *_columns(sorted(lease_ids)), MAX_RETURNS, confirmed_too, unsent
         )
         return {LeaseId.of(row["job_id"], row["lease_id"]): row["queue"] for row in rows}
 

@@ -236,7 +236,9 @@ class ListQueuesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most queues to return. Default 50, at most 1000. Not negative."""
+    """Most queues to return. Default 50, at most 1000. Not negative. A page with
+    large schemas may have fewer.
+    """
     page_token: _builtins.str
     """`next_page_token` of the page before. At most 1,024 characters."""
     def __init__(

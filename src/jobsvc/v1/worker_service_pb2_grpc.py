@@ -114,8 +114,8 @@ class WorkerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LeaseJobs(self, request, context):
-        """Leases up to `max_jobs` jobs, waiting for the first one up to `wait`. An
-        empty answer is not an error.
+        """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
+        the first one up to `wait`. An empty answer is not an error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -75,8 +75,8 @@ class WorkerServiceStub:
     (`WORK_PROTOCOL_VIOLATION`).
     """
     LeaseJobs: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]
-    """Leases up to `max_jobs` jobs, waiting for the first one up to `wait`. An
-    empty answer is not an error.
+    """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
+    the first one up to `wait`. An empty answer is not an error.
     """
     ExtendLeases: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]
     """Extends leases and records progress. Answers for each lease on its own:
@@ -134,8 +134,8 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     (`WORK_PROTOCOL_VIOLATION`).
     """
     LeaseJobs: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]  # type: ignore[assignment]
-    """Leases up to `max_jobs` jobs, waiting for the first one up to `wait`. An
-    empty answer is not an error.
+    """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
+    the first one up to `wait`. An empty answer is not an error.
     """
     ExtendLeases: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]  # type: ignore[assignment]
     """Extends leases and records progress. Answers for each lease on its own:
@@ -202,8 +202,8 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_service_pb2.LeaseJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.LeaseJobsResponse, _abc.Awaitable[_worker_service_pb2.LeaseJobsResponse]]:
-        """Leases up to `max_jobs` jobs, waiting for the first one up to `wait`. An
-        empty answer is not an error.
+        """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
+        the first one up to `wait`. An empty answer is not an error.
         """
 
     @_abc_1.abstractmethod

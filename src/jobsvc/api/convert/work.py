@@ -56,22 +56,27 @@ def worker_stream(request: pb.Subscribe) -> WorkerStream:
 def dispatch_frame(
     jobs: Sequence[LeasedJob], encoding: int, most: int
 ) -> tuple[pb.WorkResponse, int]:
-    """The next jobs in one frame, and how many they are.
+    """The next jobs in one frame, and how many they are: up to `most` (0: 100), and what
+    `write_some` takes."""
+    frame = pb.WorkResponse()
+    write_duration(frame.dispatch.expires_in, jobs[0].delivery.duration_seconds)
+    return frame, write_some(frame.dispatch, jobs[: most or _DEFAULT_LEASES], encoding)
 
-    They have leases of equal length, and are up to `most` (0: 100) and 1 MiB as
-    JSON text, 128 KiB as Structs, unless a single job is larger.
+
+def write_some(response: pb.LeaseJobsResponse, jobs: Sequence[LeasedJob], encoding: int) -> int:
+    """Appends the next jobs as they are sent, and answers how many they are.
+
+    They have leases of equal length, and are up to 1 MiB as JSON text, 128 KiB as
+    Structs, unless a single job is larger.
     """
     most_bytes = _MOST_BYTES if encoding == JSON_TEXT else _MOST_STRUCT_BYTES
-    seconds = jobs[0].delivery.duration_seconds
-    frame = pb.WorkResponse()
-    write_duration(frame.dispatch.expires_in, seconds)
-    leases = frame.dispatch.leases
-    some = _some(jobs[: most or _DEFAULT_LEASES], leases, encoding, most_bytes)
-    convert.write_leases(frame.dispatch, some, encoding)
-    if frame.ByteSize() > most_bytes:
-        sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases)
-        del leases[max(1, sum(size <= most_bytes for size in sizes)) :]
-    return frame, len(leases)
+    leases = response.leases
+    first, before = len(leases), response.ByteSize()
+    convert.write_leases(response, _some(jobs, leases, encoding, most_bytes), encoding)
+    if response.ByteSize() - before > most_bytes:
+        sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases[first:])
+        del leases[first + max(1, sum(size <= most_bytes for size in sizes)) :]
+    return len(leases) - first
 
 
 def _some(
