@@ -75,7 +75,7 @@ class WorkerService(WorkerServiceServicer):
         queues = list(dict.fromkeys(request.queues))
         # One answer carries one duration: the shortest of the queues asked.
         seconds = min([await self._dispatcher.lease_seconds(queue, asked) for queue in queues])
-        self._dispatcher.saw(worker)
+        self._dispatcher.presence.saw(worker)
         jobs = await self._lease_now(worker, queues, most, seconds)
         if not jobs and wait:
             remaining = context.time_remaining()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from jobsvc.catalog import Catalog
 from jobsvc.dispatch.board import Board, Claim, Subscription
 from jobsvc.dispatch.doubts import Doubts
+from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.returns import Returns
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
 from jobsvc.errors import (
@@ -17,7 +18,6 @@ from jobsvc.errors import (
     WorkerReplaced,
 )
 from jobsvc.lease import LeasedJob, LeaseId, Slot
-from jobsvc.queue import SeenWorker
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.leases import Claimed
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 #: A job that is due later than this is left to the poll; bounds the timers.
 _FARTHEST_TIMER_SECONDS = 60.0
-_SAVE_SECONDS = 2.0
 #: A claim needs about this many passes of the loop until the database has it.
 _START_PASSES = 5
 
@@ -42,14 +41,14 @@ class Dispatcher:
         self._settings = settings
         #: Leases on their way back to their queues.
         self.returns = Returns(store, hints)
+        #: Who is here, for those who ask.
+        self.presence = Presence(store)
         self._board = Board()
         self._streams: dict[Subscription, WorkerStream] = {}
         self._awake = asyncio.Event()
         self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.TimerHandle] = {}
         self._doubts = Doubts(store.leases, self.returns)
-        self._unary: dict[str, tuple[float, SeenWorker]] = {}
-        self._left: set[str] = set()
         #: Leases that the database did not know when it was asked last.
         self._suspects: set[LeaseId] = set()
         self._tasks: asyncio.TaskGroup | None = None
@@ -114,10 +113,6 @@ class Dispatcher:
                 stream.drop(elsewhere)
         self.room()
 
-    def saw(self, worker: SeenWorker) -> None:
-        """Notes a worker that makes unary calls."""
-        self._unary[worker.worker_id] = (time.monotonic(), worker)
-
     # Streams.
 
     def replace(self, worker_id: str) -> None:
@@ -129,7 +124,7 @@ class Dispatcher:
 
     def join(self, stream: WorkerStream) -> None:
         """Takes a stream in."""
-        self._left.discard(stream.worker_id)
+        self.presence.came(stream.worker_id)
         self._streams[stream.subscription] = stream
         self._board.join(stream.subscription)
         self._awake.set()
@@ -140,7 +135,7 @@ class Dispatcher:
         """Takes a stream out. Its leases run on."""
         if stream.subscription in self._streams:
             self._take_out(stream)
-            self._left.add(stream.worker_id)
+            self.presence.left(stream.worker_id)
             self._lessened.set()
 
     def _take_out(self, stream: WorkerStream) -> None:
@@ -180,7 +175,7 @@ class Dispatcher:
             tasks.create_task(
                 self._every(self._settings.extend_interval_seconds / 2, self._check_held)
             )
-            tasks.create_task(self._every(_SAVE_SECONDS, self._save_workers))
+            tasks.create_task(self._every(SAVE_SECONDS, self._save_workers))
             tasks.create_task(self.returns.run())
             while True:
                 await self._awake.wait()
@@ -312,16 +307,4 @@ class Dispatcher:
                 stream.end(WorkerDeaf("dispatched jobs were not acknowledged in time"))
 
     async def _save_workers(self) -> None:
-        now = time.monotonic()
-        self._unary = {
-            worker_id: (seen, worker)
-            for worker_id, (seen, worker) in self._unary.items()
-            if now - seen < _SAVE_SECONDS * 2
-        }
-        workers = [stream.seen() for stream in self._streams.values()]
-        workers += [worker for _, worker in self._unary.values()]
-        left, self._left = self._left, set()
-        if workers:
-            await self._store.workers.save(list({w.worker_id: w for w in workers}.values()))
-        if left:
-            await self._store.workers.forget(list(left - {w.worker_id for w in workers}))
+        await self.presence.save([stream.seen() for stream in self._streams.values()])
