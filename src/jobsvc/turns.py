@@ -7,8 +7,6 @@ from typing import Self
 
 #: A quarter of the 20 ms for which nothing may block the loop.
 _TURN_SECONDS = 0.005
-
-
 #: To decode a message of so many items may have been a turn by itself.
 _MANY_ITEMS = 100
 

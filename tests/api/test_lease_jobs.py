@@ -9,6 +9,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from jobsvc.attempt import MAX_RETURNS
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -67,25 +68,38 @@ async def test_max_jobs_is_one_by_default_and_bounds_the_answer(
 
 _NUMBERS = '{"a": [' + ",".join("0" * 10_000) + "]}"
 _TEXT = '{"a": "' + "x" * 130_000 + '"}'
+#: As a Struct, a third of what fits into a message.
+_MANY_NUMBERS = '{"a": [' + ",".join("0" * 120_000) + "]}"
 
 
 @pytest.mark.parametrize(
-    ("text", "encoding"),
-    [(_TEXT, PAYLOAD_ENCODING_JSON_TEXT), (_NUMBERS, PAYLOAD_ENCODING_JSON)],
-    ids=["text", "struct"],
+    ("text", "encoding", "count", "least"),
+    [
+        (_TEXT, PAYLOAD_ENCODING_JSON_TEXT, 40, 24),
+        (_NUMBERS, PAYLOAD_ENCODING_JSON, 40, 24),
+        (_MANY_NUMBERS, PAYLOAD_ENCODING_JSON, 4, 3),
+    ],
+    ids=["text", "struct", "large-struct"],
 )
 async def test_answer_has_what_fits_into_a_message_and_the_rest_comes_next(
-    create: Create, workers: WorkerServiceStub, sql: asyncpg.Connection, text: str, encoding: Any
+    create: Create,
+    workers: WorkerServiceStub,
+    sql: asyncpg.Connection,
+    text: str,
+    encoding: Any,
+    count: int,
+    least: int,
 ) -> None:
-    created = [(await create(input=Payload(json_text=text))).id for _ in range(40)]
+    created = [(await create(input=Payload(json_text=text))).id for _ in range(count)]
+    await sql.execute("UPDATE waiting SET returns = $1", MAX_RETURNS)
     parts = []
     while part := await lease_all(workers, payload_encoding=encoding):
         parts.append(part)
     assert [lease.job_id for part in parts for lease in part] == created
     # Three mebibytes of four at least.
-    assert [len(part) >= 24 for part in parts] == [True, False]
+    assert [len(part) >= least for part in parts] == [True, False]
     rows = await sql.fetch("SELECT DISTINCT attempt, returns FROM lease")
-    assert [tuple(row) for row in rows] == [(1, 0)]
+    assert [tuple(row) for row in rows] == [(1, MAX_RETURNS)]
 
 
 async def test_higher_priority_leaves_first(create: Create, workers: WorkerServiceStub) -> None:

@@ -244,11 +244,25 @@ async def test_pages_hold_every_queue_once_by_name(queues: QueueServiceStub) -> 
 
 
 async def test_page_of_large_schemas_fits_into_a_message(queues: QueueServiceStub) -> None:
-    large = schema({"description": "x" * 600_000})
-    names = [f"q{n}" for n in range(5)]
+    large = schema({"description": "x" * 1_000_000})
+    names = [f"q{n}" for n in range(4)]
     for name in names:
-        await _update(queues, name=name, input_schema=large, allow_missing=True)
-    assert await _pages(queues, 5) == [names[:2], names[2:4], names[4:]]
+        await _update(
+            queues, name=name, input_schema=large, output_schema=large, allow_missing=True
+        )
+    assert await _pages(queues, 5) == [[name] for name in names]
+    await _update(queues, name="q1", mask=["output_schema"])
+    assert await _pages(queues, 5) == [["q0", "q1"], ["q2"], ["q3"]]
+
+
+async def test_schema_that_is_too_large_is_refused(
+    queues: QueueServiceStub, tables: Tables
+) -> None:
+    before = await tables()
+    large = schema({"description": "x" * 1024 * 1024})
+    refusal = await refused(_update(queues, name="q", input_schema=large, allow_missing=True))
+    assert (refusal.what, refusal.fields) == (_INVALID, ["queue.input_schema"])
+    assert await tables() == before
 
 
 @pytest.mark.parametrize("token", ["Q", "x" * 64, "'; DROP TABLE queue; --", "a\0", "é"])

@@ -5,9 +5,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 
 from jobsvc import turns
+from jobsvc.attempt import MAX_RETURNS
 from jobsvc.turns import Turns
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
@@ -89,9 +91,13 @@ async def test_queues_are_listed_and_counted_in_turns(
 
 @pytest.mark.usefixtures("strict", "given")
 async def test_caller_that_leaves_while_its_jobs_are_written_down_loses_none(
-    jobs: JobServiceStub, workers: WorkerServiceStub, monkeypatch: pytest.MonkeyPatch
+    jobs: JobServiceStub,
+    workers: WorkerServiceStub,
+    sql: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await _batch(jobs)
+    await sql.execute("UPDATE waiting SET returns = $1", MAX_RETURNS)
     writing = asyncio.Event()
 
     async def give(self: Turns) -> None:

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from jobsvc.attempt import MAX_RETURNS
+from jobsvc.attempt import MAX_RETURNS, Release, Requeue
 from jobsvc.job import JobState
 from jobsvc.lease import Extension, LeaseId
 from jobsvc.store.store import Store
@@ -24,14 +24,27 @@ async def test_returned_job_waits_at_once(store: Store, sql: asyncpg.Connection)
 
 
 async def test_what_was_never_sent_goes_back_to_its_place_as_often_as_it_takes(
-    store: Store,
+    store: Store, sql: asyncpg.Connection
 ) -> None:
     order = [await create(store) for _ in range(3)]
+    await sql.execute("UPDATE waiting SET attempt = 1, run_at = now() - interval '1 hour'")
+    places = await sql.fetch("SELECT job_id, run_at, attempt, returns FROM waiting")
     for _ in range(MAX_RETURNS + 1):
         _, *rest = jobs = await lease(store, 3)
         assert [job.id.job_id for job in jobs] == order
         assert await store.leases.give_back([job.id for job in rest], unsent=True)
         assert await store.leases.give_back([jobs[0].id], unsent=True)
+    again = await sql.fetch("SELECT job_id, run_at, attempt, returns FROM waiting")
+    assert set(again) == set(places)
+
+
+async def test_release_is_known_after_a_return(store: Store) -> None:
+    released = await create_leased(store)
+    handed_back = Requeue(0.0, error=None, attempt_used=False)
+    await store.leases.ends.submit_one(end(released, handed_back))
+    (job,) = await lease(store)
+    assert await store.leases.give_back([job.id])
+    assert await store.leases.were_recorded([(released, Release(0.0, ""))]) == [True]
 
 
 async def test_confirmed_lease_stays(store: Store, sql: asyncpg.Connection) -> None:

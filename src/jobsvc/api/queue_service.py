@@ -15,8 +15,8 @@ from jobsvc.v1.queue_service_pb2_grpc import QueueServiceServicer
 
 _DEFAULT_PAGE = 50
 _MOST_PAGE = 1000
-#: A page ends with the queue whose schemas make it this large: clients take 4 MiB by default.
-_MOST_PAGE_BYTES = 1024 * 1024
+#: Schemas may be large, and clients take 4 MiB if they are not told otherwise.
+_MOST_PAGE_BYTES = 3 * 1024 * 1024
 _MOST_NAMES = 1000
 
 
@@ -59,10 +59,10 @@ class QueueService(QueueServiceServicer):
         turns, size_bytes = Turns(), 0
         for queue in queues[:size]:
             message = queue_message(queue)
-            response.queues.append(message)
             size_bytes += message.ByteSize()
-            if size_bytes >= _MOST_PAGE_BYTES:
+            if size_bytes > _MOST_PAGE_BYTES and response.queues:
                 break
+            response.queues.append(message)
             if turns.due:
                 await turns.give()
         if len(response.queues) < len(queues):

@@ -15,7 +15,8 @@ from jobsvc.api.work_stream import WorkConversation
 from jobsvc.dispatch.board import Subscription
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.worker_stream import WorkerStream
-from jobsvc.lease import LeasedJob, Slot
+from jobsvc.errors import DatabaseUnavailable
+from jobsvc.lease import LeasedJob, LeaseId, Slot
 from jobsvc.queue import SeenWorker
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
@@ -25,8 +26,8 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
 _MOST_QUEUES = 64
 _MOST_LEASES = 100
-#: With what is written beyond it at a time, an answer has up to 4 MiB, as much as clients take.
-_MOST_BYTES = 3 * 1024 * 1024 - 32
+#: As much as clients take if they are not told otherwise, less what an answer has besides leases.
+_MOST_ANSWER_BYTES = 4 * 1024 * 1024 - 32
 _MARGIN_SECONDS = 0.5
 
 
@@ -82,12 +83,17 @@ class WorkerService(WorkerServiceServicer):
             if remaining is not None:
                 wait = min(wait, max(remaining - _MARGIN_SECONDS, 0))
             jobs = await self._lease_later(worker, queues, most, seconds, wait)
+        returns = self._dispatcher.returns
         try:
             response, rest = await _answer(jobs, seconds, request.payload_encoding)
-            await self._dispatcher.returns.give_back([job.id for job in rest], unsent=True)
+            await returns.give_back(rest, unsent=True)
             return response
+        except (asyncio.CancelledError, DatabaseUnavailable):
+            returns.put_back([job.id for job in jobs], unsent=True)
+            raise
         except BaseException:
-            self._dispatcher.returns.put_back([job.id for job in jobs])
+            # What cannot be written is not to come back forever.
+            returns.put_back([job.id for job in jobs])
             raise
 
     async def ExtendLeases(
@@ -119,7 +125,7 @@ class WorkerService(WorkerServiceServicer):
                 try:
                     jobs += await self._dispatcher.lease_for_call(queue, slots)
                 except BaseException:
-                    self._dispatcher.returns.put_back([job.id for job in jobs])
+                    self._dispatcher.returns.put_back([job.id for job in jobs], unsent=True)
                     raise
         return jobs
 
@@ -150,18 +156,25 @@ class WorkerService(WorkerServiceServicer):
         finally:
             self._dispatcher.leave(stream)
             if not delivered:
-                self._dispatcher.returns.put_back([job.id for job in stream.undelivered])
+                lease_ids = [job.id for job in stream.undelivered]
+                self._dispatcher.returns.put_back(lease_ids, unsent=True)
         return jobs
 
 
 async def _answer(
     jobs: Sequence[LeasedJob], seconds: float, encoding: int
-) -> tuple[pb.LeaseJobsResponse, Sequence[LeasedJob]]:
-    """The answer with leases of one length, and the jobs that do not fit into it."""
+) -> tuple[pb.LeaseJobsResponse, list[LeaseId]]:
+    """The answer with leases of one length, and those that do not fit into it. One always does."""
     response = pb.LeaseJobsResponse(expires_in=duration(seconds))
-    turns = Turns()
-    while jobs and response.ByteSize() <= _MOST_BYTES:
-        jobs = jobs[write_some(response, jobs, encoding) :]
+    turns, left = Turns(), _MOST_ANSWER_BYTES
+    while jobs:
+        part = pb.LeaseJobsResponse()
+        count = write_some(part, jobs, encoding)
+        left -= part.ByteSize()
+        if left < 0 and response.leases:
+            break
+        response.MergeFrom(part)
+        jobs = jobs[count:]
         if turns.due:
             await turns.give()
-    return response, jobs
+    return response, [job.id for job in jobs]

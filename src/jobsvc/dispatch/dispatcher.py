@@ -203,7 +203,7 @@ class Dispatcher:
                     taken.set_exception(error)
                 return
             if taken.done():
-                self.returns.put_back([job.id for job in jobs])
+                self.returns.put_back([job.id for job in jobs], unsent=True)
             else:
                 taken.set_result(jobs)
 
@@ -268,7 +268,7 @@ class Dispatcher:
             else:
                 stream.deal(part)
         self.room()
-        self.returns.put_back(unreached)
+        self.returns.put_back(unreached, unsent=True)
 
     # Backstops.
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from jobsvc.errors import DatabaseUnavailable
 from jobsvc.lease import LeaseId
@@ -16,20 +17,33 @@ log = logging.getLogger(__name__)
 _RETURN_SECONDS = 0.5
 
 
+class _Due(NamedTuple):
+    """Leases to put back from `when` on."""
+
+    when: float
+    lease_ids: list[LeaseId]
+    unsent: bool
+
+
 class Returns:
     """What is to be put back, each from its time on. `run` does it."""
 
     def __init__(self, store: Store, hints: Hints) -> None:
         self._store = store
         self._hints = hints
-        #: Leases to put back, each from when on.
-        self._unreached: list[tuple[float, list[LeaseId]]] = []
+        self._unreached: list[_Due] = []
         self._returning = asyncio.Event()
 
-    def put_back(self, lease_ids: Collection[LeaseId], after_seconds: float = 0.0) -> None:
-        """Puts leases back that never reached their worker, unless they are confirmed by then."""
+    def put_back(
+        self, lease_ids: Collection[LeaseId], after_seconds: float = 0.0, unsent: bool = False
+    ) -> None:
+        """Puts leases back that never reached their worker, unless they are confirmed by then.
+
+        Those that were never sent go back to where they stood, and as often as it takes.
+        """
         if lease_ids:
-            self._unreached.append((time.monotonic() + after_seconds, list(lease_ids)))
+            when = time.monotonic() + after_seconds
+            self._unreached.append(_Due(when, list(lease_ids), unsent))
             self._returning.set()
 
     async def reclaim(self, worker_id: str, held: Iterable[LeaseId]) -> None:
@@ -47,22 +61,24 @@ class Returns:
                     await self._returning.wait()
             self._returning.clear()
             now = time.monotonic()
-            due = [lease for when, leases in self._unreached if when <= now for lease in leases]
-            self._unreached = [item for item in self._unreached if item[0] > now]
-            try:
-                await self.give_back(due)
-            except DatabaseUnavailable:
-                self._unreached.append((now, due))
-                await asyncio.sleep(_RETURN_SECONDS)
+            due = [item for item in self._unreached if item.when <= now]
+            self._unreached = [item for item in self._unreached if item.when > now]
+            for item in due:
+                try:
+                    await self.give_back(item.lease_ids, unsent=item.unsent)
+                except DatabaseUnavailable:
+                    self._unreached.append(item)
+                    await asyncio.sleep(_RETURN_SECONDS)
 
     async def flush(self) -> None:
         """Puts back at once whatever was to be put back later: nobody will be there to do it."""
-        due = [lease for _, leases in self._unreached for lease in leases]
-        self._unreached.clear()
-        try:
-            await self.give_back(due)
-        except DatabaseUnavailable:
-            log.warning("%d leases that never reached their workers are left to lapse", len(due))
+        due, self._unreached = self._unreached, []
+        for item in due:
+            try:
+                await self.give_back(item.lease_ids, unsent=item.unsent)
+            except DatabaseUnavailable:
+                count = len(item.lease_ids)
+                log.warning("%d leases that never reached their workers are left to lapse", count)
 
     async def give_back(
         self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False, unsent: bool = False

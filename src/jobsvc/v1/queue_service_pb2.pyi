@@ -78,11 +78,15 @@ class Queue(_message.Message):
     """Opaque value that changes with every change of the queue."""
     @_builtins.property
     def input_schema(self) -> _payload_pb2.PayloadSchema:
-        """What the input of a job must look like. Unset accepts any object."""
+        """What the input of a job must look like. Unset accepts any object. At most
+        1 MiB.
+        """
 
     @_builtins.property
     def output_schema(self) -> _payload_pb2.PayloadSchema:
-        """What the output of a job must look like. Unset accepts any object."""
+        """What the output of a job must look like. Unset accepts any object. At most
+        1 MiB.
+        """
 
     @_builtins.property
     def retry_policy(self) -> _job_pb2.RetryPolicy:

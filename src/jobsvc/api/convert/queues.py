@@ -16,6 +16,7 @@ from jobsvc.schema import Schema, SchemaDefect
 from jobsvc.v1 import payload_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 
+_MOST_SCHEMA_BYTES = 1024 * 1024
 #: What `update_mask` may name. `retry_policy` stands for all that is below it.
 _FIELDS = (
     "input_schema",
@@ -145,6 +146,9 @@ def _schema(defects: Defects, path: str, message: pb.Queue, field: str) -> str |
     """A schema as JSON text that equal schemas share; None for none."""
     schema: payload_pb2.PayloadSchema = getattr(message, field)
     if schema.WhichOneof("definition") is None:
+        return None
+    if schema.ByteSize() > _MOST_SCHEMA_BYTES:
+        defects.add(path, f"must have at most {_MOST_SCHEMA_BYTES} bytes")
         return None
     try:
         text = json.dumps(struct_dict(schema.json_schema), sort_keys=True, ensure_ascii=False)

@@ -64,19 +64,18 @@ def dispatch_frame(
 
 
 def write_some(response: pb.LeaseJobsResponse, jobs: Sequence[LeasedJob], encoding: int) -> int:
-    """Appends the next jobs as they are sent, and answers how many they are.
+    """Fills an empty message with the next jobs as they are sent, and answers how many they are.
 
-    They have leases of equal length, and are up to 1 MiB as JSON text, 128 KiB as
-    Structs, unless a single job is larger.
+    They have leases of equal length, and are one at least, and up to 1 MiB as JSON text, 128 KiB
+    as Structs.
     """
     most_bytes = _MOST_BYTES if encoding == JSON_TEXT else _MOST_STRUCT_BYTES
     leases = response.leases
-    first, before = len(leases), response.ByteSize()
     convert.write_leases(response, _some(jobs, leases, encoding, most_bytes), encoding)
-    if response.ByteSize() - before > most_bytes:
-        sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases[first:])
-        del leases[first + max(1, sum(size <= most_bytes for size in sizes)) :]
-    return len(leases) - first
+    if response.ByteSize() > most_bytes:
+        sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases)
+        del leases[max(1, sum(size <= most_bytes for size in sizes)) :]
+    return len(leases)
 
 
 def _some(

@@ -57,11 +57,11 @@ dealt AS MATERIALIZED (
 ),
 taken AS (
     INSERT INTO lease (
-        job_id, lease_id, queue, rank, attempt, returns, version, update_time, expire_time, keyed,
-        released_lease, worker_id, start_time, duration, until, deadline)
+        job_id, lease_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time,
+        keyed, released_lease, worker_id, start_time, duration, until, deadline)
     SELECT
-        job_id, lease_id, queue, rank, attempt, returns, version, start_time, expire_time, keyed,
-        released_lease, ($3::text[])[coalesce(($4::integer[])[slot], ($4::integer[])[1])], start_time,
+        job_id, lease_id, queue, rank, run_at, attempt, returns, version, start_time, expire_time,
+        keyed, released_lease, ($3::text[])[coalesce(($4::integer[])[slot], ($4::integer[])[1])], start_time,
         duration, start_time + duration * interval '1 second',
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt
