@@ -3,12 +3,15 @@ otherwise."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import asyncpg
 import pytest
+from grpc import aio
 
 from jobsvc import turns
+from jobsvc.app import Replica
 from jobsvc.attempt import MAX_RETURNS
 from jobsvc.turns import Turns
 from jobsvc.v1 import job_pb2
@@ -51,6 +54,10 @@ async def strict(declare: Declare) -> None:
     await declare(input_schema=schema, output_schema=schema)
 
 
+def _channel_to(replica: Replica) -> aio.Channel:
+    return aio.insecure_channel(f"127.0.0.1:{replica.port}")
+
+
 async def _batch(jobs: JobServiceStub) -> Any:
     spec = job_pb2.JobSpec(queue="q", input=Payload(json_text=_INPUT))
     items = [pb.CreateJobRequest(spec=spec)] * _ITEMS
@@ -90,11 +97,14 @@ async def test_queues_are_listed_and_counted_in_turns(
 
 
 @pytest.mark.usefixtures("strict", "given")
-async def test_caller_that_leaves_while_its_jobs_are_written_down_loses_none(
+@pytest.mark.parametrize("server_leaves", [False, True], ids=["caller", "server"])
+async def test_who_leaves_while_jobs_are_written_down_loses_none(
     jobs: JobServiceStub,
     workers: WorkerServiceStub,
     sql: asyncpg.Connection,
+    start_replica: Callable[[], AbstractAsyncContextManager[Replica]],
     monkeypatch: pytest.MonkeyPatch,
+    server_leaves: bool,
 ) -> None:
     await _batch(jobs)
     await sql.execute("UPDATE waiting SET returns = $1", MAX_RETURNS)
@@ -106,9 +116,16 @@ async def test_caller_that_leaves_while_its_jobs_are_written_down_loses_none(
 
     with monkeypatch.context() as patch:
         patch.setattr(Turns, "give", give)
-        leasing = asyncio.create_task(lease_all(workers))
-        await writing.wait()
-        leasing.cancel()
+        async with (
+            start_replica() as leaving,
+            aio.insecure_channel(f"127.0.0.1:{leaving.port}") as channel,
+        ):
+            asked = WorkerServiceStub(channel) if server_leaves else workers
+            leasing = asyncio.create_task(lease_all(asked))
+            await writing.wait()
+            if not server_leaves:
+                leasing.cancel()
+                await asyncio.wait([leasing])
         await asyncio.wait([leasing])
     again: list[int] = []
     async with asyncio.timeout(10):

@@ -61,24 +61,26 @@ class Returns:
                     await self._returning.wait()
             self._returning.clear()
             now = time.monotonic()
-            due = [item for item in self._unreached if item.when <= now]
-            self._unreached = [item for item in self._unreached if item.when > now]
-            for item in due:
+            for item in [item for item in self._unreached if item.when <= now]:
                 try:
-                    await self.give_back(item.lease_ids, unsent=item.unsent)
+                    await self._return(item)
                 except DatabaseUnavailable:
-                    self._unreached.append(item)
                     await asyncio.sleep(_RETURN_SECONDS)
 
     async def flush(self) -> None:
         """Puts back at once whatever was to be put back later: nobody will be there to do it."""
-        due, self._unreached = self._unreached, []
-        for item in due:
+        for item in list(self._unreached):
             try:
-                await self.give_back(item.lease_ids, unsent=item.unsent)
+                await self._return(item)
             except DatabaseUnavailable:
                 count = len(item.lease_ids)
                 log.warning("%d leases that never reached their workers are left to lapse", count)
+
+    async def _return(self, item: _Due) -> None:
+        await self.give_back(item.lease_ids, unsent=item.unsent)
+        # Not before: if `run` is cancelled meanwhile, the last `flush` does it once more.
+        if item in self._unreached:
+            self._unreached.remove(item)
 
     async def give_back(
         self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False, unsent: bool = False
