@@ -3,7 +3,7 @@ otherwise."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import asyncpg
@@ -114,12 +114,10 @@ async def test_who_leaves_while_jobs_are_written_down_loses_none(
         writing.set()
         await asyncio.sleep(3600)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Turns, "give", give)
-        async with (
-            start_replica() as leaving,
-            aio.insecure_channel(f"127.0.0.1:{leaving.port}") as channel,
-        ):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(monkeypatch.context()).setattr(Turns, "give", give)
+        async with start_replica() as leaving:
+            channel = await stack.enter_async_context(_channel_to(leaving))
             asked = WorkerServiceStub(channel) if server_leaves else workers
             leasing = asyncio.create_task(lease_all(asked))
             await writing.wait()
