@@ -123,8 +123,8 @@ async def test_who_leaves_while_jobs_are_written_down_loses_none(
             await writing.wait()
             if not server_leaves:
                 leasing.cancel()
-                await asyncio.wait([leasing])
-        await asyncio.wait([leasing])
+                await asyncio.gather(leasing, return_exceptions=True)
+        await asyncio.gather(leasing, return_exceptions=True)
     again: list[int] = []
     async with asyncio.timeout(10):
         while len(again) < _ITEMS:
