@@ -167,6 +167,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             async with server.listening(settings.listen) as port:
                 yield Replica(port, server, lifetime, hub, dispatcher, settings)
             # What the calls held that were cancelled now.
+            await server.finish()
             await dispatcher.returns.flush()
         finally:
             for task in running:
