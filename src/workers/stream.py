@@ -26,7 +26,7 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 0),
-    # A dispatch is up to 1 MiB, or one job of any size that the server accepts.
+    # A dispatch is up to 256 KiB, or one job of any size that the server accepts.
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     # The session retries, with all it holds; gRPC must not do so behind its back.

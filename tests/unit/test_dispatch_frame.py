@@ -57,7 +57,7 @@ def test_leases_of_another_length_wait_for_their_own_frame() -> None:
 
 @pytest.mark.parametrize(
     ("count", "encoding", "most_bytes"),
-    [(1000, JSON_TEXT, MEBIBYTE), (200, STRUCT, MEBIBYTE // 8)],
+    [(1000, JSON_TEXT, MEBIBYTE // 4), (200, STRUCT, MEBIBYTE // 8)],
 )
 def test_frames_are_full_but_no_larger_than_they_may_be(
     count: int, encoding: int, most_bytes: int

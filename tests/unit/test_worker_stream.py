@@ -29,40 +29,71 @@ def test_sent_frame_waits_for_its_confirmation(stream: WorkerStream) -> None:
 def test_sequence_confirms_every_frame_up_to_it(stream: WorkerStream) -> None:
     for sequence in (4, 5, 9):
         stream.sent(sequence, [leased_job(sequence)], now=float(sequence))
-    stream.confirm_frames(5)
+    stream.confirm_frames(5, now=0.0)
     assert stream.silent_since() == 9.0
-    stream.confirm_frames(8)
+    stream.confirm_frames(8, now=0.0)
     assert stream.silent_since() == 9.0
-    stream.confirm_frames(1000)
+    stream.confirm_frames(1000, now=0.0)
     assert stream.silent_since() is None
 
 
 def test_old_sequence_confirms_nothing(stream: WorkerStream) -> None:
     stream.sent(4, [leased_job(1)], now=1.0)
-    stream.confirm_frames(3)
-    stream.confirm_frames(-1)
+    stream.confirm_frames(3, now=0.0)
+    stream.confirm_frames(-1, now=0.0)
     assert stream.silent_since() == 1.0
 
 
 def test_frame_is_confirmed_when_every_lease_in_it_is(stream: WorkerStream) -> None:
     stream.sent(1, [leased_job(1), leased_job(2)], now=1.0)
     stream.sent(2, [leased_job(3)], now=2.0)
-    stream.confirm(lease_ids(1))
+    stream.confirm(lease_ids(1), now=0.0)
     assert stream.silent_since() == 1.0
-    stream.confirm(lease_ids(2))
+    stream.confirm(lease_ids(2), now=0.0)
     assert stream.silent_since() == 2.0
-    stream.confirm(lease_ids(3, 3, 99))
+    stream.confirm(lease_ids(3, 3, 99), now=0.0)
     assert stream.silent_since() is None
+
+
+def test_confirmation_gives_the_next_frames_time_but_not_for_long(stream: WorkerStream) -> None:
+    for sequence in (1, 2, 3):
+        stream.sent(sequence, [leased_job(sequence)], now=1.0)
+    stream.confirm_frames(1, now=5.0)
+    assert stream.silent_since() == 5.0
+    stream.confirm(lease_ids(2), now=9.0)
+    assert stream.silent_since() == 9.0
+    stream.confirm(lease_ids(2), now=10.0)
+    assert stream.silent_since() == 9.0, "nothing new"
+    stream.sent(4, [leased_job(4), leased_job(5)], now=11.0)
+    stream.confirm(lease_ids(4), now=99.0)
+    assert stream.silent_since() == 16.0
+
+
+def test_job_is_overdue_when_a_third_of_its_lease_is_over(stream: WorkerStream) -> None:
+    assert leased_job(1).delivery.duration_seconds == 30.0
+    stream.deal([leased_job(1), leased_job(2)], now=0.0)
+    stream.deal([leased_job(3), leased_job(4)], now=5.0)
+    assert stream.overdue(now=9.9) == []
+    assert [job.id for job in stream.take(1)] == lease_ids(1)
+    assert stream.overdue(now=10.0) == lease_ids(2)
+    stream.drop(lease_ids(2))
+    assert stream.overdue(now=14.9) == []
+    stream.deal([leased_job(5)], now=14.9)
+    assert stream.overdue(now=15.0) == lease_ids(3, 4)
+    assert [job.id for job in stream.take(9)] == lease_ids(3, 4, 5)
+    assert stream.overdue(now=99.0) == []
+    stream.deal([leased_job(6)], now=99.0)
+    assert stream.overdue(now=100.0) == []
 
 
 def test_foreign_lease_confirms_nothing(stream: WorkerStream) -> None:
     stream.sent(1, [leased_job(1)], now=1.0)
-    stream.confirm(lease_ids(2))
+    stream.confirm(lease_ids(2), now=0.0)
     assert stream.silent_since() == 1.0
 
 
 def test_dealt_jobs_are_held_and_waiting_to_be_sent(stream: WorkerStream) -> None:
-    stream.deal([leased_job(1), leased_job(2)])
+    stream.deal([leased_job(1), leased_job(2)], now=0.0)
     assert set(stream.held) == set(lease_ids(1, 2))
     assert [job.id for job in stream.undelivered] == lease_ids(1, 2)
     assert stream.changed.is_set()
@@ -72,7 +103,7 @@ def test_dealt_jobs_are_held_and_waiting_to_be_sent(stream: WorkerStream) -> Non
 def test_dropped_lease_makes_room_once(stream: WorkerStream) -> None:
     stream.subscription.hold("q", 1)
     stream.subscription.hold("p", 1)
-    stream.deal([leased_job(1, "q"), leased_job(2, "p")])
+    stream.deal([leased_job(1, "q"), leased_job(2, "p")], now=0.0)
     stream.drop(lease_ids(2, 2, 77))
     stream.drop(lease_ids(2))
     assert stream.subscription.held == 1
@@ -99,7 +130,7 @@ async def test_ended_stream_takes_nothing_more(stream: WorkerStream) -> None:
 
 
 def test_lease_that_is_lost_on_the_way_is_not_sent(stream: WorkerStream) -> None:
-    stream.deal([leased_job(1), leased_job(2)])
+    stream.deal([leased_job(1), leased_job(2)], now=0.0)
     stream.drop(lease_ids(1))
     assert [job.id for job in stream.undelivered] == lease_ids(2)
 

@@ -60,6 +60,8 @@ class WorkConversation:
         self._unanswered = 1
         self._answered = asyncio.Event()
         self._half_closed = False
+        #: A dispatch is being written down.
+        self._writing = False
 
     async def hold(self, context: Context) -> None:
         """Serves the worker until either side ends the stream.
@@ -89,7 +91,10 @@ class WorkConversation:
     def _put_back(self, stream: WorkerStream) -> None:
         """What never left goes back at once; what did, when its time to be confirmed is over:
         the worker may have it, and say so on its next stream."""
-        self._dispatcher.returns.put_back([job.id for job in stream.undelivered])
+        # What cannot be written is not to come back forever.
+        self._dispatcher.returns.put_back(
+            [job.id for job in stream.undelivered], unsent=not self._writing
+        )
         for sent, lease_ids in stream.unconfirmed.values():
             age = time.monotonic() - sent
             self._dispatcher.returns.put_back(lease_ids, self._settings.acknowledge_seconds - age)
@@ -175,7 +180,7 @@ class WorkConversation:
                 raise WorkProtocolViolation("the frame cannot be decoded")
             match frame.WhichOneof("frame"):
                 case "acknowledge":
-                    stream.confirm_frames(frame.acknowledge.sequence)
+                    stream.confirm_frames(frame.acknowledge.sequence, time.monotonic())
                 case "report_outcomes":
                     await self._turn()
                     tasks.create_task(self._report(stream, frame.report_outcomes))
@@ -209,7 +214,7 @@ class WorkConversation:
             raise WorkProtocolViolation("report_outcomes: the number of outcomes is out of range")
         if stream.unconfirmed:
             # The worker has spoken, however long it takes to write down what it said.
-            stream.confirm(item.lease_id for item in request.outcomes)
+            stream.confirm((item.lease_id for item in request.outcomes), time.monotonic())
         try:
             results = await self._outcomes.report(request.outcomes, stream.worker_id, stream)
         except DatabaseUnavailable as error:
@@ -233,7 +238,7 @@ class WorkConversation:
         request: pb.ExtendLeasesRequest,
         wishes: Sequence[Extension | None],
     ) -> None:
-        stream.confirm(wish.id for wish in wishes if wish is not None)
+        stream.confirm((wish.id for wish in wishes if wish is not None), time.monotonic())
         try:
             answer = await self._outcomes.extend(request, wishes)
         except DatabaseUnavailable:
@@ -275,18 +280,29 @@ class WorkConversation:
             news, stream.news = stream.news, []
             for item in news:
                 await self._send(context, news_frame(item))
-            while stream.undelivered:
+            self._give_up(stream)
+            if stream.undelivered:
+                # One frame at a time: answers go first, or no more of the worker's would be read.
                 await self._send_jobs(stream, context)
+                stream.changed.set()
             if self._half_closed and not self._unanswered:
                 return
             if stream.dismissed and not self._unanswered:
                 raise ServerDraining("the server is going; connect anew")
 
+    def _give_up(self, stream: WorkerStream) -> None:
+        """Puts back what has waited too long to be sent: others may be faster."""
+        overdue = stream.overdue(time.monotonic())
+        if overdue:
+            stream.drop(overdue)
+            self._dispatcher.room()
+            self._dispatcher.returns.put_back(overdue, unsent=True)
+
     async def _send_jobs(self, stream: WorkerStream, context: Context) -> None:
+        self._writing = True
         frame, count = dispatch_frame(stream.undelivered, self._encoding, self._most_leases)
-        jobs = stream.undelivered[:count]
-        del stream.undelivered[:count]
-        stream.sent(self._sequence + 1, jobs, time.monotonic())
+        self._writing = False
+        stream.sent(self._sequence + 1, stream.take(count), time.monotonic())
         await self._send(context, frame)
 
     async def _send(self, context: Context, frame: pb.WorkResponse) -> None:

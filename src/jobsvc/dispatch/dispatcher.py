@@ -254,6 +254,7 @@ class Dispatcher:
 
     def _deal(self, claim: Claim, jobs: Sequence[LeasedJob]) -> None:
         self._board.settle(claim, len(jobs))
+        now = time.monotonic()
         dealt: dict[Subscription, list[LeasedJob]] = {}
         for subscription in claim.slots[len(jobs) :]:
             if subscription.window == 0 and subscription in self._streams:
@@ -266,7 +267,7 @@ class Dispatcher:
             if stream is None:
                 unreached += [job.id for job in part]
             else:
-                stream.deal(part)
+                stream.deal(part, now)
         self.room()
         self.returns.put_back(unreached, unsent=True)
 

@@ -48,6 +48,9 @@ class Returns:
 
     async def reclaim(self, worker_id: str, held: Iterable[LeaseId]) -> None:
         """Puts back what the database thinks a worker holds, and the worker says it does not."""
+        # First those that do not count.
+        for item in [item for item in self._unreached if item.unsent]:
+            await self._return(item)
         listed = set(held)
         leases = await self._store.leases.of_worker(worker_id)
         unlisted = [lease_id for lease_id in leases if lease_id not in listed]

@@ -2,14 +2,17 @@
 is to be told. Protobuf-free; api/work_stream.py turns it into frames."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import NoReturn
 
 from jobsvc.dispatch.board import Subscription
 from jobsvc.lease import HeldLease, LeasedJob, LeaseId
 from jobsvc.queue import SeenWorker
+
+_MOST_PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,12 @@ class WorkerStream:
     news: list[Lost | Draining] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    #: When jobs were dealt and how many, of all that may be undelivered.
+    _dealt: deque[tuple[float, int]] = field(default_factory=deque)
     #: Sent and not confirmed: by the frame's sequence, when it was sent and what was in it.
     unconfirmed: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
+    #: When the worker last confirmed anything.
+    _heard: float = -inf
     draining: bool = False
     #: To be ended by the server as soon as every answer is out.
     dismissed: bool = False
@@ -53,11 +60,31 @@ class WorkerStream:
         """Whose stream it is."""
         return self.subscription.worker_id
 
-    def deal(self, jobs: Sequence[LeasedJob]) -> None:
+    def deal(self, jobs: Sequence[LeasedJob], now: float) -> None:
         """Hands over leased jobs; the room for them has been counted already."""
         self.held.update((job.id, job.delivery.held) for job in jobs)
         self.undelivered += jobs
+        self._dealt.append((now, len(jobs)))
         self.changed.set()
+
+    def take(self, count: int) -> list[LeasedJob]:
+        """The next jobs, which are in a frame now."""
+        jobs = self.undelivered[:count]
+        del self.undelivered[:count]
+        if not self.undelivered:
+            self._dealt.clear()
+        return jobs
+
+    def overdue(self, now: float) -> list[LeaseId]:
+        """Those that have waited for a third of their time to be sent: the worker reads slowly."""
+        if not self.undelivered:
+            return []
+        since = now - self.undelivered[0].delivery.duration_seconds / 3
+        while self._dealt and self._dealt[0][0] <= since:
+            self._dealt.popleft()
+        # First in, first out: those that were dealt later are the last ones.
+        late = len(self.undelivered) - sum(count for _, count in self._dealt)
+        return [job.id for job in self.undelivered[: max(late, 0)]]
 
     def tell(self, news: Lost | Draining) -> None:
         """Passes news on to the worker."""
@@ -91,16 +118,19 @@ class WorkerStream:
         """Notes that a frame with these jobs has gone out."""
         self.unconfirmed[sequence] = (now, {job.id for job in jobs})
 
-    def confirm_frames(self, sequence: int) -> None:
+    def confirm_frames(self, sequence: int, now: float) -> None:
         """The worker has every frame up to `sequence`."""
         for number in [n for n in self.unconfirmed if n <= sequence]:
             del self.unconfirmed[number]
+            self._heard = now
 
-    def confirm(self, lease_ids: Iterable[str]) -> None:
+    def confirm(self, lease_ids: Iterable[str], now: float) -> None:
         """The worker has spoken of these leases, so it has them."""
         if self.unconfirmed:
             spoken = set(lease_ids)
             for number, (_, waiting) in list(self.unconfirmed.items()):
+                if waiting & spoken:
+                    self._heard = now
                 waiting -= spoken
                 if not waiting:
                     del self.unconfirmed[number]
@@ -122,8 +152,15 @@ class WorkerStream:
         return others
 
     def silent_since(self) -> float | None:
-        """When the oldest frame was sent that is not confirmed."""
-        return min((sent for sent, _ in self.unconfirmed.values()), default=None)
+        """Since when the worker should have confirmed the oldest frame that it has not.
+
+        On a slow way frames arrive one after the other, so each that is confirmed gives the next
+        ones time, up to 15 s.
+        """
+        if not self.unconfirmed:
+            return None
+        sent = min(sent for sent, _ in self.unconfirmed.values())
+        return max(sent, min(self._heard, sent + _MOST_PATIENCE_SECONDS))
 
     def seen(self) -> SeenWorker:
         """What operators are shown."""

@@ -126,8 +126,7 @@ class WorkResponse(_message.Message):
     @_builtins.property
     def dispatch(self) -> Global___LeaseJobsResponse:
         """Brings leased jobs: up to 100, or as many as `max_dispatch_leases` of
-        `subscribe`, and up to 1 MiB (128 KiB where payloads are Structs) unless
-        a single job is larger.
+        `subscribe`, and up to 256 KiB unless a single job is larger.
         """
 
     @_builtins.property

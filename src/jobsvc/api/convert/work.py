@@ -19,9 +19,10 @@ _MOST_QUEUES = 64
 _MOST_HELD = 10_000
 _MOST_LEASES = 1000
 _DEFAULT_LEASES = 100
-#: A mebibyte, less what a frame has besides its leases.
-_MOST_BYTES = 1024 * 1024 - 32
-#: To write a Struct takes so much longer that a mebibyte would block the loop for 50 ms.
+#: Of a frame, less what it has besides its leases: workers behind slow lines must be able to
+#: acknowledge it in time.
+_MOST_BYTES = 256 * 1024 - 32
+#: To write a Struct takes so much longer that more would block the loop.
 _MOST_STRUCT_BYTES = 128 * 1024 - 32
 #: What a lease adds to a frame besides its own bytes: tag and length.
 _ITEM_BYTES = 6
@@ -66,7 +67,7 @@ def dispatch_frame(
 def write_some(response: pb.LeaseJobsResponse, jobs: Sequence[LeasedJob], encoding: int) -> int:
     """Fills an empty message with the next jobs as they are sent, and answers how many they are.
 
-    They have leases of equal length, and are one at least, and up to 1 MiB as JSON text, 128 KiB
+    They have leases of equal length, and are one at least, and up to 256 KiB as JSON text, 128 KiB
     as Structs.
     """
     most_bytes = _MOST_BYTES if encoding == JSON_TEXT else _MOST_STRUCT_BYTES

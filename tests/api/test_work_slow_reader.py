@@ -1,0 +1,91 @@
+"""Workers that read slowly: what they have not been sent is not held against the jobs."""
+
+import asyncio
+from dataclasses import replace
+
+import asyncpg
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from grpc import aio
+
+from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
+from tests.conftest import TEST_SETTINGS
+
+from .probe import eventually
+from .worker import success
+from .worker_stream import create_many, work
+
+pytestmark = pytest.mark.usefixtures("queue")
+
+#: Each of these takes a frame of its own, and all of them more than a connection takes.
+_JOBS = 100
+_LARGE = Payload(json_text='{"a": "' + "x" * 250_000 + '"}')
+
+
+async def _create(jobs: JobServiceStub) -> list[str]:
+    ids = []
+    for _ in range(_JOBS // 10):
+        ids += await create_many(jobs, 10, input=_LARGE)
+    return ids
+
+
+async def test_answers_come_between_dispatches(channel: aio.Channel, jobs: JobServiceStub) -> None:
+    await _create(jobs)
+    seen: list[str] = []
+    async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
+        while seen.count("outcome_results") < _JOBS:
+            frame = await stream.read()
+            seen.append(str(frame.WhichOneof("frame")))
+            if frame.HasField("dispatch"):
+                await stream.acknowledge()
+                outcomes = [success(lease) for lease in frame.dispatch.leases]
+                await stream.send(report_outcomes=pb.ReportOutcomesRequest(outcomes=outcomes))
+    assert "outcome_results" in seen[: _JOBS // 2]
+
+
+async def test_what_was_not_sent_before_the_stream_broke_has_not_been_returned(
+    channel: aio.Channel, jobs: JobServiceStub, sql: asyncpg.Connection
+) -> None:
+    *_, last = await _create(jobs)
+    for _ in range(3):
+        async with work(
+            channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT
+        ) as stream:
+            await stream.dispatched()
+
+    async def returns() -> int | None:
+        row = await sql.fetchrow("SELECT returns FROM waiting WHERE job_id = $1", last)
+        return None if row is None else int(row["returns"])
+
+    assert await eventually(returns, lambda found: found is not None) == 0
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=60.0)])
+async def test_what_waits_too_long_to_be_sent_goes_back(
+    channel: aio.Channel, jobs: JobServiceStub, sql: asyncpg.Connection
+) -> None:
+    await _create(jobs)
+    async with work(
+        channel,
+        window=_JOBS,
+        lease_duration=Duration(seconds=5),
+        payload_encoding=PAYLOAD_ENCODING_JSON_TEXT,
+    ) as stream:
+        got = len(await stream.dispatched())
+        await stream.set_window(0)
+        await asyncio.sleep(2)
+
+        async def waiting() -> list[asyncpg.Record]:
+            return await sql.fetch("SELECT attempt, returns FROM waiting")
+
+        async def read_on() -> None:
+            while True:
+                await stream.dispatched()
+
+        reading = asyncio.create_task(read_on())
+        back = await eventually(waiting)
+        reading.cancel()
+        assert 0 < len(back) <= _JOBS - got
+        assert {tuple(row) for row in back} == {(0, 0)}
