@@ -27,7 +27,7 @@ async def test_leases_that_nobody_heard_of_go_back(
     stream = WorkerStream(
         Subscription("w", {"q": 0}, 10), SeenWorker("w", ("q",), 10, 0, "", "", {})
     )
-    stream.deal([heard])
+    stream.deal([heard], now=0.0)
     if busy:
         # Another claim for the worker is always under way.
         stream.subscription.reserved = 1
@@ -39,3 +39,17 @@ async def test_leases_that_nobody_heard_of_go_back(
     assert await sql.fetchval("SELECT count(*) FROM lease") == 1
     assert await sql.fetchval("SELECT max(attempt) FROM waiting") == 0
     assert not doubts
+
+
+async def test_worker_that_is_back_first_gets_rid_of_what_does_not_count(
+    store: Store, dsn: str, sql: asyncpg.Connection
+) -> None:
+    for _ in range(2):
+        await create(store)
+    unsent, sent = await lease(store, 2)
+    returns = Returns(store, Hints(dsn, "s", on_hint=lambda _: None, on_gap=lambda: None))
+    returns.put_back([unsent.id], unsent=True)
+    returns.put_back([sent.id], after_seconds=60)
+    await returns.reclaim("w", held=[])
+    rows = await sql.fetch("SELECT job_id::text, returns FROM waiting")
+    assert dict(rows) == {unsent.id.job_id: 0, sent.id.job_id: 1}
