@@ -75,7 +75,9 @@ class Creation:
                 options = self._resolve(asked, queue)
                 schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
             if schema:
-                found = schema.violations(request.payload, request.input_path)
+                found = schema.violations(
+                    request.payload, request.input_path, len(request.input or "")
+                )
                 if found:
                     raise PayloadRejected(found, **request.place)
                 if turns.due:

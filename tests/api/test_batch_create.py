@@ -84,6 +84,17 @@ async def test_1000_jobs_are_created_at_once(
     assert await sql.fetchval("SELECT count(*) FROM waiting") == 1000
 
 
+async def test_answer_that_would_be_too_large_is_shortened(
+    jobs: JobServiceStub, queue: str
+) -> None:
+    labels = {f"label-{n}": "x" * 116 for n in range(32)}
+    answer = await _batch(jobs, *[_item(labels=labels)] * 1000)
+    assert answer.ByteSize() < 4 * 1024 * 1024
+    assert len({r.job.id for r in answer.responses}) == 1000
+    assert {r.job.status.state for r in answer.responses} == {job_pb2.JOB_STATE_PENDING}
+    assert {(r.job.spec.queue, len(r.job.spec.labels)) for r in answer.responses} == {("q", 0)}
+
+
 @pytest.mark.parametrize("count", [0, 1001])
 async def test_wrong_number_of_jobs_is_refused(
     jobs: JobServiceStub, queue: str, tables: Tables, count: int

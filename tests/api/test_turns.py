@@ -20,8 +20,10 @@ from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import Payload, PayloadSchema
 from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest, ListQueuesRequest, Queue
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
+from jobsvc.v1.worker_service_pb2 import LeaseJobsRequest, WorkerInfo
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 
+from .probe import eventually
 from .worker import lease_all, report, success
 
 _ITEMS = 20
@@ -94,6 +96,33 @@ async def test_queues_are_listed_and_counted_in_turns(
     assert len(given) == _ITEMS
     await queues.GetQueueStats(GetQueueStatsRequest())
     assert len(given) == 2 * _ITEMS
+
+
+@pytest.mark.usefixtures("strict", "given")
+async def test_answer_that_would_come_too_late_is_not_given(
+    jobs: JobServiceStub,
+    workers: WorkerServiceStub,
+    sql: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await _batch(jobs)
+
+    async def give(self: Turns) -> None:
+        await asyncio.sleep(0.98)
+
+    monkeypatch.setattr(Turns, "give", give)
+    request = LeaseJobsRequest(worker=WorkerInfo(worker_id="w"), queues=["q"])
+    await asyncio.gather(workers.LeaseJobs(request, timeout=1.0), return_exceptions=True)
+
+    async def waiting() -> set[tuple[int, int]]:
+        return {tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")}
+
+    await eventually(waiting, lambda found: found == {(0, 0)})
+
+    async def leased() -> int:
+        return int(await sql.fetchval("SELECT count(*) FROM lease"))
+
+    await eventually(leased, lambda count: count == 0)
 
 
 @pytest.mark.usefixtures("strict", "given")

@@ -27,6 +27,13 @@ PERSON = Schema(
 )
 
 
+def test_of_a_large_payload_the_first_violation_is_told() -> None:
+    payload = {"name": "x", "tags": [1, 2, 3]}
+    first = [Violation("input.tags[0]", '1 is not of type "string"')]
+    assert PERSON.violations(payload, "input", size=100_000) == first
+    assert len(PERSON.violations(payload, "input", size=100)) == 3
+
+
 def test_fitting_payload_has_no_violation() -> None:
     assert PERSON.violations({"name": "Ada", "tags": ["a", "b"]}, "input") == []
 

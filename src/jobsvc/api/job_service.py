@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobsvc.api.convert.answers import created, previewed, runs, write_run
+from jobsvc.api.convert.answers import created, previewed, runs, shorten, write_run
 from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import (
     check_encoding,
@@ -35,6 +35,8 @@ from jobsvc.waiting import WaitReason, wait_reason
 
 _MOST_IDS = 1000
 _MOST_BATCH = 1000
+#: Clients take 4 MiB if they are not told otherwise.
+_MOST_ANSWER_BYTES = 4 * 1024 * 1024
 #: Jobs read in one go: the loop stays free, and memory bounded, when a stream follows a thousand.
 _READ_IDS = 100
 _DEFAULT_WAIT_SECONDS = 20.0
@@ -93,11 +95,13 @@ class JobService(JobServiceServicer):
             answers = await self._creation.preview(asked, caller)
             return pb.BatchCreateJobsResponse(responses=[previewed(a) for a in answers])
         answers = await self._creation.create_all(asked, caller)
-        response = pb.BatchCreateJobsResponse()
+        response, size_bytes = pb.BatchCreateJobsResponse(), 0
         for run in runs(answers):
-            write_run(response, run)
+            size_bytes += write_run(response, run)
             if turns.due:
                 await turns.give()
+        if size_bytes > _MOST_ANSWER_BYTES:
+            shorten(response)
         return response
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:

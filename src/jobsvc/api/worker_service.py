@@ -29,6 +29,8 @@ _MOST_LEASES = 100
 #: As much as clients take if they are not told otherwise, less what an answer has besides leases.
 _MOST_ANSWER_BYTES = 4 * 1024 * 1024 - 32
 _MARGIN_SECONDS = 0.5
+#: An answer needs about so long to arrive.
+_LAST_MOMENT_SECONDS = 0.05
 
 
 class WorkerService(WorkerServiceServicer):
@@ -73,6 +75,8 @@ class WorkerService(WorkerServiceServicer):
         wait = defects.seconds("wait", request.wait, 0, 60) if request.HasField("wait") else 0.0
         check_encoding(defects, request.payload_encoding)
         defects.check()
+        patience = context.time_remaining()
+        last_moment = min(_LAST_MOMENT_SECONDS, (patience or 0.0) / 4)
         queues = list(dict.fromkeys(request.queues))
         # One answer carries one duration: the shortest of the queues asked.
         seconds = min([await self._dispatcher.lease_seconds(queue, asked) for queue in queues])
@@ -87,6 +91,11 @@ class WorkerService(WorkerServiceServicer):
         try:
             response, rest = await _answer(jobs, seconds, request.payload_encoding)
             await returns.give_back(rest, unsent=True)
+            remaining = context.time_remaining()
+            if remaining is not None and remaining < last_moment:
+                # It would hardly arrive.
+                returns.put_back([job.id for job in jobs], unsent=True)
+                return pb.LeaseJobsResponse(expires_in=duration(seconds))
             return response
         except (asyncio.CancelledError, DatabaseUnavailable):
             returns.put_back([job.id for job in jobs], unsent=True)

@@ -129,7 +129,8 @@ class Settlement:
     async def _checked(self, outcome: Success, schema_id: int) -> Outcome:
         """The outcome; a failure instead if its output does not fit the schema of the queue."""
         schema = await self._catalog.schema(schema_id)
-        found = schema.violations(parse_payload(outcome.output or "{}"), "output")
+        text = outcome.output or "{}"
+        found = schema.violations(parse_payload(text), "output", len(text))
         if not found:
             return outcome
         message = "; ".join(f"{v.field}: {v.description}" for v in found)[:4096]

@@ -409,7 +409,9 @@ class JobStatus(_message.Message):
 
     @_builtins.property
     def recent_attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobAttempt]:
-        """The last ten attempts, newest first. FULL view of `GetJob` only."""
+        """The last ten attempts, newest first. FULL view of `GetJob` only. Where
+        they are large, errors of older ones come without metadata and stack trace.
+        """
 
     def __init__(
         self,

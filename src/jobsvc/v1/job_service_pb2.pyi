@@ -120,7 +120,9 @@ class BatchCreateJobsResponse(_message.Message):
     RESPONSES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateJobResponse]:
-        """One answer for each request, in the order of the requests."""
+        """One answer for each request, in the order of the requests. Where they
+        would exceed 4 MiB, specs other than their queue and errors are left out.
+        """
 
     def __init__(
         self,

@@ -47,11 +47,22 @@ def _alike(one: Answer, other: Answer) -> bool:
     )
 
 
-def write_run(response: pb.BatchCreateJobsResponse, run: Sequence[Answer]) -> None:
-    """Appends the answers of one of the `runs`."""
+def write_run(response: pb.BatchCreateJobsResponse, run: Sequence[Answer]) -> int:
+    """Appends the answers of one of the `runs`, and says how many bytes that adds."""
     one = pb.BatchCreateJobsResponse(responses=[created(run[0])])
     if len(run) == 1:
         response.MergeFrom(one)
-    else:
-        ids = [answer.new.id for answer in run if isinstance(answer, Made)]
-        response.MergeFromString(copies(one.SerializeToString(), ids))
+        return one.ByteSize()
+    ids = [answer.new.id for answer in run if isinstance(answer, Made)]
+    all_of_them = copies(one.SerializeToString(), ids)
+    response.MergeFromString(all_of_them)
+    return len(all_of_them)
+
+
+def shorten(response: pb.BatchCreateJobsResponse) -> None:
+    """Leaves out what the caller knows, and errors: ids and states are what it must learn."""
+    for answer in response.responses:
+        queue = answer.job.spec.queue
+        answer.job.spec.Clear()
+        answer.job.spec.queue = queue
+        answer.job.status.ClearField("error")

@@ -14,6 +14,10 @@ from jobsvc.waiting import WaitReason
 FULL = pb.JOB_VIEW_FULL
 BASIC = pb.JOB_VIEW_BASIC
 
+#: Of past attempts in full. Beyond, errors are told without metadata and stack traces: with the
+#: largest payloads they would not fit into 4 MiB, the most that clients take by default.
+_MOST_ATTEMPTS_BYTES = 256 * 1024
+
 
 def job_ids(texts: Sequence[str], path: str, most: int) -> list[str]:
     """A list of job ids without duplicates.
@@ -105,8 +109,14 @@ def write_status(
     if reason:
         message.wait_reason = reason.value  # type: ignore[assignment]  # numbered as well
     write_timestamp(message.update_time, status.update_time)
+    left = _MOST_ATTEMPTS_BYTES
     for attempt in attempts:
-        _write_attempt(message.recent_attempts.add(), attempt, full)
+        past = message.recent_attempts.add()
+        _write_attempt(past, attempt, full)
+        left -= past.ByteSize()
+        if left < 0:
+            past.error.ClearField("metadata")
+            past.error.ClearField("stack_trace")
     if status.progress_percent is not None:
         message.progress.percent = status.progress_percent
         message.progress.message = status.progress_message

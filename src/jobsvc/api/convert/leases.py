@@ -21,6 +21,8 @@ from jobsvc.v1 import worker_service_pb2 as pb
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
 _MOST_DELAY_SECONDS = 604_800
 _DONE = Success()
+#: Of errors with all details. Beyond, only their reasons are told: clients take 4 MiB by default.
+_MOST_RESULTS_BYTES = 2 * 1024 * 1024
 
 
 def seen_worker(
@@ -175,8 +177,14 @@ def outcome_results(
         # Mostly. Only the first is written.
         _write_result(response, lease_ids[0], None)
         return response.FromString(copies(response.SerializeToString(), lease_ids))
+    left = _MOST_RESULTS_BYTES
     for lease_id, status in zip(lease_ids, statuses, strict=True):
         _write_result(response, lease_id, status)
+        if status is not None:
+            left -= status.ByteSize()
+            if left < 0:
+                # The reason comes first.
+                del response.results[-1].status.details[1:]
     return response
 
 

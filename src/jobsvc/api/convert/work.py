@@ -17,6 +17,7 @@ from jobsvc.v1 import worker_service_pb2 as pb
 MOST_WINDOW = 10_000
 _MOST_QUEUES = 64
 _MOST_HELD = 10_000
+_MOST_ID = 128
 _MOST_LEASES = 1000
 _DEFAULT_LEASES = 100
 #: Of a frame, less what it has besides its leases: workers behind slow lines must be able to
@@ -43,6 +44,8 @@ def worker_stream(request: pb.Subscribe) -> WorkerStream:
         limits[item.queue] = item.max_leases
     defects.number("window", request.window, 0, MOST_WINDOW)
     defects.count("held_lease_ids", request.held_lease_ids, 0, _MOST_HELD)
+    if any(len(lease_id) > _MOST_ID for lease_id in request.held_lease_ids):
+        defects.add("held_lease_ids", f"must have at most {_MOST_ID} characters each")
     worker = convert.seen_worker(defects, "worker", request.worker, list(limits), request.window)
     seconds = convert.lease_seconds(defects, "lease_duration", request)
     check_encoding(defects, request.payload_encoding)
