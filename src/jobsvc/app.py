@@ -39,6 +39,8 @@ from jobsvc.upkeep.vacuum import vacuum_tables
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
+#: Longest wait, at the end, for what is being leased for calls.
+_LEASED_SECONDS = 1.0
 
 
 async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
@@ -168,6 +170,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 yield Replica(port, server, lifetime, hub, dispatcher, settings)
             # What the calls held that were cancelled now.
             await server.finish()
+            await dispatcher.until_leased(_LEASED_SECONDS)
             await dispatcher.returns.flush()
         finally:
             for task in running:

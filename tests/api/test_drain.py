@@ -84,8 +84,8 @@ async def test_nothing_is_dispatched_any_more(
     assert await leaving.report(release(lease)) == [OK]
     assert (await leaving.refusal()).what == _DRAINING
     await draining
-    # Created, leased, released, and not touched since.
-    assert await sql.fetchval("SELECT version FROM waiting") == 3
+    # A claim that was under way may have taken it, and has put it back.
+    assert tuple(await sql.fetchrow("SELECT attempt, returns FROM waiting") or ()) == (0, 0)
 
 
 async def test_new_calls_are_refused_and_reports_are_taken(

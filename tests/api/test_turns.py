@@ -114,15 +114,12 @@ async def test_answer_that_would_come_too_late_is_not_given(
     request = LeaseJobsRequest(worker=WorkerInfo(worker_id="w"), queues=["q"])
     await asyncio.gather(workers.LeaseJobs(request, timeout=1.0), return_exceptions=True)
 
-    async def waiting() -> set[tuple[int, int]]:
-        return {tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")}
-
-    await eventually(waiting, lambda found: found == {(0, 0)})
-
     async def leased() -> int:
         return int(await sql.fetchval("SELECT count(*) FROM lease"))
 
     await eventually(leased, lambda count: count == 0)
+    rows = await sql.fetch("SELECT attempt, returns FROM waiting")
+    assert [tuple(row) for row in rows] == [(0, 0)] * _ITEMS
 
 
 @pytest.mark.usefixtures("strict", "given")

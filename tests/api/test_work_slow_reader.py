@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
+from jobsvc.app import Replica
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
@@ -79,15 +80,36 @@ async def test_what_waits_too_long_to_be_sent_goes_back(
         await stream.set_window(0)
         await asyncio.sleep(2)
 
-        async def waiting() -> list[asyncpg.Record]:
-            return await sql.fetch("SELECT attempt, returns FROM waiting")
-
-        async def read_on() -> None:
-            while True:
-                await stream.dispatched()
-
-        reading = asyncio.create_task(read_on())
-        back = await eventually(waiting)
-        reading.cancel()
+        # Nothing is read meanwhile: the server is stuck in its write.
+        back = await eventually(lambda: _waiting(sql))
         assert 0 < len(back) <= _JOBS - got
-        assert {tuple(row) for row in back} == {(0, 0)}
+        assert set(back) == {(0, 0)}
+
+
+async def test_what_has_not_been_sent_goes_back_when_the_server_leaves(
+    channel: aio.Channel, server: Replica, jobs: JobServiceStub, sql: asyncpg.Connection
+) -> None:
+    await _create(jobs)
+    async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
+        await stream.dispatched()
+        draining = asyncio.create_task(server.drain())
+        back = await eventually(lambda: _waiting(sql), lambda found: len(found) > _JOBS // 2)
+        assert set(back) == {(0, 0)}
+    await draining
+
+
+async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
+    channel: aio.Channel, jobs: JobServiceStub, sql: asyncpg.Connection
+) -> None:
+    await _create(jobs)
+    async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
+        await stream.dispatched()
+        async with work(channel, window=0):
+            back = await eventually(lambda: _waiting(sql), lambda found: len(found) == _JOBS)
+            # Those that had been sent are few: the connection took no more.
+            assert back.count((0, 0)) > _JOBS // 2
+
+
+async def _waiting(sql: asyncpg.Connection) -> list[tuple[int, int]]:
+    """Attempts and returns of each waiting job."""
+    return [tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")]

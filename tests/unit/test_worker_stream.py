@@ -1,6 +1,7 @@
 """One worker on one stream."""
 
 import pytest
+from msgspec.structs import replace
 
 from jobsvc.dispatch.board import Subscription
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
@@ -71,19 +72,18 @@ def test_confirmation_gives_the_next_frames_time_but_not_for_long(stream: Worker
 
 def test_job_is_overdue_when_a_third_of_its_lease_is_over(stream: WorkerStream) -> None:
     assert leased_job(1).delivery.duration_seconds == 30.0
-    stream.deal([leased_job(1), leased_job(2)], now=0.0)
-    stream.deal([leased_job(3), leased_job(4)], now=5.0)
+    longer = replace(leased_job(3).delivery, duration_seconds=60.0)
+    stream.deal([leased_job(1), leased_job(2), replace(leased_job(3), delivery=longer)], now=0.0)
+    stream.deal([leased_job(4)], now=5.0)
     assert stream.overdue(now=9.9) == []
     assert [job.id for job in stream.take(1)] == lease_ids(1)
     assert stream.overdue(now=10.0) == lease_ids(2)
     stream.drop(lease_ids(2))
     assert stream.overdue(now=14.9) == []
-    stream.deal([leased_job(5)], now=14.9)
-    assert stream.overdue(now=15.0) == lease_ids(3, 4)
-    assert [job.id for job in stream.take(9)] == lease_ids(3, 4, 5)
+    assert stream.overdue(now=15.0) == lease_ids(4)
+    assert stream.overdue(now=20.0) == lease_ids(3, 4)
+    assert [job.id for job in stream.take(9)] == lease_ids(3, 4)
     assert stream.overdue(now=99.0) == []
-    stream.deal([leased_job(6)], now=99.0)
-    assert stream.overdue(now=100.0) == []
 
 
 def test_foreign_lease_confirms_nothing(stream: WorkerStream) -> None:

@@ -93,7 +93,10 @@ class JobService(JobServiceServicer):
                 await turns.give()
         if only_checked == {True}:
             answers = await self._creation.preview(asked, caller)
-            return pb.BatchCreateJobsResponse(responses=[previewed(a) for a in answers])
+            response = pb.BatchCreateJobsResponse(responses=[previewed(a) for a in answers])
+            if response.ByteSize() > _MOST_ANSWER_BYTES:
+                shorten(response)
+            return response
         answers = await self._creation.create_all(asked, caller)
         response, size_bytes = pb.BatchCreateJobsResponse(), 0
         for run in runs(answers):

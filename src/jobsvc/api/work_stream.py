@@ -95,8 +95,8 @@ class WorkConversation:
         self._dispatcher.returns.put_back(
             [job.id for job in stream.undelivered], unsent=not self._writing
         )
-        for sent, lease_ids in stream.unconfirmed.values():
-            age = time.monotonic() - sent
+        for since, lease_ids in stream.awaited():
+            age = time.monotonic() - since
             self._dispatcher.returns.put_back(lease_ids, self._settings.acknowledge_seconds - age)
 
     # Subscribing.
@@ -280,23 +280,16 @@ class WorkConversation:
             news, stream.news = stream.news, []
             for item in news:
                 await self._send(context, news_frame(item))
-            self._give_up(stream)
+            if self._half_closed or stream.dismissed:
+                if self._unanswered:
+                    continue
+                if self._half_closed:
+                    return
+                raise ServerDraining("the server is going; connect anew")
             if stream.undelivered:
                 # One frame at a time: answers go first, or no more of the worker's would be read.
                 await self._send_jobs(stream, context)
                 stream.changed.set()
-            if self._half_closed and not self._unanswered:
-                return
-            if stream.dismissed and not self._unanswered:
-                raise ServerDraining("the server is going; connect anew")
-
-    def _give_up(self, stream: WorkerStream) -> None:
-        """Puts back what has waited too long to be sent: others may be faster."""
-        overdue = stream.overdue(time.monotonic())
-        if overdue:
-            stream.drop(overdue)
-            self._dispatcher.room()
-            self._dispatcher.returns.put_back(overdue, unsent=True)
 
     async def _send_jobs(self, stream: WorkerStream, context: Context) -> None:
         self._writing = True

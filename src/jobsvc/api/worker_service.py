@@ -160,7 +160,7 @@ class WorkerService(WorkerServiceServicer):
             while subscription.reserved:
                 stream.changed.clear()
                 await stream.changed.wait()
-            jobs, stream.undelivered = stream.undelivered, []
+            jobs = stream.take(len(stream.undelivered))
             delivered = True
         finally:
             self._dispatcher.leave(stream)

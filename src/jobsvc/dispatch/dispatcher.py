@@ -52,6 +52,8 @@ class Dispatcher:
         #: Leases that the database did not know when it was asked last.
         self._suspects: set[LeaseId] = set()
         self._tasks: asyncio.TaskGroup | None = None
+        #: What is being leased for calls.
+        self._leasing: set[asyncio.Task[None]] = set()
         self._draining = False
         self._lessened = asyncio.Event()
 
@@ -120,6 +122,7 @@ class Dispatcher:
         for other in list(self._streams.values()):
             if other.worker_id == worker_id and not other.draining:
                 other.end(WorkerReplaced("another stream of this worker took over"))
+                self._take_back(other, [job.id for job in other.undelivered])
                 self._take_out(other)
 
     def join(self, stream: WorkerStream) -> None:
@@ -162,7 +165,15 @@ class Dispatcher:
     def _drain(self, stream: WorkerStream) -> None:
         stream.draining = True
         stream.subscription.window = 0
+        self._take_back(stream, [job.id for job in stream.undelivered])
         stream.tell(Draining(self._settings.drain_seconds))
+
+    def _take_back(self, stream: WorkerStream, lease_ids: Sequence[LeaseId]) -> None:
+        """Puts back what a stream has not sent yet."""
+        if lease_ids:
+            stream.drop(lease_ids)
+            self.room()
+            self.returns.put_back(lease_ids, unsent=True)
 
     # Claims.
 
@@ -171,7 +182,7 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             tasks.create_task(self._every(self._settings.poll_interval_seconds, self._poll))
-            tasks.create_task(self._every(1.0, self._check_deaf))
+            tasks.create_task(self._every(1.0, self._check_slow))
             tasks.create_task(
                 self._every(self._settings.extend_interval_seconds / 2, self._check_held)
             )
@@ -208,8 +219,20 @@ class Dispatcher:
                 taken.set_result(jobs)
 
         assert self._tasks is not None, "calls are served while this runs"
-        self._tasks.create_task(lease())
-        return await taken
+        task = self._tasks.create_task(lease())
+        self._leasing.add(task)
+        task.add_done_callback(self._leasing.discard)
+        try:
+            return await taken
+        except asyncio.CancelledError:
+            if not taken.cancelled() and taken.exception() is None:
+                self.returns.put_back([job.id for job in taken.result()], unsent=True)
+            raise
+
+    async def until_leased(self, seconds: float) -> None:
+        """Waits, at most so long, until nothing is being leased for calls any more."""
+        if self._leasing:
+            await asyncio.wait(self._leasing, timeout=seconds)
 
     async def lease_seconds(self, queue: str, asked: float | None) -> float:
         """How long a lease of a queue runs: as asked, as the queue says, or the default.
@@ -268,6 +291,8 @@ class Dispatcher:
                 unreached += [job.id for job in part]
             else:
                 stream.deal(part, now)
+                if stream.draining:
+                    self._take_back(stream, [job.id for job in part])
         self.room()
         self.returns.put_back(unreached, unsent=True)
 
@@ -300,9 +325,10 @@ class Dispatcher:
             self._suspects.update(i for i in gone if i not in suspects)
             self.lost([i for i in gone if i in suspects], "the lease is not current any more")
 
-    async def _check_deaf(self) -> None:
+    async def _check_slow(self) -> None:
         now = time.monotonic()
         for stream in list(self._streams.values()):
+            self._take_back(stream, stream.overdue(now))
             since = stream.silent_since()
             if since is not None and now - since > self._settings.acknowledge_seconds:
                 stream.end(WorkerDeaf("dispatched jobs were not acknowledged in time"))

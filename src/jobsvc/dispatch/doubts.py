@@ -30,6 +30,8 @@ class Doubts:
 
         A worker that has gone elsewhere is seen to when it subscribes there.
         """
+        if self._of:
+            await self._returns.return_unsent()
         for worker_id in list(self._of):
             leases = await self._leases.of_worker(worker_id)
             own = [stream for stream in streams if stream.worker_id == worker_id]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from jobsvc.store.store import Store
 log = logging.getLogger(__name__)
 
 _RETURN_SECONDS = 0.5
+_MOST_LEASES = 1000
 
 
 class _Due(NamedTuple):
@@ -48,13 +49,15 @@ class Returns:
 
     async def reclaim(self, worker_id: str, held: Iterable[LeaseId]) -> None:
         """Puts back what the database thinks a worker holds, and the worker says it does not."""
-        # First those that do not count.
-        for item in [item for item in self._unreached if item.unsent]:
-            await self._return(item)
+        await self.return_unsent()
         listed = set(held)
         leases = await self._store.leases.of_worker(worker_id)
         unlisted = [lease_id for lease_id in leases if lease_id not in listed]
         await self.give_back(unlisted, confirmed_too=True)
+
+    async def return_unsent(self) -> None:
+        """Puts back now what does not count, before anybody who looks for it counts it."""
+        await self._return([item for item in self._unreached if item.unsent])
 
     async def run(self) -> None:
         """Puts back what is due, until cancelled."""
@@ -64,26 +67,26 @@ class Returns:
                     await self._returning.wait()
             self._returning.clear()
             now = time.monotonic()
-            for item in [item for item in self._unreached if item.when <= now]:
-                try:
-                    await self._return(item)
-                except DatabaseUnavailable:
-                    await asyncio.sleep(_RETURN_SECONDS)
+            try:
+                await self._return([item for item in self._unreached if item.when <= now])
+            except DatabaseUnavailable:
+                await asyncio.sleep(_RETURN_SECONDS)
 
     async def flush(self) -> None:
         """Puts back at once whatever was to be put back later: nobody will be there to do it."""
-        for item in list(self._unreached):
-            try:
-                await self._return(item)
-            except DatabaseUnavailable:
-                count = len(item.lease_ids)
-                log.warning("%d leases that never reached their workers are left to lapse", count)
+        try:
+            await self._return(self._unreached)
+        except DatabaseUnavailable:
+            count = sum(len(item.lease_ids) for item in self._unreached)
+            log.warning("%d leases that never reached their workers are left to lapse", count)
 
-    async def _return(self, item: _Due) -> None:
-        await self.give_back(item.lease_ids, unsent=item.unsent)
-        # Not before: if `run` is cancelled meanwhile, the last `flush` does it once more.
-        if item in self._unreached:
-            self._unreached.remove(item)
+    async def _return(self, due: Sequence[_Due]) -> None:
+        for some in _batches(due):
+            lease_ids = [lease_id for item in some for lease_id in item.lease_ids]
+            await self.give_back(lease_ids, unsent=some[0].unsent)
+            # Not before: if `run` is cancelled meanwhile, the last `flush` does it once more.
+            done = set(map(id, some))
+            self._unreached = [item for item in self._unreached if id(item) not in done]
 
     async def give_back(
         self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False, unsent: bool = False
@@ -92,3 +95,19 @@ class Returns:
         if lease_ids:
             back = await self._store.leases.give_back(lease_ids, confirmed_too, unsent)
             self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
+
+
+def _batches(due: Sequence[_Due]) -> Iterator[list[_Due]]:
+    """What goes into one statement: all of a kind, and no more than that takes little time."""
+    for unsent in (True, False):
+        some: list[_Due] = []
+        size = 0
+        for item in due:
+            if item.unsent is unsent:
+                some.append(item)
+                size += len(item.lease_ids)
+                if size >= _MOST_LEASES:
+                    yield some
+                    some, size = [], 0
+        if some:
+            yield some

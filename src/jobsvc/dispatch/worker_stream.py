@@ -2,9 +2,10 @@
 is to be told. Protobuf-free; api/work_stream.py turns it into frames."""
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from math import inf
 from typing import NoReturn
 
@@ -43,8 +44,8 @@ class WorkerStream:
     news: list[Lost | Draining] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    #: When jobs were dealt and how many, of all that may be undelivered.
-    _dealt: deque[tuple[float, int]] = field(default_factory=deque)
+    #: When each of those was dealt.
+    _dealt: list[float] = field(default_factory=list)
     #: Sent and not confirmed: by the frame's sequence, when it was sent and what was in it.
     unconfirmed: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
     #: When the worker last confirmed anything.
@@ -64,27 +65,22 @@ class WorkerStream:
         """Hands over leased jobs; the room for them has been counted already."""
         self.held.update((job.id, job.delivery.held) for job in jobs)
         self.undelivered += jobs
-        self._dealt.append((now, len(jobs)))
+        self._dealt += [now] * len(jobs)
         self.changed.set()
 
     def take(self, count: int) -> list[LeasedJob]:
         """The next jobs, which are in a frame now."""
         jobs = self.undelivered[:count]
-        del self.undelivered[:count]
-        if not self.undelivered:
-            self._dealt.clear()
+        del self.undelivered[:count], self._dealt[:count]
         return jobs
 
     def overdue(self, now: float) -> list[LeaseId]:
         """Those that have waited for a third of their time to be sent: the worker reads slowly."""
-        if not self.undelivered:
-            return []
-        since = now - self.undelivered[0].delivery.duration_seconds / 3
-        while self._dealt and self._dealt[0][0] <= since:
-            self._dealt.popleft()
-        # First in, first out: those that were dealt later are the last ones.
-        late = len(self.undelivered) - sum(count for _, count in self._dealt)
-        return [job.id for job in self.undelivered[: max(late, 0)]]
+        return [
+            job.id
+            for job, dealt in zip(self.undelivered, self._dealt, strict=True)
+            if now - dealt >= job.delivery.duration_seconds / 3
+        ]
 
     def tell(self, news: Lost | Draining) -> None:
         """Passes news on to the worker."""
@@ -148,7 +144,9 @@ class WorkerStream:
         for queue, count in ended.items():
             self.subscription.hold(queue, -count)
         if self.undelivered:
-            self.undelivered = [job for job in self.undelivered if job.id in self.held]
+            still = [job.id in self.held for job in self.undelivered]
+            self.undelivered = list(compress(self.undelivered, still))
+            self._dealt = list(compress(self._dealt, still))
         return others
 
     def silent_since(self) -> float | None:
@@ -157,10 +155,12 @@ class WorkerStream:
         On a slow way frames arrive one after the other, so each that is confirmed gives the next
         ones time, up to 15 s.
         """
-        if not self.unconfirmed:
-            return None
-        sent = min(sent for sent, _ in self.unconfirmed.values())
-        return max(sent, min(self._heard, sent + _MOST_PATIENCE_SECONDS))
+        return min((since for since, _ in self.awaited()), default=None)
+
+    def awaited(self) -> Iterator[tuple[float, set[LeaseId]]]:
+        """The leases of each frame that is not confirmed, and since when that should have been."""
+        for sent, lease_ids in self.unconfirmed.values():
+            yield max(sent, min(self._heard, sent + _MOST_PATIENCE_SECONDS)), lease_ids
 
     def seen(self) -> SeenWorker:
         """What operators are shown."""

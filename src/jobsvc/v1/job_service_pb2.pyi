@@ -121,7 +121,7 @@ class BatchCreateJobsResponse(_message.Message):
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateJobResponse]:
         """One answer for each request, in the order of the requests. Where they
-        would exceed 4 MiB, specs other than their queue and errors are left out.
+        would exceed 4 MiB, errors are left out, and of specs all but the queue.
         """
 
     def __init__(

@@ -87,7 +87,8 @@ Global___Payload: _TypeAlias = Payload  # noqa: Y015
 @_typing.final
 class PayloadSchema(_message.Message):
     """Describes which payloads a queue accepts. A payload that does not fit is
-    refused with `INVALID_ARGUMENT` and one field violation for each defect.
+    refused with `INVALID_ARGUMENT` and one field violation for each defect, 20
+    at most; of one with more than 4,096 characters, for the first.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
