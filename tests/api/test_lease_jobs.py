@@ -9,7 +9,10 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from jobsvc.app import Replica
 from jobsvc.attempt import MAX_RETURNS
+from jobsvc.lease import Slot
+from jobsvc.store.hints import Hints
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -22,6 +25,7 @@ from jobsvc.v1.payload_pb2 import (
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 
 from .conftest import Create, Tables
+from .probe import eventually
 from .refusal import refused
 from .worker import WORKER, lease_all
 
@@ -186,6 +190,27 @@ async def test_jobs_of_a_caller_that_left_are_back_without_using_an_attempt(
     await create()
     (lease,) = await lease_all(workers, worker_id="w2", wait=Duration(seconds=20))
     assert lease.attempt == 1
+
+
+async def test_caller_that_left_as_its_jobs_came_has_not_used_an_attempt(
+    create: Create, server: Replica, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create()
+    tell = Hints.tell
+
+    def and_leave(hints: Hints, *what: Any, **more: Any) -> None:
+        tell(hints, *what, **more)
+        asyncio.get_running_loop().call_soon(leasing.cancel)  # just before the answer is taken
+
+    monkeypatch.setattr(Hints, "tell", and_leave)
+    leasing = asyncio.create_task(server._dispatcher.lease_for_call("q", [Slot("w", 30.0)]))
+    with pytest.raises(asyncio.CancelledError):
+        await leasing
+
+    async def places() -> list[tuple[int, int]]:
+        return [tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")]
+
+    assert await eventually(places) == [(0, 0)]
 
 
 _BAD_LEASES: list[tuple[dict[str, Any], str]] = [
