@@ -170,7 +170,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 yield Replica(port, server, lifetime, hub, dispatcher, settings)
             # What the calls held that were cancelled now.
             await server.finish()
-            await dispatcher.until_leased(_LEASED_SECONDS)
+            await dispatcher.calls.until_done(_LEASED_SECONDS)
             await dispatcher.returns.flush()
         finally:
             for task in running:

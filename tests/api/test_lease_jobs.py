@@ -203,7 +203,7 @@ async def test_caller_that_left_as_its_jobs_came_has_not_used_an_attempt(
         asyncio.get_running_loop().call_soon(leasing.cancel)  # just before the answer is taken
 
     monkeypatch.setattr(Hints, "tell", and_leave)
-    leasing = asyncio.create_task(server._dispatcher.lease_for_call("q", [Slot("w", 30.0)]))
+    leasing = asyncio.create_task(server._dispatcher.calls.lease("q", [Slot("w", 30.0)]))
     with pytest.raises(asyncio.CancelledError):
         await leasing
 

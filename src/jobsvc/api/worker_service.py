@@ -132,7 +132,7 @@ class WorkerService(WorkerServiceServicer):
             slots = [Slot(worker.worker_id, seconds)] * (most - len(jobs))
             if slots:
                 try:
-                    jobs += await self._dispatcher.lease_for_call(queue, slots)
+                    jobs += await self._dispatcher.calls.lease(queue, slots)
                 except BaseException:
                     self._dispatcher.returns.put_back([job.id for job in jobs], unsent=True)
                     raise

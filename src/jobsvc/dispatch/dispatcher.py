@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from jobsvc.catalog import Catalog
 from jobsvc.dispatch.board import Board, Claim, Subscription
+from jobsvc.dispatch.calls import Calls
 from jobsvc.dispatch.doubts import Doubts
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.returns import Returns
@@ -41,6 +42,8 @@ class Dispatcher:
         self._settings = settings
         #: Leases on their way back to their queues.
         self.returns = Returns(store, hints)
+        #: Leases for those who have no stream.
+        self.calls = Calls(store, hints, self.returns)
         #: Who is here, for those who ask.
         self.presence = Presence(store)
         self._board = Board()
@@ -51,9 +54,6 @@ class Dispatcher:
         self._doubts = Doubts(store.leases, self.returns)
         #: Leases that the database did not know when it was asked last.
         self._suspects: set[LeaseId] = set()
-        self._tasks: asyncio.TaskGroup | None = None
-        #: What is being leased for calls.
-        self._leasing: set[asyncio.Task[None]] = set()
         self._draining = False
         self._lessened = asyncio.Event()
 
@@ -180,7 +180,6 @@ class Dispatcher:
     async def run(self) -> None:
         """Claims and deals until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
             tasks.create_task(self._every(self._settings.poll_interval_seconds, self._poll))
             tasks.create_task(self._every(1.0, self._check_slow))
             tasks.create_task(
@@ -194,45 +193,6 @@ class Dispatcher:
                 if not self._draining:
                     for claim in self._board.plan(time.monotonic()):
                         tasks.create_task(self._claim(claim))
-
-    async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
-        """Leases jobs that are ready, one for each slot at most, and makes that known."""
-        jobs = await self._store.leases.lease(queue, slots)
-        if jobs:
-            self._hints.tell([job.id.job_id for job in jobs])
-        return jobs
-
-    async def lease_for_call(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
-        """As `lease`, for a caller that may be cancelled: what it does not take is put back."""
-        taken: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
-
-        async def lease() -> None:
-            try:
-                jobs = await self.lease(queue, slots)
-            except DatabaseUnavailable as error:
-                if not taken.done():
-                    taken.set_exception(error)
-                return
-            if taken.done():
-                self.returns.put_back([job.id for job in jobs], unsent=True)
-            else:
-                taken.set_result(jobs)
-
-        assert self._tasks is not None, "calls are served while this runs"
-        task = self._tasks.create_task(lease())
-        self._leasing.add(task)
-        task.add_done_callback(self._leasing.discard)
-        try:
-            return await taken
-        except asyncio.CancelledError:
-            if not taken.cancelled() and taken.exception() is None:
-                self.returns.put_back([job.id for job in taken.result()], unsent=True)
-            raise
-
-    async def until_leased(self, seconds: float) -> None:
-        """Waits, at most so long, until nothing is being leased for calls any more."""
-        if self._leasing:
-            await asyncio.wait(self._leasing, timeout=seconds)
 
     async def lease_seconds(self, queue: str, asked: float | None) -> float:
         """How long a lease of a queue runs: as asked, as the queue says, or the default.
