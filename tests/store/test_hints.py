@@ -19,6 +19,10 @@ class Replica:
         self.heard: asyncio.Queue[Hint] = asyncio.Queue()
         self.hints = Hints(dsn, name, self.heard.put_nowait, lambda: None)
 
+    async def listens(self) -> None:
+        async with asyncio.timeout(SOON_SECONDS):
+            await self.hints._probed.wait()
+
     async def hear(self) -> Hint:
         async with asyncio.timeout(SOON_SECONDS):
             return await self.heard.get()
@@ -84,6 +88,9 @@ async def test_new_replica_is_told_from_its_greeting_on(
         # Each answers the greeting of one that it has not known.
         await until_said(heard, "b p")
         await until_said(heard, "a p")
+        # A greeting may come by the other connection, before this one listens.
+        await one.listens()
+        await two.listens()
         for speaker, listener in ((one, two), (two, one)):
             speaker.hints.tell(job_ids, ["q"], ["r"])
             assert await speaker.hear() == Hint(tuple(job_ids), ("q",), ("r",))
