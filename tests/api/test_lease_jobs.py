@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import asyncpg
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from grpc import aio
 
 from jobsvc.app import Replica
 from jobsvc.attempt import MAX_RETURNS
@@ -211,6 +213,36 @@ async def test_caller_that_left_as_its_jobs_came_has_not_used_an_attempt(
         return [tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")]
 
     assert await eventually(places) == [(0, 0)]
+
+
+async def test_server_that_leaves_puts_back_what_it_was_about_to_lease(
+    create: Create,
+    start_replica: Callable[[], AbstractAsyncContextManager[Replica]],
+    sql: asyncpg.Connection,
+) -> None:
+    await create()
+
+    async def blocked() -> list[asyncpg.Record]:
+        return await sql.fetch("SELECT FROM pg_stat_activity WHERE wait_event = 'relation'")
+
+    async def unblock() -> None:
+        await asyncio.sleep(0.3)  # The server is on its way out.
+        await lock.rollback()
+
+    async with AsyncExitStack() as stack:
+        async with start_replica() as leaving:
+            address = f"127.0.0.1:{leaving.port}"
+            channel = await stack.enter_async_context(aio.insecure_channel(address))
+            lock = sql.transaction()
+            await lock.start()
+            await sql.execute("LOCK TABLE lease")
+            leasing = asyncio.create_task(lease_all(WorkerServiceStub(channel)))
+            await eventually(blocked)
+            leasing.cancel()
+            unblocking = asyncio.create_task(unblock())
+        await asyncio.gather(leasing, unblocking, return_exceptions=True)
+    rows = await sql.fetch("SELECT attempt, returns FROM waiting")
+    assert [tuple(row) for row in rows] == [(0, 0)]
 
 
 _BAD_LEASES: list[tuple[dict[str, Any], str]] = [
