@@ -113,14 +113,15 @@ async def _drain(database: Database, ids: Sequence[str]) -> None:
 
 
 async def _lease_and_finish(database: Database, most: int) -> int:
-    leased = await database.fetch(
+    rows = await database.fetch(
         "lease_jobs", QUEUE, most, ["ceiling"], [1], [_SETTINGS.lease_seconds], None, None
     )
+    leased = sorted(lease_id for row in rows for lease_id in row["lease_ids"].split(" "))
     if not leased:
         return 0
     await database.fetch(
         "finish_jobs",
-        words(sorted(f"{row['job_id']}.{row['lease_id']}" for row in leased)),
+        words(leased),
         (),  # until
         [int(JobState.COMPLETED)],
         [_SETTINGS.retention_seconds],

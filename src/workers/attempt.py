@@ -29,9 +29,11 @@ class Attempt:
         "begun",
         "deadline",
         "lease",
+        "lease_id",
         "listeners",
         "progress",
         "progress_told",
+        "queue",
         "stop",
         "task",
         "tell_progress",
@@ -46,6 +48,9 @@ class Attempt:
         """`now` is the monotonic clock at the arrival; `tell_progress` may be called anywhere."""
         timeout_seconds = from_duration(lease.attempt_timeout)
         self.lease = lease
+        # Of a message, each look makes another text.
+        self.lease_id: str = lease.lease_id
+        self.queue: str = lease.queue
         #: On the monotonic clock.
         self.deadline = now + timeout_seconds if timeout_seconds > 0 else inf
         self.stop: Stop | None = None

@@ -116,10 +116,10 @@ class Exchange:
             self._extend_at = min(self._extend_at, now + self._extend_seconds)
         for lease in dispatch.leases:
             attempt = Attempt(lease, now, self._tell_progress)
-            if self.book.take(lease.lease_id, attempt) and lease.queue not in self._queues:
-                log.error("job %s is of queue %s, not of ours", lease.job_id, lease.queue)
+            if self.book.take(attempt.lease_id, attempt) and attempt.queue not in self._queues:
+                log.error("job %s is of queue %s, not of ours", lease.job_id, attempt.queue)
                 reason = "the worker has no processor for this queue"
-                self.book.settle(released(lease.lease_id, _MISDELIVERED_SECONDS, reason))
+                self.book.settle(released(attempt.lease_id, _MISDELIVERED_SECONDS, reason))
         self._runner.start(self.book.start())
 
     def _note_statuses(self, statuses: Iterable[LeaseStatus]) -> None:
@@ -170,7 +170,7 @@ class Exchange:
     def note_progress(self, attempts: list[Attempt]) -> None:
         """There is progress to send."""
         for attempt in attempts:
-            self._progressed[attempt.lease.lease_id] = attempt
+            self._progressed[attempt.lease_id] = attempt
 
     # By the clock.
 
@@ -202,10 +202,9 @@ class Exchange:
             elif attempt.deadline < earliest:
                 earliest = attempt.deadline
         for attempt in late:
-            lease = attempt.lease
-            log.warning("job %s of %s: attempt timed out", lease.job_id, lease.queue)
+            log.warning("job %s of %s: attempt timed out", attempt.lease.job_id, attempt.queue)
             error = job_error(code_pb2.DEADLINE_EXCEEDED, "ATTEMPT_TIMEOUT", Stop.TIMED_OUT.value)
-            self._end(attempt, failed(lease.lease_id, error), Stop.TIMED_OUT)
+            self._end(attempt, failed(attempt.lease_id, error), Stop.TIMED_OUT)
         if late:
             self._runner.start(self.book.start())
         return earliest
@@ -227,7 +226,7 @@ class Exchange:
         """Takes no more jobs; hands back those that have not begun."""
         self.window = 0
         for attempt in list(self.book.attempts()):
-            if self.book.waits(attempt.lease.lease_id):
+            if self.book.waits(attempt.lease_id):
                 self._release(attempt)
 
     def release_rest(self) -> int:
@@ -238,12 +237,12 @@ class Exchange:
         return len(rest)
 
     def _release(self, attempt: Attempt) -> None:
-        outcome = released(attempt.lease.lease_id, 0.0, Stop.RELEASED.value)
+        outcome = released(attempt.lease_id, 0.0, Stop.RELEASED.value)
         self._end(attempt, outcome, Stop.RELEASED)
 
     def _end(self, attempt: Attempt, outcome: JobOutcome, stop: Stop) -> None:
         # Without waiting for the processor: it may not come back.
-        waited = self.book.waits(attempt.lease.lease_id)
+        waited = self.book.waits(attempt.lease_id)
         self.book.settle(outcome)
         if not waited:
             self._runner.stop(attempt, stop)

@@ -89,21 +89,17 @@ class LeaseBook(Generic[T]):
 
     def send(self, max_items: int, max_bytes: int) -> list[JobOutcome]:
         """The next outcomes for one frame; they count as sent. One at least, however large."""
-        frame: list[JobOutcome] = []
+        frame: dict[str, JobOutcome] = {}
         size = 0
-        for outcome in self._unsent.values():
+        for lease_id, outcome in self._unsent.items():
             size += outcome.ByteSize() + _ITEM_BYTES
             if frame and (size > max_bytes or len(frame) == max_items):
                 break
-            frame.append(outcome)
-        for outcome in frame:
-            self._sent[outcome.lease_id] = outcome
-        if len(frame) == len(self._unsent):
-            self._unsent.clear()
-        else:
-            for outcome in frame:
-                del self._unsent[outcome.lease_id]
-        return frame
+            frame[lease_id] = outcome
+        self._sent.update(frame)
+        for lease_id in frame:
+            del self._unsent[lease_id]
+        return list(frame.values())
 
     def forget(self, lease_id: str) -> None:
         """The server has answered for good: committed, or lost."""

@@ -11,6 +11,9 @@ MAX_DELAY_SECONDS = 604_800.0
 #: Longest text of a release or a cancellation, and longest progress message.
 MAX_NOTE_CHARACTERS = 500
 
+_SUCCESS = JobOutcome()
+_SUCCESS.success.SetInParent()
+
 
 class Ending(Exception):
     """Base of what a processor raises to end its attempt in a particular way."""
@@ -86,10 +89,10 @@ def code_number(code: str | int) -> int:
 
 def succeeded(lease_id: str, output: str | None) -> JobOutcome:
     """The work is done; `output` is JSON text, None for the empty object."""
-    outcome = JobOutcome(lease_id=lease_id)
-    if output is None:
-        outcome.success.SetInParent()
-    else:
+    outcome = JobOutcome()
+    outcome.CopyFrom(_SUCCESS)  # takes half the time of a sub-message that is made
+    outcome.lease_id = lease_id
+    if output is not None:
         outcome.success.output.json_text = output
     return outcome
 

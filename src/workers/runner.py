@@ -62,7 +62,7 @@ class Runner:
         """Starts the attempts."""
         on_loop: list[Attempt] = []
         for attempt in attempts:
-            if self._bindings[attempt.lease.queue].is_async:
+            if self._bindings[attempt.queue].is_async:
                 on_loop.append(attempt)
             else:
                 self._threads.submit(attempt)
@@ -72,7 +72,7 @@ class Runner:
     def stop(self, attempt: Attempt, stop: Stop) -> None:
         """Cancels a task; tells a thread, and gives it up unless its outcome still counts."""
         attempt.request_stop(stop)
-        if self._bindings[attempt.lease.queue].is_async:
+        if self._bindings[attempt.queue].is_async:
             self._to_cancel.put(attempt)
         elif stop is not Stop.CANCEL_REQUESTED:
             self._threads.abandon(attempt)
@@ -150,11 +150,11 @@ class Runner:
     def _returned(self, attempt: Attempt, value: Any) -> JobOutcome:
         # Any: whatever the developer's function returned.
         outcome = payload.outcome_of_value(
-            attempt.lease.lease_id, value, self._encode, self.max_payload_bytes
+            attempt.lease_id, value, self._encode, self.max_payload_bytes
         )
         if outcome.WhichOneof("result") == "failure":
             error = TypeError(outcome.failure.error.message)
-            log.error("job %s of %s: %s", attempt.lease.job_id, attempt.lease.queue, error)
+            log.error("job %s of %s: %s", attempt.lease.job_id, attempt.queue, error)
             record_failure(error, None)
         return outcome
 
@@ -162,9 +162,9 @@ class Runner:
         record_failure(exception, attempt.stop)
         stopped = isinstance(exception, asyncio.CancelledError | Cancelled)
         if stopped and attempt.stop is Stop.CANCEL_REQUESTED:
-            return cancelled(attempt.lease.lease_id)
+            return cancelled(attempt.lease_id)
         if stopped and self._closed:
-            return released(attempt.lease.lease_id, 0.0, Stop.RELEASED.value)
+            return released(attempt.lease_id, 0.0, Stop.RELEASED.value)
         if not (stopped and attempt.stop):
             lease = attempt.lease
             # What the processor raised on purpose needs no stack trace.
@@ -178,4 +178,4 @@ class Runner:
                 what,
                 exc_info=None if purpose else exception,
             )
-        return outcome_of(attempt.lease.lease_id, exception)
+        return outcome_of(attempt.lease_id, exception)

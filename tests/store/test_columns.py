@@ -37,8 +37,8 @@ KINDS = {
     "tracestate": ("", "a=b"),
     "input": (None, '{"a": "\\u001f ä"}'),
 }
-#: What would keep a job from being leased along with the others.
-_NOT_LEASED = ("queue", "schedule_time", "expire_time")
+#: What would keep a job from being leased along with the others, or in its place.
+_NOT_LEASED = ("queue", "schedule_time", "expire_time", "priority")
 
 
 @pytest.mark.parametrize("odd", [0, 1, 2])
@@ -74,8 +74,11 @@ async def test_one_job_of_a_claim_may_differ_in_everything(store: Store, odd: in
     async with store.database.transaction() as connection:
         assert all(await store.jobs.create_all(connection, jobs))
     leased = {job.id.job_id: job for job in await lease(store, 3)}
+    assert list(leased) == sorted(job.id for job in jobs)
+    stored = await store.jobs.read([job.id for job in jobs])
     for job in jobs:
         got = leased[job.id].delivery
+        assert leased[job.id].create_time == stored[job.id].create_time
         assert leased[job.id].input == job.input
         assert (got.owner_service, got.owner_user) == (job.owner.service, job.owner.user_id)
         assert got.has_session == (job.owner.session_hash is not None)

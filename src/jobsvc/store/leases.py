@@ -78,7 +78,7 @@ class Claimed:
     @property
     def count(self) -> int:
         """The number of jobs."""
-        return len(self._rows)
+        return sum(len(row["slots"]) for row in self._rows)
 
     @property
     def last(self) -> Place | None:

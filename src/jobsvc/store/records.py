@@ -1,6 +1,7 @@
 """The one place where rows become domain values."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import asyncpg
 import msgspec
@@ -10,7 +11,9 @@ from jobsvc.job import Job, JobError, JobState, JobStatus, Owner
 from jobsvc.lease import Delivery, HeldLease, LapsedLease, LeasedJob, LeaseId, Place, Slot
 from jobsvc.queue import Queue, QueuePolicy
 from jobsvc.retry import RetryPolicy
+from jobsvc.store.columns import SEPARATOR
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _decode_error = msgspec.json.Decoder(JobError).decode
 _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -117,23 +120,28 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
 
 
 def leased_jobs_from(rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> list[LeasedJob]:
-    """Jobs from rows of lease_jobs.sql, and the slots that they went to, as many or more."""
-    jobs = []
-    # Most jobs of a worker differ in no more than the first six columns.
-    last: dict[Slot, tuple[tuple[object, ...], Delivery]] = {}
-    for row, slot in zip(rows, slots, strict=False):
-        job_id, number, create_time, text = row[:4]
-        rest = row[6:]
-        known = last.get(slot)
-        if known is None or known[0] != rest:
-            known = last[slot] = rest, _delivery_from(row, slot)
-        jobs.append(LeasedJob(LeaseId.of(job_id, number), create_time, text, known[1]))
-    return jobs
+    """Jobs from rows of lease_jobs.sql, in the order of the slots that they went to."""
+    jobs: dict[int, LeasedJob] = {}
+    seconds, create_time = 0.0, _EPOCH
+    for row in rows:
+        of_slots: dict[Slot, Delivery] = {}
+        lease_ids = map(LeaseId, row["lease_ids"].split(" "))
+        inputs = row["inputs"].split(SEPARATOR)
+        own = zip(row["slots"], lease_ids, inputs, row["create_times"], strict=True)
+        for number, lease_id, text, created in own:
+            slot = slots[number - 1]
+            delivery = of_slots.get(slot)
+            if delivery is None:
+                delivery = of_slots[slot] = _delivery_from(row, slot)
+            if created != seconds:  # those of one batch are equal
+                seconds, create_time = created, datetime.fromtimestamp(created, UTC)
+            jobs[number] = LeasedJob(lease_id, create_time, text or None, delivery)
+    return [jobs[number] for number in sorted(jobs)]
 
 
 def last_place_from(rows: Sequence[asyncpg.Record]) -> Place | None:
     """Where the last of the jobs of lease_jobs.sql stood; None if there is none."""
-    return Place(rows[-1]["rank"], rows[-1]["run_at"]) if rows else None
+    return Place(*rows[0]["last"]) if rows else None
 
 
 def _delivery_from(row: asyncpg.Record, slot: Slot) -> Delivery:

@@ -51,7 +51,11 @@ dealt AS MATERIALIZED (
         CASE WHEN gone.attempt > 0 THEN (
             SELECT attempt.error FROM attempt
             WHERE attempt.job_id = gone.job_id AND attempt.attempt = gone.attempt
-        ) END AS previous_error
+        ) END AS previous_error,
+        CASE WHEN gone.expire_time IS NULL THEN job.attempt_timeout
+            ELSE least(job.attempt_timeout,
+                extract(epoch FROM gone.expire_time - clock_timestamp())::float8)
+        END AS remaining
     FROM gone
     CROSS JOIN LATERAL (SELECT * FROM job WHERE id = gone.job_id OFFSET 0) AS job
 ),
@@ -66,15 +70,20 @@ taken AS (
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt
 )
--- First what every job has of its own, then where the last one stood, then what jobs may share.
+-- What jobs share, once, and what each has of its own: its lease (words), its input (documents),
+-- when it was created (seconds since 1970) and its slot, in one order. With each row, where the job
+-- of the last slot stood.
 SELECT
-    job_id, lease_id, create_time, input,
-    CASE WHEN slot = (SELECT max(slot) FROM dealt) THEN rank END AS rank,
-    CASE WHEN slot = (SELECT max(slot) FROM dealt) THEN run_at END AS run_at,
-    queue, attempt, max_attempts, initial_backoff,
-    max_backoff, backoff_multiplier, retention, has_request, output_schema_id, owner_service,
-    owner_user, has_session, labels, traceparent, tracestate, previous_error,
-    CASE WHEN expire_time IS NULL THEN attempt_timeout
-         ELSE least(attempt_timeout, extract(epoch FROM expire_time - start_time)::float8)
-    END AS remaining
-FROM dealt ORDER BY slot
+    string_agg(job_id::text || '.' || lease_id::text, ' ') AS lease_ids,
+    string_agg(coalesce(input, ''), E'\x1f') AS inputs,
+    array_agg(date_part('epoch', create_time)) AS create_times,
+    array_agg(slot) AS slots,
+    (SELECT ROW(rank, run_at) FROM dealt ORDER BY slot DESC LIMIT 1) AS last,
+    $1 AS queue, attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, retention,
+    has_request, output_schema_id, owner_service, owner_user, has_session, labels, traceparent,
+    tracestate, previous_error, remaining
+FROM dealt
+GROUP BY
+    attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, retention,
+    has_request, output_schema_id, owner_service, owner_user, has_session, labels, traceparent,
+    tracestate, previous_error, remaining
