@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from jobsvc.api import work_stream
+from jobsvc.api import take_over
 from jobsvc.app import Replica
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
@@ -86,7 +86,7 @@ async def test_states_of_held_leases_are_told(
 async def test_leases_are_taken_over_in_parts_each_of_them_once(
     channel: aio.Channel, jobs: JobServiceStub, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work_stream, "_MOST_TAKEN", 2)
+    monkeypatch.setattr(take_over, "_MOST_TAKEN", 2)
     await create_many(jobs, 5)
     async with work(channel, window=5) as stream:
         leases = await stream.dispatched()

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
 from jobsvc.app import Replica
+from jobsvc.dispatch.board import FIRST_SLOTS
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
@@ -20,15 +21,16 @@ from .worker_stream import create_many, work
 
 pytestmark = pytest.mark.usefixtures("queue")
 
-#: Each of these takes a frame of its own, and all of them more than a connection takes.
-_JOBS = 100
+#: As many as are leased at once of a queue that is not known. Each takes a frame of its own, and
+#: all of them more than a connection takes.
+_JOBS = FIRST_SLOTS
 _LARGE = Payload(json_text='{"a": "' + "x" * 250_000 + '"}')
 
 
 async def _create(jobs: JobServiceStub) -> list[str]:
     ids = []
-    for _ in range(_JOBS // 10):
-        ids += await create_many(jobs, 10, input=_LARGE)
+    for _ in range(_JOBS // 16):
+        ids += await create_many(jobs, 16, input=_LARGE)
     return ids
 
 
@@ -107,6 +109,22 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
             back = await eventually(lambda: _waiting(sql), lambda found: len(found) == _JOBS)
             # Those that had been sent are few: the connection took no more.
             assert back.count((0, 0)) > _JOBS // 2
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, poll_interval_seconds=60.0)])
+async def test_no_more_is_leased_for_a_worker_that_does_not_read(
+    channel: aio.Channel, jobs: JobServiceStub, sql: asyncpg.Connection
+) -> None:
+    ids = [job_id for _ in range(3) for job_id in await _create(jobs)]
+    async with work(
+        channel, window=len(ids), payload_encoding=PAYLOAD_ENCODING_JSON_TEXT
+    ) as stream:
+        got = await stream.dispatched()
+        await asyncio.sleep(0.5)  # What could be leased would have been by then.
+        assert len(await _waiting(sql)) > _JOBS
+        while len(got) < len(ids):
+            got += await stream.dispatched()
+    assert {lease.job_id for lease in got} == set(ids)
 
 
 async def _waiting(sql: asyncpg.Connection) -> list[tuple[int, int]]:

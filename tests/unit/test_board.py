@@ -2,11 +2,16 @@
 
 from itertools import pairwise
 
+import pytest
+
 from jobsvc.dispatch.board import (
+    FIRST_SLOTS,
     LATE_SECONDS,
     LOOK_SECONDS,
+    MOST_CLAIM_SIZE,
     MOST_LOOK_SECONDS,
     MOST_SLOTS,
+    MOST_UNSENT_SIZE,
     Board,
     Claim,
     Subscription,
@@ -28,7 +33,7 @@ def slots(claims: list[Claim]) -> dict[str, list[str]]:
 
 def end(board: Board, claim: Claim, count: int) -> None:
     """Ends a claim that brings `count` jobs, as the dispatcher does."""
-    if board.arrived(claim, count, None, 0.0) == 0.0:
+    if board.arrived(claim, count, 0, None, 0.0) == 0.0:
         board.wake([claim.queue])
     board.settle(claim, count)
 
@@ -94,13 +99,46 @@ def test_limit_of_a_queue_is_kept_below_the_window() -> None:
     assert slots(board.plan(0.0)) == {"a": ["w"]}
 
 
-def test_largest_claim_is_bounded() -> None:
-    alone, both = Board(), Board()
-    alone.join(worker("a", 10_000))
-    both.join(worker("a", 10_000))
-    both.join(worker("b", 10_000))
-    assert len(alone.plan(0.0)[0].slots) == MOST_SLOTS
-    assert len(both.plan(0.0)[0].slots) == MOST_SLOTS
+@pytest.mark.parametrize("names", ["a", "ab"])
+@pytest.mark.parametrize(
+    ("size", "most"),
+    [
+        (0, MOST_SLOTS),
+        (200, MOST_SLOTS),
+        (MOST_CLAIM_SIZE // MOST_SLOTS, MOST_SLOTS),
+        (MOST_CLAIM_SIZE // 100, 100),
+        (256 * 1024, MOST_CLAIM_SIZE // (256 * 1024)),
+        (2 * MOST_CLAIM_SIZE, 1),
+    ],
+)
+def test_largest_claim_is_bounded_in_jobs_and_by_the_size_of_the_last_ones(
+    names: str, size: int, most: int
+) -> None:
+    board = Board()
+    for name in names:
+        board.join(worker(name, 10_000))
+    first = ask(board, 0.0)
+    assert len(first.slots) == FIRST_SLOTS, "of an unknown queue"
+    board.arrived(first, 3, 3 * size, PLACE, 0.0)
+    board.settle(first, 3)
+    for _ in range(2):
+        claim = ask(board, 0.0)
+        assert len(claim.slots) == most
+        end(board, claim, 0)
+
+
+def test_worker_with_much_that_is_unsent_is_given_no_more() -> None:
+    board = Board()
+    behind, other = worker("behind", 2), worker("other", 2)
+    board.join(behind)
+    board.join(other)
+    behind.unsent_size = MOST_UNSENT_SIZE
+    (claim,) = board.plan(0.0)
+    assert slots([claim]) == {"q": ["other", "other"]}
+    end(board, claim, 2)
+    assert board.plan(0.0) == []
+    behind.unsent_size -= 1
+    assert slots(board.plan(0.0)) == {"q": ["behind", "behind"]}
 
 
 def test_queue_has_one_claim_under_way() -> None:
@@ -119,7 +157,7 @@ def test_next_claim_begins_before_the_jobs_of_a_full_one_are_dealt_out() -> None
     board.join(subscription)
     (claim,) = board.plan(0.0)
     subscription.limits["q"] = 0
-    assert board.arrived(claim, 2, PLACE, 0.0) == 0.0
+    assert board.arrived(claim, 2, 0, PLACE, 0.0) == 0.0
     board.wake(["q"])
     (second,) = board.plan(0.0)
     assert len(second.slots) == 1, "what has arrived still takes up its room"
@@ -140,17 +178,18 @@ def ask(board: Board, now: float) -> Claim:
 def test_full_claim_is_followed_up_where_it_ended() -> None:
     board = Board()
     board.join(worker("w", 10_000))
+    end(board, ask(board, 0.0), 1)  # from now on the size of its jobs is known
     first = ask(board, 0.0)
     assert first.begin is None
-    assert board.arrived(first, MOST_SLOTS, PLACE, 0.01) == 0.01
+    assert board.arrived(first, MOST_SLOTS, 0, PLACE, 0.01) == 0.01
     second = ask(board, 0.02)
     assert second.begin == PLACE
     later = PLACE.earlier(-60)
-    assert board.arrived(second, MOST_SLOTS, later, 0.03) == 0.03
+    assert board.arrived(second, MOST_SLOTS, 0, later, 0.03) == 0.03
     # No backlog any more: a job that was committed late may stand before those that have gone.
     third = ask(board, 0.04)
     assert third.begin == later
-    assert board.arrived(third, 2, later, 0.05) == 0.05
+    assert board.arrived(third, 2, 0, later, 0.05) == 0.05
     assert ask(board, 0.06).begin == later.earlier(LATE_SECONDS)
 
 
@@ -167,37 +206,37 @@ def test_claim_that_failed_was_no_look() -> None:
 def test_late_job_of_a_quiet_queue_is_not_passed_by() -> None:
     board = Board()
     board.join(worker("w", 10_000))
-    assert board.arrived(ask(board, 0.0), 2, PLACE, 0.01) is None
+    assert board.arrived(ask(board, 0.0), 2, 0, PLACE, 0.01) is None
     assert ask(board, 0.02).begin == PLACE.earlier(LATE_SECONDS)
 
 
 def test_busy_queue_is_looked_at_from_its_beginning_again_and_again() -> None:
     board = Board()
     board.join(worker("w", 10_000))
-    board.arrived(ask(board, 0.0), 1, PLACE, 0.0)
+    board.arrived(ask(board, 0.0), 1, 0, PLACE, 0.0)
     claim = ask(board, 0.99 * LOOK_SECONDS)
     assert claim.begin is not None
-    assert board.arrived(claim, 0, None, LOOK_SECONDS) == LOOK_SECONDS, "not to miss anything"
+    assert board.arrived(claim, 0, 0, None, LOOK_SECONDS) == LOOK_SECONDS, "not to miss anything"
     again = ask(board, LOOK_SECONDS)
     assert again.begin is None
-    assert board.arrived(again, 0, None, LOOK_SECONDS) is None, "the queue is empty"
+    assert board.arrived(again, 0, 0, None, LOOK_SECONDS) is None, "the queue is empty"
 
 
 def test_look_that_takes_long_comes_less_often() -> None:
     for took, pause in ((0.05, 0.5), (30.0, MOST_LOOK_SECONDS)):
         board = Board()
         board.join(worker("w", 10_000))
-        board.arrived(ask(board, 0.0), 1, PLACE, took)
+        board.arrived(ask(board, 0.0), 1, 0, PLACE, took)
         almost = ask(board, took + 0.99 * pause)
         assert almost.begin is not None
-        board.arrived(almost, 1, PLACE, took + pause)
+        board.arrived(almost, 1, 0, PLACE, took + pause)
         assert ask(board, took + pause).begin is None
 
 
 def test_queue_that_a_poll_finds_ready_is_looked_at_from_its_beginning() -> None:
     board = Board()
     board.join(worker("w", 10_000))
-    board.arrived(ask(board, 0.0), 1, PLACE, 0.0)
+    board.arrived(ask(board, 0.0), 1, 0, PLACE, 0.0)
     board.look_anew(["q", "unknown"])
     assert ask(board, 0.0).begin is None
 

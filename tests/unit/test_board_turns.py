@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from jobsvc.dispatch.board import (
     LOOK_SECONDS,
+    MOST_CLAIM_SIZE,
     MOST_LOOK_SECONDS,
     MOST_SLOTS,
     Board,
@@ -106,8 +107,9 @@ class Turns(RuleBasedStateMachine):
 
     def _arrive(self, claim: Claim, data: st.DataObject) -> int:
         count = data.draw(st.integers(0, len(claim.slots)) | st.just(len(claim.slots)))
+        size = count * data.draw(st.sampled_from([0, 200, MOST_CLAIM_SIZE // 3]))
         last = Place(0, START + timedelta(seconds=self.now)) if count else None
-        wake_time = self.board.arrived(claim, count, last, self.now)
+        wake_time = self.board.arrived(claim, count, size, last, self.now)
         if claim.begin is None:
             self.looked[claim.queue] = self.now
         if claim.queue not in self.subscribed():
@@ -182,7 +184,7 @@ class Turns(RuleBasedStateMachine):
         """Once every claim has ended and there is room, every hot queue gets its turn."""
         for claim in self.claims:
             if id(claim) not in self.arrived:
-                self.board.arrived(claim, 0, None, self.now)
+                self.board.arrived(claim, 0, 0, None, self.now)
             self.board.settle(claim, 0)
         for subscription in self.joined:
             subscription.held, subscription.window = 0, 1
@@ -193,7 +195,7 @@ class Turns(RuleBasedStateMachine):
             starving -= {claim.queue for claim in claims}
             for claim in claims:
                 # Jobs without end: whoever is served would be served again.
-                if self.board.arrived(claim, len(claim.slots), None, self.now) is not None:
+                if self.board.arrived(claim, len(claim.slots), 0, None, self.now) is not None:
                     self.board.wake([claim.queue])
                 self.board.settle(claim, len(claim.slots))
                 for subscription in claim.slots:

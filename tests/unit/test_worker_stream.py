@@ -111,6 +111,20 @@ def test_dropped_lease_makes_room_once(stream: WorkerStream) -> None:
     assert set(stream.held) == set(lease_ids(1))
 
 
+def test_inputs_count_until_they_are_sent_or_dropped(stream: WorkerStream) -> None:
+    sizes = {1: 10, 2: 200, 3: 3000, 4: 0}
+    jobs = [replace(leased_job(n), input="x" * size or None) for n, size in sizes.items()]
+    stream.deal(jobs[:1], now=0.0)
+    stream.deal(jobs[1:], now=0.0)
+    assert stream.subscription.unsent_size == 3210
+    stream.take(1)
+    assert stream.subscription.unsent_size == 3200
+    stream.drop(lease_ids(1, 2))
+    assert stream.subscription.unsent_size == 3000
+    stream.take(2)
+    assert stream.subscription.unsent_size == 0
+
+
 def test_first_reason_to_end_is_kept(stream: WorkerStream) -> None:
     first = ValueError()
     stream.end(first)

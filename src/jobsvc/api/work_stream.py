@@ -14,6 +14,7 @@ from jobsvc.api.convert.work import MOST_WINDOW, dispatch_frame, news_frame, wor
 from jobsvc.api.guard import Context, is_readable
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
+from jobsvc.api.take_over import take_over
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.worker_stream import WorkerStream
 from jobsvc.errors import (
@@ -22,7 +23,7 @@ from jobsvc.errors import (
     ServerDraining,
     WorkProtocolViolation,
 )
-from jobsvc.lease import Extension, LeaseId
+from jobsvc.lease import Extension
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
 from jobsvc.v1 import job_pb2
@@ -30,10 +31,10 @@ from jobsvc.v1 import worker_service_pb2 as pb
 
 log = logging.getLogger(__name__)
 
-#: Frames of one worker that may wait for their answers; reading pauses beyond.
+#: Frames of one worker that may wait for their answers, and bytes of outcomes that may wait for the
+#: database; reading pauses beyond.
 _MOST_UNANSWERED = 64
-#: Leases taken over in one go: ten thousand would block the loop for 50 ms.
-_MOST_TAKEN = 1000
+_MOST_UNDECIDED_BYTES = 16 << 20
 
 
 class WorkConversation:
@@ -58,6 +59,8 @@ class WorkConversation:
         self._most_leases = 0
         #: Frames of the worker whose answers have not gone out; the first is its subscribe.
         self._unanswered = 1
+        #: Of reports whose outcomes are not decided.
+        self._undecided_bytes = 0
         self._answered = asyncio.Event()
         self._half_closed = False
         #: A dispatch is being written down.
@@ -115,10 +118,7 @@ class WorkConversation:
         self._most_leases = request.max_dispatch_leases
         await self._store.queues.declare(list(stream.subscription.limits))
         self._dispatcher.replace(stream.worker_id)
-        statuses: list[pb.LeaseStatus] = []
-        held_ids = list(dict.fromkeys(request.held_lease_ids))
-        for start in range(0, len(held_ids), _MOST_TAKEN):
-            statuses += await self._take_over(stream, held_ids[start : start + _MOST_TAKEN])
+        statuses = await take_over(self._store.leases, stream, request.held_lease_ids)
         await self._dispatcher.returns.reclaim(stream.worker_id, stream.held)
         self._answer(
             stream,
@@ -149,29 +149,6 @@ class WorkConversation:
         )
         return min(self._settings.extend_interval_seconds, shortest / 3)
 
-    async def _take_over(self, stream: WorkerStream, texts: Sequence[str]) -> list[pb.LeaseStatus]:
-        """Extends the leases that the worker held before, and says how each stands."""
-        parsed = {text: LeaseId.parse(text) for text in texts}
-        ids = [lease_id for lease_id in parsed.values() if lease_id is not None]
-        results = await self._store.leases.extensions.submit(
-            [Extension(lease_id, worker_id=stream.worker_id) for lease_id in ids]
-        )
-        standing = dict(zip(ids, results, strict=True))
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
-        terms = await self._store.leases.read([i for i in ids if standing[i] is not None])
-        for lease_id, held in terms.items():
-            stream.held[lease_id] = held
-            stream.subscription.hold(held.queue, 1)
-        return [
-            convert.lease_status(
-                text,
-                standing[lease_id] if lease_id is not None and lease_id in terms else None,  # type: ignore[arg-type]  # no errors left
-            )
-            for text, lease_id in parsed.items()
-        ]
-
     # Reading.
 
     async def _read(self, stream: WorkerStream, context: Context, tasks: asyncio.TaskGroup) -> None:
@@ -182,7 +159,7 @@ class WorkConversation:
                 case "acknowledge":
                     stream.confirm_frames(frame.acknowledge.sequence, time.monotonic())
                 case "report_outcomes":
-                    await self._turn()
+                    await self._turn(frame.report_outcomes.ByteSize())
                     tasks.create_task(self._report(stream, frame.report_outcomes))
                 case "extend_leases":
                     wishes = self._wishes(stream, frame.extend_leases)
@@ -201,13 +178,16 @@ class WorkConversation:
         self._half_closed = True
         stream.changed.set()
 
-    async def _turn(self) -> None:
+    async def _turn(self, size: int = 0) -> None:
         """Waits until a frame may be handled. Later ones are read meanwhile, so that outcomes of
         many frames share a commit; but no more than can be answered, if the worker reads at all."""
-        while self._unanswered >= _MOST_UNANSWERED:
+        while (
+            self._unanswered >= _MOST_UNANSWERED or self._undecided_bytes >= _MOST_UNDECIDED_BYTES
+        ):
             self._answered.clear()
             await self._answered.wait()
         self._unanswered += 1
+        self._undecided_bytes += size
 
     async def _report(self, stream: WorkerStream, request: pb.ReportOutcomesRequest) -> None:
         if not 1 <= len(request.outcomes) <= self._settings.max_batch_items:
@@ -222,6 +202,7 @@ class WorkConversation:
             status = status_of(error)
             lease_ids = [item.lease_id for item in request.outcomes]
             results = convert.outcome_results(lease_ids, [status] * len(lease_ids))
+        self._undecided_bytes -= request.ByteSize()
         self._answer(stream, pb.WorkResponse(outcome_results=results))
 
     def _wishes(
@@ -295,7 +276,10 @@ class WorkConversation:
         self._writing = True
         frame, count = dispatch_frame(stream.undelivered, self._encoding, self._most_leases)
         self._writing = False
+        was_behind = stream.subscription.is_behind
         stream.sent(self._sequence + 1, stream.take(count), time.monotonic())
+        if was_behind:
+            self._dispatcher.room()
         await self._send(context, frame)
 
     async def _send(self, context: Context, frame: pb.WorkResponse) -> None:

@@ -11,6 +11,12 @@ from jobsvc.lease import Place
 
 #: Most jobs leased in one statement.
 MOST_SLOTS = 500
+#: And most of their inputs (characters), as far as can be told from the last ones of their queue.
+MOST_CLAIM_SIZE = 8 << 20
+#: Of a queue of which nothing has been seen yet.
+FIRST_SLOTS = 64
+#: A worker with so much input (characters) that has not been sent is given no more.
+MOST_UNSENT_SIZE = 8 << 20
 #: A busy queue is looked at from its beginning this often; less often where that takes more than a
 #: tenth of all time, but once a second at least.
 LOOK_SECONDS = 0.1
@@ -36,16 +42,25 @@ class Subscription:
     reserved: int = 0
     held_of: dict[str, int] = field(default_factory=dict)
     reserved_of: dict[str, int] = field(default_factory=dict)
+    #: Characters of the inputs that wait to be sent.
+    unsent_size: int = 0
     #: Whether this stands for a call that waits, not for a worker that stays.
     unary: bool = False
 
     def room(self, queue: str) -> int:
         """How many more leases of a queue it would take now."""
+        if self.is_behind:
+            return 0
         room = self.window - self.held - self.reserved
         limit = self.limits[queue]
         if limit:
             room = min(room, limit - self.held_of.get(queue, 0) - self.reserved_of.get(queue, 0))
         return max(room, 0)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits to be sent that there is to be no more."""
+        return self.unsent_size >= MOST_UNSENT_SIZE
 
     def hold(self, queue: str, count: int) -> None:
         """Counts leases that were taken (or, negative, that have ended)."""
@@ -96,6 +111,8 @@ class Board:
         self._hot: dict[str, None] = {}
         self._under_way: dict[str, Claim] = {}
         self._searches: dict[str, _Search] = {}
+        #: Most slots of the next claim.
+        self._most_slots: dict[str, int] = {}
 
     @property
     def queues(self) -> list[str]:
@@ -121,6 +138,7 @@ class Board:
                 del self._of[queue]
                 self._hot.pop(queue, None)
                 self._searches.pop(queue, None)
+                self._most_slots.pop(queue, None)
 
     def wake(self, queues: Iterable[str]) -> bool:
         """Says that queues may have ready jobs. Answers whether anybody here would take one."""
@@ -144,13 +162,14 @@ class Board:
         claims = []
         for position, queue in enumerate(turns):
             rivals = turns[position:]
+            most = self._most_slots.get(queue, FIRST_SLOTS)
             shares = []
             for subscription in self._of[queue]:
                 room = subscription.room(queue)
                 if room:
                     asking = sum(q in subscription.limits for q in rivals)
-                    shares.append((subscription, min(-(-room // asking), MOST_SLOTS)))
-            slots = _deal(shares)
+                    shares.append((subscription, min(-(-room // asking), most)))
+            slots = _deal(shares, most)
             if not slots:
                 continue
             for subscription, count in Counter(slots).items():
@@ -168,15 +187,21 @@ class Board:
         """Whether somebody would take a job of a queue now."""
         return any(subscription.room(queue) for subscription in self._of.get(queue, ()))
 
-    def arrived(self, claim: Claim, count: int, last: Place | None, now: float) -> float | None:
-        """Says that a claim has brought `count` jobs, of which the last stood at `last`, so that
-        the next one on its queue may be planned before this one is settled.
+    def arrived(
+        self, claim: Claim, count: int, size: int, last: Place | None, now: float
+    ) -> float | None:
+        """Says that a claim has brought `count` jobs with inputs of `size` characters together,
+        of which the last stood at `last`, so that the next one on its queue may be planned before
+        this one is settled.
 
         Answers when to wake the queue, which may have more jobs; None if it may rest.
         """
         del self._under_way[claim.queue]
         if claim.queue not in self._of:
             return None
+        if count:
+            fitting = MOST_CLAIM_SIZE * count // max(size, 1)
+            self._most_slots[claim.queue] = min(max(fitting, 1), MOST_SLOTS)
         search = self._searches.setdefault(claim.queue, _Search())
         if claim.begin is None:
             pause = (now - claim.plan_time) / LOOK_SHARE
@@ -207,7 +232,7 @@ class Board:
             subscription.hold(claim.queue, jobs)
 
 
-def _deal(shares: Sequence[tuple[Subscription, int]]) -> list[Subscription]:
+def _deal(shares: Sequence[tuple[Subscription, int]], most: int) -> list[Subscription]:
     """One slot for each in turn, until the shares or the largest claim are used up."""
     rounds = zip_longest(*(repeat(subscription, count) for subscription, count in shares))
-    return list(islice((s for s in chain.from_iterable(rounds) if s is not None), MOST_SLOTS))
+    return list(islice((s for s in chain.from_iterable(rounds) if s is not None), most))

@@ -221,7 +221,7 @@ class Dispatcher:
             self._deal(claim, ())
             return
         now = time.monotonic()
-        wake_time = self._board.arrived(claim, claimed.count, claimed.last, now)
+        wake_time = self._board.arrived(claim, claimed.count, claimed.size, claimed.last, now)
         if wake_time is not None and wake_time > now:
             self._look_at(claim.queue, wake_time)
         elif wake_time is not None:

@@ -66,12 +66,14 @@ class WorkerStream:
         self.held.update((job.id, job.delivery.held) for job in jobs)
         self.undelivered += jobs
         self._dealt += [now] * len(jobs)
+        self.subscription.unsent_size += _size(jobs)
         self.changed.set()
 
     def take(self, count: int) -> list[LeasedJob]:
         """The next jobs, which are in a frame now."""
         jobs = self.undelivered[:count]
         del self.undelivered[:count], self._dealt[:count]
+        self.subscription.unsent_size -= _size(jobs)
         return jobs
 
     def overdue(self, now: float) -> list[LeaseId]:
@@ -147,6 +149,7 @@ class WorkerStream:
             still = [job.id in self.held for job in self.undelivered]
             self.undelivered = list(compress(self.undelivered, still))
             self._dealt = list(compress(self._dealt, still))
+            self.subscription.unsent_size = _size(self.undelivered)
         return others
 
     def silent_since(self) -> float | None:
@@ -174,3 +177,7 @@ class WorkerStream:
             self.info.sdk,
             self.info.labels,
         )
+
+
+def _size(jobs: Iterable[LeasedJob]) -> int:
+    return sum([len(job.input) for job in jobs if job.input is not None])

@@ -81,6 +81,11 @@ class Claimed:
         return sum(len(row["slots"]) for row in self._rows)
 
     @property
+    def size(self) -> int:
+        """Characters of their inputs."""
+        return sum(len(row["inputs"]) for row in self._rows)
+
+    @property
     def last(self) -> Place | None:
         """Where the last of them stood in the queue."""
         return last_place_from(self._rows)
