@@ -1,9 +1,11 @@
 """One worker on one stream."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobsvc.dispatch.board import Subscription
+from jobsvc.dispatch.board import MOST_UNSENT_SIZE, Subscription
 from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
 from jobsvc.lease import LeaseId
 
@@ -111,18 +113,30 @@ def test_dropped_lease_makes_room_once(stream: WorkerStream) -> None:
     assert set(stream.held) == set(lease_ids(1))
 
 
-def test_inputs_count_until_they_are_sent_or_dropped(stream: WorkerStream) -> None:
-    sizes = {1: 10, 2: 200, 3: 3000, 4: 0}
-    jobs = [replace(leased_job(n), input="x" * size or None) for n, size in sizes.items()]
-    stream.deal(jobs[:1], now=0.0)
-    stream.deal(jobs[1:], now=0.0)
-    assert stream.subscription.unsent_size == 3210
-    stream.take(1)
-    assert stream.subscription.unsent_size == 3200
-    stream.drop(lease_ids(1, 2))
-    assert stream.subscription.unsent_size == 3000
-    stream.take(2)
-    assert stream.subscription.unsent_size == 0
+@given(st.lists(st.tuples(st.sampled_from(["deal", "take", "drop"]), st.sets(st.integers(0, 9)))))
+def test_inputs_count_until_they_are_sent_or_dropped(steps: list[tuple[str, set[int]]]) -> None:
+    stream = WorkerStream(Subscription("w", {"q": 0}, 10), seen_worker())
+    dealt = 0
+    for step, numbers in steps:
+        if step == "deal":
+            jobs = [replace(leased_job(dealt + n), input="x" * n or None) for n in numbers]
+            stream.deal(jobs, now=0.0)
+            dealt += 10
+        elif step == "take":
+            stream.take(len(numbers))
+        else:
+            stream.drop([job.id for n, job in enumerate(stream.undelivered) if n in numbers])
+        assert stream.subscription.unsent_size == sum(
+            len(j.input or "") for j in stream.undelivered
+        )
+
+
+def test_window_of_a_worker_that_is_behind_is_shown_as_full(stream: WorkerStream) -> None:
+    stream.subscription.hold("q", 3)
+    stream.deal([replace(leased_job(1), input="x" * (MOST_UNSENT_SIZE - 1))], now=0.0)
+    assert (stream.seen().lease_count, stream.seen().window) == (3, 10)
+    stream.deal([replace(leased_job(2), input="x")], now=0.0)
+    assert (stream.seen().lease_count, stream.seen().window) == (3, 3)
 
 
 def test_first_reason_to_end_is_kept(stream: WorkerStream) -> None:

@@ -166,8 +166,10 @@ class WorkerStream:
             yield max(sent, min(self._heard, sent + _MOST_PATIENCE_SECONDS)), lease_ids
 
     def seen(self) -> SeenWorker:
-        """What operators are shown."""
+        """What operators are shown. The window of a worker that is behind is as good as full."""
         window = 0 if self.draining else self.subscription.window
+        if self.subscription.is_behind:
+            window = min(window, self.subscription.held)
         return SeenWorker(
             self.info.worker_id,
             self.info.queues,
