@@ -134,7 +134,13 @@ class Creation:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
         checked = await self.check(requests, owner)
         with self._sending(checked) as news:
-            return await self._place(requests, news, owner)
+            if any(r.unique_key or r.request_id for r in requests):
+                return await self._place(requests, news, owner)
+            # Nothing can stand in their way: one statement will do.
+            create_time = await self._store.jobs.create_unnamed(news)
+            made = [Made(new, create_time) for new in news]
+            self._make_known(made)
+            return list[Answer](made)
 
     async def _place(
         self,

@@ -155,6 +155,16 @@ async def test_one_bad_request_undoes_all(
     assert await tables() == before
 
 
+async def test_row_that_the_database_refuses_undoes_all(
+    jobs: JobServiceStub, queue: str, sql: asyncpg.Connection, tables: Tables
+) -> None:
+    await sql.execute("ALTER TABLE job ADD CHECK (priority <> 13)")
+    before = await tables()
+    refusal = await refused(_batch(jobs, _item(), _item(priority=13), _item()))
+    assert refusal.what == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
+    assert await tables() == before
+
+
 async def test_unknown_queue_undoes_all(jobs: JobServiceStub, queue: str, tables: Tables) -> None:
     before = await tables()
     refusal = await refused(_batch(jobs, _item(), _item(queue="nowhere")))

@@ -39,6 +39,12 @@ class JobStore:
         except asyncpg.UniqueViolationError as error:
             raise KeyTaken from error
 
+    async def create_unnamed(self, jobs: Sequence[NewJob]) -> datetime:
+        """Writes jobs without unique keys and request ids, all or none, and answers when."""
+        rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
+        create_time: datetime = rows[0]["create_time"]
+        return create_time
+
     async def create_all(
         self, connection: Connection, jobs: Sequence[NewJob]
     ) -> Sequence[datetime | None]:
