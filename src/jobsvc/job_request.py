@@ -1,10 +1,13 @@
 """A request for a job, and the job that it asks for. Pure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 
+from jobsvc.errors import JobsvcError
 from jobsvc.job import JobOptions
 from jobsvc.queue import Queue
 from jobsvc.retry import RetryPolicy
@@ -55,6 +58,15 @@ class JobRequest(msgspec.Struct, frozen=True):
     def place(self) -> dict[str, str]:
         """What an error says of where the request stands in the call."""
         return {} if self.index is None else {"index": str(self.index)}
+
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Adds the place to an error of the block."""
+        try:
+            yield
+        except JobsvcError as error:
+            error.metadata.update(self.place)
+            raise
 
 
 def resolve(asked: RequestedOptions, queue: Queue, settings: Settings) -> JobOptions:
