@@ -42,8 +42,9 @@ async def test_second_stream_replaces_the_first(channel: aio.Channel, create: Cr
         await other.leave()
 
 
+@pytest.mark.parametrize("time", range(10))
 async def test_of_streams_that_subscribe_at_once_one_remains(
-    channel: aio.Channel, create: Create
+    channel: aio.Channel, queue: str, time: int
 ) -> None:
     async with open_stream(channel) as one, open_stream(channel) as two:
         await asyncio.gather(one.send(subscribe=subscribe()), two.send(subscribe=subscribe()))

@@ -16,8 +16,9 @@ from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
 from tests.conftest import TEST_SETTINGS
 
 from .probe import eventually
+from .refusal import refused
 from .worker import success
-from .worker_stream import create_many, work
+from .worker_stream import HandStream, create_many, work
 
 pytestmark = pytest.mark.usefixtures("queue")
 
@@ -111,6 +112,17 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
             assert back.count((0, 0)) > _JOBS // 2
 
 
+async def test_worker_that_did_not_read_is_told_why_its_stream_ended(
+    channel: aio.Channel, jobs: JobServiceStub
+) -> None:
+    await _create(jobs)
+    async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
+        await stream.dispatched()
+        await asyncio.sleep(0.5)  # By then the server is stuck in its write.
+        async with work(channel, window=0):
+            assert (await refused(_read_on(stream))).what[1] == "WORKER_REPLACED"
+
+
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, poll_interval_seconds=60.0)])
 async def test_no_more_is_leased_for_a_worker_that_does_not_read(
     channel: aio.Channel, jobs: JobServiceStub, sql: asyncpg.Connection
@@ -125,6 +137,11 @@ async def test_no_more_is_leased_for_a_worker_that_does_not_read(
         while len(got) < len(ids):
             got += await stream.dispatched()
     assert {lease.job_id for lease in got} == set(ids)
+
+
+async def _read_on(stream: HandStream) -> None:
+    while True:
+        await stream.read()
 
 
 async def _waiting(sql: asyncpg.Connection) -> list[tuple[int, int]]:

@@ -136,6 +136,8 @@ class WorkConversation:
                 )
             ),
         )
+        # On its own: as long as the headers are on their way with a frame, gRPC sends no status.
+        await context.send_initial_metadata(())
         # Again: of two that subscribe at the same time, one joined while the other was at it.
         self._dispatcher.replace(stream.worker_id)
         self._dispatcher.join(stream)
