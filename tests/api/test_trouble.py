@@ -146,38 +146,6 @@ async def test_worker_stream_outlives_an_absence_of_the_database(
         assert len(await stream.dispatched()) == 1
 
 
-async def test_worker_is_read_no_further_while_the_database_does_not_take_what_it_reported(
-    channel: aio.Channel, create: Create, sql: asyncpg.Connection
-) -> None:
-    await create()
-    async with work(channel) as stream:
-        (lease,) = await stream.dispatched()
-        output = success(lease, '{"a": "' + "x" * 250_000 + '"}').success
-        outcomes = [
-            worker_pb.JobOutcome(lease_id=f"{lease.job_id}.{10**9 + n}", success=output)
-            for n in range(14)
-        ]
-        report = worker_pb.ReportOutcomesRequest(outcomes=outcomes)
-        sent = 0
-
-        async def report_all() -> None:
-            nonlocal sent
-            for _ in range(24):
-                await stream.send(report_outcomes=report)
-                sent += 1
-
-        async with sql.transaction():
-            await sql.execute("LOCK TABLE lease IN ACCESS EXCLUSIVE MODE")
-            reporting = asyncio.create_task(report_all())
-            await asyncio.wait([reporting], timeout=2)
-            # Each has 3.5 MB: 16 MiB are in the server, the connection takes some more.
-            assert sent < 16
-        for _ in range(24):
-            assert len((await stream.frame("outcome_results")).results) == len(outcomes)
-        await reporting
-        assert await stream.report(success(lease)) == [OK]
-
-
 async def test_status_stream_ends_when_the_database_is_away_and_can_be_opened_again(
     link: DatabaseLink, create: Create, jobs: JobServiceStub, workers: WorkerServiceStub
 ) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
 from jobsvc.app import Replica
-from jobsvc.dispatch.board import FIRST_SLOTS
+from jobsvc.dispatch.board import MOST_CLAIM_SIZE, UNKNOWN_SIZE
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("queue")
 
 #: As many as are leased at once of a queue that is not known. Each takes a frame of its own, and
 #: all of them more than a connection takes.
-_JOBS = FIRST_SLOTS
+_JOBS = MOST_CLAIM_SIZE // UNKNOWN_SIZE
 _LARGE = Payload(json_text='{"a": "' + "x" * 250_000 + '"}')
 
 

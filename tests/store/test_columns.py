@@ -14,6 +14,8 @@ from jobsvc.lease import LeaseId, Slot
 from jobsvc.retry import RetryPolicy
 from jobsvc.store.columns import SEPARATOR, documents, short, sparse, words
 from jobsvc.store.leases import _each_job_once
+from jobsvc.store.records import leased_jobs_from
+from jobsvc.store.statement import sql as sql_text
 from jobsvc.store.store import Store
 
 from .samples import BROKEN, RETRY, create, create_leased, end, lease, new_job, wished
@@ -90,6 +92,33 @@ async def test_one_job_of_a_claim_may_differ_in_everything(store: Store, odd: in
         assert {n: getattr(got.held, n) for n in same} == {n: wished(job, n) for n in same}
     one, other = (leased[job.id].delivery for n, job in enumerate(jobs) if n != odd)
     assert one is other
+
+
+async def test_large_inputs_of_a_claim_come_in_their_places_and_in_rows_of_their_own(
+    store: Store,
+) -> None:
+    sizes = [10, 9_000, 0, 20, 250_000, 8_000]
+    jobs = [new_job(input=f'{{"a":"{n * "x"}"}}' if n else None) for n in sizes]
+    jobs.sort(key=lambda job: job.id)
+    await store.queues.declare(["q"])
+    async with store.database.transaction() as connection:
+        await store.jobs.create_all(connection, jobs)
+        asked = "q", 9, ["w"], [1], [30.0], None, None
+        rows = await connection.fetch(sql_text("lease_jobs"), *asked)
+    assert sorted(len(row["slots"]) for row in rows) == [1, 1, 4]
+    leased = leased_jobs_from(rows, [Slot("w", 30.0)] * 9)
+    assert [(job.id.job_id, job.input) for job in leased] == [(job.id, job.input) for job in jobs]
+
+
+async def test_jobs_of_a_claim_share_when_they_expire(store: Store) -> None:
+    jobs = [new_job(ttl_seconds=ttl, attempt_timeout_seconds=900.0) for ttl in (60.0, 60.0, 70.0)]
+    await store.queues.declare(["q"])
+    async with store.database.transaction() as connection:
+        await store.jobs.create_all(connection, jobs)
+    leased = {job.id.job_id: job.delivery for job in await lease(store, 3)}
+    one, other, longer = (leased[job.id] for job in jobs)
+    assert one is other
+    assert 50 < one.attempt_timeout_seconds < 60 < longer.attempt_timeout_seconds < 70
 
 
 async def test_workers_of_a_claim_share_nothing(store: Store) -> None:

@@ -5,13 +5,13 @@ from itertools import pairwise
 import pytest
 
 from jobsvc.dispatch.board import (
-    FIRST_SLOTS,
     LATE_SECONDS,
     LOOK_SECONDS,
     MOST_CLAIM_SIZE,
     MOST_LOOK_SECONDS,
     MOST_SLOTS,
     MOST_UNSENT_SIZE,
+    UNKNOWN_SIZE,
     Board,
     Claim,
     Subscription,
@@ -21,6 +21,7 @@ from jobsvc.lease import Place
 from .samples import NOW
 
 PLACE = Place(0, NOW)
+_UNKNOWN_SLOTS = MOST_CLAIM_SIZE // UNKNOWN_SIZE
 
 
 def worker(name: str = "w", window: int = 1, **limits: int) -> Subscription:
@@ -118,13 +119,32 @@ def test_largest_claim_is_bounded_in_jobs_and_by_the_size_of_the_last_ones(
     for name in names:
         board.join(worker(name, 10_000))
     first = ask(board, 0.0)
-    assert len(first.slots) == FIRST_SLOTS, "of an unknown queue"
+    assert len(first.slots) == _UNKNOWN_SLOTS
     board.arrived(first, 3, 3 * size, PLACE, 0.0)
     board.settle(first, 3)
     for _ in range(2):
         claim = ask(board, 0.0)
-        assert len(claim.slots) == most
+        assert len(claim.slots) == claim.most == most
         end(board, claim, 0)
+    failed = ask(board, 0.0)
+    board.failed(failed)
+    board.settle(failed, 0)
+    assert len(ask(board, 0.0).slots) == _UNKNOWN_SLOTS, "it may have been too large"
+
+
+def test_what_is_being_leased_from_other_queues_counts_as_unsent() -> None:
+    board = Board()
+    many = worker("w", 10_000, **{f"q{n}": 0 for n in range(40)})
+    board.join(many)
+    served = set()
+    while len(served) < 40:
+        claims = board.plan(0.0)
+        assert 0 < sum(len(c.slots) for c in claims) * UNKNOWN_SIZE <= 2 * MOST_CLAIM_SIZE
+        assert many.is_behind
+        for claim in claims:
+            end(board, claim, 0)
+            served.add(claim.queue)
+    assert (many.reserved, many.reserved_size) == (0, 0)
 
 
 def test_worker_with_much_that_is_unsent_is_given_no_more() -> None:
@@ -191,6 +211,14 @@ def test_full_claim_is_followed_up_where_it_ended() -> None:
     assert third.begin == later
     assert board.arrived(third, 2, 0, later, 0.05) == 0.05
     assert ask(board, 0.06).begin == later.earlier(LATE_SECONDS)
+
+
+def test_full_claim_of_large_jobs_is_followed_up_where_it_ended() -> None:
+    board = Board()
+    board.join(worker("w", 10_000))
+    first = ask(board, 0.0)
+    board.arrived(first, first.most, first.most * UNKNOWN_SIZE, PLACE, 0.0)
+    assert ask(board, 0.0).begin == PLACE
 
 
 def test_claim_that_failed_was_no_look() -> None:

@@ -86,6 +86,7 @@ class Turns(RuleBasedStateMachine):
             for subscription, count in Counter(claim.slots).items():
                 assert subscription in self.joined, "nobody who left is dealt to"
                 assert count <= before[subscription][claim.queue]
+                assert count * claim.size <= max(MOST_CLAIM_SIZE, claim.size)
                 dealt[subscription] += count
             under_way.add(claim.queue)
             self.hot.discard(claim.queue)

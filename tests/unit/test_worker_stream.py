@@ -88,6 +88,19 @@ def test_job_is_overdue_when_a_third_of_its_lease_is_over(stream: WorkerStream) 
     assert stream.overdue(now=99.0) == []
 
 
+def test_worker_that_is_not_heard_is_not_silent(stream: WorkerStream) -> None:
+    stream.sent(4, [leased_job(1)], now=1.0)
+    stream.hear(True, now=2.0)
+    assert stream.silent_since() == 1.0
+    stream.hear(False, now=3.0)
+    stream.hear(False, now=4.0)
+    assert stream.silent_since() is None
+    stream.hear(True, now=50.0)
+    assert stream.silent_since() == 50.0
+    stream.confirm_frames(4, now=51.0)
+    assert stream.silent_since() is None
+
+
 def test_foreign_lease_confirms_nothing(stream: WorkerStream) -> None:
     stream.sent(1, [leased_job(1)], now=1.0)
     stream.confirm(lease_ids(2), now=0.0)

@@ -61,7 +61,7 @@ class WorkConversation:
         self._unanswered = 1
         #: Of reports whose outcomes are not decided.
         self._undecided_bytes = 0
-        self._answered = asyncio.Event()
+        self._lessened = asyncio.Event()
         self._half_closed = False
         #: A dispatch is being written down.
         self._writing = False
@@ -161,11 +161,12 @@ class WorkConversation:
                 case "acknowledge":
                     stream.confirm_frames(frame.acknowledge.sequence, time.monotonic())
                 case "report_outcomes":
-                    await self._turn(frame.report_outcomes.ByteSize())
-                    tasks.create_task(self._report(stream, frame.report_outcomes))
+                    report, size_bytes = frame.report_outcomes, frame.report_outcomes.ByteSize()
+                    await self._turn(stream, size_bytes)
+                    tasks.create_task(self._report(stream, report, size_bytes))
                 case "extend_leases":
                     wishes = self._wishes(stream, frame.extend_leases)
-                    await self._turn()
+                    await self._turn(stream)
                     tasks.create_task(self._extend(stream, frame.extend_leases, wishes))
                 case "set_window":
                     window = frame.set_window.window
@@ -180,18 +181,23 @@ class WorkConversation:
         self._half_closed = True
         stream.changed.set()
 
-    async def _turn(self, size: int = 0) -> None:
+    async def _turn(self, stream: WorkerStream, size_bytes: int = 0) -> None:
         """Waits until a frame may be handled. Later ones are read meanwhile, so that outcomes of
         many frames share a commit; but no more than can be answered, if the worker reads at all."""
         while (
             self._unanswered >= _MOST_UNANSWERED or self._undecided_bytes >= _MOST_UNDECIDED_BYTES
         ):
-            self._answered.clear()
-            await self._answered.wait()
+            # That the database is slow is not held against the worker.
+            stream.hear(self._undecided_bytes == 0, time.monotonic())
+            self._lessened.clear()
+            await self._lessened.wait()
+        stream.hear(True, time.monotonic())
         self._unanswered += 1
-        self._undecided_bytes += size
+        self._undecided_bytes += size_bytes
 
-    async def _report(self, stream: WorkerStream, request: pb.ReportOutcomesRequest) -> None:
+    async def _report(
+        self, stream: WorkerStream, request: pb.ReportOutcomesRequest, size_bytes: int
+    ) -> None:
         if not 1 <= len(request.outcomes) <= self._settings.max_batch_items:
             raise WorkProtocolViolation("report_outcomes: the number of outcomes is out of range")
         if stream.unconfirmed:
@@ -204,7 +210,8 @@ class WorkConversation:
             status = status_of(error)
             lease_ids = [item.lease_id for item in request.outcomes]
             results = convert.outcome_results(lease_ids, [status] * len(lease_ids))
-        self._undecided_bytes -= request.ByteSize()
+        self._undecided_bytes -= size_bytes
+        self._lessened.set()
         self._answer(stream, pb.WorkResponse(outcome_results=results))
 
     def _wishes(
@@ -259,7 +266,7 @@ class WorkConversation:
                 for frame in answers:
                     await self._send(context, frame)
                     self._unanswered -= 1
-                    self._answered.set()
+                    self._lessened.set()
             news, stream.news = stream.news, []
             for item in news:
                 await self._send(context, news_frame(item))

@@ -13,9 +13,9 @@ from jobsvc.lease import Place
 MOST_SLOTS = 500
 #: And most of their inputs (characters), as far as can be told from the last ones of their queue.
 MOST_CLAIM_SIZE = 8 << 20
-#: Of a queue of which nothing has been seen yet.
-FIRST_SLOTS = 64
-#: A worker with so much input (characters) that has not been sent is given no more.
+#: What an input is taken for of which nothing is known.
+UNKNOWN_SIZE = 128 << 10
+#: A worker with so much input that has not been sent, or is being leased, is given no more.
 MOST_UNSENT_SIZE = 8 << 20
 #: A busy queue is looked at from its beginning this often; less often where that takes more than a
 #: tenth of all time, but once a second at least.
@@ -42,8 +42,9 @@ class Subscription:
     reserved: int = 0
     held_of: dict[str, int] = field(default_factory=dict)
     reserved_of: dict[str, int] = field(default_factory=dict)
-    #: Characters of the inputs that wait to be sent.
+    #: Characters of the inputs that wait to be sent, and those of leases under way, as expected.
     unsent_size: int = 0
+    reserved_size: int = 0
     #: Whether this stands for a call that waits, not for a worker that stays.
     unary: bool = False
 
@@ -60,7 +61,7 @@ class Subscription:
     @property
     def is_behind(self) -> bool:
         """Whether so much waits to be sent that there is to be no more."""
-        return self.unsent_size >= MOST_UNSENT_SIZE
+        return self.unsent_size + self.reserved_size >= MOST_UNSENT_SIZE
 
     def hold(self, queue: str, count: int) -> None:
         """Counts leases that were taken (or, negative, that have ended)."""
@@ -77,12 +78,15 @@ class Claim:
     """A decision to lease from a queue: one job at most for each slot, in their order.
 
     `begin` is where to begin to look, None the beginning; `plan_time` when this was decided.
+    `size` is that of an input, as expected, and `most` the slots that could have been.
     """
 
     queue: str
     slots: Sequence[Subscription]
     begin: Place | None
     plan_time: float
+    size: int
+    most: int
 
 
 @dataclass(slots=True)
@@ -111,8 +115,8 @@ class Board:
         self._hot: dict[str, None] = {}
         self._under_way: dict[str, Claim] = {}
         self._searches: dict[str, _Search] = {}
-        #: Most slots of the next claim.
-        self._most_slots: dict[str, int] = {}
+        #: Mean size of the inputs that came last.
+        self._sizes: dict[str, int] = {}
 
     @property
     def queues(self) -> list[str]:
@@ -138,7 +142,7 @@ class Board:
                 del self._of[queue]
                 self._hot.pop(queue, None)
                 self._searches.pop(queue, None)
-                self._most_slots.pop(queue, None)
+                self._sizes.pop(queue, None)
 
     def wake(self, queues: Iterable[str]) -> bool:
         """Says that queues may have ready jobs. Answers whether anybody here would take one."""
@@ -162,7 +166,8 @@ class Board:
         claims = []
         for position, queue in enumerate(turns):
             rivals = turns[position:]
-            most = self._most_slots.get(queue, FIRST_SLOTS)
+            size = self._sizes.get(queue, UNKNOWN_SIZE)
+            most = min(max(MOST_CLAIM_SIZE // max(size, 1), 1), MOST_SLOTS)
             shares = []
             for subscription in self._of[queue]:
                 room = subscription.room(queue)
@@ -174,12 +179,13 @@ class Board:
                 continue
             for subscription, count in Counter(slots).items():
                 subscription._reserve(queue, count)
+                subscription.reserved_size += count * size
             # Whoever comes first now comes last the next time.
             self._of[queue].rotate(-1)
             del self._hot[queue]
             search = self._searches.get(queue, _NOWHERE)
             begin = search.begin if now < search.look_time else None
-            claim = self._under_way[queue] = Claim(queue, slots, begin, now)
+            claim = self._under_way[queue] = Claim(queue, slots, begin, now, size, most)
             claims.append(claim)
         return claims
 
@@ -196,12 +202,11 @@ class Board:
 
         Answers when to wake the queue, which may have more jobs; None if it may rest.
         """
-        del self._under_way[claim.queue]
+        self._come_back(claim)
         if claim.queue not in self._of:
             return None
         if count:
-            fitting = MOST_CLAIM_SIZE * count // max(size, 1)
-            self._most_slots[claim.queue] = min(max(fitting, 1), MOST_SLOTS)
+            self._sizes[claim.queue] = size // count
         search = self._searches.setdefault(claim.queue, _Search())
         if claim.begin is None:
             pause = (now - claim.plan_time) / LOOK_SHARE
@@ -214,7 +219,7 @@ class Board:
                 return now
         elif last is not None:
             # Behind the largest claim there is a backlog, mostly, in which a late job waits anyway.
-            search.exact = count == MOST_SLOTS
+            search.exact = count == claim.most
             search.begin = last if search.exact else last.earlier(LATE_SECONDS)
         if full:
             return now
@@ -222,7 +227,15 @@ class Board:
 
     def failed(self, claim: Claim) -> None:
         """Says that a claim has come to nothing, for all that is known; to be settled as well."""
+        self._come_back(claim)
+        # It may have been too large.
+        self._sizes.pop(claim.queue, None)
+
+    def _come_back(self, claim: Claim) -> None:
         del self._under_way[claim.queue]
+        # From now on their real size counts.
+        for subscription in claim.slots:
+            subscription.reserved_size -= claim.size
 
     def settle(self, claim: Claim, count: int) -> None:
         """Ends a claim that has arrived or failed: the first `count` of its slots hold a job."""

@@ -50,6 +50,7 @@ class WorkerStream:
     unconfirmed: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
     #: When the worker last confirmed anything.
     _heard: float = -inf
+    _is_heard: bool = True
     draining: bool = False
     #: To be ended by the server as soon as every answer is out.
     dismissed: bool = False
@@ -152,12 +153,21 @@ class WorkerStream:
             self.subscription.unsent_size = _size(self.undelivered)
         return others
 
+    def hear(self, is_heard: bool, now: float) -> None:
+        """Says whether the worker's frames are being read. While they are not it cannot confirm
+        anything, so its time to do so begins anew when they are."""
+        if is_heard and not self._is_heard:
+            self.unconfirmed = {n: (now, ids) for n, (_, ids) in self.unconfirmed.items()}
+        self._is_heard = is_heard
+
     def silent_since(self) -> float | None:
         """Since when the worker should have confirmed the oldest frame that it has not.
 
         On a slow way frames arrive one after the other, so each that is confirmed gives the next
         ones time, up to 15 s.
         """
+        if not self._is_heard:
+            return None
         return min((since for since, _ in self.awaited()), default=None)
 
     def awaited(self) -> Iterator[tuple[float, set[LeaseId]]]:

@@ -707,7 +707,9 @@ class Worker(_message.Message):
     CONNECT_TIME_FIELD_NUMBER: _builtins.int
     LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
     window: _builtins.int
-    """Its window; 0 while it drains."""
+    """Its window; 0 while it drains, no more than `lease_count` while it reads too
+    slowly to be given more.
+    """
     lease_count: _builtins.int
     """Leases it holds."""
     server_id: _builtins.str

@@ -51,11 +51,7 @@ dealt AS MATERIALIZED (
         CASE WHEN gone.attempt > 0 THEN (
             SELECT attempt.error FROM attempt
             WHERE attempt.job_id = gone.job_id AND attempt.attempt = gone.attempt
-        ) END AS previous_error,
-        CASE WHEN gone.expire_time IS NULL THEN job.attempt_timeout
-            ELSE least(job.attempt_timeout,
-                extract(epoch FROM gone.expire_time - clock_timestamp())::float8)
-        END AS remaining
+        ) END AS previous_error
     FROM gone
     CROSS JOIN LATERAL (SELECT * FROM job WHERE id = gone.job_id OFFSET 0) AS job
 ),
@@ -71,8 +67,9 @@ taken AS (
     FROM dealt
 )
 -- What jobs share, once, and what each has of its own: its lease (words), its input (documents),
--- when it was created (seconds since 1970) and its slot, in one order. With each row, where the job
--- of the last slot stood.
+-- when it was created (seconds since 1970) and its slot, in one order. A large input has a row for
+-- itself, since to join and split them costs more than rows do. With each row, where the job of the
+-- last slot stood.
 SELECT
     string_agg(job_id::text || '.' || lease_id::text, ' ') AS lease_ids,
     string_agg(coalesce(input, ''), E'\x1f') AS inputs,
@@ -81,9 +78,13 @@ SELECT
     (SELECT ROW(rank, run_at) FROM dealt ORDER BY slot DESC LIMIT 1) AS last,
     $1 AS queue, attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, retention,
     has_request, output_schema_id, owner_service, owner_user, has_session, labels, traceparent,
-    tracestate, previous_error, remaining
+    tracestate, previous_error,
+    CASE WHEN expire_time IS NULL THEN attempt_timeout
+         ELSE least(attempt_timeout, extract(epoch FROM expire_time - max(start_time))::float8)
+    END AS remaining
 FROM dealt
 GROUP BY
-    attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, retention,
-    has_request, output_schema_id, owner_service, owner_user, has_session, labels, traceparent,
-    tracestate, previous_error, remaining
+    attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, attempt_timeout,
+    expire_time, retention, has_request, output_schema_id, owner_service, owner_user, has_session,
+    labels, traceparent, tracestate, previous_error,
+    CASE WHEN octet_length(input) > 8192 THEN slot END
