@@ -25,11 +25,13 @@ from jobsvc.v1.payload_pb2 import (
     Payload,
 )
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.store.samples import until_blocked
 
 from .conftest import Create, Tables
 from .probe import eventually
 from .refusal import refused
 from .worker import WORKER, lease_all
+from .worker_stream import work
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _INFO = pb.WorkerInfo(worker_id=WORKER)
@@ -243,6 +245,21 @@ async def test_server_that_leaves_puts_back_what_it_was_about_to_lease(
         await asyncio.gather(leasing, unblocking, return_exceptions=True)
     rows = await sql.fetch("SELECT attempt, returns FROM waiting")
     assert [tuple(row) for row in rows] == [(0, 0)]
+
+
+async def test_wait_ends_when_a_stream_of_the_same_worker_takes_over_during_a_claim(
+    create: Create, channel: aio.Channel, workers: WorkerServiceStub, sql: asyncpg.Connection
+) -> None:
+    waiting = asyncio.create_task(lease_all(workers, wait=Duration(seconds=60)))
+    assert await lease_all(workers, worker_id="w2") == []
+    async with sql.transaction():
+        await sql.execute("LOCK TABLE lease IN EXCLUSIVE MODE")
+        await create()
+        await until_blocked(sql)
+        async with work(channel, window=0):
+            assert await asyncio.wait_for(waiting, 10) == []
+    (lease,) = await lease_all(workers, worker_id="w2", wait=Duration(seconds=20))
+    assert lease.attempt == 1
 
 
 _BAD_LEASES: list[tuple[dict[str, Any], str]] = [

@@ -157,7 +157,7 @@ class WorkerService(WorkerServiceServicer):
                 pass
             # No more from now on; what is under way still comes.
             subscription.window = 0
-            while subscription.reserved:
+            while subscription.reserved and stream.ended is None:
                 stream.changed.clear()
                 await stream.changed.wait()
             jobs = stream.take(len(stream.undelivered))

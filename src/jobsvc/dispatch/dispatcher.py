@@ -124,6 +124,9 @@ class Dispatcher:
                 other.end(WorkerReplaced("another stream of this worker took over"))
                 self._take_back(other, [job.id for job in other.undelivered])
                 self._take_out(other)
+                if other.subscription.unary:
+                    # Of a claim that is under way it would not hear any more.
+                    other.changed.set()
 
     def join(self, stream: WorkerStream) -> None:
         """Takes a stream in."""

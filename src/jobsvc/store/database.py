@@ -32,6 +32,8 @@ _UNAVAILABLE = (
 )
 #: A deadlock or serialization failure has changed nothing: the statement is run again.
 _TRIES = 5
+#: The database itself ends a statement first, if it can.
+_LATE_SECONDS = 5.0
 
 #: Every statement is a lookup by key over tables whose size changes by the second, so plans made
 #: from yesterday's statistics are traps: plan once, by the indexes.
@@ -125,12 +127,15 @@ async def open_database(
             min_size=1,
             max_size=pool_size,
             max_inactive_connection_lifetime=300,
-            command_timeout=statement_seconds + 5,
+            command_timeout=statement_seconds + _LATE_SECONDS,
             timeout=10,
             reset=_keep_session,
             server_settings={
                 **_SESSION,
                 "statement_timeout": f"{int(statement_seconds * 1000)}ms",
+                # Ends what a frozen or vanished replica has begun: until then, rows that it is about
+                # to be sent are locked, and for that time no other timeout counts.
+                "tcp_user_timeout": f"{int((statement_seconds + _LATE_SECONDS) * 1000)}ms",
             },
         )
     try:
