@@ -25,6 +25,8 @@ _OPTIONS = (
     # A connection that silently died is noticed by an unanswered ping.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    # For pings that gRPC sends of itself; until they are answered there are no others.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 0),
     # A dispatch is up to 256 KiB, or one job of any size that the server accepts.
     ("grpc.max_receive_message_length", -1),

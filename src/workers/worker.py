@@ -82,6 +82,8 @@ class Worker:
         self._subscribed, self._left = asyncio.Event(), asyncio.Event()
         self._session: Session | None = None
         self._session_loop: asyncio.AbstractEventLoop | None = None
+        #: Asked for before there was a session.
+        self._leave_early: float | None = None
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._work())
@@ -106,6 +108,8 @@ class Worker:
     def leave(self, grace_seconds: float | None = None) -> None:
         """Begins to leave, as at the end of the block. From any thread, or a signal handler."""
         grace = self.grace_seconds if grace_seconds is None else grace_seconds
+        # First the wish, then the look at the session; `_work` does it the other way round.
+        self._leave_early = grace
         if self._session is not None and self._session_loop is not None:
             with suppress(RuntimeError):  # the loop is closed: it has left
                 self._session_loop.call_soon_threadsafe(self._session.leave, grace)
@@ -119,6 +123,8 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 runner, session = self._assemble(group, loop, session_loop)
                 self._session = session
+                if self._leave_early is not None:
+                    session_loop.call_soon(session.leave, self._leave_early)
                 watch = group.create_task(self._watch(ended, runner))
                 # A daemon: the process may have to end before the server answers.
                 threading.Thread(

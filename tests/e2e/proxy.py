@@ -13,6 +13,10 @@ class Proxy:
         #: Whether the server's answers are swallowed.
         self.muted = False
         self.swallowed_bytes = 0
+        self._opened = 0
+        #: Connections before this one are dead.
+        self._first_alive = 0
+        self._dead: list[asyncio.StreamWriter] = []
         self._server_port = port
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -21,7 +25,12 @@ class Proxy:
         """Where clients connect."""
         return f"127.0.0.1:{self.port}"
 
+    def kill_silently(self) -> None:
+        """Swallows the server's answers on the connections that are open now, and their end."""
+        self._first_alive = self._opened
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number, self._opened = self._opened, self._opened + 1
         with suppress(ConnectionError):
             try:
                 upstream = await asyncio.open_connection("127.0.0.1", self._server_port)
@@ -29,21 +38,27 @@ class Proxy:
                 writer.close()
                 return
             async with asyncio.TaskGroup() as directions:
-                directions.create_task(self._forward(reader, upstream[1], False))
-                directions.create_task(self._forward(upstream[0], writer, True))
+                directions.create_task(self._forward(reader, upstream[1]))
+                directions.create_task(self._forward(upstream[0], writer, number))
 
     async def _forward(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_answer: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answers_of: int | None = None,
     ) -> None:
         try:
             while data := await reader.read(65536):
-                if is_answer and self.muted:
+                if answers_of is not None and (self.muted or answers_of < self._first_alive):
                     self.swallowed_bytes += len(data)
                     continue
                 writer.write(data)
                 await writer.drain()
         finally:
-            writer.close()
+            if answers_of is not None and answers_of < self._first_alive:
+                self._dead.append(writer)
+            else:
+                writer.close()
 
 
 @asynccontextmanager
@@ -67,6 +82,8 @@ async def proxy(port: int) -> AsyncIterator[Proxy]:
     try:
         yield opened
     finally:
+        for writer in opened._dead:
+            writer.close()
         server.close()
         for task in list(connections):
             task.cancel()

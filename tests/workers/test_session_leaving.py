@@ -41,6 +41,13 @@ async def test_leaving_lets_jobs_end_and_confirms_them(server: ScriptedServer) -
         await worker.wait_left()
 
 
+async def test_wish_to_leave_before_it_has_begun_is_kept(server: ScriptedServer) -> None:
+    leaver = Worker([Processor(echo, "q")], target=server.target)
+    leaver.leave()  # as a signal may say while the process starts
+    async with asyncio.timeout(10), leaver:
+        await leaver.wait_left()
+
+
 async def test_leaving_hands_back_what_does_not_end(server: ScriptedServer) -> None:
     unwound = asyncio.Event()
 

@@ -110,6 +110,8 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         # Half-open connections are noticed in half a minute; eager clients are not sent away.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        # For pings that gRPC sends of itself; until they are answered there are no others.
+        ("grpc.http2.ping_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),

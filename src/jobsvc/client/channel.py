@@ -56,6 +56,12 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        # A connection that silently died is given up 15 s after the last word on it, if a call waits.
+        # The third is for pings that gRPC sends of itself: by default it waits a minute for their
+        # answers, and sends no others meanwhile.
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.http2.ping_timeout_ms", 5_000),
         # The server decides what a payload may weigh; the client reads it.
         ("grpc.max_receive_message_length", -1),
     ]

@@ -133,8 +133,8 @@ async def open_database(
             server_settings={
                 **_SESSION,
                 "statement_timeout": f"{int(statement_seconds * 1000)}ms",
-                # Ends what a frozen or vanished replica has begun: until then, rows that it is about
-                # to be sent are locked, and for that time no other timeout counts.
+                # Ends what a frozen or lost replica has begun: until then, rows that it is about to
+                # be sent are locked, and no other timeout counts then.
                 "tcp_user_timeout": f"{int((statement_seconds + _LATE_SECONDS) * 1000)}ms",
             },
         )
