@@ -61,12 +61,27 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watch = tasks.create_task(postgres.watch())
             stack.callback(watch.cancel)
-        await migrate(dsn)
+        if not await _migrate(dsn, stop):
+            return
         async with replica(dsn, settings) as running:
             on_ready(running.port)
             await stop.wait()
             log.info("draining")
             await running.drain()
+
+
+async def _migrate(dsn: str, stop: asyncio.Event) -> bool:
+    """Brings the schema up to date; false if the wish to stop came first. Raises as `migrate`."""
+    migrating, stopping = asyncio.create_task(migrate(dsn)), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([migrating, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if migrating.done():
+            await migrating
+        return migrating.done()
+    finally:
+        for task in (migrating, stopping):
+            task.cancel()
+        await asyncio.wait([migrating, stopping])
 
 
 class Replica:

@@ -21,6 +21,8 @@ class DatabaseLink:
         self.dsn = urlunsplit(parts._replace(query=f"host={folder}&port=5432"))
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        #: Whether what is sent either way is lost.
+        self.swallows = False
 
     async def mend(self) -> None:
         """Takes connections, from now on."""
@@ -41,18 +43,18 @@ class DatabaseLink:
         self._writers |= pair
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_copy(reader, there_writer))
-                tasks.create_task(_copy(there_reader, writer))
+                tasks.create_task(self._copy(reader, there_writer))
+                tasks.create_task(self._copy(there_reader, writer))
         finally:
             self._writers -= pair
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                if not self.swallows:
+                    writer.write(data)
+                    await writer.drain()
+        writer.close()
 
 
 @asynccontextmanager

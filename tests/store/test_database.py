@@ -1,13 +1,16 @@
 """The border to the driver: what is away is DatabaseUnavailable, and soon."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from jobsvc.errors import DatabaseUnavailable
 from jobsvc.store.database import Database, open_database
+from tests.api.database_link import database_link
 
 from .samples import until_blocked
 
@@ -34,6 +37,21 @@ async def test_statement_that_takes_too_long_is_unavailable(
             await small.fetch("declare_queues", ["a"])
     assert await sql.fetchval("SELECT count(*) FROM queue") == 0
     await small.fetch("declare_queues", ["a"])
+
+
+async def test_cancelled_statement_lets_go_of_a_database_that_is_silent(dsn: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
+        async with (
+            database_link(dsn, Path(folder)) as link,
+            open_database(link.dsn, pool_size=1, statement_seconds=60) as database,
+        ):
+            await database.fetch("declare_queues", ["a"])
+            link.swallows = True
+            asking = asyncio.create_task(database.fetch("declare_queues", ["b"]))
+            await asyncio.sleep(0.2)
+            asking.cancel()
+            await asyncio.wait([asking], timeout=10)
+            assert asking.cancelled()
 
 
 async def test_exhausted_pool_is_waited_for_a_bounded_time(small: Database) -> None:

@@ -5,8 +5,11 @@ import asyncio
 import asyncpg
 import pytest
 
+from jobsvc.app import _migrate
 from jobsvc.errors import DatabaseUnavailable
-from jobsvc.store.migrate import migrate
+from jobsvc.store.migrate import _LOCK, migrate
+
+from .samples import until_blocked
 
 
 async def test_current_schema_needs_nothing(dsn: str) -> None:
@@ -19,6 +22,17 @@ async def test_replicas_that_start_together_migrate_once(dsn: str, sql: asyncpg.
     applied = await asyncio.gather(*(migrate(dsn) for _ in range(4)))
     assert sorted(name for names in applied for name in names) == [r["name"] for r in before]
     assert await sql.fetch("SELECT name FROM schema_migration ORDER BY name") == before
+
+
+async def test_wish_to_stop_ends_the_wait_for_another_that_migrates(
+    dsn: str, sql: asyncpg.Connection
+) -> None:
+    await sql.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    stop = asyncio.Event()
+    starting = asyncio.create_task(_migrate(dsn, stop))
+    await until_blocked(sql)
+    stop.set()
+    assert not await asyncio.wait_for(starting, 10)
 
 
 async def test_database_that_is_away_is_unavailable() -> None:

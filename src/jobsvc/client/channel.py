@@ -56,7 +56,7 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
-        # A connection that silently died is given up 15 s after the last word on it, if a call waits.
+        # A connection that died silently is given up 15 s after its last word, if a call waits.
         # The third is for pings that gRPC sends of itself: by default it waits a minute for their
         # answers, and sends no others meanwhile.
         ("grpc.keepalive_time_ms", 10_000),

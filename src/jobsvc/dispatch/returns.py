@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 _RETURN_SECONDS = 0.5
 _MOST_LEASES = 1000
+#: Who is about to leave waits no longer for the database.
+_FLUSH_SECONDS = 2.0
 
 
 class _Due(NamedTuple):
@@ -75,8 +77,9 @@ class Returns:
     async def flush(self) -> None:
         """Puts back at once whatever was to be put back later: nobody will be there to do it."""
         try:
-            await self._return(self._unreached)
-        except DatabaseUnavailable:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._return(self._unreached)
+        except (DatabaseUnavailable, TimeoutError):
             count = sum(len(item.lease_ids) for item in self._unreached)
             log.warning("%d leases that never reached their workers are left to lapse", count)
 

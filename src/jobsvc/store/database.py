@@ -34,6 +34,8 @@ _UNAVAILABLE = (
 _TRIES = 5
 #: The database itself ends a statement first, if it can.
 _LATE_SECONDS = 5.0
+#: A database that is there cancels a statement in a moment.
+_RELEASE_SECONDS = 2.0
 
 #: Every statement is a lookup by key over tables whose size changes by the second, so plans made
 #: from yesterday's statistics are traps: plan once, by the indexes.
@@ -85,8 +87,19 @@ class Database:
             DatabaseUnavailable: none to be had in time, or it broke.
         """
         with database_errors():
-            async with self._pool.acquire(timeout=self._acquire_seconds) as connection:
+            connection = await self._pool.acquire(timeout=self._acquire_seconds)
+            try:
                 yield connection
+            finally:
+                await self._release(connection)
+
+    async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        """Gives a connection back. What was cancelled on it has to end first."""
+        try:
+            await self._pool.release(connection, timeout=_RELEASE_SECONDS)
+        except Exception as error:
+            # The driver has closed it: another takes its place.
+            log.info("a connection does not come back: %r", error)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

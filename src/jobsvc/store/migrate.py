@@ -34,7 +34,9 @@ async def migrate(dsn: str) -> list[str]:
                     f"PostgreSQL {connection.get_server_version().major} is too old:"
                     " jobsvc needs 14 or newer"
                 )
-            await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                log.info("waiting for another process that migrates the database")
+                await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
             await connection.execute(
                 "CREATE TABLE IF NOT EXISTS schema_migration ("
                 " name text PRIMARY KEY, apply_time timestamptz NOT NULL DEFAULT clock_timestamp())"
