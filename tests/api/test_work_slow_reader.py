@@ -13,6 +13,7 @@ from jobsvc.dispatch.board import MOST_CLAIM_SIZE, UNKNOWN_SIZE
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.conftest import TEST_SETTINGS
 
 from .probe import eventually
@@ -110,6 +111,47 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
             back = await eventually(lambda: _waiting(sql), lambda found: len(found) == _JOBS)
             # Those that had been sent are few: the connection took no more.
             assert back.count((0, 0)) > _JOBS // 2
+
+
+async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
+    channel: aio.Channel, jobs: JobServiceStub, workers: WorkerServiceStub
+) -> None:
+    await create_many(jobs, 1000)
+    async with work(
+        channel,
+        window=1000,
+        worker_id="stuck",
+        max_dispatch_leases=1000,
+        lease_duration=Duration(seconds=12),
+    ) as stuck:
+        leases: list[pb.JobLease] = []
+        while len(leases) < 1000:
+            leases += await stuck.dispatched()
+        wishes = pb.ExtendLeasesRequest(
+            extensions=[pb.LeaseExtension(lease_id=lease.lease_id) for lease in leases]
+        )
+
+        heard = asyncio.Event()
+
+        async def speak() -> None:
+            while not heard.is_set():
+                await stuck.send(extend_leases=wishes)
+
+        speaking = asyncio.create_task(speak())
+        await asyncio.sleep(2)  # By then the server is stuck in its answers.
+        await workers.ReportOutcomes(
+            pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))
+        )
+        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(9):
+            ids = set(await create_many(jobs, 64))
+            while ids:
+                ids -= {lease.job_id for lease in await well.dispatched()}
+        heard.set()
+        await create_many(jobs, 1)
+        async with asyncio.timeout(9):
+            while not (await stuck.read()).HasField("dispatch"):
+                pass
+        await speaking
 
 
 async def test_worker_that_did_not_read_is_told_why_its_stream_ended(

@@ -258,18 +258,18 @@ class WorkConversation:
             except TimeoutError:
                 beat = pb.WorkResponse(heartbeat=job_pb2.StreamHeartbeat())
                 beat.heartbeat.server_time.GetCurrentTime()
-                await self._send(context, beat)
+                await self._send(stream, context, beat)
                 continue
             stream.changed.clear()
             while self._answers:
                 answers, self._answers = self._answers, []
                 for frame in answers:
-                    await self._send(context, frame)
+                    await self._send(stream, context, frame)
                     self._unanswered -= 1
                     self._lessened.set()
             news, stream.news = stream.news, []
             for item in news:
-                await self._send(context, news_frame(item))
+                await self._send(stream, context, news_frame(item))
             if self._half_closed or stream.dismissed:
                 if self._unanswered:
                     continue
@@ -289,9 +289,12 @@ class WorkConversation:
         stream.sent(self._sequence + 1, stream.take(count), time.monotonic())
         if was_behind:
             self._dispatcher.room()
-        await self._send(context, frame)
+        await self._send(stream, context, frame)
 
-    async def _send(self, context: Context, frame: pb.WorkResponse) -> None:
+    async def _send(self, stream: WorkerStream, context: Context, frame: pb.WorkResponse) -> None:
         self._sequence += 1
         frame.sequence = self._sequence
         await context.write(frame)
+        if stream.subscription.is_stuck:
+            stream.subscription.is_stuck = False
+            self._dispatcher.room()

@@ -45,6 +45,8 @@ class Subscription:
     #: Characters of the inputs that wait to be sent, and those of leases under way, as expected.
     unsent_size: int = 0
     reserved_size: int = 0
+    #: Whether something has waited for long to be sent; until something is.
+    is_stuck: bool = False
     #: Whether this stands for a call that waits, not for a worker that stays.
     unary: bool = False
 
@@ -60,8 +62,8 @@ class Subscription:
 
     @property
     def is_behind(self) -> bool:
-        """Whether so much waits to be sent that there is to be no more."""
-        return self.unsent_size + self.reserved_size >= MOST_UNSENT_SIZE
+        """Whether so much waits to be sent, or for so long, that there is to be no more."""
+        return self.is_stuck or self.unsent_size + self.reserved_size >= MOST_UNSENT_SIZE
 
     def hold(self, queue: str, count: int) -> None:
         """Counts leases that were taken (or, negative, that have ended)."""

@@ -291,7 +291,11 @@ class Dispatcher:
     async def _check_slow(self) -> None:
         now = time.monotonic()
         for stream in list(self._streams.values()):
-            self._take_back(stream, stream.overdue(now))
+            overdue = stream.overdue(now)
+            if overdue:
+                # It would get them again: what it holds does not show that it reads nothing.
+                stream.subscription.is_stuck = True
+            self._take_back(stream, overdue)
             since = stream.silent_since()
             if since is not None and now - since > self._settings.acknowledge_seconds:
                 stream.end(WorkerDeaf("dispatched jobs were not acknowledged in time"))
