@@ -21,8 +21,13 @@ class DatabaseLink:
         self.dsn = urlunsplit(parts._replace(query=f"host={folder}&port=5432"))
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        #: Whether what is sent either way is lost.
-        self.swallows = False
+        self._opened = 0
+        #: Connections before this one are dead.
+        self._first_alive = 0
+
+    def kill_silently(self) -> None:
+        """Loses, from now on, what is sent either way on the connections that are open."""
+        self._first_alive = self._opened
 
     async def mend(self) -> None:
         """Takes connections, from now on."""
@@ -38,20 +43,23 @@ class DatabaseLink:
         await self._server.wait_closed()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number, self._opened = self._opened, self._opened + 1
         there_reader, there_writer = await asyncio.open_unix_connection(self._database)
         pair = {writer, there_writer}
         self._writers |= pair
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._copy(reader, there_writer))
-                tasks.create_task(self._copy(there_reader, writer))
+                tasks.create_task(self._copy(number, reader, there_writer))
+                tasks.create_task(self._copy(number, there_reader, writer))
         finally:
             self._writers -= pair
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
-                if not self.swallows:
+                if number >= self._first_alive:
                     writer.write(data)
                     await writer.drain()
         writer.close()

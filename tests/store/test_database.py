@@ -46,7 +46,7 @@ async def test_cancelled_statement_lets_go_of_a_database_that_is_silent(dsn: str
             open_database(link.dsn, pool_size=1, statement_seconds=60) as database,
         ):
             await database.fetch("declare_queues", ["a"])
-            link.swallows = True
+            link.kill_silently()
             asking = asyncio.create_task(database.fetch("declare_queues", ["b"]))
             await asyncio.sleep(0.2)
             asking.cancel()

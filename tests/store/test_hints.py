@@ -1,13 +1,16 @@
 """Hints: heard by every other replica, and sent only while there is one."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from jobsvc.store.hints import Hint, Hints
+from tests.api.database_link import database_link
 
 SOON_SECONDS = 5.0
 
@@ -98,3 +101,22 @@ async def test_new_replica_is_told_from_its_greeting_on(
             assert [i for hint in told for i in hint.job_ids] == job_ids
             assert [hint.ready for hint in told if hint.ready] == [("q",)]
             assert [hint.declared for hint in told if hint.declared] == [("r",)]
+
+
+async def test_listening_connection_that_died_silently_is_replaced(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobsvc.store.hints._ABSENCE_SECONDS", 2.0)
+    with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
+        async with (
+            database_link(dsn, Path(folder)) as link,
+            running(link.dsn, "a") as one,
+            running(dsn, "b") as other,
+        ):
+            await one.listens()
+            await other.listens()
+            link.kill_silently()
+            async with asyncio.timeout(15):
+                while one.heard.empty():
+                    other.hints.tell(ready=["q"])
+                    await asyncio.sleep(0.1)

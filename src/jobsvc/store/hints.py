@@ -22,6 +22,8 @@ _MOST_IDS = 200
 _MOST_NAMES = 100
 _RECONNECT_SECONDS = 1.0
 _PROBE_SECONDS = 3.0
+#: Longest wait for the database.
+_ANSWER_SECONDS = 10.0
 #: How often a replica says that it is there, and how long after that it counts as gone.
 _PRESENCE_SECONDS = 1.0
 _ABSENCE_SECONDS = 5.0
@@ -64,6 +66,8 @@ class Hints:
         self._arrived = asyncio.Event()
         #: Set while LISTEN is known to work.
         self._probed = asyncio.Event()
+        #: When this replica last heard itself.
+        self._heard_itself = -inf
         #: When each other replica was heard of last.
         self._peers: dict[str, float] = {}
         #: From when on nobody is there who was not heard.
@@ -99,7 +103,7 @@ class Hints:
                     # A lost hint costs a poll, so its commit need not wait for the disk.
                     connection = await asyncpg.connect(
                         self._dsn,
-                        timeout=10,
+                        timeout=_ANSWER_SECONDS,
                         server_settings={
                             "application_name": "jobsvc-hints",
                             "synchronous_commit": "off",
@@ -117,11 +121,17 @@ class Hints:
     async def _listen(self, connection: asyncpg.Connection) -> None:
         closed = asyncio.Event()
         connection.add_termination_listener(lambda _: closed.set())
-        await connection.add_listener(_CHANNEL, self._receive)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            await connection.add_listener(_CHANNEL, self._receive)
         self._on_gap()
         self._probed.clear()
         self._alone_from = inf
-        await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, f"{self._server_id} p")
+        await connection.execute(
+            "SELECT pg_notify($1, $2)",
+            _CHANNEL,
+            f"{self._server_id} p",
+            timeout=_ANSWER_SECONDS,
+        )
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 await self._probed.wait()
@@ -130,10 +140,22 @@ class Hints:
                 "LISTEN is silent (a transaction pooler in between?): polling every second instead"
             )
         try:
-            await closed.wait()
+            await self._until_silent(closed)
         finally:
             self._probed.clear()
             self._alone_from = inf
+
+    async def _until_silent(self, closed: asyncio.Event) -> None:
+        """Returns when the connection is closed, or is as good as dead: this replica does not hear
+        itself any more."""
+        while not closed.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ABSENCE_SECONDS):
+                    await closed.wait()
+            silence = asyncio.get_running_loop().time() - self._heard_itself
+            if self._probed.is_set() and silence > _ABSENCE_SECONDS:
+                log.info("LISTEN has fallen silent; connecting anew")
+                return
 
     async def _send(self, connection: asyncpg.Connection) -> None:
         while True:
@@ -148,7 +170,7 @@ class Hints:
                 messages.append(f"{self._server_id} p")
                 self._peers = {p: t for p, t in self._peers.items() if now - t < _ABSENCE_SECONDS}
             if messages:
-                await connection.fetch(sql("send_hints"), messages, timeout=10)
+                await connection.fetch(sql("send_hints"), messages, timeout=_ANSWER_SECONDS)
 
     def _take(self) -> list[str]:
         messages = []
@@ -166,10 +188,12 @@ class Hints:
     def _receive(self, _connection: object, _pid: int, _channel: str, message: object) -> None:
         sender, kind, rest = (*str(message).split(" ", 2), "", "")[:3]
         if sender == self._server_id:
-            if kind == "p" and not self._probed.is_set():
-                self._probed.set()
-                # Others have yet to answer.
-                self._alone_from = asyncio.get_running_loop().time() + 2 * _PRESENCE_SECONDS
+            if kind == "p":
+                self._heard_itself = asyncio.get_running_loop().time()
+                if not self._probed.is_set():
+                    self._probed.set()
+                    # Others have yet to answer.
+                    self._alone_from = self._heard_itself + 2 * _PRESENCE_SECONDS
             return
         if sender not in self._peers:
             self._present_at = 0.0  # A new one is to know of this one at once.
