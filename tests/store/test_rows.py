@@ -93,10 +93,12 @@ class OneConnection:
         self._connection = connection
         self._free = asyncio.Lock()
 
-    @asynccontextmanager
-    async def acquire(self, timeout: float) -> AsyncIterator[asyncpg.Connection]:  # noqa: ASYNC109
-        async with self._free:
-            yield self._connection
+    async def acquire(self, timeout: float) -> asyncpg.Connection:  # noqa: ASYNC109
+        await self._free.acquire()
+        return self._connection
+
+    async def release(self, _: asyncpg.Connection, timeout: float) -> None:  # noqa: ASYNC109
+        self._free.release()
 
 
 def done(results: Sequence[object]) -> None:
