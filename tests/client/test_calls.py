@@ -88,7 +88,8 @@ async def test_the_deadline_ends_the_retries(connect: Any, peer: Peer) -> None:
     peer.answer("GetJob", UNAVAILABLE)
     with pytest.raises((jobsvc.DeadlineExceeded, jobsvc.Unavailable)):
         await client.get(JOB_ID)
-    assert all(call.seconds_left <= 0.5 for call in peer.calls)
+    # gRPC rounds up what it sends.
+    assert all(call.seconds_left < 0.6 for call in peer.calls)
 
 
 @pytest.mark.parametrize(
