@@ -50,6 +50,7 @@ class WorkerStream:
     unconfirmed: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
     #: When the worker last confirmed anything.
     _heard: float = -inf
+    #: Whether the worker's frames are being read.
     _is_heard: bool = True
     draining: bool = False
     #: To be ended by the server as soon as every answer is out.
