@@ -25,7 +25,6 @@ from jobsvc.v1.payload_pb2 import (
     Payload,
 )
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.store.samples import until_blocked
 
 from .conftest import Create, Tables
 from .probe import eventually
@@ -250,12 +249,23 @@ async def test_server_that_leaves_puts_back_what_it_was_about_to_lease(
 async def test_wait_ends_when_a_stream_of_the_same_worker_takes_over_during_a_claim(
     create: Create, channel: aio.Channel, workers: WorkerServiceStub, sql: asyncpg.Connection
 ) -> None:
+    async def in_line() -> list[asyncpg.Record]:
+        return await sql.fetch(
+            "SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database() AND query LIKE '%Which of these queues have a job%'"
+        )
+
+    async def claiming() -> list[asyncpg.Record]:
+        # Not any lock: other duties wait for this table as well.
+        waits = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'RowExclusiveLock'"
+        return await sql.fetch(waits)
+
     waiting = asyncio.create_task(lease_all(workers, wait=Duration(seconds=60)))
-    assert await lease_all(workers, worker_id="w2") == []
+    await eventually(in_line)  # The poll asks for those who are in line.
     async with sql.transaction():
         await sql.execute("LOCK TABLE lease IN EXCLUSIVE MODE")
         await create()
-        await until_blocked(sql)
+        await eventually(claiming)
         async with work(channel, window=0):
             assert await asyncio.wait_for(waiting, 10) == []
     (lease,) = await lease_all(workers, worker_id="w2", wait=Duration(seconds=20))

@@ -107,7 +107,9 @@ async def counts(sql: asyncpg.Connection, tables: Iterable[str] = TABLES) -> dic
 async def until_blocked(sql: asyncpg.Connection) -> None:
     """Waits until another session waits for a lock of this one."""
     while not await sql.fetchval(  # noqa: ASYNC110  # the database sends no event
-        "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        # Not pg_stat_activity, which is the same throughout a transaction.
+        "SELECT count(*) FROM pg_locks"
+        " WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
     ):
         await asyncio.sleep(0.01)
 
