@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -30,6 +30,14 @@ Context = aio.ServicerContext[Any, Any]
 
 class _Unreadable:
     """Stands for a request that is no message of its type."""
+
+
+class Received(NamedTuple):
+    """A message of a request stream, or None if it could not be decoded, and its size on the wire:
+    to ask the message for it would cost more than decoding did."""
+
+    message: Any
+    size_bytes: int
 
 
 class Slots:
@@ -94,7 +102,9 @@ class Guard:
             )
         assert handler.stream_stream is not None, "the contract has no other kind"
         return grpc.stream_stream_rpc_method_handler(
-            self._conversation(method, handler.stream_stream), decode, encode
+            self._conversation(method, handler.stream_stream),
+            _framing(handler.request_deserializer),
+            encode,
         )
 
     def _note(self) -> None:
@@ -207,9 +217,16 @@ def _check_readable(request: Any) -> None:
         raise InvalidRequest([Violation("request", "cannot be decoded")])
 
 
-def is_readable(request: Any) -> bool:
-    """Whether a message of a request stream could be decoded."""
-    return not isinstance(request, _Unreadable)
+def _framing(decode: Any) -> Any:
+    """As `_forgiving`, for the messages of a stream."""
+
+    def framing(data: bytes) -> Received:
+        try:
+            return Received(decode(data), len(data))
+        except DecodeError:
+            return Received(None, len(data))
+
+    return framing
 
 
 def _answer(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:

@@ -11,7 +11,7 @@ from grpc import aio
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.times import duration
 from jobsvc.api.convert.work import MOST_WINDOW, dispatch_frame, news_frame, worker_stream
-from jobsvc.api.guard import Context, is_readable
+from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
 from jobsvc.api.take_over import take_over
@@ -107,10 +107,11 @@ class WorkConversation:
     async def _subscribe(self, context: Context) -> WorkerStream:
         try:
             async with asyncio.timeout(self._settings.subscribe_seconds):
-                frame = await context.read()
+                received = await context.read()
         except TimeoutError:
             raise WorkProtocolViolation("no subscribe frame arrived in time") from None
-        if frame is aio.EOF or not is_readable(frame) or not frame.HasField("subscribe"):
+        frame = None if received is aio.EOF else received.message
+        if frame is None or not frame.HasField("subscribe"):
             raise WorkProtocolViolation("the first frame must be subscribe")
         request = frame.subscribe
         stream = worker_stream(request)
@@ -154,16 +155,16 @@ class WorkConversation:
     # Reading.
 
     async def _read(self, stream: WorkerStream, context: Context, tasks: asyncio.TaskGroup) -> None:
-        while (frame := await context.read()) is not aio.EOF:
-            if not is_readable(frame):
+        while (received := await context.read()) is not aio.EOF:
+            frame, size_bytes = received
+            if frame is None:
                 raise WorkProtocolViolation("the frame cannot be decoded")
             match frame.WhichOneof("frame"):
                 case "acknowledge":
                     stream.confirm_frames(frame.acknowledge.sequence, time.monotonic())
                 case "report_outcomes":
-                    report, size_bytes = frame.report_outcomes, frame.report_outcomes.ByteSize()
                     await self._turn(stream, size_bytes)
-                    tasks.create_task(self._report(stream, report, size_bytes))
+                    tasks.create_task(self._report(stream, frame.report_outcomes, size_bytes))
                 case "extend_leases":
                     wishes = self._wishes(stream, frame.extend_leases)
                     await self._turn(stream)
