@@ -50,17 +50,33 @@ def test_any_text_is_an_object_or_a_defect(text: str) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(['"a"', '"b"', '"a:b"', '"\\u0061"']), VALUES), max_size=4),
-    st.sampled_from([":", " : "]),
+    st.lists(
+        st.tuples(
+            st.sampled_from(['"a"', '"b"', '"a:b"', '"\\u0061"']),
+            st.sampled_from([":", ": ", " :", "\n:", "\t:", "\r:"]),
+            VALUES | st.sampled_from(["a:b", '":', '"a":']),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from(["%s", '{"x":[%s]}', '{"x:":{"y":%s}}']),
 )
-def test_key_is_named_once_however_it_is_spelled(members: list[tuple[str, Any]], sep: str) -> None:
-    text = "{" + ",".join(f"{key}{sep}{json.dumps(value)}" for key, value in members) + "}"
-    keys = [json.loads(key) for key, _ in members]
+def test_key_is_named_once_however_it_is_spelled(
+    members: list[tuple[str, str, Any]], around: str
+) -> None:
+    written = [f"{key}{colon}{json.dumps(value)}" for key, colon, value in members]
+    text = around % ("{" + ",".join(written) + "}")
+    keys = [json.loads(key) for key, _, _ in members]
     if len(set(keys)) == len(keys):
         assert parse_payload(text) == json.loads(text)
     else:
         with pytest.raises(PayloadDefect, match="twice"):
             parse_payload(text)
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t", "\r"])
+def test_blank_before_a_colon_hides_no_key(blank: str) -> None:
+    with pytest.raises(PayloadDefect, match="twice"):
+        parse_payload(f'{{"a":1,"a"{blank}:2}}')
 
 
 @given(OBJECTS, st.integers(0, 400), TEXT)
