@@ -113,6 +113,8 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
             assert back.count((0, 0)) > _JOBS // 2
 
 
+# It confirms nothing, and may need long to read what has piled up.
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=60.0)])
 async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
     channel: aio.Channel, jobs: JobServiceStub, workers: WorkerServiceStub
 ) -> None:
@@ -132,13 +134,21 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         )
 
         heard = asyncio.Event()
+        sent = 0
 
         async def speak() -> None:
+            nonlocal sent
             while not heard.is_set():
                 await stuck.send(extend_leases=wishes)
+                sent += 1
+
+        async def is_stuck() -> bool:
+            before = sent
+            await asyncio.sleep(1)
+            return sent == before
 
         speaking = asyncio.create_task(speak())
-        await asyncio.sleep(2)  # By then the server is stuck in its answers.
+        await eventually(is_stuck)  # In its answers, so that it reads no more.
         await workers.ReportOutcomes(
             pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))
         )
