@@ -19,6 +19,8 @@ from workers.threads import ThreadPool
 
 #: Threads beyond this many do not help one Python process.
 MAX_THREADS = 256
+#: After so long, a job for which there was no thread may be tried, here or elsewhere.
+_NO_THREAD_SECONDS = 1.0
 
 log = logging.getLogger("workers")
 
@@ -65,7 +67,11 @@ class Runner:
             if self._bindings[attempt.queue].is_async:
                 on_loop.append(attempt)
             else:
-                self._threads.submit(attempt)
+                try:
+                    self._threads.submit(attempt)
+                except RuntimeError as error:
+                    log.error("job %s of %s: %s", attempt.lease.job_id, attempt.queue, error)
+                    self._report(released(attempt.lease_id, _NO_THREAD_SECONDS, f"{error}"))
         if on_loop:
             self._to_start.put_all(on_loop)
 

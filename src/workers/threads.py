@@ -1,11 +1,15 @@
 """Threads for plain `def` processors, of which some may never come back."""
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
+
+log = logging.getLogger("workers")
 
 
 class ThreadPool(Generic[T]):
@@ -36,18 +40,29 @@ class ThreadPool(Generic[T]):
         return len(self._abandoned)
 
     def submit(self, item: T) -> None:
-        """Runs `item` as soon as a thread is free."""
+        """Runs `item` as soon as a thread is free.
+
+        Raises:
+            RuntimeError: there is no thread, and the system has none to give.
+        """
         with self._lock:
-            self._items.put(item)
             self._queued += 1
-            self._grow()
+            try:
+                self._grow()
+            except RuntimeError:
+                self._queued -= 1
+                raise
+            self._items.put(item)
 
     def abandon(self, item: T) -> None:
-        """Counts on the thread that runs `item` no longer; it ends when it comes back."""
+        """Counts on the thread that runs `item` no longer; if another has taken its place by the
+        time it comes back, it ends."""
         with self._lock:
             if item in self._running and item not in self._abandoned:
                 self._abandoned.add(item)
-                self._grow()
+                # If there is no other, what is queued waits for this one.
+                with suppress(RuntimeError):
+                    self._grow()
 
     def close(self) -> None:
         """Lets the threads end, each after what it runs. Does not wait for them."""
@@ -56,13 +71,23 @@ class ThreadPool(Generic[T]):
             for _ in range(self._threads):
                 self._items.put(None)
 
+    @property
+    def _useful(self) -> int:
+        return self._threads - len(self._abandoned)
+
     def _grow(self) -> None:
-        useful = self._threads - len(self._abandoned)
-        if self._queued > self._idle and useful < self._size and not self._closed:
+        if self._queued > self._idle and self._useful < self._size and not self._closed:
+            # A daemon: a processor that hangs must not keep the process alive.
+            thread = threading.Thread(target=self._serve, name="processor", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                if not self._useful:
+                    raise
+                log.warning("%d threads have to do: %s", self._useful, error)
+                return
             self._threads += 1
             self._idle += 1
-            # A daemon: a processor that hangs must not keep the process alive.
-            threading.Thread(target=self._serve, name="processor", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
@@ -77,8 +102,8 @@ class ThreadPool(Generic[T]):
             self._work(item)
             with self._lock:
                 self._running.discard(item)
-                if item in self._abandoned:
-                    self._abandoned.discard(item)
+                self._abandoned.discard(item)
+                if self._useful > self._size:
                     self._threads -= 1
                     return
                 self._idle += 1

@@ -1,8 +1,7 @@
-"""The small parts under the runner: threads, mailbox, context, backoff."""
+"""The small parts under the runner: mailbox, context, backoff."""
 
 import asyncio
 import threading
-from queue import Queue
 
 import pytest
 from hypothesis import given
@@ -12,52 +11,8 @@ from workers import Cancelled, Context
 from workers.attempt import Stop
 from workers.backoff import Backoff, Reminder
 from workers.mailbox import Mailbox
-from workers.threads import ThreadPool
 
 WAIT = 10.0
-
-
-def test_threads_run_side_by_side_up_to_the_size() -> None:
-    together = threading.Barrier(3)
-    done: Queue[int] = Queue()
-
-    def work(item: int) -> None:
-        together.wait(WAIT)
-        done.put(item)
-
-    pool = ThreadPool(3, work)
-    for item in range(3):
-        pool.submit(item)
-    assert {done.get(timeout=WAIT) for _ in range(3)} == {0, 1, 2}
-    pool.close()
-
-
-def test_given_up_thread_is_replaced_and_ends_when_it_comes_back() -> None:
-    go_on = threading.Event()
-    started: Queue[str] = Queue()
-
-    def work(item: str) -> None:
-        started.put(item)
-        if item == "hangs":
-            go_on.wait(WAIT)
-
-    pool = ThreadPool(1, work)
-    pool.submit("hangs")
-    assert started.get(timeout=WAIT) == "hangs"
-    pool.submit("next")
-    pool.abandon("hangs")
-    assert pool.abandoned == 1
-    assert started.get(timeout=WAIT) == "next"
-    go_on.set()
-    pool.submit("last")
-    assert started.get(timeout=WAIT) == "last"
-    pool.close()
-
-
-def test_abandoning_what_does_not_run_changes_nothing() -> None:
-    pool = ThreadPool[str](1, lambda _: None)
-    pool.abandon("unknown")
-    assert pool.abandoned == 0
 
 
 async def test_mailbox_delivers_everything_in_order_from_many_threads() -> None:
