@@ -124,7 +124,7 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         window=1000,
         worker_id="stuck",
         max_dispatch_leases=1000,
-        lease_duration=Duration(seconds=12),
+        lease_duration=Duration(seconds=15),
     ) as stuck:
         leases: list[pb.JobLease] = []
         while len(leases) < 1000:
@@ -144,7 +144,7 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
 
         async def is_stuck() -> bool:
             before = sent
-            await asyncio.sleep(1)
+            await asyncio.sleep(2)
             return sent == before
 
         speaking = asyncio.create_task(speak())
@@ -152,13 +152,13 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         await workers.ReportOutcomes(
             pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))
         )
-        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(9):
+        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(13):
             ids = set(await create_many(jobs, 64))
             while ids:
                 ids -= {lease.job_id for lease in await well.dispatched()}
         heard.set()
         await create_many(jobs, 1)
-        async with asyncio.timeout(9):
+        async with asyncio.timeout(13):
             while not (await stuck.read()).HasField("dispatch"):
                 pass
         await speaking

@@ -87,6 +87,39 @@ async def test_lone_item_is_written_at_once() -> None:
     assert writer.batches == [["a"], ["b"]]
 
 
+async def _passes(writer: Writer, batcher: Batcher[str, str]) -> int:
+    """How many passes of the loop it takes until an item is written."""
+    before, passes = len(writer.batches), 0
+    submitted = asyncio.ensure_future(batcher.submit_one("one"))
+    while len(writer.batches) == before:
+        await asyncio.sleep(0)
+        passes += 1
+    await submitted
+    return passes
+
+
+async def test_nobody_waits_for_others_when_there_were_none_for_long() -> None:
+    writer = Writer()
+    async with running(writer) as batcher:
+        assert [await _passes(writer, batcher) > 10 for _ in range(8)] == [True] * 8
+        assert await _passes(writer, batcher) <= 3
+        await asyncio.gather(*(batcher.submit_one(c) for c in "ab"))
+        assert await _passes(writer, batcher) > 10
+
+
+async def test_who_arrives_during_a_write_is_company() -> None:
+    writer = Writer()
+    async with running(writer) as batcher:
+        for _ in range(9):
+            await _passes(writer, batcher)
+        first = await writer.hold(batcher)
+        second = asyncio.ensure_future(batcher.submit_one("second"))
+        await gather_waiting(second)
+        writer.open.set()
+        await asyncio.gather(first, second)
+        assert await _passes(writer, batcher) > 10
+
+
 async def test_what_arrives_during_a_write_forms_the_next_one() -> None:
     writer = Writer()
     async with running(writer) as batcher:

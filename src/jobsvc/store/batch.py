@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 _IDLE_PASSES = 16
 #: So much company is enough.
 _ENOUGH_ITEMS = 64
+#: After so many calls that met nobody, the next does not look out for others.
+_LONE_CALLS = 8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,7 +29,8 @@ class Batcher(Generic[Item, Result]):
     """Collects items while a statement is in flight; what has arrived forms the next one.
 
     There is no timer: a lone item is written after a few empty passes of the loop, a tenth of a
-    millisecond. `write` takes items and answers with one result each, in their order. When it
+    millisecond, and at once if those before it were alone as well: the passes of a busy loop are
+    long. `write` takes items and answers with one result each, in their order. When it
     fails, its items are written one by one, so that a bad one cannot spoil its neighbours, and the
     error of an item takes the place of its result. When the database is away, all of them get
     `DatabaseUnavailable`.
@@ -39,6 +42,8 @@ class Batcher(Generic[Item, Result]):
         self._write = write
         self._most_items = most_items
         self._waiting: list[_Group[Item, Result]] = []
+        #: How many calls in a row had a statement to themselves, and came when none was in flight.
+        self._lone = 0
         self._arrived = asyncio.Event()
 
     async def submit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
@@ -68,9 +73,13 @@ class Batcher(Generic[Item, Result]):
         groups: list[_Group[Item, Result]] = []
         try:
             while True:
+                if self._waiting:
+                    self._lone = 0
                 await self._arrived.wait()
-                await self._let_in()
+                if self._lone < _LONE_CALLS:
+                    await self._let_in()
                 groups = self._take()
+                self._lone = self._lone + 1 if len(groups) == 1 else 0
                 results = await self._write_all([item for items, _ in groups for item in items])
                 start = 0
                 for items, done in groups:
