@@ -116,8 +116,9 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
 # It confirms nothing, and may need long to read what has piled up.
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=60.0)])
 async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
-    channel: aio.Channel, jobs: JobServiceStub, workers: WorkerServiceStub
+    channel: aio.Channel, jobs: JobServiceStub, workers: WorkerServiceStub, sql: asyncpg.Connection
 ) -> None:
+    extended = "SELECT max(until) FROM lease"
     await create_many(jobs, 1000)
     async with work(
         channel,
@@ -134,31 +135,28 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         )
 
         heard = asyncio.Event()
-        sent = 0
 
         async def speak() -> None:
-            nonlocal sent
             while not heard.is_set():
                 await stuck.send(extend_leases=wishes)
-                sent += 1
 
         async def is_stuck() -> bool:
-            before = sent
-            await asyncio.sleep(2)
-            return sent == before
+            before = await sql.fetchval(extended)
+            await asyncio.sleep(1)
+            return bool(await sql.fetchval(extended) == before)
 
         speaking = asyncio.create_task(speak())
-        await eventually(is_stuck)  # In its answers, so that it reads no more.
+        await eventually(is_stuck)  # In its answers, so that it is read no more.
         await workers.ReportOutcomes(
             pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))
         )
-        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(13):
+        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(14):
             ids = set(await create_many(jobs, 64))
             while ids:
                 ids -= {lease.job_id for lease in await well.dispatched()}
         heard.set()
         await create_many(jobs, 1)
-        async with asyncio.timeout(13):
+        async with asyncio.timeout(14):
             while not (await stuck.read()).HasField("dispatch"):
                 pass
         await speaking
