@@ -33,6 +33,24 @@ def exhausted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     return be
 
 
+class _Hanging:
+    """Work of which the item `hangs` takes until `go_on`."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.started: Queue[str] = Queue()
+        self.thread: threading.Thread | None = None
+
+    def __call__(self, item: str) -> None:
+        self.started.put(item)
+        if item == "hangs":
+            self.thread = threading.current_thread()
+            self.go_on.wait(WAIT)
+
+    def next(self) -> str:
+        return self.started.get(timeout=WAIT)
+
+
 def test_threads_run_side_by_side_up_to_the_size() -> None:
     together = threading.Barrier(3)
     done: Queue[int] = Queue()
@@ -49,24 +67,20 @@ def test_threads_run_side_by_side_up_to_the_size() -> None:
 
 
 def test_given_up_thread_is_replaced_and_ends_when_it_comes_back() -> None:
-    go_on = threading.Event()
-    started: Queue[str] = Queue()
-
-    def work(item: str) -> None:
-        started.put(item)
-        if item == "hangs":
-            go_on.wait(WAIT)
-
+    work = _Hanging()
     pool = ThreadPool(1, work)
     pool.submit("hangs")
-    assert started.get(timeout=WAIT) == "hangs"
+    assert work.next() == "hangs"
     pool.submit("next")
     pool.abandon("hangs")
     assert pool.abandoned == 1
-    assert started.get(timeout=WAIT) == "next"
-    go_on.set()
+    assert work.next() == "next"
+    work.go_on.set()
     pool.submit("last")
-    assert started.get(timeout=WAIT) == "last"
+    assert work.next() == "last"
+    assert work.thread is not None
+    work.thread.join(WAIT)
+    assert not work.thread.is_alive()
     pool.close()
 
 
@@ -108,22 +122,15 @@ def test_fewer_threads_have_to_do(exhausted: Callable[[bool], None]) -> None:
 def test_given_up_thread_goes_on_if_none_could_take_its_place(
     exhausted: Callable[[bool], None],
 ) -> None:
-    go_on = threading.Event()
-    started: Queue[str] = Queue()
-
-    def work(item: str) -> None:
-        started.put(item)
-        if item == "hangs":
-            go_on.wait(WAIT)
-
+    work = _Hanging()
     pool = ThreadPool(1, work)
     pool.submit("hangs")
-    assert started.get(timeout=WAIT) == "hangs"
+    assert work.next() == "hangs"
     pool.submit("next")
     exhausted(True)
     pool.abandon("hangs")
-    go_on.set()
-    assert started.get(timeout=WAIT) == "next"
+    work.go_on.set()
+    assert work.next() == "next"
     assert pool.abandoned == 0
     pool.close()
 
