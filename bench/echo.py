@@ -100,16 +100,17 @@ class EchoWork(WorkerServiceServicer):
             server_id="echo",
             extend_interval=Duration(seconds=300),
             heartbeat_interval=Duration(seconds=300),
+            takes_succeeded_lease_ids=True,
         )
         await context.write(work_api.WorkResponse(subscribed=subscribed, sequence=1))
         await self.may_deal.wait()
         sequence = await self._deal(context, subscribe.subscribe.window, 1)
         while isinstance(frame := await context.read(), work_api.WorkRequest):
-            outcomes = frame.report_outcomes.outcomes
-            if not outcomes:
+            done = frame.report_outcomes.succeeded_lease_ids
+            if not done:
                 continue
-            sequence = await self._confirm(context, outcomes, sequence)
-            sequence = await self._deal(context, len(outcomes), sequence)
+            sequence = await self._confirm(context, done, sequence)
+            sequence = await self._deal(context, len(done), sequence)
 
     async def _deal(self, context: _WorkContext, count: int, sequence: int) -> int:
         leases = self._leases[-count:]
@@ -120,13 +121,10 @@ class EchoWork(WorkerServiceServicer):
         await context.write(work_api.WorkResponse(dispatch=dispatch, sequence=sequence + 1))
         return sequence + 1
 
-    async def _confirm(
-        self, context: _WorkContext, outcomes: Sequence[work_api.JobOutcome], sequence: int
-    ) -> int:
-        results = [work_api.OutcomeResult(lease_id=outcome.lease_id) for outcome in outcomes]
-        answer = work_api.ReportOutcomesResponse(results=results)
+    async def _confirm(self, context: _WorkContext, done: Sequence[str], sequence: int) -> int:
+        answer = work_api.ReportOutcomesResponse(committed_lease_ids=done)
         await context.write(work_api.WorkResponse(outcome_results=answer, sequence=sequence + 1))
-        self._unconfirmed -= len(results)
+        self._unconfirmed -= len(done)
         if self._unconfirmed == 0:
             self.all_confirmed.set()
         return sequence + 1

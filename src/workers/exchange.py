@@ -18,7 +18,6 @@ from jobsvc.v1.worker_service_pb2 import (
     LeaseState,
     LeaseStatus,
     OutcomeResult,
-    ReportOutcomesRequest,
     SetWindow,
     Subscribed,
     WorkRequest,
@@ -28,7 +27,7 @@ from workers.attempt import Attempt, Stop
 from workers.duration import from_duration
 from workers.failure import job_error
 from workers.leases import LeaseBook
-from workers.outcome import cancelled, failed, released
+from workers.outcome import Outcome, cancelled, failed, released, report
 from workers.runner import Runner
 
 #: Progress of one job leaves at most this often.
@@ -63,6 +62,7 @@ class Exchange:
         self._queues = queues
         self._tell_progress = tell_progress
         self._connected = False
+        self._takes_ids = False
         self._max_items = 1000
         self._max_bytes = 3 * 1024 * 1024
         self._extensions: list[LeaseExtension] = []
@@ -82,6 +82,7 @@ class Exchange:
         if limits.max_payload_bytes:
             self._runner.max_payload_bytes = limits.max_payload_bytes
         self._extend_seconds = from_duration(subscribed.extend_interval) or 10.0
+        self._takes_ids = subscribed.takes_succeeded_lease_ids
         self._window_sent = window_sent
         self._connected = True
         self._extensions.clear()
@@ -101,6 +102,8 @@ class Exchange:
             case "dispatch":
                 self._take(frame.dispatch, now)
             case "outcome_results":
+                for lease_id in frame.outcome_results.committed_lease_ids:
+                    self.book.forget(lease_id)
                 for result in frame.outcome_results.results:
                     if result.status.code == code_pb2.OK:
                         self.book.forget(result.lease_id)
@@ -160,7 +163,7 @@ class Exchange:
 
     # From the processors.
 
-    def collect(self, outcomes: list[JobOutcome]) -> None:
+    def collect(self, outcomes: list[Outcome]) -> None:
         """Notes the ends of attempts; those of leases that are gone are dropped."""
         settle = self.book.settle
         for outcome in outcomes:
@@ -260,5 +263,5 @@ class Exchange:
             return WorkRequest(extend_leases=ExtendLeasesRequest(extensions=chunk))
         outcomes = self.book.send(self._max_items, self._max_bytes)
         if outcomes:
-            return WorkRequest(report_outcomes=ReportOutcomesRequest(outcomes=outcomes))
+            return WorkRequest(report_outcomes=report(outcomes, self._takes_ids))
         return None

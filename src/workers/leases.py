@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from jobsvc.v1.worker_service_pb2 import JobOutcome
+from workers.outcome import Outcome
 
 T = TypeVar("T")
 
@@ -23,9 +23,9 @@ class LeaseBook(Generic[T]):
         self._concurrency = concurrency
         self._waiting: dict[str, T] = {}
         self._running: dict[str, T] = {}
-        self._unsent: dict[str, JobOutcome] = {}
-        self._sent: dict[str, JobOutcome] = {}
-        self._deferred: dict[str, JobOutcome] = {}
+        self._unsent: dict[str, Outcome] = {}
+        self._sent: dict[str, Outcome] = {}
+        self._deferred: dict[str, Outcome] = {}
         self._replaced: set[str] = set()
         self._unconfirmed_before: set[str] = set()
 
@@ -46,9 +46,9 @@ class LeaseBook(Generic[T]):
             started.append(attempt)
         return started
 
-    def settle(self, outcome: JobOutcome) -> T | None:
+    def settle(self, outcome: Outcome) -> T | None:
         """Ends a waiting or running lease by `outcome`; None, and no change, if it is neither."""
-        lease_id = outcome.lease_id
+        lease_id = _lease_of(outcome)
         attempt = self.lose(lease_id)
         if attempt is not None:
             self._unsent[lease_id] = outcome
@@ -87,12 +87,12 @@ class LeaseBook(Generic[T]):
         """How many outcomes are not confirmed."""
         return len(self._unsent) + len(self._sent) + len(self._deferred)
 
-    def send(self, max_items: int, max_bytes: int) -> list[JobOutcome]:
+    def send(self, max_items: int, max_bytes: int) -> list[Outcome]:
         """The next outcomes for one frame; they count as sent. One at least, however large."""
-        frame: dict[str, JobOutcome] = {}
+        frame: dict[str, Outcome] = {}
         size = 0
         for lease_id, outcome in self._unsent.items():
-            size += outcome.ByteSize() + _ITEM_BYTES
+            size += _size(outcome) + _ITEM_BYTES
             if frame and (size > max_bytes or len(frame) == max_items):
                 break
             frame[lease_id] = outcome
@@ -114,12 +114,12 @@ class LeaseBook(Generic[T]):
         if outcome is not None:
             self._deferred[lease_id] = outcome
 
-    def replace(self, outcome: JobOutcome) -> bool:
+    def replace(self, outcome: Outcome) -> bool:
         """Puts `outcome` in the place of one that the server calls malformed, once.
 
         False if that one was a replacement itself, or is not known: it is forgotten.
         """
-        lease_id = outcome.lease_id
+        lease_id = _lease_of(outcome)
         fresh = self._settled(lease_id) and lease_id not in self._replaced
         self.forget(lease_id)
         if fresh:
@@ -156,3 +156,12 @@ class LeaseBook(Generic[T]):
 
     def _settled(self, lease_id: str) -> bool:
         return lease_id in self._sent or lease_id in self._unsent or lease_id in self._deferred
+
+
+def _lease_of(outcome: Outcome) -> str:
+    return outcome if isinstance(outcome, str) else outcome.lease_id
+
+
+def _size(outcome: Outcome) -> int:
+    # As a message: that is how it goes to a server that does not take ids.
+    return len(outcome) + _ITEM_BYTES if isinstance(outcome, str) else outcome.ByteSize()

@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 from jobsvc.v1.payload_pb2 import Payload
 from jobsvc.v1.worker_service_pb2 import JobOutcome
 from workers.failure import job_error
-from workers.outcome import failed, succeeded
+from workers.outcome import Outcome, failed, succeeded
 
 
 def input_text(payload: Payload) -> str:
@@ -31,7 +31,7 @@ def input_rejected(lease_id: str, error: Exception) -> JobOutcome:
 
 def outcome_of_value(
     lease_id: str, value: Any, encode: Callable[[Any], bytes], max_payload_bytes: int
-) -> JobOutcome:
+) -> Outcome:
     """The outcome for what a processor returned: success, unless the value is no JSON object.
 
     Both defects, OUTPUT_INVALID and OUTPUT_TOO_LARGE, are permanent: the same

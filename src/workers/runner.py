@@ -13,7 +13,7 @@ from workers.attempt import Attempt, Stop
 from workers.binding import Binding
 from workers.failure import outcome_of
 from workers.mailbox import Mailbox
-from workers.outcome import Cancelled, Ending, cancelled, released
+from workers.outcome import Cancelled, Ending, Outcome, cancelled, released
 from workers.spans import ProcessSpans, record_failure
 from workers.threads import ThreadPool
 
@@ -40,7 +40,7 @@ class Runner:
         group: asyncio.TaskGroup,
         concurrency: int,
         spans: ProcessSpans | None,
-        report: Callable[[JobOutcome], None],
+        report: Callable[[Outcome], None],
     ) -> None:
         #: Largest output that the server takes.
         self.max_payload_bytes = 256 * 1024
@@ -153,12 +153,12 @@ class Runner:
             self._report(payload.input_rejected(lease.lease_id, error))
             return None
 
-    def _returned(self, attempt: Attempt, value: Any) -> JobOutcome:
+    def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         # Any: whatever the developer's function returned.
         outcome = payload.outcome_of_value(
             attempt.lease_id, value, self._encode, self.max_payload_bytes
         )
-        if outcome.WhichOneof("result") == "failure":
+        if not isinstance(outcome, str) and outcome.HasField("failure"):
             error = TypeError(outcome.failure.error.message)
             log.error("job %s of %s: %s", attempt.lease.job_id, attempt.queue, error)
             record_failure(error, None)

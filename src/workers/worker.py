@@ -11,12 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
 from typing import Self
 
-from jobsvc.v1.worker_service_pb2 import JobOutcome, WorkerInfo
+from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from workers.attempt import Attempt
 from workers.binding import bind
 from workers.event_loop import new_event_loop
 from workers.exchange import Exchange
 from workers.mailbox import Mailbox
+from workers.outcome import Outcome
 from workers.processor import AnyProcessor, collect
 from workers.runner import Runner
 from workers.session import Session
@@ -153,7 +154,7 @@ class Worker:
         loop: asyncio.AbstractEventLoop,
         session_loop: asyncio.AbstractEventLoop,
     ) -> tuple[Runner, Session]:
-        def receive_outcomes(outcomes: list[JobOutcome]) -> None:
+        def receive_outcomes(outcomes: list[Outcome]) -> None:
             exchange.collect(outcomes)
             session.wake()
 

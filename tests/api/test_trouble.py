@@ -25,7 +25,7 @@ from .database_link import DatabaseLink, database_link
 from .probe import eventually
 from .refusal import details_of, refused
 from .test_stream_status import follow, synced, update
-from .worker import OK, lease_all, lease_one, success
+from .worker import OK, lease_all, lease_one, results, success
 from .worker_stream import work
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
@@ -132,16 +132,25 @@ async def test_worker_stream_outlives_an_absence_of_the_database(
     link: DatabaseLink, create: Create, channel: aio.Channel
 ) -> None:
     await create()
+    await create()
     async with work(channel) as stream:
-        (lease,) = await stream.dispatched()
+        first, second = await stream.dispatched()
         await link.cut()
-        report = worker_pb.ReportOutcomesRequest(outcomes=[success(lease)])
+        report = worker_pb.ReportOutcomesRequest(
+            outcomes=[success(first)], succeeded_lease_ids=[second.lease_id]
+        )
         await stream.send(report_outcomes=report)
-        (result,) = (await stream.frame("outcome_results")).results
-        assert grpc.StatusCode.UNAVAILABLE.value[0] == result.status.code
-        assert details_of(result.status)["ErrorInfo"].reason == "DATABASE_UNAVAILABLE"
+        away = await stream.frame("outcome_results")
+        assert not away.committed_lease_ids
+        assert [r.lease_id for r in away.results] == [first.lease_id, second.lease_id]
+        for result in away.results:
+            assert grpc.StatusCode.UNAVAILABLE.value[0] == result.status.code
+            assert details_of(result.status)["ErrorInfo"].reason == "DATABASE_UNAVAILABLE"
         await link.mend()
-        assert await stream.report(success(lease)) == [OK]
+        await stream.send(report_outcomes=report)
+        mended = await stream.frame("outcome_results")
+        assert results(mended) == [OK]
+        assert list(mended.committed_lease_ids) == [second.lease_id]
         await create()
         assert len(await stream.dispatched()) == 1
 

@@ -135,6 +135,11 @@ _BAD_FRAMES: dict[str, dict[str, Any]] = {
     "1,001 outcomes": {
         "report_outcomes": pb.ReportOutcomesRequest(outcomes=[pb.JobOutcome(lease_id="x")] * 1001)
     },
+    "1,000 outcomes and an id": {
+        "report_outcomes": pb.ReportOutcomesRequest(
+            outcomes=[pb.JobOutcome(lease_id="x")] * 1000, succeeded_lease_ids=["x"]
+        )
+    },
     "no extensions": {"extend_leases": pb.ExtendLeasesRequest()},
     "1,001 extensions": {
         "extend_leases": pb.ExtendLeasesRequest(extensions=[pb.LeaseExtension(lease_id="x")] * 1001)

@@ -183,7 +183,7 @@ async def test_unacknowledged_job_comes_again_and_the_stream_ends(
 
 
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=2.0)])
-@pytest.mark.parametrize("by", ["acknowledge", "extend", "report"])
+@pytest.mark.parametrize("by", ["acknowledge", "extend", "report", "report by id"])
 async def test_confirmed_job_stays(
     channel: aio.Channel, create: Create, sql: asyncpg.Connection, by: str
 ) -> None:
@@ -202,13 +202,21 @@ async def test_confirmed_job_stays(
         else:
             # The report has arrived, but what it says cannot be written for a while.
             await sql.execute("BEGIN; LOCK TABLE lease IN SHARE ROW EXCLUSIVE MODE")
-            request = pb.ReportOutcomesRequest(outcomes=[success(lease)])
+            request = (
+                pb.ReportOutcomesRequest(outcomes=[success(lease)])
+                if by == "report"
+                else pb.ReportOutcomesRequest(succeeded_lease_ids=[lease.lease_id])
+            )
             await stream.send(report_outcomes=request)
         # It got its job later: whoever else is deaf has been found by now.
         assert (await deaf.refusal()).what == _DEAF
-        if by == "report":
+        if by.startswith("report"):
             await sql.execute("ROLLBACK")
-            assert (await stream.frame("outcome_results")).results[0].status.code == 0
+            answer = await stream.frame("outcome_results")
+            assert [*answer.committed_lease_ids, *[r.lease_id for r in answer.results]] == [
+                lease.lease_id
+            ]
+            assert all(result.status.code == 0 for result in answer.results)
         else:
             assert await stream.report(success(lease)) == [OK]
 

@@ -79,6 +79,7 @@ class ScriptedStream:
         extend_seconds: float = 10.0,
         heartbeat_seconds: float = 15.0,
         held: dict[str, str] | None = None,
+        takes_ids: bool = False,
         **limits: int,
     ) -> None:
         """Answers `subscribe`."""
@@ -97,6 +98,7 @@ class ScriptedStream:
                     for i, state in (held or {}).items()
                 ],
                 limits=wire.ServerLimits(**limits),
+                takes_succeeded_lease_ids=takes_ids,
             )
         )
 

@@ -4,10 +4,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jobsvc.v1.worker_service_pb2 import JobOutcome
 from workers.failure import job_error
 from workers.leases import LeaseBook
-from workers.outcome import failed, succeeded
+from workers.outcome import Outcome, failed, report, succeeded
 
 CONCURRENCY = 3
 IDS = st.sampled_from([f"l{i}" for i in range(8)])
@@ -20,7 +19,7 @@ class Bookkeeping(RuleBasedStateMachine):
         super().__init__()
         self.book = LeaseBook[str](CONCURRENCY)
         self.open: set[str] = set()
-        self.outcomes: dict[str, JobOutcome] = {}
+        self.outcomes: dict[str, Outcome] = {}
         self.sent: set[str] = set()
         self.deferred: set[str] = set()
         self.replaced: set[str] = set()
@@ -38,9 +37,9 @@ class Bookkeeping(RuleBasedStateMachine):
             assert lease_id in self.open
             assert not self.book.waits(lease_id)
 
-    @rule(lease_id=IDS)
-    def settle(self, lease_id: str) -> None:
-        outcome = succeeded(lease_id, None)
+    @rule(lease_id=IDS, output=st.sampled_from([None, "{}"]))
+    def settle(self, lease_id: str, output: str | None) -> None:
+        outcome = succeeded(lease_id, output)
         known = lease_id in self.open
         assert (self.book.settle(outcome) is not None) is known
         if known:
@@ -53,17 +52,19 @@ class Bookkeeping(RuleBasedStateMachine):
         assert (self.book.lose(lease_id) is not None) is known
         self.open.discard(lease_id)
 
-    @rule(max_items=st.integers(1, 4), max_bytes=st.integers(1, 60))
-    def send(self, max_items: int, max_bytes: int) -> None:
+    @rule(max_items=st.integers(1, 4), max_bytes=st.integers(1, 60), takes_ids=st.booleans())
+    def send(self, max_items: int, max_bytes: int, takes_ids: bool) -> None:
         unsent = self.outcomes.keys() - self.sent - self.deferred
         frame = self.book.send(max_items, max_bytes)
         assert len(frame) <= max_items
         assert bool(frame) is bool(unsent)
-        assert len(frame) <= 1 or sum(o.ByteSize() for o in frame) <= max_bytes
-        for outcome in frame:
-            assert outcome.lease_id in unsent
-            assert outcome is self.outcomes[outcome.lease_id]
-            self.sent.add(outcome.lease_id)
+        request = report(frame, takes_ids)
+        assert len(frame) <= 1 or request.ByteSize() <= max_bytes
+        sent = [*request.succeeded_lease_ids, *[o.lease_id for o in request.outcomes]]
+        assert len(sent) == len(frame)
+        assert set(sent) <= unsent
+        assert all(outcome in self.outcomes.values() for outcome in frame)
+        self.sent.update(sent)
 
     @rule(lease_id=IDS)
     def forget(self, lease_id: str) -> None:
@@ -150,7 +151,7 @@ def test_resend_keeps_the_order() -> None:
         book.settle(succeeded(lease_id, None))
     book.send(2, 1000)
     book.resend_all()
-    assert [o.lease_id for o in book.send(9, 1000)] == ["a", "b", "c"]
+    assert book.send(9, 1000) == ["a", "b", "c"]
 
 
 def test_fresh_outcomes_are_not_extended_late_ones_are() -> None:

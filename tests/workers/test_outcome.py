@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jobsvc.v1.payload_pb2 import Payload
 from workers import Cancelled, Fail, Release, Retry
 from workers.failure import outcome_of, upper_snake
-from workers.outcome import clean
+from workers.outcome import clean, released, report
 from workers.payload import encoder, input_text, outcome_of_value
 
 REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
@@ -144,10 +144,22 @@ def test_unusable_output_is_a_permanent_failure(value: Any, reason: str) -> None
     assert not failure.retryable
 
 
-def test_nothing_is_the_empty_object() -> None:
-    outcome = outcome_of_value("l", None, encoder(), 100)
-    assert outcome.WhichOneof("result") == "success"
-    assert not outcome.success.HasField("output")
+def test_nothing_is_the_lease_alone() -> None:
+    assert outcome_of_value("l", None, encoder(), 100) == "l"
+
+
+def test_lease_alone_is_spelled_out_for_a_server_that_takes_no_ids() -> None:
+    outcomes = ["a", released("b", 0.0, ""), "c"]
+    spelled = report(outcomes, takes_ids=False)
+    assert not spelled.succeeded_lease_ids
+    assert sorted((o.lease_id, o.WhichOneof("result")) for o in spelled.outcomes) == [
+        ("a", "success"),
+        ("b", "release"),
+        ("c", "success"),
+    ]
+    short = report(outcomes, takes_ids=True)
+    assert list(short.succeeded_lease_ids) == ["a", "c"]
+    assert [(o.lease_id, o.WhichOneof("result")) for o in short.outcomes] == [("b", "release")]
 
 
 def test_input_is_read_in_either_spelling() -> None:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 
-from jobsvc.v1.worker_service_pb2 import Drain
+from jobsvc.v1.worker_service_pb2 import Drain, ReportOutcomesResponse
 from workers import Context, Processor, WorkerStopped, processor
 
 from .scripted_server import ScriptedServer, lease, scripted_server
@@ -38,6 +38,36 @@ async def test_outcome_is_sent_again_until_it_is_confirmed(server: ScriptedServe
         assert list(again.subscribe.held_lease_ids) == ["a"]
         (outcome,) = await again.outcomes(1)
         assert outcome.success.output.json_text == '{"x":1}'
+        worker.leave()
+        await again.see_off()
+
+
+async def test_success_without_output_is_sent_by_id_until_it_is_confirmed(
+    server: ScriptedServer,
+) -> None:
+    @processor("q")
+    async def nothing(value: dict[str, Any]) -> None:
+        return None
+
+    async with working(server, nothing) as worker:
+        stream = await server.next_stream(takes_ids=True)
+        await stream.dispatch(lease("a"), lease("b"))
+        reported: list[str] = []
+        while len(reported) < 2:
+            request = await stream.frame("report_outcomes")
+            assert not request.outcomes
+            reported += request.succeeded_lease_ids
+        assert sorted(reported) == ["a", "b"]
+        await stream.send(outcome_results=ReportOutcomesResponse(committed_lease_ids=["b"]))
+        await stream.answer({"a": code_pb2.UNAVAILABLE})
+        assert list((await stream.frame("report_outcomes")).succeeded_lease_ids) == ["a"]
+        await stream.finish(grpc.StatusCode.UNAVAILABLE, "gone")
+
+        # The next server is an older one.
+        again = await server.next_stream(held={"a": "LOST"})
+        assert list(again.subscribe.held_lease_ids) == ["a"]
+        (outcome,) = await again.outcomes(1)
+        assert outcome.WhichOneof("result") == "success"
         worker.leave()
         await again.see_off()
 

@@ -1,6 +1,7 @@
 """Extensions and outcomes as workers send them, by stream or by call, and the answers to each."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain, repeat
 
 from google.rpc import status_pb2
 
@@ -60,7 +61,7 @@ class Outcomes:
 
     async def report(
         self,
-        items: Sequence[pb.JobOutcome],
+        request: pb.ReportOutcomesRequest,
         worker_id: str,
         stream: WorkerStream | None = None,
     ) -> pb.ReportOutcomesResponse:
@@ -69,12 +70,13 @@ class Outcomes:
         `stream` is where they came from, and knows the terms of the leases it holds.
         """
         held: Mapping[LeaseId, HeldLease] = {} if stream is None else stream.held
-        lease_ids = [LeaseId(item.lease_id) for item in items]
-        statuses: list[status_pb2.Status | None] = [None] * len(items)
+        lease_ids = list(map(LeaseId, convert.reported_leases(request)))
+        statuses: list[status_pb2.Status | None] = [None] * len(lease_ids)
+        items = chain(request.outcomes, repeat(None))
         places: list[int] = []
         reports: list[Report] = []
-        turns = await Turns.after_decoding(items)
-        for place, (lease_id, item) in enumerate(zip(lease_ids, items, strict=True)):
+        turns = await Turns.after_decoding(lease_ids)
+        for place, (lease_id, item) in enumerate(zip(lease_ids, items, strict=False)):
             if turns.due:
                 await turns.give()
             known = held.get(lease_id)
@@ -82,16 +84,20 @@ class Outcomes:
                 statuses[place] = status_of(LeaseLost(lease_id))
                 continue
             try:
-                outcome = convert.outcome(item, self._settings.max_payload_bytes)
+                outcome = (
+                    convert.DONE
+                    if item is None
+                    else convert.outcome(item, self._settings.max_payload_bytes)
+                )
             except JobsvcError as error:
                 statuses[place] = status_of(error)
             else:
                 places.append(place)
                 reports.append(Report(lease_id, outcome, known))
         answers = await self._settlement.report(reports, worker_id)
-        if answers.count(None) == len(items):  # mostly
+        if answers.count(None) == len(lease_ids):  # mostly
             self._on_over(lease_ids, stream)
-            return convert.outcome_results(lease_ids, statuses)
+            return convert.outcome_results(lease_ids, statuses, len(request.outcomes))
         over = []
         for place, report, answer in zip(places, reports, answers, strict=True):
             if answer is not None:
@@ -99,4 +105,4 @@ class Outcomes:
             if answer is None or isinstance(answer, LeaseLost):
                 over.append(report.id)
         self._on_over(over, stream)
-        return convert.outcome_results(lease_ids, statuses)
+        return convert.outcome_results(lease_ids, statuses, len(request.outcomes))

@@ -134,6 +134,7 @@ class WorkConversation:
                         max_message_bytes=self._settings.max_message_bytes,
                         max_batch_items=self._settings.max_batch_items,
                     ),
+                    takes_succeeded_lease_ids=True,
                 )
             ),
         )
@@ -199,18 +200,18 @@ class WorkConversation:
     async def _report(
         self, stream: WorkerStream, request: pb.ReportOutcomesRequest, size_bytes: int
     ) -> None:
-        if not 1 <= len(request.outcomes) <= self._settings.max_batch_items:
+        count = len(request.outcomes) + len(request.succeeded_lease_ids)
+        if not 1 <= count <= self._settings.max_batch_items:
             raise WorkProtocolViolation("report_outcomes: the number of outcomes is out of range")
         if stream.unconfirmed:
             # The worker has spoken, however long it takes to write down what it said.
-            stream.confirm((item.lease_id for item in request.outcomes), time.monotonic())
+            stream.confirm(convert.reported_leases(request), time.monotonic())
         try:
-            results = await self._outcomes.report(request.outcomes, stream.worker_id, stream)
+            results = await self._outcomes.report(request, stream.worker_id, stream)
         except DatabaseUnavailable as error:
             # The worker sends them again; its stream lives on.
-            status = status_of(error)
-            lease_ids = [item.lease_id for item in request.outcomes]
-            results = convert.outcome_results(lease_ids, [status] * len(lease_ids))
+            statuses = [status_of(error)] * count
+            results = convert.outcome_results(convert.reported_leases(request), statuses, count)
         self._undecided_bytes -= size_bytes
         self._lessened.set()
         self._answer(stream, pb.WorkResponse(outcome_results=results))

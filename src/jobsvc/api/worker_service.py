@@ -118,11 +118,14 @@ class WorkerService(WorkerServiceServicer):
     ) -> pb.ReportOutcomesResponse:
         defects = Defects()
         defects.text("worker_id", request.worker_id, 128)
-        defects.count("outcomes", request.outcomes, 1, self._settings.max_batch_items)
+        lease_ids = convert.reported_leases(request)
+        defects.count("outcomes", lease_ids, 1, self._settings.max_batch_items)
         for index, item in enumerate(request.outcomes):
             defects.text(f"outcomes[{index}].lease_id", item.lease_id, 128, 1)
+        for index, lease_id in enumerate(request.succeeded_lease_ids):
+            defects.text(f"succeeded_lease_ids[{index}]", lease_id, 128, 1)
         defects.check()
-        return await self._outcomes.report(request.outcomes, request.worker_id)
+        return await self._outcomes.report(request, request.worker_id)
 
     async def _lease_now(
         self, worker: SeenWorker, queues: list[str], most: int, seconds: float

@@ -20,7 +20,8 @@ from jobsvc.v1 import worker_service_pb2 as pb
 
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
 _MOST_DELAY_SECONDS = 604_800
-_DONE = Success()
+#: The work is done, and there is no output.
+DONE = Success()
 #: Of errors with all details. Beyond, only their reasons are told: clients take 4 MiB by default.
 _MOST_RESULTS_BYTES = 2 * 1024 * 1024
 
@@ -89,7 +90,7 @@ def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
     kind = item.WhichOneof("result")
     if kind == "success":
         if not item.success.HasField("output"):
-            return _DONE
+            return DONE
         text, _ = payload_text(item.success.output, "success.output", most_payload_bytes)
         return Success(text)
     defects = Defects()
@@ -168,23 +169,43 @@ def lost_status(lease_id: str, reason: str) -> pb.LeaseStatus:
     return pb.LeaseStatus(lease_id=lease_id, state=pb.LEASE_STATE_LOST, reason=reason)
 
 
+def reported_leases(request: pb.ReportOutcomesRequest) -> list[str]:
+    """The leases that a report is about: those with an outcome, then those that succeeded."""
+    return [item.lease_id for item in request.outcomes] + list(request.succeeded_lease_ids)
+
+
 def outcome_results(
-    lease_ids: Sequence[str], statuses: Sequence[status_pb2.Status | None]
+    lease_ids: Sequence[str], statuses: Sequence[status_pb2.Status | None], outcomes: int
 ) -> pb.ReportOutcomesResponse:
-    """What became of the outcome under each lease; None is success."""
+    """What became of the report on each lease, of which the first `outcomes` had an outcome; None
+    is success."""
+    if statuses.count(None) == len(statuses):  # mostly
+        response = _all_committed(lease_ids[:outcomes])
+        response.committed_lease_ids.extend(lease_ids[outcomes:])
+        return response
     response = pb.ReportOutcomesResponse()
-    if statuses.count(None) == len(statuses) and len(set(map(len, lease_ids))) == 1:
-        # Mostly. Only the first is written.
-        _write_result(response, lease_ids[0], None)
-        return response.FromString(copies(response.SerializeToString(), lease_ids))
     left = _MOST_RESULTS_BYTES
-    for lease_id, status in zip(lease_ids, statuses, strict=True):
+    for place, (lease_id, status) in enumerate(zip(lease_ids, statuses, strict=True)):
+        if status is None and place >= outcomes:
+            response.committed_lease_ids.append(lease_id)
+            continue
         _write_result(response, lease_id, status)
         if status is not None:
             left -= status.ByteSize()
             if left < 0:
                 # The reason comes first.
                 del response.results[-1].status.details[1:]
+    return response
+
+
+def _all_committed(lease_ids: Sequence[str]) -> pb.ReportOutcomesResponse:
+    response = pb.ReportOutcomesResponse()
+    if len(set(map(len, lease_ids))) == 1:
+        # Only the first is written.
+        _write_result(response, lease_ids[0], None)
+        return response.FromString(copies(response.SerializeToString(), lease_ids))
+    for lease_id in lease_ids:
+        _write_result(response, lease_id, None)
     return response
 
 
