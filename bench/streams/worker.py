@@ -14,6 +14,7 @@ from grpc import aio
 
 from bench.streams.turns import begin
 from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 
 if TYPE_CHECKING:
@@ -33,16 +34,15 @@ async def _work(
 
     async def report(leases: list[pb.JobLease]) -> None:
         await asyncio.sleep(_RUN_SECONDS)
-        outcomes = [pb.JobOutcome(lease_id=x.lease_id, success=pb.JobSuccess()) for x in leases]
+        done = pb.ReportOutcomesRequest(succeeded_lease_ids=[x.lease_id for x in leases])
         async with writing:
-            await call.write(
-                pb.WorkRequest(report_outcomes=pb.ReportOutcomesRequest(outcomes=outcomes))
-            )
+            await call.write(pb.WorkRequest(report_outcomes=done))
 
     subscribe = pb.Subscribe(
         worker=pb.WorkerInfo(worker_id=name),
         queues=[pb.QueueSubscription(queue=QUEUE)],
         window=window,
+        payload_encoding=PayloadEncoding.PAYLOAD_ENCODING_JSON_TEXT,
     )
     await call.write(pb.WorkRequest(subscribe=subscribe))
     async with asyncio.TaskGroup() as tasks:

@@ -126,10 +126,10 @@ async def test_max_leases_bounds_one_queue(
 async def test_frames_bring_as_many_jobs_as_asked_for_or_100(
     channel: aio.Channel, jobs: JobServiceStub, queue: str, asked: int, most: int
 ) -> None:
-    ids = await create_many(jobs, 300)
+    ids = await create_many(jobs, 1000)
     async with work(channel, window=10_000, max_dispatch_leases=asked) as stream:
         frames = []
-        while sum(map(len, frames)) < 300:
+        while sum(map(len, frames)) < 1000:
             frames.append(await stream.dispatched())
         assert max(map(len, frames)) == most
         assert sorted(lease.job_id for leases in frames for lease in leases) == sorted(ids)

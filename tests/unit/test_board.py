@@ -6,6 +6,7 @@ import pytest
 
 from jobsvc.dispatch.board import (
     LATE_SECONDS,
+    LEAST_SLOTS,
     LOOK_SECONDS,
     MOST_CLAIM_SIZE,
     MOST_LOOK_SECONDS,
@@ -21,7 +22,6 @@ from jobsvc.lease import Place
 from .samples import NOW
 
 PLACE = Place(0, NOW)
-_UNKNOWN_SLOTS = MOST_CLAIM_SIZE // UNKNOWN_SIZE
 
 
 def worker(name: str = "w", window: int = 1, **limits: int) -> Subscription:
@@ -118,18 +118,12 @@ def test_largest_claim_is_bounded_in_jobs_and_by_the_size_of_the_last_ones(
     board = Board()
     for name in names:
         board.join(worker(name, 10_000))
-    first = ask(board, 0.0)
-    assert len(first.slots) == _UNKNOWN_SLOTS
-    board.arrived(first, 3, 3 * size, PLACE, 0.0)
-    board.settle(first, 3)
-    for _ in range(2):
-        claim = ask(board, 0.0)
-        assert len(claim.slots) == claim.most == most
-        end(board, claim, 0)
+    assert len(back_up(board, size).slots) == most
     failed = ask(board, 0.0)
+    assert len(failed.slots) == failed.most == most
     board.failed(failed)
     board.settle(failed, 0)
-    assert len(ask(board, 0.0).slots) == _UNKNOWN_SLOTS, "it may have been too large"
+    assert ask(board, 0.0).most == MOST_CLAIM_SIZE // UNKNOWN_SIZE, "it may have been too large"
 
 
 def test_what_is_being_leased_from_other_queues_counts_as_unsent() -> None:
@@ -195,13 +189,39 @@ def ask(board: Board, now: float) -> Claim:
     return claim
 
 
+def back_up(board: Board, size: int) -> Claim:
+    """Lets four claims bring as many jobs (of this size) as they ask for, by which they are as
+    large as can be; answers with the last of them."""
+    for _ in range(4):
+        claim = ask(board, 0.0)
+        count = len(claim.slots)
+        board.arrived(claim, count, count * size, PLACE, 0.0)
+        board.settle(claim, count)
+    return claim
+
+
+def test_few_jobs_are_asked_for_until_there_are_many() -> None:
+    board = Board()
+    for name in range(200):
+        board.join(worker(f"{name}", 5))
+    for found in (0, 1, LEAST_SLOTS // 2):
+        claim = ask(board, 0.0)
+        assert len(claim.slots) == len(set(claim.slots)) == LEAST_SLOTS
+        end(board, claim, found)
+    counts = []
+    for _ in range(3):
+        claim = ask(board, 0.0)
+        counts.append(len(claim.slots))
+        end(board, claim, counts[-1])
+    assert counts == [LEAST_SLOTS, 8 * LEAST_SLOTS, MOST_SLOTS]
+    end(board, ask(board, 0.0), 50)
+    assert len(ask(board, 0.0).slots) == 100
+
+
 def test_full_claim_is_followed_up_where_it_ended() -> None:
     board = Board()
     board.join(worker("w", 10_000))
-    end(board, ask(board, 0.0), 1)  # from now on the size of its jobs is known
-    first = ask(board, 0.0)
-    assert first.begin is None
-    assert board.arrived(first, MOST_SLOTS, 0, PLACE, 0.01) == 0.01
+    back_up(board, 1)
     second = ask(board, 0.02)
     assert second.begin == PLACE
     later = PLACE.earlier(-60)

@@ -11,6 +11,10 @@ from jobsvc.lease import Place
 
 #: Most jobs leased in one statement.
 MOST_SLOTS = 500
+#: Jobs that a claim asks a quiet queue for, and how much it asks for more when all of them are there.
+#: A claim for all the room of many idle workers would cost more than the few jobs that it brings.
+LEAST_SLOTS = 16
+_GROWTH = 8
 #: And most of their inputs (characters), as far as can be told from the last ones of their queue.
 MOST_CLAIM_SIZE = 8 << 20
 #: What an input is taken for of which nothing is known.
@@ -119,6 +123,8 @@ class Board:
         self._searches: dict[str, _Search] = {}
         #: Mean size of the inputs that came last.
         self._sizes: dict[str, int] = {}
+        #: How many jobs the next claim asks for.
+        self._wanted: dict[str, int] = {}
 
     @property
     def queues(self) -> list[str]:
@@ -145,6 +151,7 @@ class Board:
                 self._hot.pop(queue, None)
                 self._searches.pop(queue, None)
                 self._sizes.pop(queue, None)
+                self._wanted.pop(queue, None)
 
     def wake(self, queues: Iterable[str]) -> bool:
         """Says that queues may have ready jobs. Answers whether anybody here would take one."""
@@ -170,13 +177,16 @@ class Board:
             rivals = turns[position:]
             size = self._sizes.get(queue, UNKNOWN_SIZE)
             most = min(max(MOST_CLAIM_SIZE // max(size, 1), 1), MOST_SLOTS)
-            shares = []
+            wanted = min(most, self._wanted.get(queue, LEAST_SLOTS))
+            shares: list[tuple[Subscription, int]] = []
             for subscription in self._of[queue]:
+                if len(shares) == wanted:
+                    break
                 room = subscription.room(queue)
                 if room:
                     asking = sum(q in subscription.limits for q in rivals)
                     shares.append((subscription, min(-(-room // asking), most)))
-            slots = _deal(shares, most)
+            slots = _deal(shares, wanted)
             if not slots:
                 continue
             for subscription, count in Counter(slots).items():
@@ -214,6 +224,8 @@ class Board:
             pause = (now - claim.plan_time) / LOOK_SHARE
             search.look_time = now + min(max(LOOK_SECONDS, pause), MOST_LOOK_SECONDS)
         full = count == len(claim.slots)
+        wanted = _GROWTH * len(claim.slots) if full else 2 * count
+        self._wanted[claim.queue] = min(max(wanted, LEAST_SLOTS), MOST_SLOTS)
         if search.exact and search.begin is not None and not full:
             # There was no backlog after all: back to where a late job may be.
             search.begin, search.exact = search.begin.earlier(LATE_SECONDS), False
