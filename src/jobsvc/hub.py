@@ -15,7 +15,7 @@ class Follower:
     """One reader of the status of some jobs."""
 
     def __init__(self, job_ids: Iterable[str]) -> None:
-        #: Version last seen of each job that has not ended.
+        #: Version last seen of each job that has not ended; 0 before the first look.
         self.seen: dict[str, int] = dict.fromkeys(job_ids, 0)
         self._changed: dict[str, None] = {}
         self._event = asyncio.Event()
@@ -97,16 +97,21 @@ class Hub:
                 continue
 
     async def _poll(self) -> None:
+        """Marks what followers have missed. Who has not looked yet misses nothing."""
         watched = list(self._followers)
         for start in range(0, len(watched), _POLL_IDS):
             oldest: dict[str, int] = {}
             for job_id in watched[start : start + _POLL_IDS]:
                 versions = [
-                    follower.seen[job_id]
+                    version
                     for follower in self._followers.get(job_id, ())
-                    if job_id in follower.seen
+                    if (version := follower.seen.get(job_id))
                 ]
                 if versions:
                     oldest[job_id] = min(versions)
-            # That a job is gone is news too. A follower that knows already reads once more.
-            self.changed(await self._jobs.find_changed(oldest))
+            for job_id, latest in (await self._jobs.find_changed(oldest)).items():
+                for follower in self._followers.get(job_id, ()):
+                    version = follower.seen.get(job_id)
+                    # That a job is gone is news too.
+                    if version and (latest is None or version < latest):
+                        follower.mark(job_id)

@@ -26,7 +26,7 @@ async def test_jobs_are_read_with_what_was_asked_for(store: Store) -> None:
 async def test_unknown_job_is_missing(store: Store) -> None:
     job_id, unknown = await create(store), uuid4()
     assert set(await store.jobs.read([unknown, job_id])) == {job_id}
-    assert await store.jobs.find_changed({str(unknown): 1, job_id: 1}) == [str(unknown)]
+    assert await store.jobs.find_changed({str(unknown): 1, job_id: 1}) == {str(unknown): None}
     assert await store.jobs.read([]) == {}
     assert await store.jobs.read_attempts(unknown) == []
 
@@ -38,9 +38,9 @@ async def test_job_with_a_later_version_than_was_seen_has_changed(store: Store) 
     await store.leases.ends.submit_one(end(leased[1]))
     versions = {i: job.status.version for i, job in (await store.jobs.read(ids)).items()}
     assert [versions[i] for i in ids] == [3, 3, 1]
-    assert await store.jobs.find_changed(versions) == []
-    assert set(await store.jobs.find_changed(dict.fromkeys(ids, 1))) == set(ids[:2])
-    assert await store.jobs.find_changed({}) == []
+    assert await store.jobs.find_changed(versions) == {}
+    assert await store.jobs.find_changed(dict.fromkeys(ids, 1)) == dict.fromkeys(ids[:2], 3)
+    assert await store.jobs.find_changed({}) == {}
 
 
 async def test_job_is_read_inside_a_transaction(store: Store) -> None:

@@ -24,7 +24,8 @@ def test_old_attempts_are_told_without_their_details() -> None:
 
 def test_many_refused_outcomes_are_told_by_their_reasons() -> None:
     refusal = status_of(InvalidRequest([Violation("f" * 200, "d" * 200)] * 9))
-    results = outcome_results([f"lease-{n:03}" for n in range(1000)], [refusal] * 999 + [None])
+    lease_ids = [f"lease-{n:03}" for n in range(1000)]
+    results = outcome_results(lease_ids, [refusal] * 999 + [None], 1000)
     assert results.ByteSize() < 2.5 * 1024 * 1024
     details = [len(result.status.details) for result in results.results]
     assert (details[0], details[998], details[999]) == (2, 1, 0)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -169,8 +169,15 @@ class JobService(JobServiceServicer):
         ids = job_ids(request.job_ids, "job_ids", _MOST_IDS)
         # Subscribe before reading: what changes in between is then read again.
         with self._hub.follow(ids) as follower:
-            async for job in self._first_look(ids, caller, full):
-                await context.write(self._update(follower, job, full, request.payload_encoding))
+            # Not by a name: the stream would hold the jobs until it ends.
+            await self._tell(
+                context,
+                follower,
+                ids,
+                full,
+                request.payload_encoding,
+                await self._first_look(ids, caller, full),
+            )
             await context.write(pb.StreamJobStatusResponse(synced=pb.StreamSynced()))
             while follower.seen:
                 try:
@@ -183,10 +190,7 @@ class JobService(JobServiceServicer):
                     heartbeat = job_pb2.StreamHeartbeat(server_time=now)
                     await context.write(pb.StreamJobStatusResponse(heartbeat=heartbeat))
                     continue
-                async for job in self._read_some(changed, False, full, follower):
-                    if job.status.version > follower.seen.get(job.id, job.status.version):
-                        update = self._update(follower, job, full, request.payload_encoding)
-                        await context.write(update)
+                await self._tell(context, follower, changed, full, request.payload_encoding)
 
     def _caller(self, context: Context) -> Owner:
         self._lifetime.check()
@@ -194,8 +198,8 @@ class JobService(JobServiceServicer):
 
     async def _first_look(
         self, ids: Sequence[str], caller: Owner, full: bool
-    ) -> AsyncIterator[Job]:
-        """All jobs as they are now, in the caller's order; checks all before the first comes."""
+    ) -> Mapping[str, Job] | None:
+        """Checks that all jobs are there and the caller's; answers with them if they are few."""
         at_once = len(ids) <= _READ_IDS
         for start in range(0, len(ids), _READ_IDS):
             part = ids[start : start + _READ_IDS]
@@ -204,24 +208,27 @@ class JobService(JobServiceServicer):
                 if job_id not in jobs:
                     raise JobNotFound(job_id)
                 check_owner(caller, jobs[job_id])
-        if at_once:
-            for job_id in ids:
-                yield jobs[job_id]
-            return
-        async for job in self._read_some(ids, False, full, None):
-            yield job
+        return jobs if at_once else None
 
-    async def _read_some(
-        self, ids: Sequence[str], with_input: bool, with_output: bool, follower: Follower | None
-    ) -> AsyncIterator[Job]:
+    async def _tell(
+        self,
+        context: Context,
+        follower: Follower,
+        ids: Sequence[str],
+        full: bool,
+        encoding: int,
+        jobs: Mapping[str, Job] | None = None,
+    ) -> None:
+        """Sends how jobs are now, unless that was seen before; `jobs` if they were just read."""
         for start in range(0, len(ids), _READ_IDS):
             part = ids[start : start + _READ_IDS]
-            jobs = await self._store.looks.look(part, with_input, with_output)
+            found = jobs or await self._store.looks.look(part, False, full)
             for job_id in part:
-                if job_id in jobs:
-                    yield jobs[job_id]
-                elif follower is not None:
+                job = found.get(job_id)
+                if job is None:
                     follower.seen.pop(job_id, None)  # Removed since: there is no more to say.
+                elif job.status.version > follower.seen.get(job_id, job.status.version):
+                    await context.write(self._update(follower, job, full, encoding))
 
     def _update(
         self, follower: Follower, job: Job, full: bool, encoding: int

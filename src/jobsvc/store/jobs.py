@@ -97,11 +97,11 @@ class JobStore:
             rows = await connection.fetch(sql("read_jobs"), *columns)
         return {job.id: job for job in map(job_from, rows)}
 
-    async def find_changed(self, seen: Mapping[str, int]) -> list[str]:
+    async def find_changed(self, seen: Mapping[str, int]) -> dict[str, int | None]:
         """Of jobs, by the version of their status that was seen, those that have a later one by
-        now, or are gone."""
+        now, with that version; None for those that are gone."""
         rows = await self._database.fetch("find_changed", list(seen), list(seen.values()))
-        return [str(row["id"]) for row in rows]
+        return {str(row["id"]): row["version"] for row in rows}
 
     async def read_attempts(self, job_id: str) -> list[Attempt]:
         """Attempts that were used up before the last one, newest first, ten at most."""

@@ -1,6 +1,6 @@
--- Of jobs whose status was seen, those that have a later one by now, or are gone.
+-- Of jobs whose status was seen, those that have a later one by now, with its version, or are gone.
 -- $1 id, $2 version that was seen
-SELECT seen.id
+SELECT seen.id, coalesce(waiting.version, lease.version, result.version) AS version
 FROM unnest($1::uuid[], $2::bigint[]) AS seen (id, version)
 LEFT JOIN LATERAL (SELECT version FROM waiting WHERE job_id = seen.id OFFSET 0) AS waiting ON true
 LEFT JOIN LATERAL (SELECT version FROM lease WHERE job_id = seen.id OFFSET 0) AS lease ON true
