@@ -11,8 +11,8 @@ from jobsvc.lease import Place
 
 #: Most jobs leased in one statement.
 MOST_SLOTS = 500
-#: Jobs that a claim asks a quiet queue for, and how much it asks for more when all of them are there.
-#: A claim for all the room of many idle workers would cost more than the few jobs that it brings.
+#: Jobs that a claim asks a quiet queue for, and by how much more the next one when all are there: a
+#: claim for all the room of many idle workers would cost more than the few jobs that it brings.
 LEAST_SLOTS = 16
 _GROWTH = 8
 #: And most of their inputs (characters), as far as can be told from the last ones of their queue.
