@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
+from jobsvc.app import Replica
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from tests.conftest import TEST_SETTINGS
@@ -118,3 +119,9 @@ async def test_burst_of_calls_is_answered(create: Create, jobs: JobServiceStub) 
     assert {answer.update.queue for answer in answers} == {"q"}
     for stream in streams:
         stream.cancel()
+
+
+async def test_server_waits_for_one_call_whatever_the_number_of_methods(server: Replica) -> None:
+    # For each call that comes, gRPC goes through all that it waits for.
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    assert [name for name in names if "_request_" in name] == ["AioServer._request_call"]

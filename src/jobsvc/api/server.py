@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from jobsvc.api.guard import Guard
+from jobsvc.api.guard import Guard, Unregistered
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer, add_JobServiceServicer_to_server
@@ -56,10 +56,11 @@ class GrpcServer:
         add_JobServiceServicer_to_server(jobs, guarded)
         add_WorkerServiceServicer_to_server(workers, guarded)
         add_QueueServiceServicer_to_server(queues, guarded)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        unguarded: Any = Unregistered(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, unguarded)
         beside = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection((*SERVICES, *beside), self._server)
-        channelz.add_channelz_servicer(self._server)
+        reflection.enable_server_reflection((*SERVICES, *beside), unguarded)
+        channelz.add_channelz_servicer(unguarded)
 
     @asynccontextmanager
     async def listening(self, address: str) -> AsyncIterator[int]:
