@@ -126,6 +126,34 @@ def test_largest_claim_is_bounded_in_jobs_and_by_the_size_of_the_last_ones(
     assert ask(board, 0.0).most == MOST_CLAIM_SIZE // UNKNOWN_SIZE, "it may have been too large"
 
 
+@pytest.mark.parametrize(("workers", "window", "jobs"), [(32, 2, 32), (20, 10, 20), (200, 5, 200)])
+def test_burst_goes_to_as_many_workers_as_can_be(workers: int, window: int, jobs: int) -> None:
+    board = Board()
+    for name in range(workers):
+        board.join(worker(f"{name}", window))
+    end(board, ask(board, 0.0), 0)
+    served = []
+    while len(served) < jobs:
+        claim = ask(board, 0.0)
+        count = min(len(claim.slots), jobs - len(served))
+        served += [subscription.worker_id for subscription in claim.slots[:count]]
+        end(board, claim, count)
+    assert len(set(served)) == jobs
+
+
+def test_claim_that_was_small_for_want_of_room_does_not_make_the_next_one_small() -> None:
+    board = Board()
+    only = worker("w", 10_000)
+    board.join(only)
+    back_up(board, 1)
+    only.window = only.held + 1
+    claim = ask(board, 0.0)
+    assert len(claim.slots) == 1
+    end(board, claim, 1)
+    only.window = 10_000
+    assert len(ask(board, 0.0).slots) == MOST_SLOTS
+
+
 def test_what_is_being_leased_from_other_queues_counts_as_unsent() -> None:
     board = Board()
     many = worker("w", 10_000, **{f"q{n}": 0 for n in range(40)})

@@ -11,14 +11,14 @@ from jobsvc.lease import Place
 
 #: Most jobs leased in one statement.
 MOST_SLOTS = 500
-#: Jobs that a claim asks a quiet queue for, and by how much more the next one when all are there: a
-#: claim for all the room of many idle workers would cost more than the few jobs that it brings.
-LEAST_SLOTS = 16
-_GROWTH = 8
 #: And most of their inputs (characters), as far as can be told from the last ones of their queue.
 MOST_CLAIM_SIZE = 8 << 20
 #: What an input is taken for of which nothing is known.
 UNKNOWN_SIZE = 128 << 10
+#: Jobs that a claim asks a quiet queue for, and by how much more the next one when all are there: a
+#: claim for all the room of many idle workers would cost more than the few jobs that it brings.
+LEAST_SLOTS = 16
+_GROWTH = 8
 #: A worker with so much input that has not been sent, or is being leased, is given no more.
 MOST_UNSENT_SIZE = 8 << 20
 #: A busy queue is looked at from its beginning this often; less often where that takes more than a
@@ -192,8 +192,6 @@ class Board:
             for subscription, count in Counter(slots).items():
                 subscription._reserve(queue, count)
                 subscription.reserved_size += count * size
-            # Whoever comes first now comes last the next time.
-            self._of[queue].rotate(-1)
             del self._hot[queue]
             search = self._searches.get(queue, _NOWHERE)
             begin = search.begin if now < search.look_time else None
@@ -217,6 +215,7 @@ class Board:
         self._come_back(claim)
         if claim.queue not in self._of:
             return None
+        self._pass_turn(claim, count)
         if count:
             self._sizes[claim.queue] = size // count
         search = self._searches.setdefault(claim.queue, _Search())
@@ -224,7 +223,9 @@ class Board:
             pause = (now - claim.plan_time) / LOOK_SHARE
             search.look_time = now + min(max(LOOK_SECONDS, pause), MOST_LOOK_SECONDS)
         full = count == len(claim.slots)
-        wanted = _GROWTH * len(claim.slots) if full else 2 * count
+        # A claim that was small for want of room says nothing of a queue that had all of it.
+        before = self._wanted.get(claim.queue, LEAST_SLOTS)
+        wanted = max(_GROWTH * len(claim.slots), before) if full else 2 * count
         self._wanted[claim.queue] = min(max(wanted, LEAST_SLOTS), MOST_SLOTS)
         if search.exact and search.begin is not None and not full:
             # There was no backlog after all: back to where a late job may be.
@@ -242,8 +243,18 @@ class Board:
     def failed(self, claim: Claim) -> None:
         """Says that a claim has come to nothing, for all that is known; to be settled as well."""
         self._come_back(claim)
+        if claim.queue in self._of:
+            self._pass_turn(claim, 0)
         # It may have been too large.
         self._sizes.pop(claim.queue, None)
+
+    def _pass_turn(self, claim: Claim, count: int) -> None:
+        """The next claim begins behind the last worker that this one has brought a job; behind the
+        first if it brought none."""
+        *_, last = dict.fromkeys(claim.slots[: max(count, 1)])
+        line = self._of[claim.queue]
+        if last in line:
+            line.rotate(-1 - line.index(last))
 
     def _come_back(self, claim: Claim) -> None:
         del self._under_way[claim.queue]
@@ -260,6 +271,6 @@ class Board:
 
 
 def _deal(shares: Sequence[tuple[Subscription, int]], most: int) -> list[Subscription]:
-    """One slot for each in turn, until the shares or the largest claim are used up."""
+    """One slot for each in turn, until the shares are used up, or there are `most`."""
     rounds = zip_longest(*(repeat(subscription, count) for subscription, count in shares))
     return list(islice((s for s in chain.from_iterable(rounds) if s is not None), most))
