@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from bench.turn import answer, wait_for_turn
 from bench.work_load import BATCH, INPUT
-from jobsvc.job import JobState, new_job_id
+from jobsvc.domain.job import JobState
+from jobsvc.domain.job_id import new_job_id
 from jobsvc.settings import Settings
 from jobsvc.store.columns import documents, words
 from jobsvc.store.database import Database, open_database

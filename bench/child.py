@@ -14,7 +14,7 @@ from pathlib import Path
 _READY_SECONDS = 60.0
 _LEAVE_SECONDS = 30.0
 #: Longest time that one measurement may take.
-_TURN_SECONDS = 300.0
+_SLICE_SECONDS = 300.0
 #: Settings of whoever runs this must not reach what is measured.
 _FOREIGN = ("JOBSVC_", "OTEL_", "GRPC_", "PG")
 
@@ -51,7 +51,7 @@ class Child:
 
     async def answer(self) -> dict[str, float]:
         """What it found out. It stays until the end of its context. Raises ChildFailed."""
-        numbers: dict[str, float] = json.loads(await self._line(_TURN_SECONDS))
+        numbers: dict[str, float] = json.loads(await self._line(_SLICE_SECONDS))
         return numbers
 
     async def leave(self) -> None:

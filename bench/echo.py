@@ -19,7 +19,7 @@ from grpc import aio
 
 from bench.turn import answer, wait_for_turn
 from bench.work_load import INPUT
-from jobsvc.job import new_job_id
+from jobsvc.domain.job_id import new_job_id
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as job_api
 from jobsvc.v1 import worker_service_pb2 as work_api

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from workers import processor
+from jobsvc.worker import processor
 
 
 @processor("noop")

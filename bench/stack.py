@@ -116,7 +116,7 @@ async def workers(
     stack: Stack, targets: Sequence[str], count: int, module: str = "noop", window: int = WINDOW
 ) -> AsyncIterator[list[Child]]:
     """Worker processes with the processor of `bench/{module}.py`, spread over the targets."""
-    arguments = ["-m", "workers", str(Path(__file__).with_name(f"{module}.py"))]
+    arguments = ["-m", "jobsvc.worker", str(Path(__file__).with_name(f"{module}.py"))]
     arguments += ["--concurrency", str(window), "--target"]
     async with AsyncExitStack() as running:
         started = []

@@ -1,4 +1,4 @@
-"""Looks into the tables: what has ended, and whether it ended as it should."""
+"""SharedReads into the tables: what has ended, and whether it ended as it should."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from workers import processor
+from jobsvc.worker import processor
 
 
 @processor("timed")

@@ -7,10 +7,10 @@ import time
 from statistics import quantiles
 
 from bench.flat.round import QUEUE, new_job
-from jobsvc.attempt import Finish
-from jobsvc.job import JobState
-from jobsvc.lease import Slot
-from jobsvc.store.leases import End
+from jobsvc.domain.job import JobState
+from jobsvc.domain.lease import Slot
+from jobsvc.domain.lease_end import End
+from jobsvc.domain.outcome import Finish
 from jobsvc.store.store import Store
 
 _BATCH = 500

@@ -11,13 +11,15 @@ from grpc import aio
 
 from bench.flat.point import OPERATIONS
 from bench.work_load import INPUT
-from jobsvc.attempt import Finish
-from jobsvc.dispatch.board import LATE_SECONDS
-from jobsvc.job import JobOptions, JobState, NewJob, Owner, new_job_id
-from jobsvc.lease import Extension, Place, Slot
-from jobsvc.retry import RetryPolicy
+from jobsvc.dispatch.planner import LATE_SECONDS
+from jobsvc.domain.job import JobOptions, JobState, NewJob
+from jobsvc.domain.job_id import new_job_id
+from jobsvc.domain.lease import Extension, QueuePosition, Slot
+from jobsvc.domain.lease_end import End
+from jobsvc.domain.outcome import Finish
+from jobsvc.domain.owner import Owner
+from jobsvc.domain.retry import RetryPolicy
 from jobsvc.settings import Settings
-from jobsvc.store.leases import End
 from jobsvc.store.store import Store, open_store
 from jobsvc.v1 import job_service_pb2, queue_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -27,7 +29,7 @@ from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 BATCH = 100
 #: The queue that is measured.
 QUEUE = "noop"
-_MOST_LAPSED = 500
+_MAX_LAPSED = 500
 _SETTINGS = Settings()
 _OPTIONS = JobOptions(
     queue=QUEUE,
@@ -64,7 +66,7 @@ class Bench:
         self.store = store
         #: Whether to look for jobs where the last ones stood, as the dispatcher does.
         self.follows = False
-        self._begin: Place | None = None
+        self._begin: QueuePosition | None = None
         self._jobs = JobServiceStub(channel)
         self._queues = QueueServiceStub(channel)
 
@@ -89,7 +91,7 @@ class Bench:
         async with times.of("extend 100"):
             _no_errors(await self.store.leases.extensions.submit([Extension(i) for i in leased]))
         async with times.of("look for lapsed leases"):
-            await self.store.leases.lapsed(_MOST_LAPSED)
+            await self.store.leases.lapsed(_MAX_LAPSED)
         done = Finish(JobState.COMPLETED)
         ends = [End(lease_id, done, _SETTINGS.retention_seconds) for lease_id in leased]
         async with times.of("finish 100"):

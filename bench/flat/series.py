@@ -11,7 +11,7 @@ import asyncpg
 from bench.flat.churn import churn
 from bench.flat.round import QUEUE, Bench
 from bench.statement import sql
-from jobsvc.dispatch.board import LATE_SECONDS
+from jobsvc.dispatch.planner import LATE_SECONDS
 
 #: Rows of one filling statement.
 _STEP = 500_000

@@ -34,7 +34,7 @@ STRICT_QUEUE = "strict"
 #: Its jobs have inputs of a thousand fields.
 WIDE_QUEUE = "wide"
 _ITEMS = 1000
-_MOST_LEASED = 100
+_MAX_LEASED = 100
 _TIMES = 5
 #: A thousand of these fill 4 MiB.
 _BYTES = 4_000
@@ -91,16 +91,16 @@ class _Caller:
         call.cancel()
 
     async def lease(self) -> None:
-        for _ in range(_ITEMS // _MOST_LEASED):
+        for _ in range(_ITEMS // _MAX_LEASED):
             self._leases += await self._lease(QUEUE)
 
     async def lease_structs(self) -> None:
-        await self.create(_WIDE, WIDE_QUEUE, _MOST_LEASED)
+        await self.create(_WIDE, WIDE_QUEUE, _MAX_LEASED)
         await self._lease(WIDE_QUEUE)
 
     async def _lease(self, queue: str) -> list[str]:
         request = work_pb.LeaseJobsRequest(
-            worker=work_pb.WorkerInfo(worker_id="large"), queues=[queue], max_jobs=_MOST_LEASED
+            worker=work_pb.WorkerInfo(worker_id="large"), queues=[queue], max_jobs=_MAX_LEASED
         )
         return [lease.lease_id for lease in (await self._workers.LeaseJobs(request)).leases]
 

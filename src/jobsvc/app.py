@@ -11,21 +11,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from opentelemetry import metrics, trace
 
+from jobsvc.api.auth import Identity
 from jobsvc.api.guard import Guard
-from jobsvc.api.identity import Identity
 from jobsvc.api.job_service import JobService
 from jobsvc.api.lifetime import Lifetime
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
 from jobsvc.api.worker_service import WorkerService
-from jobsvc.catalog import Catalog
-from jobsvc.creation import Creation
 from jobsvc.dispatch.dispatcher import Dispatcher
-from jobsvc.dispatch.settle import Settlement
 from jobsvc.embedded import embedded_postgres
-from jobsvc.hub import Hub
-from jobsvc.loop_lag import watch_loop
+from jobsvc.event_loop.lag import watch_loop
+from jobsvc.jobs.create import Creation
+from jobsvc.jobs.followers import Hub
+from jobsvc.jobs.settle import Settlement
+from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.migrate import migrate

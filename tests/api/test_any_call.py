@@ -13,9 +13,8 @@ from jobsvc.api.server import SERVICES
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-
-from .conftest import Create, Tables
-from .refusal import refused
+from tests.api.conftest import Create, Tables
+from tests.api.support.refusal import refused
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _POOL = descriptor_pool.Default()

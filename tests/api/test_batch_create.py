@@ -16,9 +16,8 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import Payload, PayloadSchema
-
-from .conftest import Create, Tables
-from .refusal import refused
+from tests.api.conftest import Create, Tables
+from tests.api.support.refusal import refused
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _FAIL = job_pb2.UNIQUE_CONFLICT_POLICY_FAIL

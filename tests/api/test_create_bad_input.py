@@ -11,9 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-
-from .conftest import QUEUE, Tables
-from .refusal import refused
+from tests.api.conftest import QUEUE, Tables
+from tests.api.support.refusal import refused
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _NAMES = ("", "Q", "-q", "q-", "1q", "q_1", "q\n", "ü", "'; DROP", "q" * 64, "q" * 256)

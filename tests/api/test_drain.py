@@ -21,12 +21,11 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.api.conftest import Create, Tables
+from tests.api.support.refusal import refused
+from tests.api.support.worker import OK, lease_all, lease_one, release, report, success
+from tests.api.support.worker_stream import HandStream, open_stream, subscribe, work
 from tests.conftest import TEST_SETTINGS
-
-from .conftest import Create, Tables
-from .refusal import refused
-from .worker import OK, lease_all, lease_one, release, report, success
-from .worker_stream import HandStream, open_stream, subscribe, work
 
 _DRAINING = (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
 

@@ -13,10 +13,9 @@ from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create, Tables
-from .refusal import refused
-from .worker import WORKER, lease_all, lease_one, release, report, success
+from tests.api.conftest import Create, Tables
+from tests.api.support.refusal import refused
+from tests.api.support.worker import WORKER, lease_all, lease_one, release, report, success
 
 _LEFT = "SELECT extract(epoch FROM until - clock_timestamp())::float8 FROM lease"
 

@@ -14,11 +14,10 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON, PAYLOAD_ENCODING_JSON_TEXT, Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create, Tables
-from .probe import eventually
-from .refusal import refused
-from .worker import failure, lease_one, report, success
+from tests.api.conftest import Create, Tables
+from tests.api.support.probe import eventually
+from tests.api.support.refusal import refused
+from tests.api.support.worker import failure, lease_one, report, success
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 BAD_IDS = {

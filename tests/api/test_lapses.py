@@ -9,9 +9,8 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create
-from .worker import LOST, OK, lease_all, lease_one, report, success
+from tests.api.conftest import Create
+from tests.api.support.worker import LOST, OK, lease_all, lease_one, report, success
 
 _PENDING, _FAILED = job_pb2.JOB_STATE_PENDING, job_pb2.JOB_STATE_FAILED
 _AGED_LEASE = "UPDATE lease SET until = now() - interval '1 second'"

@@ -12,8 +12,8 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
 from jobsvc.app import Replica
-from jobsvc.attempt import MAX_RETURNS
-from jobsvc.lease import Slot
+from jobsvc.domain.lease import Slot
+from jobsvc.domain.outcome import MAX_REDELIVERIES
 from jobsvc.store.hints import Hints
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as job_service
@@ -25,12 +25,11 @@ from jobsvc.v1.payload_pb2 import (
     Payload,
 )
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create, Tables
-from .probe import eventually
-from .refusal import refused
-from .worker import WORKER, lease_all
-from .worker_stream import work
+from tests.api.conftest import Create, Tables
+from tests.api.support.probe import eventually
+from tests.api.support.refusal import refused
+from tests.api.support.worker import WORKER, lease_all
+from tests.api.support.worker_stream import work
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _INFO = pb.WorkerInfo(worker_id=WORKER)
@@ -98,7 +97,7 @@ async def test_answer_has_what_fits_into_a_message_and_the_rest_comes_next(
     least: int,
 ) -> None:
     created = [(await create(input=Payload(json_text=text))).id for _ in range(count)]
-    await sql.execute("UPDATE waiting SET returns = $1", MAX_RETURNS)
+    await sql.execute("UPDATE waiting SET returns = $1", MAX_REDELIVERIES)
     parts = []
     while part := await lease_all(workers, payload_encoding=encoding):
         parts.append(part)
@@ -106,7 +105,7 @@ async def test_answer_has_what_fits_into_a_message_and_the_rest_comes_next(
     # Three mebibytes of four at least.
     assert [len(part) >= least for part in parts] == [True, False]
     rows = await sql.fetch("SELECT DISTINCT attempt, returns FROM lease")
-    assert [tuple(row) for row in rows] == [(1, MAX_RETURNS)]
+    assert [tuple(row) for row in rows] == [(1, MAX_REDELIVERIES)]
 
 
 async def test_higher_priority_leaves_first(create: Create, workers: WorkerServiceStub) -> None:

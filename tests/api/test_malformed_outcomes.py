@@ -10,10 +10,9 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create, Status, Tables
-from .refusal import refused
-from .worker import OK, lease_all, lease_one, report, success
+from tests.api.conftest import Create, Status, Tables
+from tests.api.support.refusal import refused
+from tests.api.support.worker import OK, lease_all, lease_one, report, success
 
 _INVALID = ("INVALID_ARGUMENT", "INVALID_REQUEST")
 _AT_ONCE = job_pb2.RetryPolicy(max_attempts=3, initial_backoff=Duration())

@@ -10,9 +10,8 @@ import pytest
 
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-
-from .conftest import Create, Tables
-from .refusal import refused
+from tests.api.conftest import Create, Tables
+from tests.api.support.refusal import refused
 
 Metadata = tuple[tuple[str, str], ...]
 

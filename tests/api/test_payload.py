@@ -12,12 +12,11 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload, PayloadSchema
-
-from .conftest import Create, Tables
-from .refusal import Refusal, refused
+from tests.api.conftest import Create, Tables
+from tests.api.support.refusal import Refusal, refused
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
-_MOST_BYTES = 256 * 1024
+_MAX_BYTES = 256 * 1024
 _DIGITS = "1" * 5000
 
 _BAD_TEXTS = {
@@ -111,8 +110,8 @@ def _spelled(text: str, as_struct: bool) -> Payload:
 async def test_largest_payload_comes_back_whole(
     create: Create, jobs: JobServiceStub, as_struct: bool
 ) -> None:
-    text = _text_of_bytes(_MOST_BYTES)
-    assert len(text.encode()) == _MOST_BYTES
+    text = _text_of_bytes(_MAX_BYTES)
+    assert len(text.encode()) == _MAX_BYTES
     job = await create(input=_spelled(text, as_struct))
     request = pb.GetJobRequest(job_id=job.id, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT)
     assert (await jobs.GetJob(request)).job.spec.input.json_text == text
@@ -123,7 +122,7 @@ async def test_one_byte_more_is_too_large(
     jobs: JobServiceStub, queue: str, tables: Tables, as_struct: bool
 ) -> None:
     before = await tables()
-    payload = _spelled(_text_of_bytes(_MOST_BYTES + 1), as_struct)
+    payload = _spelled(_text_of_bytes(_MAX_BYTES + 1), as_struct)
     refusal = await _refused(jobs, queue, payload)
     assert refusal.what == (_INVALID, "PAYLOAD_TOO_LARGE")
     assert refusal.fields == ["spec.input"]

@@ -12,10 +12,9 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import PayloadSchema
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
-
-from .conftest import Tables
-from .refusal import refused
-from .test_create_bad_input import _DURATIONS, _NAMES
+from tests.api.conftest import Tables
+from tests.api.support.refusal import refused
+from tests.api.test_create_bad_input import _DURATIONS, _NAMES
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "QUEUE_NOT_FOUND")

@@ -13,9 +13,8 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import Payload, PayloadSchema
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create, Status, Tables
-from .worker import LOST, OK, failure, lease_one, release, report, success
+from tests.api.conftest import Create, Status, Tables
+from tests.api.support.worker import LOST, OK, failure, lease_one, release, report, success
 
 _INVALID = ("INVALID_ARGUMENT", "INVALID_REQUEST")
 _AT_ONCE = job_pb2.RetryPolicy(max_attempts=3, initial_backoff=Duration())

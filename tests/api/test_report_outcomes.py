@@ -11,9 +11,17 @@ from google.rpc import code_pb2
 from jobsvc.v1 import job_pb2
 from jobsvc.v1.payload_pb2 import PayloadSchema
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create, Status
-from .worker import OK, cancelled, failure, lease_all, lease_one, release, report, success
+from tests.api.conftest import Create, Status
+from tests.api.support.worker import (
+    OK,
+    cancelled,
+    failure,
+    lease_all,
+    lease_one,
+    release,
+    report,
+    success,
+)
 
 _INVALID = ("INVALID_ARGUMENT", "INVALID_REQUEST")
 _AT_ONCE = job_pb2.RetryPolicy(max_attempts=3, initial_backoff=Duration())

@@ -15,11 +15,10 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as worker_pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.api.conftest import Create
+from tests.api.support.worker import lease_one, report, success
+from tests.api.test_stream_status import follow, over, synced, update
 from tests.conftest import TEST_SETTINGS
-
-from .conftest import Create
-from .test_stream_status import follow, over, synced, update
-from .worker import lease_one, report, success
 
 _PROCESSING = job_pb2.JOB_STATE_PROCESSING
 _COMPLETED = job_pb2.JOB_STATE_COMPLETED

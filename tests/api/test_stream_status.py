@@ -15,11 +15,10 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create
-from .refusal import refused
-from .test_get_job import BAD_IDS
-from .worker import failure, lease_all, lease_one, report, success
+from tests.api.conftest import Create
+from tests.api.support.refusal import refused
+from tests.api.support.worker import failure, lease_all, lease_one, report, success
+from tests.api.test_get_job import BAD_IDS
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _COMPLETED = job_pb2.JOB_STATE_COMPLETED

@@ -11,11 +11,19 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PayloadSchema
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create, Status, Tables
-from .refusal import refused
-from .worker import LOST, OK, WORKER, failure, lease_all, lease_one, results, success
-from .worker_stream import create_many, open_stream, subscribe, work
+from tests.api.conftest import Create, Status, Tables
+from tests.api.support.refusal import refused
+from tests.api.support.worker import (
+    LOST,
+    OK,
+    WORKER,
+    failure,
+    lease_all,
+    lease_one,
+    results,
+    success,
+)
+from tests.api.support.worker_stream import create_many, open_stream, subscribe, work
 
 _NONSENSE = "nonsense"
 

@@ -11,9 +11,8 @@ from grpc import aio
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-
-from .conftest import Create, Tables
-from .refusal import refusal, refused
+from tests.api.conftest import Create, Tables
+from tests.api.support.refusal import refusal, refused
 
 _TAKEN = (grpc.StatusCode.ALREADY_EXISTS, "UNIQUE_KEY_TAKEN")
 _FAIL = job_pb2.UNIQUE_CONFLICT_POLICY_FAIL

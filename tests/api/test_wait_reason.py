@@ -12,11 +12,10 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-from .conftest import Create
-from .probe import eventually
-from .worker import failure, lease_one, report
-from .worker_stream import work
+from tests.api.conftest import Create
+from tests.api.support.probe import eventually
+from tests.api.support.worker import failure, lease_one, report
+from tests.api.support.worker_stream import work
 
 Reason = Callable[[str], Awaitable[str]]
 

@@ -11,19 +11,18 @@ import grpc
 import pytest
 from grpc import aio
 
-from jobsvc.api import take_over
+from jobsvc.api import resume_leases
 from jobsvc.app import Replica
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.api.conftest import Create
+from tests.api.support.refusal import refused
+from tests.api.support.worker import OK, report, success
+from tests.api.support.worker_stream import create_many, open_stream, subscribe, work
 from tests.conftest import TEST_SETTINGS
-
-from .conftest import Create
-from .refusal import refused
-from .worker import OK, report, success
-from .worker_stream import create_many, open_stream, subscribe, work
 
 _REPLACED = (grpc.StatusCode.ABORTED, "WORKER_REPLACED")
 _DEAF = (grpc.StatusCode.UNAVAILABLE, "WORKER_DEAF")
@@ -87,7 +86,7 @@ async def test_states_of_held_leases_are_told(
 async def test_leases_are_taken_over_in_parts_each_of_them_once(
     channel: aio.Channel, jobs: JobServiceStub, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(take_over, "_MOST_TAKEN", 2)
+    monkeypatch.setattr(resume_leases, "_MAX_TAKEN", 2)
     await create_many(jobs, 5)
     async with work(channel, window=5) as stream:
         leases = await stream.dispatched()

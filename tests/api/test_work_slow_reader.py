@@ -9,23 +9,22 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
 from jobsvc.app import Replica
-from jobsvc.dispatch.board import MOST_CLAIM_SIZE, UNKNOWN_SIZE
+from jobsvc.dispatch.planner import MAX_CLAIM_SIZE, UNKNOWN_SIZE
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.api.support.probe import eventually
+from tests.api.support.refusal import refused
+from tests.api.support.worker import success
+from tests.api.support.worker_stream import HandStream, create_many, work
 from tests.conftest import TEST_SETTINGS
-
-from .probe import eventually
-from .refusal import refused
-from .worker import success
-from .worker_stream import HandStream, create_many, work
 
 pytestmark = pytest.mark.usefixtures("queue")
 
 #: As many as are leased at once of a queue that is not known. Each takes a frame of its own, and
 #: all of them more than a connection takes.
-_JOBS = MOST_CLAIM_SIZE // UNKNOWN_SIZE
+_JOBS = MAX_CLAIM_SIZE // UNKNOWN_SIZE
 _LARGE = Payload(json_text='{"a": "' + "x" * 250_000 + '"}')
 
 

@@ -4,7 +4,7 @@ from bench.plan import turns
 from bench.sample import Sample
 from bench.scenario import SCENARIOS, jobs_for
 from bench.system import System
-from tests.bench.samples import sample
+from tests.bench.support.samples import sample
 
 
 async def _measure(scenario: str, dsn: str, jobs: int) -> Sample:

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from bench.report import results_table, steps_table
 from bench.summary import summarise
-from tests.bench.samples import sample
+from tests.bench.support.samples import sample
 
 
 def _text(table: object) -> list[str]:

@@ -1,7 +1,7 @@
 """From samples to lines."""
 
 from bench.summary import summarise
-from tests.bench.samples import sample
+from tests.bench.support.samples import sample
 
 
 def test_a_line_has_the_median_and_the_range() -> None:

@@ -2,7 +2,7 @@
 
 from bench.summary import summarise
 from bench.target import targets
-from tests.bench.samples import sample
+from tests.bench.support.samples import sample
 
 
 def test_a_ratio_is_of_medians_of_the_same_run() -> None:

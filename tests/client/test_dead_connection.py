@@ -7,7 +7,7 @@ import pytest
 from jobsvc.app import Replica
 from jobsvc.client import AsyncClient, CallFailed, JobNotFound
 from tests.client.conftest import JOB_ID
-from tests.e2e.proxy import proxy
+from tests.e2e.support.proxy import proxy
 
 
 async def test_dead_connection_is_given_up(server: Replica) -> None:

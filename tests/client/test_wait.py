@@ -7,7 +7,7 @@ import pytest
 
 from jobsvc.client import JobNotFound, Unavailable
 from jobsvc.client.job import Job
-from jobsvc.client.patience import Patience
+from jobsvc.client.reconnect import ReconnectPolicy
 from jobsvc.client.replies import read_job
 from jobsvc.client.waiting import Waiting
 from jobsvc.v1 import job_pb2, job_service_pb2
@@ -51,7 +51,7 @@ async def test_a_wait_for_nothing_fails_at_once(client: Any, peer: Peer) -> None
 
 
 def test_calls_are_no_longer_than_what_is_left() -> None:
-    waiting = Waiting(100.0, now=1000.0, patience=Patience(10, 60))
+    waiting = Waiting(100.0, now=1000.0, patience=ReconnectPolicy(10, 60))
     assert waiting.call_seconds(now=1000.0) == 60
     assert not waiting.answered(running(), now=1060.0)
     assert waiting.call_seconds(now=1060.0) == 40
@@ -59,6 +59,6 @@ def test_calls_are_no_longer_than_what_is_left() -> None:
 
 
 def test_a_wait_does_not_pause_past_its_end() -> None:
-    waiting = Waiting(1.0, now=0.0, patience=Patience(10, 60))
+    waiting = Waiting(1.0, now=0.0, patience=ReconnectPolicy(10, 60))
     assert waiting.pause_seconds(AWAY, now=0.5, spread=0) == 0.2
     assert waiting.pause_seconds(AWAY, now=0.7, spread=0) is None

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.e2e.stage import Stage, a_stage
-from tests.e2e.tables import fetch
+from tests.e2e.support.stage import Stage, a_stage
+from tests.e2e.support.tables import fetch
 
 
 @pytest.fixture

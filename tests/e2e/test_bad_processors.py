@@ -6,8 +6,8 @@ import time
 import pytest
 
 from jobsvc.client import JobState, RetryPolicy
-from tests.e2e.probes import until
-from tests.e2e.stage import LEASE_SECONDS, Stage
+from tests.e2e.support.probes import until
+from tests.e2e.support.stage import LEASE_SECONDS, Stage
 
 #: Retries without a long wait between them.
 TWICE = RetryPolicy(max_attempts=2, initial_backoff=0.1)

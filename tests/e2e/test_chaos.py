@@ -9,19 +9,19 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.caller import Caller
-from tests.e2e.history import Create, Run
-from tests.e2e.probes import until
-from tests.e2e.processes import Server, Worker
-from tests.e2e.stage import Stage
-from tests.e2e.tables import fetch
+from tests.e2e.support.caller import Caller
+from tests.e2e.support.history import Create, Run
+from tests.e2e.support.probes import until
+from tests.e2e.support.processes import Server, Worker
+from tests.e2e.support.stage import Stage
+from tests.e2e.support.tables import fetch
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
 
 JOBS = 2_000
 CALLERS = 10
 SEED = 20_260_101
-MOST_SECONDS = 90
+MAX_SECONDS = 90
 
 
 class Victims:
@@ -96,7 +96,7 @@ async def test_all_jobs_end_and_none_twice_whatever_is_killed(stage: Stage) -> N
 
     assert all(job.succeeded for job in jobs.values())
     _faults_were_felt(stage)
-    assert time.monotonic() - began < MOST_SECONDS
+    assert time.monotonic() - began < MAX_SECONDS
 
 
 async def _create_and_follow(caller: Caller, dice: random.Random) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import msgspec
 import pytest
 
-from tests.e2e.checker import violations
-from tests.e2e.history import AnyEvent, Close, Create, Report, Run, Update
-from tests.e2e.tables import PastAttempt, Result, Tables
+from tests.e2e.support.checker import violations
+from tests.e2e.support.history import AnyEvent, Close, Create, Report, Run, Update
+from tests.e2e.support.tables import PastAttempt, Result, Tables
 
 _OUTPUT = '{"run":"second"}'
 

@@ -10,12 +10,12 @@ from grpc import aio
 
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.e2e.caller import Caller, reason_of
-from tests.e2e.history import AnyEvent, Close, Create, Update
-from tests.e2e.probes import until
-from tests.e2e.processes import Server, Worker
-from tests.e2e.stage import Stage
-from tests.e2e.tables import fetch
+from tests.e2e.support.caller import Caller, reason_of
+from tests.e2e.support.history import AnyEvent, Close, Create, Update
+from tests.e2e.support.probes import until
+from tests.e2e.support.processes import Server, Worker
+from tests.e2e.support.stage import Stage
+from tests.e2e.support.tables import fetch
 
 pytestmark = pytest.mark.xdist_group("e2e")
 

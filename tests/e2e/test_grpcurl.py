@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.history import Report, Run
-from tests.e2e.stage import Stage
+from tests.e2e.support.history import Report, Run
+from tests.e2e.support.stage import Stage
 
 GRPCURL = shutil.which("grpcurl")
 pytestmark = pytest.mark.skipif(

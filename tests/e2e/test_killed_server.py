@@ -6,13 +6,13 @@ import time
 import psutil
 import pytest
 
-from tests.e2e.caller import Caller
-from tests.e2e.history import Create
-from tests.e2e.probes import until
-from tests.e2e.processes import Server
-from tests.e2e.proxy import proxy
-from tests.e2e.stage import Stage
-from tests.e2e.tables import fetch
+from tests.e2e.support.caller import Caller
+from tests.e2e.support.history import Create
+from tests.e2e.support.probes import until
+from tests.e2e.support.processes import Server
+from tests.e2e.support.proxy import proxy
+from tests.e2e.support.stage import Stage
+from tests.e2e.support.tables import fetch
 
 #: Long enough for leases to outlive the restart.
 LEASES = {"lease_seconds": 15, "extend_interval_seconds": 1}

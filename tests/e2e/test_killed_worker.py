@@ -10,10 +10,10 @@ from grpc import aio
 from jobsvc.client import JobState, RetryPolicy
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.e2e.history import Report, Run
-from tests.e2e.probes import until
-from tests.e2e.stage import LEASE_SECONDS, Stage
-from tests.e2e.tables import fetch
+from tests.e2e.support.history import Report, Run
+from tests.e2e.support.probes import until
+from tests.e2e.support.stage import LEASE_SECONDS, Stage
+from tests.e2e.support.tables import fetch
 
 #: What RELIABILITY promises: ready again within lease + 5 s.
 RESCUE_SECONDS = LEASE_SECONDS + 5

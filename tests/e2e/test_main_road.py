@@ -1,8 +1,8 @@
 """The main road: created by a client, run by a worker process, followed on a stream."""
 
 from jobsvc.client import JobState
-from tests.e2e.history import Update
-from tests.e2e.stage import Stage
+from tests.e2e.support.history import Update
+from tests.e2e.support.stage import Stage
 
 
 async def test_created_job_is_run_and_its_status_arrives_on_the_stream(stage: Stage) -> None:

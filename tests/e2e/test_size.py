@@ -6,7 +6,7 @@ from math import inf
 import psutil
 import pytest
 
-from tests.e2e.stage import Stage
+from tests.e2e.support.stage import Stage
 
 pytestmark = pytest.mark.xdist_group("e2e")
 

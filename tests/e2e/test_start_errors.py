@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import Server
-from tests.e2e.stage import Stage
-from tests.e2e.tables import fetch
+from tests.e2e.support.processes import Server
+from tests.e2e.support.stage import Stage
+from tests.e2e.support.tables import fetch
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

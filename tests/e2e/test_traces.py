@@ -9,8 +9,8 @@ from pathlib import Path
 from jobsvc.telemetry import ERROR_TYPE, JOB_ATTEMPT, JOB_STATE, MESSAGE_ID
 from jobsvc.tracing.span import Span
 from jobsvc.tracing.span_folder import find_trace, find_trace_ids
-from tests.e2e.probes import until
-from tests.e2e.stage import Stage
+from tests.e2e.support.probes import until
+from tests.e2e.support.stage import Stage
 
 #: Spans reach their file within half a second of their end.
 WRITTEN_SECONDS = 5.0

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from tests.e2e.caller import Caller
-from tests.e2e.probes import until
-from tests.e2e.stage import Stage
-from tests.e2e.tables import fetch
+from tests.e2e.support.caller import Caller
+from tests.e2e.support.probes import until
+from tests.e2e.support.stage import Stage
+from tests.e2e.support.tables import fetch
 
 pytestmark = pytest.mark.xdist_group("e2e")
 

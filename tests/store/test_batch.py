@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from jobsvc.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.batch import Batcher
 
 

@@ -8,17 +8,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobsvc.attempt import Finish
-from jobsvc.job import JobState, NewJob, Owner, new_job_id
-from jobsvc.lease import LeaseId, Slot
-from jobsvc.retry import RetryPolicy
+from jobsvc.domain.job import JobState, NewJob
+from jobsvc.domain.job_id import new_job_id
+from jobsvc.domain.lease import LeaseId, Slot
+from jobsvc.domain.outcome import Finish
+from jobsvc.domain.owner import Owner
+from jobsvc.domain.retry import RetryPolicy
 from jobsvc.store.columns import SEPARATOR, documents, short, sparse, words
 from jobsvc.store.leases import _each_job_once
 from jobsvc.store.records import leased_jobs_from
 from jobsvc.store.statement import sql as sql_text
 from jobsvc.store.store import Store
-
-from .samples import BROKEN, RETRY, create, create_leased, end, lease, new_job, wished
+from tests.store.support.samples import (
+    BROKEN,
+    RETRY,
+    create,
+    create_leased,
+    end,
+    lease,
+    new_job,
+    wished,
+)
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
 #: Two values of everything that a job may bring: the one that most have, and another.

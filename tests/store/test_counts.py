@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from jobsvc.queue import QueueCounts, SeenWorker
+from jobsvc.domain.queue import QueueCounts
+from jobsvc.domain.worker import SeenWorker
 from jobsvc.store.store import Store
 from jobsvc.store.workers import WorkerStore
-
-from .samples import create, end, lease
+from tests.store.support.samples import create, end, lease
 
 
 def worker(worker_id: str, *queues: str, window: int = 10, held: int = 0) -> SeenWorker:

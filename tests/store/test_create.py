@@ -9,14 +9,15 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from jobsvc.errors import DatabaseUnavailable
-from jobsvc.job import JobState, NewJob, Owner, new_job_ids
-from jobsvc.lease import Slot
-from jobsvc.retry import RetryPolicy
+from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.job import JobState, NewJob
+from jobsvc.domain.job_id import new_job_ids
+from jobsvc.domain.lease import Slot
+from jobsvc.domain.owner import Owner
+from jobsvc.domain.retry import RetryPolicy
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
-
-from .samples import (
+from tests.store.support.samples import (
     COMPLETED,
     counts,
     create,

@@ -8,11 +8,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from jobsvc.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.database import Database, open_database
-from tests.api.database_link import database_link
-
-from .samples import until_blocked
+from tests.api.support.database_link import database_link
+from tests.store.support.samples import until_blocked
 
 
 @pytest.fixture

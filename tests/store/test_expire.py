@@ -3,11 +3,10 @@
 import asyncpg
 import pytest
 
-from jobsvc.attempt import JOB_EXPIRED, Failure
-from jobsvc.job import JobState
+from jobsvc.domain.job import JobState
+from jobsvc.domain.outcome import JOB_EXPIRED, Failure
 from jobsvc.store.store import Store
-
-from .samples import BROKEN, create, create_leased, new_job, places, settle
+from tests.store.support.samples import BROKEN, create, create_leased, new_job, places, settle
 
 LONG, SHORT = 3600.0, 60.0
 REQUEST_ID = "01a20804-e9ba-7c83-b2c8-3509c2b541a3"

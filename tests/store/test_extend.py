@@ -6,11 +6,10 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from jobsvc.job import JobStatus
-from jobsvc.lease import Extended, Extension, LeaseId
+from jobsvc.domain.job import JobStatus
+from jobsvc.domain.lease import Extended, Extension, LeaseId
 from jobsvc.store.store import Store
-
-from .samples import RETRY, create, create_leased, end, lease
+from tests.store.support.samples import RETRY, create, create_leased, end, lease
 
 
 async def extend(store: Store, extension: Extension) -> Extended | None:

@@ -8,13 +8,12 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from jobsvc.attempt import Finish
-from jobsvc.job import JobState
-from jobsvc.lease import Extension, LeaseId
-from jobsvc.store.leases import Requeued
+from jobsvc.domain.job import JobState
+from jobsvc.domain.lease import Extension, LeaseId
+from jobsvc.domain.lease_end import Requeued
+from jobsvc.domain.outcome import Finish
 from jobsvc.store.store import Store
-
-from .samples import (
+from tests.store.support.samples import (
     BROKEN,
     COMPLETED,
     FAILED,

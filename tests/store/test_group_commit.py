@@ -6,11 +6,10 @@ import logging
 import asyncpg
 import pytest
 
-from jobsvc.errors import DatabaseUnavailable
-from jobsvc.lease import Extended, Extension
+from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.lease import Extended, Extension
 from jobsvc.store.store import Store
-
-from .samples import counts, create, end, lease, new_job, until_blocked
+from tests.store.support.samples import counts, create, end, lease, new_job, until_blocked
 
 COUNT = 200
 

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from jobsvc.store.hints import Hint, Hints
-from tests.api.database_link import database_link
+from tests.api.support.database_link import database_link
 
 SOON_SECONDS = 5.0
 

@@ -6,13 +6,22 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from jobsvc.attempt import Failure
-from jobsvc.job import JobState, Owner
-from jobsvc.lease import Place, Slot
+from jobsvc.domain.job import JobState
+from jobsvc.domain.lease import QueuePosition, Slot
+from jobsvc.domain.outcome import Failure
+from jobsvc.domain.owner import Owner
 from jobsvc.store.statement import sql as text_of
 from jobsvc.store.store import Store
-
-from .samples import BROKEN, create, create_leased, lease, new_job, places, settle, until_blocked
+from tests.store.support.samples import (
+    BROKEN,
+    create,
+    create_leased,
+    lease,
+    new_job,
+    places,
+    settle,
+    until_blocked,
+)
 
 
 async def test_leased_job_is_processing(store: Store, sql: asyncpg.Connection) -> None:
@@ -66,15 +75,18 @@ async def test_search_may_begin_at_a_place_in_the_queue(store: Store) -> None:
     run_time = (await store.jobs.read([place]))[place].create_time
     slots = [Slot("w", 30.0)] * 9
 
-    async def search(begin: Place | None) -> tuple[list[str], Place | None]:
+    async def search(begin: QueuePosition | None) -> tuple[list[str], QueuePosition | None]:
         claimed = await store.leases.claim("q", slots, begin)
         return [job.id.job_id for job in claimed.jobs()], claimed.last
 
     low_time = (await store.jobs.read([low]))[low].create_time
     # Only what stands before the place in its own rank is passed by.
-    assert await search(Place(0, run_time)) == ([high, place, low], Place(5, low_time))
-    assert await search(Place(0, run_time)) == ([], None)
-    first, _ = await search(Place(7, run_time))
+    assert await search(QueuePosition(0, run_time)) == (
+        [high, place, low],
+        QueuePosition(5, low_time),
+    )
+    assert await search(QueuePosition(0, run_time)) == ([], None)
+    first, _ = await search(QueuePosition(7, run_time))
     assert first == [passed]
     assert await search(None) == ([], None)
 

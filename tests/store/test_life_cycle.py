@@ -11,8 +11,11 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
-from jobsvc.attempt import (
-    MAX_RETURNS,
+from jobsvc.domain.job import JobState
+from jobsvc.domain.lease import Extended, Extension, LeaseId, Slot
+from jobsvc.domain.lease_end import Requeued
+from jobsvc.domain.outcome import (
+    MAX_REDELIVERIES,
     Cancelled,
     Failure,
     Finish,
@@ -22,12 +25,8 @@ from jobsvc.attempt import (
     decide,
     lapse,
 )
-from jobsvc.job import JobState
-from jobsvc.lease import Extended, Extension, LeaseId, Slot
 from jobsvc.store.jobs import KeyTaken
-from jobsvc.store.leases import Requeued
-
-from .known_job import (
+from tests.store.support.known_job import (
     AGE_LEASE,
     AGE_WAITING,
     END_ATTEMPT,
@@ -39,8 +38,8 @@ from .known_job import (
     Known,
     KnownJobs,
 )
-from .own_loop import OwnLoop
-from .samples import BROKEN, TABLES, end, new_job
+from tests.store.support.own_loop import OwnLoop
+from tests.store.support.samples import BROKEN, TABLES, end, new_job
 
 OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(
     [
@@ -208,7 +207,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
                 known is not None
                 and not known.confirmed
                 and not known.cancel_requested
-                and known.returns < MAX_RETURNS
+                and known.returns < MAX_REDELIVERIES
             )
             assert (lease_id in returned) == goes
             if known is not None and goes:
@@ -263,7 +262,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             assert (row["attempt"], row["past"]) == (known.attempt, known.past)
             assert known.attempt <= known.max_attempts
             if not known.state.ended:
-                assert row["returns"] == known.returns <= MAX_RETURNS
+                assert row["returns"] == known.returns <= MAX_REDELIVERIES
 
 
 def test_jobs_are_always_where_the_model_has_them(dsn: str) -> None:

@@ -6,10 +6,9 @@ import asyncpg
 import pytest
 
 from jobsvc.app import _migrate
-from jobsvc.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.migrate import _LOCK, migrate
-
-from .samples import until_blocked
+from tests.store.support.samples import until_blocked
 
 
 async def test_current_schema_needs_nothing(dsn: str) -> None:

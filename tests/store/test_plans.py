@@ -4,8 +4,7 @@ import asyncpg
 import pytest
 
 from jobsvc.store.store import Store
-
-from .plans import BIG_TABLES, Node, nodes, plan, scans
+from tests.store.support.plans import BIG_TABLES, Node, nodes, plan, scans
 
 HOT = [
     "count_jobs",

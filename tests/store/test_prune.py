@@ -5,11 +5,11 @@ from uuid import uuid4
 
 import asyncpg
 
-from jobsvc.attempt import Failure
-from jobsvc.job import JobState, Owner
+from jobsvc.domain.job import JobState
+from jobsvc.domain.outcome import Failure
+from jobsvc.domain.owner import Owner
 from jobsvc.store.store import Store
-
-from .samples import (
+from tests.store.support.samples import (
     BROKEN,
     counts,
     create,

@@ -6,10 +6,9 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from jobsvc.queue import Queue, QueuePolicy
+from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.store.store import Store
-
-from .samples import until_blocked
+from tests.store.support.samples import until_blocked
 
 FULL = QueuePolicy(
     input_schema='{"type":"object"}',

@@ -4,12 +4,11 @@ from uuid import uuid4
 
 import asyncpg
 
-from jobsvc.attempt import Failure, Finish, Success
-from jobsvc.job import JobState
-from jobsvc.lease import Extension
+from jobsvc.domain.job import JobState
+from jobsvc.domain.lease import Extension
+from jobsvc.domain.outcome import Failure, Finish, Success
 from jobsvc.store.store import Store
-
-from .samples import BROKEN, create, create_leased, end, lease, new_job, settle
+from tests.store.support.samples import BROKEN, create, create_leased, end, lease, new_job, settle
 
 
 async def test_jobs_are_read_with_what_was_asked_for(store: Store) -> None:

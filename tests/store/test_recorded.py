@@ -4,13 +4,12 @@ import asyncpg
 import pytest
 from google.rpc import code_pb2
 
-from jobsvc.attempt import Cancelled, Failure, Outcome, Release, Success
-from jobsvc.job import JobError
-from jobsvc.lease import LeaseId
-from jobsvc.retry import RetryPolicy
+from jobsvc.domain.job import JobError
+from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
+from jobsvc.domain.retry import RetryPolicy
 from jobsvc.store.store import Store
-
-from .samples import BROKEN, create_leased, lease, settle
+from tests.store.support.samples import BROKEN, create_leased, lease, settle
 
 OTHER = JobError(code_pb2.UNAVAILABLE, "BROKEN", "it broke in another way")
 EVERY: list[Outcome] = [

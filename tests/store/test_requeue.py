@@ -3,13 +3,21 @@
 import asyncpg
 import pytest
 
-from jobsvc.attempt import Failure, Release, Requeue
-from jobsvc.job import Attempt, JobState
-from jobsvc.lease import LeaseId
-from jobsvc.store.leases import Requeued
+from jobsvc.domain.job import AttemptRecord, JobState
+from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.lease_end import Requeued
+from jobsvc.domain.outcome import Failure, Release, Requeue
 from jobsvc.store.store import Store
-
-from .samples import BROKEN, RELEASE, RETRY, create_leased, end, lease, places, settle
+from tests.store.support.samples import (
+    BROKEN,
+    RELEASE,
+    RETRY,
+    create_leased,
+    end,
+    lease,
+    places,
+    settle,
+)
 
 
 async def test_retried_job_waits_for_its_delay(store: Store, sql: asyncpg.Connection) -> None:
@@ -36,7 +44,7 @@ async def test_used_attempt_enters_the_history(store: Store) -> None:
     (before,) = (await store.jobs.read([lease_id.job_id])).values()
     await store.leases.ends.submit_one(end(lease_id, RETRY))
     (attempt,) = await store.jobs.read_attempts(lease_id.job_id)
-    assert attempt == Attempt(1, "w", before.status.start_time, attempt.end_time, BROKEN)
+    assert attempt == AttemptRecord(1, "w", before.status.start_time, attempt.end_time, BROKEN)
     assert attempt.end_time is not None
     assert attempt.start_time is not None
     assert attempt.end_time > attempt.start_time

@@ -2,12 +2,11 @@
 
 import asyncpg
 
-from jobsvc.attempt import MAX_RETURNS, Release, Requeue
-from jobsvc.job import JobState
-from jobsvc.lease import Extension, LeaseId
+from jobsvc.domain.job import JobState
+from jobsvc.domain.lease import Extension, LeaseId
+from jobsvc.domain.outcome import MAX_REDELIVERIES, Release, Requeue
 from jobsvc.store.store import Store
-
-from .samples import RETRY, create, create_leased, end, lease, places
+from tests.store.support.samples import RETRY, create, create_leased, end, lease, places
 
 
 async def test_returned_job_waits_at_once(store: Store, sql: asyncpg.Connection) -> None:
@@ -29,7 +28,7 @@ async def test_what_was_never_sent_goes_back_to_its_place_as_often_as_it_takes(
     order = [await create(store) for _ in range(3)]
     await sql.execute("UPDATE waiting SET attempt = 1, run_at = now() - interval '1 hour'")
     places = await sql.fetch("SELECT job_id, run_at, attempt, returns FROM waiting")
-    for _ in range(MAX_RETURNS + 1):
+    for _ in range(MAX_REDELIVERIES + 1):
         _, *rest = jobs = await lease(store, 3)
         assert [job.id.job_id for job in jobs] == order
         assert await store.leases.give_back([job.id for job in rest], unsent=True)
@@ -62,7 +61,7 @@ async def test_lease_that_is_to_be_cancelled_stays(store: Store, sql: asyncpg.Co
 
 async def test_job_returns_ten_times_at_most(store: Store, sql: asyncpg.Connection) -> None:
     lease_id = await create_leased(store)
-    for _ in range(MAX_RETURNS):
+    for _ in range(MAX_REDELIVERIES):
         assert await store.leases.give_back([lease_id]) == {lease_id: "q"}
         (job,) = await lease(store)
         lease_id = job.id

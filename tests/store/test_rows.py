@@ -11,12 +11,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from jobsvc.lease import Extension, LeaseId
+from jobsvc.domain.lease import Extension, LeaseId
 from jobsvc.store.database import _SESSION, Database
 from jobsvc.store.store import Store
-
-from .plans import BIG_TABLES, Node, scans
-from .samples import KEEP_SECONDS, RETRY, end, lease, new_job
+from tests.store.support.plans import BIG_TABLES, Node, scans
+from tests.store.support.samples import KEEP_SECONDS, RETRY, end, lease, new_job
 
 #: Rows of each table before anything is measured, most of them in one queue.
 ROWS = 20_000

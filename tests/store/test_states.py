@@ -4,7 +4,7 @@ import re
 
 import asyncpg
 
-from jobsvc.job import ENDED, TRANSITIONS, JobState
+from jobsvc.domain.job import ENDED, TRANSITIONS, JobState
 
 #: The table that a job in a state is in.
 TABLE = {

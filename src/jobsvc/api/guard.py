@@ -17,7 +17,7 @@ from opentelemetry import trace
 
 from jobsvc import telemetry
 from jobsvc.api.status import status_of
-from jobsvc.errors import InvalidRequest, JobsvcError, RateLimited, StreamLimit, Violation
+from jobsvc.domain.errors import InvalidRequest, JobsvcError, RateLimited, StreamLimit, Violation
 from jobsvc.settings import Settings
 
 log = logging.getLogger(__name__)

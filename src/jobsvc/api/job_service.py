@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobsvc.api.convert.answers import created, previewed, runs, shorten, write_run
-from jobsvc.api.convert.defects import Defects
+from jobsvc.api.auth import Identity
+from jobsvc.api.convert.create_responses import created, previewed, runs, shorten, write_run
+from jobsvc.api.convert.job_requests import RequestReader
 from jobsvc.api.convert.jobs import (
     check_encoding,
     job_ids,
@@ -15,28 +16,27 @@ from jobsvc.api.convert.jobs import (
     write_job,
     write_status,
 )
-from jobsvc.api.convert.requests import RequestReader
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
-from jobsvc.api.identity import Identity
 from jobsvc.api.lifetime import Lifetime
-from jobsvc.catalog import Catalog
-from jobsvc.creation import Creation
-from jobsvc.errors import JobNotFound, QueueNotFound
-from jobsvc.hub import Follower, Hub
-from jobsvc.job import Attempt, Job, JobState, Owner
-from jobsvc.ownership import check_owner
+from jobsvc.domain.errors import JobNotFound, QueueNotFound
+from jobsvc.domain.job import AttemptRecord, Job, JobState
+from jobsvc.domain.owner import Owner, check_owner
+from jobsvc.domain.wait_reason import WaitReason, wait_reason
+from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.jobs.create import Creation
+from jobsvc.jobs.followers import Follower, Hub
+from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
-from jobsvc.turns import Turns
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
-from jobsvc.waiting import WaitReason, wait_reason
 
-_MOST_IDS = 1000
-_MOST_BATCH = 1000
+_MAX_IDS = 1000
+_MAX_BATCH = 1000
 #: Clients take 4 MiB if they are not told otherwise.
-_MOST_ANSWER_BYTES = 4 * 1024 * 1024
+_MAX_ANSWER_BYTES = 4 * 1024 * 1024
 #: Jobs read in one go: the loop stays free, and memory bounded, when a stream follows a thousand.
 _READ_IDS = 100
 _DEFAULT_WAIT_SECONDS = 20.0
@@ -79,41 +79,41 @@ class JobService(JobServiceServicer):
         self, request: pb.BatchCreateJobsRequest, context: Context
     ) -> pb.BatchCreateJobsResponse:
         caller = self._caller(context)
-        defects = Defects()
-        defects.count("requests", request.requests, 1, _MOST_BATCH)
+        checks = RequestChecks()
+        checks.count("requests", request.requests, 1, _MAX_BATCH)
         only_checked = {item.validate_only for item in request.requests}
         if len(only_checked) > 1:
-            defects.add("requests", "validate_only must be the same in all of them")
-        defects.check()
+            checks.add("requests", "validate_only must be the same in all of them")
+        checks.raise_if_violated()
         asked = []
-        turns = await Turns.after_decoding(request.requests)
+        time_slice = await TimeSlice.after_decoding(request.requests)
         for index, item in enumerate(request.requests):
             asked.append(self._reader.read(item, index))
-            if turns.due:
-                await turns.give()
+            if time_slice.used_up:
+                await time_slice.yield_()
         if only_checked == {True}:
             answers = await self._creation.preview(asked, caller)
             response = pb.BatchCreateJobsResponse(responses=[previewed(a) for a in answers])
-            if response.ByteSize() > _MOST_ANSWER_BYTES:
+            if response.ByteSize() > _MAX_ANSWER_BYTES:
                 shorten(response)
             return response
         answers = await self._creation.create_all(asked, caller)
         response, size_bytes = pb.BatchCreateJobsResponse(), 0
         for run in runs(answers):
             size_bytes += write_run(response, run)
-            if turns.due:
-                await turns.give()
-        if size_bytes > _MOST_ANSWER_BYTES:
+            if time_slice.used_up:
+                await time_slice.yield_()
+        if size_bytes > _MAX_ANSWER_BYTES:
             shorten(response)
         return response
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         caller = self._caller(context)
-        defects = Defects()
-        job_id = defects.uuid("job_id", request.job_id)
-        full = view_is_full(defects, request.view)
-        check_encoding(defects, request.payload_encoding)
-        defects.check()
+        checks = RequestChecks()
+        job_id = checks.uuid("job_id", request.job_id)
+        full = view_is_full(checks, request.view)
+        check_encoding(checks, request.payload_encoding)
+        checks.raise_if_violated()
         job = await self._read(job_id, caller, full)
         reason = await self._wait_reason(job)
         attempts = await self._attempts(job) if full else ()
@@ -123,16 +123,16 @@ class JobService(JobServiceServicer):
 
     async def WaitJob(self, request: pb.WaitJobRequest, context: Context) -> pb.WaitJobResponse:
         caller = self._caller(context)
-        defects = Defects()
-        job_id = defects.uuid("job_id", request.job_id)
-        full = view_is_full(defects, request.view)
-        check_encoding(defects, request.payload_encoding)
+        checks = RequestChecks()
+        job_id = checks.uuid("job_id", request.job_id)
+        full = view_is_full(checks, request.view)
+        check_encoding(checks, request.payload_encoding)
         seconds = (
-            defects.seconds("timeout", request.timeout, 0, 60)
+            checks.seconds("timeout", request.timeout, 0, 60)
             if request.HasField("timeout")
             else _DEFAULT_WAIT_SECONDS
         )
-        defects.check()
+        checks.raise_if_violated()
         remaining = context.time_remaining()
         if remaining is not None:
             seconds = min(seconds, max(remaining - _MARGIN_SECONDS, 0))
@@ -157,16 +157,16 @@ class JobService(JobServiceServicer):
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> None:
         caller = self._caller(context)
-        defects = Defects()
-        full = view_is_full(defects, request.view)
-        check_encoding(defects, request.payload_encoding)
+        checks = RequestChecks()
+        full = view_is_full(checks, request.view)
+        check_encoding(checks, request.payload_encoding)
         beat = (
-            defects.seconds("heartbeat_interval", request.heartbeat_interval, 5, 300)
+            checks.seconds("heartbeat_interval", request.heartbeat_interval, 5, 300)
             if request.HasField("heartbeat_interval")
             else self._settings.heartbeat_interval_seconds
         )
-        defects.check()
-        ids = job_ids(request.job_ids, "job_ids", _MOST_IDS)
+        checks.raise_if_violated()
+        ids = job_ids(request.job_ids, "job_ids", _MAX_IDS)
         # Subscribe before reading: what changes in between is then read again.
         with self._hub.follow(ids) as follower:
             # Not by a name: the stream would hold the jobs until it ends.
@@ -203,11 +203,11 @@ class JobService(JobServiceServicer):
         at_once = len(ids) <= _READ_IDS
         for start in range(0, len(ids), _READ_IDS):
             part = ids[start : start + _READ_IDS]
-            jobs = await self._store.looks.look(part, False, full and at_once)
+            jobs = await self._store.shared_reads.read(part, False, full and at_once)
             for job_id in part:
                 if job_id not in jobs:
                     raise JobNotFound(job_id)
-                check_owner(caller, jobs[job_id])
+                check_owner(caller, jobs[job_id].owner, job_id)
         return jobs if at_once else None
 
     async def _tell(
@@ -222,7 +222,7 @@ class JobService(JobServiceServicer):
         """Sends how jobs are now, unless that was seen before; `jobs` if they were just read."""
         for start in range(0, len(ids), _READ_IDS):
             part = ids[start : start + _READ_IDS]
-            found = jobs or await self._store.looks.look(part, False, full)
+            found = jobs or await self._store.shared_reads.read(part, False, full)
             for job_id in part:
                 job = found.get(job_id)
                 if job is None:
@@ -244,10 +244,10 @@ class JobService(JobServiceServicer):
         return response
 
     async def _read(self, job_id: str, caller: Owner, full: bool) -> Job:
-        job = (await self._store.looks.look([job_id], full, full)).get(job_id)
+        job = (await self._store.shared_reads.read([job_id], full, full)).get(job_id)
         if job is None:
             raise JobNotFound(job_id)
-        check_owner(caller, job)
+        check_owner(caller, job.owner, job.id)
         return job
 
     async def _wait_reason(self, job: Job) -> WaitReason:
@@ -259,7 +259,7 @@ class JobService(JobServiceServicer):
             paused = False
         return wait_reason(job, paused, *await self._store.queues.count_workers(job.queue))
 
-    async def _attempts(self, job: Job) -> list[Attempt]:
+    async def _attempts(self, job: Job) -> list[AttemptRecord]:
         """The last ten attempts: those before, and the one that the status tells of."""
         status = job.status
         if not status.attempt:
@@ -271,7 +271,7 @@ class JobService(JobServiceServicer):
         )
         if past and past[0].attempt == status.attempt:
             return past
-        last = Attempt(
+        last = AttemptRecord(
             status.attempt,
             status.worker_id,
             status.start_time,

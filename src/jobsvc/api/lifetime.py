@@ -1,6 +1,6 @@
 """Whether this replica is about to go: new calls are refused then."""
 
-from jobsvc.errors import ServerDraining
+from jobsvc.domain.errors import ServerDraining
 
 
 class Lifetime:

@@ -7,14 +7,14 @@ from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.status import status_of
-from jobsvc.dispatch.settle import Report, Settlement
-from jobsvc.dispatch.worker_stream import WorkerStream
-from jobsvc.errors import JobsvcError, LeaseLost
-from jobsvc.lease import Extension, HeldLease, LeaseId
+from jobsvc.dispatch.connected_worker import ConnectedWorker
+from jobsvc.domain.errors import JobsvcError, LeaseLost
+from jobsvc.domain.lease import Extension, LeaseId, LeaseTerms
+from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.jobs.settle import Report, Settlement
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
-from jobsvc.turns import Turns
 from jobsvc.v1 import worker_service_pb2 as pb
 
 
@@ -26,7 +26,7 @@ class Outcomes:
         store: Store,
         settlement: Settlement,
         hints: Hints,
-        on_over: Callable[[Collection[LeaseId], WorkerStream | None], None],
+        on_over: Callable[[Collection[LeaseId], ConnectedWorker | None], None],
         settings: Settings,
     ) -> None:
         """`on_over` is told of leases that are over, settled or lost, and who reported them."""
@@ -63,22 +63,22 @@ class Outcomes:
         self,
         request: pb.ReportOutcomesRequest,
         worker_id: str,
-        stream: WorkerStream | None = None,
+        stream: ConnectedWorker | None = None,
     ) -> pb.ReportOutcomesResponse:
         """Records outcomes; whoever held a lease that is over then has room again.
 
         `stream` is where they came from, and knows the terms of the leases it holds.
         """
-        held: Mapping[LeaseId, HeldLease] = {} if stream is None else stream.held
+        held: Mapping[LeaseId, LeaseTerms] = {} if stream is None else stream.held
         lease_ids = list(map(LeaseId, convert.reported_leases(request)))
         statuses: list[status_pb2.Status | None] = [None] * len(lease_ids)
         items = chain(request.outcomes, repeat(None))
         places: list[int] = []
         reports: list[Report] = []
-        turns = await Turns.after_decoding(lease_ids)
+        time_slice = await TimeSlice.after_decoding(lease_ids)
         for place, (lease_id, item) in enumerate(zip(lease_ids, items, strict=False)):
-            if turns.due:
-                await turns.give()
+            if time_slice.used_up:
+                await time_slice.yield_()
             known = held.get(lease_id)
             if known is None and LeaseId.parse(lease_id) is None:
                 statuses[place] = status_of(LeaseLost(lease_id))

@@ -1,23 +1,23 @@
 """QueueService: declares and inspects queues."""
 
-from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.queues import queue_change, queue_message, stats_message
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.lifetime import Lifetime
-from jobsvc.catalog import Catalog
-from jobsvc.errors import EtagMismatch, PageTokenInvalid, QueueNotFound
-from jobsvc.queue import Queue, QueuePolicy
+from jobsvc.domain.errors import EtagMismatch, PageTokenInvalid, QueueNotFound
+from jobsvc.domain.queue import Queue, QueuePolicy
+from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.queues.catalog import Catalog
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
-from jobsvc.turns import Turns
 from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceServicer
 
 _DEFAULT_PAGE = 50
-_MOST_PAGE = 1000
+_MAX_PAGE = 1000
 #: Schemas may be large, and clients take 4 MiB if they are not told otherwise.
-_MOST_PAGE_BYTES = 3 * 1024 * 1024
-_MOST_NAMES = 1000
+_MAX_PAGE_BYTES = 3 * 1024 * 1024
+_MAX_NAMES = 1000
 
 
 class QueueService(QueueServiceServicer):
@@ -31,9 +31,9 @@ class QueueService(QueueServiceServicer):
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         self._lifetime.check()
-        defects = Defects()
-        defects.queue("name", request.name)
-        defects.check()
+        checks = RequestChecks()
+        checks.queue("name", request.name)
+        checks.raise_if_violated()
         queue = (await self._store.queues.read([request.name])).get(request.name)
         if queue is None:
             raise QueueNotFound(request.name)
@@ -43,28 +43,28 @@ class QueueService(QueueServiceServicer):
         self, request: pb.ListQueuesRequest, context: Context
     ) -> pb.ListQueuesResponse:
         self._lifetime.check()
-        defects = Defects()
-        defects.number("page_size", request.page_size, 0, 2**31 - 1)
-        defects.text("page_token", request.page_token, 1024)
-        defects.check()
+        checks = RequestChecks()
+        checks.number("page_size", request.page_size, 0, 2**31 - 1)
+        checks.text("page_token", request.page_token, 1024)
+        checks.raise_if_violated()
         # The token is the last name of the page before, so it stays good whatever changes.
-        names = Defects()
+        names = RequestChecks()
         if request.page_token:
             names.queue("page_token", request.page_token)
         if names.violations:
             raise PageTokenInvalid("page_token was not made by this server")
-        size = min(request.page_size or _DEFAULT_PAGE, _MOST_PAGE)
+        size = min(request.page_size or _DEFAULT_PAGE, _MAX_PAGE)
         queues = await self._store.queues.list_after(request.page_token, size + 1)
         response = pb.ListQueuesResponse()
-        turns, size_bytes = Turns(), 0
+        time_slice, size_bytes = TimeSlice(), 0
         for queue in queues[:size]:
             message = queue_message(queue)
             size_bytes += message.ByteSize()
-            if size_bytes > _MOST_PAGE_BYTES and response.queues:
+            if size_bytes > _MAX_PAGE_BYTES and response.queues:
                 break
             response.queues.append(message)
-            if turns.due:
-                await turns.give()
+            if time_slice.used_up:
+                await time_slice.yield_()
         if len(response.queues) < len(queues):
             response.next_page_token = response.queues[-1].name
         return response
@@ -94,19 +94,19 @@ class QueueService(QueueServiceServicer):
         self, request: pb.GetQueueStatsRequest, context: Context
     ) -> pb.GetQueueStatsResponse:
         self._lifetime.check()
-        defects = Defects()
-        defects.count("queues", request.queues, 0, _MOST_NAMES)
+        checks = RequestChecks()
+        checks.count("queues", request.queues, 0, _MAX_NAMES)
         for index, name in enumerate(request.queues):
-            defects.queue(f"queues[{index}]", name)
-        defects.check()
+            checks.queue(f"queues[{index}]", name)
+        checks.raise_if_violated()
         counts = await self._store.queues.count(request.queues or None)
         known = {count.name for count in counts}
         for name in request.queues:
             if name not in known:
                 raise QueueNotFound(name)
-        response, turns = pb.GetQueueStatsResponse(), Turns()
+        response, time_slice = pb.GetQueueStatsResponse(), TimeSlice()
         for count in counts:
             response.stats.append(stats_message(count))
-            if turns.due:
-                await turns.give()
+            if time_slice.used_up:
+                await time_slice.yield_()
         return response

@@ -29,7 +29,7 @@ SERVICES: Sequence[str] = (
     queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
 )
 
-_MOST_PENDING_CALLS = 100_000
+_MAX_PENDING_CALLS = 100_000
 #: Longest wait for calls to send their status.
 _LAST_WORDS_SECONDS = 1.0
 
@@ -119,6 +119,6 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         # When everybody comes at once, as after a restart, they wait for their turn, or the guard
         # says that it is too many. gRPC would cancel the calls of some beyond a thousand, and still
         # does so with those that waited for half a minute.
-        ("grpc.server.max_pending_requests", _MOST_PENDING_CALLS),
-        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING_CALLS),
+        ("grpc.server.max_pending_requests", _MAX_PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_CALLS),
     ]

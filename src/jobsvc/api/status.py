@@ -7,17 +7,17 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from jobsvc import errors
-from jobsvc.errors import JobsvcError
+from jobsvc.domain import errors
+from jobsvc.domain.errors import JobsvcError
 
 DOMAIN = "jobsvc"
 
 #: Clients drop trailers of more than 8 KiB, and the status with them, so texts are cut. The details
 #: grow by a third on the wire, a message in foreign letters up to threefold.
-_MOST_VIOLATIONS = 20
-_MOST_TEXT = 300
-_MOST_MESSAGE_BYTES = 500
-_MOST_DETAILS_BYTES = 4_000
+_MAX_VIOLATIONS = 20
+_MAX_TEXT = 300
+_MAX_MESSAGE_BYTES = 500
+_MAX_DETAILS_BYTES = 4_000
 _SHORTER_TEXTS = (300, 150, 75)
 
 Details = Callable[[JobsvcError], Iterable[Message]]
@@ -37,10 +37,10 @@ def _bad_request(error: JobsvcError) -> Iterable[Message]:
                 error_details_pb2.BadRequest.FieldViolation(
                     field=_cut(v.field, most), description=_cut(v.description, most)
                 )
-                for v in error.violations[:_MOST_VIOLATIONS]
+                for v in error.violations[:_MAX_VIOLATIONS]
             ]
         )
-        if found.ByteSize() <= _MOST_DETAILS_BYTES:
+        if found.ByteSize() <= _MAX_DETAILS_BYTES:
             break
     yield found
 
@@ -48,7 +48,7 @@ def _bad_request(error: JobsvcError) -> Iterable[Message]:
 def _resource(kind: str, name: Callable[[JobsvcError], str]) -> Details:
     def details(error: JobsvcError) -> Iterable[Message]:
         yield error_details_pb2.ResourceInfo(
-            resource_type=kind, resource_name=_cut(name(error), _MOST_TEXT)
+            resource_type=kind, resource_name=_cut(name(error), _MAX_TEXT)
         )
 
     return details
@@ -60,8 +60,8 @@ def _precondition(kind: str, subject: str) -> Details:
             violations=[
                 error_details_pb2.PreconditionFailure.Violation(
                     type=kind,
-                    subject=_cut(error.metadata.get(subject, ""), _MOST_TEXT),
-                    description=_cut(error.message, _MOST_TEXT),
+                    subject=_cut(error.metadata.get(subject, ""), _MAX_TEXT),
+                    description=_cut(error.message, _MAX_TEXT),
                 )
             ]
         )
@@ -73,7 +73,7 @@ def _quota(error: JobsvcError) -> Iterable[Message]:
     yield error_details_pb2.QuotaFailure(
         violations=[
             error_details_pb2.QuotaFailure.Violation(
-                subject="server", description=_cut(error.message, _MOST_TEXT)
+                subject="server", description=_cut(error.message, _MAX_TEXT)
             )
         ]
     )
@@ -137,12 +137,12 @@ def status_of(error: BaseException, trace_id: str = "") -> status_pb2.Status:
     info = error_details_pb2.ErrorInfo(
         reason=answer.reason,
         domain=DOMAIN,
-        metadata={key: _cut(value, _MOST_TEXT) for key, value in error.metadata.items()},
+        metadata={key: _cut(value, _MAX_TEXT) for key, value in error.metadata.items()},
     )
     details = [info, *answer.details(error)]
     return status_pb2.Status(
         code=answer.code,
-        message=_cut(error.message, _MOST_MESSAGE_BYTES),
+        message=_cut(error.message, _MAX_MESSAGE_BYTES),
         details=[_pack(detail) for detail in details],
     )
 

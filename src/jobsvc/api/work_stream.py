@@ -10,20 +10,20 @@ from grpc import aio
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.times import duration
-from jobsvc.api.convert.work import MOST_WINDOW, dispatch_frame, news_frame, worker_stream
+from jobsvc.api.convert.work_frames import MAX_WINDOW, dispatch_frame, news_frame, worker_stream
 from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
+from jobsvc.api.resume_leases import take_over
 from jobsvc.api.status import status_of
-from jobsvc.api.take_over import take_over
+from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
-from jobsvc.dispatch.worker_stream import WorkerStream
-from jobsvc.errors import (
+from jobsvc.domain.errors import (
     DatabaseUnavailable,
     InvalidRequest,
     ServerDraining,
     WorkProtocolViolation,
 )
-from jobsvc.lease import Extension
+from jobsvc.domain.lease import Extension
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
 from jobsvc.v1 import job_pb2
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 #: Frames of one worker that may wait for their answers, and bytes of outcomes that may wait for the
 #: database; reading pauses beyond.
-_MOST_UNANSWERED = 64
-_MOST_UNDECIDED_BYTES = 16 << 20
+_MAX_UNANSWERED = 64
+_MAX_UNDECIDED_BYTES = 16 << 20
 
 
-class WorkConversation:
+class WorkStream:
     """A worker's stream from `subscribe` to its end."""
 
     def __init__(
@@ -91,7 +91,7 @@ class WorkConversation:
             self._dispatcher.leave(stream)
             self._put_back(stream)
 
-    def _put_back(self, stream: WorkerStream) -> None:
+    def _put_back(self, stream: ConnectedWorker) -> None:
         """What never left goes back at once; what did, when its time to be confirmed is over:
         the worker may have it, and say so on its next stream."""
         # What cannot be written is not to come back forever.
@@ -104,7 +104,7 @@ class WorkConversation:
 
     # Subscribing.
 
-    async def _subscribe(self, context: Context) -> WorkerStream:
+    async def _subscribe(self, context: Context) -> ConnectedWorker:
         try:
             async with asyncio.timeout(self._settings.subscribe_seconds):
                 received = await context.read()
@@ -145,7 +145,7 @@ class WorkConversation:
         self._dispatcher.join(stream)
         return stream
 
-    async def _extend_seconds(self, stream: WorkerStream) -> float:
+    async def _extend_seconds(self, stream: ConnectedWorker) -> float:
         """How often to extend: three times at least in the shortest lease that may come."""
         asked = stream.subscription.lease_seconds
         shortest = min(
@@ -155,7 +155,9 @@ class WorkConversation:
 
     # Reading.
 
-    async def _read(self, stream: WorkerStream, context: Context, tasks: asyncio.TaskGroup) -> None:
+    async def _read(
+        self, stream: ConnectedWorker, context: Context, tasks: asyncio.TaskGroup
+    ) -> None:
         while (received := await context.read()) is not aio.EOF:
             frame, size_bytes = received
             if frame is None:
@@ -172,7 +174,7 @@ class WorkConversation:
                     tasks.create_task(self._extend(stream, frame.extend_leases, wishes))
                 case "set_window":
                     window = frame.set_window.window
-                    if not 0 <= window <= MOST_WINDOW:
+                    if not 0 <= window <= MAX_WINDOW:
                         raise WorkProtocolViolation(f"set_window: {window} is out of range")
                     stream.set_window(window)
                     self._dispatcher.room()
@@ -183,12 +185,10 @@ class WorkConversation:
         self._half_closed = True
         stream.changed.set()
 
-    async def _turn(self, stream: WorkerStream, size_bytes: int = 0) -> None:
+    async def _turn(self, stream: ConnectedWorker, size_bytes: int = 0) -> None:
         """Waits until a frame may be handled. Later ones are read meanwhile, so that outcomes of
         many frames share a commit; but no more than can be answered, if the worker reads at all."""
-        while (
-            self._unanswered >= _MOST_UNANSWERED or self._undecided_bytes >= _MOST_UNDECIDED_BYTES
-        ):
+        while self._unanswered >= _MAX_UNANSWERED or self._undecided_bytes >= _MAX_UNDECIDED_BYTES:
             # That the database is slow is not held against the worker.
             stream.hear(self._undecided_bytes == 0, time.monotonic())
             self._lessened.clear()
@@ -198,7 +198,7 @@ class WorkConversation:
         self._undecided_bytes += size_bytes
 
     async def _report(
-        self, stream: WorkerStream, request: pb.ReportOutcomesRequest, size_bytes: int
+        self, stream: ConnectedWorker, request: pb.ReportOutcomesRequest, size_bytes: int
     ) -> None:
         count = len(request.outcomes) + len(request.succeeded_lease_ids)
         if not 1 <= count <= self._settings.max_batch_items:
@@ -217,7 +217,7 @@ class WorkConversation:
         self._answer(stream, pb.WorkResponse(outcome_results=results))
 
     def _wishes(
-        self, stream: WorkerStream, request: pb.ExtendLeasesRequest
+        self, stream: ConnectedWorker, request: pb.ExtendLeasesRequest
     ) -> list[Extension | None]:
         try:
             return convert.extensions(request, stream.worker_id, self._settings.max_batch_items)
@@ -226,7 +226,7 @@ class WorkConversation:
 
     async def _extend(
         self,
-        stream: WorkerStream,
+        stream: ConnectedWorker,
         request: pb.ExtendLeasesRequest,
         wishes: Sequence[Extension | None],
     ) -> None:
@@ -248,11 +248,11 @@ class WorkConversation:
 
     # Writing.
 
-    def _answer(self, stream: WorkerStream, frame: pb.WorkResponse) -> None:
+    def _answer(self, stream: ConnectedWorker, frame: pb.WorkResponse) -> None:
         self._answers.append(frame)
         stream.changed.set()
 
-    async def _write(self, stream: WorkerStream, context: Context) -> None:
+    async def _write(self, stream: ConnectedWorker, context: Context) -> None:
         while True:
             try:
                 async with asyncio.timeout(self._settings.heartbeat_interval_seconds):
@@ -283,7 +283,7 @@ class WorkConversation:
                 await self._send_jobs(stream, context)
                 stream.changed.set()
 
-    async def _send_jobs(self, stream: WorkerStream, context: Context) -> None:
+    async def _send_jobs(self, stream: ConnectedWorker, context: Context) -> None:
         self._writing = True
         frame, count = dispatch_frame(stream.undelivered, self._encoding, self._most_leases)
         self._writing = False
@@ -293,7 +293,9 @@ class WorkConversation:
             self._dispatcher.room()
         await self._send(stream, context, frame)
 
-    async def _send(self, stream: WorkerStream, context: Context, frame: pb.WorkResponse) -> None:
+    async def _send(
+        self, stream: ConnectedWorker, context: Context, frame: pb.WorkResponse
+    ) -> None:
         self._sequence += 1
         frame.sequence = self._sequence
         await context.write(frame)

@@ -4,30 +4,30 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration
-from jobsvc.api.convert.work import write_some
+from jobsvc.api.convert.work_frames import write_some
 from jobsvc.api.guard import Context
 from jobsvc.api.lifetime import Lifetime
 from jobsvc.api.outcomes import Outcomes
-from jobsvc.api.work_stream import WorkConversation
-from jobsvc.dispatch.board import Subscription
+from jobsvc.api.work_stream import WorkStream
+from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
-from jobsvc.dispatch.worker_stream import WorkerStream
-from jobsvc.errors import DatabaseUnavailable
-from jobsvc.lease import LeasedJob, LeaseId, Slot
-from jobsvc.queue import SeenWorker
+from jobsvc.dispatch.subscription import Subscription
+from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
+from jobsvc.domain.worker import SeenWorker
+from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
-from jobsvc.turns import Turns
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
-_MOST_QUEUES = 64
-_MOST_LEASES = 100
+_MAX_QUEUES = 64
+_MAX_LEASES = 100
 #: As much as clients take if they are not told otherwise, less what an answer has besides leases.
-_MOST_ANSWER_BYTES = 4 * 1024 * 1024 - 32
+_MAX_ANSWER_BYTES = 4 * 1024 * 1024 - 32
 _MARGIN_SECONDS = 0.5
 #: An answer needs about so long to arrive.
 _LAST_MOMENT_SECONDS = 0.05
@@ -57,7 +57,7 @@ class WorkerService(WorkerServiceServicer):
         self, requests: AsyncIterator[pb.WorkRequest], context: Context
     ) -> None:
         self._lifetime.check()
-        await WorkConversation(
+        await WorkStream(
             self._store, self._dispatcher, self._outcomes, self._server_id, self._settings
         ).hold(context)
 
@@ -65,16 +65,16 @@ class WorkerService(WorkerServiceServicer):
         self, request: pb.LeaseJobsRequest, context: Context
     ) -> pb.LeaseJobsResponse:
         self._lifetime.check()
-        defects = Defects()
-        defects.count("queues", request.queues, 1, _MOST_QUEUES)
+        checks = RequestChecks()
+        checks.count("queues", request.queues, 1, _MAX_QUEUES)
         for index, name in enumerate(request.queues):
-            defects.queue(f"queues[{index}]", name)
-        most = defects.number("max_jobs", request.max_jobs, 0, _MOST_LEASES) or 1
-        worker = convert.seen_worker(defects, "worker", request.worker, request.queues, most)
-        asked = convert.lease_seconds(defects, "lease_duration", request)
-        wait = defects.seconds("wait", request.wait, 0, 60) if request.HasField("wait") else 0.0
-        check_encoding(defects, request.payload_encoding)
-        defects.check()
+            checks.queue(f"queues[{index}]", name)
+        most = checks.number("max_jobs", request.max_jobs, 0, _MAX_LEASES) or 1
+        worker = convert.seen_worker(checks, "worker", request.worker, request.queues, most)
+        asked = convert.lease_seconds(checks, "lease_duration", request)
+        wait = checks.seconds("wait", request.wait, 0, 60) if request.HasField("wait") else 0.0
+        check_encoding(checks, request.payload_encoding)
+        checks.raise_if_violated()
         patience = context.time_remaining()
         last_moment = min(_LAST_MOMENT_SECONDS, (patience or 0.0) / 4)
         queues = list(dict.fromkeys(request.queues))
@@ -116,15 +116,15 @@ class WorkerService(WorkerServiceServicer):
     async def ReportOutcomes(
         self, request: pb.ReportOutcomesRequest, context: Context
     ) -> pb.ReportOutcomesResponse:
-        defects = Defects()
-        defects.text("worker_id", request.worker_id, 128)
+        checks = RequestChecks()
+        checks.text("worker_id", request.worker_id, 128)
         lease_ids = convert.reported_leases(request)
-        defects.count("outcomes", lease_ids, 1, self._settings.max_batch_items)
+        checks.count("outcomes", lease_ids, 1, self._settings.max_batch_items)
         for index, item in enumerate(request.outcomes):
-            defects.text(f"outcomes[{index}].lease_id", item.lease_id, 128, 1)
+            checks.text(f"outcomes[{index}].lease_id", item.lease_id, 128, 1)
         for index, lease_id in enumerate(request.succeeded_lease_ids):
-            defects.text(f"succeeded_lease_ids[{index}]", lease_id, 128, 1)
-        defects.check()
+            checks.text(f"succeeded_lease_ids[{index}]", lease_id, 128, 1)
+        checks.raise_if_violated()
         return await self._outcomes.report(request, request.worker_id)
 
     async def _lease_now(
@@ -148,7 +148,7 @@ class WorkerService(WorkerServiceServicer):
         subscription = Subscription(
             worker.worker_id, dict.fromkeys(queues, 0), most, lease_seconds=seconds, unary=True
         )
-        stream = WorkerStream(subscription, worker)
+        stream = ConnectedWorker(subscription, worker)
         jobs: list[LeasedJob] = []
         delivered = False
         self._dispatcher.join(stream)
@@ -178,7 +178,7 @@ async def _answer(
 ) -> tuple[pb.LeaseJobsResponse, list[LeaseId]]:
     """The answer with leases of one length, and those that do not fit into it. One always does."""
     response = pb.LeaseJobsResponse(expires_in=duration(seconds))
-    turns, left = Turns(), _MOST_ANSWER_BYTES
+    time_slice, left = TimeSlice(), _MAX_ANSWER_BYTES
     while jobs:
         part = pb.LeaseJobsResponse()
         count = write_some(part, jobs, encoding)
@@ -187,6 +187,6 @@ async def _answer(
             break
         response.MergeFrom(part)
         jobs = jobs[count:]
-        if turns.due:
-            await turns.give()
+        if time_slice.used_up:
+            await time_slice.yield_()
     return response, [job.id for job in jobs]

@@ -41,8 +41,8 @@ def log_to_stderr() -> None:
 def startup_errors() -> Iterator[None]:
     """Ends the command with one line for each way in which a start is known to fail."""
     from jobsvc.api.server import PortTaken
+    from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable
-    from jobsvc.errors import DatabaseUnavailable
     from jobsvc.store.migrate import SchemaTooOld
 
     known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld)

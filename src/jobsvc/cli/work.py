@@ -28,7 +28,7 @@ def work(
     ] = "",
 ) -> None:
     """Works on the jobs that MODULEs have processors for, until SIGTERM or SIGINT."""
-    from workers.command import run_or_explain
+    from jobsvc.worker.command import run_or_explain
 
     code = run_or_explain(
         modules,

@@ -23,15 +23,23 @@ from jobsvc.client.errors import (
     Unavailable,
     UniqueKeyTaken,
 )
-from jobsvc.client.job import Attempt, CreatedJob, Job, JobError, JobState, JobStatus, JobUpdate
+from jobsvc.client.job import (
+    AttemptRecord,
+    CreatedJob,
+    Job,
+    JobError,
+    JobState,
+    JobStatus,
+    JobUpdate,
+)
 from jobsvc.client.new_job import JobOptions, NewJob, RetryPolicy
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats
 from jobsvc.client.sync_client import Client
-from jobsvc.errors import Violation
+from jobsvc.domain.errors import Violation
 
 __all__ = [
     "AsyncClient",
-    "Attempt",
+    "AttemptRecord",
     "CallFailed",
     "Client",
     "CreatedJob",

@@ -20,9 +20,9 @@ from jobsvc.client.errors import CallFailed
 from jobsvc.client.following import Following
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
 from jobsvc.client.new_job import JobOptions, NewJob
-from jobsvc.client.patience import Patience
 from jobsvc.client.payload import PayloadLike
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats
+from jobsvc.client.reconnect import ReconnectPolicy
 from jobsvc.client.waiting import Waiting
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest
@@ -167,7 +167,7 @@ class AsyncClient:
             Unavailable: the server stayed away.
         """
         clock = asyncio.get_running_loop().time
-        waiting = Waiting(timeout, clock(), Patience(self._timeout, reconnect_seconds))
+        waiting = Waiting(timeout, clock(), ReconnectPolicy(self._timeout, reconnect_seconds))
         while True:
             seconds = waiting.call_seconds(clock())
             request = requests.wait_request(job_id, seconds)
@@ -210,7 +210,7 @@ class AsyncClient:
         """
         clock = asyncio.get_running_loop().time
         following = Following(job_ids, heartbeat_seconds)
-        patience = Patience(self._timeout, reconnect_seconds)
+        patience = ReconnectPolicy(self._timeout, reconnect_seconds)
         stream: AsyncStatusStream | None = None
         try:
             while not following.done:

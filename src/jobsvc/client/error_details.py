@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from jobsvc.client.errors import CallFailed, failure_class
-from jobsvc.errors import Violation
+from jobsvc.domain.errors import Violation
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _DOMAIN = "jobsvc"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from jobsvc.errors import Violation
+from jobsvc.domain.errors import Violation
 
 
 class CallFailed(Exception):

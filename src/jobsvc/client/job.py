@@ -50,7 +50,7 @@ class JobError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class AttemptRecord:
     """One attempt in the history of a job; `end_time` is None while it runs."""
 
     attempt: int
@@ -84,7 +84,7 @@ class JobStatus:
     worker_id: str = ""
     lease_expire_time: datetime | None = None
     cancel_request_time: datetime | None = None
-    recent_attempts: tuple[Attempt, ...] = ()
+    recent_attempts: tuple[AttemptRecord, ...] = ()
 
     @property
     def ended(self) -> bool:

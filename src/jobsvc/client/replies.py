@@ -1,4 +1,4 @@
-"""Turns the replies of the contract into plain values. Pure."""
+"""TimeSlice the replies of the contract into plain values. Pure."""
 
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -7,7 +7,15 @@ from google.protobuf import duration_pb2, timestamp_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
-from jobsvc.client.job import Attempt, CreatedJob, Job, JobError, JobState, JobStatus, JobUpdate
+from jobsvc.client.job import (
+    AttemptRecord,
+    CreatedJob,
+    Job,
+    JobError,
+    JobState,
+    JobStatus,
+    JobUpdate,
+)
 from jobsvc.client.queue import Queue, QueueStats
 from jobsvc.v1 import job_pb2, job_service_pb2, payload_pb2, queue_service_pb2
 
@@ -103,8 +111,8 @@ def read_stats(stats: queue_service_pb2.QueueStats) -> QueueStats:
     )
 
 
-def _attempt(attempt: job_pb2.JobAttempt) -> Attempt:
-    return Attempt(
+def _attempt(attempt: job_pb2.JobAttempt) -> AttemptRecord:
+    return AttemptRecord(
         attempt=attempt.attempt,
         worker_id=attempt.worker_id,
         start_time=_time(attempt, "start_time", attempt.start_time),

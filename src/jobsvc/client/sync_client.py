@@ -18,9 +18,9 @@ from jobsvc.client.errors import CallFailed
 from jobsvc.client.following import Following
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
 from jobsvc.client.new_job import JobOptions, NewJob
-from jobsvc.client.patience import Patience
 from jobsvc.client.payload import PayloadLike
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats
+from jobsvc.client.reconnect import ReconnectPolicy
 from jobsvc.client.status_stream import StatusStream, StreamCall
 from jobsvc.client.waiting import Waiting
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -106,7 +106,7 @@ class Client:
         self, job_id: str | UUID, timeout: float | None = None, *, reconnect_seconds: float = 60.0
     ) -> Job:
         """Waits until the job ends or the timeout passes; see `AsyncClient.wait`."""
-        waiting = Waiting(timeout, self._clock(), Patience(self._timeout, reconnect_seconds))
+        waiting = Waiting(timeout, self._clock(), ReconnectPolicy(self._timeout, reconnect_seconds))
         while True:
             seconds = waiting.call_seconds(self._clock())
             request = requests.wait_request(job_id, seconds)
@@ -131,7 +131,7 @@ class Client:
     ) -> Generator[JobUpdate, None, None]:
         """Yields each new status of the jobs until all have ended; see `AsyncClient.follow`."""
         following = Following(job_ids, heartbeat_seconds)
-        patience = Patience(self._timeout, reconnect_seconds)
+        patience = ReconnectPolicy(self._timeout, reconnect_seconds)
         stream: StatusStream | None = None
         try:
             while not following.done:

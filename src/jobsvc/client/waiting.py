@@ -2,7 +2,7 @@
 
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.job import Job
-from jobsvc.client.patience import Patience
+from jobsvc.client.reconnect import ReconnectPolicy
 
 #: The longest wait that the server grants in one call.
 CALL_SECONDS = 60.0
@@ -11,7 +11,7 @@ CALL_SECONDS = 60.0
 class Waiting:
     """One `wait`: until the job ends, or until `timeout` seconds after `now` (None: forever)."""
 
-    def __init__(self, timeout: float | None, now: float, patience: Patience) -> None:
+    def __init__(self, timeout: float | None, now: float, patience: ReconnectPolicy) -> None:
         self._until = None if timeout is None else now + timeout
         self._patience = patience
 

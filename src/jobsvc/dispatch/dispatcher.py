@@ -5,20 +5,21 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from jobsvc.catalog import Catalog
-from jobsvc.dispatch.board import Board, Claim, Subscription
-from jobsvc.dispatch.calls import Calls
-from jobsvc.dispatch.doubts import Doubts
+from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
+from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
+from jobsvc.dispatch.planner import Claim, ClaimPlanner
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
-from jobsvc.dispatch.returns import Returns
-from jobsvc.dispatch.worker_stream import Draining, Lost, WorkerStream
-from jobsvc.errors import (
+from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.subscription import Subscription
+from jobsvc.dispatch.unary_leases import UnaryLeases
+from jobsvc.domain.errors import (
     DatabaseUnavailable,
     QueueNotFound,
     WorkerDeaf,
     WorkerReplaced,
 )
-from jobsvc.lease import LeasedJob, LeaseId, Slot
+from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
+from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.leases import Claimed
@@ -41,17 +42,17 @@ class Dispatcher:
         self._hints = hints
         self._settings = settings
         #: Leases on their way back to their queues.
-        self.returns = Returns(store, hints)
+        self.returns = Redelivery(store, hints)
         #: Leases for those who have no stream.
-        self.calls = Calls(store, hints, self.returns)
+        self.calls = UnaryLeases(store, hints, self.returns)
         #: Who is here, for those who ask.
         self.presence = Presence(store)
-        self._board = Board()
-        self._streams: dict[Subscription, WorkerStream] = {}
+        self._board = ClaimPlanner()
+        self._streams: dict[Subscription, ConnectedWorker] = {}
         self._awake = asyncio.Event()
         self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
         self._looks: dict[str, asyncio.TimerHandle] = {}
-        self._doubts = Doubts(store.leases, self.returns)
+        self._doubts = InDoubtClaims(store.leases, self.returns)
         #: Leases that the database did not know when it was asked last.
         self._suspects: set[LeaseId] = set()
         self._draining = False
@@ -103,7 +104,7 @@ class Dispatcher:
                 stream.tell(Lost(of_it, reason))
                 self.room()
 
-    def over(self, lease_ids: Collection[LeaseId], reporter: WorkerStream | None) -> None:
+    def over(self, lease_ids: Collection[LeaseId], reporter: ConnectedWorker | None) -> None:
         """Says that leases are over, by whichever way their outcomes came: there is room again.
 
         Most are held by `reporter`, the stream that reported them; a lease may also be reported
@@ -128,7 +129,7 @@ class Dispatcher:
                     # Of a claim that is under way it would not hear any more.
                     other.changed.set()
 
-    def join(self, stream: WorkerStream) -> None:
+    def join(self, stream: ConnectedWorker) -> None:
         """Takes a stream in."""
         self.presence.came(stream.worker_id)
         self._streams[stream.subscription] = stream
@@ -137,14 +138,14 @@ class Dispatcher:
         if self._draining:
             self._drain(stream)
 
-    def leave(self, stream: WorkerStream) -> None:
+    def leave(self, stream: ConnectedWorker) -> None:
         """Takes a stream out. Its leases run on."""
         if stream.subscription in self._streams:
             self._take_out(stream)
             self.presence.left(stream.worker_id)
             self._lessened.set()
 
-    def _take_out(self, stream: WorkerStream) -> None:
+    def _take_out(self, stream: ConnectedWorker) -> None:
         del self._streams[stream.subscription]
         self._board.leave(stream.subscription)
 
@@ -165,13 +166,13 @@ class Dispatcher:
         for stream in self._streams.values():
             stream.dismiss()
 
-    def _drain(self, stream: WorkerStream) -> None:
+    def _drain(self, stream: ConnectedWorker) -> None:
         stream.draining = True
         stream.subscription.window = 0
         self._take_back(stream, [job.id for job in stream.undelivered])
         stream.tell(Draining(self._settings.drain_seconds))
 
-    def _take_back(self, stream: WorkerStream, lease_ids: Sequence[LeaseId]) -> None:
+    def _take_back(self, stream: ConnectedWorker, lease_ids: Sequence[LeaseId]) -> None:
         """Puts back what a stream has not sent yet."""
         if lease_ids:
             stream.drop(lease_ids)
@@ -274,7 +275,7 @@ class Dispatcher:
         hungry = self._board.hungry()
         if hungry:
             ready = await self._store.leases.ready(hungry)
-            self._board.look_anew(ready)
+            self._board.rescan(ready)
             self.ready(ready)
 
     async def _check_held(self) -> None:

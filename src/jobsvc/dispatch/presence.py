@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 
-from jobsvc.queue import SeenWorker
+from jobsvc.domain.worker import SeenWorker
 from jobsvc.store.store import Store
 
 #: How often to say so; a worker that makes no unary call for twice as long is not mentioned.

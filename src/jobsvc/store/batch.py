@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import asyncpg
 
-from jobsvc.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from jobsvc.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.statement import sql
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
 @contextmanager
 def database_errors(level: int = logging.WARNING) -> Iterator[None]:
-    """Turns the driver's connection errors into `DatabaseUnavailable`, and logs them."""
+    """TimeSlice the driver's connection errors into `DatabaseUnavailable`, and logs them."""
     try:
         yield
     except _UNAVAILABLE as error:

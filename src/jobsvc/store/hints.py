@@ -10,7 +10,7 @@ from math import inf
 
 import asyncpg
 
-from jobsvc.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.database import database_errors
 from jobsvc.store.statement import sql
 
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 _CHANNEL = "jobsvc"
 #: A notification carries less than 8,000 bytes: 200 ids and their separators are 7,400.
-_MOST_IDS = 200
-_MOST_NAMES = 100
+_MAX_IDS = 200
+_MAX_NAMES = 100
 _RECONNECT_SECONDS = 1.0
 _PROBE_SECONDS = 3.0
 #: Longest wait for the database.
@@ -175,9 +175,9 @@ class Hints:
     def _take(self) -> list[str]:
         messages = []
         for kind, found, most in (
-            ("j", self._job_ids, _MOST_IDS),
-            ("r", self._ready, _MOST_NAMES),
-            ("d", self._declared, _MOST_NAMES),
+            ("j", self._job_ids, _MAX_IDS),
+            ("r", self._ready, _MAX_NAMES),
+            ("d", self._declared, _MAX_NAMES),
         ):
             words = list(found)
             for start in range(0, len(words), most):

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import asyncpg
 
-from jobsvc.job import Attempt, Job, NewJob
+from jobsvc.domain.job import AttemptRecord, Job, NewJob
 from jobsvc.store.batch import Batcher
 from jobsvc.store.columns import documents, short, sparse, words
 from jobsvc.store.database import Connection, Database
@@ -13,7 +13,7 @@ from jobsvc.store.records import decode_error, encode_labels, job_from
 from jobsvc.store.statement import sql
 
 #: Most jobs written in one statement.
-_MOST_CREATES = 1000
+_MAX_CREATES = 1000
 
 
 class KeyTaken(Exception):
@@ -25,7 +25,7 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.creates: Batcher[NewJob, datetime | None] = Batcher(self._create, _MOST_CREATES)
+        self.creates: Batcher[NewJob, datetime | None] = Batcher(self._create, _MAX_CREATES)
 
     async def create(self, job: NewJob) -> datetime | None:
         """Writes a job and its place in the queue, and answers when; None when its request id is
@@ -103,11 +103,11 @@ class JobStore:
         rows = await self._database.fetch("find_changed", list(seen), list(seen.values()))
         return {str(row["id"]): row["version"] for row in rows}
 
-    async def read_attempts(self, job_id: str) -> list[Attempt]:
+    async def read_attempts(self, job_id: str) -> list[AttemptRecord]:
         """Attempts that were used up before the last one, newest first, ten at most."""
         rows = await self._database.fetch("read_attempts", job_id)
         return [
-            Attempt(
+            AttemptRecord(
                 row["attempt"],
                 row["worker_id"],
                 row["start_time"],

@@ -1,14 +1,25 @@
 """Leases: taken, extended and ended in batches, fenced by lease id."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import TypeVar
 
 import asyncpg
 import msgspec
 
-from jobsvc.attempt import (
-    MAX_RETURNS,
+from jobsvc.domain.job import JobState
+from jobsvc.domain.lease import (
+    Extended,
+    Extension,
+    LapsedLease,
+    LeasedJob,
+    LeaseId,
+    LeaseTerms,
+    QueuePosition,
+    Slot,
+)
+from jobsvc.domain.lease_end import End, Ended, Requeued
+from jobsvc.domain.outcome import (
+    MAX_REDELIVERIES,
     OUTPUT_REJECTED,
     Failure,
     Finish,
@@ -17,55 +28,21 @@ from jobsvc.attempt import (
     Requeue,
     Success,
 )
-from jobsvc.job import JobState
-from jobsvc.lease import (
-    Extended,
-    Extension,
-    HeldLease,
-    LapsedLease,
-    LeasedJob,
-    LeaseId,
-    Place,
-    Slot,
-)
 from jobsvc.store.batch import Batcher
 from jobsvc.store.columns import documents, short, sparse, words
 from jobsvc.store.database import Database
 from jobsvc.store.records import (
     decode_error,
     encode_error,
-    held_lease_from,
     lapsed_lease_from,
     last_place_from,
+    lease_terms_from,
     leased_jobs_from,
 )
 
-_MOST_ENDS = 1000
+_MAX_ENDS = 1000
 
 T = TypeVar("T")
-
-
-class End(msgspec.Struct, frozen=True):
-    """A decided end of a lease. `until` set: only if it has not been extended past that.
-
-    `retention_seconds` counts for a job that finishes.
-    """
-
-    id: LeaseId
-    verdict: Finish | Requeue
-    retention_seconds: float
-    until: datetime | None = None
-
-
-class Requeued(msgspec.Struct, frozen=True):
-    """A job that waits again."""
-
-    queue: str
-    run_time: datetime
-
-
-#: What became of an end: the job finished, waits again, or the lease was not current.
-Ended = Requeued | bool
 
 
 class Claimed:
@@ -86,7 +63,7 @@ class Claimed:
         return sum(len(row["inputs"]) for row in self._rows)
 
     @property
-    def last(self) -> Place | None:
+    def last(self) -> QueuePosition | None:
         """Where the last of them stood in the queue."""
         return last_place_from(self._rows)
 
@@ -100,14 +77,16 @@ class LeaseStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.ends: Batcher[End, Ended] = Batcher(self._end, _MOST_ENDS)
-        self.extensions: Batcher[Extension, Extended | None] = Batcher(self._extend, _MOST_ENDS)
+        self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS)
+        self.extensions: Batcher[Extension, Extended | None] = Batcher(self._extend, _MAX_ENDS)
 
     async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
         """Leases the next ready jobs of a queue, one for each slot at most, in their order."""
         return (await self.claim(queue, slots)).jobs()
 
-    async def claim(self, queue: str, slots: Sequence[Slot], begin: Place | None = None) -> Claimed:
+    async def claim(
+        self, queue: str, slots: Sequence[Slot], begin: QueuePosition | None = None
+    ) -> Claimed:
         """As `lease`, with the jobs still to be read. Does not look at what stands before `begin`
         in its rank."""
         workers = {slot.worker_id: None for slot in slots}
@@ -128,7 +107,7 @@ class LeaseStore:
         """Those of the queues that have a job that is ready."""
         return [row["queue"] for row in await self._database.fetch("ready_queues", list(queues))]
 
-    async def read(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, HeldLease]:
+    async def read(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, LeaseTerms]:
         """Those of the leases that are current."""
         rows = await self._database.fetch("read_leases", *_columns(lease_ids))
         return _held(rows)
@@ -138,7 +117,7 @@ class LeaseStore:
         rows = await self._database.fetch("lapsed_leases", most)
         return [lapsed_lease_from(row) for row in rows]
 
-    async def of_worker(self, worker_id: str) -> Mapping[LeaseId, HeldLease]:
+    async def of_worker(self, worker_id: str) -> Mapping[LeaseId, LeaseTerms]:
         """The leases that a worker holds."""
         return _held(await self._database.fetch("leases_of_worker", worker_id))
 
@@ -158,7 +137,7 @@ class LeaseStore:
         `confirmed_too`. What was `unsent` goes back to where it stood, and is not counted.
         """
         rows = await self._database.fetch(
-            "return_leases", *_columns(sorted(lease_ids)), MAX_RETURNS, confirmed_too, unsent
+            "return_leases", *_columns(sorted(lease_ids)), MAX_REDELIVERIES, confirmed_too, unsent
         )
         return {LeaseId.of(row["job_id"], row["lease_id"]): row["queue"] for row in rows}
 
@@ -270,8 +249,8 @@ def _each_job_once(items: Sequence[T], lease_id: Callable[[T], LeaseId]) -> list
     return parts
 
 
-def _held(rows: Iterable[asyncpg.Record]) -> dict[LeaseId, HeldLease]:
-    return {LeaseId.of(row["job_id"], row["lease_id"]): held_lease_from(row) for row in rows}
+def _held(rows: Iterable[asyncpg.Record]) -> dict[LeaseId, LeaseTerms]:
+    return {LeaseId.of(row["job_id"], row["lease_id"]): lease_terms_from(row) for row in rows}
 
 
 def _columns(lease_ids: Sequence[LeaseId]) -> tuple[list[str], list[int]]:

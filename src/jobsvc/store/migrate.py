@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import asyncpg
 
-from jobsvc.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.database import database_errors
 
 log = logging.getLogger(__name__)

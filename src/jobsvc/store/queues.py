@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
-from jobsvc.queue import Queue, QueueCounts, QueuePolicy
+from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
 from jobsvc.store.statement import sql

@@ -6,11 +6,20 @@ from datetime import UTC, datetime
 import asyncpg
 import msgspec
 
-from jobsvc.attempt import Terms
-from jobsvc.job import Job, JobError, JobState, JobStatus, Owner
-from jobsvc.lease import Delivery, HeldLease, LapsedLease, LeasedJob, LeaseId, Place, Slot
-from jobsvc.queue import Queue, QueuePolicy
-from jobsvc.retry import RetryPolicy
+from jobsvc.domain.job import Job, JobError, JobState, JobStatus
+from jobsvc.domain.lease import (
+    Delivery,
+    LapsedLease,
+    LeasedJob,
+    LeaseId,
+    LeaseTerms,
+    QueuePosition,
+    Slot,
+)
+from jobsvc.domain.outcome import Terms
+from jobsvc.domain.owner import Owner
+from jobsvc.domain.queue import Queue, QueuePolicy
+from jobsvc.domain.retry import RetryPolicy
 from jobsvc.store.columns import SEPARATOR
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -85,13 +94,13 @@ def job_from(row: asyncpg.Record) -> Job:
     )
 
 
-def held_lease_from(row: asyncpg.Record) -> HeldLease:
+def lease_terms_from(row: asyncpg.Record) -> LeaseTerms:
     """A lease from a row with the columns of the view lease_terms."""
     return _held_lease(row, row["worker_id"], row["cancel_requested"])
 
 
-def _held_lease(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> HeldLease:
-    return HeldLease(
+def _held_lease(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> LeaseTerms:
+    return LeaseTerms(
         queue=row["queue"],
         worker_id=worker_id,
         terms=Terms(
@@ -111,7 +120,7 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
     """A lease from a row of lapsed_leases.sql."""
     return LapsedLease(
         LeaseId.of(row["job_id"], row["lease_id"]),
-        held_lease_from(row),
+        lease_terms_from(row),
         row["until"],
         row["deadline"],
         row["expire_time"],
@@ -139,9 +148,9 @@ def leased_jobs_from(rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> l
     return [jobs[number] for number in sorted(jobs)]
 
 
-def last_place_from(rows: Sequence[asyncpg.Record]) -> Place | None:
+def last_place_from(rows: Sequence[asyncpg.Record]) -> QueuePosition | None:
     """Where the last of the jobs of lease_jobs.sql stood; None if there is none."""
-    return Place(*rows[0]["last"]) if rows else None
+    return QueuePosition(*rows[0]["last"]) if rows else None
 
 
 def _delivery_from(row: asyncpg.Record, slot: Slot) -> Delivery:

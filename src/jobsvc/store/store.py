@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from jobsvc.store.database import Database, open_database
 from jobsvc.store.jobs import JobStore
 from jobsvc.store.leases import LeaseStore
-from jobsvc.store.looks import Looks
 from jobsvc.store.queues import QueueStore
+from jobsvc.store.shared_reads import SharedReads
 from jobsvc.store.upkeep import UpkeepStore
 from jobsvc.store.workers import WorkerStore
 
@@ -19,7 +19,7 @@ class Store:
     def __init__(self, database: Database, server_id: str) -> None:
         self.database = database
         self.jobs = JobStore(database)
-        self.looks = Looks(self.jobs)
+        self.shared_reads = SharedReads(self.jobs)
         self.leases = LeaseStore(database)
         self.queues = QueueStore(database)
         self.workers = WorkerStore(database, server_id)
@@ -44,7 +44,7 @@ async def open_store(
             tasks.create_task(batcher.run(), name=f"batch {name}")
             for name, batcher in (
                 ("create", store.jobs.creates),
-                ("look", store.looks.batcher),
+                ("read", store.shared_reads.batcher),
                 ("end", store.leases.ends),
                 ("extend", store.leases.extensions),
             )

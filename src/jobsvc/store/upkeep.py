@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jobsvc.attempt import JOB_EXPIRED
+from jobsvc.domain.outcome import JOB_EXPIRED
 from jobsvc.store.database import Database
 from jobsvc.store.records import encode_error
 

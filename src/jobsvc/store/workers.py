@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from jobsvc.queue import SeenWorker
+from jobsvc.domain.worker import SeenWorker
 from jobsvc.store.database import Database
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from jobsvc.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 

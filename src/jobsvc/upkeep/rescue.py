@@ -3,11 +3,11 @@
 import random
 from collections.abc import Callable, Iterable
 
-from jobsvc.attempt import decide, lapse
-from jobsvc.dispatch.settle import Settlement, keep_seconds
-from jobsvc.lease import LeaseId
+from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.lease_end import End
+from jobsvc.domain.outcome import decide, lapse
+from jobsvc.jobs.settle import Settlement, keep_seconds
 from jobsvc.settings import Settings
-from jobsvc.store.leases import End
 from jobsvc.store.store import Store
 
 _MOST = 500

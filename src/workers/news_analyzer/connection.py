@@ -13,7 +13,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Url
 
-from workers import Fail, Retry
+from jobsvc.worker import Fail, Retry
 from workers.news_analyzer.address import IpAddress, resolve
 from workers.news_analyzer.policy import ReadPolicy
 from workers.news_analyzer.reason import PassingReason, Reason, postpone, reject

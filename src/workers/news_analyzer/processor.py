@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from workers import Context, processor
+from jobsvc.worker import Context, processor
 from workers.news_analyzer.analysis import analyze_document
 from workers.news_analyzer.article import Analysis, ArticleInput
 from workers.news_analyzer.document import Document

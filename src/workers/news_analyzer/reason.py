@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from google.rpc import code_pb2
 
-from workers import Fail, Retry
+from jobsvc.worker import Fail, Retry
 
 
 class Reason(StrEnum):

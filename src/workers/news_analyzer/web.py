@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from workers import Fail, Retry
+from jobsvc.worker import Fail, Retry
 from workers.news_analyzer.connection import Answer, request
 from workers.news_analyzer.document import Document
 from workers.news_analyzer.policy import ReadPolicy

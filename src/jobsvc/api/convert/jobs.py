@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 
-from jobsvc.api.convert.defects import Defects
 from jobsvc.api.convert.payloads import write_payload
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import write_duration, write_timestamp
-from jobsvc.job import Attempt, Job, JobError, JobState
-from jobsvc.retry import RetryPolicy
+from jobsvc.domain.job import AttemptRecord, Job, JobError, JobState
+from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.wait_reason import WaitReason
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import payload_pb2
-from jobsvc.waiting import WaitReason
 
 FULL = pb.JOB_VIEW_FULL
 BASIC = pb.JOB_VIEW_BASIC
 
 #: Of past attempts in full. Beyond, errors are told without metadata and stack traces: with the
 #: largest payloads they would not fit into 4 MiB, the most that clients take by default.
-_MOST_ATTEMPTS_BYTES = 256 * 1024
+_MAX_ATTEMPTS_BYTES = 256 * 1024
 
 
 def job_ids(texts: Sequence[str], path: str, most: int) -> list[str]:
@@ -25,29 +25,29 @@ def job_ids(texts: Sequence[str], path: str, most: int) -> list[str]:
     Raises:
         InvalidRequest: none, too many, a malformed one, or one twice.
     """
-    defects = Defects()
-    defects.count(path, texts, 1, most)
-    defects.check()
-    ids = [defects.uuid(f"{path}[{index}]", text) for index, text in enumerate(texts)]
-    defects.check()
+    checks = RequestChecks()
+    checks.count(path, texts, 1, most)
+    checks.raise_if_violated()
+    ids = [checks.uuid(f"{path}[{index}]", text) for index, text in enumerate(texts)]
+    checks.raise_if_violated()
     seen: set[str] = set()
     for index, job_id in enumerate(ids):
         if job_id in seen:
-            defects.add(f"{path}[{index}]", "is named twice")
+            checks.add(f"{path}[{index}]", "is named twice")
         seen.add(job_id)
-    defects.check()
+    checks.raise_if_violated()
     return ids
 
 
-def view_is_full(defects: Defects, view: int, default: int = FULL) -> bool:
+def view_is_full(checks: RequestChecks, view: int, default: int = FULL) -> bool:
     """Whether the FULL view is asked for."""
-    defects.enum("view", view, pb.JobView.values())
+    checks.enum("view", view, pb.JobView.values())
     return (view or default) == FULL
 
 
-def check_encoding(defects: Defects, encoding: int) -> None:
+def check_encoding(checks: RequestChecks, encoding: int) -> None:
     """A payload encoding that the contract knows."""
-    defects.enum("payload_encoding", encoding, payload_pb2.PayloadEncoding.values())
+    checks.enum("payload_encoding", encoding, payload_pb2.PayloadEncoding.values())
 
 
 def write_job(
@@ -56,7 +56,7 @@ def write_job(
     full: bool,
     encoding: int = 0,
     reason: WaitReason = WaitReason.UNSPECIFIED,
-    attempts: Sequence[Attempt] = (),
+    attempts: Sequence[AttemptRecord] = (),
 ) -> None:
     """Fills in a job as it is sent: without payloads and stack traces unless `full`."""
     spec = message.spec
@@ -96,7 +96,7 @@ def write_status(
     full: bool,
     encoding: int = 0,
     reason: WaitReason = WaitReason.UNSPECIFIED,
-    attempts: Sequence[Attempt] = (),
+    attempts: Sequence[AttemptRecord] = (),
 ) -> None:
     """Fills in the status of a job as it is sent."""
     status = job.status
@@ -109,7 +109,7 @@ def write_status(
     if reason:
         message.wait_reason = reason.value  # type: ignore[assignment]  # numbered as well
     write_timestamp(message.update_time, status.update_time)
-    left = _MOST_ATTEMPTS_BYTES
+    left = _MAX_ATTEMPTS_BYTES
     for attempt in attempts:
         past = message.recent_attempts.add()
         _write_attempt(past, attempt, full)
@@ -166,7 +166,7 @@ def error_message(error: JobError, full: bool = True) -> pb.JobError:
     )
 
 
-def _write_attempt(message: pb.JobAttempt, attempt: Attempt, full: bool) -> None:
+def _write_attempt(message: pb.JobAttempt, attempt: AttemptRecord, full: bool) -> None:
     message.attempt = attempt.attempt
     message.worker_id = attempt.worker_id
     if attempt.start_time is not None:

@@ -5,45 +5,45 @@ from collections.abc import Iterable, Sequence
 
 from google.rpc import code_pb2, status_pb2
 
-from jobsvc.api.convert.copies import copies
-from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.item_template import copies
 from jobsvc.api.convert.jobs import error_message, write_owner
 from jobsvc.api.convert.payloads import payload_text, write_payload
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration, write_timestamp
-from jobsvc.attempt import Cancelled, Failure, Outcome, Release, Success
-from jobsvc.errors import InvalidRequest, Violation
-from jobsvc.job import JobError
-from jobsvc.lease import Delivery, Extended, Extension, LeasedJob, LeaseId
-from jobsvc.queue import SeenWorker
+from jobsvc.domain.errors import InvalidRequest, Violation
+from jobsvc.domain.job import JobError
+from jobsvc.domain.lease import Delivery, Extended, Extension, LeasedJob, LeaseId
+from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
+from jobsvc.domain.worker import SeenWorker
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
-_MOST_DELAY_SECONDS = 604_800
+_MAX_DELAY_SECONDS = 604_800
 #: The work is done, and there is no output.
 DONE = Success()
 #: Of errors with all details. Beyond, only their reasons are told: clients take 4 MiB by default.
-_MOST_RESULTS_BYTES = 2 * 1024 * 1024
+_MAX_RESULTS_BYTES = 2 * 1024 * 1024
 
 
 def seen_worker(
-    defects: Defects, path: str, info: pb.WorkerInfo, queues: Sequence[str], window: int
+    checks: RequestChecks, path: str, info: pb.WorkerInfo, queues: Sequence[str], window: int
 ) -> SeenWorker:
     """What a worker says of itself, checked."""
-    defects.text(f"{path}.worker_id", info.worker_id, 128, 1)
-    defects.text(f"{path}.version", info.version, 64)
-    defects.text(f"{path}.sdk", info.sdk, 64)
-    labels = defects.mapping(f"{path}.labels", info.labels, 16)
+    checks.text(f"{path}.worker_id", info.worker_id, 128, 1)
+    checks.text(f"{path}.version", info.version, 64)
+    checks.text(f"{path}.sdk", info.sdk, 64)
+    labels = checks.mapping(f"{path}.labels", info.labels, 16)
     return SeenWorker(info.worker_id, tuple(queues), window, 0, info.version, info.sdk, labels)
 
 
 def lease_seconds(
-    defects: Defects, path: str, request: pb.Subscribe | pb.LeaseJobsRequest
+    checks: RequestChecks, path: str, request: pb.Subscribe | pb.LeaseJobsRequest
 ) -> float | None:
     """The length of leases that a worker asks for; None leaves it to the queue."""
     if not request.HasField("lease_duration"):
         return None
-    return defects.seconds(path, request.lease_duration, 5, 3600)
+    return checks.seconds(path, request.lease_duration, 5, 3600)
 
 
 def extensions(
@@ -54,30 +54,30 @@ def extensions(
     Raises:
         InvalidRequest: a field breaks a rule of the contract.
     """
-    defects = Defects()
-    defects.text("worker_id", request.worker_id, 128)
-    defects.count("extensions", request.extensions, 1, most)
-    defects.check()
+    checks = RequestChecks()
+    checks.text("worker_id", request.worker_id, 128)
+    checks.count("extensions", request.extensions, 1, most)
+    checks.raise_if_violated()
     found: list[Extension | None] = []
     for index, item in enumerate(request.extensions):
         path = f"extensions[{index}]"
-        defects.text(f"{path}.lease_id", item.lease_id, 128, 1)
+        checks.text(f"{path}.lease_id", item.lease_id, 128, 1)
         seconds = (
-            defects.seconds(f"{path}.duration", item.duration, 5, 3600)
+            checks.seconds(f"{path}.duration", item.duration, 5, 3600)
             if item.HasField("duration")
             else None
         )
         percent = None
         if item.HasField("progress"):
-            percent = defects.number(f"{path}.progress.percent", item.progress.percent, 0, 100)
-            defects.text(f"{path}.progress.message", item.progress.message, 500)
+            percent = checks.number(f"{path}.progress.percent", item.progress.percent, 0, 100)
+            checks.text(f"{path}.progress.message", item.progress.message, 500)
         lease_id = LeaseId.parse(item.lease_id)
         found.append(
             None
             if lease_id is None
             else Extension(lease_id, seconds, percent, item.progress.message, worker_id)
         )
-    defects.check()
+    checks.raise_if_violated()
     return found
 
 
@@ -93,26 +93,26 @@ def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
             return DONE
         text, _ = payload_text(item.success.output, "success.output", most_payload_bytes)
         return Success(text)
-    defects = Defects()
+    checks = RequestChecks()
     if kind == "failure":
         failure = item.failure
-        error = _job_error(defects, "failure.error", failure.error)
+        error = _job_error(checks, "failure.error", failure.error)
         delay = (
-            defects.seconds("failure.retry_delay", failure.retry_delay, 0, _MOST_DELAY_SECONDS)
+            checks.seconds("failure.retry_delay", failure.retry_delay, 0, _MAX_DELAY_SECONDS)
             if failure.HasField("retry_delay")
             else None
         )
-        defects.check()
+        checks.raise_if_violated()
         retryable = failure.retryable if failure.HasField("retryable") else None
         return Failure(error, retryable, delay)
     if kind == "release":
-        seconds = defects.seconds("release.delay", item.release.delay, 0, _MOST_DELAY_SECONDS)
-        defects.text("release.reason", item.release.reason, 500)
-        defects.check()
+        seconds = checks.seconds("release.delay", item.release.delay, 0, _MAX_DELAY_SECONDS)
+        checks.text("release.reason", item.release.reason, 500)
+        checks.raise_if_violated()
         return Release(seconds, item.release.reason)
     if kind == "cancelled":
-        defects.text("cancelled.message", item.cancelled.message, 500)
-        defects.check()
+        checks.text("cancelled.message", item.cancelled.message, 500)
+        checks.raise_if_violated()
         return Cancelled(item.cancelled.message)
     raise InvalidRequest([Violation("result", "is required")])
 
@@ -184,7 +184,7 @@ def outcome_results(
         response.committed_lease_ids.extend(lease_ids[outcomes:])
         return response
     response = pb.ReportOutcomesResponse()
-    left = _MOST_RESULTS_BYTES
+    left = _MAX_RESULTS_BYTES
     for place, (lease_id, status) in enumerate(zip(lease_ids, statuses, strict=True)):
         if status is None and place >= outcomes:
             response.committed_lease_ids.append(lease_id)
@@ -220,12 +220,12 @@ def _write_result(
         result.status.CopyFrom(status)
 
 
-def _job_error(defects: Defects, path: str, error: job_pb2.JobError) -> JobError:
+def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> JobError:
     if error.code == code_pb2.OK or error.code not in code_pb2.Code.values():
-        defects.add(f"{path}.code", f"must be an error code of google.rpc.Code, not {error.code}")
+        checks.add(f"{path}.code", f"must be an error code of google.rpc.Code, not {error.code}")
     if error.reason and not _REASON.fullmatch(error.reason):
-        defects.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
-    defects.text(f"{path}.message", error.message, 4096)
-    defects.text(f"{path}.stack_trace", error.stack_trace, 16_384)
-    metadata = defects.mapping(f"{path}.metadata", error.metadata, 32, most_value=4096)
+        checks.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
+    checks.text(f"{path}.message", error.message, 4096)
+    checks.text(f"{path}.stack_trace", error.stack_trace, 16_384)
+    metadata = checks.mapping(f"{path}.metadata", error.metadata, 32, most_value=4096)
     return JobError(error.code, error.reason, error.message, metadata, error.stack_trace)

@@ -7,8 +7,8 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
-from jobsvc.errors import PayloadRejected, PayloadTooLarge, Violation
-from jobsvc.payload import PayloadDefect, parse_payload
+from jobsvc.domain.errors import PayloadRejected, PayloadTooLarge, Violation
+from jobsvc.domain.payload import PayloadInvalid, parse_payload
 from jobsvc.v1 import payload_pb2 as pb
 
 JSON_TEXT = pb.PAYLOAD_ENCODING_JSON_TEXT
@@ -36,7 +36,7 @@ def payload_text(
                 [Violation(field, f"must have at most {most_bytes} bytes as JSON text")]
             )
         value = parse_payload(text)
-    except PayloadDefect as defect:
+    except PayloadInvalid as defect:
         raise PayloadRejected([Violation(f"{field}.{kind}", f"{defect}")]) from None
     return (text if value else None), value
 
@@ -55,7 +55,7 @@ def struct_dict(struct: Struct) -> dict[str, Any]:
     """A Struct as a plain object; whole numbers become integers.
 
     Raises:
-        PayloadDefect: it holds NaN or Infinity.
+        PayloadInvalid: it holds NaN or Infinity.
     """
     return {key: _plain(value) for key, value in struct.fields.items()}
 
@@ -72,7 +72,7 @@ def _plain(value: Value) -> Any:
         case "number_value":
             number = value.number_value
             if not math.isfinite(number):
-                raise PayloadDefect(f"holds {number}, which is no JSON number")
+                raise PayloadInvalid(f"holds {number}, which is no JSON number")
             return int(number) if number.is_integer() and abs(number) < 2**53 else number
         case "bool_value":
             return value.bool_value

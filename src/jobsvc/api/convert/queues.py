@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from jobsvc.api.convert.defects import Defects
+from jobsvc.api.convert.job_requests import retry_fields
 from jobsvc.api.convert.payloads import struct_dict
-from jobsvc.api.convert.requests import retry_fields
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, timestamp
-from jobsvc.payload import PayloadDefect
-from jobsvc.queue import Queue, QueueCounts, QueuePolicy
-from jobsvc.schema import Schema, SchemaDefect
+from jobsvc.domain.payload import PayloadInvalid
+from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
+from jobsvc.domain.schema import Schema, SchemaInvalid
 from jobsvc.v1 import payload_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 
-_MOST_SCHEMA_BYTES = 1024 * 1024
+_MAX_SCHEMA_BYTES = 1024 * 1024
 #: What `update_mask` may name. `retry_policy` stands for all that is below it.
 _FIELDS = (
     "input_schema",
@@ -34,8 +34,8 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
     Raises:
         InvalidRequest: a field breaks a rule of the contract.
     """
-    defects = Defects()
-    defects.queue("queue.name", message.name)
+    checks = RequestChecks()
+    checks.queue("queue.name", message.name)
     if mask is None or not mask.paths:
         paths = {field.name for field, _ in message.ListFields()} & set(_FIELDS)
     else:
@@ -43,22 +43,22 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
         if "*" in paths:
             paths = set(_FIELDS)
         for path in sorted(paths - set(_FIELDS)):
-            defects.add("update_mask", f"{path[:80]!r} cannot be changed")
+            checks.add("update_mask", f"{path[:80]!r} cannot be changed")
     attempts, initial, most, factor = retry_fields(
-        defects, "queue.retry_policy", message.retry_policy
+        checks, "queue.retry_policy", message.retry_policy
     )
     wanted = QueuePolicy(
-        input_schema=_schema(defects, "queue.input_schema", message, "input_schema"),
-        output_schema=_schema(defects, "queue.output_schema", message, "output_schema"),
+        input_schema=_schema(checks, "queue.input_schema", message, "input_schema"),
+        output_schema=_schema(checks, "queue.output_schema", message, "output_schema"),
         max_attempts=attempts,
         initial_backoff_seconds=initial,
         max_backoff_seconds=most,
         backoff_multiplier=factor,
-        attempt_timeout_seconds=_seconds(defects, message, "attempt_timeout", 1, 604_800),
-        lease_seconds=_seconds(defects, message, "lease_duration", 5, 3600),
-        retention_seconds=_seconds(defects, message, "retention"),
+        attempt_timeout_seconds=_seconds(checks, message, "attempt_timeout", 1, 604_800),
+        lease_seconds=_seconds(checks, message, "lease_duration", 5, 3600),
+        retention_seconds=_seconds(checks, message, "retention"),
     )
-    defects.check()
+    checks.raise_if_violated()
     changed = {name: getattr(wanted, name) for name in _names(paths)}
     return lambda queue: replace(queue.policy, **changed)
 
@@ -132,28 +132,32 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
 
 
 def _seconds(
-    defects: Defects, message: pb.Queue, field: str, least: float = 0, most: float | None = None
+    checks: RequestChecks,
+    message: pb.Queue,
+    field: str,
+    least: float = 0,
+    most: float | None = None,
 ) -> float | None:
     if not message.HasField(field):  # type: ignore[arg-type]  # a name from _FIELDS
         return None
     value = getattr(message, field)
     if most is None:
-        return defects.seconds(f"queue.{field}", value, least)
-    return defects.seconds(f"queue.{field}", value, least, most)
+        return checks.seconds(f"queue.{field}", value, least)
+    return checks.seconds(f"queue.{field}", value, least, most)
 
 
-def _schema(defects: Defects, path: str, message: pb.Queue, field: str) -> str | None:
+def _schema(checks: RequestChecks, path: str, message: pb.Queue, field: str) -> str | None:
     """A schema as JSON text that equal schemas share; None for none."""
     schema: payload_pb2.PayloadSchema = getattr(message, field)
     if schema.WhichOneof("definition") is None:
         return None
-    if schema.ByteSize() > _MOST_SCHEMA_BYTES:
-        defects.add(path, f"must have at most {_MOST_SCHEMA_BYTES} bytes")
+    if schema.ByteSize() > _MAX_SCHEMA_BYTES:
+        checks.add(path, f"must have at most {_MAX_SCHEMA_BYTES} bytes")
         return None
     try:
         text = json.dumps(struct_dict(schema.json_schema), sort_keys=True, ensure_ascii=False)
         Schema(text)
-    except (SchemaDefect, PayloadDefect) as defect:
-        defects.add(f"{path}.json_schema", f"{defect}")
+    except (SchemaInvalid, PayloadInvalid) as defect:
+        checks.add(f"{path}.json_schema", f"{defect}")
         return None
     return text

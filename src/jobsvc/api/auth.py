@@ -1,0 +1,48 @@
+"""Who is calling, and for whom: from the metadata of a call."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+
+from jobsvc.domain.errors import InvalidRequest, Violation
+from jobsvc.domain.owner import Owner
+
+_PRINTABLE = re.compile(r"[\x20-\x7e]{1,256}")
+
+Metadata = Iterable[tuple[str, str | bytes]]
+
+
+class Identity:
+    """Reads callers from metadata. Session ids leave this class as a keyed hash only."""
+
+    def __init__(self, session_key: bytes) -> None:
+        self._session_key = session_key
+
+    def caller(self, metadata: Metadata) -> Owner:
+        """The identity of a call.
+
+        Raises:
+            InvalidRequest: `x-session-id` or `x-user-id` is given twice, or is not
+                1 to 256 printable ASCII characters.
+        """
+        values: dict[str, str] = {}
+        for key, value in metadata or ():
+            if key not in ("x-session-id", "x-user-id"):
+                continue
+            if key in values:
+                raise InvalidRequest([Violation(key, "is given more than once")])
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            if not _PRINTABLE.fullmatch(text):
+                raise InvalidRequest(
+                    [Violation(key, "must be 1 to 256 printable ASCII characters")]
+                )
+            values[key] = text
+        session = values.get("x-session-id")
+        return Owner(
+            user_id=values.get("x-user-id", ""),
+            session_hash=None if session is None else self._hash(session),
+        )
+
+    def _hash(self, session: str) -> bytes:
+        return hmac.new(self._session_key, session.encode(), hashlib.sha256).digest()

@@ -1,0 +1,113 @@
+"""Frames of `Work` that are more than a lease: the subscription, dispatch, and news."""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from jobsvc.api.convert import leases as convert
+from jobsvc.api.convert.jobs import check_encoding
+from jobsvc.api.convert.payloads import JSON_TEXT
+from jobsvc.api.convert.request_checks import RequestChecks
+from jobsvc.api.convert.times import duration, write_duration
+from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
+from jobsvc.dispatch.subscription import Subscription
+from jobsvc.domain.errors import WorkProtocolViolation
+from jobsvc.domain.lease import LeasedJob
+from jobsvc.v1 import worker_service_pb2 as pb
+
+MAX_WINDOW = 10_000
+_MAX_QUEUES = 64
+_MAX_HELD = 10_000
+_MAX_ID = 128
+_MAX_LEASES = 1000
+_DEFAULT_LEASES = 100
+#: Of a frame, less what it has besides its leases: workers behind slow lines must be able to
+#: acknowledge it in time.
+_MAX_BYTES = 256 * 1024 - 32
+#: To write a Struct takes so much longer that more would block the loop.
+_MAX_STRUCT_BYTES = 128 * 1024 - 32
+#: What a lease adds to a frame besides its own bytes: tag and length.
+_ITEM_BYTES = 6
+
+
+def worker_stream(request: pb.Subscribe) -> ConnectedWorker:
+    """The stream that a subscribe frame asks for.
+
+    Raises:
+        WorkProtocolViolation: a field breaks a rule of the contract.
+    """
+    checks = RequestChecks()
+    limits: dict[str, int] = {}
+    checks.count("queues", request.queues, 1, _MAX_QUEUES)
+    for index, item in enumerate(request.queues):
+        checks.queue(f"queues[{index}].queue", item.queue)
+        checks.number(f"queues[{index}].max_leases", item.max_leases, 0, 2**31 - 1)
+        limits[item.queue] = item.max_leases
+    checks.number("window", request.window, 0, MAX_WINDOW)
+    checks.count("held_lease_ids", request.held_lease_ids, 0, _MAX_HELD)
+    if any(len(lease_id) > _MAX_ID for lease_id in request.held_lease_ids):
+        checks.add("held_lease_ids", f"must have at most {_MAX_ID} characters each")
+    worker = convert.seen_worker(checks, "worker", request.worker, list(limits), request.window)
+    seconds = convert.lease_seconds(checks, "lease_duration", request)
+    check_encoding(checks, request.payload_encoding)
+    checks.number("max_dispatch_leases", request.max_dispatch_leases, 0, _MAX_LEASES)
+    if checks.violations:
+        first = checks.violations[0]
+        raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")
+    subscription = Subscription(worker.worker_id, limits, request.window, seconds)
+    return ConnectedWorker(subscription, worker)
+
+
+def dispatch_frame(
+    jobs: Sequence[LeasedJob], encoding: int, most: int
+) -> tuple[pb.WorkResponse, int]:
+    """The next jobs in one frame, and how many they are: up to `most` (0: 100), and what
+    `write_some` takes."""
+    frame = pb.WorkResponse()
+    write_duration(frame.dispatch.expires_in, jobs[0].delivery.duration_seconds)
+    return frame, write_some(frame.dispatch, jobs[: most or _DEFAULT_LEASES], encoding)
+
+
+def write_some(response: pb.LeaseJobsResponse, jobs: Sequence[LeasedJob], encoding: int) -> int:
+    """Fills an empty message with the next jobs as they are sent, and answers how many they are.
+
+    They have leases of equal length, and are one at least, and up to 256 KiB as JSON text, 128 KiB
+    as Structs.
+    """
+    most_bytes = _MAX_BYTES if encoding == JSON_TEXT else _MAX_STRUCT_BYTES
+    leases = response.leases
+    convert.write_leases(response, _some(jobs, leases, encoding, most_bytes), encoding)
+    if response.ByteSize() > most_bytes:
+        sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases)
+        del leases[max(1, sum(size <= most_bytes for size in sizes)) :]
+    return len(leases)
+
+
+def _some(
+    jobs: Sequence[LeasedJob], written: Sequence[pb.JobLease], encoding: int, most_bytes: int
+) -> Iterator[LeasedJob]:
+    """The first jobs whose leases are as long as the first one's, and that may fit into one frame.
+
+    `written` has those that were taken before, as they are sent.
+    """
+    size = 0
+    for job in jobs:
+        if job.delivery.duration_seconds != jobs[0].delivery.duration_seconds:
+            return
+        yield job
+        # Text is as large as its message, near enough; a Struct may be many times as large.
+        size += len(job.input or "") if encoding == JSON_TEXT else written[-1].ByteSize()
+        if size > most_bytes:
+            return
+
+
+def news_frame(news: Lost | Draining) -> pb.WorkResponse:
+    """News that the worker did not ask for."""
+    if isinstance(news, Draining):
+        return pb.WorkResponse(
+            drain=pb.Drain(grace=duration(news.grace_seconds), reason="the server is about to go")
+        )
+    return pb.WorkResponse(
+        lease_statuses=pb.ExtendLeasesResponse(
+            leases=[convert.lost_status(i, news.reason) for i in news.lease_ids]
+        )
+    )

@@ -1,0 +1,46 @@
+"""How long a client goes on while its server is away. Pure: the clock's reading comes in."""
+
+from jobsvc.client.errors import CallFailed
+from jobsvc.domain.retry import RetryPolicy, retry_delay_seconds
+
+#: Pauses between tries to reconnect. The attempts are bounded by time, not by number.
+RECONNECT = RetryPolicy(
+    max_attempts=0,
+    initial_backoff_seconds=0.2,
+    max_backoff_seconds=5.0,
+    backoff_multiplier=2.0,
+)
+
+
+class ReconnectPolicy:
+    """Counts the failures in a row, and says when to try again or to give up.
+
+    The server may be away for `first_seconds` before it has answered at all (a
+    wrong address should not take long to notice), and for `seconds` afterwards.
+    """
+
+    def __init__(self, first_seconds: float, seconds: float) -> None:
+        self._limit_seconds = first_seconds
+        self._seconds = seconds
+        self._failures = 0
+        self._away_since: float | None = None
+
+    def answered(self) -> None:
+        """The server is there; its earlier failures are forgotten."""
+        self._limit_seconds = self._seconds
+        self._failures = 0
+        self._away_since = None
+
+    def pause_seconds(self, failure: CallFailed, now: float, spread: float) -> float | None:
+        """How long to wait before the next try; None to give up.
+
+        `spread`, from -1 to 1 and drawn by the caller, keeps many clients from
+        coming back in step.
+        """
+        if self._away_since is None:
+            self._away_since = now
+        if not failure.transient or now - self._away_since >= self._limit_seconds:
+            return None
+        self._failures += 1
+        pause = retry_delay_seconds(RECONNECT, self._failures, spread)
+        return max(pause, failure.retry_delay_seconds or 0.0)

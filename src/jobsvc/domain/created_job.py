@@ -1,0 +1,60 @@
+"""What requests for jobs are answered with. Pure."""
+
+from datetime import datetime
+
+import msgspec
+
+from jobsvc.domain.job import Job, JobState, JobStatus, NewJob
+
+
+class Created(msgspec.Struct, frozen=True):
+    """A job that this call has created."""
+
+    new: NewJob
+    create_time: datetime
+
+    @property
+    def job(self) -> Job:
+        """The job, without reading it again; its input is left out."""
+        return fresh_job(self.new, self.create_time)
+
+
+class Existing(msgspec.Struct, frozen=True):
+    """A job that had been there before."""
+
+    job: Job
+
+
+CreateResult = Created | Existing
+
+
+def fresh_job(new: NewJob, create_time: datetime) -> Job:
+    """A job that has just been created, without reading it again; its input is left out."""
+    options = new.options
+    return Job(
+        id=new.id,
+        queue=options.queue,
+        owner=new.owner,
+        input=None,
+        priority=options.priority,
+        schedule_time=options.schedule_time,
+        expire_time=options.end_of_time(create_time),
+        attempt_timeout_seconds=options.attempt_timeout_seconds,
+        retry=options.retry,
+        retention_seconds=options.retention_seconds,
+        unique_key=new.unique_key,
+        labels=options.labels,
+        traceparent=new.traceparent,
+        tracestate=new.tracestate,
+        create_time=create_time,
+        request_id=new.request_id,
+        request_digest=new.request_digest,
+        status=JobStatus(
+            state=JobState.PENDING,
+            version=1,
+            attempt=0,
+            update_time=create_time,
+            run_time=options.run_time(create_time),
+        ),
+        read_time=create_time,
+    )

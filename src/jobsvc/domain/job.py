@@ -1,0 +1,164 @@
+"""What a job is, the states it goes through, and what ends an attempt. Pure: no I/O, no clock."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+from types import MappingProxyType
+
+import msgspec
+
+from jobsvc.domain.owner import Owner
+from jobsvc.domain.retry import RetryPolicy
+
+
+class JobState(IntEnum):
+    """Place of a job in its life cycle; numbered as in the contract and in the `result` table."""
+
+    PENDING = 1
+    PROCESSING = 2
+    COMPLETED = 3
+    FAILED = 4
+    CANCELLED = 5
+
+    @property
+    def ended(self) -> bool:
+        """Whether the state is terminal."""
+        return self in ENDED
+
+
+ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+
+#: Every step a job may take. The SQL constraints, the diagram in docs/states.md
+#: and the property tests are compared with this table.
+TRANSITIONS: MappingProxyType[JobState, frozenset[JobState]] = MappingProxyType(
+    {
+        # leased; expired; cancelled while waiting
+        JobState.PENDING: frozenset({JobState.PROCESSING, JobState.FAILED, JobState.CANCELLED}),
+        # retry, release or lost lease; success; out of attempts or permanent; cancelled
+        JobState.PROCESSING: frozenset(
+            {JobState.PENDING, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}
+        ),
+        JobState.COMPLETED: frozenset(),
+        # queued again by RetryJob
+        JobState.FAILED: frozenset({JobState.PENDING}),
+        JobState.CANCELLED: frozenset({JobState.PENDING}),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why an attempt failed. `code` is a `google.rpc.Code`, never OK."""
+
+    code: int
+    reason: str = ""
+    message: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    stack_trace: str = ""
+
+
+class JobOptions(msgspec.Struct, frozen=True):
+    """How a job is to run, with every default of its queue filled in. Jobs of a batch share theirs.
+
+    `schedule_time` None means now, `expire_time` and `ttl_seconds` None never
+    (at most one of them is set), `retention_seconds` None the server's default.
+    """
+
+    queue: str
+    priority: int
+    schedule_time: datetime | None
+    expire_time: datetime | None
+    ttl_seconds: float | None
+    attempt_timeout_seconds: float
+    retry: RetryPolicy
+    retention_seconds: float | None
+    labels: dict[str, str]
+    output_schema_id: int | None
+
+    def run_time(self, create_time: datetime) -> datetime:
+        """From when on a job that is created then may run; create_jobs.sql says the same."""
+        return create_time if self.schedule_time is None else max(self.schedule_time, create_time)
+
+    def end_of_time(self, create_time: datetime) -> datetime | None:
+        """When a job that is created then expires, if at all; create_jobs.sql says the same."""
+        if self.expire_time is not None or self.ttl_seconds is None:
+            return self.expire_time
+        return create_time + timedelta(microseconds=round(self.ttl_seconds * 1_000_000))
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A job to be created. `input` is JSON text, None for the empty object."""
+
+    id: str
+    options: JobOptions
+    owner: Owner
+    input: str | None
+    unique_key: str | None = None
+    request_id: str | None = None
+    request_digest: bytes | None = None
+    traceparent: str = ""
+    tracestate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt in the history of a job; `end_time` None while it runs."""
+
+    attempt: int
+    worker_id: str
+    start_time: datetime | None
+    end_time: datetime | None
+    error: JobError | None
+
+
+class JobStatus(msgspec.Struct, frozen=True):
+    """What became of a job, as of one moment."""
+
+    state: JobState
+    version: int
+    attempt: int
+    update_time: datetime
+    run_time: datetime | None = None  # when a PENDING job may start
+    progress_percent: int | None = None
+    progress_message: str = ""
+    output: str | None = None
+    error: JobError | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    worker_id: str = ""
+    lease_expire_time: datetime | None = None
+    cancel_request_time: datetime | None = None
+    purge_time: datetime | None = None
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job as it is now: what was asked for, whose it is, and its status.
+
+    `read_time` is the database's clock when the job was read; "in the future"
+    is judged by it.
+    """
+
+    id: str
+    queue: str
+    owner: Owner
+    input: str | None
+    priority: int
+    schedule_time: datetime | None
+    expire_time: datetime | None
+    attempt_timeout_seconds: float
+    retry: RetryPolicy
+    retention_seconds: float | None
+    unique_key: str | None
+    labels: dict[str, str]
+    traceparent: str
+    tracestate: str
+    create_time: datetime
+    request_id: str | None
+    request_digest: bytes | None
+    status: JobStatus
+    read_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """Opaque value that changes with every change of the job."""
+        return f"{self.status.version:x}"

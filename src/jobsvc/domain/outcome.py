@@ -1,0 +1,138 @@
+"""What ends an attempt, and what becomes of the job then: one pure decision."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+from google.rpc import code_pb2
+
+from jobsvc.domain.job import JobError, JobState
+from jobsvc.domain.retry import PERMANENT_CODES, RetryPolicy, retry_delay_seconds
+
+#: How often a job that never reached its worker goes back without using an attempt.
+MAX_REDELIVERIES = 10
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a decision needs to know of a leased job."""
+
+    attempt: int
+    retry: RetryPolicy
+    cancel_requested: bool
+
+
+class Success(msgspec.Struct, frozen=True):
+    """The work is done; `output` is JSON text, None for the empty object."""
+
+    output: str | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The work failed. `retryable` and `retry_delay_seconds` override code and policy."""
+
+    error: JobError
+    retryable: bool | None = None
+    retry_delay_seconds: float | None = None
+
+
+class Release(msgspec.Struct, frozen=True):
+    """The worker hands the job back undone; no attempt is used."""
+
+    delay_seconds: float = 0.0
+    reason: str = ""
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """The worker stopped because cancellation was requested."""
+
+    message: str = ""
+
+
+class Lapse(StrEnum):
+    """How an attempt ends that no worker reported on."""
+
+    LEASE_EXPIRED = "LEASE_EXPIRED"
+    ATTEMPT_TIMEOUT = "ATTEMPT_TIMEOUT"
+
+
+Outcome = Success | Failure | Release | Cancelled
+Ending = Outcome | Lapse
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """The job ends in `state`."""
+
+    state: JobState
+    output: str | None = None
+    error: JobError | None = None
+
+
+class Requeue(msgspec.Struct, frozen=True):
+    """The job waits again, for `delay_seconds` at least.
+
+    `attempt_used` says whether the attempt counts and enters the history.
+    """
+
+    delay_seconds: float
+    error: JobError | None = None
+    attempt_used: bool = True
+
+
+Verdict = Finish | Requeue
+
+#: Reason of an attempt whose output did not fit the schema of its queue.
+OUTPUT_REJECTED = "OUTPUT_REJECTED"
+#: Why a job failed whose time was over.
+JOB_EXPIRED = JobError(
+    code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed"
+)
+_LAPSED = {
+    Lapse.LEASE_EXPIRED: JobError(
+        code_pb2.UNAVAILABLE, "LEASE_EXPIRED", "the worker stopped extending its lease"
+    ),
+    Lapse.ATTEMPT_TIMEOUT: JobError(
+        code_pb2.DEADLINE_EXCEEDED, "ATTEMPT_TIMEOUT", "the attempt ran longer than attempt_timeout"
+    ),
+}
+
+
+def decide(terms: Terms, ending: Ending, spread: float, expired: bool = False) -> Verdict:
+    """What becomes of a leased job whose attempt ended by `ending`.
+
+    `spread` (-1 to 1) is the random part of the retry delay; `expired` says that
+    the job's own time is over. Rules, first match: success completes; a
+    requested cancel wins over everything else; a release goes back without
+    using the attempt; an expired job fails; a failure is retried while its code,
+    or its override, and `max_attempts` allow it.
+    """
+    if isinstance(ending, Success):
+        return Finish(JobState.COMPLETED, output=ending.output)
+    if terms.cancel_requested or isinstance(ending, Cancelled):
+        error = ending.error if isinstance(ending, Failure) else None
+        return Finish(JobState.CANCELLED, error=error)
+    if isinstance(ending, Release):
+        return Requeue(ending.delay_seconds, attempt_used=False)
+    if expired:
+        return Finish(JobState.FAILED, error=JOB_EXPIRED)
+
+    failure = ending if isinstance(ending, Failure) else Failure(_LAPSED[ending])
+    retryable = failure.retryable
+    if retryable is None:
+        retryable = failure.error.code not in PERMANENT_CODES
+    if not retryable or terms.attempt >= terms.retry.max_attempts:
+        return Finish(JobState.FAILED, error=failure.error)
+    delay = failure.retry_delay_seconds
+    if delay is None:
+        delay = retry_delay_seconds(terms.retry, terms.attempt, spread)
+    return Requeue(delay, error=failure.error)
+
+
+def lapse(until: datetime, deadline: datetime, now: datetime) -> Lapse | None:
+    """How a lease that runs `until` has lapsed at `now`, if it has.
+
+    `deadline` is the end of the attempt's own time, or of the job's. It comes
+    first: a worker that stopped extending at the very end ran out of time.
+    """
+    if now >= deadline:
+        return Lapse.ATTEMPT_TIMEOUT
+    return Lapse.LEASE_EXPIRED if now >= until else None

@@ -1,0 +1,42 @@
+"""Whose a job is, and who may see it. Pure."""
+
+import msgspec
+
+from jobsvc.domain.errors import JobNotOwned
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Whose a job is. `session_hash` is the keyed hash of the session; the session is not kept."""
+
+    service: str = ""
+    user_id: str = ""
+    session_hash: bytes | None = None
+
+    def owns(self, owner: "Owner") -> bool:
+        """Whether a caller with this identity may see a job of `owner`.
+
+        The service must be the same, and the session or the user too where the
+        job is bound to one; a job bound to neither is visible to its service.
+        """
+        if self.service != owner.service:
+            return False
+        if owner.session_hash is None and not owner.user_id:
+            return True
+        return (owner.session_hash is not None and owner.session_hash == self.session_hash) or (
+            owner.user_id != "" and owner.user_id == self.user_id
+        )
+
+
+def check_owner(caller: Owner, owner: Owner, job_id: str) -> None:
+    """Checks that `caller` may see the job `job_id` of `owner`.
+
+    Raises:
+        JobNotOwned: it belongs to somebody else. The error says so when the caller sent neither
+            session nor user.
+    """
+    if caller.owns(owner):
+        return
+    metadata = {"jobId": job_id}
+    if caller.session_hash is None and not caller.user_id:
+        metadata["missingMetadata"] = "x-session-id"
+    raise JobNotOwned("the job belongs to somebody else", **metadata)

@@ -1,0 +1,117 @@
+"""Who follows which job on this replica. Level-triggered: it says that a job may have changed, and
+the follower reads how it is now; whoever reads late gets the latest status, once."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from jobsvc.domain.errors import DatabaseUnavailable, ServerDraining
+from jobsvc.store.jobs import JobStore
+
+_POLL_IDS = 1000
+
+
+class Follower:
+    """One reader of the status of some jobs."""
+
+    def __init__(self, job_ids: Iterable[str]) -> None:
+        #: Version last seen of each job that has not ended; 0 before the first look.
+        self.seen: dict[str, int] = dict.fromkeys(job_ids, 0)
+        self._changed: dict[str, None] = {}
+        self._event = asyncio.Event()
+        self._draining = False
+
+    def mark(self, job_id: str) -> None:
+        """Says that a job may have changed."""
+        self._changed[job_id] = None
+        self._event.set()
+
+    def drain(self) -> None:
+        """Says that there will be no more news from this replica."""
+        self._draining = True
+        self._event.set()
+
+    async def changed(self) -> list[str]:
+        """Waits for changes, and takes the jobs that may have changed since the last call.
+
+        Raises:
+            ServerDraining: the replica is about to go.
+        """
+        await self._event.wait()
+        if self._draining:
+            raise ServerDraining("the server is about to go; follow again")
+        self._event.clear()
+        changed, self._changed = self._changed, {}
+        return [job_id for job_id in changed if job_id in self.seen]
+
+
+class Hub:
+    """All followers of this replica. `run` polls, so that a lost hint costs a second at most."""
+
+    def __init__(self, jobs: JobStore, poll_seconds: float) -> None:
+        self._jobs = jobs
+        self._poll_seconds = poll_seconds
+        self._followers: dict[str, set[Follower]] = {}
+
+    @contextmanager
+    def follow(self, job_ids: Iterable[str]) -> Iterator[Follower]:
+        """Follows jobs from now on: read them only after this."""
+        follower = Follower(job_ids)
+        jobs = list(follower.seen)
+        for job_id in jobs:
+            self._followers.setdefault(job_id, set()).add(follower)
+        try:
+            yield follower
+        finally:
+            for job_id in jobs:
+                followers = self._followers[job_id]
+                followers.discard(follower)
+                if not followers:
+                    del self._followers[job_id]
+
+    def changed(self, job_ids: Iterable[str]) -> None:
+        """Says that these jobs may have changed."""
+        if not self._followers:
+            return
+        for job_id in job_ids:
+            for follower in self._followers.get(job_id, ()):
+                follower.mark(job_id)
+
+    def gap(self) -> None:
+        """Says that any job may have changed unnoticed."""
+        self.changed(list(self._followers))
+
+    def drain(self) -> None:
+        """Ends all waiting: the replica is about to go."""
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.drain()
+
+    async def run(self) -> None:
+        """Compares versions once a poll, until cancelled."""
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                await self._poll()
+            except DatabaseUnavailable:
+                continue
+
+    async def _poll(self) -> None:
+        """Marks what followers have missed. Who has not looked yet misses nothing."""
+        watched = list(self._followers)
+        for start in range(0, len(watched), _POLL_IDS):
+            oldest: dict[str, int] = {}
+            for job_id in watched[start : start + _POLL_IDS]:
+                versions = [
+                    version
+                    for follower in self._followers.get(job_id, ())
+                    if (version := follower.seen.get(job_id))
+                ]
+                if versions:
+                    oldest[job_id] = min(versions)
+            for job_id, latest in (await self._jobs.find_changed(oldest)).items():
+                for follower in self._followers.get(job_id, ()):
+                    version = follower.seen.get(job_id)
+                    # That a job is gone is news too.
+                    if version and (latest is None or version < latest):
+                        follower.mark(job_id)

@@ -1,0 +1,57 @@
+"""What this replica knows of the queues: as they were a second ago at most, schemas compiled."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from jobsvc.domain.errors import QueueNotFound
+from jobsvc.domain.queue import Queue
+from jobsvc.domain.schema import Schema
+from jobsvc.store.queues import QueueStore
+
+_FRESH_SECONDS = 1.0
+#: Compiled schemas kept; the one used longest ago makes room.
+_MAX_SCHEMAS = 500
+
+
+class Catalog:
+    """Queues and schemas, read through a cache."""
+
+    def __init__(self, queues: QueueStore, clock: Callable[[], float] = time.monotonic) -> None:
+        self._queues = queues
+        self._clock = clock
+        self._known: dict[str, tuple[float, Queue]] = {}
+        self._schemas: OrderedDict[int, Schema] = OrderedDict()
+
+    async def queue(self, name: str) -> Queue:
+        """The queue of this name.
+
+        Raises:
+            QueueNotFound: there is none.
+        """
+        known = self._known.get(name)
+        if known is not None and self._clock() - known[0] < _FRESH_SECONDS:
+            return known[1]
+        now = self._clock()
+        queue = (await self._queues.read([name])).get(name)
+        if queue is None:
+            self._known.pop(name, None)
+            raise QueueNotFound(name)
+        self._known[name] = (now, queue)
+        return queue
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Reads these queues anew when they are needed next."""
+        for name in names:
+            self._known.pop(name, None)
+
+    async def schema(self, schema_id: int) -> Schema:
+        """The compiled schema of this id; schemas never change."""
+        schema = self._schemas.get(schema_id)
+        if schema is None:
+            schema = Schema(await self._queues.read_schema(schema_id))
+            self._schemas[schema_id] = schema
+            if len(self._schemas) > _MAX_SCHEMAS:
+                self._schemas.popitem(last=False)
+        self._schemas.move_to_end(schema_id)
+        return schema

@@ -1,0 +1,32 @@
+"""What a Python worker imports.
+
+    from jobsvc.worker import Context, processor
+
+    @processor("news-analyzer")
+    async def analyze(article: ArticleInput, context: Context) -> Analysis: ...
+
+`jobsvc work MODULE` runs it; `Worker` and `run` do so from a program.
+"""
+
+from jobsvc.worker.command import run
+from jobsvc.worker.context import Context, PreviousError
+from jobsvc.worker.outcome import Cancelled, Fail, Release, Retry
+from jobsvc.worker.processor import Processor, ProcessorInvalid, RetryPolicy, processor
+from jobsvc.worker.stream_end import WorkerStopped
+from jobsvc.worker.worker import Worker
+
+__all__ = [
+    "Cancelled",
+    "Context",
+    "Fail",
+    "PreviousError",
+    "Processor",
+    "ProcessorInvalid",
+    "Release",
+    "Retry",
+    "RetryPolicy",
+    "Worker",
+    "WorkerStopped",
+    "processor",
+    "run",
+]

@@ -1,0 +1,166 @@
+"""Running a worker as a process: modules in, signals obeyed, an exit code out."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, ModuleType
+
+from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.worker.modules import ModuleUnusable, load
+from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
+from jobsvc.worker.session import CONFIRM_SECONDS
+from jobsvc.worker.stream_end import WorkerStopped
+from jobsvc.worker.worker import DEFAULT_CONCURRENCY, DEFAULT_GRACE_SECONDS, DEFAULT_TARGET, Worker
+
+#: A process that hangs is ended this long after all its deadlines.
+_PATIENCE_SECONDS = 3.0
+
+#: What `run` works with: names of modules, paths of .py files, modules, processors.
+Source = str | ModuleType | AnyProcessor
+
+
+def run(
+    sources: Sequence[Source],
+    *,
+    target: str | None = None,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    window: int | None = None,
+    grace_seconds: float = DEFAULT_GRACE_SECONDS,
+    version: str = "",
+) -> None:
+    """Works until SIGTERM or SIGINT, which let running jobs end first; a second one does not.
+
+    `target` is HOST:PORT, by default `JOBSVC_TARGET` or 127.0.0.1:50051; for
+    the rest see `Worker`. To be called on the main thread.
+
+    Raises:
+        ModuleUnusable, ProcessorInvalid, ValueError: before anything has begun.
+        WorkerStopped: the server refuses the worker for good.
+    """
+    loaded = [load([source])[0] if isinstance(source, str) else source for source in sources]
+    worker = Worker(
+        loaded,
+        target=target or os.environ.get("JOBSVC_TARGET") or DEFAULT_TARGET,
+        concurrency=concurrency,
+        window=window,
+        grace_seconds=grace_seconds,
+        version=version,
+    )
+    if not logging.getLogger().handlers:
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+    # Here, not above: a program that only uses Worker brings its own tracing.
+    from jobsvc.tracing import start_tracing
+
+    trace_dir = os.environ.get("JOBSVC_TRACE_DIR")
+    with (
+        start_tracing("jobsvc-worker", Path(trace_dir) if trace_dir else None),
+        _signals(worker),
+    ):
+        _tune_collector()
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_work(worker))
+
+
+def _tune_collector() -> None:
+    # By default Python looks for cycles after every few dozen jobs, and in ours there are none.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
+async def _work(worker: Worker) -> None:
+    async with worker, asyncio.TaskGroup() as group:
+        announcement = group.create_task(_announce(worker))
+        await worker.wait_left()
+        announcement.cancel()
+
+
+async def _announce(worker: Worker) -> None:
+    await worker.wait_subscribed()
+    queues = ", ".join(worker.bindings)
+    print(
+        f"jobsvc worker {worker.id} subscribed to {queues} (concurrency {worker.concurrency})",
+        flush=True,
+    )
+
+
+@contextmanager
+def _signals(worker: Worker) -> Iterator[None]:
+    # Handlers of the process, not of the event loop: they run even while an
+    # `async def` processor blocks the loop.
+    last_resort: threading.Timer | None = None
+
+    def obey(number: int, _: FrameType | None) -> None:
+        nonlocal last_resort
+        if last_resort is not None:
+            os._exit(128 + number)
+        worker.leave()
+        patience = worker.grace_seconds + CONFIRM_SECONDS + _PATIENCE_SECONDS
+        # By then every lease has been handed back; what still hangs is a processor.
+        last_resort = threading.Timer(patience, os._exit, [1])
+        last_resort.daemon = True
+        last_resort.start()
+
+    before = {number: signal.signal(number, obey) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        if last_resort is not None:
+            last_resort.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_or_explain(sources: Sequence[Source], **options: object) -> int:
+    """`run`, its errors as one line on stderr; returns the exit code."""
+    try:
+        run(sources, **options)  # type: ignore[arg-type]  # the options of `run`, passed on
+    except (ModuleUnusable, ProcessorInvalid, ValueError, WorkerStopped) as problem:
+        print(f"jobsvc worker: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m jobsvc.worker`; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobsvc.worker",
+        description="Works on the jobs that modules have processors for.",
+    )
+    parser.add_argument(
+        "modules", nargs="+", metavar="MODULE", help="importable name, or path of a .py file"
+    )
+    parser.add_argument(
+        "--target", metavar="HOST:PORT", help=f"default: $JOBSVC_TARGET or {DEFAULT_TARGET}"
+    )
+    parser.add_argument(
+        "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="jobs at a time"
+    )
+    parser.add_argument("--window", type=int, metavar="N", help="jobs to hold (default: as many)")
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=DEFAULT_GRACE_SECONDS,
+        metavar="SECONDS",
+        help="how long running jobs get to end after SIGTERM",
+    )
+    parser.add_argument("--version", default="", metavar="STR", help="release of the worker code")
+    chosen = parser.parse_args(arguments)
+    return run_or_explain(
+        chosen.modules,
+        target=chosen.target,
+        concurrency=chosen.concurrency,
+        window=chosen.window,
+        grace_seconds=chosen.grace,
+        version=chosen.version,
+    )

@@ -1,0 +1,267 @@
+"""What passes between this worker and the server, whichever stream carries it. Never awaits.
+
+Runs on the session's thread. The clock's reading is an argument throughout.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from math import inf
+
+from google.rpc import code_pb2
+
+from jobsvc.v1.job_pb2 import JobProgress
+from jobsvc.v1.worker_service_pb2 import (
+    ExtendLeasesRequest,
+    JobOutcome,
+    LeaseExtension,
+    LeaseJobsResponse,
+    LeaseState,
+    LeaseStatus,
+    OutcomeResult,
+    SetWindow,
+    Subscribed,
+    WorkRequest,
+    WorkResponse,
+)
+from jobsvc.worker.duration import from_duration
+from jobsvc.worker.failure import job_error
+from jobsvc.worker.lease_book import LeaseBook
+from jobsvc.worker.outcome import Outcome, cancelled, failed, released, report
+from jobsvc.worker.runner import Runner
+from jobsvc.worker.running_attempt import RunningAttempt, Stop
+
+#: Progress of one job leaves at most this often.
+PROGRESS_SECONDS = 0.2
+#: Longest time between two looks at the clock. No attempt_timeout is shorter.
+TICK_SECONDS = 0.5
+#: How long an outcome stays back that the server could not store.
+RESEND_SECONDS = 0.5
+#: Room that a frame leaves below the server's limit.
+_MARGIN_BYTES = 512 * 1024
+_MISDELIVERED_SECONDS = 60.0
+
+log = logging.getLogger("jobsvc.worker")
+
+
+class Exchange:
+    """TimeSlice frames of the server into work, and the state of the work into frames."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        queues: Mapping[str, object],
+        concurrency: int,
+        window: int,
+        tell_progress: Callable[[RunningAttempt], None],
+    ) -> None:
+        self.book = LeaseBook[RunningAttempt](concurrency)
+        #: The window that the server should know.
+        self.window = window
+        self._window_sent = window
+        self._runner = runner
+        self._queues = queues
+        self._tell_progress = tell_progress
+        self._connected = False
+        self._takes_ids = False
+        self._max_items = 1000
+        self._max_bytes = 3 * 1024 * 1024
+        self._extensions: list[LeaseExtension] = []
+        self._extend_seconds = 10.0
+        self._extend_at = inf
+        self._progressed: dict[str, RunningAttempt] = {}
+        self._progress_at = -inf
+        self._resend_at = inf
+
+    # From the server.
+
+    def connect(self, subscribed: Subscribed, window_sent: int, now: float) -> None:
+        """A new stream is subscribed: everything unconfirmed goes out on it, again if need be."""
+        limits = subscribed.limits
+        self._max_items = min(limits.max_batch_items or 1000, 1000)
+        self._max_bytes = max((limits.max_message_bytes or 4 << 20) - _MARGIN_BYTES, 64 * 1024)
+        if limits.max_payload_bytes:
+            self._runner.max_payload_bytes = limits.max_payload_bytes
+        self._extend_seconds = from_duration(subscribed.extend_interval) or 10.0
+        self._takes_ids = subscribed.takes_succeeded_lease_ids
+        self._window_sent = window_sent
+        self._connected = True
+        self._extensions.clear()
+        self.book.resend_all()
+        self._resend_at = inf
+        # What was held over the break may be close to its end.
+        self._extend_at = now if self.book.open else now + self._extend_seconds
+        self._note_statuses(subscribed.held_leases)
+
+    def disconnect(self) -> None:
+        """The stream is gone; leases run on."""
+        self._connected = False
+
+    def receive(self, frame: WorkResponse, now: float) -> None:
+        """Acts on a frame of the kinds `dispatch`, `outcome_results` and `lease_statuses`."""
+        match frame.WhichOneof("frame"):
+            case "dispatch":
+                self._take(frame.dispatch, now)
+            case "outcome_results":
+                for lease_id in frame.outcome_results.committed_lease_ids:
+                    self.book.forget(lease_id)
+                for result in frame.outcome_results.results:
+                    if result.status.code == code_pb2.OK:
+                        self.book.forget(result.lease_id)
+                    else:
+                        self._note_refusal(result, now)
+            case "lease_statuses":
+                self._note_statuses(frame.lease_statuses.leases)
+
+    def _take(self, dispatch: LeaseJobsResponse, now: float) -> None:
+        expires_in = from_duration(dispatch.expires_in)
+        if expires_in and expires_in / 3 < self._extend_seconds:
+            self._extend_seconds = expires_in / 3
+            self._extend_at = min(self._extend_at, now + self._extend_seconds)
+        for lease in dispatch.leases:
+            attempt = RunningAttempt(lease, now, self._tell_progress)
+            if self.book.take(attempt.lease_id, attempt) and attempt.queue not in self._queues:
+                log.error("job %s is of queue %s, not of ours", lease.job_id, attempt.queue)
+                reason = "the worker has no processor for this queue"
+                self.book.settle(released(attempt.lease_id, _MISDELIVERED_SECONDS, reason))
+        self._runner.start(self.book.start())
+
+    def _note_statuses(self, statuses: Iterable[LeaseStatus]) -> None:
+        for status in statuses:
+            if status.state == LeaseState.LEASE_STATE_LOST:
+                lost = self.book.lose(status.lease_id)
+                if lost is not None:
+                    log.warning("job %s: lease lost: %s", lost.lease.job_id, status.reason)
+                    self._runner.stop(lost, Stop.LOST)
+            elif status.state == LeaseState.LEASE_STATE_CANCEL_REQUESTED:
+                attempt = self.book.find(status.lease_id)
+                if attempt is None or attempt.stop is not None:
+                    continue
+                if self.book.waits(status.lease_id):
+                    self.book.settle(cancelled(status.lease_id, "cancelled before it began"))
+                else:
+                    self._runner.stop(attempt, Stop.CANCEL_REQUESTED)
+        self._runner.start(self.book.start())
+
+    def _note_refusal(self, result: OutcomeResult, now: float) -> None:
+        code, message = result.status.code, result.status.message
+        match code:
+            case code_pb2.FAILED_PRECONDITION | code_pb2.NOT_FOUND:
+                log.info("outcome under lease %s came too late: %s", result.lease_id, message)
+                self.book.forget(result.lease_id)
+            case code_pb2.INVALID_ARGUMENT:
+                error = job_error(code_pb2.INTERNAL, "OUTCOME_REJECTED", message)
+                kept = self.book.replace(failed(result.lease_id, error, retryable=False))
+                log.error(
+                    "outcome under lease %s was refused as malformed, %s: %s",
+                    result.lease_id,
+                    "a failure is reported instead" if kept else "giving up",
+                    message,
+                )
+            case _:
+                self.book.defer(result.lease_id)
+                self._resend_at = min(self._resend_at, now + RESEND_SECONDS)
+
+    # From the processors.
+
+    def collect(self, outcomes: list[Outcome]) -> None:
+        """Notes the ends of attempts; those of leases that are gone are dropped."""
+        settle = self.book.settle
+        for outcome in outcomes:
+            settle(outcome)
+        self._runner.start(self.book.start())
+
+    def note_progress(self, attempts: list[RunningAttempt]) -> None:
+        """There is progress to send."""
+        for attempt in attempts:
+            self._progressed[attempt.lease_id] = attempt
+
+    # By the clock.
+
+    def tick(self, now: float) -> float:
+        """Does what is due, and returns when something will be due next, at the latest."""
+        due = min(now + TICK_SECONDS, self._time_out(now))
+        if self._resend_at <= now:
+            self._resend_at = inf
+            self.book.resend_deferred()
+        if not self._connected:
+            return due
+        if self._progressed and self._progress_at <= now:
+            self._progress_at = now + PROGRESS_SECONDS
+            self._extend_progressed()
+        if self._extend_at <= now:
+            self._extend_at = now + self._extend_seconds
+            self._extensions += [LeaseExtension(lease_id=held) for held in self.book.extend()]
+        if self._progressed:
+            due = min(due, self._progress_at)
+        return min(due, self._extend_at, self._resend_at)
+
+    def _time_out(self, now: float) -> float:
+        # The earliest deadline that is left.
+        earliest = inf
+        late = []
+        for attempt in self.book.attempts():
+            if attempt.deadline <= now:
+                late.append(attempt)
+            elif attempt.deadline < earliest:
+                earliest = attempt.deadline
+        for attempt in late:
+            log.warning("job %s of %s: attempt timed out", attempt.lease.job_id, attempt.queue)
+            error = job_error(code_pb2.DEADLINE_EXCEEDED, "ATTEMPT_TIMEOUT", Stop.TIMED_OUT.value)
+            self._end(attempt, failed(attempt.lease_id, error), Stop.TIMED_OUT)
+        if late:
+            self._runner.start(self.book.start())
+        return earliest
+
+    def _extend_progressed(self) -> None:
+        for lease_id, attempt in self._progressed.items():
+            # The flag first: progress made from here on is announced anew.
+            attempt.progress_told = False
+            progress = attempt.progress
+            if progress is not None and self.book.find(lease_id) is attempt:
+                percent, message = progress
+                news = JobProgress(percent=percent, message=message)
+                self._extensions.append(LeaseExtension(lease_id=lease_id, progress=news))
+        self._progressed.clear()
+
+    # On leaving.
+
+    def retire(self) -> None:
+        """Takes no more jobs; hands back those that have not begun."""
+        self.window = 0
+        for attempt in list(self.book.attempts()):
+            if self.book.waits(attempt.lease_id):
+                self._release(attempt)
+
+    def release_rest(self) -> int:
+        """Stops what still runs and hands it back; returns how many that were."""
+        rest = list(self.book.attempts())
+        for attempt in rest:
+            self._release(attempt)
+        return len(rest)
+
+    def _release(self, attempt: RunningAttempt) -> None:
+        outcome = released(attempt.lease_id, 0.0, Stop.RELEASED.value)
+        self._end(attempt, outcome, Stop.RELEASED)
+
+    def _end(self, attempt: RunningAttempt, outcome: JobOutcome, stop: Stop) -> None:
+        # Without waiting for the processor: it may not come back.
+        waited = self.book.waits(attempt.lease_id)
+        self.book.settle(outcome)
+        if not waited:
+            self._runner.stop(attempt, stop)
+
+    # To the server.
+
+    def next_frame(self) -> WorkRequest | None:
+        """The next frame to send; None when there is nothing to say."""
+        if self.window != self._window_sent:
+            self._window_sent = self.window
+            return WorkRequest(set_window=SetWindow(window=self.window))
+        if self._extensions:
+            chunk = self._extensions[: self._max_items]
+            del self._extensions[: self._max_items]
+            return WorkRequest(extend_leases=ExtendLeasesRequest(extensions=chunk))
+        outcomes = self.book.send(self._max_items, self._max_bytes)
+        if outcomes:
+            return WorkRequest(report_outcomes=report(outcomes, self._takes_ids))
+        return None

@@ -1,0 +1,110 @@
+"""From what a processor raised to what the server is told. Pure."""
+
+import re
+import traceback
+from asyncio import CancelledError
+
+from google.rpc import code_pb2
+
+from jobsvc.v1.job_pb2 import JobError
+from jobsvc.v1.worker_service_pb2 import JobOutcome
+from jobsvc.worker.outcome import Cancelled, Ending, Fail, Release, Retry, clean, failed, released
+
+MAX_MESSAGE_CHARACTERS = 4_096
+MAX_TRACE_CHARACTERS = 16_384
+
+#: First match wins. What is not listed is UNKNOWN, and like most of these is
+#: tried again: whether a ValueError is the input's fault or a passing one
+#: only the processor knows, and it says so by raising Fail.
+_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (TimeoutError, code_pb2.DEADLINE_EXCEEDED),
+    (OSError, code_pb2.UNAVAILABLE),
+    (MemoryError, code_pb2.RESOURCE_EXHAUSTED),
+    (NotImplementedError, code_pb2.UNIMPLEMENTED),
+    (CancelledError, code_pb2.CANCELLED),
+    (Cancelled, code_pb2.CANCELLED),
+)
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def outcome_of(lease_id: str, exception: BaseException) -> JobOutcome:
+    """The outcome of an attempt whose processor raised `exception`.
+
+    Raising Retry, Fail or Release says how the attempt ends. Anything else,
+    SystemExit and KeyboardInterrupt included, is a failure of this attempt,
+    retried unless its code is permanent.
+    """
+    exception = _only_leaf(exception)
+    if isinstance(exception, Release):
+        return released(lease_id, exception.delay_seconds or 0.0, exception.reason)
+    if isinstance(exception, Retry | Fail):
+        error = error_of(exception, exception.code)
+        return failed(lease_id, error, isinstance(exception, Retry), exception.delay_seconds)
+    return failed(lease_id, error_of(exception, _code(exception)))
+
+
+def error_of(exception: BaseException, code: int) -> JobError:
+    """The error that describes `exception`, every text within the bounds of the contract."""
+    return JobError(
+        code=code,
+        reason=_reason(exception),
+        message=clean(_message(exception), MAX_MESSAGE_CHARACTERS),
+        stack_trace=_stack_trace(exception),
+    )
+
+
+def job_error(code: int, reason: str, message: str) -> JobError:
+    """An error of the worker's own making."""
+    return JobError(
+        code=code,
+        reason=reason,
+        message=clean(message, MAX_MESSAGE_CHARACTERS),
+    )
+
+
+def upper_snake(name: str) -> str:
+    """`name` as a reason of the contract: `HTTPError` is HTTP_ERROR; empty if that is impossible.
+
+    The contract: `^[A-Z][A-Z0-9_]{0,61}[A-Z0-9]$`.
+    """
+    spaced = _WORD_START.sub("_", name)
+    snake = re.sub(r"[^A-Z0-9]+", "_", spaced.upper()).strip("_")[:63].rstrip("_")
+    return snake if _REASON.fullmatch(snake) else ""
+
+
+def _only_leaf(exception: BaseException) -> BaseException:
+    # A Fail raised inside the processor's own TaskGroup arrives wrapped.
+    while isinstance(exception, BaseExceptionGroup) and len(exception.exceptions) == 1:
+        exception = exception.exceptions[0]
+    return exception
+
+
+def _code(exception: BaseException) -> int:
+    return next((code for kind, code in _CODES if isinstance(exception, kind)), code_pb2.UNKNOWN)
+
+
+def _reason(exception: BaseException) -> str:
+    if isinstance(exception, Ending):
+        if exception.reason:
+            return upper_snake(exception.reason)
+        if type(exception) in (Retry, Fail):
+            return ""
+    return upper_snake(type(exception).__name__) or "EXCEPTION"
+
+
+def _message(exception: BaseException) -> str:
+    if isinstance(exception, SystemExit):
+        return f"the processor called sys.exit({exception.code!r})"
+    try:
+        text = str(exception)
+    except Exception:
+        # A broken __str__ must not cost the report itself.
+        text = ""
+    return text or type(exception).__name__
+
+
+def _stack_trace(exception: BaseException) -> str:
+    text = "".join(traceback.format_exception(exception))
+    # The end says what happened; the beginning only how it was called.
+    return clean(text, len(text))[-MAX_TRACE_CHARACTERS:]

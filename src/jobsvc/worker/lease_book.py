@@ -1,0 +1,167 @@
+"""The leases that a worker holds, and the outcomes that are not confirmed. Pure bookkeeping."""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from jobsvc.worker.outcome import Outcome
+
+T = TypeVar("T")
+
+#: What an outcome adds to a frame besides its own bytes: tag and length.
+_ITEM_BYTES = 6
+
+
+class LeaseBook(Generic[T]):
+    """Every lease is in one place: waiting, running, or settled with an outcome to deliver.
+
+    An outcome is unsent, sent, or deferred (the server could not store it just
+    now), and is kept until `forget`. `T` is what the worker knows of a running
+    lease. One thread only.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._waiting: dict[str, T] = {}
+        self._running: dict[str, T] = {}
+        self._unsent: dict[str, Outcome] = {}
+        self._sent: dict[str, Outcome] = {}
+        self._deferred: dict[str, Outcome] = {}
+        self._replaced: set[str] = set()
+        self._unconfirmed_before: set[str] = set()
+
+    def take(self, lease_id: str, attempt: T) -> bool:
+        """Notes a new lease; False if it is held already."""
+        if lease_id in self._running or lease_id in self._waiting or self._settled(lease_id):
+            return False
+        self._waiting[lease_id] = attempt
+        return True
+
+    def start(self) -> list[T]:
+        """Moves waiting leases to running, in order, up to the concurrency."""
+        waiting, running = self._waiting, self._running
+        count = min(len(waiting), self._concurrency - len(running))
+        started = []
+        for lease_id in list(waiting)[: max(0, count)]:
+            attempt = running[lease_id] = waiting.pop(lease_id)
+            started.append(attempt)
+        return started
+
+    def settle(self, outcome: Outcome) -> T | None:
+        """Ends a waiting or running lease by `outcome`; None, and no change, if it is neither."""
+        lease_id = _lease_of(outcome)
+        attempt = self.lose(lease_id)
+        if attempt is not None:
+            self._unsent[lease_id] = outcome
+        return attempt
+
+    def lose(self, lease_id: str) -> T | None:
+        """Strikes out a waiting or running lease; None if it is neither.
+
+        The outcome of a settled one stays: only its confirmation decides, since
+        a lease is also gone once its outcome has been committed.
+        """
+        attempt = self._running.pop(lease_id, None)
+        return self._waiting.pop(lease_id, None) if attempt is None else attempt
+
+    def find(self, lease_id: str) -> T | None:
+        """What is known of a waiting or running lease."""
+        attempt = self._running.get(lease_id)
+        return self._waiting.get(lease_id) if attempt is None else attempt
+
+    def waits(self, lease_id: str) -> bool:
+        """Whether the lease waits for its turn."""
+        return lease_id in self._waiting
+
+    def attempts(self) -> Iterator[T]:
+        """What runs, then what waits."""
+        yield from self._running.values()
+        yield from self._waiting.values()
+
+    @property
+    def open(self) -> int:
+        """How many leases wait or run."""
+        return len(self._waiting) + len(self._running)
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many outcomes are not confirmed."""
+        return len(self._unsent) + len(self._sent) + len(self._deferred)
+
+    def send(self, max_items: int, max_bytes: int) -> list[Outcome]:
+        """The next outcomes for one frame; they count as sent. One at least, however large."""
+        frame: dict[str, Outcome] = {}
+        size = 0
+        for lease_id, outcome in self._unsent.items():
+            size += _size(outcome) + _ITEM_BYTES
+            if frame and (size > max_bytes or len(frame) == max_items):
+                break
+            frame[lease_id] = outcome
+        self._sent.update(frame)
+        for lease_id in frame:
+            del self._unsent[lease_id]
+        return list(frame.values())
+
+    def forget(self, lease_id: str) -> None:
+        """The server has answered for good: committed, or lost."""
+        if self._sent.pop(lease_id, None) is None:
+            self._unsent.pop(lease_id, None)
+            self._deferred.pop(lease_id, None)
+        self._replaced.discard(lease_id)
+
+    def defer(self, lease_id: str) -> None:
+        """The server could not store a sent outcome just now; it waits for `resend`."""
+        outcome = self._sent.pop(lease_id, None)
+        if outcome is not None:
+            self._deferred[lease_id] = outcome
+
+    def replace(self, outcome: Outcome) -> bool:
+        """Puts `outcome` in the place of one that the server calls malformed, once.
+
+        False if that one was a replacement itself, or is not known: it is forgotten.
+        """
+        lease_id = _lease_of(outcome)
+        fresh = self._settled(lease_id) and lease_id not in self._replaced
+        self.forget(lease_id)
+        if fresh:
+            self._replaced.add(lease_id)
+            self._unsent[lease_id] = outcome
+        return fresh
+
+    def resend_deferred(self) -> None:
+        """What was deferred goes out again."""
+        self._unsent.update(self._deferred)
+        self._deferred.clear()
+
+    def resend_all(self) -> None:
+        """Another stream: whatever is not confirmed goes out again, the oldest first."""
+        self._unsent = {**self._sent, **self._deferred, **self._unsent}
+        self._sent.clear()
+        self._deferred.clear()
+
+    def held(self) -> list[str]:
+        """Every lease that is not forgotten, outcomes on their way included."""
+        books = (self._running, self._waiting, self._sent, self._deferred, self._unsent)
+        return [lease_id for book in books for lease_id in book]
+
+    def extend(self) -> list[str]:
+        """The leases to extend now; to be asked once every interval.
+
+        What waits counts too, and outcomes that were unconfirmed the last time
+        already. Fresh ones are left out: they are probably confirmed by now.
+        """
+        unconfirmed = self._sent.keys() | self._deferred.keys() | self._unsent.keys()
+        late = unconfirmed & self._unconfirmed_before
+        self._unconfirmed_before = unconfirmed
+        return [*self._running, *self._waiting, *late]
+
+    def _settled(self, lease_id: str) -> bool:
+        return lease_id in self._sent or lease_id in self._unsent or lease_id in self._deferred
+
+
+def _lease_of(outcome: Outcome) -> str:
+    return outcome if isinstance(outcome, str) else outcome.lease_id
+
+
+def _size(outcome: Outcome) -> int:
+    # As a message: that is how it goes to a server that does not take ids.
+    return len(outcome) + _ITEM_BYTES if isinstance(outcome, str) else outcome.ByteSize()

@@ -1,0 +1,187 @@
+"""Runs attempts: `async def` processors on the processor loop, plain ones in threads."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from contextvars import Context as Variables
+from typing import Any
+
+from jobsvc.v1.worker_service_pb2 import JobOutcome
+from jobsvc.worker import payload
+from jobsvc.worker.bound_processor import Binding
+from jobsvc.worker.failure import outcome_of
+from jobsvc.worker.mailbox import Mailbox
+from jobsvc.worker.outcome import Cancelled, Ending, Outcome, cancelled, released
+from jobsvc.worker.running_attempt import RunningAttempt, Stop
+from jobsvc.worker.spans import ProcessSpans, record_failure
+from jobsvc.worker.thread_pool import ThreadPool
+
+#: Threads beyond this many do not help one Python process.
+MAX_THREADS = 256
+#: After so long, a job for which there was no thread may be tried, here or elsewhere.
+_NO_THREAD_SECONDS = 1.0
+
+log = logging.getLogger("jobsvc.worker")
+
+
+class Runner:
+    """Starts attempts and hands their outcomes to `report`, from whatever thread they end in.
+
+    `start` and `stop` are called on the session's thread, and do not wait for
+    the processor loop: a processor that blocks it delays other `async def`
+    processors, nothing else.
+    """
+
+    def __init__(
+        self,
+        bindings: Mapping[str, Binding],
+        loop: asyncio.AbstractEventLoop,
+        group: asyncio.TaskGroup,
+        concurrency: int,
+        spans: ProcessSpans | None,
+        report: Callable[[Outcome], None],
+    ) -> None:
+        #: Largest output that the server takes.
+        self.max_payload_bytes = 256 * 1024
+        self._bindings = bindings
+        self._group = group
+        self._spans = spans
+        self._report = report
+        self._encode = payload.encoder()
+        self._threads = ThreadPool(min(concurrency, MAX_THREADS), self._run_in_thread)
+        self._to_start = Mailbox[RunningAttempt](loop, self._start_tasks)
+        self._to_cancel = Mailbox[RunningAttempt](loop, self._cancel_tasks)
+        self._closed = False
+        self._no_span = nullcontext()
+
+    @property
+    def stuck_threads(self) -> int:
+        """Threads whose attempts are over, but which have not come back."""
+        return self._threads.abandoned
+
+    def start(self, attempts: list[RunningAttempt]) -> None:
+        """Starts the attempts."""
+        on_loop: list[RunningAttempt] = []
+        for attempt in attempts:
+            if self._bindings[attempt.queue].is_async:
+                on_loop.append(attempt)
+            else:
+                try:
+                    self._threads.submit(attempt)
+                except RuntimeError as error:
+                    log.error("job %s of %s: %s", attempt.lease.job_id, attempt.queue, error)
+                    self._report(released(attempt.lease_id, _NO_THREAD_SECONDS, f"{error}"))
+        if on_loop:
+            self._to_start.put_all(on_loop)
+
+    def stop(self, attempt: RunningAttempt, stop: Stop) -> None:
+        """Cancels a task; tells a thread, and gives it up unless its outcome still counts."""
+        attempt.request_stop(stop)
+        if self._bindings[attempt.queue].is_async:
+            self._to_cancel.put(attempt)
+        elif stop is not Stop.CANCEL_REQUESTED:
+            self._threads.abandon(attempt)
+
+    def close(self) -> None:
+        """Starts nothing any more. Called on the processor loop."""
+        self._closed = True
+        self._threads.close()
+
+    def _start_tasks(self, attempts: list[RunningAttempt]) -> None:
+        if self._closed:
+            return
+        create_task = self._group.create_task
+        for attempt in attempts:
+            attempt.task = create_task(self._run_in_task(attempt))
+
+    def _cancel_tasks(self, attempts: list[RunningAttempt]) -> None:
+        for attempt in attempts:
+            # One that has not begun sees the flag when it does.
+            if attempt.begun and attempt.task is not None:
+                attempt.task.cancel()
+
+    async def _run_in_task(self, attempt: RunningAttempt) -> None:
+        with self._spans.process(attempt) if self._spans else self._no_span:
+            prepared = self._prepare(attempt)
+            if prepared is None:
+                return
+            binding, value = prepared
+            try:
+                result = await binding.call(value, attempt)
+            except BaseException as exception:
+                # Also SystemExit and KeyboardInterrupt: they cost this attempt,
+                # not the process and every other job in it.
+                self._report(self._failed(attempt, exception))
+                if isinstance(exception, asyncio.CancelledError):
+                    raise
+            else:
+                self._report(self._returned(attempt, result))
+
+    def _run_in_thread(self, attempt: RunningAttempt) -> None:
+        # Variables of one job must not be seen by the thread's next one.
+        Variables().run(self._call_in_thread, attempt)
+
+    def _call_in_thread(self, attempt: RunningAttempt) -> None:
+        with self._spans.process(attempt) if self._spans else self._no_span:
+            prepared = self._prepare(attempt)
+            if prepared is None:
+                return
+            binding, value = prepared
+            try:
+                result = binding.call(value, attempt)
+            except BaseException as exception:  # as above
+                self._report(self._failed(attempt, exception))
+            else:
+                self._report(self._returned(attempt, result))
+
+    def _prepare(self, attempt: RunningAttempt) -> tuple[Binding, Any] | None:
+        # The decoded input; or None, the end of the attempt being reported.
+        attempt.begun = True
+        lease = attempt.lease
+        if attempt.stop is not None:
+            # Counts only if cancellation was requested; otherwise the lease is
+            # settled or lost, and the report is dropped.
+            self._report(cancelled(lease.lease_id, "cancelled before it began"))
+            return None
+        binding = self._bindings[lease.queue]
+        try:
+            return binding, binding.decode(payload.input_text(lease.input))
+        except Exception as error:  # the developer's types decode: they may raise anything
+            log.warning("job %s of %s: input: %s", lease.job_id, lease.queue, error)
+            record_failure(error, None)
+            self._report(payload.input_rejected(lease.lease_id, error))
+            return None
+
+    def _returned(self, attempt: RunningAttempt, value: Any) -> Outcome:
+        # Any: whatever the developer's function returned.
+        outcome = payload.outcome_of_value(
+            attempt.lease_id, value, self._encode, self.max_payload_bytes
+        )
+        if not isinstance(outcome, str) and outcome.HasField("failure"):
+            error = TypeError(outcome.failure.error.message)
+            log.error("job %s of %s: %s", attempt.lease.job_id, attempt.queue, error)
+            record_failure(error, None)
+        return outcome
+
+    def _failed(self, attempt: RunningAttempt, exception: BaseException) -> JobOutcome:
+        record_failure(exception, attempt.stop)
+        stopped = isinstance(exception, asyncio.CancelledError | Cancelled)
+        if stopped and attempt.stop is Stop.CANCEL_REQUESTED:
+            return cancelled(attempt.lease_id)
+        if stopped and self._closed:
+            return released(attempt.lease_id, 0.0, Stop.RELEASED.value)
+        if not (stopped and attempt.stop):
+            lease = attempt.lease
+            # What the processor raised on purpose needs no stack trace.
+            purpose = isinstance(exception, Ending)
+            what = f"{type(exception).__name__}: {exception}" if purpose else "failed"
+            log.warning(
+                "job %s of %s, attempt %d: %s",
+                lease.job_id,
+                lease.queue,
+                lease.attempt,
+                what,
+                exc_info=None if purpose else exception,
+            )
+        return outcome_of(attempt.lease_id, exception)

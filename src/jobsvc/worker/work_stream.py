@@ -1,0 +1,200 @@
+"""One `Work` stream on a connection of its own: frames in, frames out, until it ends."""
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+
+from jobsvc.v1.worker_service_pb2 import (
+    Acknowledge,
+    Subscribe,
+    Subscribed,
+    WorkRequest,
+    WorkResponse,
+)
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from jobsvc.worker.duration import from_duration
+from jobsvc.worker.stream_end import StreamEnd, end_of
+
+#: Longest wait for the answer to `subscribe`, the connection included.
+OPEN_SECONDS = 10.0
+#: The stream is given up after this many heartbeat intervals of silence.
+SILENT_INTERVALS = 3
+
+_OPTIONS = (
+    # A connection that silently died is noticed by an unanswered ping.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # For pings that gRPC sends of itself; until they are answered there are no others.
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    # A dispatch is up to 256 KiB, or one job of any size that the server accepts.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # The session retries, with all it holds; gRPC must not do so behind its back.
+    ("grpc.enable_retries", 0),
+    # A new stream is to get a new connection, perhaps to another replica.
+    ("grpc.use_local_subchannel_pool", 1),
+    # Of several addresses any will do, and not always the first: it may be leaving.
+    (
+        "grpc.service_config",
+        '{"loadBalancingConfig":[{"pick_first":{"shuffleAddressList":true}}]}',
+    ),
+)
+
+
+class StreamFailed(Exception):
+    """A stream could not be opened."""
+
+    def __init__(self, end: StreamEnd) -> None:
+        super().__init__(end.message)
+        self.end = end
+
+
+class WorkStream:
+    """A stream of `WorkerService.Work`. Open it, hold it, close it."""
+
+    def __init__(self, target: str) -> None:
+        self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        #: Set when the server wants to go, or the stream has ended.
+        self.leaving = asyncio.Event()
+        #: How it ended; None while it lives.
+        self.end: StreamEnd | None = None
+        self._call: grpc.aio.StreamStreamCall[WorkRequest, WorkResponse] | None = None
+        self._silence_seconds = 45.0
+        self._wake = asyncio.Event()
+        self._unacknowledged = 0
+        self._half_close = False
+        #: What was dispatched since another stream tries to take over; None while none does.
+        self._aside: list[WorkResponse] | None = None
+        self._receive: Callable[[WorkResponse], None] = lambda _: None
+
+    async def open(self, subscribe: Subscribe) -> Subscribed:
+        """Subscribes, and returns the server's answer.
+
+        Raises:
+            StreamFailed: the server is away, refuses, or does not answer in time.
+        """
+        call = self._call = WorkerServiceStub(self.channel).Work()
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await call.write(WorkRequest(subscribe=subscribe))
+                while isinstance(frame := await call.read(), WorkResponse):
+                    if frame.WhichOneof("frame") == "subscribed":
+                        seconds = from_duration(frame.subscribed.heartbeat_interval)
+                        self._silence_seconds = SILENT_INTERVALS * (seconds or 15.0)
+                        return frame.subscribed
+        except grpc.aio.AioRpcError as error:
+            raise StreamFailed(end_of(error)) from None
+        except asyncio.InvalidStateError:
+            # The call ended before the write; its status says how.
+            raise StreamFailed(await self._status(call)) from None
+        except TimeoutError:
+            message = f"no answer within {OPEN_SECONDS:g} s"
+            raise StreamFailed(StreamEnd(grpc.StatusCode.UNAVAILABLE, message)) from None
+        raise StreamFailed(StreamEnd(grpc.StatusCode.UNAVAILABLE, "ended before `subscribed`"))
+
+    async def hold(
+        self,
+        receive: Callable[[WorkResponse], None],
+        next_frame: Callable[[], WorkRequest | None],
+    ) -> StreamEnd:
+        """Hands frames over until the stream ends, and closes it.
+
+        `receive` is given every frame but heartbeats; `next_frame` is asked for
+        frames, after each `wake`, until it has none.
+        """
+        self._receive = receive
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._write(next_frame))
+                try:
+                    self.end = await self._read()
+                finally:
+                    self.leaving.set()
+                    self._wake.set()
+        finally:
+            await self.close()
+        return self.end
+
+    def wake(self) -> None:
+        """There may be frames to send."""
+        self._wake.set()
+
+    def set_aside(self) -> None:
+        """Another stream tries to take over; once it has, the server puts back what comes now."""
+        self._aside = []
+
+    def resume(self) -> None:
+        """The other stream came to nothing: what was set aside is taken after all."""
+        aside, self._aside = self._aside or [], None
+        for frame in aside:
+            self._take(frame)
+
+    def half_close(self) -> None:
+        """Sends what `next_frame` has, and then nothing any more."""
+        self._half_close = True
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Gives up the stream and its connection."""
+        await self.channel.close()
+
+    def _take(self, dispatch: WorkResponse) -> None:
+        self._unacknowledged = dispatch.sequence
+        self._wake.set()
+        self._receive(dispatch)
+
+    async def _read(self) -> StreamEnd:
+        call = self._call
+        assert call is not None, "open() comes first"
+        clock = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(None) as silence:
+                while True:
+                    silence.reschedule(clock() + self._silence_seconds)
+                    frame = await call.read()
+                    if not isinstance(frame, WorkResponse):
+                        return StreamEnd(grpc.StatusCode.OK, "ended")
+                    match frame.WhichOneof("frame"):
+                        case "dispatch" if self._aside is not None:
+                            self._aside.append(frame)
+                        case "dispatch":
+                            self._take(frame)
+                        case "drain":
+                            self.leaving.set()
+                        case "outcome_results" | "lease_statuses":
+                            self._receive(frame)
+        except grpc.aio.AioRpcError as error:
+            return end_of(error)
+        except TimeoutError:
+            message = f"silent for {self._silence_seconds:g} s"
+            return StreamEnd(grpc.StatusCode.UNAVAILABLE, message)
+
+    async def _write(self, next_frame: Callable[[], WorkRequest | None]) -> None:
+        call = self._call
+        assert call is not None, "open() comes first"
+        try:
+            while self.end is None:
+                await self._wake.wait()
+                self._wake.clear()
+                while self.end is None:
+                    if sequence := self._unacknowledged:
+                        self._unacknowledged = 0
+                        frame = WorkRequest(acknowledge=Acknowledge(sequence=sequence))
+                    elif (next_ := next_frame()) is not None:
+                        frame = next_
+                    else:
+                        break
+                    await call.write(frame)
+                if self._half_close and self.end is None:
+                    await call.done_writing()
+                    return
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            # The stream is over; the reader learns how.
+            return
+
+    @staticmethod
+    async def _status(call: "grpc.aio.StreamStreamCall[WorkRequest, WorkResponse]") -> StreamEnd:
+        code = await call.code()
+        return StreamEnd(code, await call.details() or code.name)

@@ -1,0 +1,229 @@
+"""A worker: processors, the loop they run on, and the session that feeds them."""
+
+import asyncio
+import os
+import secrets
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType, TracebackType
+from typing import Self
+
+from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.v1.worker_service_pb2 import WorkerInfo
+from jobsvc.worker.bound_processor import bind
+from jobsvc.worker.exchange import Exchange
+from jobsvc.worker.mailbox import Mailbox
+from jobsvc.worker.outcome import Outcome
+from jobsvc.worker.processor import AnyProcessor, collect
+from jobsvc.worker.runner import Runner
+from jobsvc.worker.running_attempt import RunningAttempt
+from jobsvc.worker.session import Session
+from jobsvc.worker.spans import ProcessSpans, find_tracer
+from jobsvc.worker.stream_end import WorkerStopped
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+DEFAULT_CONCURRENCY = 8
+DEFAULT_GRACE_SECONDS = 25.0
+MAX_WINDOW = 10_000
+
+
+class Worker:
+    """Works on jobs while its `async with` block runs.
+
+    `async def` processors run on the event loop of the block, plain ones in
+    threads; the connection has a thread of its own. Entering does not wait for
+    the server: see `wait_subscribed`. Leaving takes no more jobs, gives those
+    that run `grace_seconds`, hands the rest back and waits for the server to
+    confirm it all; a block that ends by an exception gives no grace.
+
+    Args:
+        processors: Processor objects, and modules in whose namespace some are.
+        target: HOST:PORT of the server.
+        concurrency: most jobs that run at a time.
+        window: most jobs to hold; more than `concurrency` are kept waiting
+            here, their leases extended. Default: `concurrency`.
+        grace_seconds: see above.
+        version: release of the worker's code, for people.
+
+    Raises:
+        ProcessorInvalid: a processor cannot be used as it is written.
+        ValueError: a number is out of its range.
+        WorkerStopped: out of the block, when the server refuses the worker for
+            good.
+    """
+
+    def __init__(
+        self,
+        processors: Iterable[ModuleType | AnyProcessor],
+        *,
+        target: str = DEFAULT_TARGET,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        window: int | None = None,
+        grace_seconds: float = DEFAULT_GRACE_SECONDS,
+        version: str = "",
+    ) -> None:
+        if not 1 <= concurrency <= MAX_WINDOW:
+            raise ValueError(f"concurrency must be 1 to {MAX_WINDOW}, not {concurrency}")
+        if window is not None and not 1 <= window <= MAX_WINDOW:
+            raise ValueError(f"window must be 1 to {MAX_WINDOW}, not {window}")
+        if not grace_seconds >= 0:
+            raise ValueError(f"grace_seconds must not be negative, but is {grace_seconds}")
+        self.bindings = {p.queue: bind(p) for p in collect(processors)}
+        self.target = target
+        self.concurrency = concurrency
+        self.window = concurrency if window is None else window
+        self.grace_seconds = grace_seconds
+        #: Identifies this run to the server; new for every Worker.
+        self.id = f"{socket.gethostname()[:96]}-{os.getpid()}/{secrets.token_hex(4)}"
+        self._info = WorkerInfo(worker_id=self.id, version=version[:64], sdk=_sdk())
+        self._stack = AsyncExitStack()
+        self._subscribed, self._left = asyncio.Event(), asyncio.Event()
+        self._session: Session | None = None
+        self._session_loop: asyncio.AbstractEventLoop | None = None
+        #: Asked for before there was a session.
+        self._leave_early: float | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._work())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._stack.__aexit__(kind, exception, trace)
+
+    async def wait_subscribed(self) -> None:
+        """Returns once the server has accepted the worker for the first time."""
+        await self._subscribed.wait()
+
+    async def wait_left(self) -> None:
+        """Returns once the worker has left, after `leave`."""
+        await self._left.wait()
+
+    def leave(self, grace_seconds: float | None = None) -> None:
+        """Begins to leave, as at the end of the block. From any thread, or a signal handler."""
+        grace = self.grace_seconds if grace_seconds is None else grace_seconds
+        # First the wish, then the look at the session; `_work` does it the other way round.
+        self._leave_early = grace
+        if self._session is not None and self._session_loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: it has left
+                self._session_loop.call_soon_threadsafe(self._session.leave, grace)
+
+    @asynccontextmanager
+    async def _work(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        session_loop = self._session_loop = new_event_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        try:
+            async with asyncio.TaskGroup() as group:
+                runner, session = self._assemble(group, loop, session_loop)
+                self._session = session
+                if self._leave_early is not None:
+                    session_loop.call_soon(session.leave, self._leave_early)
+                watch = group.create_task(self._watch(ended, runner))
+                # A daemon: the process may have to end before the server answers.
+                threading.Thread(
+                    target=_run_session,
+                    args=(session_loop, session, loop, ended),
+                    name="jobsvc session",
+                    daemon=True,
+                ).start()
+                try:
+                    yield
+                except BaseException:
+                    runner.close()
+                    raise
+                self.leave()
+                await watch
+        except BaseExceptionGroup as problems:
+            raise _plain(problems) from None
+        finally:
+            self.leave(0.0)
+            # Also when `watch` was cancelled: the thread has to be gone after the block.
+            await asyncio.wait([ended])
+
+    def _assemble(
+        self,
+        group: asyncio.TaskGroup,
+        loop: asyncio.AbstractEventLoop,
+        session_loop: asyncio.AbstractEventLoop,
+    ) -> tuple[Runner, Session]:
+        def receive_outcomes(outcomes: list[Outcome]) -> None:
+            exchange.collect(outcomes)
+            session.wake()
+
+        def receive_progress(attempts: list[RunningAttempt]) -> None:
+            exchange.note_progress(attempts)
+            session.hurry()
+
+        def note_subscribed() -> None:
+            loop.call_soon_threadsafe(self._subscribed.set)
+
+        outcomes = Mailbox(session_loop, receive_outcomes)
+        progress = Mailbox(session_loop, receive_progress)
+        tracer = find_tracer()
+        spans = ProcessSpans(tracer, self.id) if tracer else None
+        runner = Runner(self.bindings, loop, group, self.concurrency, spans, outcomes.put)
+        exchange = Exchange(runner, self.bindings, self.concurrency, self.window, progress.put)
+        session = Session(
+            self.target,
+            self._info,
+            self.bindings,
+            exchange,
+            lambda: runner.stuck_threads,
+            note_subscribed,
+        )
+        return runner, session
+
+    async def _watch(self, ended: "asyncio.Future[None]", runner: Runner) -> None:
+        # The session is the heart of the worker: without it nothing goes on.
+        try:
+            # Not cancelled along with this task: the thread is waited for in any case.
+            await asyncio.shield(ended)
+        finally:
+            runner.close()
+            self._left.set()
+
+
+def _run_session(
+    session_loop: asyncio.AbstractEventLoop,
+    session: Session,
+    loop: asyncio.AbstractEventLoop,
+    ended: "asyncio.Future[None]",
+) -> None:
+    problem: BaseException | None = None
+    try:
+        with asyncio.Runner(loop_factory=lambda: session_loop) as runner:
+            runner.run(session.run())
+    except BaseException as error:
+        # To be raised where the worker is awaited; here nobody would see it.
+        problem = error
+
+    def tell() -> None:
+        if problem is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(problem)
+
+    with suppress(RuntimeError):  # closed: the block is gone, nobody is left to be told
+        loop.call_soon_threadsafe(tell)
+
+
+def _plain(problems: BaseExceptionGroup[BaseException]) -> BaseException:
+    stopped = problems.subgroup(WorkerStopped)
+    if stopped is not None:
+        return WorkerStopped(str(stopped.exceptions[0]))
+    return problems.exceptions[0] if len(problems.exceptions) == 1 else problems
+
+
+def _sdk() -> str:
+    try:
+        return f"jobsvc-python/{version('jobsvc')}"
+    except PackageNotFoundError:
+        return "jobsvc-python/0"

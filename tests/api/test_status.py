@@ -1,0 +1,149 @@
+"""Every error has its answer, with the code and the reason of the contract."""
+
+import inspect
+
+import pytest
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobsvc.api.status import status_of
+from jobsvc.domain import errors
+from jobsvc.domain.errors import InvalidRequest, JobsvcError, Violation
+
+#: Code, reason and the kinds of details that come along, as the contract has them.
+ANSWERS: dict[type[JobsvcError], tuple[str, str, set[str]]] = {
+    errors.InvalidRequest: ("INVALID_ARGUMENT", "INVALID_REQUEST", {"BadRequest"}),
+    errors.PayloadRejected: ("INVALID_ARGUMENT", "PAYLOAD_REJECTED", {"BadRequest"}),
+    errors.PayloadTooLarge: ("INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE", {"BadRequest"}),
+    errors.PageTokenInvalid: ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", set()),
+    errors.WorkProtocolViolation: ("INVALID_ARGUMENT", "WORK_PROTOCOL_VIOLATION", set()),
+    errors.JobNotOwned: ("PERMISSION_DENIED", "JOB_NOT_OWNED", set()),
+    errors.JobNotFound: ("NOT_FOUND", "JOB_NOT_FOUND", {"ResourceInfo"}),
+    errors.QueueNotFound: ("NOT_FOUND", "QUEUE_NOT_FOUND", {"ResourceInfo"}),
+    errors.UniqueKeyTaken: ("ALREADY_EXISTS", "UNIQUE_KEY_TAKEN", {"ResourceInfo"}),
+    errors.RequestIdReused: ("ALREADY_EXISTS", "REQUEST_ID_REUSED", {"ResourceInfo"}),
+    errors.LeaseLost: ("FAILED_PRECONDITION", "LEASE_LOST", {"PreconditionFailure"}),
+    errors.EtagMismatch: ("ABORTED", "ETAG_MISMATCH", set()),
+    errors.WorkerReplaced: ("ABORTED", "WORKER_REPLACED", set()),
+    errors.WorkerDeaf: ("UNAVAILABLE", "WORKER_DEAF", {"RetryInfo"}),
+    errors.StreamLimit: ("RESOURCE_EXHAUSTED", "STREAM_LIMIT", {"QuotaFailure", "RetryInfo"}),
+    errors.RateLimited: ("RESOURCE_EXHAUSTED", "RATE_LIMITED", {"QuotaFailure", "RetryInfo"}),
+    errors.DatabaseUnavailable: ("UNAVAILABLE", "DATABASE_UNAVAILABLE", {"RetryInfo"}),
+    errors.ServerDraining: ("UNAVAILABLE", "SERVER_DRAINING", {"RetryInfo"}),
+}
+
+#: What the trailers of a call may weigh before some client drops them, status and all.
+MAX_TRAILER_BYTES = 8 * 1024
+
+
+def example(kind: type[JobsvcError], text: str = "x") -> JobsvcError:
+    """An error of a kind."""
+    if issubclass(kind, InvalidRequest):
+        return kind([Violation(text, text)])
+    takes = inspect.signature(kind).parameters.values()
+    return kind(*[text for p in takes if p.kind is p.POSITIONAL_OR_KEYWORD])
+
+
+def details(error: BaseException, trace_id: str = "") -> dict[str, Message]:
+    """The details of an error's status, by their kind."""
+    found: dict[str, Message] = {}
+    for packed in status_of(error, trace_id).details:
+        kind = packed.type_url.rpartition(".")[2]
+        found[kind] = getattr(error_details_pb2, kind)()
+        assert packed.Unpack(found[kind])
+    return found
+
+
+def trailer_bytes(error: JobsvcError) -> int:
+    """What the status weighs on the wire: the message percent-encoded, the details as base64."""
+    status = status_of(error)
+    message = sum(1 if 32 <= byte < 127 else 3 for byte in status.message.encode())
+    return message + (status.ByteSize() + 2) // 3 * 4 + 200
+
+
+def every_error() -> set[type[JobsvcError]]:
+    kinds = {k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, Exception)}
+    return kinds - {JobsvcError}
+
+
+def test_every_error_has_an_answer() -> None:
+    assert every_error() == set(ANSWERS)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_answer_is_that_of_the_contract(kind: type[JobsvcError]) -> None:
+    code, reason, others = ANSWERS[kind]
+    error = example(kind)
+    found = details(error)
+    assert status_of(error).code == code_pb2.Code.Value(code)
+    assert status_of(error).message == error.message
+    assert set(found) == {"ErrorInfo", *others}
+    info = found["ErrorInfo"]
+    assert isinstance(info, error_details_pb2.ErrorInfo)
+    assert (info.domain, info.reason) == ("jobsvc", reason)
+    assert dict(info.metadata) == error.metadata
+
+
+def test_bad_request_names_every_field() -> None:
+    error = InvalidRequest([Violation("spec.queue", "is bad"), Violation("spec.input", "too")])
+    bad = details(error)["BadRequest"]
+    assert isinstance(bad, error_details_pb2.BadRequest)
+    assert [(v.field, v.description) for v in bad.field_violations] == [
+        ("spec.queue", "is bad"),
+        ("spec.input", "too"),
+    ]
+    assert status_of(error).message == "spec.queue: is bad"
+
+
+@pytest.mark.parametrize(
+    ("error", "resource"),
+    [
+        (errors.JobNotFound("17"), ("jobsvc.v1.Job", "17")),
+        (errors.QueueNotFound("q"), ("jobsvc.v1.Queue", "q")),
+        (errors.UniqueKeyTaken("key", "17"), ("jobsvc.v1.Job", "17")),
+        (errors.RequestIdReused("18"), ("request_id", "18")),
+    ],
+)
+def test_resource_is_named(error: JobsvcError, resource: tuple[str, str]) -> None:
+    info = details(error)["ResourceInfo"]
+    assert isinstance(info, error_details_pb2.ResourceInfo)
+    assert (info.resource_type, info.resource_name) == resource
+
+
+@pytest.mark.parametrize("letter", ["x", "\n", "ß", "€", "\U0001f600"])
+@pytest.mark.parametrize("count", [1, 20, 100])
+def test_trailers_stay_small_however_long_the_texts(letter: str, count: int) -> None:
+    long = letter * 5000
+    error = InvalidRequest([Violation(f"{i}{long}", long) for i in range(count)], index=long)
+    assert trailer_bytes(error) < MAX_TRAILER_BYTES
+    bad = details(error)["BadRequest"]
+    assert isinstance(bad, error_details_pb2.BadRequest)
+    assert len(bad.field_violations) == min(count, 20)
+    assert all(v.field and v.description for v in bad.field_violations)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_no_error_outgrows_the_trailers(kind: type[JobsvcError]) -> None:
+    assert trailer_bytes(example(kind, "€" * 5000)) < MAX_TRAILER_BYTES
+
+
+@given(st.lists(st.builds(Violation, st.text(), st.text()), min_size=1, max_size=30))
+def test_any_violation_can_be_sent(violations: list[Violation]) -> None:
+    assert trailer_bytes(InvalidRequest(violations)) < MAX_TRAILER_BYTES
+
+
+class Surprise(JobsvcError):
+    """An error of ours that nobody gave an answer."""
+
+
+@pytest.mark.parametrize("error", [ValueError("secret"), KeyError("secret"), Surprise("secret")])
+def test_unknown_error_says_nothing_but_its_trace(error: Exception) -> None:
+    status = status_of(error, "0af7")
+    assert (status.code, status.message) == (code_pb2.INTERNAL, "internal error")
+    assert b"secret" not in status.SerializeToString()
+    info = details(error, "0af7")["ErrorInfo"]
+    assert isinstance(info, error_details_pb2.ErrorInfo)
+    assert (info.reason, dict(info.metadata)) == ("INTERNAL_ERROR", {"traceId": "0af7"})
+    assert not details(error)["ErrorInfo"].metadata  # type: ignore[attr-defined]  # an ErrorInfo

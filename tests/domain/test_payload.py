@@ -1,0 +1,187 @@
+"""What counts as a payload. Every refusal is a PayloadInvalid, whatever the text."""
+
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid, canonical, parse_payload
+
+# Text as protobuf lets it through, and storable: no lone surrogates, no NUL.
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)
+)
+OBJECTS = st.dictionaries(TEXT, VALUES, max_size=5)
+
+HUGE = "1" * 5000
+
+
+def nested(levels: int) -> str:
+    """An object of this many levels, every second one an array."""
+    text = "1"
+    for level in range(levels, 0, -1):
+        text = f'{{"a":{text}}}' if level % 2 else f"[{text}]"
+    return text
+
+
+@given(OBJECTS, st.booleans(), st.sampled_from([None, 2, "\t"]))
+def test_every_object_is_accepted_as_it_is(
+    value: dict[str, Any], escaped: bool, indent: int | str | None
+) -> None:
+    assert parse_payload(json.dumps(value, ensure_ascii=escaped, indent=indent)) == value
+
+
+@given(TEXT | st.text(st.sampled_from('{}[]":,\\u0dn1eE+-. \n'), max_size=60))
+def test_any_text_is_an_object_or_a_defect(text: str) -> None:
+    with suppress(PayloadInvalid):
+        assert isinstance(parse_payload(text), dict)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(['"a"', '"b"', '"a:b"', '"\\u0061"']),
+            st.sampled_from([":", ": ", " :", "\n:", "\t:", "\r:"]),
+            VALUES | st.sampled_from(["a:b", '":', '"a":']),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from(["%s", '{"x":[%s]}', '{"x:":{"y":%s}}']),
+)
+def test_key_is_named_once_however_it_is_spelled(
+    members: list[tuple[str, str, Any]], around: str
+) -> None:
+    written = [f"{key}{colon}{json.dumps(value)}" for key, colon, value in members]
+    text = around % ("{" + ",".join(written) + "}")
+    keys = [json.loads(key) for key, _, _ in members]
+    if len(set(keys)) == len(keys):
+        assert parse_payload(text) == json.loads(text)
+    else:
+        with pytest.raises(PayloadInvalid, match="twice"):
+            parse_payload(text)
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t", "\r"])
+def test_blank_before_a_colon_hides_no_key(blank: str) -> None:
+    with pytest.raises(PayloadInvalid, match="twice"):
+        parse_payload(f'{{"a":1,"a"{blank}:2}}')
+
+
+@given(OBJECTS, st.integers(0, 400), TEXT)
+def test_damaged_object_is_no_other_error(value: dict[str, Any], at: int, noise: str) -> None:
+    text = json.dumps(value)
+    at = min(at, len(text))
+    for damaged in (text[:at], text[:at] + noise + text[at:]):
+        with suppress(PayloadInvalid):
+            assert isinstance(parse_payload(damaged), dict)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ("{'a': 1}", "is not JSON"),
+        ('{"a": 1} {}', "is not JSON"),
+        ("\ufeff{}", "is not JSON"),
+        ('{"a": "\0"}', "is not JSON"),
+        ('{"a": 01}', "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ('"text"', "is not a JSON object"),
+        ("17", "is not a JSON object"),
+        ("null", "is not a JSON object"),
+        ('{"a": NaN}', "holds NaN"),
+        ('{"a": [Infinity]}', "holds Infinity"),
+        ('{"a": -Infinity}', "holds -Infinity"),
+        ('{"a": 1, "a": 1}', "names the key 'a' twice"),
+        ('{"x": [{"a": 1, "b": 2, "\\u0061": 3}]}', "names the key 'a' twice"),
+        ('{"a": "\\u0000"}', "holds a NUL"),
+        ('{"\\u0000": 1}', "holds a NUL"),
+        ('{"a": [{"b": "\\u0000"}]}', "holds a NUL"),
+        ('{"a": "\\ud800"}', "holds a lone surrogate"),
+        ('{"\\udc00": 1}', "holds a lone surrogate"),
+        (nested(MAX_LEVELS + 1), "nests deeper"),
+        ("[" * 1000, "nests deeper"),
+        ('{"a":' * 100_000, "nests deeper"),
+    ],
+)
+def test_defect_is_named(text: str, why: str) -> None:
+    with pytest.raises(PayloadInvalid, match=why):
+        parse_payload(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f'{{"a": {HUGE}, "b": NaN}}', "holds NaN"),
+        (f'{{"a": {HUGE}, "a": 1}}', "twice"),
+        (f'{{"a": {HUGE},', "is not JSON"),
+        (f'{{"a": {HUGE}, "b": "\\u0000"}}', "NUL"),
+        (f"[{HUGE}]", "is not a JSON object"),
+    ],
+)
+def test_huge_integer_hides_no_other_defect(text: str, why: str) -> None:
+    with pytest.raises(PayloadInvalid, match=why):
+        parse_payload(text)
+
+
+def test_huge_integer_is_valid_json() -> None:
+    assert parse_payload(f'{{"a": {HUGE}}}') == {"a": float("inf")}
+
+
+def test_surrogate_pair_is_a_letter() -> None:
+    assert parse_payload('{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+
+
+def test_most_levels_are_allowed() -> None:
+    parse_payload(nested(MAX_LEVELS))
+
+
+def test_brackets_in_texts_do_not_nest() -> None:
+    text = json.dumps({"[" * 50: '\\"{' * 50, "a": "\\"})
+    assert parse_payload(text)["a"] == "\\"
+
+
+@pytest.mark.parametrize("piece", ['\\"', '"', "\\", '\\"{', "[]"])
+def test_long_nonsense_is_refused_at_once(piece: str) -> None:
+    text = "[" * 40 + '"' + piece * (200_000 // len(piece))
+    start = time.process_time()
+    with pytest.raises(PayloadInvalid):
+        parse_payload(text)
+    # A tenth of a second is ample; a search that begins again at every quote takes minutes.
+    assert time.process_time() - start < 1
+
+
+@given(OBJECTS)
+def test_equal_objects_are_equal_bytes(value: dict[str, Any]) -> None:
+    turned = dict(reversed(value.items()))
+    assert canonical(value) == canonical(turned)
+    assert canonical(parse_payload(json.dumps(turned, indent=1))) == canonical(value)
+
+
+@given(OBJECTS, OBJECTS)
+def test_different_objects_are_different_bytes(one: dict[str, Any], other: dict[str, Any]) -> None:
+    if canonical(one) == canonical(other):
+        assert one == other
+
+
+@pytest.mark.parametrize("spelling", ["1.0", "1e0", "10E-1", "1.00"])
+def test_whole_number_is_the_same_in_every_spelling(spelling: str) -> None:
+    assert canonical(parse_payload(f'{{"a": [{spelling}]}}')) == canonical({"a": [1]})
+
+
+def test_true_is_not_one() -> None:
+    assert canonical({"a": True}) != canonical({"a": 1})
+    assert canonical({"a": "1.0"}) != canonical({"a": 1})

@@ -1,0 +1,155 @@
+"""A caller that creates and follows jobs, and notes everything it is told."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+
+from jobsvc.client import AsyncClient, CallFailed, Job
+from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1 import payload_pb2
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from tests.e2e.support.history import Close, Create, History, Update
+
+#: Longer than any job takes here; one that has not ended by then never will.
+FOLLOW_SECONDS = 60.0
+_ENDED = 3
+#: CANCELLED is what gRPC makes of a call that arrives in the moment in which its server stops.
+_PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+_TEXT = payload_pb2.PAYLOAD_ENCODING_JSON_TEXT
+_numbers = itertools.count(1)
+#: A stream notices at once that the server is back.
+_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+class Caller:
+    """Creates by the client library; follows on plain streams, where nothing hides a repetition."""
+
+    def __init__(self, target: str, history: History) -> None:
+        self.client = AsyncClient(target)
+        self._target = target
+        self._history = history
+        #: Statuses with which the jobs were seen to end.
+        self.ended: dict[str, pb.JobUpdate] = {}
+
+    async def __aenter__(self) -> Self:
+        await self.client.__aenter__()
+        self._channel = aio.insecure_channel(self._target, options=_OPTIONS)
+        self._jobs = JobServiceStub(self._channel)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._channel.close()
+        await self.client.__aexit__(kind, error, traceback)
+
+    async def create(self, queue: str, wish: dict[str, Any] | None = None, **options: Any) -> str:
+        """Creates a job; says the same again, by the same request id, until it is answered."""
+        request_id = str(uuid4())
+        while True:
+            try:
+                job = await self.client.create(queue, wish or {}, request_id=request_id, **options)
+            except CallFailed as failure:
+                unknown = failure.transient
+                answer = "unknown" if unknown else "fail"
+                self._history.note(Create(request_id=request_id, answer=answer))
+                if not unknown:
+                    raise
+            else:
+                self._history.note(Create(request_id=request_id, answer="ok", job_id=job.id))
+                return job.id
+
+    async def follow(self, job_ids: Iterable[str]) -> None:
+        """Follows jobs over any number of streams, until each has been seen to end."""
+        left = list(job_ids)
+        async with asyncio.timeout(FOLLOW_SECONDS):
+            while left := [job_id for job_id in left if job_id not in self.ended]:
+                code, reason = await self._stream(left)
+                if code is not grpc.StatusCode.OK:
+                    assert code in _PASSING, (code, reason)
+                    # Not a wait for anything: the pause between two tries.
+                    await asyncio.sleep(0.1)
+
+    async def _stream(self, job_ids: Sequence[str]) -> tuple[grpc.StatusCode, str]:
+        number = next(_numbers)
+        call = self._jobs.StreamJobStatus(
+            pb.StreamJobStatusRequest(job_ids=job_ids, payload_encoding=_TEXT)
+        )
+        code, reason = grpc.StatusCode.OK, ""
+        try:
+            async for response in call:
+                if response.HasField("update"):
+                    self._saw(number, response.update)
+        except aio.AioRpcError as error:
+            code, reason = error.code(), reason_of(error)
+        finally:
+            call.cancel()
+        self._history.note(
+            Close(stream=number, job_ids=list(job_ids), code=code.name, reason=reason)
+        )
+        return code, reason
+
+    def _saw(self, stream: int, update: pb.JobUpdate) -> None:
+        status = update.status
+        self._history.note(
+            Update(
+                stream=stream,
+                job_id=update.job_id,
+                version=status.version,
+                state=status.state,
+                output=status.output.json_text,
+            )
+        )
+        if status.state >= _ENDED:
+            self.ended[update.job_id] = update
+
+    async def read(self, job_ids: Iterable[str]) -> dict[str, Job]:
+        """Gets each job as it is now."""
+
+        async def get(job_id: str) -> tuple[str, Job]:
+            async with bound:
+                job = await self.client.get(job_id)
+            status = job.status
+            self._history.note(
+                Update(
+                    stream=0,
+                    job_id=job_id,
+                    version=status.version,
+                    state=int(status.state),
+                    output=status.output_json or "",
+                )
+            )
+            return job_id, job
+
+        bound = asyncio.Semaphore(32)
+        return dict(await asyncio.gather(*map(get, job_ids)))
+
+    def output(self, job_id: str) -> Any:
+        """The output with which a job was seen to end."""
+        return json.loads(self.ended[job_id].status.output.json_text or "{}")
+
+
+def reason_of(error: aio.AioRpcError) -> str:
+    """The reason that the server gave; empty when the error did not come from it."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info):
+                    return info.reason
+    return ""

@@ -1,0 +1,116 @@
+"""Processors with every habit a test needs. Each notes that it was entered, and marks its output.
+
+Run as `python -m jobsvc.worker processors.py`: it imports nothing of the tests.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from typing import Any
+from uuid import uuid4
+
+from jobsvc.worker import Context, Retry, processor
+
+_HISTORY = os.open(os.environ["E2E_HISTORY"], os.O_WRONLY | os.O_APPEND)
+
+
+def enter(context: Context) -> dict[str, Any]:
+    """Notes the delivery; what it returns goes into the output."""
+    run = uuid4().hex
+    event = {
+        "event": "run",
+        "job_id": context.job_id,
+        "attempt": context.attempt,
+        "run": run,
+        "time": time.time(),
+        "pid": os.getpid(),
+    }
+    os.write(_HISTORY, json.dumps(event).encode() + b"\n")
+    return {"run": run, "attempt": context.attempt}
+
+
+@processor("nap")
+async def nap(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Takes `seconds`; says when it was done."""
+    output = enter(context)
+    await asyncio.sleep(wish.get("seconds", 0))
+    return {**output, "done": time.time()}
+
+
+@processor("thread-nap")
+def thread_nap(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Takes `seconds`, in a thread and deaf to cancellation."""
+    output = enter(context)
+    time.sleep(wish.get("seconds", 0))
+    return {**output, "done": time.time()}
+
+
+@processor("greet")
+async def greet(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Tells progress, then greets `name`."""
+    output = enter(context)
+    context.progress(50, "thinking of a greeting")
+    await asyncio.sleep(wish.get("seconds", 0))
+    return {**output, "greeting": f"Hello, {wish['name']}"}
+
+
+@processor("flaky")
+async def flaky(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Fails once."""
+    output = enter(context)
+    if context.attempt == 1:
+        raise Retry("not yet", delay=0.05)
+    return output
+
+
+@processor("raises")
+async def raises(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Raises what nobody expected."""
+    enter(context)
+    raise RuntimeError("the teapot is empty")
+
+
+@processor("exits")
+def exits(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Calls sys.exit."""
+    enter(context)
+    sys.exit(3)
+
+
+@processor("dies")
+def dies(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Takes the whole process down."""
+    enter(context)
+    os._exit(7)
+
+
+@processor("hangs")
+def hangs(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Never comes back, and looks at nothing."""
+    enter(context)
+    while True:
+        time.sleep(3600)
+
+
+@processor("computes")
+def computes(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Pure Python for `seconds`, in a thread."""
+    output = enter(context)
+    return {**output, "rounds": _spin(wish["seconds"])}
+
+
+@processor("blocks")
+async def blocks(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Pure Python for `seconds`, on the event loop."""
+    output = enter(context)
+    return {**output, "rounds": _spin(wish["seconds"])}
+
+
+def _spin(seconds: float) -> int:
+    end = time.monotonic() + seconds
+    rounds = 0
+    while time.monotonic() < end:
+        rounds += 1
+    return rounds

@@ -1,0 +1,51 @@
+"""The poll of the hub, by which a lost hint costs a second: it wakes whoever missed something."""
+
+import asyncio
+from contextlib import suppress
+
+import asyncpg
+
+from jobsvc.jobs.followers import Follower, Hub
+from jobsvc.store.store import Store
+from tests.store.support.samples import create, lease
+
+_POLL_SECONDS = 0.05
+
+
+async def _told(hub: Hub, *followers: Follower, seconds: float = 5.0) -> list[list[str]]:
+    """What each follower is told within some time, the first of them at least."""
+
+    async def first_news(follower: Follower) -> list[str]:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(4 * _POLL_SECONDS):
+                return await follower.changed()
+        return []
+
+    polling = asyncio.create_task(hub.run())
+    try:
+        async with asyncio.timeout(seconds):
+            first = await followers[0].changed()
+        # Those of the same poll have been told by now.
+        return [first, *[await first_news(follower) for follower in followers[1:]]]
+    finally:
+        polling.cancel()
+
+
+async def test_only_who_has_not_seen_the_latest_version_is_woken(store: Store) -> None:
+    job_id = await create(store)
+    await lease(store)  # version 2
+    hub = Hub(store.jobs, _POLL_SECONDS)
+    with hub.follow([job_id]) as late, hub.follow([job_id]) as current, hub.follow([job_id]) as new:
+        late.seen[job_id] = 1
+        current.seen[job_id] = 2
+        assert await _told(hub, late, current, new) == [[job_id], [], []]
+
+
+async def test_job_that_is_gone_is_news(store: Store, sql: asyncpg.Connection) -> None:
+    job_id = await create(store)
+    hub = Hub(store.jobs, _POLL_SECONDS)
+    with hub.follow([job_id]) as follower, hub.follow([job_id]) as knows:
+        follower.seen[job_id] = 1
+        del knows.seen[job_id]
+        await sql.execute("DELETE FROM waiting")
+        assert await _told(hub, follower, knows) == [[job_id], []]

@@ -1,0 +1,100 @@
+"""What a model knows of a job, where the database has it, and how to age it there."""
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from jobsvc.domain.job import TRANSITIONS, JobState
+from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.outcome import Finish, Requeue, Terms
+from jobsvc.domain.retry import RetryPolicy
+
+RETRY = RetryPolicy(3, 3600.0, 3600.0, 1.0)
+
+# Aging, in place of waiting.
+AGE_WAITING = "UPDATE waiting SET run_at = now() - interval '1 minute'"
+AGE_LEASE = "UPDATE lease SET until = now() - interval '1 minute' WHERE lease_id = $1"
+END_ATTEMPT = "UPDATE lease SET deadline = now() - interval '1 minute' WHERE lease_id = $1"
+END_JOB = "UPDATE waiting SET expire_time = now() - interval '1 minute' WHERE job_id = $1"
+REQUEST_CANCEL = "UPDATE lease SET cancel_request_time = now() WHERE lease_id = $1"
+END_RETENTION = "UPDATE result SET purge_time = now() - interval '1 minute' WHERE job_id = $1"
+
+#: Every row of every job, with the tables that it is in; rows without a job, too.
+WHERE_JOBS_ARE = """
+    SELECT id::text AS job_id, waiting.version AS waiting, lease.version AS lease,
+        result.version AS result, result.state, lease.lease_id,
+        held_key.unique_key IS NOT NULL AS keyed,
+        coalesce(waiting.attempt, lease.attempt, result.attempt) AS attempt,
+        coalesce(waiting.returns, lease.returns, 0) AS returns,
+        (SELECT count(*) FROM attempt WHERE attempt.job_id = id) AS past
+    FROM job FULL JOIN waiting ON waiting.job_id = id FULL JOIN lease ON lease.job_id = id
+        FULL JOIN result ON result.job_id = id FULL JOIN held_key ON held_key.job_id = id
+"""
+
+
+@dataclass
+class Known:
+    """What the model knows of a job."""
+
+    max_attempts: int
+    priority: int
+    key: str | None
+    state: JobState = JobState.PENDING
+    version: int = 1
+    attempt: int = 0
+    returns: int = 0
+    past: int = 0
+    lease: LeaseId | None = None
+    cancel_requested: bool = False
+    confirmed: bool = False
+    ready: bool = True
+
+    @property
+    def terms(self) -> Terms:
+        """What a decision about its lease needs to know."""
+        retry = replace(RETRY, max_attempts=self.max_attempts)
+        return Terms(max(self.attempt, 1), retry, self.cancel_requested)
+
+
+class KnownJobs:
+    """The model: every job, and every lease that there has ever been."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Known] = {}
+        self.leases: list[LeaseId] = []
+        self.accepted: set[LeaseId] = set()
+
+    def waiting(self, ready: bool) -> list[Known]:
+        """The jobs that wait, for a worker or for their time."""
+        pending = (k for k in self.jobs.values() if k.state is JobState.PENDING)
+        return [known for known in pending if known.ready == ready]
+
+    def some_lease(self) -> st.SearchStrategy[LeaseId]:
+        """A lease: mostly a current one, or an old one of a job that is leased again."""
+        current = [known.lease for known in self.jobs.values() if known.lease]
+        leased = {lease_id.job_id for lease_id in current}
+        old = [i for i in self.leases if i.job_id in leased and i not in current]
+        return st.one_of(st.sampled_from(ids) for ids in (current, old, self.leases) if ids)
+
+    def holder(self, lease_id: LeaseId) -> Known | None:
+        """The job whose current lease this is."""
+        known = self.jobs.get(lease_id.job_id)
+        return known if known is not None and known.lease == lease_id else None
+
+    def ended(self, lease_id: LeaseId, known: Known, verdict: Finish | Requeue) -> None:
+        assert lease_id not in self.accepted, "one outcome of a lease at most"
+        self.accepted.add(lease_id)
+        if isinstance(verdict, Finish):
+            assert verdict.state in TRANSITIONS[known.state]
+            known.state, known.lease = verdict.state, None
+            known.version += 1
+        else:
+            self.waits(known, verdict.attempt_used, ready=verdict.delay_seconds == 0)
+
+    def waits(self, known: Known, used: bool, ready: bool) -> None:
+        assert JobState.PENDING in TRANSITIONS[known.state]
+        known.state, known.lease, known.ready = JobState.PENDING, None, ready
+        known.version += 1
+        known.past += used
+        known.attempt -= not used

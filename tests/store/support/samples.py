@@ -1,0 +1,123 @@
+"""Jobs and leases to begin a test with, and a look at where a job is."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+from google.rpc import code_pb2
+from msgspec.structs import replace
+
+from jobsvc.domain.job import JobError, JobOptions, JobState, NewJob
+from jobsvc.domain.job_id import new_job_id
+from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
+from jobsvc.domain.lease_end import End, Ended
+from jobsvc.domain.outcome import Finish, Outcome, Requeue, decide
+from jobsvc.domain.owner import Owner
+from jobsvc.domain.retry import RetryPolicy
+from jobsvc.store.store import Store
+
+KEEP_SECONDS = 3600.0
+BROKEN = JobError(code_pb2.UNAVAILABLE, "BROKEN", "it broke", {"a": "b"}, "trace")
+COMPLETED = Finish(JobState.COMPLETED)
+FAILED = Finish(JobState.FAILED, error=BROKEN)
+RETRY = Requeue(0.0, error=BROKEN)
+RELEASE = Requeue(0.0, attempt_used=False)
+
+#: Every table that a job may leave rows in.
+TABLES = ("job", "waiting", "lease", "result", "attempt", "held_key")
+
+
+OPTIONS = JobOptions(
+    queue="q",
+    priority=0,
+    schedule_time=None,
+    expire_time=None,
+    ttl_seconds=None,
+    attempt_timeout_seconds=900.0,
+    retry=RetryPolicy(3, 1.0, 600.0, 2.0),
+    retention_seconds=None,
+    labels={},
+    output_schema_id=None,
+)
+
+
+def new_job(**changes: Any) -> NewJob:
+    """A job for the queue `q`, as it comes from a request that leaves everything open.
+
+    `changes` to its own fields, or to those of its options.
+    """
+    of_options = {name: changes.pop(name) for name in OPTIONS.__struct_fields__ if name in changes}
+    return NewJob(
+        **{
+            "id": new_job_id(),
+            "options": replace(OPTIONS, **of_options),
+            "owner": Owner(),
+            "input": None,
+            **changes,
+        }
+    )
+
+
+def wished(job: NewJob, name: str) -> Any:
+    """A field of a new job, or of its options."""
+    return getattr(job.options if hasattr(job.options, name) else job, name)
+
+
+async def create(store: Store, **changes: Any) -> str:
+    """A job that waits in its queue."""
+    job = new_job(**changes)
+    await store.queues.declare([job.options.queue])
+    assert await store.jobs.create(job) is not None
+    return job.id
+
+
+async def lease(store: Store, count: int = 1, worker: str = "w") -> list[LeasedJob]:
+    """Leases the next jobs of the queue `q` for half a minute."""
+    return await store.leases.lease("q", [Slot(worker, 30.0)] * count)
+
+
+async def create_leased(store: Store, **changes: Any) -> LeaseId:
+    """A job in the hands of the worker `w`; nothing else may be ready."""
+    job_id = await create(store, **changes)
+    (job,) = await lease(store)
+    assert job.id.job_id == job_id
+    return job.id
+
+
+def end(lease_id: LeaseId, verdict: Finish | Requeue = COMPLETED, **changes: Any) -> End:
+    """A decided end of a lease."""
+    return replace(End(lease_id, verdict, KEEP_SECONDS), **changes)
+
+
+async def settle(store: Store, lease_id: LeaseId, outcome: Outcome) -> Ended:
+    """Ends a lease on an outcome, as the rules decide."""
+    held = (await store.leases.read([lease_id]))[lease_id]
+    return await store.leases.ends.submit_one(end(lease_id, decide(held.terms, outcome, 0)))
+
+
+async def places(sql: asyncpg.Connection, job_id: str) -> set[str]:
+    """The tables in which a job has a row."""
+    return {t for t in TABLES if await sql.fetchval(_PLACE[t], job_id)}
+
+
+async def counts(sql: asyncpg.Connection, tables: Iterable[str] = TABLES) -> dict[str, int]:
+    """How many rows tables have."""
+    return {table: await sql.fetchval(_COUNT[table]) for table in tables}
+
+
+async def until_blocked(sql: asyncpg.Connection) -> None:
+    """Waits until another session waits for a lock of this one."""
+    while not await sql.fetchval(  # noqa: ASYNC110  # the database sends no event
+        # Not pg_stat_activity, which is the same throughout a transaction.
+        "SELECT count(*) FROM pg_locks"
+        " WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    ):
+        await asyncio.sleep(0.01)
+
+
+_PLACE = {
+    table: f"SELECT EXISTS (SELECT FROM {table} WHERE {key} = $1)"
+    for table, key in ((t, "id" if t == "job" else "job_id") for t in TABLES)
+}
+_COUNT = {table: f"SELECT count(*) FROM {table}" for table in TABLES}

@@ -1,0 +1,70 @@
+"""Values to begin a test with."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from jobsvc.domain.job import Job, JobState, JobStatus
+from jobsvc.domain.lease import Delivery, LeasedJob, LeaseId, LeaseTerms
+from jobsvc.domain.outcome import Terms
+from jobsvc.domain.owner import Owner
+from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.worker import SeenWorker
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+RETRY = RetryPolicy(3, 1.0, 600.0, 2.0)
+JOB_ID = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+
+
+def terms(**changes: Any) -> Terms:
+    """The first attempt of three, delivered at once, nobody wants to cancel it."""
+    return replace(Terms(attempt=1, retry=RETRY, cancel_requested=False), **changes)
+
+
+def job(owner: Owner | None = None, **status: Any) -> Job:
+    """A job that waits for a worker, unless `status` says otherwise."""
+    pending = JobStatus(JobState.PENDING, version=1, attempt=0, update_time=NOW, run_time=NOW)
+    return Job(
+        id=JOB_ID,
+        queue="q",
+        owner=owner or Owner(),
+        input=None,
+        priority=0,
+        schedule_time=None,
+        expire_time=None,
+        attempt_timeout_seconds=900.0,
+        retry=RETRY,
+        retention_seconds=None,
+        unique_key=None,
+        labels={},
+        traceparent="",
+        tracestate="",
+        create_time=NOW,
+        request_id=None,
+        request_digest=None,
+        status=replace(pending, **status),
+        read_time=NOW,
+    )
+
+
+def leased_job(number: int, queue: str = "q") -> LeasedJob:
+    """A job under the lease of this number."""
+    held = LeaseTerms(
+        queue=queue,
+        worker_id="w",
+        terms=terms(),
+        retention_seconds=None,
+        has_request=False,
+        output_schema_id=None,
+        traceparent="",
+        tracestate="",
+    )
+    delivery = Delivery(held, 30.0, 900.0, {}, "", "", False, None)
+    return LeasedJob(LeaseId.of(JOB_ID, number), NOW, None, delivery)
+
+
+def seen_worker(window: int = 10) -> SeenWorker:
+    """A worker of the queue `q`."""
+    return SeenWorker("w", ("q",), window, 0, "1", "sdk", {})

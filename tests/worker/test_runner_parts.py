@@ -1,0 +1,95 @@
+"""The small parts under the runner: mailbox, context, backoff."""
+
+import asyncio
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobsvc.worker import Cancelled, Context
+from jobsvc.worker.backoff import Backoff, Reminder
+from jobsvc.worker.mailbox import Mailbox
+from jobsvc.worker.running_attempt import Stop
+
+WAIT = 10.0
+
+
+async def test_mailbox_delivers_everything_in_order_from_many_threads() -> None:
+    received: list[tuple[int, int]] = []
+    complete = asyncio.Event()
+
+    def receive(items: list[tuple[int, int]]) -> None:
+        received.extend(items)
+        if len(received) == 4000:
+            complete.set()
+
+    box = Mailbox(asyncio.get_running_loop(), receive)
+    threads = [
+        threading.Thread(target=lambda n=n: [box.put((n, i)) for i in range(1000)])
+        for n in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    await asyncio.wait_for(complete.wait(), WAIT)
+    for n in range(4):
+        assert [i for m, i in received if m == n] == list(range(1000))
+
+
+def test_mailbox_of_a_closed_loop_drops() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    Mailbox[int](loop, lambda items: None).put(1)
+
+
+def test_progress_is_checked_and_cut() -> None:
+    context = Context.for_test()
+    context.progress(100, "x" * 501)
+    assert context.last_progress == (100, "x" * 500)
+    for percent in (-1, 101):
+        with pytest.raises(ValueError, match="percent"):
+            context.progress(percent)
+
+
+async def test_stop_is_seen_everywhere() -> None:
+    context = Context.for_test(attempt_timeout_seconds=60)
+    assert 0 < context.remaining_seconds <= 60
+    context.raise_if_cancelled()
+    waiting = asyncio.ensure_future(context.wait_cancelled())
+    await asyncio.sleep(0)
+    context._attempt.request_stop(Stop.LOST)
+    await asyncio.wait_for(waiting, WAIT)
+    await context.wait_cancelled()
+    assert context.cancelled
+    with pytest.raises(Cancelled, match="lease was lost"):
+        context.raise_if_cancelled()
+
+
+def test_log_lines_name_the_job(caplog: pytest.LogCaptureFixture) -> None:
+    Context.for_test("q", job_id="j1", attempt=2).logger.warning("hello %d", 1)
+    (record,) = caplog.records
+    assert record.getMessage() == "job j1: hello 1"
+    assert record.name == "jobsvc.worker.q"
+    assert vars(record)["attempt"] == 2
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
+def test_backoff_grows_to_five_seconds(draws: list[float]) -> None:
+    backoff = Backoff()
+    for failures, draw in enumerate(draws):
+        assert backoff.delay_seconds(draw) == min(5.0, 0.05 * 2**failures) * draw
+    backoff.reset()
+    assert backoff.delay_seconds(1.0) == 0.05
+
+
+def test_trouble_is_mentioned_at_once_and_then_every_ten_seconds() -> None:
+    reminder = Reminder()
+    assert [reminder.due(now) for now in (0.0, 1.0, 9.9, 10.0, 12.0)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    reminder.reset()
+    assert reminder.due(13.0)
