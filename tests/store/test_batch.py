@@ -1,4 +1,4 @@
-"""The batcher: one write for all that wait, and one answer for each."""
+"""The batcher: one write for all waiting calls, and one result for each."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +11,7 @@ from jobsvc.store.batch import Batcher
 
 
 class Writer:
-    """A write function that can be held up, and that refuses some items."""
+    """A write function that can be blocked, and that refuses some items."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -32,7 +32,7 @@ class Writer:
         return [item.upper() for item in items]
 
     async def hold(self, batcher: Batcher[str, str]) -> asyncio.Task[str]:
-        """Holds a write of `first`, so that what comes after it gathers."""
+        """Blocks a write of `first`, so that later calls wait together."""
         self.open.clear()
         self.began.clear()
         first = asyncio.ensure_future(batcher.submit_one("first"))
@@ -41,8 +41,8 @@ class Writer:
 
 
 @asynccontextmanager
-async def running(writer: Writer, most: int = 100) -> AsyncIterator[Batcher[str, str]]:
-    batcher = Batcher(writer, most)
+async def running(writer: Writer, max_items: int = 100) -> AsyncIterator[Batcher[str, str]]:
+    batcher = Batcher(writer, max_items)
     async with asyncio.TaskGroup() as tasks:
         run = tasks.create_task(batcher.run())
         yield batcher
@@ -50,7 +50,7 @@ async def running(writer: Writer, most: int = 100) -> AsyncIterator[Batcher[str,
 
 
 async def gather_waiting(*calls: asyncio.Future[object]) -> None:
-    """Lets calls that have just been made come as far as the batcher."""
+    """Lets calls that have just been made reach the batcher."""
     for _ in calls:
         await asyncio.sleep(0)
 
@@ -98,7 +98,7 @@ async def _passes(writer: Writer, batcher: Batcher[str, str]) -> int:
     return passes
 
 
-async def test_nobody_waits_for_others_when_there_were_none_for_long() -> None:
+async def test_call_does_not_wait_when_many_before_it_were_alone() -> None:
     writer = Writer()
     async with running(writer) as batcher:
         assert [await _passes(writer, batcher) > 10 for _ in range(8)] == [True] * 8
@@ -107,7 +107,7 @@ async def test_nobody_waits_for_others_when_there_were_none_for_long() -> None:
         assert await _passes(writer, batcher) > 10
 
 
-async def test_who_arrives_during_a_write_is_company() -> None:
+async def test_call_during_a_write_makes_the_next_one_wait_for_others() -> None:
     writer = Writer()
     async with running(writer) as batcher:
         for _ in range(9):
@@ -120,7 +120,7 @@ async def test_who_arrives_during_a_write_is_company() -> None:
         assert await _passes(writer, batcher) > 10
 
 
-async def test_what_arrives_during_a_write_forms_the_next_one() -> None:
+async def test_calls_during_a_write_form_the_next_one() -> None:
     writer = Writer()
     async with running(writer) as batcher:
         first = await writer.hold(batcher)
@@ -134,7 +134,7 @@ async def test_what_arrives_during_a_write_forms_the_next_one() -> None:
 
 async def test_batch_is_bounded_and_splits_no_call() -> None:
     writer = Writer()
-    async with running(writer, most=4) as batcher:
+    async with running(writer, max_items=4) as batcher:
         first = await writer.hold(batcher)
         calls = [
             asyncio.ensure_future(batcher.submit(list(items)))
