@@ -1,6 +1,7 @@
 """The batcher: one write for all waiting calls, and one result for each."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -41,8 +42,10 @@ class Writer:
 
 
 @asynccontextmanager
-async def running(writer: Writer, max_items: int = 100) -> AsyncIterator[Batcher[str, str]]:
-    batcher = Batcher(writer, max_items)
+async def running(
+    writer: Writer, max_items: int = 100, expected_errors: tuple[type[Exception], ...] = ()
+) -> AsyncIterator[Batcher[str, str]]:
+    batcher = Batcher(writer, max_items, expected_errors)
     async with asyncio.TaskGroup() as tasks:
         run = tasks.create_task(batcher.run())
         yield batcher
@@ -88,7 +91,7 @@ async def test_lone_item_is_written_at_once() -> None:
 
 
 async def _passes(writer: Writer, batcher: Batcher[str, str]) -> int:
-    """How many passes of the loop it takes until an item is written."""
+    """The number of passes of the loop until an item is written."""
     before, passes = len(writer.batches), 0
     submitted = asyncio.ensure_future(batcher.submit_one("one"))
     while len(writer.batches) == before:
@@ -155,6 +158,17 @@ async def test_items_of_a_failing_batch_are_tried_one_by_one() -> None:
             await batcher.submit_one("bad")
         assert await batcher.submit_one("c") == "C"
     assert writer.batches == [["a", "bad", "b"], ["a"], ["bad"], ["b"], ["bad"], ["c"]]
+
+
+async def test_only_errors_that_are_not_expected_are_logged_as_defects(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for expected, logged in (((), 1), ((ValueError,), 0)):
+        caplog.clear()
+        async with running(Writer(), expected_errors=expected) as batcher:
+            with pytest.raises(ValueError, match="bad"):
+                await batcher.submit_one("bad")
+        assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) == logged
 
 
 async def test_database_that_is_away_is_told_to_all_at_once() -> None:

@@ -15,7 +15,7 @@ COUNT = 200
 
 
 async def transactions(sql: asyncpg.Connection, table: str) -> int:
-    """How many transactions have written the rows of a table."""
+    """The number of transactions that have written the rows of a table."""
     statements = {
         name: f"SELECT count(DISTINCT xmin::text) FROM {name}"
         for name in ("job", "lease", "result")

@@ -24,7 +24,7 @@ EVERY: list[Outcome] = [
 
 
 async def recorded(store: Store, lease_id: LeaseId) -> list[Outcome]:
-    """Those of every outcome that count as recorded under a lease."""
+    """The outcomes out of `EVERY` that count as recorded under a lease."""
     found = await store.lease_ends.were_recorded([(lease_id, outcome) for outcome in EVERY])
     return [outcome for outcome, on_record in zip(EVERY, found, strict=True) if on_record]
 

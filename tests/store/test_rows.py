@@ -54,7 +54,7 @@ FILL = f"""
     INSERT INTO held_key (queue, unique_key, job_id) SELECT 'q', n, id FROM filled;
     DROP TABLE filled"""
 
-#: What the planner may have seen of the tables: when they were analysed, if at all.
+#: The state of the tables when they were analysed, if ever: it is all that the planner knows.
 ANALYSED = {
     "never": [FILL],
     "while empty": ["VACUUM (ANALYZE)", FILL],
@@ -101,7 +101,7 @@ class OneConnection:
 
 
 def done(results: Sequence[object]) -> None:
-    """All went through, as one batch."""
+    """Checks that every item of a batch has succeeded."""
     assert all(results), results
     assert not any(isinstance(result, Exception) for result in results), results
 

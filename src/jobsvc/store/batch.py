@@ -9,7 +9,7 @@ from jobsvc.domain.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
-#: Stop gathering after this many passes of the loop without a new call: a call that has been
+#: Stop gathering after this many passes of the loop without a new call. A call that the loop has
 #: received needs half as many until it submits its items.
 _IDLE_PASSES = 16
 #: Stop gathering once this many calls are waiting.
@@ -94,7 +94,7 @@ class Batcher(Generic[Item, Result]):
                 done.cancel()
 
     async def _gather(self) -> None:
-        """Waits for calls that are already in the loop's queue, as long as more of them submit."""
+        """Waits for calls that the loop has received already, as long as more of them submit."""
         passes, before = 0, 0
         while passes < _IDLE_PASSES and len(self._waiting) < _ENOUGH_CALLS:
             if len(self._waiting) > before:

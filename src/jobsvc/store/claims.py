@@ -52,7 +52,7 @@ class ClaimStore:
     ) -> Claimed:
         """Does the same as `lease`, but leaves the conversion of the rows to the caller.
 
-        Jobs before `begin` that have its rank are passed over.
+        The search skips jobs of the rank of `begin` that stand before it.
         """
         workers = {slot.worker_id: None for slot in slots}
         numbers = {worker_id: number for number, worker_id in enumerate(workers, 1)}

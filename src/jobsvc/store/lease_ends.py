@@ -27,7 +27,7 @@ _MAX_ENDS = 1000
 
 
 class EndPlan(NamedTuple):
-    """How a batch of ends is written: which end of each lease counts, and one part a statement."""
+    """A batch of ends, ready to write: the counting end of each lease, and one part a statement."""
 
     counting: Mapping[LeaseId, End]
     finishes: list[list[End]]

@@ -102,7 +102,7 @@ async def tables_of(sql: asyncpg.Connection, job_id: str) -> set[str]:
 
 
 async def counts(sql: asyncpg.Connection, tables: Iterable[str] = TABLES) -> dict[str, int]:
-    """How many rows tables have."""
+    """The number of rows of tables."""
     return {table: await sql.fetchval(_COUNT[table]) for table in tables}
 
 
