@@ -30,10 +30,10 @@ async def churn(store: Store, jobs: int) -> dict[str, float]:
             left -= _BATCH
             await store.jobs.creates.submit([new_job() for _ in range(_BATCH)])
             began = time.perf_counter()
-            leased = await store.leases.lease(QUEUE, [Slot("bench", _SECONDS)] * _BATCH)
+            leased = await store.claims.lease(QUEUE, [Slot("bench", _SECONDS)] * _BATCH)
             times.append(1000 * (time.perf_counter() - began))
             done = Finish(JobState.COMPLETED)
-            await store.leases.ends.submit([End(job.id, done, 3600.0) for job in leased])
+            await store.lease_ends.ends.submit([End(job.id, done, 3600.0) for job in leased])
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as tasks:

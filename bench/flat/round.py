@@ -82,7 +82,7 @@ class Bench:
             await self._open_stream(jobs[-1].id)
         slots = [Slot("bench", _SETTINGS.lease_seconds)] * BATCH
         async with times.of("lease 100"):
-            claimed = await self.store.leases.claim(QUEUE, slots, self._begin)
+            claimed = await self.store.claims.claim(QUEUE, slots, self._begin)
             leased = [job.id for job in claimed.jobs()]
         if self.follows and claimed.last:
             self._begin = claimed.last.earlier(LATE_SECONDS)
@@ -95,7 +95,7 @@ class Bench:
         done = Finish(JobState.COMPLETED)
         ends = [End(lease_id, done, _SETTINGS.retention_seconds) for lease_id in leased]
         async with times.of("finish 100"):
-            _no_errors(await self.store.leases.ends.submit(ends))
+            _no_errors(await self.store.lease_ends.ends.submit(ends))
 
     async def _stats(self, times: Times) -> None:
         one = queue_service_pb2.GetQueueStatsRequest(queues=[QUEUE])

@@ -195,4 +195,4 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 async def _session_key(store: Store, settings: Settings) -> bytes:
     if settings.session_key is not None:
         return settings.session_key.encode()
-    return await store.upkeep.session_key()
+    return await store.credentials.session_key()

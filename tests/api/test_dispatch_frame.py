@@ -14,7 +14,7 @@ from tests.support.samples import leased_job, terms
 
 PLAIN = leased_job(1).delivery
 RICH = Delivery(
-    held=replace(PLAIN.held, terms=terms(attempt=3), traceparent="tp", tracestate="ts"),
+    terms=terms(attempt=3, traceparent="tp", tracestate="ts"),
     duration_seconds=30.0,
     attempt_timeout_seconds=1.5,
     labels={"a": "b"},

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.domain.job import ENDED, TRANSITIONS, JobState
-from jobsvc.domain.outcome import Ending, Finish, Terms, decide
+from jobsvc.domain.lease import LeaseTerms
+from jobsvc.domain.outcome import Ending, Finish, decide
 from jobsvc.v1 import job_pb2
-from tests.domain.test_outcome import ENDINGS, SPREADS, TERMS
+from tests.domain.support.endings import ENDINGS, SPREADS, TERMS
 
 STATES_PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 _ARROW = re.compile(r"^\s*(\w+|\[\*\])\s*-->\s*(\w+|\[\*\])\s*(?::\s*(\S.*))?$")
@@ -26,9 +27,9 @@ def _diagram() -> list[tuple[str, str, str]]:
 
 @given(TERMS, ENDINGS, SPREADS, st.booleans())
 def test_every_decision_is_a_known_transition(
-    held: Terms, ending: Ending, spread: float, expired: bool
+    terms: LeaseTerms, ending: Ending, spread: float, expired: bool
 ) -> None:
-    verdict = decide(held, ending, spread, expired)
+    verdict = decide(terms, ending, spread, expired)
     state = verdict.state if isinstance(verdict, Finish) else JobState.PENDING
     assert state in TRANSITIONS[JobState.PROCESSING]
 

@@ -1,4 +1,4 @@
-"""What becomes of a job when an attempt ends."""
+"""The decision about a job whose attempt has ended."""
 
 from datetime import timedelta
 
@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jobsvc.domain.job import JobError, JobState
+from jobsvc.domain.lease import LeaseTerms
 from jobsvc.domain.outcome import (
     JOB_EXPIRED,
     Cancelled,
@@ -18,80 +19,49 @@ from jobsvc.domain.outcome import (
     Release,
     Requeue,
     Success,
-    Terms,
     decide,
     lapse,
 )
-from jobsvc.domain.retry import PERMANENT_CODES, RetryPolicy, retry_delay_seconds
+from jobsvc.domain.retry import PERMANENT_CODES, retry_delay_seconds
+from tests.domain.support.endings import CODES, ENDINGS, FAILURES, RELEASES, SECONDS, SPREADS, TERMS
 from tests.support.samples import NOW, RETRY, SECOND, terms
-
-CODES = st.sampled_from(sorted(set(code_pb2.Code.values()) - {code_pb2.OK}))
-SECONDS = st.floats(0, 604_800)
-SPREADS = st.floats(-1, 1)
-FAILURES = st.builds(
-    Failure,
-    st.builds(JobError, CODES, st.just("SOME_REASON")),
-    st.none() | st.booleans(),
-    st.none() | SECONDS,
-)
-RELEASES = st.builds(Release, SECONDS)
-ENDINGS = (
-    st.builds(Success, st.none() | st.just('{"a": 1}'))
-    | FAILURES
-    | RELEASES
-    | st.just(Cancelled("stopped"))
-    | st.sampled_from(Lapse)
-)
-POLICIES = st.builds(
-    RetryPolicy, st.integers(1, 100), SECONDS, st.floats(0, 86_400), st.floats(0, 10)
-)
-
-
-@st.composite
-def _terms(draw: st.DrawFn) -> Terms:
-    policy = draw(POLICIES)
-    attempt = draw(st.integers(1, policy.max_attempts))
-    return Terms(attempt, policy, draw(st.booleans()))
-
-
-TERMS = _terms()
 
 
 @given(TERMS, st.none() | st.text(), SPREADS, st.booleans())
 def test_success_always_completes(
-    held: Terms, output: str | None, spread: float, expired: bool
+    terms: LeaseTerms, output: str | None, spread: float, expired: bool
 ) -> None:
-    assert decide(held, Success(output), spread, expired) == Finish(
+    assert decide(terms, Success(output), spread, expired) == Finish(
         JobState.COMPLETED, output=output
     )
 
 
 @given(TERMS, ENDINGS, SPREADS, st.booleans())
 def test_cancel_request_never_requeues(
-    held: Terms, ending: Ending, spread: float, expired: bool
+    terms: LeaseTerms, ending: Ending, spread: float, expired: bool
 ) -> None:
-    assume(held.cancel_requested and not isinstance(ending, Success))
-    verdict = decide(held, ending, spread, expired)
+    assume(terms.cancel_requested and not isinstance(ending, Success))
+    verdict = decide(terms, ending, spread, expired)
     assert isinstance(verdict, Finish)
     assert verdict.state is JobState.CANCELLED
     assert verdict.error == (ending.error if isinstance(ending, Failure) else None)
 
 
 @given(TERMS, ENDINGS, SPREADS, st.booleans())
-def test_attempts_never_exceed_the_most(
-    held: Terms, ending: Ending, spread: float, expired: bool
+def test_attempts_never_exceed_the_maximum(
+    terms: LeaseTerms, ending: Ending, spread: float, expired: bool
 ) -> None:
-    verdict = decide(held, ending, spread, expired)
+    verdict = decide(terms, ending, spread, expired)
     if isinstance(verdict, Requeue):
-        used = held.attempt if verdict.attempt_used else held.attempt - 1
-        assert used + 1 <= held.retry.max_attempts
+        used = terms.attempt if verdict.attempt_used else terms.attempt - 1
+        assert used + 1 <= terms.retry.max_attempts
 
 
 @given(TERMS, ENDINGS, SPREADS, st.booleans())
 def test_job_ends_once_or_waits_with_a_delay(
-    held: Terms, ending: Ending, spread: float, expired: bool
+    terms: LeaseTerms, ending: Ending, spread: float, expired: bool
 ) -> None:
-    match decide(held, ending, spread, expired):
+    match decide(terms, ending, spread, expired):
         case Finish(state, output, error):
             assert state.ended
             assert output is None or state is JobState.COMPLETED
@@ -103,17 +73,19 @@ def test_job_ends_once_or_waits_with_a_delay(
 
 @given(TERMS, RELEASES, SPREADS, st.booleans())
 def test_release_uses_no_attempt(
-    held: Terms, release: Release, spread: float, expired: bool
+    terms: LeaseTerms, release: Release, spread: float, expired: bool
 ) -> None:
-    assume(not held.cancel_requested)
-    verdict = decide(held, release, spread, expired)
+    assume(not terms.cancel_requested)
+    verdict = decide(terms, release, spread, expired)
     assert verdict == Requeue(release.delay_seconds, attempt_used=False)
 
 
 @given(TERMS, FAILURES | st.sampled_from([Lapse.LEASE_EXPIRED, Lapse.ATTEMPT_TIMEOUT]), SPREADS)
-def test_expired_job_fails_instead_of_waiting(held: Terms, ending: Ending, spread: float) -> None:
-    assume(not held.cancel_requested)
-    assert decide(held, ending, spread, expired=True) == Finish(JobState.FAILED, error=JOB_EXPIRED)
+def test_expired_job_fails_instead_of_waiting(
+    terms: LeaseTerms, ending: Ending, spread: float
+) -> None:
+    assume(not terms.cancel_requested)
+    assert decide(terms, ending, spread, expired=True) == Finish(JobState.FAILED, error=JOB_EXPIRED)
 
 
 @pytest.mark.parametrize("code", code_pb2.Code.keys())

@@ -1,4 +1,4 @@
-"""Servers on the embedded PostgreSQL: in this process, and in ones that can be killed."""
+"""Servers on the embedded PostgreSQL, in processes that can be killed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Root and ordinary users alike: PostgreSQL refuses root, and `nobody` reaches little."""
+"""Starts by root and by ordinary users: PostgreSQL refuses root, and `nobody` may read little."""
 
 import importlib.util
 import os
@@ -50,7 +50,7 @@ def open_folder() -> Iterator[Path]:
 async def test_data_below_a_closed_folder(closed_folder: Path) -> None:
     async with embedded_postgres(closed_folder / "data", FAST) as server:
         connection = await asyncpg.connect(server.dsn)
-        # The checkpoint and a new backend look for files below the data directory.
+        # The checkpoint and a new backend open files below the data directory.
         await connection.execute("CREATE TABLE t AS SELECT generate_series(1, 1000)")
         await connection.execute("CHECKPOINT")
         await connection.close()
@@ -86,7 +86,7 @@ async def test_programs_that_nobody_can_read_are_copied(
 
 
 @needs_root
-async def test_ordinary_user_and_root_can_take_turns(
+async def test_ordinary_user_and_root_can_alternate(
     open_folder: Path, package: Path, serve: Serve
 ) -> None:
     uid = pwd.getpwnam("nobody").pw_uid
@@ -100,9 +100,9 @@ async def test_ordinary_user_and_root_can_take_turns(
         dsn = process.stdout.readline().strip()
         assert dsn, process.communicate()[1]
         connection = await asyncpg.connect(dsn)
-        await connection.execute("CREATE TABLE IF NOT EXISTS turn ()")
-        await connection.execute("INSERT INTO turn DEFAULT VALUES")
-        assert await connection.fetchval("SELECT count(*) FROM turn") == number + 1
+        await connection.execute("CREATE TABLE IF NOT EXISTS start ()")
+        await connection.execute("INSERT INTO start DEFAULT VALUES")
+        assert await connection.fetchval("SELECT count(*) FROM start") == number + 1
         await connection.close()
         process.communicate(timeout=30)
         assert (data_dir / "pgdata").stat().st_uid == uid

@@ -1,4 +1,4 @@
-"""PostgreSQL comes back when it dies, and goes when its server dies."""
+"""PostgreSQL is started again when it dies, and ends when its server dies."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ async def watched(server: EmbeddedPostgres) -> AsyncIterator[None]:
 
 
 async def connect_again(dsn: str) -> asyncpg.Connection:
-    """Connects as soon as the server is back."""
+    """Connects as soon as the server accepts connections again."""
     async with asyncio.timeout(10):
         while True:
             try:
@@ -37,8 +37,8 @@ async def connect_again(dsn: str) -> asyncpg.Connection:
                 await asyncio.sleep(0.01)
 
 
-async def gone(process: psutil.Process) -> None:
-    """Waits until it runs no more; the system's first process may be slow to notice."""
+async def until_ended(process: psutil.Process) -> None:
+    """Waits until a process has ended; the system's first process may reap it late."""
     with suppress(psutil.NoSuchProcess):
         while True:
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -103,7 +103,7 @@ async def test_kill_of_the_server_takes_postgres_along(
     process.wait()
     async with asyncio.timeout(1):
         for postgres in processes:
-            await gone(postgres)
+            await until_ended(postgres)
     connection.terminate()
 
     async with embedded_postgres(tmp_path, FAST) as server:

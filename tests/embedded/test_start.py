@@ -1,4 +1,4 @@
-"""A start finds its data again, or says in one line what stands in the way."""
+"""A start finds its data again, or says in one line why it fails."""
 
 import asyncio
 import os
@@ -119,7 +119,7 @@ async def test_a_folder_that_is_no_database_is_refused(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(EmbeddedUnavailable, match="cannot write to the data directory"):
         async with embedded_postgres(tmp_path / "file" / "data"):
@@ -171,7 +171,7 @@ async def test_first_start_killed_midway_does_no_harm(
 
 
 def stranger_like(account: Account | None) -> subprocess.Popen[bytes]:
-    """A process that PostgreSQL would take for a living server: one of its own account."""
+    """A process that PostgreSQL would mistake for a live server: it has the same account."""
     return subprocess.Popen(["sleep", "60"], user=account.uid if account else None)
 
 

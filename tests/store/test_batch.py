@@ -1,6 +1,7 @@
-"""The batcher: one write for all that wait, and one answer for each."""
+"""The batcher: one write for all waiting calls, and one result for each."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,7 @@ from jobsvc.store.batch import Batcher
 
 
 class Writer:
-    """A write function that can be held up, and that refuses some items."""
+    """A write function that can be blocked, and that refuses some items."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -32,7 +33,7 @@ class Writer:
         return [item.upper() for item in items]
 
     async def hold(self, batcher: Batcher[str, str]) -> asyncio.Task[str]:
-        """Holds a write of `first`, so that what comes after it gathers."""
+        """Blocks a write of `first`, so that later calls wait together."""
         self.open.clear()
         self.began.clear()
         first = asyncio.ensure_future(batcher.submit_one("first"))
@@ -41,8 +42,10 @@ class Writer:
 
 
 @asynccontextmanager
-async def running(writer: Writer, most: int = 100) -> AsyncIterator[Batcher[str, str]]:
-    batcher = Batcher(writer, most)
+async def running(
+    writer: Writer, max_items: int = 100, expected_errors: tuple[type[Exception], ...] = ()
+) -> AsyncIterator[Batcher[str, str]]:
+    batcher = Batcher(writer, max_items, expected_errors)
     async with asyncio.TaskGroup() as tasks:
         run = tasks.create_task(batcher.run())
         yield batcher
@@ -50,7 +53,7 @@ async def running(writer: Writer, most: int = 100) -> AsyncIterator[Batcher[str,
 
 
 async def gather_waiting(*calls: asyncio.Future[object]) -> None:
-    """Lets calls that have just been made come as far as the batcher."""
+    """Lets calls that have just been made reach the batcher."""
     for _ in calls:
         await asyncio.sleep(0)
 
@@ -88,7 +91,7 @@ async def test_lone_item_is_written_at_once() -> None:
 
 
 async def _passes(writer: Writer, batcher: Batcher[str, str]) -> int:
-    """How many passes of the loop it takes until an item is written."""
+    """The number of passes of the loop until an item is written."""
     before, passes = len(writer.batches), 0
     submitted = asyncio.ensure_future(batcher.submit_one("one"))
     while len(writer.batches) == before:
@@ -98,7 +101,7 @@ async def _passes(writer: Writer, batcher: Batcher[str, str]) -> int:
     return passes
 
 
-async def test_nobody_waits_for_others_when_there_were_none_for_long() -> None:
+async def test_call_does_not_wait_when_many_before_it_were_alone() -> None:
     writer = Writer()
     async with running(writer) as batcher:
         assert [await _passes(writer, batcher) > 10 for _ in range(8)] == [True] * 8
@@ -107,7 +110,7 @@ async def test_nobody_waits_for_others_when_there_were_none_for_long() -> None:
         assert await _passes(writer, batcher) > 10
 
 
-async def test_who_arrives_during_a_write_is_company() -> None:
+async def test_call_during_a_write_makes_the_next_one_wait_for_others() -> None:
     writer = Writer()
     async with running(writer) as batcher:
         for _ in range(9):
@@ -120,7 +123,7 @@ async def test_who_arrives_during_a_write_is_company() -> None:
         assert await _passes(writer, batcher) > 10
 
 
-async def test_what_arrives_during_a_write_forms_the_next_one() -> None:
+async def test_calls_during_a_write_form_the_next_one() -> None:
     writer = Writer()
     async with running(writer) as batcher:
         first = await writer.hold(batcher)
@@ -134,7 +137,7 @@ async def test_what_arrives_during_a_write_forms_the_next_one() -> None:
 
 async def test_batch_is_bounded_and_splits_no_call() -> None:
     writer = Writer()
-    async with running(writer, most=4) as batcher:
+    async with running(writer, max_items=4) as batcher:
         first = await writer.hold(batcher)
         calls = [
             asyncio.ensure_future(batcher.submit(list(items)))
@@ -155,6 +158,17 @@ async def test_items_of_a_failing_batch_are_tried_one_by_one() -> None:
             await batcher.submit_one("bad")
         assert await batcher.submit_one("c") == "C"
     assert writer.batches == [["a", "bad", "b"], ["a"], ["bad"], ["b"], ["bad"], ["c"]]
+
+
+async def test_only_errors_that_are_not_expected_are_logged_as_defects(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for expected, logged in (((), 1), ((ValueError,), 0)):
+        caplog.clear()
+        async with running(Writer(), expected_errors=expected) as batcher:
+            with pytest.raises(ValueError, match="bad"):
+                await batcher.submit_one("bad")
+        assert len([r for r in caplog.records if r.levelno >= logging.ERROR]) == logged
 
 
 async def test_database_that_is_away_is_told_to_all_at_once() -> None:

@@ -1,4 +1,4 @@
-"""Many rows as a few parameters: what is sent once, or as one text, arrives in every row."""
+"""Many rows as a few parameters: a value that is sent once, or in one text, reaches every row."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,28 +10,27 @@ from msgspec.structs import replace
 
 from jobsvc.domain.job import JobState, NewJob
 from jobsvc.domain.job_id import new_job_id
-from jobsvc.domain.lease import LeaseId, Slot
+from jobsvc.domain.lease import Slot
 from jobsvc.domain.outcome import Finish
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.retry import RetryPolicy
 from jobsvc.store.columns import SEPARATOR, documents, short, sparse, words
-from jobsvc.store.leases import _each_job_once
 from jobsvc.store.records import leased_jobs_from
 from jobsvc.store.statement import sql as sql_text
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     BROKEN,
     RETRY,
+    asked_for,
     create,
     create_leased,
     end,
     lease,
     new_job,
-    wished,
 )
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
-#: Two values of everything that a job may bring: the one that most have, and another.
+#: Two values of every field of a job: the usual one, and another.
 KINDS = {
     "queue": ("q", "p"),
     "schedule_time": (None, LATER),
@@ -49,7 +48,7 @@ KINDS = {
     "tracestate": ("", "a=b"),
     "input": (None, '{"a": "\\u001f ä"}'),
 }
-#: What would keep a job from being leased along with the others, or in its place.
+#: Fields that change whether or in which order a job is leased.
 _NOT_LEASED = ("queue", "schedule_time", "expire_time", "priority")
 
 
@@ -75,7 +74,7 @@ async def _same_when_read(store: Store, jobs: list[NewJob]) -> None:
     read = await store.jobs.read([job.id for job in jobs])
     for job in jobs:
         stored = read[job.id]
-        assert {n: getattr(stored, n) for n in KINDS} == {n: wished(job, n) for n in KINDS}
+        assert {n: getattr(stored, n) for n in KINDS} == {n: asked_for(job, n) for n in KINDS}
 
 
 @pytest.mark.parametrize("odd", [0, 1, 2])
@@ -96,15 +95,15 @@ async def test_one_job_of_a_claim_may_differ_in_everything(store: Store, odd: in
         assert got.has_session == (job.owner.session_hash is not None)
         assert got.attempt_timeout_seconds == job.options.attempt_timeout_seconds
         assert got.labels == job.options.labels
-        assert got.held.has_request == (job.request_id is not None)
-        assert got.held.terms.retry == job.options.retry
+        assert got.terms.has_request == (job.request_id is not None)
+        assert got.terms.retry == job.options.retry
         same = ("retention_seconds", "traceparent", "tracestate")
-        assert {n: getattr(got.held, n) for n in same} == {n: wished(job, n) for n in same}
+        assert {n: getattr(got.terms, n) for n in same} == {n: asked_for(job, n) for n in same}
     one, other = (leased[job.id].delivery for n, job in enumerate(jobs) if n != odd)
     assert one is other
 
 
-async def test_large_inputs_of_a_claim_come_in_their_places_and_in_rows_of_their_own(
+async def test_large_inputs_of_a_claim_keep_their_order_and_have_rows_of_their_own(
     store: Store,
 ) -> None:
     sizes = [10, 9_000, 0, 20, 250_000, 8_000]
@@ -135,26 +134,20 @@ async def test_workers_of_a_claim_share_nothing(store: Store) -> None:
     for _ in range(4):
         await create(store)
     slots = [Slot(worker, 30.0) for worker in ("v", "w", "v", "w")]
-    deliveries = [job.delivery for job in await store.leases.lease("q", slots)]
-    assert [d.held.worker_id for d in deliveries] == ["v", "w", "v", "w"]
+    deliveries = [job.delivery for job in await store.claims.lease("q", slots)]
+    assert [d.terms.worker_id for d in deliveries] == ["v", "w", "v", "w"]
     assert deliveries[0] is deliveries[2]
     assert deliveries[1] is deliveries[3]
 
 
 async def test_retried_job_of_a_claim_has_its_error_for_itself(store: Store) -> None:
     retried = await create_leased(store)
-    await store.leases.ends.submit_one(end(retried, RETRY))
+    await store.lease_ends.ends.submit_one(end(retried, RETRY))
     await create(store)
     jobs = await lease(store, 2)
     seen = {job.id.job_id == retried.job_id: job.delivery for job in jobs}
     assert (seen[True].previous_error, seen[False].previous_error) == (BROKEN, None)
-    assert (seen[True].held.terms.attempt, seen[False].held.terms.attempt) == (2, 1)
-
-
-def test_a_thousand_leases_of_one_job_make_as_many_parts() -> None:
-    job_id = new_job_id()
-    ids = [LeaseId.of(job_id, number) for number in range(2000)]
-    assert _each_job_once(ids, lambda lease_id: lease_id) == [[lease_id] for lease_id in ids]
+    assert (seen[True].terms.attempt, seen[False].terms.attempt) == (2, 1)
 
 
 async def test_ends_of_a_batch_may_differ_in_everything(
@@ -170,7 +163,7 @@ async def test_ends_of_a_batch_may_differ_in_everything(
         end(ids[2], Finish(JobState.FAILED, error=BROKEN), until=until),
         end(ids[3], Finish(JobState.CANCELLED), until=until - timedelta(days=1)),
     ]
-    assert await store.leases.ends.submit(ends) == [True, True, True, False]
+    assert await store.lease_ends.ends.submit(ends) == [True, True, True, False]
     read = await store.jobs.read([i.job_id for i in ids])
     statuses = [read[i.job_id].status for i in ids]
     assert [s.state.name for s in statuses] == ["COMPLETED", "COMPLETED", "FAILED", "PROCESSING"]

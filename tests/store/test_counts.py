@@ -24,7 +24,7 @@ async def test_jobs_are_counted_by_what_they_wait_for(
     for number in range(6):
         await create(store, schedule_time=later if number < 2 else None)
     jobs = await lease(store, 2)
-    await store.leases.ends.submit_one(end(jobs[0].id))
+    await store.lease_ends.ends.submit_one(end(jobs[0].id))
     await sql.execute("UPDATE queue SET paused = true WHERE name = 'q'")
     await sql.execute(
         "UPDATE waiting SET run_at = run_at - interval '1 minute' WHERE run_at < now()"

@@ -1,4 +1,4 @@
-"""create_jobs.sql: a job and its place in the queue, or nothing."""
+"""create_jobs.sql: a job and its queue entry, or nothing."""
 
 import asyncio
 import logging
@@ -19,17 +19,17 @@ from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     COMPLETED,
+    asked_for,
     counts,
     create,
     create_leased,
     end,
     new_job,
-    places,
+    tables_of,
     until_blocked,
-    wished,
 )
 
-WISHES: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "owner": Owner("web", "ada", b"hash"),
     "input": '{ "a": 1.50 }',
     "priority": -7,
@@ -44,23 +44,23 @@ WISHES: dict[str, Any] = {
     "request_id": str(uuid4()),
     "request_digest": b"\0digest",
 }
-FULL = new_job(**WISHES)
+FULL = new_job(**OPTIONS)
 
 
 async def test_created_job_waits_in_its_queue(store: Store, sql: asyncpg.Connection) -> None:
     create_time = await store.jobs.create(FULL)
-    assert await places(sql, FULL.id) == {"job", "waiting", "held_key"}
+    assert await tables_of(sql, FULL.id) == {"job", "waiting", "held_key"}
     job = (await store.jobs.read([FULL.id]))[FULL.id]
     same = ("queue", "owner", "input", "priority", "retry", "attempt_timeout_seconds", "labels")
     same += ("retention_seconds", "unique_key", "traceparent", "tracestate", "request_id")
     same += ("request_digest", "schedule_time", "expire_time")
-    assert {n: getattr(job, n) for n in same} == {n: wished(FULL, n) for n in same}
+    assert {n: getattr(job, n) for n in same} == {n: asked_for(FULL, n) for n in same}
     assert (job.status.state, job.status.version, job.status.attempt) == (JobState.PENDING, 1, 0)
     assert job.create_time == create_time == job.status.update_time == job.status.run_time
 
 
 async def test_rows_of_a_new_job_agree(store: Store, sql: asyncpg.Connection) -> None:
-    await store.jobs.create(new_job(**WISHES, ttl_seconds=60.0))
+    await store.jobs.create(new_job(**OPTIONS, ttl_seconds=60.0))
     row = await sql.fetchrow(
         "SELECT job.queue = waiting.queue AND waiting.rank = -job.priority"
         " AND waiting.keyed AND waiting.expire_time = job.expire_time"
@@ -102,7 +102,7 @@ async def test_jobs_of_a_batch_leave_in_its_order(store: Store) -> None:
     jobs = [NewJob(job_id, options, Owner(), None) for job_id in new_job_ids(1000)]
     async with store.database.transaction() as connection:
         await store.jobs.create_all(connection, jobs)
-    leased = await store.leases.lease("q", [Slot("w", 30.0)] * 1000)
+    leased = await store.claims.lease("q", [Slot("w", 30.0)] * 1000)
     assert [job.id.job_id for job in leased] == [job.id for job in jobs]
 
 
@@ -111,7 +111,7 @@ async def test_request_id_makes_one_job(store: Store, sql: asyncpg.Connection) -
     first, second = new_job(request_id=request_id), new_job(request_id=request_id, unique_key="k")
     assert await store.jobs.create(first) is not None
     assert await store.jobs.create(second) is None
-    assert await places(sql, second.id) == set()
+    assert await tables_of(sql, second.id) == set()
     async with store.database.connection() as connection:
         found = await store.jobs.find_requests([("", request_id), ("", str(uuid4()))], connection)
     assert found == {("", request_id): first.id}
@@ -191,7 +191,7 @@ async def test_key_is_held_until_the_job_ends(store: Store) -> None:
     lease_id = await create_leased(store, unique_key="k")
     with pytest.raises(KeyTaken):
         await store.jobs.create(new_job(unique_key="k"))
-    await store.leases.ends.submit_one(end(lease_id, COMPLETED))
+    await store.lease_ends.ends.submit_one(end(lease_id, COMPLETED))
     assert await store.jobs.create(new_job(unique_key="k")) is not None
 
 
@@ -214,7 +214,7 @@ async def test_job_that_cannot_be_stored_spoils_no_neighbour(
     assert not any(isinstance(result, DatabaseUnavailable) for result in results)
 
 
-async def test_batch_that_deadlocks_with_another_call_is_told_to_look_again(
+async def test_batch_that_deadlocks_with_another_call_is_told_to_try_again(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     await sql.execute("SET deadlock_timeout = '1min'")

@@ -1,4 +1,4 @@
-"""expire_jobs.sql: waiting jobs whose time is over."""
+"""expire_jobs.sql: waiting jobs that have passed their expire_time."""
 
 import asyncpg
 import pytest
@@ -6,14 +6,14 @@ import pytest
 from jobsvc.domain.job import JobState
 from jobsvc.domain.outcome import JOB_EXPIRED, Failure
 from jobsvc.store.store import Store
-from tests.store.support.samples import BROKEN, create, create_leased, new_job, places, settle
+from tests.store.support.samples import BROKEN, create, create_leased, new_job, report, tables_of
 
 LONG, SHORT = 3600.0, 60.0
 REQUEST_ID = "01a20804-e9ba-7c83-b2c8-3509c2b541a3"
 
 
-async def expire(store: Store, most: int = 100) -> list[str]:
-    return list(await store.upkeep.expire(most, LONG, 2 * LONG))
+async def expire(store: Store, limit: int = 100) -> list[str]:
+    return list(await store.upkeep.expire(limit, LONG, 2 * LONG))
 
 
 async def age(sql: asyncpg.Connection) -> None:
@@ -25,7 +25,7 @@ async def test_expired_job_has_failed(store: Store, sql: asyncpg.Connection) -> 
     assert await expire(store) == []
     await age(sql)
     assert await expire(store) == [job_id]
-    assert await places(sql, job_id) == {"job", "result"}
+    assert await tables_of(sql, job_id) == {"job", "result"}
     status = (await store.jobs.read([job_id]))[job_id].status
     assert (status.state, status.error, status.version) == (JobState.FAILED, JOB_EXPIRED, 2)
     assert (status.attempt, status.worker_id, status.start_time) == (0, "", None)
@@ -48,7 +48,7 @@ async def test_job_that_expires_between_attempts_shows_its_last_one(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     lease_id = await create_leased(store, ttl_seconds=SHORT)
-    await settle(store, lease_id, Failure(BROKEN))
+    await report(store, lease_id, Failure(BROKEN))
     before = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
     await age(sql)
     assert await expire(store) == [lease_id.job_id]

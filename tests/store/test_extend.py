@@ -58,7 +58,7 @@ async def test_extension_revives_a_lease_that_nobody_has_ended(
 
 async def test_stale_lease_is_not_extended(store: Store, sql: asyncpg.Connection) -> None:
     stale = await create_leased(store)
-    await store.leases.ends.submit_one(end(stale, RETRY))
+    await store.lease_ends.ends.submit_one(end(stale, RETRY))
     assert await extend(store, Extension(stale, 77.0)) is None
     (job,) = await lease(store)
     current = job.id
@@ -112,36 +112,38 @@ async def test_batch_answers_for_each_lease_in_order(store: Store) -> None:
     for _ in range(5):
         await create(store)
     jobs = await lease(store, 5)
-    wishes = [Extension(job.id, 100.0 + n) for n, job in enumerate(jobs)]
-    wishes.insert(2, Extension(LeaseId.of(jobs[0].id.job_id, 10**12)))
-    wishes.reverse()
-    results = await store.leases.extensions.submit(wishes)
+    extensions = [Extension(job.id, 100.0 + n) for n, job in enumerate(jobs)]
+    extensions.insert(2, Extension(LeaseId.of(jobs[0].id.job_id, 10**12)))
+    extensions.reverse()
+    results = await store.leases.extensions.submit(extensions)
     seconds = [round(r.expires_in_seconds) if isinstance(r, Extended) else None for r in results]
     assert seconds == [104, 103, 102, None, 101, 100]
 
 
-async def test_lease_named_twice_keeps_the_last_wish_and_the_last_progress(store: Store) -> None:
+async def test_lease_named_twice_keeps_the_last_extension_and_the_last_progress(
+    store: Store,
+) -> None:
     lease_id = await create_leased(store)
-    wishes = [
+    extensions = [
         Extension(lease_id, 50.0, 10, "first"),
         Extension(lease_id, 60.0, 20, "second"),
         Extension(lease_id, 70.0),
     ]
-    results = await store.leases.extensions.submit(wishes)
+    results = await store.leases.extensions.submit(extensions)
     assert all(isinstance(r, Extended) and round(r.expires_in_seconds) == 70 for r in results)
     read = await status(store, lease_id)
     assert (read.progress_percent, read.progress_message) == (20, "second")
 
 
-@pytest.mark.parametrize("turned", [False, True])
-async def test_foreign_worker_in_the_same_batch_harms_nobody(store: Store, turned: bool) -> None:
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_foreign_worker_in_the_same_batch_harms_nobody(store: Store, backwards: bool) -> None:
     lease_id = await create_leased(store)
     own, foreign = Extension(lease_id, worker_id="w"), Extension(lease_id, 99.0, 7, "", "other")
-    wishes = [foreign, own] if turned else [own, foreign]
+    extensions = [foreign, own] if backwards else [own, foreign]
     results = dict(
         zip(
-            (wish.worker_id for wish in wishes),
-            await store.leases.extensions.submit(wishes),
+            (extension.worker_id for extension in extensions),
+            await store.leases.extensions.submit(extensions),
             strict=True,
         )
     )

@@ -24,7 +24,7 @@ from tests.store.support.samples import (
     create_leased,
     end,
     lease,
-    places,
+    tables_of,
     until_blocked,
 )
 
@@ -33,8 +33,8 @@ async def test_finished_job_is_in_the_results(store: Store, sql: asyncpg.Connect
     lease_id = await create_leased(store, unique_key="k")
     await store.leases.extensions.submit_one(Extension(lease_id, percent=90, message="nearly"))
     done = end(lease_id, Finish(JobState.COMPLETED, output='{ "a": 1 }'))
-    assert await store.leases.ends.submit_one(done) is True
-    assert await places(sql, lease_id.job_id) == {"job", "result"}
+    assert await store.lease_ends.ends.submit_one(done) is True
+    assert await tables_of(sql, lease_id.job_id) == {"job", "result"}
     status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
     assert (status.state, status.version, status.attempt) == (JobState.COMPLETED, 4, 1)
     assert (status.output, status.error, status.worker_id) == ('{ "a": 1 }', None, "w")
@@ -50,7 +50,7 @@ async def test_finished_job_is_in_the_results(store: Store, sql: asyncpg.Connect
 async def test_job_ends_as_decided(store: Store, sql: asyncpg.Connection, state: JobState) -> None:
     lease_id = await create_leased(store)
     await sql.execute("UPDATE lease SET cancel_request_time = now()")
-    await store.leases.ends.submit_one(end(lease_id, Finish(state, error=BROKEN)))
+    await store.lease_ends.ends.submit_one(end(lease_id, Finish(state, error=BROKEN)))
     status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
     assert (status.state, status.error, status.output) == (state, BROKEN, None)
     assert status.cancel_request_time is not None
@@ -61,12 +61,12 @@ async def test_stale_worker_cannot_end_the_lease_of_its_successor(
     store: Store, sql: asyncpg.Connection, verdict: Finish
 ) -> None:
     stale = await create_leased(store)
-    await store.leases.ends.submit_one(end(stale, RETRY))
+    await store.lease_ends.ends.submit_one(end(stale, RETRY))
     (job,) = await lease(store, worker="successor")
     before = await sql.fetchrow("SELECT * FROM lease")
-    assert await store.leases.ends.submit_one(end(stale, verdict)) is False
+    assert await store.lease_ends.ends.submit_one(end(stale, verdict)) is False
     assert await sql.fetchrow("SELECT * FROM lease") == before
-    assert await store.leases.ends.submit_one(end(job.id)) is True
+    assert await store.lease_ends.ends.submit_one(end(job.id)) is True
 
 
 @pytest.mark.parametrize("verdict", [COMPLETED, RETRY])
@@ -74,17 +74,17 @@ async def test_ended_lease_does_not_end_again(
     store: Store, sql: asyncpg.Connection, verdict: Finish
 ) -> None:
     lease_id = await create_leased(store)
-    assert await store.leases.ends.submit_one(end(lease_id, verdict))
+    assert await store.lease_ends.ends.submit_one(end(lease_id, verdict))
     before = await counts(sql), await sql.fetchrow("SELECT * FROM result")
     for again in (COMPLETED, FAILED, RETRY, RELEASE):
-        assert await store.leases.ends.submit_one(end(lease_id, again)) is False
+        assert await store.lease_ends.ends.submit_one(end(lease_id, again)) is False
     assert (await counts(sql), await sql.fetchrow("SELECT * FROM result")) == before
 
 
 async def test_first_of_two_ends_in_a_batch_counts(store: Store) -> None:
     lease_id = await create_leased(store)
     ends = [end(lease_id, COMPLETED), end(lease_id, FAILED), end(lease_id, RETRY)]
-    assert await store.leases.ends.submit(ends) == [True, False, False]
+    assert await store.lease_ends.ends.submit(ends) == [True, False, False]
     job = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id]
     assert job.status.state is JobState.COMPLETED
 
@@ -95,10 +95,10 @@ async def test_stale_end_beside_the_current_one_is_not_confirmed(
     store: Store, current_verdict: Finish, stale_verdict: Finish
 ) -> None:
     stale = await create_leased(store)
-    await store.leases.ends.submit_one(end(stale, RETRY))
+    await store.lease_ends.ends.submit_one(end(stale, RETRY))
     (job,) = await lease(store)
     ends = [end(stale, stale_verdict), end(job.id, current_verdict)]
-    results = await store.leases.ends.submit(ends)
+    results = await store.lease_ends.ends.submit(ends)
     assert results[0] is False
     assert results[1] is not False
 
@@ -112,10 +112,10 @@ async def test_lease_that_was_extended_meanwhile_is_left_alone(
         (lapsed,) = await store.leases.lapsed(10)
         await store.leases.extensions.submit_one(Extension(lease_id))
         late = end(lease_id, verdict, until=lapsed.until)
-        assert await store.leases.ends.submit_one(late) is False
-        assert await places(sql, lease_id.job_id) == {"job", "lease"}
+        assert await store.lease_ends.ends.submit_one(late) is False
+        assert await tables_of(sql, lease_id.job_id) == {"job", "lease"}
         until = await sql.fetchval("SELECT until FROM lease")
-        assert await store.leases.ends.submit_one(replace(late, until=until)) is not False
+        assert await store.lease_ends.ends.submit_one(replace(late, until=until)) is not False
 
 
 async def test_batch_answers_for_each_end_in_order(store: Store, sql: asyncpg.Connection) -> None:
@@ -125,7 +125,7 @@ async def test_batch_answers_for_each_end_in_order(store: Store, sql: asyncpg.Co
     verdicts = [COMPLETED, RETRY, FAILED, RELEASE, COMPLETED, RETRY]
     ends = [end(i, v) for i, v in zip(ids, verdicts, strict=True)][::-1]
     ends.insert(3, end(LeaseId.of(ids[0].job_id, 10**12)))
-    results = await store.leases.ends.submit(ends)
+    results = await store.lease_ends.ends.submit(ends)
     kinds = [type(r) if isinstance(r, Requeued) else r for r in results]
     assert kinds == [Requeued, True, Requeued, False, True, Requeued, True]
     assert await counts(sql, ["waiting", "lease", "result", "attempt"]) == {
@@ -144,9 +144,9 @@ async def test_output_that_cannot_be_stored_spoils_no_neighbour(
     ids = [job.id for job in await lease(store, 3)]
     outputs = ['{"a": 1}', '{"a": "\0"}', None]
     ends = [end(i, Finish(JobState.COMPLETED, output=o)) for i, o in zip(ids, outputs, strict=True)]
-    results = await store.leases.ends.submit(ends)
+    results = await store.lease_ends.ends.submit(ends)
     assert [isinstance(result, Exception) for result in results] == [False, True, False]
-    assert await places(sql, ids[1].job_id) == {"job", "lease"}
+    assert await tables_of(sql, ids[1].job_id) == {"job", "lease"}
     assert await counts(sql, ["result"]) == {"result": 2}
 
 
@@ -158,8 +158,8 @@ async def test_ends_and_rescue_at_once_accept_one_each(
     ids = [job.id for job in await lease(store, 50)]
     until = await sql.fetchval("SELECT max(until) FROM lease")
     reported, rescued = await asyncio.gather(
-        store.leases._end([end(i) for i in ids]),
-        store.leases._end([end(i, RETRY, until=until) for i in reversed(ids)]),
+        store.lease_ends._end([end(i) for i in ids]),
+        store.lease_ends._end([end(i, RETRY, until=until) for i in reversed(ids)]),
     )
     rescued.reverse()
     assert all(bool(one) != bool(other) for one, other in zip(reported, rescued, strict=True))
@@ -174,13 +174,13 @@ async def test_every_statement_locks_leases_in_the_order_of_their_jobs(
     for _ in range(3):
         await create(store)
     ids = sorted((job.id for job in await lease(store, 3)), key=lambda i: i.job_id)
-    turned = ids[::-1]
+    backwards = ids[::-1]
     first, others = ids[0].number, "SELECT FROM lease WHERE lease_id <> $1 FOR UPDATE SKIP LOCKED"
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: store.leases._extend([Extension(i) for i in turned]),
-        lambda: store.leases.give_back(turned),
-        lambda: store.leases._end([end(i, RETRY) for i in turned]),
-        lambda: store.leases._end([end(i, COMPLETED) for i in turned]),
+        lambda: store.leases._extend([Extension(i) for i in backwards]),
+        lambda: store.leases.redeliver(backwards),
+        lambda: store.lease_ends._end([end(i, RETRY) for i in backwards]),
+        lambda: store.lease_ends._end([end(i, COMPLETED) for i in backwards]),
     ]
     for call in calls:
         async with sql.transaction():
@@ -198,7 +198,7 @@ async def test_job_ends_when_its_row_is_let_go(store: Store, sql: asyncpg.Connec
     async with asyncio.TaskGroup() as tasks:
         async with sql.transaction():
             await sql.execute("SELECT FROM lease FOR UPDATE")
-            ending = tasks.create_task(store.leases.ends.submit_one(end(lease_id)))
+            ending = tasks.create_task(store.lease_ends.ends.submit_one(end(lease_id)))
             await until_blocked(sql)
             freed = await sql.fetchval("SELECT clock_timestamp()")
         assert await ending

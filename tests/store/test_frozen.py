@@ -66,7 +66,7 @@ async def test_what_a_frozen_replica_was_about_to_be_sent_is_not_locked_for_long
     try:
         await eventually(free, lambda is_free: not is_free)
         os.kill(client.pid, signal.SIGSTOP)
-        # A second for the statement, five of patience, and what the kernel needs to notice.
+        # One second for the statement, five more for the driver, and the kernel's time to notice.
         await eventually(free)
     finally:
         client.kill()

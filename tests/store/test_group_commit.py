@@ -15,7 +15,7 @@ COUNT = 200
 
 
 async def transactions(sql: asyncpg.Connection, table: str) -> int:
-    """How many transactions have written the rows of a table."""
+    """The number of transactions that have written the rows of a table."""
     statements = {
         name: f"SELECT count(DISTINCT xmin::text) FROM {name}"
         for name in ("job", "lease", "result")
@@ -37,12 +37,12 @@ async def test_calls_at_once_share_commits(store: Store, sql: asyncpg.Connection
     assert all(isinstance(result, Extended) for result in extended)
     assert await transactions(sql, "lease") <= 5
 
-    assert all(await asyncio.gather(*(store.leases.ends.submit_one(end(i)) for i in ids)))
+    assert all(await asyncio.gather(*(store.lease_ends.ends.submit_one(end(i)) for i in ids)))
     assert await transactions(sql, "result") <= 5
     assert await counts(sql, ["lease", "result"]) == {"lease": 0, "result": COUNT}
 
 
-async def test_calls_one_after_the_other_do_not_wait_for_company(
+async def test_calls_one_after_the_other_do_not_wait_for_others(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     for _ in range(5):
@@ -58,12 +58,12 @@ async def test_deadlock_with_another_session_does_not_escape(
         await create(store)
     ids = sorted((job.id for job in await lease(store, 2)), key=lambda i: i.job_id)
     lock = "SELECT FROM lease WHERE lease_id = $1 FOR UPDATE"
-    # The other side is patient: the store's statement is the one that has to give way.
+    # The other session waits long: PostgreSQL aborts the store's statement.
     await sql.execute("SET deadlock_timeout = '1min'")
     async with asyncio.TaskGroup() as tasks:
         async with sql.transaction():
             await sql.execute(lock, ids[1].number)
-            ending = tasks.create_task(store.leases.ends.submit([end(i) for i in ids]))
+            ending = tasks.create_task(store.lease_ends.ends.submit([end(i) for i in ids]))
             await until_blocked(sql)
             # It holds the first and waits for the second; now the circle closes.
             assert await sql.fetch(f"{lock} SKIP LOCKED", ids[0].number) == []

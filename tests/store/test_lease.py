@@ -18,8 +18,8 @@ from tests.store.support.samples import (
     create_leased,
     lease,
     new_job,
-    places,
-    settle,
+    report,
+    tables_of,
     until_blocked,
 )
 
@@ -35,11 +35,11 @@ async def test_leased_job_is_processing(store: Store, sql: asyncpg.Connection) -
         retention_seconds=7.0,
     )
     (job,) = await lease(store)
-    assert await places(sql, job_id) == {"job", "lease"}
-    held = job.delivery.held
-    assert (job.id.job_id, held.queue, held.worker_id) == (job_id, "q", "w")
-    assert (held.terms.attempt, held.terms.cancel_requested) == (1, False)
-    assert (held.retention_seconds, held.traceparent, held.tracestate) == (7.0, "tp", "ts")
+    assert await tables_of(sql, job_id) == {"job", "lease"}
+    terms = job.delivery.terms
+    assert (job.id.job_id, terms.queue, terms.worker_id) == (job_id, "q", "w")
+    assert (terms.attempt, terms.cancel_requested) == (1, False)
+    assert (terms.retention_seconds, terms.traceparent, terms.tracestate) == (7.0, "tp", "ts")
     got = job.delivery
     assert (job.input, got.labels, got.duration_seconds) == ('{"a": 1}', {"a": "b"}, 30.0)
     assert (got.owner_service, got.owner_user, got.has_session) == ("web", "ada", True)
@@ -49,7 +49,7 @@ async def test_leased_job_is_processing(store: Store, sql: asyncpg.Connection) -
     assert (read.status.attempt, read.status.worker_id) == (1, "w")
     assert read.status.start_time is not None
     assert read.status.lease_expire_time == read.status.start_time + timedelta(seconds=30)
-    assert await store.leases.read([job.id]) == {job.id: held}
+    assert await store.leases.read([job.id]) == {job.id: terms}
 
 
 async def test_jobs_leave_by_priority_then_time_then_id(
@@ -70,33 +70,33 @@ async def test_jobs_leave_by_priority_then_time_then_id(
     assert [job.id.job_id for job in await lease(store, 9)] == order[3:]
 
 
-async def test_search_may_begin_at_a_place_in_the_queue(store: Store) -> None:
-    passed, low, place, high = [await create(store, priority=p) for p in (0, -5, 0, 5)]
-    run_time = (await store.jobs.read([place]))[place].create_time
+async def test_search_may_begin_at_a_queue_position(store: Store) -> None:
+    passed, low, first, high = [await create(store, priority=p) for p in (0, -5, 0, 5)]
+    run_time = (await store.jobs.read([first]))[first].create_time
     slots = [Slot("w", 30.0)] * 9
 
     async def search(begin: QueuePosition | None) -> tuple[list[str], QueuePosition | None]:
-        claimed = await store.leases.claim("q", slots, begin)
+        claimed = await store.claims.claim("q", slots, begin)
         return [job.id.job_id for job in claimed.jobs()], claimed.last
 
     low_time = (await store.jobs.read([low]))[low].create_time
-    # Only what stands before the place in its own rank is passed by.
+    # Only jobs before the position that have its rank are passed over.
     assert await search(QueuePosition(0, run_time)) == (
-        [high, place, low],
+        [high, first, low],
         QueuePosition(5, low_time),
     )
     assert await search(QueuePosition(0, run_time)) == ([], None)
-    first, _ = await search(QueuePosition(7, run_time))
-    assert first == [passed]
+    found, _ = await search(QueuePosition(7, run_time))
+    assert found == [passed]
     assert await search(None) == ([], None)
 
 
 async def test_each_slot_gets_its_job_and_its_duration(store: Store) -> None:
     ids = [await create(store) for _ in range(3)]
     slots = [Slot("a", 10.0), Slot("b", 20.0), Slot("a", 30.0), Slot("c", 40.0)]
-    jobs = await store.leases.lease("q", slots)
+    jobs = await store.claims.lease("q", slots)
     assert [job.id.job_id for job in jobs] == ids
-    assert [(j.delivery.held.worker_id, j.delivery.duration_seconds) for j in jobs] == [
+    assert [(j.delivery.terms.worker_id, j.delivery.duration_seconds) for j in jobs] == [
         ("a", 10.0),
         ("b", 20.0),
         ("a", 30.0),
@@ -106,12 +106,12 @@ async def test_each_slot_gets_its_job_and_its_duration(store: Store) -> None:
 async def test_job_is_not_leased_before_its_time(store: Store, sql: asyncpg.Connection) -> None:
     job_id = await create(store, schedule_time=datetime.now(UTC) + timedelta(hours=1))
     assert await lease(store) == []
-    assert await store.leases.ready(["q"]) == []
+    assert await store.claims.ready(["q"]) == []
     await sql.execute("UPDATE waiting SET run_at = run_at - interval '2 hours'")
-    assert await store.leases.ready(["q", "p"]) == ["q"]
+    assert await store.claims.ready(["q", "p"]) == ["q"]
     (job,) = await lease(store)
     assert job.id.job_id == job_id
-    assert await store.leases.ready(["q"]) == []
+    assert await store.claims.ready(["q"]) == []
 
 
 async def test_paused_queue_hands_out_nothing(store: Store, sql: asyncpg.Connection) -> None:
@@ -125,8 +125,8 @@ async def test_paused_queue_hands_out_nothing(store: Store, sql: asyncpg.Connect
 async def test_queue_hands_out_its_own_jobs_only(store: Store) -> None:
     await create(store, queue="p")
     await create(store)
-    assert [job.delivery.held.queue for job in await lease(store, 5)] == ["q"]
-    assert await store.leases.lease("unknown", [Slot("w", 30.0)]) == []
+    assert [job.delivery.terms.queue for job in await lease(store, 5)] == ["q"]
+    assert await store.claims.lease("unknown", [Slot("w", 30.0)]) == []
 
 
 async def test_leasers_at_once_never_share_a_job(store: Store) -> None:
@@ -156,7 +156,7 @@ async def test_lease_ids_never_repeat(store: Store) -> None:
     lease_id = await create_leased(store)
     numbers = {lease_id.number}
     for _ in range(5):
-        assert await store.leases.give_back([lease_id])
+        assert await store.leases.redeliver([lease_id])
         (job,) = await lease(store)
         lease_id = job.id
         assert lease_id.number > max(numbers)
@@ -180,9 +180,9 @@ async def test_jobs_that_are_not_due_stand_in_nobodys_way(
     urgent = [await create(store, priority=9) for _ in range(3)]
     normal = [await create(store) for _ in range(2)]
     await sql.execute("UPDATE waiting SET run_at = now() + interval '1 hour' WHERE rank = -9")
-    assert await store.leases.ready(["q"]) == ["q"]
+    assert await store.claims.ready(["q"]) == ["q"]
     assert [job.id.job_id for job in await lease(store, 3)] == normal
-    assert await store.leases.ready(["q"]) == []
+    assert await store.claims.ready(["q"]) == []
     await sql.execute("UPDATE waiting SET run_at = now() - interval '1 hour'")
     assert [job.id.job_id for job in await lease(store, 2)] == urgent[:2]
 
@@ -209,9 +209,9 @@ async def test_expired_job_is_not_leased(store: Store, sql: asyncpg.Connection) 
 
 async def test_next_attempt_knows_why_the_last_one_failed(store: Store) -> None:
     lease_id = await create_leased(store)
-    await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
+    await report(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store)
-    assert job.delivery.held.terms.attempt == 2
+    assert job.delivery.terms.attempt == 2
     assert job.delivery.previous_error == BROKEN
 
 
@@ -236,5 +236,5 @@ async def test_lease_does_not_age_while_its_statement_waits(
 async def test_ready_queues_are_named(store: Store) -> None:
     await create(store, queue="a")
     await store.jobs.create(new_job(queue="b"))
-    assert await store.leases.ready(["c", "b", "a"]) == ["b", "a"]
-    assert await store.leases.ready([]) == []
+    assert await store.claims.ready(["c", "b", "a"]) == ["b", "a"]
+    assert await store.claims.ready([]) == []

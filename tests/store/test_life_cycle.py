@@ -1,4 +1,4 @@
-"""The store under any order of calls, against a model of what must become of each job."""
+"""The store under any order of calls, against a model of jobs and leases."""
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -55,7 +55,7 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(
 
 
 class LifeCycle(RuleBasedStateMachine, KnownJobs):
-    """Jobs of one queue, and every lease that there has ever been."""
+    """Jobs of one queue, and every lease that has ever existed."""
 
     def __init__(self, opened: OwnLoop) -> None:
         RuleBasedStateMachine.__init__(self)
@@ -93,7 +93,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
     @rule(count=st.integers(1, 4), worker=st.sampled_from(["v", "w"]))
     def lease(self, count: int, worker: str) -> None:
         ready = self.waiting(ready=True)
-        leased = self.run(self.store.leases.lease("q", [Slot(worker, 30.0)] * count))
+        leased = self.run(self.store.claims.lease("q", [Slot(worker, 30.0)] * count))
         assert len(leased) == min(count, len(ready))
         priorities = [self.jobs[job.id.job_id].priority for job in leased]
         assert priorities == sorted((k.priority for k in ready), reverse=True)[:count]
@@ -106,7 +106,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             known.state, known.lease, known.confirmed = JobState.PROCESSING, lease_id, False
             known.attempt += 1
             known.version += 1
-            assert job.delivery.held.terms.attempt == known.attempt <= known.max_attempts
+            assert job.delivery.terms.attempt == known.attempt <= known.max_attempts
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data(), percent=st.none() | st.integers(0, 100))
@@ -114,8 +114,8 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         self.extend_these(data.draw(st.lists(self.some_lease(), min_size=1, unique=True)), percent)
 
     def extend_these(self, wanted: list[LeaseId], percent: int | None = None) -> None:
-        wishes = [Extension(lease_id, percent=percent) for lease_id in wanted]
-        results = self.run(self.store.leases.extensions.submit(wishes))
+        extensions = [Extension(lease_id, percent=percent) for lease_id in wanted]
+        results = self.run(self.store.leases.extensions.submit(extensions))
         for lease_id, result in zip(wanted, results, strict=True):
             known = self.holder(lease_id)
             assert isinstance(result, Extended) == (known is not None)
@@ -147,7 +147,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             known = self.jobs.get(lease_id.job_id)
             verdicts.append(decide((known or Known(3, 0, None)).terms, outcome, 0))
         ends = [end(i, v) for (i, _), v in zip(reports, verdicts, strict=True)]
-        results = self.run(self.store.leases.ends.submit(ends))
+        results = self.run(self.store.lease_ends.ends.submit(ends))
         for one, result in zip(ends, results, strict=True):
             known = self.holder(one.id)
             assert not isinstance(result, Exception)
@@ -180,12 +180,12 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         for lapsed in seen:
             cause = lapse(lapsed.until, lapsed.deadline, lapsed.read_time)
             assert cause is not None
-            verdict = decide(lapsed.held.terms, cause, 0)
+            verdict = decide(lapsed.terms, cause, 0)
             late = end(lapsed.id, verdict, until=lapsed.until)
             until = self.run(
                 self.sql.fetchval("SELECT until FROM lease WHERE lease_id = $1", lapsed.id.number)
             )
-            result = self.run(self.store.leases.ends.submit_one(late))
+            result = self.run(self.store.lease_ends.ends.submit_one(late))
             known = self.holder(lapsed.id)
             in_time = until is not None and until <= lapsed.until
             if not isinstance(verdict, Finish) and known is not None:
@@ -194,13 +194,13 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             if known is not None and in_time:
                 self.ended(lapsed.id, known, verdict)
 
-    # ... and by never having arrived.
+    # ... and by redelivery, because they never reached their worker.
 
     @precondition(lambda self: self.leases)
     @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
+    def redeliver(self, data: st.DataObject) -> None:
         wanted = data.draw(st.lists(self.some_lease(), min_size=1, unique=True))
-        returned = self.run(self.store.leases.give_back(wanted))
+        redelivered = self.run(self.store.leases.redeliver(wanted))
         for lease_id in wanted:
             known = self.holder(lease_id)
             goes = (
@@ -209,7 +209,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
                 and not known.cancel_requested
                 and known.returns < MAX_REDELIVERIES
             )
-            assert (lease_id in returned) == goes
+            assert (lease_id in redelivered) == goes
             if known is not None and goes:
                 self.waits(known, used=False, ready=True)
                 known.returns += 1
@@ -252,11 +252,11 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         assert len(rows) == len(self.jobs)
         for row in rows:
             known = self.jobs[row["job_id"]]
-            places = [row["waiting"], row["lease"], row["result"]]
-            assert len([v for v in places if v is not None]) == 1, "in exactly one table"
+            versions = [row["waiting"], row["lease"], row["result"]]
+            assert len([v for v in versions if v is not None]) == 1, "in exactly one table"
             state = 1 if row["waiting"] else 2 if row["lease"] else row["state"]
             assert state == known.state
-            assert max(v or 0 for v in places) == known.version
+            assert max(v or 0 for v in versions) == known.version
             assert row["lease_id"] == (known.lease.number if known.lease else None)
             assert row["keyed"] == (known.key is not None and not known.state.ended)
             assert (row["attempt"], row["past"]) == (known.attempt, known.past)

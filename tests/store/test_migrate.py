@@ -1,4 +1,4 @@
-"""Migrations: each once, whoever comes first."""
+"""Migrations: each is applied once, whichever replica starts first."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ async def test_replicas_that_start_together_migrate_once(dsn: str, sql: asyncpg.
     assert await sql.fetch("SELECT name FROM schema_migration ORDER BY name") == before
 
 
-async def test_wish_to_stop_ends_the_wait_for_another_that_migrates(
+async def test_stop_ends_the_wait_for_another_that_migrates(
     dsn: str, sql: asyncpg.Connection
 ) -> None:
     await sql.execute("SELECT pg_advisory_lock($1)", _LOCK)

@@ -6,7 +6,7 @@ import pytest
 from jobsvc.store.store import Store
 from tests.store.support.plans import BIG_TABLES, Node, nodes, plan, scans
 
-HOT = [
+FREQUENT = [
     "count_jobs",
     "create_jobs",
     "current_leases",
@@ -23,15 +23,15 @@ HOT = [
     "read_jobs",
     "read_leases",
     "ready_queues",
+    "redeliver_leases",
     "requeue_jobs",
-    "return_leases",
 ]
-#: What reads all leases, of which there are no more than the workers have windows.
+#: Statements that read all leases: there are no more than the windows of the workers.
 ALL_LEASES = {"count_jobs"}
 
 
 def check_reads(name: str, found: Node) -> None:
-    """Every big table is read by a condition on an index, or by place."""
+    """Every big table is read by a condition on an index, or by ctid."""
     big = BIG_TABLES - ({"lease"} if name in ALL_LEASES else set())
     read = [n for n in scans(found) if n["Relation Name"] in big]
     assert read or name == "create_jobs"
@@ -40,23 +40,23 @@ def check_reads(name: str, found: Node) -> None:
     assert all({"Index Cond", "TID Cond"} & n.keys() for n in read), (name, read)
 
 
-@pytest.mark.parametrize("name", HOT)
-async def test_hot_statement_reads_by_index_only(store: Store, name: str) -> None:
+@pytest.mark.parametrize("name", FREQUENT)
+async def test_frequent_statement_reads_by_index_only(store: Store, name: str) -> None:
     check_reads(name, await plan(store, name))
 
 
-@pytest.mark.parametrize("name", HOT)
+@pytest.mark.parametrize("name", FREQUENT)
 async def test_plan_is_the_same_where_a_vacuum_found_no_rows(
     store: Store, sql: asyncpg.Connection, name: str
 ) -> None:
-    """Then the planner believes in a single row, however many there are by now, and would as soon
-    walk along a whole table as look a row up; and the plan stays until the next vacuum."""
+    """Then the planner expects a single row until the next vacuum, however many there are by now,
+    and considers a walk along the whole table as good as a lookup."""
     await sql.execute("VACUUM (ANALYZE)")
     check_reads(name, await plan(store, name))
 
 
-@pytest.mark.parametrize("name", HOT)
-async def test_hot_statement_is_planned_in_nested_loops(store: Store, name: str) -> None:
+@pytest.mark.parametrize("name", FREQUENT)
+async def test_frequent_statement_is_planned_in_nested_loops(store: Store, name: str) -> None:
     kinds = {n["Node Type"] for n in nodes(await plan(store, name))}
     assert not kinds & {"Hash Join", "Merge Join"}
 

@@ -1,4 +1,4 @@
-"""prune_jobs.sql: ended jobs whose retention is over."""
+"""prune_jobs.sql: ended jobs whose retention has passed."""
 
 import asyncio
 from uuid import uuid4
@@ -17,8 +17,8 @@ from tests.store.support.samples import (
     end,
     lease,
     new_job,
-    places,
-    settle,
+    report,
+    tables_of,
 )
 
 
@@ -28,9 +28,9 @@ async def age(sql: asyncpg.Connection) -> None:
 
 async def test_pruned_job_leaves_nothing_behind(store: Store, sql: asyncpg.Connection) -> None:
     lease_id = await create_leased(store, unique_key="k", request_id=uuid4())
-    await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
+    await report(store, lease_id, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store)
-    await store.leases.ends.submit_one(end(job.id))
+    await store.lease_ends.ends.submit_one(end(job.id))
     assert await store.upkeep.prune(10) == 0
     await age(sql)
     assert await store.upkeep.prune(10) == 1
@@ -42,8 +42,8 @@ async def test_job_that_has_not_ended_is_not_pruned(store: Store, sql: asyncpg.C
     running = await create_leased(store)
     waiting = await create(store)
     assert await store.upkeep.prune(10) == 0
-    assert await places(sql, running.job_id) == {"job", "lease"}
-    assert await places(sql, waiting) == {"job", "waiting"}
+    assert await tables_of(sql, running.job_id) == {"job", "lease"}
+    assert await tables_of(sql, waiting) == {"job", "waiting"}
 
 
 async def test_request_id_is_free_again_only_after_the_prune(
@@ -51,7 +51,7 @@ async def test_request_id_is_free_again_only_after_the_prune(
 ) -> None:
     request_id = uuid4()
     lease_id = await create_leased(store, request_id=request_id, owner=Owner("web"))
-    await store.leases.ends.submit_one(end(lease_id))
+    await store.lease_ends.ends.submit_one(end(lease_id))
     again = new_job(request_id=request_id, owner=Owner("web"))
     assert await store.jobs.create(again) is None
     await age(sql)
@@ -63,7 +63,7 @@ async def test_prunes_at_once_share_the_work(store: Store, sql: asyncpg.Connecti
     for _ in range(30):
         await create(store)
     ends = [end(job.id) for job in await lease(store, 30)]
-    await store.leases.ends.submit(ends)
+    await store.lease_ends.ends.submit(ends)
     await age(sql)
     pruned = await asyncio.gather(*(store.upkeep.prune(8) for _ in range(5)))
     assert all(count <= 8 for count in pruned)
@@ -75,7 +75,7 @@ async def test_prune_passes_over_what_another_one_is_taking(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     ids = [await create(store) for _ in range(3)]
-    await store.leases.ends.submit([end(job.id) for job in await lease(store, 3)])
+    await store.lease_ends.ends.submit([end(job.id) for job in await lease(store, 3)])
     await age(sql)
     async with sql.transaction():
         await sql.execute("SELECT FROM result WHERE job_id = $1 FOR UPDATE", ids[0])
@@ -85,7 +85,7 @@ async def test_prune_passes_over_what_another_one_is_taking(
 
 async def test_batch_is_bounded_and_takes_the_oldest(store: Store, sql: asyncpg.Connection) -> None:
     ids = [await create(store) for _ in range(3)]
-    await store.leases.ends.submit([end(job.id) for job in await lease(store, 3)])
+    await store.lease_ends.ends.submit([end(job.id) for job in await lease(store, 3)])
     await age(sql)
     await sql.execute(
         "UPDATE result SET purge_time = now() - interval '1 day' WHERE job_id = $1", ids[1]
@@ -94,9 +94,3 @@ async def test_batch_is_bounded_and_takes_the_oldest(store: Store, sql: asyncpg.
     assert set(await store.jobs.read(ids)) == {ids[0], ids[2]}
     jobs = await store.jobs.read(ids)
     assert {job.status.state for job in jobs.values()} == {JobState.COMPLETED}
-
-
-async def test_session_key_is_long_and_stays(store: Store) -> None:
-    key = await store.upkeep.session_key()
-    assert len(key) == 32
-    assert await store.upkeep.session_key() == key

@@ -1,4 +1,4 @@
-"""read_jobs.sql, find_changed.sql and the statements that look at leases."""
+"""read_jobs.sql, find_changed.sql and the statements that read leases."""
 
 from uuid import uuid4
 
@@ -8,13 +8,13 @@ from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import Extension
 from jobsvc.domain.outcome import Failure, Finish, Success
 from jobsvc.store.store import Store
-from tests.store.support.samples import BROKEN, create, create_leased, end, lease, new_job, settle
+from tests.store.support.samples import BROKEN, create, create_leased, end, lease, new_job, report
 
 
 async def test_jobs_are_read_with_what_was_asked_for(store: Store) -> None:
     job_id = await create(store, input='{"a": 1}')
     (job,) = await lease(store)
-    await settle(store, job.id, Success('{"b": 2}'))
+    await report(store, job.id, Success('{"b": 2}'))
     for with_input in (True, False):
         for with_output in (True, False):
             read = (await store.jobs.read([job_id], with_input, with_output))[job_id]
@@ -34,7 +34,7 @@ async def test_job_with_a_later_version_than_was_seen_has_changed(store: Store) 
     ids = [await create(store) for _ in range(3)]
     leased = [job.id for job in await lease(store, 2)]
     await store.leases.extensions.submit_one(Extension(leased[0], percent=1))
-    await store.leases.ends.submit_one(end(leased[1]))
+    await store.lease_ends.ends.submit_one(end(leased[1]))
     versions = {i: job.status.version for i, job in (await store.jobs.read(ids)).items()}
     assert [versions[i] for i in ids] == [3, 3, 1]
     assert await store.jobs.find_changed(versions) == {}
@@ -53,11 +53,11 @@ async def test_job_is_read_inside_a_transaction(store: Store) -> None:
 
 async def test_end_of_a_job_hides_the_attempts_before(store: Store) -> None:
     first = await create_leased(store)
-    await settle(store, first, Failure(BROKEN, retry_delay_seconds=0))
+    await report(store, first, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store, worker="second")
     status = (await store.jobs.read([first.job_id]))[first.job_id].status
     assert (status.state, status.worker_id, status.error) == (JobState.PROCESSING, "second", None)
-    await store.leases.ends.submit_one(end(job.id))
+    await store.lease_ends.ends.submit_one(end(job.id))
     status = (await store.jobs.read([first.job_id]))[first.job_id].status
     assert (status.state, status.worker_id, status.error) == (JobState.COMPLETED, "second", None)
 
@@ -68,13 +68,13 @@ async def test_leases_are_read_while_they_are_current(store: Store) -> None:
     one, other = await lease(store, 2)
     ids = [one.id, other.id]
     assert await store.leases.read(ids) == {
-        one.id: one.delivery.held,
-        other.id: other.delivery.held,
+        one.id: one.delivery.terms,
+        other.id: other.delivery.terms,
     }
-    assert all(held.has_request for held in (await store.leases.of_worker("w")).values())
-    await store.leases.ends.submit_one(end(one.id, Finish(JobState.COMPLETED)))
-    assert await store.leases.read(ids) == {other.id: other.delivery.held}
-    assert await store.leases.of_worker("w") == {other.id: other.delivery.held}
+    assert all(terms.has_request for terms in (await store.leases.of_worker("w")).values())
+    await store.lease_ends.ends.submit_one(end(one.id, Finish(JobState.COMPLETED)))
+    assert await store.leases.read(ids) == {other.id: other.delivery.terms}
+    assert await store.leases.of_worker("w") == {other.id: other.delivery.terms}
     assert await store.leases.of_worker("v") == {}
 
 
@@ -108,7 +108,7 @@ async def test_lapsed_lease_says_whether_to_cancel_and_when_the_job_expires(
         "UPDATE lease SET until = now() - interval '1 minute', cancel_request_time = now()"
     )
     (lapsed,) = await store.leases.lapsed(10)
-    assert lapsed.held.terms.cancel_requested
+    assert lapsed.terms.cancel_requested
     read = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id]
     assert lapsed.expire_time == read.expire_time
-    assert (await store.leases.read([lease_id]))[lease_id].terms.cancel_requested
+    assert (await store.leases.read([lease_id]))[lease_id].cancel_requested

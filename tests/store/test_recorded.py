@@ -9,7 +9,7 @@ from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
 from jobsvc.domain.retry import RetryPolicy
 from jobsvc.store.store import Store
-from tests.store.support.samples import BROKEN, create_leased, lease, settle
+from tests.store.support.samples import BROKEN, create_leased, lease, report
 
 OTHER = JobError(code_pb2.UNAVAILABLE, "BROKEN", "it broke in another way")
 EVERY: list[Outcome] = [
@@ -24,8 +24,8 @@ EVERY: list[Outcome] = [
 
 
 async def recorded(store: Store, lease_id: LeaseId) -> list[Outcome]:
-    """Those of every outcome that count as recorded under a lease."""
-    found = await store.leases.were_recorded([(lease_id, outcome) for outcome in EVERY])
+    """The outcomes out of `EVERY` that count as recorded under a lease."""
+    found = await store.lease_ends.were_recorded([(lease_id, outcome) for outcome in EVERY])
     return [outcome for outcome, on_record in zip(EVERY, found, strict=True) if on_record]
 
 
@@ -33,14 +33,14 @@ async def recorded(store: Store, lease_id: LeaseId) -> list[Outcome]:
 async def test_outcome_on_record_is_recognized(store: Store, outcome: Outcome) -> None:
     lease_id = await create_leased(store)
     assert await recorded(store, lease_id) == []
-    await settle(store, lease_id, outcome)
+    await report(store, lease_id, outcome)
     assert await recorded(store, lease_id) == [outcome]
     assert await recorded(store, LeaseId.of(lease_id.job_id, lease_id.number + 1)) == []
 
 
 async def test_release_is_recognized_after_the_job_went_on(store: Store) -> None:
     first = await create_leased(store)
-    await settle(store, first, Release())
+    await report(store, first, Release())
     (job,) = await lease(store)
     assert await recorded(store, first) == [Release()]
     assert await recorded(store, LeaseId.of(first.job_id, job.id.number + 1)) == []
@@ -50,23 +50,23 @@ async def test_release_is_recognized_after_the_job_went_on(store: Store) -> None
 async def test_confirmed_cancel_is_recognized(store: Store, sql: asyncpg.Connection) -> None:
     lease_id = await create_leased(store)
     await sql.execute("UPDATE lease SET cancel_request_time = now()")
-    await settle(store, lease_id, Cancelled("stopped"))
+    await report(store, lease_id, Cancelled("stopped"))
     # A release counts as one too: it would have ended the job in the same way.
     assert await recorded(store, lease_id) == [Release(), Cancelled()]
 
 
 async def test_last_failure_is_recognized(store: Store) -> None:
     lease_id = await create_leased(store, retry=RetryPolicy(1, 1.0, 1.0, 1.0))
-    await settle(store, lease_id, Failure(BROKEN))
+    await report(store, lease_id, Failure(BROKEN))
     assert await recorded(store, lease_id) == [Failure(BROKEN)]
 
 
 async def test_earlier_failure_is_recognized_after_the_job_went_on(store: Store) -> None:
     first = await create_leased(store)
-    await settle(store, first, Failure(BROKEN, retry_delay_seconds=0))
+    await report(store, first, Failure(BROKEN, retry_delay_seconds=0))
     (job,) = await lease(store)
     assert await recorded(store, first) == [Failure(BROKEN)]
-    await settle(store, job.id, Success('{"a": 1}'))
+    await report(store, job.id, Success('{"a": 1}'))
     assert await recorded(store, first) == [Failure(BROKEN)]
     assert await recorded(store, job.id) == [Success('{"a": 1}')]
 
@@ -74,15 +74,15 @@ async def test_earlier_failure_is_recognized_after_the_job_went_on(store: Store)
 @pytest.mark.parametrize("spelling", ['{ "b": [2.0], "a": 1 }', '{"a":1,"b":[2]}'])
 async def test_output_counts_as_the_object_it_spells(store: Store, spelling: str) -> None:
     lease_id = await create_leased(store)
-    await settle(store, lease_id, Success('{"a": 1, "b": [2]}'))
-    assert await store.leases.were_recorded([(lease_id, Success(spelling))]) == [True]
+    await report(store, lease_id, Success('{"a": 1, "b": [2]}'))
+    assert await store.lease_ends.were_recorded([(lease_id, Success(spelling))]) == [True]
 
 
 async def test_no_output_is_the_empty_object(store: Store) -> None:
     lease_id = await create_leased(store)
-    await settle(store, lease_id, Success())
-    assert await store.leases.were_recorded([(lease_id, Success("{}"))]) == [True]
+    await report(store, lease_id, Success())
+    assert await store.lease_ends.were_recorded([(lease_id, Success("{}"))]) == [True]
 
 
 async def test_nothing_asked_is_nothing_found(store: Store) -> None:
-    assert await store.leases.were_recorded([]) == []
+    assert await store.lease_ends.were_recorded([]) == []

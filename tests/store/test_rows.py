@@ -1,5 +1,5 @@
-"""Rows that statements touch, as PostgreSQL counts them while they run: those that were asked for,
-whatever else lies in the tables and whatever the planner believes of it."""
+"""Rows that statements read, as PostgreSQL counts them: only those that the caller asked for,
+whatever else is in the tables and whatever the planner expects."""
 
 import asyncio
 import json
@@ -17,11 +17,11 @@ from jobsvc.store.store import Store
 from tests.store.support.plans import BIG_TABLES, Node, scans
 from tests.store.support.samples import KEEP_SECONDS, RETRY, end, lease, new_job
 
-#: Rows of each table before anything is measured, most of them in one queue.
+#: Rows of each table before anything is measured, nearly all in one queue.
 ROWS = 20_000
 #: Jobs of a statement.
 BATCH = 10
-#: Most rows of one kind that GetQueueStats looks at.
+#: Rows of one kind that GetQueueStats reads at most.
 COUNTED = 2000
 
 FILL = f"""
@@ -34,27 +34,27 @@ FILL = f"""
     SELECT gen_random_uuid(), 'q', now() - interval '1 hour', 0, 3, 1, 1, 1, 900, '', '', '', '',
         gen_random_uuid()
     FROM generate_series(1, 3 * {ROWS});
-    CREATE TEMP TABLE made AS SELECT id, row_number() OVER () AS n FROM job;
+    CREATE TEMP TABLE filled AS SELECT id, row_number() OVER () AS n FROM job;
     INSERT INTO waiting (
         job_id, queue, rank, run_at, attempt, returns, version, update_time, keyed, expire_time)
     SELECT id, 'q', -5 + n % 3, now() + (n % 2 - 0.5) * interval '1 hour', 1, 0, 1, now(), false,
         now() + interval '1 hour'
-    FROM made WHERE n <= {ROWS};
+    FROM filled WHERE n <= {ROWS};
     INSERT INTO lease (
         job_id, lease_id, queue, rank, attempt, returns, version, update_time, keyed, worker_id,
         start_time, duration, until, deadline)
     SELECT id, nextval('lease_id'), 'q', 0, 2, 0, 2, now(), false, 'other', now(), 30,
         now() + interval '1 hour', now() + interval '1 hour'
-    FROM made WHERE n BETWEEN {ROWS} + 1 AND 2 * {ROWS};
+    FROM filled WHERE n BETWEEN {ROWS} + 1 AND 2 * {ROWS};
     INSERT INTO result (
         job_id, state, attempt, version, worker_id, end_time, purge_time, progress_message)
-    SELECT id, 3, 1, 3, '', now(), now() + interval '1 hour', '' FROM made WHERE n > 2 * {ROWS};
+    SELECT id, 3, 1, 3, '', now(), now() + interval '1 hour', '' FROM filled WHERE n > 2 * {ROWS};
     INSERT INTO attempt (job_id, attempt, lease_id, worker_id, start_time, end_time, error)
-    SELECT id, 1, 1, '', now(), now(), '{{"code": 14}}' FROM made;
-    INSERT INTO held_key (queue, unique_key, job_id) SELECT 'q', n, id FROM made;
-    DROP TABLE made"""
+    SELECT id, 1, 1, '', now(), now(), '{{"code": 14}}' FROM filled;
+    INSERT INTO held_key (queue, unique_key, job_id) SELECT 'q', n, id FROM filled;
+    DROP TABLE filled"""
 
-#: What the planner may have seen of the tables: when they were analysed, if at all.
+#: The state of the tables when they were analysed, if ever: it is all that the planner knows.
 ANALYSED = {
     "never": [FILL],
     "while empty": ["VACUUM (ANALYZE)", FILL],
@@ -72,8 +72,8 @@ class Touched:
         text = message.message
         self.plans.append(json.loads(text[text.index("{") :])["Plan"])
 
-    def most(self, tables: set[str] = BIG_TABLES) -> float:
-        """The most rows that one node has looked at."""
+    def max_rows(self, tables: set[str] = BIG_TABLES) -> float:
+        """The largest number of rows that one node has read."""
         assert self.plans, "nothing was run"
         found = [n for plan in self.plans for n in scans(plan) if n["Relation Name"] in tables]
         self.plans.clear()
@@ -101,7 +101,7 @@ class OneConnection:
 
 
 def done(results: Sequence[object]) -> None:
-    """All went through, as one batch."""
+    """Checks that every item of a batch has succeeded."""
     assert all(results), results
     assert not any(isinstance(result, Exception) for result in results), results
 
@@ -120,7 +120,7 @@ async def watched(dsn: str) -> AsyncIterator[tuple[Store, Touched]]:
     connection.add_log_listener(touched.heard)
     store = Store(Database(OneConnection(connection), 5), "test")
     async with asyncio.TaskGroup() as tasks:
-        batchers = [store.jobs.creates, store.leases.ends, store.leases.extensions]
+        batchers = [store.jobs.creates, store.lease_ends.ends, store.leases.extensions]
         running = [tasks.create_task(batcher.run()) for batcher in batchers]
         yield store, touched
         for task in running:
@@ -142,49 +142,49 @@ async def test_statements_touch_what_they_are_asked_for(
     async with watched(dsn) as (store, touched):
         jobs = [new_job(request_id=str(uuid4()), unique_key=f"k{n}") for n in range(BATCH)]
         done(await store.jobs.creates.submit(jobs))
-        assert touched.most() <= BATCH
+        assert touched.max_rows() <= BATCH
         ids = [job.id for job in jobs]
         assert len(await store.jobs.read(ids)) == BATCH
         assert len(await store.jobs.find_changed(dict.fromkeys(ids, 0))) == BATCH
         await store.jobs.read_attempts(ids[0])
-        assert touched.most() <= BATCH
+        assert touched.max_rows() <= BATCH
         async with store.database.connection() as connection:
             requests = [("", str(job.request_id)) for job in jobs]
             assert len(await store.jobs.find_requests(requests, connection)) == BATCH
             keys = [("q", f"k{n}") for n in range(BATCH)]
             held = await store.jobs.find_key_holders(keys, connection)
             assert held == dict(zip(keys, ids, strict=True))
-        assert touched.most() <= BATCH
+        assert touched.max_rows() <= BATCH
 
-        assert await store.leases.ready(["q", "queue-1"]) == ["q"]
-        assert touched.most() <= BATCH
+        assert await store.claims.ready(["q", "queue-1"]) == ["q"]
+        assert touched.max_rows() <= BATCH
         leases = [job.id for job in await lease(store, 4 * BATCH)]
         assert len(leases) == 4 * BATCH
-        assert touched.most() <= 4 * BATCH
+        assert touched.max_rows() <= 4 * BATCH
         await _end_all(store, touched, leases)
 
         (counts,) = await store.queues.count(["q"])
         assert counts.ready == pytest.approx(ROWS / 2, rel=0.15)
         assert counts.scheduled == pytest.approx(ROWS / 2, rel=0.15)
         # The leases are all read: no more than the workers have windows.
-        assert touched.most(BIG_TABLES - {"lease"}) <= COUNTED
+        assert touched.max_rows(BIG_TABLES - {"lease"}) <= COUNTED
 
 
 async def _end_all(store: Store, touched: Touched, leases: list[LeaseId]) -> None:
-    finished, retried, returned, rest = (leases[n::4] for n in range(4))
+    finished, retried, redelivered, rest = (leases[n::4] for n in range(4))
     assert await store.leases.current(leases) == set(leases)
     assert len(await store.leases.read(leases)) == len(leases)
-    assert touched.most() <= len(leases)
+    assert touched.max_rows() <= len(leases)
     done(await store.leases.extensions.submit([Extension(i) for i in finished]))
-    assert touched.most() <= BATCH
-    done(await store.leases.ends.submit([end(i) for i in finished]))
-    assert touched.most() <= BATCH
-    done(await store.leases.ends.submit([end(i, RETRY) for i in retried]))
-    assert touched.most() <= BATCH
-    assert len(await store.leases.give_back(returned)) == BATCH
-    assert touched.most() <= BATCH
-    done(await store.leases.ends.submit([end(i) for i in rest]))
-    assert touched.most() <= BATCH
+    assert touched.max_rows() <= BATCH
+    done(await store.lease_ends.ends.submit([end(i) for i in finished]))
+    assert touched.max_rows() <= BATCH
+    done(await store.lease_ends.ends.submit([end(i, RETRY) for i in retried]))
+    assert touched.max_rows() <= BATCH
+    assert len(await store.leases.redeliver(redelivered)) == BATCH
+    assert touched.max_rows() <= BATCH
+    done(await store.lease_ends.ends.submit([end(i) for i in rest]))
+    assert touched.max_rows() <= BATCH
 
 
 @pytest.mark.parametrize("analysed", ANALYSED)
@@ -195,6 +195,6 @@ async def test_upkeep_touches_a_batch(dsn: str, sql: asyncpg.Connection, analyse
     await sql.execute("UPDATE result SET purge_time = now() - interval '1 hour'")
     async with watched(dsn) as (store, touched):
         assert len(await store.upkeep.expire(BATCH, KEEP_SECONDS, KEEP_SECONDS)) == BATCH
-        assert touched.most() <= BATCH
+        assert touched.max_rows() <= BATCH
         assert await store.upkeep.prune(BATCH) == BATCH
-        assert touched.most() <= BATCH
+        assert touched.max_rows() <= BATCH

@@ -1,4 +1,4 @@
-"""The SQL files: one statement each, which says what it takes, and which somebody uses."""
+"""The SQL files: one statement each, with its parameters in the comment, and used."""
 
 import re
 from importlib.resources import files

@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from jobsvc.domain.job import Job, JobState, JobStatus
 from jobsvc.domain.lease import Delivery, LeasedJob, LeaseId, LeaseTerms
-from jobsvc.domain.outcome import Terms
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.retry import RetryPolicy
 from jobsvc.domain.worker import SeenWorker
@@ -18,9 +17,23 @@ RETRY = RetryPolicy(3, 1.0, 600.0, 2.0)
 JOB_ID = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
 
 
-def terms(**changes: Any) -> Terms:
-    """The first attempt of three, delivered at once, nobody wants to cancel it."""
-    return replace(Terms(attempt=1, retry=RETRY, cancel_requested=False), **changes)
+_TERMS = LeaseTerms(
+    queue="q",
+    worker_id="w",
+    attempt=1,
+    retry=RETRY,
+    cancel_requested=False,
+    retention_seconds=None,
+    has_request=False,
+    output_schema_id=None,
+    traceparent="",
+    tracestate="",
+)
+
+
+def terms(**changes: Any) -> LeaseTerms:
+    """Terms of a lease: the first attempt of three, without a cancel request."""
+    return replace(_TERMS, **changes)
 
 
 def job(owner: Owner | None = None, **status: Any) -> Job:
@@ -50,18 +63,8 @@ def job(owner: Owner | None = None, **status: Any) -> Job:
 
 
 def leased_job(number: int, queue: str = "q") -> LeasedJob:
-    """A job under the lease of this number."""
-    held = LeaseTerms(
-        queue=queue,
-        worker_id="w",
-        terms=terms(),
-        retention_seconds=None,
-        has_request=False,
-        output_schema_id=None,
-        traceparent="",
-        tracestate="",
-    )
-    delivery = Delivery(held, 30.0, 900.0, {}, "", "", False, None)
+    """A job with lease `number`."""
+    delivery = Delivery(terms(queue=queue), 30.0, 900.0, {}, "", "", False, None)
     return LeasedJob(LeaseId.of(JOB_ID, number), NOW, None, delivery)
 
 

@@ -14,19 +14,14 @@ def health(
     ] = "",
 ) -> None:
     """Say whether a server is serving; exit code 1 when it is not."""
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
     from jobsvc.cli.start import exit_line
+    from jobsvc.client import CallFailed
+    from jobsvc.client.health import SERVING, check_health
 
-    with grpc.insecure_channel(target) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=2
-            )
-        except grpc.RpcError as error:
-            exit_line(f"{target}: {error.code().name}: {error.details()}")
-    state = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    try:
+        state = check_health(target, service)
+    except CallFailed as error:
+        exit_line(f"{target}: {error}")
     print(state)
-    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+    if state != SERVING:
         raise typer.Exit(1)

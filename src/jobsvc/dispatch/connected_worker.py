@@ -65,7 +65,7 @@ class ConnectedWorker:
 
     def deal(self, jobs: Sequence[LeasedJob], now: float) -> None:
         """Hands over leased jobs; the room for them has been counted already."""
-        self.held.update((job.id, job.delivery.held) for job in jobs)
+        self.held.update((job.id, job.delivery.terms) for job in jobs)
         self.undelivered += jobs
         self._dealt += [now] * len(jobs)
         self.subscription.unsent_size += _size(jobs)

@@ -21,8 +21,8 @@ from jobsvc.domain.errors import (
 from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
+from jobsvc.store.claims import Claimed
 from jobsvc.store.hints import Hints
-from jobsvc.store.leases import Claimed
 from jobsvc.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -213,7 +213,7 @@ class Dispatcher:
             seconds = await self.lease_seconds(claim.queue, None)
             slot_of = {s: Slot(s.worker_id, s.lease_seconds or seconds) for s in set(claim.slots)}
             slots = [slot_of[s] for s in claim.slots]
-            claimed = await self._store.leases.claim(claim.queue, slots, claim.begin)
+            claimed = await self._store.claims.claim(claim.queue, slots, claim.begin)
         except QueueNotFound:
             pass  # Removed while a worker is subscribed to it: nothing to lease.
         except DatabaseUnavailable:
@@ -274,7 +274,7 @@ class Dispatcher:
         await self._doubts.settle(self._streams.values())
         hungry = self._board.hungry()
         if hungry:
-            ready = await self._store.leases.ready(hungry)
+            ready = await self._store.claims.ready(hungry)
             self._board.rescan(ready)
             self.ready(ready)
 

@@ -96,7 +96,7 @@ class Redelivery:
     ) -> None:
         """Puts leases back now, and says so."""
         if lease_ids:
-            back = await self._store.leases.give_back(lease_ids, confirmed_too, unsent)
+            back = await self._store.leases.redeliver(lease_ids, confirmed_too, unsent)
             self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
 
 

@@ -45,7 +45,7 @@ class UnaryLeases:
         self, queue: str, slots: Sequence[Slot], taken: asyncio.Future[list[LeasedJob]]
     ) -> None:
         try:
-            jobs = await self._store.leases.lease(queue, slots)
+            jobs = await self._store.claims.lease(queue, slots)
         except Exception as error:
             if not taken.done():
                 taken.set_exception(error)

@@ -1,4 +1,4 @@
-"""A job in the hands of a worker: pure values."""
+"""Leases: a job in the hands of a worker. Pure values."""
 
 import re
 from datetime import datetime, timedelta
@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from jobsvc.domain.job import JobError
-from jobsvc.domain.outcome import Terms
+from jobsvc.domain.retry import RetryPolicy
 
 _LEASE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?:0|[1-9][0-9]{0,17})")
 
 
 class LeaseId(str):
-    """One delivery of one job, as it stands on the wire: `{job id}.{number}`.
+    """Names one delivery of one job, as on the wire: `{job id}.{number}`.
 
     The number comes from a sequence and never repeats.
     """
@@ -21,12 +21,12 @@ class LeaseId(str):
 
     @classmethod
     def of(cls, job_id: object, number: int) -> "LeaseId":
-        """The lease of this number; `job_id` is a UUID, or spelled as one."""
+        """Returns the id of lease `number` of a job; `job_id` is a UUID, or spelled as one."""
         return cls(f"{job_id}.{number}")
 
     @classmethod
     def parse(cls, text: str) -> "LeaseId | None":
-        """The lease that `text` names; None for a text that no server has made."""
+        """Returns the lease id that `text` spells; None for a text that no server has made."""
         return cls(text) if _LEASE_ID.fullmatch(text) else None
 
     @property
@@ -36,21 +36,24 @@ class LeaseId(str):
 
     @property
     def number(self) -> int:
-        """Which of its deliveries."""
+        """The number of the delivery."""
         return int(self[37:])
 
 
 class LeaseTerms(msgspec.Struct, frozen=True):
-    """All of a lease, but for its id, that is needed to decide about its end. Leases that
-    one claim gives to a worker share it if they are alike.
+    """Everything about a lease, except its id, that the decision about its end needs.
 
-    `retention_seconds` None means the server's default; `has_request` that the
-    request id of the job must be remembered for a while.
+    Leases that one claim gives to a worker share one object if their terms are equal.
+
+    `attempt` counts this one. `retention_seconds` None means the server's default. `has_request`
+    means that the job's request id must be remembered for a while.
     """
 
     queue: str
     worker_id: str
-    terms: Terms
+    attempt: int
+    retry: RetryPolicy
+    cancel_requested: bool
     retention_seconds: float | None
     has_request: bool
     output_schema_id: int | None
@@ -59,10 +62,10 @@ class LeaseTerms(msgspec.Struct, frozen=True):
 
 
 class LapsedLease(msgspec.Struct, frozen=True):
-    """A lease that may have run out, with the database's clock when that was seen."""
+    """A lease that may have run out. `read_time` is the database's clock when it was read."""
 
     id: LeaseId
-    held: LeaseTerms
+    terms: LeaseTerms
     until: datetime
     deadline: datetime
     expire_time: datetime | None
@@ -70,10 +73,12 @@ class LapsedLease(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """What a worker gets along with a job. Jobs that one claim gives to it share it if they are
-    alike."""
+    """Everything that a worker gets besides a job's id, creation time and input.
 
-    held: LeaseTerms
+    Jobs that one claim gives to a worker share one object if the rest is equal.
+    """
+
+    terms: LeaseTerms
     duration_seconds: float
     attempt_timeout_seconds: float
     labels: dict[str, str]
@@ -93,25 +98,25 @@ class LeasedJob(msgspec.Struct, frozen=True):
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """Room for one more lease at a worker."""
+    """Capacity of a worker for one more lease."""
 
     worker_id: str
     duration_seconds: float
 
 
 class QueuePosition(msgspec.Struct, frozen=True):
-    """Where a job stands in its queue: the smallest rank leaves first, then the earliest time."""
+    """Position of a job in its queue: the smallest rank leaves first, then the earliest time."""
 
     rank: int
     run_time: datetime
 
     def earlier(self, seconds: float) -> "QueuePosition":
-        """The place of a job of this rank that was ready so long before."""
+        """Returns the position of a job of the same rank that was ready `seconds` before."""
         return QueuePosition(self.rank, self.run_time - timedelta(seconds=seconds))
 
 
 class Extension(msgspec.Struct, frozen=True):
-    """A worker's wish to keep a lease, and how far it has come.
+    """A worker's request to keep a lease, with the progress of its work.
 
     `duration_seconds` None keeps the length the lease was taken with;
     `percent` None keeps the last progress; `worker_id` None means any holder.
@@ -125,7 +130,7 @@ class Extension(msgspec.Struct, frozen=True):
 
 
 class Extended(msgspec.Struct, frozen=True):
-    """How an extended lease stands."""
+    """State of a lease after its extension."""
 
     expires_in_seconds: float
     cancel_requested: bool

@@ -1,4 +1,4 @@
-"""The end of a lease: what is to be written, and what came of it. Pure values."""
+"""The end of a lease, as decided and as written. Pure values."""
 
 from datetime import datetime
 
@@ -9,9 +9,10 @@ from jobsvc.domain.outcome import Finish, Requeue
 
 
 class End(msgspec.Struct, frozen=True):
-    """A decided end of a lease. `until` set: only if it has not been extended past that.
+    """A decided end of a lease.
 
-    `retention_seconds` counts for a job that finishes.
+    With `until`, it counts only if the lease has not been extended past that time.
+    `retention_seconds` applies to a job that finishes.
     """
 
     id: LeaseId
@@ -21,11 +22,12 @@ class End(msgspec.Struct, frozen=True):
 
 
 class Requeued(msgspec.Struct, frozen=True):
-    """A job that waits again."""
+    """A job that is back in its queue, ready at `run_time`."""
 
     queue: str
     run_time: datetime
 
 
-#: What became of an end: the job finished, waits again, or the lease was not current.
+#: Result of writing an end: True for a job that finished, `Requeued` for one that waits again,
+#: False for a lease that was not current.
 Ended = Requeued | bool

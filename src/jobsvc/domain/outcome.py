@@ -1,4 +1,4 @@
-"""What ends an attempt, and what becomes of the job then: one pure decision."""
+"""Outcomes of an attempt, and the pure decision about what its job does next."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,18 +7,11 @@ import msgspec
 from google.rpc import code_pb2
 
 from jobsvc.domain.job import JobError, JobState
-from jobsvc.domain.retry import PERMANENT_CODES, RetryPolicy, retry_delay_seconds
+from jobsvc.domain.lease import LeaseTerms
+from jobsvc.domain.retry import PERMANENT_CODES, retry_delay_seconds
 
-#: How often a job that never reached its worker goes back without using an attempt.
+#: How often a job that never reached its worker is redelivered without using an attempt.
 MAX_REDELIVERIES = 10
-
-
-class Terms(msgspec.Struct, frozen=True):
-    """What a decision needs to know of a leased job."""
-
-    attempt: int
-    retry: RetryPolicy
-    cancel_requested: bool
 
 
 class Success(msgspec.Struct, frozen=True):
@@ -49,7 +42,7 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 
 class Lapse(StrEnum):
-    """How an attempt ends that no worker reported on."""
+    """End of an attempt on which no worker reported."""
 
     LEASE_EXPIRED = "LEASE_EXPIRED"
     ATTEMPT_TIMEOUT = "ATTEMPT_TIMEOUT"
@@ -80,9 +73,9 @@ class Requeue(msgspec.Struct, frozen=True):
 
 Verdict = Finish | Requeue
 
-#: Reason of an attempt whose output did not fit the schema of its queue.
+#: Reason of an attempt whose output does not fit the schema of its queue.
 OUTPUT_REJECTED = "OUTPUT_REJECTED"
-#: Why a job failed whose time was over.
+#: Error of a job that has passed its expire_time.
 JOB_EXPIRED = JobError(
     code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed"
 )
@@ -96,14 +89,13 @@ _LAPSED = {
 }
 
 
-def decide(terms: Terms, ending: Ending, spread: float, expired: bool = False) -> Verdict:
-    """What becomes of a leased job whose attempt ended by `ending`.
+def decide(terms: LeaseTerms, ending: Ending, spread: float, expired: bool = False) -> Verdict:
+    """Decides what happens to a leased job whose attempt ended by `ending`.
 
-    `spread` (-1 to 1) is the random part of the retry delay; `expired` says that
-    the job's own time is over. Rules, first match: success completes; a
-    requested cancel wins over everything else; a release goes back without
-    using the attempt; an expired job fails; a failure is retried while its code,
-    or its override, and `max_attempts` allow it.
+    `spread` (-1 to 1) is the random part of the retry delay; `expired` means that the job has
+    passed its expire_time. Rules, first match: success completes; a requested cancel wins over
+    everything else; a release goes back without using the attempt; an expired job fails; a
+    failure is retried while its code, or its override, and `max_attempts` allow it.
     """
     if isinstance(ending, Success):
         return Finish(JobState.COMPLETED, output=ending.output)
@@ -128,9 +120,9 @@ def decide(terms: Terms, ending: Ending, spread: float, expired: bool = False) -
 
 
 def lapse(until: datetime, deadline: datetime, now: datetime) -> Lapse | None:
-    """How a lease that runs `until` has lapsed at `now`, if it has.
+    """Returns how a lease that runs `until` has lapsed at `now`; None if it has not.
 
-    `deadline` is the end of the attempt's own time, or of the job's. It comes
+    `deadline` is the end of the attempt's own time, or of the job's. The deadline is checked
     first: a worker that stopped extending at the very end ran out of time.
     """
     if now >= deadline:

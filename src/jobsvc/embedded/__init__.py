@@ -1,10 +1,10 @@
-"""The PostgreSQL that comes along when no DSN is given. For Linux and macOS.
+"""The embedded PostgreSQL, which runs when no DSN is given. For Linux and macOS.
 
     async with embedded_postgres(data_dir) as server, asyncio.TaskGroup() as tasks:
         tasks.create_task(server.watch())
         pool = await asyncpg.create_pool(server.dsn)
 
-Standard library only: neither asyncpg nor gRPC is imported here.
+Only the standard library is imported here.
 """
 
 from jobsvc.embedded.server import EmbeddedPostgres, embedded_postgres

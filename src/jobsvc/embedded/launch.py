@@ -1,10 +1,10 @@
-"""Becomes PostgreSQL: gives up root, asks to die with the server, and executes the program.
+"""Becomes PostgreSQL: gives up root, asks for the parent-death signal, and executes the program.
 
 Run as a script: `launch.py PARENT_PID SIGNAL UID GID PROGRAM [ARGUMENT…]`; UID -1 keeps the
 account. It is a program of its own because code between fork and exec is not safe in a process
 with gRPC's threads, and because only the child itself can ask for the signal. The exec keeps
-the pid. Where there is no parent-death signal (anywhere but Linux), a server that is killed -9
-leaves its PostgreSQL behind; the next start on the same data ends it.
+the pid. Only Linux has the parent-death signal: elsewhere, a server that is killed by kill -9
+leaves its PostgreSQL behind, and the next start on the same data ends that.
 """
 
 import ctypes
@@ -15,14 +15,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def launch(parent_pid: int, death_signal: int, uid: int, gid: int, command: list[str]) -> None:
-    """Replaces this process by `command`; returns when the parent is gone already."""
+    """Replaces this process by `command`; returns only if the parent has ended already."""
     os.umask(0o077)
     if uid >= 0:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
     if sys.platform == "linux":
-        # After setuid, which clears it; exec keeps it.
+        # After setuid, which clears the setting; exec keeps it.
         if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
         if os.getppid() != parent_pid:

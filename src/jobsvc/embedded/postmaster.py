@@ -1,4 +1,4 @@
-"""One run of PostgreSQL's first process: from a free data directory to `ready`."""
+"""Starts the postmaster, PostgreSQL's first process, and waits until it is ready."""
 
 import asyncio
 import fcntl
@@ -19,21 +19,21 @@ from jobsvc.embedded.home import Home, in_use
 from jobsvc.embedded.process import spawn
 from jobsvc.embedded.unavailable import EmbeddedUnavailable
 
-#: How long processes of an earlier run may take to leave.
+#: How long processes of an earlier run may take to end.
 LEAVE_SECONDS = 15.0
-#: Recovery after a kill replays up to max_wal_size.
+#: Enough for the recovery after a kill, which replays up to max_wal_size.
 READY_SECONDS = 300.0
 POLL_SECONDS = 0.005
 
 
 async def lock_when_free(home: Home) -> int:
-    """A descriptor of the data directory, locked; the server that inherits it keeps the lock.
+    """Returns a locked descriptor of the data directory; a server that inherits it keeps the lock.
 
-    So the lock is free when the last process of an earlier run has left, backends included,
-    whatever became of pids in the meantime; files it left behind may be removed then.
+    So the lock is free when the last process of an earlier run has ended, backends included, even
+    if its pid was given to another process. Files that it left may be removed then.
 
     Raises:
-        EmbeddedUnavailable: somebody else's server is on the data, or an earlier one stays.
+        EmbeddedUnavailable: another server uses the data, or an earlier one does not end.
     """
     folder = os.open(home.pgdata, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -41,7 +41,7 @@ async def lock_when_free(home: Home) -> int:
         while not _locked(folder):
             if time.monotonic() >= deadline:
                 raise in_use(home, next(iter(_status(home)), ""))
-            if sys.platform != "linux":  # no parent-death signal has told it to leave
+            if sys.platform != "linux":  # there was no parent-death signal
                 with suppress(ProcessLookupError, IndexError, ValueError):
                     os.kill(int(_status(home)[0]), signal.SIGQUIT)
             await asyncio.sleep(POLL_SECONDS)
@@ -61,9 +61,9 @@ def _locked(folder: int) -> bool:
 
 
 def _refuse_foreign(home: Home) -> None:
-    """Raises when a server that was started by hand is on the data: it has no lock of ours."""
+    """Raises if a server that was started by hand uses the data: it does not take our lock."""
     pid = next(iter(_status(home)), "")
-    with suppress(OSError):  # the process is gone or somebody else's, or there is no /proc
+    with suppress(OSError):  # the process has ended or is another user's, or there is no /proc
         if pid and home.pgdata.samefile(f"/proc/{pid}/cwd"):
             raise in_use(home, pid)
 
@@ -76,10 +76,10 @@ def start(
     socket_folder: Path,
     locked: int,
 ) -> subprocess.Popen[bytes]:
-    """Starts a postmaster on the data directory of which `locked` is the descriptor."""
+    """Starts a postmaster on the data directory; `locked` is its descriptor."""
     if sys.platform == "linux":
-        # PostgreSQL judges a left-over file by whether its pid is alive, and in a container
-        # the same few pids come again. Elsewhere a foreign server cannot be told apart.
+        # PostgreSQL trusts a left-over file if a process with its pid is alive, and a container
+        # uses the same few pids again. On other systems we could not detect a foreign server.
         (home.pgdata / "postmaster.pid").unlink(missing_ok=True)
     sockets.clear(socket_folder)
     sockets_at = os.open(socket_folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -102,10 +102,10 @@ def start(
 
 
 async def until_ready(process: subprocess.Popen[bytes], home: Home, offset: int) -> None:
-    """Waits until the postmaster takes connections; `offset` is where its log begins.
+    """Waits until the postmaster accepts connections; its log begins at `offset`.
 
     Raises:
-        EmbeddedUnavailable: it has ended instead, or takes longer than any recovery should.
+        EmbeddedUnavailable: it has ended, or takes longer than any recovery should.
     """
     deadline = time.monotonic() + READY_SECONDS
     while not _is_ready(home, process.pid):
@@ -126,7 +126,7 @@ def _is_ready(home: Home, pid: int) -> bool:
 
 
 def _status(home: Home) -> list[str]:
-    """The lines of postmaster.pid: the pid first, the state eighth."""
+    """Returns the lines of postmaster.pid: the first is the pid, the eighth the state."""
     try:
         return (home.pgdata / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Starts PostgreSQL's programs as children that die with this process."""
+"""Starts and stops PostgreSQL's programs as children that end with this process."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from jobsvc.embedded.account import Account
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 POLL_SECONDS = 0.02
-#: How long an orderly end may take before it is asked for more firmly.
+#: How long a fast and an immediate shutdown may take before the next signal.
 FAST_SECONDS = 10.0
 IMMEDIATE_SECONDS = 5.0
 
@@ -28,18 +28,18 @@ def spawn(
     inherited: Iterable[int] = (),
     stdin: IO[bytes] | int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-    """Starts `command`; its pid is the program's own, its output is appended to `log`.
+    """Starts `command` and appends its output to `log`. The pid is that of the program itself.
 
-    Call it from the main thread: the signal comes when the *thread* that started the
-    child ends. The child has a session of its own, so that a Ctrl-C on the terminal
-    reaches jobsvc alone, which still needs its database to drain.
+    Call it from the main thread: the death signal is sent when the *thread* that started the
+    child ends. The child has its own session, so that a Ctrl-C on the terminal reaches only
+    jobsvc, which still needs its database to drain.
     """
     uid, gid = (account.uid, account.gid) if account else (-1, -1)
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER)]
     arguments = map(str, (os.getpid(), int(death_signal), uid, gid))
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(log, flags, 0o600), "ab") as output:
-        if account:  # an ordinary user's data stay usable after a start by root
+        if account:  # so that an ordinary user can use the data after a start by root
             account.own(log)
         return subprocess.Popen(
             [*launcher, *arguments, *command],
@@ -54,13 +54,13 @@ def spawn(
 
 
 def _environment() -> dict[str, str]:
-    """What the child may see: no PG* (they change settings), no secret of this server."""
+    """Returns the child's environment, without PG* (they change settings) and without secrets."""
     kept = ("LD_", "DYLD_", "FAKETIME")
     return {k: v for k, v in os.environ.items() if k in ("PATH", "TZ") or k.startswith(kept)}
 
 
 async def exited(process: subprocess.Popen[bytes], seconds: float = float("inf")) -> bool:
-    """Waits until the process has ended, at most so long; says whether it has."""
+    """Waits at most `seconds` until the process has ended; returns whether it has."""
     deadline = time.monotonic() + seconds
     while process.poll() is None:
         if time.monotonic() >= deadline:
@@ -70,12 +70,12 @@ async def exited(process: subprocess.Popen[bytes], seconds: float = float("inf")
 
 
 async def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a postmaster: fast shutdown, then immediate, then SIGKILL, in bounded time."""
+    """Stops a postmaster in bounded time: fast shutdown, then immediate, then SIGKILL."""
     try:
         for sign, seconds in ((signal.SIGINT, FAST_SECONDS), (signal.SIGQUIT, IMMEDIATE_SECONDS)):
             process.send_signal(sign)
             if await exited(process, seconds):
                 return
-    finally:  # also when cancelled: nothing may be left behind
+    finally:  # also when cancelled: no process may be left behind
         process.kill()
         process.wait()

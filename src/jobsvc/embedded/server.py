@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL as the application sees it: a DSN, and a watch that keeps it alive."""
+"""The embedded PostgreSQL for the application: a DSN, and a watch that restarts the server."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from jobsvc.embedded.unavailable import EmbeddedUnavailable
 
 logger = logging.getLogger(__name__)
 
-#: fsync, synchronous_commit and full_page_writes stay on: a job that was acknowledged is on disk.
+#: fsync, synchronous_commit and full_page_writes stay on: an acknowledged job is on disk.
 #: wal_compression stays off: these binaries have no lz4, and pglz costs more than it saves.
 SETTINGS = MappingProxyType(
     {
@@ -38,7 +38,7 @@ SETTINGS = MappingProxyType(
 )
 RESTARTS = 5
 FIRST_BACKOFF_SECONDS = 0.1
-#: A postmaster that lived no longer is not started again at once.
+#: A postmaster that ended sooner is not started again at once.
 SHORT_LIFE_SECONDS = 1.0
 
 
@@ -53,7 +53,7 @@ class EmbeddedPostgres:
         settings: Mapping[str, str],
         socket_folder: Path,
     ) -> None:
-        """Starts nothing; `embedded_postgres` does."""
+        """Does not start the server; `embedded_postgres` does."""
         self._home = home
         self._binaries = binaries
         self._account = account
@@ -63,19 +63,19 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """Where to connect, for asyncpg or psql. It stays the same when PostgreSQL restarts."""
+        """The DSN for asyncpg or psql. It stays the same when PostgreSQL restarts."""
         return sockets.dsn(self._socket_folder)
 
     @property
     def log(self) -> Path:
-        """The file with what PostgreSQL says; at a start, more than 4 MB go to `*.log.1`."""
+        """The log file of PostgreSQL. A start renames a file of more than 4 MB to `*.log.1`."""
         return self._home.log
 
     async def start(self) -> None:
-        """Starts PostgreSQL, ending the one before, and waits until it takes connections.
+        """Stops the running PostgreSQL, starts a new one, and waits until it accepts connections.
 
         Raises:
-            EmbeddedUnavailable: it does not start; the text says why.
+            EmbeddedUnavailable: PostgreSQL does not start; the text says why.
         """
         await self.stop()
         locked = await postmaster.lock_when_free(self._home)
@@ -90,11 +90,11 @@ class EmbeddedPostgres:
                 locked,
             )
         finally:
-            os.close(locked)  # the child has it now
+            os.close(locked)  # the child has inherited it
         await postmaster.until_ready(self._process, self._home, offset)
 
     async def watch(self) -> NoReturn:
-        """Starts PostgreSQL again whenever it ends: same data, same DSN. Never returns.
+        """Starts PostgreSQL again whenever it ends, with the same data and DSN. Never returns.
 
         Raises:
             EmbeddedUnavailable: five starts in a row failed.
@@ -126,7 +126,7 @@ class EmbeddedPostgres:
         raise AssertionError("the last failure raises")
 
     async def stop(self) -> None:
-        """Ends PostgreSQL in at most 15 s; what was committed stays. Harmless when it has ended."""
+        """Stops PostgreSQL in at most 15 s; committed data stay. Does nothing if it has ended."""
         if self._process is not None:
             await process.stop(self._process)
 
@@ -135,18 +135,18 @@ class EmbeddedPostgres:
 async def embedded_postgres(
     data_dir: Path, settings: Mapping[str, str] = MappingProxyType({})
 ) -> AsyncIterator[EmbeddedPostgres]:
-    """A PostgreSQL on `data_dir` that ends with the context, and with this process.
+    """Runs a PostgreSQL on `data_dir` that ends with the context, and with this process.
 
     The first use of a directory makes it (about a second), with the database `jobsvc`; later
-    ones find their data again. It listens on a unix socket that only this account can open.
-    `settings` come on top of `SETTINGS`, by PostgreSQL's names. Durability is on.
+    uses find their data again. PostgreSQL listens on a unix socket that only this account can
+    open. `settings`, by PostgreSQL's names, override `SETTINGS`. Durability is on.
 
-    Enter it from the main thread, and run `watch()` while it is in use. On Linux PostgreSQL
-    is gone within a second when this process is killed -9; elsewhere the next start ends it.
-    Root runs it as `nobody`.
+    Enter it from the main thread, and run `watch()` while it is in use. On Linux, PostgreSQL
+    ends within a second after a kill -9 of this process; elsewhere the next start ends it.
+    Under root it runs as `nobody`.
 
     Raises:
-        EmbeddedUnavailable: in one line, what stands in the way.
+        EmbeddedUnavailable: PostgreSQL cannot be used; the text is one line that says why.
     """
     with claim(data_dir) as home:
         account = account_for(home.pgdata)

@@ -1,4 +1,4 @@
-"""The folder of the unix socket, the only way in to the embedded PostgreSQL."""
+"""The unix socket of the embedded PostgreSQL, the only way to connect to it."""
 
 import re
 import shutil
@@ -16,19 +16,19 @@ from jobsvc.embedded.unavailable import EmbeddedUnavailable
 PORT = 5432
 #: sun_path holds 108 bytes on Linux and 104 on macOS, the final zero included.
 MAX_SOCKET_BYTES = 103
-#: Others would need quoting in unix_socket_directories, or split a DSN's list of hosts.
+#: Other characters would need quoting in unix_socket_directories, or split a DSN's list of hosts.
 PLAIN_PATH = re.compile(r"[\w/.+-]+", re.ASCII)
 
 
 @contextmanager
 def socket_folder(home: Home, account: Account | None) -> Iterator[Path]:
-    """The folder for the socket, open to its owner alone.
+    """Makes the folder for the socket, which only its owner can open.
 
-    It is `run` in the data directory, or a temporary one where that path is too long for
-    a socket or has characters that a DSN cannot carry.
+    The folder is `run` in the data directory, or a temporary one if that path is too long for
+    a socket or has characters that a DSN cannot contain.
 
     Raises:
-        EmbeddedUnavailable: no path will do.
+        EmbeddedUnavailable: no usable path was found.
     """
     if _usable(folder := home.root / "run"):
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -58,7 +58,7 @@ def clear(folder: Path) -> None:
 
 
 def dsn(folder: Path) -> str:
-    """What asyncpg and psql connect to. The port is said so that PGPORT has no say."""
+    """Returns the DSN for asyncpg and psql. It names the port so that PGPORT is ignored."""
     return f"postgresql://{USER}@/{DATABASE}?" + urlencode({"host": folder, "port": PORT}, safe="/")
 
 

@@ -1,4 +1,4 @@
-"""What is raised when the embedded PostgreSQL cannot serve."""
+"""The error that the embedded PostgreSQL raises."""
 
 
 class EmbeddedUnavailable(Exception):

@@ -90,7 +90,7 @@ class Settlement:
                 held = read.get(report.id)
             if held is None or (worker_id and held.worker_id != worker_id):
                 lost.append(index)
-            elif isinstance(report.outcome, Cancelled) and not held.terms.cancel_requested:
+            elif isinstance(report.outcome, Cancelled) and not held.cancel_requested:
                 answers[index] = InvalidRequest(
                     [Violation("cancelled", "nobody asked to cancel the job; fail or release it")]
                 )
@@ -101,7 +101,7 @@ class Settlement:
                     if time_slice.used_up:
                         await time_slice.yield_()
                 spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
-                verdict = decide(held.terms, outcome, spread)
+                verdict = decide(held, outcome, spread)
                 ends.append((index, held, outcome, self._end(report.id, held, verdict)))
         for (index, _, _, _), error in zip(ends, await self._write(ends), strict=True):
             if isinstance(error, LeaseLost):
@@ -109,7 +109,7 @@ class Settlement:
             else:
                 answers[index] = error
         if lost:
-            recorded = await self._store.leases.were_recorded(
+            recorded = await self._store.lease_ends.were_recorded(
                 [(reports[i].id, reports[i].outcome) for i in lost]
             )
             for index, known_already in zip(lost, recorded, strict=True):
@@ -140,7 +140,7 @@ class Settlement:
         self, ends: Sequence[tuple[int, LeaseTerms, Outcome | Lapse, End]]
     ) -> list[Exception | None]:
         began = time.time_ns()
-        results = await self._store.leases.ends.submit([end for _, _, _, end in ends])
+        results = await self._store.lease_ends.ends.submit([end for _, _, _, end in ends])
         errors: list[Exception | None] = []
         moved, ready = [], []
         for (_, held, cause, end), result in zip(ends, results, strict=True):
@@ -174,7 +174,7 @@ class Settlement:
         if span.is_recording():
             verdict = end.verdict
             state = verdict.state if isinstance(verdict, Finish) else JobState.PENDING
-            span.set_attribute(telemetry.JOB_ATTEMPT, held.terms.attempt)
+            span.set_attribute(telemetry.JOB_ATTEMPT, held.attempt)
             span.set_attribute(telemetry.JOB_STATE, state.name)
             span.set_attribute(telemetry.WORKER_ID, held.worker_id)
             if isinstance(cause, Lapse):

@@ -5,52 +5,55 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-import asyncpg
-
 from jobsvc.domain.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
-
-#: A call needs half as many passes of the loop from its arrival to its place in a batch.
+#: Stop gathering after this many passes of the loop without a new call. A call that the loop has
+#: received needs half as many until it submits its items.
 _IDLE_PASSES = 16
-#: So much company is enough.
-_ENOUGH_ITEMS = 64
-#: After so many calls that met nobody, the next does not look out for others.
+#: Stop gathering once this many calls are waiting.
+_ENOUGH_CALLS = 64
+#: After this many batches of one call in a row, the next call does not wait for others.
 _LONE_CALLS = 8
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-#: What one caller submitted, and where its results go.
+#: The items that one caller submitted, and the future for their results.
 _Group = tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items while a statement is in flight; what has arrived forms the next one.
+    """Collects items while a statement is in flight, and writes them with the next one.
 
-    There is no timer: a lone item is written after a few empty passes of the loop, a tenth of a
-    millisecond, and at once if those before it were alone as well: the passes of a busy loop are
-    long. `write` takes items and answers with one result each, in their order. When it
-    fails, its items are written one by one, so that a bad one cannot spoil its neighbours, and the
-    error of an item takes the place of its result. When the database is away, all of them get
-    `DatabaseUnavailable`.
+    There is no timer. A lone item is written after a few idle passes of the loop, about a tenth of
+    a millisecond; it is written at once if the calls before it were alone as well, because the
+    passes of a busy loop are long.
+
+    `write` takes items and returns one result for each, in their order. If it fails, its items are
+    written one by one, so that a bad item does not harm the others; the result of an item that
+    cannot be written is its error. If the database is unavailable, every item gets
+    `DatabaseUnavailable`. Errors are logged as defects unless they are `expected_errors`.
     """
 
     def __init__(
-        self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], most_items: int
+        self,
+        write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        max_items: int,
+        expected_errors: tuple[type[Exception], ...] = (),
     ) -> None:
         self._write = write
-        self._most_items = most_items
+        self._max_items = max_items
+        self._expected_errors = expected_errors
         self._waiting: list[_Group[Item, Result]] = []
-        #: How many calls in a row had a statement to themselves, and came when none was in flight.
+        #: How many batches in a row had one call, which came while no statement was in flight.
         self._lone = 0
-        self._arrived = asyncio.Event()
+        self._has_items = asyncio.Event()
 
     async def submit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
-        """Writes `items`, together with others', and answers with a result or an error for each.
+        """Writes `items` together with those of other calls. Returns a result or error for each.
 
-        A caller that is cancelled may still have its items written, and leaves
-        the others unharmed.
+        The items of a cancelled call may still be written; other calls are not affected.
         """
         if not items:
             return ()
@@ -58,26 +61,26 @@ class Batcher(Generic[Item, Result]):
             asyncio.get_running_loop().create_future()
         )
         self._waiting.append((items, done))
-        self._arrived.set()
+        self._has_items.set()
         return await done
 
     async def submit_one(self, item: Item) -> Result:
-        """Writes one item. Raises its error."""
+        """Writes one item; raises its error."""
         (result,) = await self.submit((item,))
         if isinstance(result, Exception):
             raise result
         return result
 
     async def run(self) -> None:
-        """Writes what is submitted, until cancelled. Whoever waits then is cancelled too."""
+        """Writes submitted items until cancelled, and then cancels the calls that are waiting."""
         groups: list[_Group[Item, Result]] = []
         try:
             while True:
                 if self._waiting:
                     self._lone = 0
-                await self._arrived.wait()
+                await self._has_items.wait()
                 if self._lone < _LONE_CALLS:
-                    await self._let_in()
+                    await self._gather()
                 groups = self._take()
                 self._lone = self._lone + 1 if len(groups) == 1 else 0
                 results = await self._write_all([item for items, _ in groups for item in items])
@@ -90,10 +93,10 @@ class Batcher(Generic[Item, Result]):
             for _, done in (*groups, *self._waiting):
                 done.cancel()
 
-    async def _let_in(self) -> None:
-        """Lets in what is on its way through the loop already, as long as more of it arrives."""
+    async def _gather(self) -> None:
+        """Waits for calls that the loop has received already, as long as more of them submit."""
         passes, before = 0, 0
-        while passes < _IDLE_PASSES and len(self._waiting) < _ENOUGH_ITEMS:
+        while passes < _IDLE_PASSES and len(self._waiting) < _ENOUGH_CALLS:
             if len(self._waiting) > before:
                 passes, before = 0, len(self._waiting)
             passes += 1
@@ -102,14 +105,14 @@ class Batcher(Generic[Item, Result]):
     def _take(self) -> list[_Group[Item, Result]]:
         size = taken = 0
         for items, _ in self._waiting:
-            if taken and size + len(items) > self._most_items:
+            if taken and size + len(items) > self._max_items:
                 break
             size += len(items)
             taken += 1
         groups = self._waiting[:taken]
         del self._waiting[:taken]
         if not self._waiting:
-            self._arrived.clear()
+            self._has_items.clear()
         return groups
 
     async def _write_all(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
@@ -119,8 +122,7 @@ class Batcher(Generic[Item, Result]):
             return [error] * len(items)
         except Exception as error:
             if len(items) == 1:
-                # A key that is taken is an answer; anything else is a defect of ours.
-                if not isinstance(error, asyncpg.UniqueViolationError):
+                if not isinstance(error, self._expected_errors):
                     log.error("an item cannot be written", exc_info=error)
                 return [error]
             log.warning("a batch of %d failed and is written one by one: %r", len(items), error)

@@ -1,4 +1,4 @@
-"""The connection pool, and the border at which the driver's errors become the project's."""
+"""The connection pool. The driver's connection errors become `DatabaseUnavailable` here."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from jobsvc.store.statement import sql
 
 log = logging.getLogger(__name__)
 
-#: The database is away, full, overloaded, about to stop, or does not let us in: try again later.
+#: The database is down, full, overloaded, stopping, or refuses the login: try again later.
 _UNAVAILABLE = (
     OSError,
     TimeoutError,
@@ -27,18 +27,18 @@ _UNAVAILABLE = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
-    # Lost against other transactions, every time.
+    # Lost against other transactions in every try.
     asyncpg.TransactionRollbackError,
 )
-#: A deadlock or serialization failure has changed nothing: the statement is run again.
+#: A deadlock or serialization failure changes nothing, so the statement is run again.
 _TRIES = 5
-#: The database itself ends a statement first, if it can.
+#: How long the driver waits after statement_timeout: the database should end the statement itself.
 _LATE_SECONDS = 5.0
-#: A database that is there cancels a statement in a moment.
+#: How long a cancelled statement may take to end. A reachable database needs a moment.
 _RELEASE_SECONDS = 2.0
 
-#: Every statement is a lookup by key over tables whose size changes by the second, so plans made
-#: from yesterday's statistics are traps: plan once, by the indexes.
+#: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
+#: old statistics may be a very bad one, so each statement is planned once, by the indexes.
 _SESSION = {
     "application_name": "jobsvc",
     "plan_cache_mode": "force_generic_plan",
@@ -57,23 +57,23 @@ Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
 @contextmanager
 def database_errors(level: int = logging.WARNING) -> Iterator[None]:
-    """TimeSlice the driver's connection errors into `DatabaseUnavailable`, and logs them."""
+    """Turns the driver's connection errors into `DatabaseUnavailable`, and logs them."""
     try:
         yield
     except _UNAVAILABLE as error:
         is_setting = isinstance(error, asyncpg.exceptions.ClientConfigurationError)
         if isinstance(error, ValueError) and not is_setting:
-            raise  # asyncpg refuses an argument: our defect, not the database's.
+            raise  # asyncpg refuses an argument: our defect, the database is fine
         log.log(level, "database unavailable: %s: %s", type(error).__name__, error)
         raise DatabaseUnavailable("the database does not answer; try again") from error
 
 
 async def _keep_session(_: Any) -> None:
-    """Nothing here changes a session, so nothing needs resetting: saves a round trip a call."""
+    """Does nothing: no statement changes a session, and a reset would cost a round trip."""
 
 
 class Database:
-    """A pool of connections to one PostgreSQL. Made by `open_database`."""
+    """A pool of connections to one PostgreSQL. `open_database` makes it."""
 
     def __init__(self, pool: asyncpg.Pool, acquire_seconds: float) -> None:
         self._pool = pool
@@ -81,10 +81,10 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for one or more statements.
+        """Lends a connection for one or more statements.
 
         Raises:
-            DatabaseUnavailable: none to be had in time, or it broke.
+            DatabaseUnavailable: no connection was free in time, or it broke.
         """
         with database_errors():
             connection = await self._pool.acquire(timeout=self._acquire_seconds)
@@ -94,21 +94,21 @@ class Database:
                 await self._release(connection)
 
     async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
-        """Gives a connection back. What was cancelled on it has to end first."""
+        """Returns a connection to the pool. A cancelled statement on it must end first."""
         try:
             await self._pool.release(connection, timeout=_RELEASE_SECONDS)
         except Exception as error:
-            # The driver has closed it: another takes its place.
+            # The driver has closed it, and the pool opens another.
             log.info("a connection does not come back: %r", error)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection inside a transaction, committed at the end and rolled back on any error."""
+        """Lends a connection inside a transaction: committed at the end, rolled back on errors."""
         async with self.connection() as connection, connection.transaction():
             yield connection
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
-        """Runs `queries/{statement}.sql` as a transaction of its own."""
+        """Runs `queries/{statement}.sql` in its own transaction."""
         async with self.connection() as connection:
             for _ in range(_TRIES - 1):
                 try:
@@ -129,7 +129,7 @@ async def _fetch(
 async def open_database(
     dsn: str, pool_size: int, statement_seconds: float
 ) -> AsyncIterator[Database]:
-    """A pool on `dsn`, closed at the end.
+    """Opens a pool on `dsn`, and closes it at the end.
 
     Raises:
         DatabaseUnavailable: no connection can be made.
@@ -146,8 +146,8 @@ async def open_database(
             server_settings={
                 **_SESSION,
                 "statement_timeout": f"{int(statement_seconds * 1000)}ms",
-                # Ends what a frozen or lost replica has begun: until then, rows that it is about to
-                # be sent are locked, and no other timeout counts then.
+                # Ends the statement of a frozen or lost replica. Until then, the rows that are
+                # being sent to it stay locked, and no other timeout applies to the sending.
                 "tcp_user_timeout": f"{int((statement_seconds + _LATE_SECONDS) * 1000)}ms",
             },
         )

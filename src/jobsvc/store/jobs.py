@@ -1,4 +1,4 @@
-"""Jobs: created under shared commits, read by id."""
+"""Jobs: created in shared commits, read by id."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import decode_error, encode_labels, job_from
 from jobsvc.store.statement import sql
 
-#: Most jobs written in one statement.
+#: Jobs written in one statement.
 _MAX_CREATES = 1000
 
 
@@ -25,14 +25,16 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.creates: Batcher[NewJob, datetime | None] = Batcher(self._create, _MAX_CREATES)
+        self.creates: Batcher[NewJob, datetime | None] = Batcher(
+            self._create, _MAX_CREATES, expected_errors=(asyncpg.UniqueViolationError,)
+        )
 
     async def create(self, job: NewJob) -> datetime | None:
-        """Writes a job and its place in the queue, and answers when; None when its request id is
+        """Writes a job and its queue entry. Returns its creation time; None if its request id is
         taken.
 
         Raises:
-            KeyTaken: its unique key is held. That undoes the batch that it shared.
+            KeyTaken: its unique key is held. The rest of its batch is written without it.
         """
         try:
             return await self.creates.submit_one(job)
@@ -40,7 +42,7 @@ class JobStore:
             raise KeyTaken from error
 
     async def create_unnamed(self, jobs: Sequence[NewJob]) -> datetime:
-        """Writes jobs without unique keys and request ids, all or none, and answers when."""
+        """Writes jobs without unique keys and request ids, all or none; returns when."""
         rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
         create_time: datetime = rows[0]["create_time"]
         return create_time
@@ -48,11 +50,11 @@ class JobStore:
     async def create_all(
         self, connection: Connection, jobs: Sequence[NewJob]
     ) -> Sequence[datetime | None]:
-        """Writes jobs inside the caller's transaction, and answers when; None for each whose
-        request id is taken.
+        """Writes jobs inside the caller's transaction. Returns the creation time of each; None for
+        each whose request id is taken.
 
         Raises:
-            KeyTaken: a unique key is held, or another call got in the way; the transaction is lost.
+            KeyTaken: a unique key is held, or another transaction won a conflict; this one is lost.
         """
         try:
             rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
@@ -67,7 +69,7 @@ class JobStore:
     async def find_requests(
         self, requests: Sequence[tuple[str, str]], connection: Connection
     ) -> Mapping[tuple[str, str], str]:
-        """The jobs made under these pairs of service and request id; unknown ones are missing."""
+        """Returns the ids of jobs by pairs of service and request id, without unknown pairs."""
         rows = await connection.fetch(
             sql("find_requests"), [r[0] for r in requests], [r[1] for r in requests]
         )
@@ -76,7 +78,7 @@ class JobStore:
     async def find_key_holders(
         self, keys: Collection[tuple[str, str]], connection: Connection
     ) -> Mapping[tuple[str, str], str]:
-        """The jobs that hold these pairs of queue and unique key; free ones are missing."""
+        """Returns the ids of jobs that hold pairs of queue and unique key, without free pairs."""
         rows = await connection.fetch(
             sql("find_key_holders"), [queue for queue, _ in keys], [key for _, key in keys]
         )
@@ -89,7 +91,10 @@ class JobStore:
         with_output: bool = True,
         connection: Connection | None = None,
     ) -> Mapping[str, Job]:
-        """Jobs as they are now, by id; missing ones are missing. Inside a transaction, if given."""
+        """Returns jobs as they are now, by id, without those that do not exist.
+
+        With `connection`, reads inside its transaction.
+        """
         columns = list(job_ids), with_input, with_output
         if connection is None:
             rows = await self._database.fetch("read_jobs", *columns)
@@ -98,13 +103,13 @@ class JobStore:
         return {job.id: job for job in map(job_from, rows)}
 
     async def find_changed(self, seen: Mapping[str, int]) -> dict[str, int | None]:
-        """Of jobs, by the version of their status that was seen, those that have a later one by
-        now, with that version; None for those that are gone."""
+        """Returns the jobs whose status has a later version than the one in `seen`, with that
+        version; None for jobs that no longer exist."""
         rows = await self._database.fetch("find_changed", list(seen), list(seen.values()))
         return {str(row["id"]): row["version"] for row in rows}
 
     async def read_attempts(self, job_id: str) -> list[AttemptRecord]:
-        """Attempts that were used up before the last one, newest first, ten at most."""
+        """Returns the used attempts before the last one, newest first, at most ten."""
         rows = await self._database.fetch("read_attempts", job_id)
         return [
             AttemptRecord(
@@ -119,18 +124,18 @@ class JobStore:
 
 
 def _create_times(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[datetime | None]:
-    """What the one row of create_jobs.sql says of each job."""
-    create_time, made = rows[0]
-    if made is None:
+    """Reads from the one row of create_jobs.sql when each job was created."""
+    create_time, created = rows[0]
+    if created is None:
         return [create_time] * len(jobs)
-    ids = set(made)
+    ids = set(created)
     return [create_time if job.id in ids else None for job in jobs]
 
 
 def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
-    """Jobs as the parameters of create_jobs.sql."""
+    """Converts jobs into the parameters of create_jobs.sql."""
     options = [job.options for job in jobs]
-    # One for all, mostly.
+    # Usually all jobs share one.
     few = short(options)
     return (
         words([job.id for job in jobs]),

@@ -1,4 +1,4 @@
-"""Brings the schema up to date: numbered SQL files, each once, one process at a time."""
+"""Brings the schema up to date: applies numbered SQL files once each, one process at a time."""
 
 import logging
 from importlib.resources import files
@@ -10,22 +10,22 @@ from jobsvc.store.database import database_errors
 
 log = logging.getLogger(__name__)
 
-#: Names the lock under which replicas that start together wait for each other.
+#: Advisory lock: replicas that start together migrate one after the other.
 _LOCK = 0x6A6F627376630001
 
 
 class SchemaTooOld(Exception):
-    """The server's PostgreSQL is older than jobsvc supports."""
+    """The PostgreSQL server is older than jobsvc supports."""
 
 
 async def migrate(dsn: str) -> list[str]:
-    """Applies the migrations that are missing, each in a transaction, and names them.
+    """Applies the missing migrations, each in a transaction, and returns their names.
 
     Raises:
         DatabaseUnavailable: no connection, or no right to make tables.
         SchemaTooOld: PostgreSQL is older than 14.
     """
-    # Whoever starts us is told by the exception.
+    # The caller reports the exception, so the log need not.
     with database_errors(logging.DEBUG):
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
@@ -59,5 +59,5 @@ async def migrate(dsn: str) -> list[str]:
         except asyncpg.InsufficientPrivilegeError as error:
             raise DatabaseUnavailable("the database does not let us make our tables") from error
         finally:
-            # Closing the session gives the lock back.
+            # The end of the session releases the lock.
             await connection.close(timeout=5)

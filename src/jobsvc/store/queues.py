@@ -8,7 +8,7 @@ from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
 from jobsvc.store.statement import sql
 
-#: A worker that no replica has spoken of for longer is not counted.
+#: A worker that no replica has seen for longer is not counted.
 _WORKER_SEEN_SECONDS = 10.0
 
 
@@ -19,25 +19,25 @@ class QueueStore:
         self._database = database
 
     async def read(self, names: Sequence[str]) -> Mapping[str, Queue]:
-        """Queues by name; unknown ones are missing."""
+        """Returns queues by name, without those that do not exist."""
         rows = await self._database.fetch("read_queues", list(names))
         return {row["name"]: queue_from(row) for row in rows}
 
-    async def list_after(self, name: str, most: int) -> list[Queue]:
-        """The queues whose names follow `name`, in their order."""
-        return [queue_from(r) for r in await self._database.fetch("list_queues", name, most)]
+    async def list_after(self, name: str, limit: int) -> list[Queue]:
+        """Returns the queues whose names follow `name`, ordered by name."""
+        return [queue_from(r) for r in await self._database.fetch("list_queues", name, limit)]
 
     async def declare(self, names: Sequence[str]) -> None:
-        """Makes queues that do not exist, with defaults."""
+        """Creates those of the queues that do not exist, with defaults."""
         await self._database.fetch("declare_queues", sorted(set(names)))
 
     async def update(
         self, name: str, create: bool, change: Callable[[Queue], QueuePolicy]
     ) -> Queue | None:
-        """Replaces the policy of a queue by `change(queue)`, alone in doing so.
+        """Replaces the policy of a queue by `change(queue)`, one caller at a time.
 
-        `create` makes a missing queue first; otherwise the answer for one is
-        None. An error that `change` raises leaves everything as it was.
+        A missing queue is created with `create`; otherwise the result is None. If `change` raises
+        an error, nothing is changed.
         """
         async with self._database.transaction() as connection:
             if create:
@@ -65,13 +65,13 @@ class QueueStore:
             return queue_from(row)
 
     async def read_schema(self, schema_id: int) -> str:
-        """The JSON Schema that has this id; schemas never change."""
+        """Returns the JSON Schema with this id. Schemas never change."""
         (row,) = await self._database.fetch("read_schema", schema_id)
         definition: str = row["definition"]
         return definition
 
     async def count(self, names: Sequence[str] | None) -> list[QueueCounts]:
-        """How queues are doing, in order of their names; None for all of them."""
+        """Counts jobs and workers of queues, ordered by name; `names` None means all queues."""
         wanted = None if names is None else list(names)
         jobs = await self._database.fetch("count_jobs", wanted)
         seen = await self._database.fetch("count_workers", wanted, _WORKER_SEEN_SECONDS)
@@ -90,7 +90,7 @@ class QueueStore:
         ]
 
     async def count_workers(self, name: str) -> tuple[int, int]:
-        """How many workers a queue has, and how many more leases they would take at once."""
+        """Returns the number of workers of a queue, and how many more leases they would take."""
         rows = await self._database.fetch("count_workers", [name], _WORKER_SEEN_SECONDS)
         return (rows[0]["workers"], rows[0]["open_window"]) if rows else (0, 0)
 
@@ -100,7 +100,7 @@ async def _save_schema(connection: Connection, definition: str | None) -> int | 
         return None
     digest = hashlib.sha256(definition.encode()).digest()
     while True:
-        # Empty only when another transaction commits the same schema between the two looks.
+        # Empty only if another transaction commits the same schema between the two reads.
         rows = await connection.fetch(sql("save_schema"), digest, definition)
         if rows:
             schema_id: int = rows[0]["id"]

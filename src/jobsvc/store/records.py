@@ -1,4 +1,4 @@
-"""The one place where rows become domain values."""
+"""Converts rows into domain values, and JSON columns in both directions."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,7 +16,6 @@ from jobsvc.domain.lease import (
     QueuePosition,
     Slot,
 )
-from jobsvc.domain.outcome import Terms
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.domain.retry import RetryPolicy
@@ -28,17 +27,17 @@ _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def encode_error(error: JobError | None) -> str | None:
-    """An error as it is stored: JSON."""
+    """Returns an error as it is stored: JSON."""
     return None if error is None else msgspec.json.encode(error).decode()
 
 
 def decode_error(text: str | None) -> JobError | None:
-    """The error that `encode_error` stored."""
+    """Returns the error that `encode_error` stored."""
     return None if text is None else _decode_error(text)
 
 
 def encode_labels(labels: dict[str, str]) -> str | None:
-    """Labels as they are stored: JSON, or NULL for none."""
+    """Returns labels as they are stored: JSON, or NULL for none."""
     return msgspec.json.encode(labels).decode() if labels else None
 
 
@@ -53,7 +52,7 @@ def _retry(row: asyncpg.Record) -> RetryPolicy:
 
 
 def job_from(row: asyncpg.Record) -> Job:
-    """A job from a row of read_jobs.sql."""
+    """Converts a row of read_jobs.sql."""
     status = JobStatus(
         state=JobState(row["state"]),
         version=row["version"],
@@ -95,19 +94,17 @@ def job_from(row: asyncpg.Record) -> Job:
 
 
 def lease_terms_from(row: asyncpg.Record) -> LeaseTerms:
-    """A lease from a row with the columns of the view lease_terms."""
-    return _held_lease(row, row["worker_id"], row["cancel_requested"])
+    """Converts a row with the columns of the view lease_terms."""
+    return _terms(row, row["worker_id"], row["cancel_requested"])
 
 
-def _held_lease(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> LeaseTerms:
+def _terms(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> LeaseTerms:
     return LeaseTerms(
         queue=row["queue"],
         worker_id=worker_id,
-        terms=Terms(
-            attempt=row["attempt"],
-            retry=_retry(row),
-            cancel_requested=cancel_requested,
-        ),
+        attempt=row["attempt"],
+        retry=_retry(row),
+        cancel_requested=cancel_requested,
         retention_seconds=row["retention"],
         has_request=row["has_request"],
         output_schema_id=row["output_schema_id"],
@@ -117,7 +114,7 @@ def _held_lease(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> 
 
 
 def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
-    """A lease from a row of lapsed_leases.sql."""
+    """Converts a row of lapsed_leases.sql."""
     return LapsedLease(
         LeaseId.of(row["job_id"], row["lease_id"]),
         lease_terms_from(row),
@@ -129,7 +126,7 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
 
 
 def leased_jobs_from(rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> list[LeasedJob]:
-    """Jobs from rows of lease_jobs.sql, in the order of the slots that they went to."""
+    """Converts rows of lease_jobs.sql into jobs, in the order of their slots."""
     jobs: dict[int, LeasedJob] = {}
     seconds, create_time = 0.0, _EPOCH
     for row in rows:
@@ -142,20 +139,20 @@ def leased_jobs_from(rows: Sequence[asyncpg.Record], slots: Sequence[Slot]) -> l
             delivery = of_slots.get(slot)
             if delivery is None:
                 delivery = of_slots[slot] = _delivery_from(row, slot)
-            if created != seconds:  # those of one batch are equal
+            if created != seconds:  # jobs of one batch have the same time
                 seconds, create_time = created, datetime.fromtimestamp(created, UTC)
             jobs[number] = LeasedJob(lease_id, create_time, text or None, delivery)
     return [jobs[number] for number in sorted(jobs)]
 
 
-def last_place_from(rows: Sequence[asyncpg.Record]) -> QueuePosition | None:
-    """Where the last of the jobs of lease_jobs.sql stood; None if there is none."""
+def last_position_from(rows: Sequence[asyncpg.Record]) -> QueuePosition | None:
+    """Returns the queue position of the last job of lease_jobs.sql; None if there are no jobs."""
     return QueuePosition(*rows[0]["last"]) if rows else None
 
 
 def _delivery_from(row: asyncpg.Record, slot: Slot) -> Delivery:
     return Delivery(
-        held=_held_lease(row, slot.worker_id, cancel_requested=False),
+        terms=_terms(row, slot.worker_id, cancel_requested=False),
         duration_seconds=slot.duration_seconds,
         attempt_timeout_seconds=row["remaining"],
         labels=_labels(row["labels"]),
@@ -167,7 +164,7 @@ def _delivery_from(row: asyncpg.Record, slot: Slot) -> Delivery:
 
 
 def queue_from(row: asyncpg.Record) -> Queue:
-    """A queue from a row of read_queues.sql."""
+    """Converts a row of read_queues.sql."""
     return Queue(
         name=row["name"],
         paused=row["paused"],

@@ -1,4 +1,4 @@
-"""SharedReads at jobs: whoever wants to know at the same time shares a statement."""
+"""Shared reads of jobs, the idea of a DataLoader: reads at the same time become one statement."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,53 +8,53 @@ from jobsvc.domain.job import Job
 from jobsvc.store.batch import Batcher
 from jobsvc.store.jobs import JobStore
 
-#: Most jobs read in one statement; outputs are large.
+#: Jobs read in one statement; few, because outputs are large.
 _MAX_JOBS = 100
-#: Whoever looks at more jobs has a batch already, and holds up nobody who looks at one.
+#: A read of more jobs than this runs alone: it is a batch already, and must not delay small reads.
 _MAX_SHARED = 10
 
 
-class _Look(msgspec.Struct, frozen=True):
+class _Read(msgspec.Struct, frozen=True):
     job_id: str
     with_input: bool
     with_output: bool
 
 
 class SharedReads:
-    """Reads of jobs. `run` the batcher while it is in use.
+    """Reads jobs by id, concurrent calls together. `run` the batcher while it is in use.
 
-    A job is read by a statement that begins after the look was asked for, never by one that is
-    under way: who is told of a change and looks then sees it.
+    There is no cache, unlike in a DataLoader: the statement begins after the call, so a caller
+    that was told of a change sees that change.
     """
 
     def __init__(self, jobs: JobStore) -> None:
         self._jobs = jobs
-        self.batcher: Batcher[_Look, Job | None] = Batcher(self._read, _MAX_JOBS)
+        self.batcher: Batcher[_Read, Job | None] = Batcher(self._read_all, _MAX_JOBS)
 
     async def read(
         self, job_ids: Sequence[str], with_input: bool, with_output: bool
     ) -> Mapping[str, Job]:
-        """Jobs as they are now, by id; missing ones are missing.
+        """Returns jobs as they are now, by id, without those that do not exist.
 
         Raises:
-            DatabaseUnavailable: look again.
+            DatabaseUnavailable: read again.
         """
         if len(job_ids) > _MAX_SHARED:
             return await self._jobs.read(job_ids, with_input, with_output)
-        looks = [_Look(job_id, with_input, with_output) for job_id in job_ids]
+        reads = [_Read(job_id, with_input, with_output) for job_id in job_ids]
         found: dict[str, Job] = {}
-        for job in await self.batcher.submit(looks):
+        for job in await self.batcher.submit(reads):
             if isinstance(job, Exception):
                 raise job
             if job is not None:
                 found[job.id] = job
         return found
 
-    async def _read(self, looks: Sequence[_Look]) -> Sequence[Job | None]:
-        # One statement for each kind of look: a status is not to wait for others' payloads.
-        kinds = {(look.with_input, look.with_output) for look in looks}
+    async def _read_all(self, reads: Sequence[_Read]) -> Sequence[Job | None]:
+        # One statement for each combination: a read of a status must not wait for payloads.
+        kinds = {(read.with_input, read.with_output) for read in reads}
         found: dict[tuple[bool, bool], Mapping[str, Job]] = {}
         for kind in kinds:
-            ids = {x.job_id: None for x in looks if (x.with_input, x.with_output) == kind}
+            ids = {r.job_id: None for r in reads if (r.with_input, r.with_output) == kind}
             found[kind] = await self._jobs.read(list(ids), *kind)
-        return [found[look.with_input, look.with_output].get(look.job_id) for look in looks]
+        return [found[read.with_input, read.with_output].get(read.job_id) for read in reads]

@@ -1,8 +1,8 @@
-"""The SQL of this package: one statement a file under queries/, named noun and verb."""
+"""The SQL of this package: one statement a file under queries/, named verb and noun."""
 
 from importlib.resources import files
 
-#: All of them at once: an upgrade in place changes the files under a server that is running.
+#: All are read at import: an upgrade in place changes the files under a running server.
 _TEXTS = {
     file.name.removesuffix(".sql"): file.read_text(encoding="utf-8")
     for file in (files(__package__) / "queries").iterdir()
@@ -11,5 +11,5 @@ _TEXTS = {
 
 
 def sql(name: str) -> str:
-    """The text of `queries/{name}.sql`."""
+    """Returns the text of `queries/{name}.sql`."""
     return _TEXTS[name]

@@ -1,11 +1,14 @@
-"""Everything that is stored, in one place for those who need it."""
+"""The store: all statements on one database, and the batchers that run them."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from jobsvc.store.claims import ClaimStore
+from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
 from jobsvc.store.jobs import JobStore
+from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
 from jobsvc.store.queues import QueueStore
 from jobsvc.store.shared_reads import SharedReads
@@ -14,15 +17,18 @@ from jobsvc.store.workers import WorkerStore
 
 
 class Store:
-    """The typed statements, by what they are about."""
+    """The typed statements, grouped by their subject."""
 
     def __init__(self, database: Database, server_id: str) -> None:
         self.database = database
         self.jobs = JobStore(database)
         self.shared_reads = SharedReads(self.jobs)
+        self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
+        self.lease_ends = LeaseEndStore(database)
         self.queues = QueueStore(database)
         self.workers = WorkerStore(database, server_id)
+        self.credentials = CredentialStore(database)
         self.upkeep = UpkeepStore(database)
 
 
@@ -30,7 +36,9 @@ class Store:
 async def open_store(
     dsn: str, server_id: str, pool_size: int, statement_seconds: float
 ) -> AsyncIterator[Store]:
-    """A store on the database at `dsn`, whose schema must be up to date, with its batchers running.
+    """Opens a store on the database at `dsn`, with its batchers running.
+
+    The schema must be up to date.
 
     Raises:
         DatabaseUnavailable: no connection can be made.
@@ -45,7 +53,7 @@ async def open_store(
             for name, batcher in (
                 ("create", store.jobs.creates),
                 ("read", store.shared_reads.batcher),
-                ("end", store.leases.ends),
+                ("end", store.lease_ends.ends),
                 ("extend", store.leases.extensions),
             )
         ]

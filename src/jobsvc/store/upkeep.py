@@ -1,4 +1,4 @@
-"""Statements that keep the tables clean."""
+"""Upkeep of the tables: expired jobs, old jobs, dead rows."""
 
 from collections.abc import Sequence
 
@@ -11,37 +11,31 @@ _VACUUM = {"lease": "vacuum_lease", "waiting": "vacuum_waiting"}
 
 
 class UpkeepStore:
-    """Statements that no caller asks for. Each does a bounded piece of work."""
+    """Statements that no caller asks for. Each does a bounded amount of work."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def expire(
-        self, most: int, failed_retention_seconds: float, request_id_seconds: float
+        self, limit: int, failed_retention_seconds: float, request_id_seconds: float
     ) -> Sequence[str]:
-        """Fails waiting jobs whose time is over, and names them."""
+        """Fails waiting jobs that have passed their expire_time, and returns their ids."""
         rows = await self._database.fetch(
             "expire_jobs",
-            most,
+            limit,
             encode_error(JOB_EXPIRED),
             failed_retention_seconds,
             request_id_seconds,
         )
         return [str(row["job_id"]) for row in rows]
 
-    async def prune(self, most: int) -> int:
-        """Removes ended jobs whose retention is over, and counts them."""
-        return len(await self._database.fetch("prune_jobs", most))
+    async def prune(self, limit: int) -> int:
+        """Removes ended jobs whose retention has passed, and returns their number."""
+        return len(await self._database.fetch("prune_jobs", limit))
 
     async def vacuum(self) -> int:
-        """Vacuums the tables that many jobs have gone through, and counts them."""
+        """Vacuums tables with many dead rows, and returns their number."""
         dirty = await self._database.fetch("dirty_tables")
         for row in dirty:
             await self._database.fetch(_VACUUM[row["name"]])
         return len(dirty)
-
-    async def session_key(self) -> bytes:
-        """The key under which session ids are hashed where no setting gives one."""
-        (row,) = await self._database.fetch("read_secret", "session_key")
-        key: bytes = row["value"]
-        return key

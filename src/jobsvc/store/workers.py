@@ -1,4 +1,4 @@
-"""Which workers are there: each replica says what it sees."""
+"""The table of connected workers: each replica writes those that it sees."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from jobsvc.store.database import Database
 
 
 class WorkerStore:
-    """Statements on the table of workers that were seen lately."""
+    """Statements on workers that were seen lately."""
 
     def __init__(self, database: Database, server_id: str) -> None:
         self._database = database
         self._server_id = server_id
 
     async def save(self, workers: Sequence[SeenWorker]) -> None:
-        """Says that this replica sees these workers now."""
+        """Records that this replica sees these workers now."""
         await self._database.fetch(
             "save_workers",
             self._server_id,
@@ -30,5 +30,5 @@ class WorkerStore:
         )
 
     async def forget(self, worker_ids: Sequence[str]) -> None:
-        """Says that these workers left this replica."""
+        """Records that these workers left this replica."""
         await self._database.fetch("forget_workers", self._server_id, list(worker_ids))

@@ -26,14 +26,14 @@ async def rescue_leases(
     """
     ends = []
     for lapsed in await store.leases.lapsed(_MOST):
-        held = lapsed.held
+        terms = lapsed.terms
         cause = lapse(lapsed.until, lapsed.deadline, lapsed.read_time)
         if cause is None:
             continue
         expired = lapsed.expire_time is not None and lapsed.read_time >= lapsed.expire_time
-        verdict = decide(held.terms, cause, random.uniform(-1, 1), expired)
-        keep = keep_seconds(held, failed=True, settings=settings)
-        ends.append((held, cause, End(lapsed.id, verdict, keep, until=lapsed.until)))
+        verdict = decide(terms, cause, random.uniform(-1, 1), expired)
+        keep = keep_seconds(terms, failed=True, settings=settings)
+        ends.append((terms, cause, End(lapsed.id, verdict, keep, until=lapsed.until)))
     ended = await settlement.lapse(ends) if ends else []
     on_lost(ended, "the lease has expired, or the attempt has run out of time")
     return len(ended)

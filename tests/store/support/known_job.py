@@ -1,4 +1,4 @@
-"""What a model knows of a job, where the database has it, and how to age it there."""
+"""A model of jobs, and the statements that find and age them in the database."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from jobsvc.domain.job import TRANSITIONS, JobState
-from jobsvc.domain.lease import LeaseId
-from jobsvc.domain.outcome import Finish, Requeue, Terms
+from jobsvc.domain.lease import LeaseId, LeaseTerms
+from jobsvc.domain.outcome import Finish, Requeue
 from jobsvc.domain.retry import RetryPolicy
+from tests.support.samples import terms
 
 RETRY = RetryPolicy(3, 3600.0, 3600.0, 1.0)
 
-# Aging, in place of waiting.
+# Rows are aged instead of waited for.
 AGE_WAITING = "UPDATE waiting SET run_at = now() - interval '1 minute'"
 AGE_LEASE = "UPDATE lease SET until = now() - interval '1 minute' WHERE lease_id = $1"
 END_ATTEMPT = "UPDATE lease SET deadline = now() - interval '1 minute' WHERE lease_id = $1"
@@ -20,7 +21,7 @@ END_JOB = "UPDATE waiting SET expire_time = now() - interval '1 minute' WHERE jo
 REQUEST_CANCEL = "UPDATE lease SET cancel_request_time = now() WHERE lease_id = $1"
 END_RETENTION = "UPDATE result SET purge_time = now() - interval '1 minute' WHERE job_id = $1"
 
-#: Every row of every job, with the tables that it is in; rows without a job, too.
+#: Every row of every job, with the tables that it is in; also rows without a job.
 WHERE_JOBS_ARE = """
     SELECT id::text AS job_id, waiting.version AS waiting, lease.version AS lease,
         result.version AS result, result.state, lease.lease_id,
@@ -35,7 +36,7 @@ WHERE_JOBS_ARE = """
 
 @dataclass
 class Known:
-    """What the model knows of a job."""
+    """A job in the model."""
 
     max_attempts: int
     priority: int
@@ -51,14 +52,16 @@ class Known:
     ready: bool = True
 
     @property
-    def terms(self) -> Terms:
-        """What a decision about its lease needs to know."""
+    def terms(self) -> LeaseTerms:
+        """The terms of its lease."""
         retry = replace(RETRY, max_attempts=self.max_attempts)
-        return Terms(max(self.attempt, 1), retry, self.cancel_requested)
+        return terms(
+            attempt=max(self.attempt, 1), retry=retry, cancel_requested=self.cancel_requested
+        )
 
 
 class KnownJobs:
-    """The model: every job, and every lease that there has ever been."""
+    """The model: every job, and every lease that has ever existed."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Known] = {}
@@ -66,12 +69,12 @@ class KnownJobs:
         self.accepted: set[LeaseId] = set()
 
     def waiting(self, ready: bool) -> list[Known]:
-        """The jobs that wait, for a worker or for their time."""
+        """The jobs that wait for a worker or, unless `ready`, for their time."""
         pending = (k for k in self.jobs.values() if k.state is JobState.PENDING)
         return [known for known in pending if known.ready == ready]
 
     def some_lease(self) -> st.SearchStrategy[LeaseId]:
-        """A lease: mostly a current one, or an old one of a job that is leased again."""
+        """A lease: usually a current one, or an old one of a job that is leased again."""
         current = [known.lease for known in self.jobs.values() if known.lease]
         leased = {lease_id.job_id for lease_id in current}
         old = [i for i in self.leases if i.job_id in leased and i not in current]

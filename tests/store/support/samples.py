@@ -1,4 +1,4 @@
-"""Jobs and leases to begin a test with, and a look at where a job is."""
+"""Jobs and leases to begin a test with, and the tables that have rows of a job."""
 
 import asyncio
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ FAILED = Finish(JobState.FAILED, error=BROKEN)
 RETRY = Requeue(0.0, error=BROKEN)
 RELEASE = Requeue(0.0, attempt_used=False)
 
-#: Every table that a job may leave rows in.
+#: Every table that may have rows of a job.
 TABLES = ("job", "waiting", "lease", "result", "attempt", "held_key")
 
 
@@ -43,9 +43,9 @@ OPTIONS = JobOptions(
 
 
 def new_job(**changes: Any) -> NewJob:
-    """A job for the queue `q`, as it comes from a request that leaves everything open.
+    """A job for the queue `q`, as from a request without options.
 
-    `changes` to its own fields, or to those of its options.
+    `changes` name its own fields, or those of its options.
     """
     of_options = {name: changes.pop(name) for name in OPTIONS.__struct_fields__ if name in changes}
     return NewJob(
@@ -59,7 +59,7 @@ def new_job(**changes: Any) -> NewJob:
     )
 
 
-def wished(job: NewJob, name: str) -> Any:
+def asked_for(job: NewJob, name: str) -> Any:
     """A field of a new job, or of its options."""
     return getattr(job.options if hasattr(job.options, name) else job, name)
 
@@ -74,11 +74,11 @@ async def create(store: Store, **changes: Any) -> str:
 
 async def lease(store: Store, count: int = 1, worker: str = "w") -> list[LeasedJob]:
     """Leases the next jobs of the queue `q` for half a minute."""
-    return await store.leases.lease("q", [Slot(worker, 30.0)] * count)
+    return await store.claims.lease("q", [Slot(worker, 30.0)] * count)
 
 
 async def create_leased(store: Store, **changes: Any) -> LeaseId:
-    """A job in the hands of the worker `w`; nothing else may be ready."""
+    """A job leased by the worker `w`; no other job may be ready."""
     job_id = await create(store, **changes)
     (job,) = await lease(store)
     assert job.id.job_id == job_id
@@ -90,19 +90,19 @@ def end(lease_id: LeaseId, verdict: Finish | Requeue = COMPLETED, **changes: Any
     return replace(End(lease_id, verdict, KEEP_SECONDS), **changes)
 
 
-async def settle(store: Store, lease_id: LeaseId, outcome: Outcome) -> Ended:
+async def report(store: Store, lease_id: LeaseId, outcome: Outcome) -> Ended:
     """Ends a lease on an outcome, as the rules decide."""
-    held = (await store.leases.read([lease_id]))[lease_id]
-    return await store.leases.ends.submit_one(end(lease_id, decide(held.terms, outcome, 0)))
+    terms = (await store.leases.read([lease_id]))[lease_id]
+    return await store.lease_ends.ends.submit_one(end(lease_id, decide(terms, outcome, 0)))
 
 
-async def places(sql: asyncpg.Connection, job_id: str) -> set[str]:
+async def tables_of(sql: asyncpg.Connection, job_id: str) -> set[str]:
     """The tables in which a job has a row."""
-    return {t for t in TABLES if await sql.fetchval(_PLACE[t], job_id)}
+    return {t for t in TABLES if await sql.fetchval(_HAS_ROW[t], job_id)}
 
 
 async def counts(sql: asyncpg.Connection, tables: Iterable[str] = TABLES) -> dict[str, int]:
-    """How many rows tables have."""
+    """The number of rows of tables."""
     return {table: await sql.fetchval(_COUNT[table]) for table in tables}
 
 
@@ -116,7 +116,7 @@ async def until_blocked(sql: asyncpg.Connection) -> None:
         await asyncio.sleep(0.01)
 
 
-_PLACE = {
+_HAS_ROW = {
     table: f"SELECT EXISTS (SELECT FROM {table} WHERE {key} = $1)"
     for table, key in ((t, "id" if t == "job" else "job_id") for t in TABLES)
 }

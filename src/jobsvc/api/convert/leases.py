@@ -138,15 +138,15 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
 
 
 def _write_delivery(message: pb.JobLease, delivery: Delivery) -> None:
-    held = delivery.held
-    message.queue = held.queue
-    message.attempt = held.terms.attempt
-    message.last_attempt = held.terms.attempt >= held.terms.retry.max_attempts
+    terms = delivery.terms
+    message.queue = terms.queue
+    message.attempt = terms.attempt
+    message.last_attempt = terms.attempt >= terms.retry.max_attempts
     write_duration(message.attempt_timeout, delivery.attempt_timeout_seconds)
     write_owner(message.owner, delivery.owner_service, delivery.owner_user, delivery.has_session)
     message.labels.update(delivery.labels)
-    message.traceparent = held.traceparent
-    message.tracestate = held.tracestate
+    message.traceparent = terms.traceparent
+    message.tracestate = terms.tracestate
     if delivery.previous_error is not None:
         message.previous_error.CopyFrom(error_message(delivery.previous_error))
 

@@ -1,9 +1,9 @@
--- A job's state is the table it is in. `job` says what was asked and is written
--- once; a job that has not ended is in exactly one of `waiting` and `lease`; one
--- that has ended is in `result`. Every transition deletes here and inserts there
--- in one statement. Durations are seconds; times are the database's clock.
+-- A job's state is the table that it is in. `job` has the request and is written
+-- once; a job that has not ended is in exactly one of `waiting` and `lease`; a job
+-- that has ended is in `result`. Every transition is one statement, which deletes in
+-- one table and inserts in another. Durations are seconds; times are the database's clock.
 
--- What a queue expects of its jobs; NULL takes the default of the server.
+-- Queues and their defaults for jobs; NULL means the default of the server.
 CREATE TABLE queue (
     name               text PRIMARY KEY,
     paused             boolean NOT NULL DEFAULT false,
@@ -21,7 +21,7 @@ CREATE TABLE queue (
     revision           bigint NOT NULL DEFAULT 1
 );
 
--- JSON Schemas, never changed: a job keeps the one it was created under.
+-- JSON Schemas, never changed: a job keeps the schema it was created under.
 CREATE TABLE payload_schema (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     digest     bytea NOT NULL UNIQUE,
@@ -98,12 +98,12 @@ CREATE TABLE lease (
     progress_message    text NOT NULL DEFAULT '',
     cancel_request_time timestamptz,
     cancel_reason       text NOT NULL DEFAULT ''
--- Extensions update in place: no index on what they change, and room on the page.
+-- Extensions update in place: no index on the columns they change, and free space on the page.
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_cost_delay = 0);
 CREATE SEQUENCE lease_id AS bigint CACHE 1;
 
--- What a decision about a lease needs to know.
+-- The terms of a lease: everything that the decision about its end needs.
 CREATE VIEW lease_terms AS
 SELECT
     lease.job_id, lease.lease_id, lease.queue, lease.worker_id, lease.attempt, lease.returns,
@@ -153,7 +153,7 @@ CREATE TABLE held_key (
     PRIMARY KEY (queue, unique_key)
 );
 
--- Who is working now, as each replica last said. Lost in a crash, and made again.
+-- Connected workers, as each replica last saw them. Lost in a crash, and written again soon.
 CREATE UNLOGGED TABLE worker (
     worker_id    text NOT NULL,
     server_id    text NOT NULL,
@@ -168,7 +168,7 @@ CREATE UNLOGGED TABLE worker (
     PRIMARY KEY (worker_id, server_id)
 );
 
--- The key under which session ids are hashed, where no setting gives one.
+-- The key that session ids are hashed with when the settings give none.
 CREATE TABLE secret (
     name  text PRIMARY KEY,
     value bytea NOT NULL

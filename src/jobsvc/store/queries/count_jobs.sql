@@ -1,9 +1,9 @@
--- How many jobs of each queue wait and run, and since when the first ready one has waited. Looks at
--- a few thousand jobs at most. Where there are more, their number is estimated from those
--- whose ids have the smallest hashes: when n hashes are spread evenly over 2^32, the k-th smallest
--- is about k / n of the way.
+-- Counts the waiting and running jobs of each queue, with the age of the oldest ready one. Reads a
+-- few thousand jobs at most. If there are more, their number is estimated from the jobs whose ids
+-- have the smallest hashes: when n hashes are spread evenly over 2^32, the k-th smallest is about
+-- k / n of the way.
 -- $1 queue (NULL for all)
-WITH held AS MATERIALIZED (
+WITH leased AS MATERIALIZED (
     SELECT jsonb_object_agg(by_queue.queue, by_queue.leases) AS leases
     FROM (SELECT lease.queue, count(*) AS leases FROM lease GROUP BY lease.queue) AS by_queue
 )
@@ -13,7 +13,7 @@ SELECT
          ELSE greatest(1000, drawn.scheduled * drawn.scale)::bigint END AS scheduled,
     CASE WHEN seen.ready <= 1000 THEN seen.ready
          ELSE greatest(1000, drawn.ready * drawn.scale)::bigint END AS ready,
-    coalesce((SELECT leases ->> queue.name FROM held)::bigint, 0) AS processing,
+    coalesce((SELECT leases ->> queue.name FROM leased)::bigint, 0) AS processing,
     extract(epoch FROM clock_timestamp() - seen.oldest)::float8 AS oldest_seconds
 FROM queue
 CROSS JOIN LATERAL (

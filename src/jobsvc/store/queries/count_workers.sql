@@ -1,5 +1,5 @@
--- Workers of each queue seen lately, over all replicas, and the leases they would take at once.
--- $1 queue (NULL for all), $2 how lately, in seconds
+-- Counts the workers of each queue that any replica saw lately, and the leases they would take now.
+-- $1 queue (NULL for all), $2 age in seconds that still counts as lately
 SELECT q.queue, count(DISTINCT worker_id) AS workers,
     sum(greatest(max_window - lease_count, 0))::bigint AS open_window
 FROM worker CROSS JOIN LATERAL unnest(worker.queues) AS q (queue)

@@ -1,12 +1,12 @@
--- Writes jobs and their places in the queue. Skips a job whose request id is taken; fails whole
--- when a unique key is. Answers in one row when they were created, and which of them (NULL for all).
+-- Writes jobs and their queue entries. Skips a job whose request id is taken; fails as a whole if a
+-- unique key is. Returns one row: when they were created, and which of them (NULL for all).
 -- $1 id (words), $2 queue (short), $3 schedule_time (sparse), $4 expire_time (sparse), $5 ttl
 -- (sparse), $6 priority (short), $7 max_attempts (short), $8 initial_backoff (short), $9 max_backoff
 -- (short), $10 backoff_multiplier (short), $11 attempt_timeout (short), $12 retention (sparse),
 -- $13 output_schema_id (sparse), $14 owner_service (short), $15 owner_user (short), $16 owner_session
 -- (sparse), $17 request_id (sparse), $18 request_digest (sparse), $19 unique_key (sparse), $20 labels
 -- (documents), $21 traceparent (short), $22 tracestate (short), $23 input (documents); see columns.py
-WITH made AS (
+WITH created AS (
     INSERT INTO job (
         id, queue, create_time, schedule_time, expire_time, priority, max_attempts,
         initial_backoff, max_backoff, backoff_multiplier, attempt_timeout, retention,
@@ -38,18 +38,18 @@ WITH made AS (
 ),
 held AS (
     INSERT INTO held_key (queue, unique_key, job_id)
-    SELECT queue, unique_key, id FROM made WHERE unique_key IS NOT NULL
+    SELECT queue, unique_key, id FROM created WHERE unique_key IS NOT NULL
 ),
-placed AS (
+queued AS (
     INSERT INTO waiting (
         job_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time, keyed)
     SELECT id, queue, -priority, greatest(schedule_time, create_time), 0, 0, 1, create_time,
         expire_time, unique_key IS NOT NULL
-    FROM made
+    FROM created
 )
 SELECT
     statement_timestamp() AS create_time,
     CASE WHEN count(*) < cardinality(string_to_array($1::text, ' '))
          THEN coalesce(array_agg(id::text), '{}')
-    END AS made
-FROM made
+    END AS created
+FROM created

@@ -1,4 +1,4 @@
--- Those of these leases that are current.
+-- Finds those of these leases that are current.
 -- $1 job_id, $2 lease_id
 SELECT found.job_id, found.lease_id
 FROM unnest($1::uuid[], $2::bigint[]) AS asked (job_id, lease_id)

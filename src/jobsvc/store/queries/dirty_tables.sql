@@ -1,5 +1,5 @@
--- Which of the tables that jobs go through have so many dead rows that it shows in the statements
--- that walk past them.
+-- Finds those of the tables that jobs pass through that have enough dead rows to slow down the
+-- statements that skip them.
 SELECT name
 FROM unnest(ARRAY['lease', 'waiting']) AS name
 WHERE pg_stat_get_dead_tuples(name::regclass)

@@ -1,5 +1,5 @@
--- Ends waiting jobs whose time is over.
--- $1 most rows, $2 error (JSON), $3 default retention, $4 request id window
+-- Fails waiting jobs that have passed their expire_time.
+-- $1 limit, $2 error (JSON), $3 default retention, $4 request id window
 WITH due AS MATERIALIZED (
     SELECT job_id FROM waiting
     WHERE expire_time <= statement_timestamp()

@@ -1,5 +1,4 @@
--- Extends leases, and records progress where some is given (NULL percent keeps the last). The end
--- of an attempt's time is never passed.
+-- Extends leases, never past their deadline, and records progress (NULL percent keeps the last).
 -- $1 job_id, in order, each once, $2 lease_id, $3 duration (NULL for the lease's own), $4 percent,
 -- $5 message, $6 worker_id (NULL for any)
 UPDATE lease SET (until, confirmed, progress_percent, progress_message, version, update_time) = (
@@ -19,7 +18,7 @@ UPDATE lease SET (until, confirmed, progress_percent, progress_message, version,
     ) AS asked
 )
 WHERE job_id = ANY ($1::uuid[])
-    -- Where the job stands among those in $1, found by bisection.
+    -- width_bucket finds the array index of the job by bisection.
     AND lease_id = ($2::bigint[])[width_bucket(job_id, $1::uuid[])]
     AND worker_id = coalesce(($6::text[])[width_bucket(job_id, $1::uuid[])], worker_id)
 RETURNING job_id, lease_id,

@@ -1,4 +1,4 @@
--- Of jobs whose status was seen, those that have a later one by now, with its version, or are gone.
+-- Finds jobs whose status has a later version than the one seen (NULL if the job no longer exists).
 -- $1 id, $2 version that was seen
 SELECT seen.id, coalesce(waiting.version, lease.version, result.version) AS version
 FROM unnest($1::uuid[], $2::bigint[]) AS seen (id, version)

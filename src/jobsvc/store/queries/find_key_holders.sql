@@ -1,4 +1,4 @@
--- The jobs that hold unique keys; a free key is missing.
+-- Finds the jobs that hold unique keys; a free key has no row.
 -- $1 queue, $2 unique_key
 SELECT asked.queue, asked.unique_key, held.job_id
 FROM unnest($1::text[], $2::text[]) AS asked (queue, unique_key)

@@ -1,4 +1,4 @@
--- What was recorded under leases that are not current any more.
+-- Finds the outcomes that were recorded under leases that are no longer current.
 -- $1 job_id, $2 lease_id
 SELECT asked.job_id, asked.lease_id, result.state, result.output,
     coalesce(result.error, attempt.error) AS error,

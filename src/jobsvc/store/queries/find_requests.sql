@@ -1,4 +1,4 @@
--- The jobs that earlier calls made under these request ids.
+-- Finds the jobs that earlier calls created under these request ids.
 -- $1 owner_service, $2 request_id
 SELECT asked.owner_service, asked.request_id, found.id
 FROM unnest($1::text[], $2::uuid[]) AS asked (owner_service, request_id)

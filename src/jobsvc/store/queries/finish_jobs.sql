@@ -1,5 +1,5 @@
--- Ends leased jobs, fenced by lease id, and where `until` is given only if the lease has not been
--- extended past it. A job whose lease is another by now stays as it is and is missing in the answer.
+-- Ends leased jobs, fenced by lease id; with `until`, only if the lease was not extended past it. A
+-- job that has another lease by now is left alone and has no row in the result.
 -- $1 lease id (job id and number, words) in order, $2 until (sparse), $3 state (short),
 -- $4 retention (short), $5 error (documents), $6 output (documents); see columns.py
 WITH asked AS MATERIALIZED (
@@ -13,12 +13,12 @@ WITH asked AS MATERIALIZED (
 gone AS (
     DELETE FROM lease
     WHERE job_id = ANY ((SELECT jobs FROM asked)::uuid[])
-        -- Where the job stands among those that are asked for, found by bisection.
+        -- width_bucket finds the array index of the job by bisection.
         AND lease_id = ((SELECT leases FROM asked)::bigint[])[
             width_bucket(job_id, (SELECT jobs FROM asked)::uuid[])]
         AND until <= coalesce(
             ($2::timestamptz[])[width_bucket(job_id, (SELECT jobs FROM asked)::uuid[])], 'infinity')
-    RETURNING *, width_bucket(job_id, (SELECT jobs FROM asked)::uuid[]) AS place,
+    RETURNING *, width_bucket(job_id, (SELECT jobs FROM asked)::uuid[]) AS index,
         clock_timestamp() AS end_time
 ),
 freed AS (
@@ -28,10 +28,10 @@ INSERT INTO result (
     job_id, state, attempt, version, worker_id, lease_id, start_time, end_time, purge_time,
     progress_percent, progress_message, cancel_request_time, error, output)
 SELECT
-    job_id, coalesce(($3::smallint[])[place], ($3::smallint[])[1]), attempt, version + 1, worker_id,
+    job_id, coalesce(($3::smallint[])[index], ($3::smallint[])[1]), attempt, version + 1, worker_id,
     lease_id, start_time, end_time,
-    end_time + coalesce(($4::float8[])[place], ($4::float8[])[1]) * interval '1 second',
+    end_time + coalesce(($4::float8[])[index], ($4::float8[])[1]) * interval '1 second',
     progress_percent, progress_message, cancel_request_time,
-    ((SELECT errors FROM asked))[place], ((SELECT outputs FROM asked))[place]
+    ((SELECT errors FROM asked))[index], ((SELECT outputs FROM asked))[index]
 FROM gone
 RETURNING lease_id

@@ -1,4 +1,4 @@
--- Removes workers that left this replica, and those that nobody has seen for a minute.
+-- Removes workers that left this replica, and those that no replica has seen for a minute.
 -- $1 server_id, $2 worker_id
 DELETE FROM worker
 WHERE (server_id = $1 AND worker_id = ANY ($2::text[]))

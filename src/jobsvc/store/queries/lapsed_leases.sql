@@ -1,5 +1,6 @@
--- Leases whose worker has stopped extending, or whose attempt has run out of time, oldest first.
--- $1 most rows
+-- Finds leases whose worker has stopped extending, or whose attempt has run out of time, oldest
+-- first.
+-- $1 limit
 SELECT terms.*, clock_timestamp() AS read_time
 FROM (
     SELECT job_id FROM lease

@@ -1,9 +1,9 @@
--- Leases the next ready jobs of a queue, one for each slot at most, in the order in which they
--- leave: job n goes to the worker of slot n. The search may begin at a place that nothing is known to
--- be ready before: what is gone stays in the index until a vacuum, and to pass by it takes time.
--- $1 queue, $2 number of slots, $3 worker_id, $4 which of those each slot is of, from 1 (short),
--- $5 lease duration of each slot (short), $6 and $7 rank and run_at to begin at (NULL: at the
--- beginning); see columns.py
+-- Leases the next ready jobs of a queue, at most one for each slot, in the order of the queue: job
+-- n goes to the worker of slot n. The search may begin at a position that no ready job is known to
+-- precede: deleted rows stay in the index until a vacuum, and to skip them takes time.
+-- $1 queue, $2 number of slots, $3 worker_id, $4 the worker of each slot, an index from 1 into $3
+-- (short), $5 lease duration of each slot (short), $6 and $7 rank and run_at to begin at (NULL for
+-- the first job); see columns.py
 WITH RECURSIVE ranks AS (
     SELECT coalesce((
         SELECT rank FROM waiting WHERE queue = $1 AND rank < coalesce($6::smallint, 32767)
@@ -14,13 +14,13 @@ WITH RECURSIVE ranks AS (
         ORDER BY rank LIMIT 1)
     FROM ranks WHERE ranks.rank IS NOT NULL
 ),
--- Rank by rank, so that jobs of one that are not due yet are not in the way of the next. Numbered as
--- they leave. A row that is locked stays where it is, so the delete finds it by its place.
+-- Rank by rank, so that jobs of one rank that are not due do not hide those of the next. Numbered
+-- in the order of the queue. A locked row is not moved, so the delete finds it by its ctid.
 next AS MATERIALIZED (
-    SELECT ready.place, row_number() OVER () AS slot
+    SELECT ready.row_id, row_number() OVER () AS slot
     FROM ranks
     CROSS JOIN LATERAL (
-        SELECT waiting.ctid AS place
+        SELECT waiting.ctid AS row_id
         FROM waiting
         WHERE waiting.queue = $1 AND waiting.rank = ranks.rank
             AND run_at <= statement_timestamp()
@@ -35,7 +35,7 @@ next AS MATERIALIZED (
     LIMIT $2::integer
 ),
 gone AS (
-    DELETE FROM waiting USING next WHERE waiting.ctid = next.place RETURNING waiting.*, next.slot
+    DELETE FROM waiting USING next WHERE waiting.ctid = next.row_id RETURNING waiting.*, next.slot
 ),
 dealt AS MATERIALIZED (
     SELECT
@@ -66,10 +66,10 @@ taken AS (
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt
 )
--- What jobs share, once, and what each has of its own: its lease (words), its input (documents),
--- when it was created (seconds since 1970) and its slot, in one order. A large input has a row for
--- itself, since to join and split them costs more than rows do. With each row, where the job of the
--- last slot stood.
+-- One row for jobs that have the same attributes, with the lease (words), the input (documents),
+-- the creation time (seconds since 1970) and the slot of each, all in one order. A large input gets
+-- its own row: to join and split large inputs costs more than rows do. Every row has the queue
+-- position of the job of the last slot.
 SELECT
     string_agg(job_id::text || '.' || lease_id::text, ' ') AS lease_ids,
     string_agg(coalesce(input, ''), E'\x1f') AS inputs,

@@ -1,5 +1,5 @@
--- A page of queues in order of their names.
--- $1 name to start after, $2 most rows
+-- Reads a page of queues, ordered by name.
+-- $1 name to start after, $2 limit
 SELECT queue.*, i.definition AS input_schema, o.definition AS output_schema
 FROM queue
 LEFT JOIN payload_schema i ON i.id = queue.input_schema_id

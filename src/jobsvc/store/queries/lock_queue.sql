@@ -1,4 +1,4 @@
--- Holds a queue for a change.
+-- Reads a queue and locks it for a change.
 -- $1 name
 SELECT queue.*, i.definition AS input_schema, o.definition AS output_schema
 FROM queue

@@ -1,5 +1,5 @@
--- Removes ended jobs whose retention is over.
--- $1 most rows
+-- Removes ended jobs whose retention has passed.
+-- $1 limit
 WITH due AS MATERIALIZED (
     SELECT job_id FROM result
     WHERE purge_time <= statement_timestamp()

@@ -1,4 +1,4 @@
--- Jobs as they are now, each from the one table that it is in besides `job`.
+-- Reads jobs as they are now, each from `job` and the one table that its state names.
 -- $1 id, $2 whether to read inputs, $3 whether to read outputs
 SELECT
     job.id, job.queue, job.create_time, job.schedule_time, job.expire_time, job.priority,

@@ -1,4 +1,4 @@
--- The terms of leases that are current.
+-- Reads the terms of those of these leases that are current.
 -- $1 job_id, $2 lease_id
 SELECT terms.*
 FROM unnest($1::uuid[], $2::bigint[]) AS asked (job_id, lease_id)

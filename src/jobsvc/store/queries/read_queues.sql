@@ -1,4 +1,4 @@
--- Queues by name.
+-- Reads queues by name.
 -- $1 name
 SELECT queue.*, i.definition AS input_schema, o.definition AS output_schema
 FROM queue

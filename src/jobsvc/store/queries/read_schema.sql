@@ -1,3 +1,3 @@
--- A JSON Schema by id.
+-- Reads a JSON Schema by id.
 -- $1 id
 SELECT definition FROM payload_schema WHERE id = $1

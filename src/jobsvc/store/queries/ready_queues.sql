@@ -1,4 +1,4 @@
--- Which of these queues have a job that is ready; looks at one job of each rank.
+-- Finds those of these queues that have a ready job; reads one job of each rank.
 -- $1 queue
 SELECT asked.queue
 FROM unnest($1::text[]) AS asked (queue)

@@ -1,4 +1,4 @@
--- Says which workers this replica has seen.
+-- Records the workers that this replica sees now.
 -- $1 server_id, $2 worker_id, $3 queues (JSON array), $4 window, $5 lease_count, $6 version, $7 sdk,
 -- $8 labels (JSON)
 INSERT INTO worker (

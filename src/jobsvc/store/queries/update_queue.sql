@@ -1,4 +1,4 @@
--- Writes a queue that is held for a change.
+-- Writes the policy of a queue that this transaction has locked.
 -- $1 name, $2 input_schema_id, $3 output_schema_id, $4 max_attempts, $5 initial_backoff,
 -- $6 max_backoff, $7 backoff_multiplier, $8 attempt_timeout, $9 lease_duration, $10 retention
 UPDATE queue SET

@@ -1,3 +1,3 @@
--- Removes dead rows, unless somebody else is doing so. Without the right to, nothing happens but a
--- warning.
+-- Removes dead rows, unless another session is doing so. Without the privilege, PostgreSQL only
+-- warns.
 VACUUM (SKIP_LOCKED) waiting

@@ -1,14 +1,14 @@
--- Puts back leases that were dealt to a worker and never confirmed, without using the attempt,
--- except where that has happened $3 times already: those are left to lapse.
--- $1 job_id, $2 lease_id, $3 most returns, $4 whether those that were confirmed go back too,
--- $5 whether they were never sent: then they do not count, and go back to where they stood
+-- Moves leased jobs that their worker never confirmed back into their queues, without using the
+-- attempt. A job that was redelivered $3 times already keeps its lease until the lease lapses.
+-- $1 job_id, $2 lease_id, $3 maximum of redeliveries, $4 whether confirmed ones go back too,
+-- $5 whether they were never sent: then nothing is counted, and they keep their queue position
 WITH gone AS (
     DELETE FROM lease
     WHERE job_id = ANY ($1::uuid[]) AND lease_id = ANY ($2::bigint[])
         AND ($4 OR NOT confirmed) AND ($5 OR returns < $3) AND cancel_request_time IS NULL
     RETURNING *
 ),
-placed AS (
+queued AS (
     INSERT INTO waiting (
         job_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time, keyed,
         released_lease)

@@ -1,0 +1,140 @@
+"""Ends of leases: written in batches, fenced by lease id, and looked up when reported again."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from jobsvc.domain.job import JobState
+from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.lease_end import End, Ended, Requeued
+from jobsvc.domain.outcome import (
+    OUTPUT_REJECTED,
+    Failure,
+    Finish,
+    Outcome,
+    Release,
+    Requeue,
+    Success,
+)
+from jobsvc.store.batch import Batcher
+from jobsvc.store.columns import documents, lease_columns, short, sparse, words
+from jobsvc.store.database import Database
+from jobsvc.store.lock_order import in_lock_order
+from jobsvc.store.records import decode_error, encode_error
+
+_MAX_ENDS = 1000
+
+
+class EndPlan(NamedTuple):
+    """A batch of ends, ready to write: the counting end of each lease, and one part a statement."""
+
+    counting: Mapping[LeaseId, End]
+    finishes: list[list[End]]
+    requeues: list[list[End]]
+
+
+def plan_ends(ends: Sequence[End]) -> EndPlan:
+    """Chooses the end of each lease that counts, and sorts those into statements."""
+    counting = counting_ends(ends)
+    finishes = [end for end in counting.values() if isinstance(end.verdict, Finish)]
+    requeues = [end for end in counting.values() if isinstance(end.verdict, Requeue)]
+    return EndPlan(counting, in_lock_order(finishes), in_lock_order(requeues))
+
+
+def counting_ends(ends: Sequence[End]) -> dict[LeaseId, End]:
+    """Returns the end of each lease that counts: the first one.
+
+    An end with `until` gives way to a later one without: it counts only if the lease was not
+    extended.
+    """
+    counting = {end.id: end for end in ends}
+    if len(counting) == len(ends):
+        return counting
+    counting.clear()
+    for end in ends:
+        before = counting.setdefault(end.id, end)
+        if before.until is not None and end.until is None:
+            counting[end.id] = end
+    return counting
+
+
+class LeaseEndStore:
+    """Statements that end leases. `run` the batcher `ends` while the store is in use."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS)
+
+    async def were_recorded(self, outcomes: Sequence[tuple[LeaseId, Outcome]]) -> list[bool]:
+        """Returns for each outcome whether it is on record under exactly its lease."""
+        asked = list({lease_id: None for lease_id, _ in outcomes})
+        rows = await self._database.fetch("find_outcomes", *lease_columns(asked))
+        found = {LeaseId.of(row["job_id"], row["lease_id"]): row for row in rows}
+        return [
+            (row := found.get(lease_id)) is not None
+            and _same(outcome, row["state"], row["output"], row["error"], row["released"])
+            for lease_id, outcome in outcomes
+        ]
+
+    async def _end(self, ends: Sequence[End]) -> list[Ended]:
+        plan = plan_ends(ends)
+        written: dict[LeaseId, Ended] = {}
+        for part in plan.finishes:
+            written.update(await self._finish(part))
+        for part in plan.requeues:
+            written.update(await self._requeue(part))
+        return [plan.counting[end.id] is end and written[end.id] for end in ends]
+
+    async def _finish(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
+        verdicts = [v for end in part if isinstance(v := end.verdict, Finish)]
+        rows = await self._database.fetch(
+            "finish_jobs",
+            words([end.id for end in part]),
+            sparse([end.until for end in part]),
+            short([v.state for v in verdicts]),
+            short([end.retention_seconds for end in part]),
+            documents([encode_error(v.error) for v in verdicts]),
+            documents([v.output for v in verdicts]),
+        )
+        if len(rows) == len(part):
+            return dict.fromkeys([end.id for end in part], True)
+        finished = {row["lease_id"] for row in rows}
+        return {end.id: end.id.number in finished for end in part}
+
+    async def _requeue(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
+        verdicts = [v for end in part if isinstance(v := end.verdict, Requeue)]
+        rows = await self._database.fetch(
+            "requeue_jobs",
+            *lease_columns([end.id for end in part]),
+            [end.until for end in part],
+            [v.delay_seconds for v in verdicts],
+            [v.attempt_used for v in verdicts],
+            [encode_error(v.error) for v in verdicts],
+        )
+        requeued = {row["lease_id"]: Requeued(row["queue"], row["run_at"]) for row in rows}
+        return {end.id: requeued.get(end.id.number, False) for end in part}
+
+
+def _same(
+    outcome: Outcome, state: int | None, output: str | None, error: str | None, released: bool
+) -> bool:
+    """Returns whether a record is of this outcome: equal outputs, or equal errors.
+
+    Outputs are compared as objects: a schema check or a second encoder may spell one differently.
+    Nothing is kept of a rejected output; any success then counts as the same.
+    """
+    recorded = decode_error(error)
+    if isinstance(outcome, Release):
+        return released or (state == JobState.CANCELLED and recorded is None)
+    if isinstance(outcome, Success):
+        if recorded is not None:
+            return recorded.reason == OUTPUT_REJECTED
+        return state == JobState.COMPLETED and _object(outcome.output) == _object(output)
+    if isinstance(outcome, Failure):
+        return recorded is not None and recorded == outcome.error and state != JobState.COMPLETED
+    return state == JobState.CANCELLED
+
+
+def _object(text: str | None) -> object:
+    return {} if text is None else msgspec.json.decode(text)

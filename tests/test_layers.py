@@ -1,0 +1,119 @@
+"""Which packages of others a module may import, over every file below src/.
+
+import-linter keeps the layers; this test keeps the drivers at their borders. Imports inside
+functions and for type checkers count.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+#: The modules that may import a package.
+ALLOWED = {
+    "asyncpg": ("jobsvc.store",),
+    "grpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
+    "google.protobuf": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
+    "google.rpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
+    "jobsvc.v1": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
+    # Brings grpc along: spans and metrics go to the collector over OTLP/gRPC.
+    "opentelemetry.exporter.otlp.proto.grpc": ("jobsvc.tracing",),
+}
+#: Imports that are allowed everywhere else, with the reason.
+EXCEPTIONS = {
+    "google.rpc.code_pb2": "the numbers of the status codes, which errors have in the domain too",
+}
+
+
+def _within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def imports(tree: ast.AST, module: str) -> Iterator[str]:
+    """Full names of everything that a module imports; of `from a import b`, `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = module.split(".")[: -node.level] if node.level else []
+            start = ".".join([*above, *filter(None, [node.module])])
+            yield from (f"{start}.{alias.name}" for alias in node.names)
+
+
+def _package(imported: str) -> str:
+    """The key of `ALLOWED` that an import falls under; empty if it falls under none."""
+    if imported.startswith("grpc_"):  # grpc_health, grpc_status, …
+        return "grpc"
+    return next((package for package in ALLOWED if _within(imported, package)), "")
+
+
+def forbidden(text: str, module: str) -> list[str]:
+    """The imports of a module that are not allowed there."""
+    return [
+        imported
+        for imported in imports(ast.parse(text), module)
+        if (package := _package(imported))
+        and not any(_within(module, owner) for owner in ALLOWED[package])
+        and not any(_within(imported, exception) for exception in EXCEPTIONS)
+    ]
+
+
+def _modules() -> dict[str, Path]:
+    """Every module below src/ by its full name; a package counts as its `__init__`."""
+    return {
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts): path
+        for path in SOURCE.rglob("*.py")
+    }
+
+
+def test_drivers_are_imported_at_their_borders_only() -> None:
+    modules = _modules()
+    assert len(modules) > 200
+    found = {
+        module: names
+        for module, path in modules.items()
+        if (names := forbidden(path.read_text(encoding="utf-8"), module))
+    }
+    assert found == {}
+
+
+def test_every_exception_and_every_owner_is_needed() -> None:
+    everything = [
+        (module, imported)
+        for module, path in _modules().items()
+        for imported in imports(ast.parse(path.read_text(encoding="utf-8")), module)
+    ]
+    for exception in EXCEPTIONS:
+        outside = ALLOWED[_package(exception)]
+        assert any(
+            _within(imported, exception) and not any(_within(module, o) for o in outside)
+            for module, imported in everything
+        ), exception
+    for package, owners in ALLOWED.items():
+        for owner in owners:
+            assert any(
+                _package(imported) == package and _within(module, owner)
+                for module, imported in everything
+            ), (package, owner)
+
+
+def test_every_form_of_import_is_seen() -> None:
+    for text in (
+        "import asyncpg",
+        "import asyncpg.pool as p",
+        "from asyncpg import Record",
+        "from grpc import aio",
+        "import grpc_health.v1.health",
+        "from jobsvc import v1",
+        "from jobsvc.v1 import job_pb2",
+        "from .. import v1",
+        "from ..v1.job_pb2 import Job",
+        "from google.protobuf import struct_pb2",
+        "from google.rpc import status_pb2",
+        "def late():\n    import asyncpg",
+        "if TYPE_CHECKING:\n    import asyncpg",
+    ):
+        assert len(forbidden(text, "jobsvc.jobs.conflicts")) == 1, text
+    for text in ("from google.rpc import code_pb2", "import grpcx", "from jobsvc import store"):
+        assert forbidden(text, "jobsvc.jobs.conflicts") == [], text
