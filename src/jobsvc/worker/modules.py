@@ -30,7 +30,7 @@ def load(names: Sequence[str]) -> list[ModuleType]:
 
 def _search_first(folder: Path) -> None:
     # Always first: an installed module may have the name of one of the project.
-    if sys.path[:1] not in ([""], [str(folder)]):
+    if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
 
 
