@@ -5,16 +5,19 @@ ARG BASE=docker.io/library/python:3.12-slim
 FROM ${BASE} AS build
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY src ./src
+COPY src/jobsvc ./src/jobsvc
 RUN python3 -m venv /opt/jobsvc \
     && /opt/jobsvc/bin/pip install --no-cache-dir --disable-pip-version-check \
-       -c constraints.txt '.[embedded,news]'
+       -c constraints.txt '.[all,news]'
 
 FROM ${BASE}
 # initdb wants its user to have a name.
 RUN useradd --uid 10001 --home-dir /data --create-home jobsvc
 COPY --from=build /opt/jobsvc /opt/jobsvc
+# Not in the package: the workers of this project, for `jobsvc work workers.news_analyzer`.
+COPY src/workers /opt/jobsvc/src/workers
 ENV PATH=/opt/jobsvc/bin:$PATH \
+    PYTHONPATH=/opt/jobsvc/src \
     LANG=C.UTF-8 \
     PYTHONUNBUFFERED=1 \
     JOBSVC_LISTEN=0.0.0.0:50051 \

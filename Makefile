@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test bench peers bench-flat bench-peers bench-streams bench-smoke lint types \
-  generate verify image clean
+  generate verify wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.installed-*
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  -c constraints.txt -e '.[embedded,news,dev]'
+	  -c constraints.txt -e '.[all,news,dev]'
 	@touch $@
 
 demo: setup ## Run real jobs from creation to result and look at their trace
@@ -109,5 +109,9 @@ python -m grpc_tools.protoc $(INCLUDES) --grpc_python_out=$(1) --mypy_grpc_out=q
   $(filter %_service.proto,$(PROTOS))
 endef
 
+wheel: setup ## Build the package into dist/
+	@python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --wheel-dir dist .
+
 clean: ## Remove what can be made again (data in .jobsvc stays)
-	@rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

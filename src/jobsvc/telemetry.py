@@ -19,8 +19,8 @@ RPC_SYSTEM = "rpc.system"
 RPC_METHOD = "rpc.method"
 RPC_STATUS_CODE = "rpc.response.status_code"
 ERROR_TYPE = "error.type"
-JOB_ATTEMPT = "jobsvc.domain.job.attempt"
-JOB_STATE = "jobsvc.domain.job.state"
+JOB_ATTEMPT = "jobsvc.job.attempt"
+JOB_STATE = "jobsvc.job.state"
 WORKER_ID = "jobsvc.worker.id"
 
 #: Histogram, seconds.

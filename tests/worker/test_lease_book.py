@@ -38,10 +38,10 @@ class Bookkeeping(RuleBasedStateMachine):
             assert not self.book.waits(lease_id)
 
     @rule(lease_id=IDS, output=st.sampled_from([None, "{}"]))
-    def settle(self, lease_id: str, output: str | None) -> None:
+    def end(self, lease_id: str, output: str | None) -> None:
         outcome = succeeded(lease_id, output)
         known = lease_id in self.open
-        assert (self.book.settle(outcome) is not None) is known
+        assert (self.book.end(outcome) is not None) is known
         if known:
             self.open.remove(lease_id)
             self.outcomes[lease_id] = outcome
@@ -112,7 +112,7 @@ class Bookkeeping(RuleBasedStateMachine):
 
     @invariant()
     def held_is_what_is_open_and_what_is_unconfirmed(self) -> None:
-        held = self.book.held()
+        held = self.book.lease_ids()
         assert len(held) == len(set(held))
         assert set(held) == self.open | self.outcomes.keys()
         assert set(self.book.attempts()) == self.open
@@ -134,13 +134,13 @@ TestBookkeeping = Bookkeeping.TestCase
 TestBookkeeping.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
-def test_waiting_leases_start_in_order_as_places_get_free() -> None:
+def test_waiting_leases_start_in_order_as_others_end() -> None:
     book = LeaseBook[str](2)
     for lease_id in "abcd":
         book.take(lease_id, lease_id)
     assert book.start() == ["a", "b"]
     assert book.start() == []
-    book.settle(succeeded("b", None))
+    book.end(succeeded("b", None))
     assert book.start() == ["c"]
 
 
@@ -148,7 +148,7 @@ def test_resend_keeps_the_order() -> None:
     book = LeaseBook[str](9)
     for lease_id in "abc":
         book.take(lease_id, lease_id)
-        book.settle(succeeded(lease_id, None))
+        book.end(succeeded(lease_id, None))
     book.send(2, 1000)
     book.resend_all()
     assert book.send(9, 1000) == ["a", "b", "c"]
@@ -157,7 +157,7 @@ def test_resend_keeps_the_order() -> None:
 def test_fresh_outcomes_are_not_extended_late_ones_are() -> None:
     book = LeaseBook[str](9)
     book.take("a", "a")
-    book.settle(succeeded("a", None))
+    book.end(succeeded("a", None))
     assert book.extend() == []
     assert book.extend() == ["a"]
 
@@ -165,16 +165,16 @@ def test_fresh_outcomes_are_not_extended_late_ones_are() -> None:
 def test_replacement_is_replaced_no_further() -> None:
     book = LeaseBook[str](9)
     book.take("a", "a")
-    book.settle(succeeded("a", None))
+    book.end(succeeded("a", None))
     assert book.replace(succeeded("a", "{}"))
     assert not book.replace(succeeded("a", "{}"))
-    assert book.held() == []
+    assert book.lease_ids() == []
 
 
-def test_outcome_of_a_settled_lease_is_the_first_one() -> None:
+def test_outcome_of_an_ended_lease_is_the_first_one() -> None:
     book = LeaseBook[str](9)
     book.take("a", "a")
     first = succeeded("a", "{}")
-    book.settle(first)
-    assert book.settle(failed("a", job_error(2, "LATE", "late"))) is None
+    book.end(first)
+    assert book.end(failed("a", job_error(2, "LATE", "late"))) is None
     assert book.send(9, 1000) == [first]

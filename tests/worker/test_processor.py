@@ -11,8 +11,8 @@ import pytest
 
 from jobsvc.worker import Context, Processor, ProcessorInvalid, RetryPolicy, processor
 from jobsvc.worker.bound_processor import bind
-from jobsvc.worker.declaration import declaration
 from jobsvc.worker.processor import collect
+from jobsvc.worker.queue_declaration import declaration
 from jobsvc.worker.running_attempt import RunningAttempt
 from jobsvc.worker.schema import DIALECT, SchemaInvalid, object_schema
 
@@ -143,10 +143,10 @@ def keyword_only(value: dict[str, Any], *, told: Context) -> None: ...
 
 @pytest.mark.parametrize("function", [no_input, only_context, context_first, keyword_only])
 def test_context_and_input_are_optional_and_in_any_order(function: Callable[..., Any]) -> None:
-    binding = bind(Processor(function, "q"))
+    bound = bind(Processor(function, "q"))
     attempt = RunningAttempt.__new__(RunningAttempt)
     attempt.lease = Context.for_test()._lease
-    assert binding.call({}, attempt) is None
+    assert bound.call({}, attempt) is None
 
 
 def two_inputs(a: dict[str, Any], b: dict[str, Any]) -> None: ...

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.worker import Cancelled, Context
-from jobsvc.worker.backoff import Backoff, Reminder
+from jobsvc.worker.backoff import Backoff
 from jobsvc.worker.mailbox import Mailbox
+from jobsvc.worker.reminder import Reminder
 from jobsvc.worker.running_attempt import Stop
 
 WAIT = 10.0

@@ -51,10 +51,10 @@ async def run(
     )
     attempt = RunningAttempt(lease, loop.time(), lambda _: None)
     begun = asyncio.Event()
-    bindings = {"q": bind(Processor(function, "q"))}
+    processors = {"q": bind(Processor(function, "q"))}
     async with asyncio.TaskGroup() as group:
         runner = Runner(
-            bindings,
+            processors,
             loop,
             group,
             2,

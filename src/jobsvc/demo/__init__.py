@@ -1,1 +1,1 @@
-"""What `jobsvc demo` is made of: documents, a small web site, the processes, the results."""
+"""The parts of `jobsvc demo`: documents, a small web site, the processes, the results."""

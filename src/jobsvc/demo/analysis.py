@@ -1,4 +1,4 @@
-"""What a caller does: creates jobs, follows them on a stream, and collects what they came to."""
+"""The caller of the demo: creates jobs, follows them on a stream, and collects the results."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,16 +17,16 @@ from jobsvc.demo.failure import DemoFailed
 from jobsvc.demo.results import Analysis, Result
 
 QUEUE = "news-analyzer"
-#: Short, so that a retry is seen soon.
+#: Short, so that the retry comes soon.
 RETRY = RetryPolicy(max_attempts=MAX_ATTEMPTS, initial_backoff=0.3)
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 async def await_worker(client: AsyncClient, within_seconds: float) -> None:
     """Returns once a worker has declared the queue and is subscribed to it.
 
     Raises:
-        TimeoutError: none did in time.
+        TimeoutError: no worker did so in time.
     """
     async with asyncio.timeout(within_seconds):
         while True:
@@ -35,12 +35,12 @@ async def await_worker(client: AsyncClient, within_seconds: float) -> None:
                 if stats.worker_count:
                     return
             except QueueNotFound:
-                pass  # the worker has not come as far
-            await asyncio.sleep(_LOOK_SECONDS)
+                pass  # the worker has not declared it yet
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 async def create_jobs(client: AsyncClient, documents: Sequence[Document]) -> list[CreatedJob]:
-    """A job for each document, in their order: the texts in one batch, the others one by one."""
+    """Creates a job for each document: the texts in one batch, the others one by one."""
     jobs = [NewJob(QUEUE, d.input, retry=RETRY, labels={"source": "demo"}) for d in documents]
     created: dict[int, CreatedJob] = {}
     batch = [i for i, d in enumerate(documents) if "articleText" in d.input]
@@ -58,10 +58,10 @@ async def follow_jobs(
     show: Callable[[JobUpdate], None],
     within_seconds: float,
 ) -> list[Result]:
-    """Passes each update to `show` until all jobs have ended; one result for each document.
+    """Passes each update to `show` until all jobs have ended; returns a result for each document.
 
     Raises:
-        DemoFailed: a job did not end in time, or not all of them are there.
+        DemoFailed: some jobs did not end in time.
     """
     ends: dict[str, JobUpdate] = {}
     try:
@@ -74,7 +74,7 @@ async def follow_jobs(
                 if update.status.ended:
                     ends[update.job_id] = update
     except TimeoutError:
-        pass  # told below, with the jobs that are missing
+        pass  # raised below, with the jobs that are missing
     missing = [d.title for d, job in zip(documents, created, strict=True) if job.id not in ends]
     if missing:
         raise DemoFailed(f"not ended within {within_seconds:g} s: {', '.join(missing)}")

@@ -1,4 +1,4 @@
-"""Real documents that every machine with this project has, as inputs for `news-analyzer`."""
+"""The documents to analyse: real ones, found on every machine with this project."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _MIN_CHARACTERS = 400
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Something to analyse: what to call it, the input of its job, and what must become of it."""
+    """A document to analyse: its title, the input of its job, and how that job must end."""
 
     title: str
     input: dict[str, str]
@@ -28,9 +28,9 @@ class Document:
 def package_documents(
     count: int, installed: Iterable[Distribution] | None = None
 ) -> list[Document]:
-    """The `count` longest distinct descriptions (READMEs) of the installed packages.
+    """Returns the `count` longest distinct descriptions (READMEs) of the installed packages.
 
-    Cut to `MAX_CHARACTERS`; fewer than `count` where there are not as many.
+    Each is cut to `MAX_CHARACTERS`; there are fewer where the packages are few.
     """
     texts: dict[str, str] = {}
     for package in distributions() if installed is None else installed:
@@ -43,7 +43,7 @@ def package_documents(
 
 
 def licence_path(package: str = "asyncpg") -> Path | None:
-    """The licence file of an installed package; None where the packager left it out."""
+    """Returns the licence file of an installed package; None where the packager left it out."""
     for file in distribution(package).files or ():
         if file.name.upper().startswith("LICENSE"):
             path = Path(str(file.locate())).resolve()
@@ -52,7 +52,7 @@ def licence_path(package: str = "asyncpg") -> Path | None:
 
 
 def all_documents(site: str, licence: Path | None, package_count: int = 21) -> list[Document]:
-    """Everything the demo analyses, on a queue that tries `MAX_ATTEMPTS` times.
+    """Returns all documents of the demo, for a queue that tries `MAX_ATTEMPTS` times.
 
     `site` is the base URL of the demo's own web site.
     """

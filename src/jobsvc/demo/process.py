@@ -1,4 +1,4 @@
-"""A process that the demo starts, listens to, and never leaves behind."""
+"""Starts a process of the demo, waits for its output, and never leaves it behind."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ from jobsvc.demo import tether
 from jobsvc.demo.failure import DemoFailed
 
 _DRAIN_SECONDS = 15.0
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 
 
 class Process:
-    """A running `python …`. What it prints, on either stream, goes to `log`."""
+    """A running `python …`. Both of its output streams go to `log`."""
 
     def __init__(self, name: str, log: Path, process: asyncio.subprocess.Process) -> None:
         self.name = name
@@ -33,22 +33,22 @@ class Process:
         try:
             async with asyncio.timeout(within_seconds):
                 while True:
-                    # Looked at before the log is read: a process may print and end.
+                    # Read before the log: a process may print its line and end.
                     ended = self._process.returncode
                     found = re.search(pattern, self.log.read_text(errors="replace"), re.MULTILINE)
                     if found:
                         return found
                     if ended is not None:
                         raise DemoFailed(f"{self.name} {_ending(ended)} before it was ready")
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
             raise DemoFailed(f"{self.name} was not ready within {within_seconds:g} s") from None
 
     async def must_run(self) -> None:
-        """Returns never.
+        """Never returns.
 
         Raises:
-            DemoFailed: as soon as the process ends.
+            DemoFailed: the process ended.
         """
         code = await self._process.wait()
         raise DemoFailed(f"{self.name} {_ending(code)}")
@@ -68,9 +68,10 @@ async def start_process(
 ) -> AsyncIterator[Process]:
     """Runs `python *arguments` in `environment` while the block runs.
 
-    Then it gets SIGTERM and the time to drain; whatever of its group is left is
-    killed. It is a session of its own, so Ctrl-C reaches only us and the order
-    of ending stays ours; on Linux it also ends when we are killed.
+    Afterwards the process gets SIGTERM and time to drain; then the rest of its
+    group is killed. The process leads a session of its own, so that Ctrl-C reaches
+    only the demo, which ends its processes in order. On Linux the process also ends
+    when the demo is killed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
@@ -99,7 +100,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
             async with asyncio.timeout(_DRAIN_SECONDS):
                 await process.wait()
     except (TimeoutError, ProcessLookupError):
-        pass  # too slow, or ended this moment; either way nothing may be left
+        pass  # too slow, or just ended; the rest of the group is killed either way
     finally:
         with suppress(ProcessLookupError):  # the usual case: the whole group is gone
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What of the status updates is shown, and under which name."""
+"""Selects the status updates that the demo shows, and names their documents."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,10 +7,10 @@ from jobsvc.client import JobState, JobUpdate
 
 
 class Titled:
-    """Passes updates on to `show` with the title of the document where the job's id was.
+    """Passes updates to `show` with the title of the document in place of the job's id.
 
-    With `steps_only`, just those that begin, delay or end an attempt, without
-    the progress: enough for lines that stay.
+    With `steps_only`, passes only updates that begin, delay or end an attempt,
+    without progress: a terminal that cannot redraw prints each as a line.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class Titled:
         self._latest: dict[str, tuple[JobState, int]] = {}
 
     def show(self, update: JobUpdate) -> None:
-        """Takes in the newest status of a job."""
+        """Passes the newest status of a job, if it is selected."""
         status = update.status
         if self._steps_only:
             step = (status.state, status.attempt)

@@ -1,8 +1,8 @@
-"""The words of a README without its markup: Markdown, reStructuredText and HTML, roughly."""
+"""Removes the markup of a README, roughly: Markdown, reStructuredText and HTML."""
 
 import re
 
-# In this order: what stands inside goes before what it stands in.
+# In this order: inner markup is removed before the markup around it.
 _REPLACEMENTS = tuple(
     (re.compile(pattern, re.MULTILINE), text)
     for pattern, text in (
@@ -22,7 +22,7 @@ _REPLACEMENTS = tuple(
 
 
 def prose(readme: str) -> str:
-    """What a reader would read: link texts without addresses; no badges, tags or rules."""
+    """Returns the text for a reader: link texts without addresses; no badges, tags or rules."""
     for pattern, text in _REPLACEMENTS:
         readme = pattern.sub(text, readme)
     return readme.strip()

@@ -1,4 +1,4 @@
-"""What became of the demo's jobs: judged, counted, and set in a table."""
+"""The results of the demo's jobs: checked, counted, and set in a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class _Keyword(msgspec.Struct):
 
 
 class Analysis(msgspec.Struct, rename="camel"):
-    """The part of a `news-analyzer` output that the table shows; the rest is passed over."""
+    """The part of a `news-analyzer` output that the table shows; the rest is ignored."""
 
     language: _Language = msgspec.field(default_factory=_Language)
     counts: _Counted = msgspec.field(default_factory=_Counted)
@@ -35,7 +35,7 @@ class Analysis(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The end of one job. `error` is the reason and text of a failure; `seconds` from create."""
+    """The end of a job. `error` is reason and text of a failure; `seconds` count from creation."""
 
     document: Document
     job_id: str
@@ -47,9 +47,9 @@ class Result:
 
 
 def find_problems(results: Sequence[Result]) -> list[str]:
-    """Each way in which the results differ from what the documents must come to.
+    """Returns each difference between the results and the expectations of their documents.
 
-    An attempt more than needed is none: delivery is at least once.
+    More attempts than expected are none: delivery is at least once.
     """
     problems: list[str] = []
     for result in results:
@@ -65,8 +65,8 @@ def find_problems(results: Sequence[Result]) -> list[str]:
 
 
 def result_table(results: Sequence[Result]) -> Table:
-    """One line a job; one that failed has its error where the keywords were."""
-    # The keywords get the width that the others leave.
+    """Returns a table with a row for each job; a failed one has its error in place of keywords."""
+    # The keywords get the width that the other columns leave.
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
     table.add_column("document", no_wrap=True)
     table.add_column("lang", no_wrap=True)
@@ -99,7 +99,7 @@ def _reading_time(seconds: int) -> str:
 
 
 def summarize(results: Sequence[Result], wall_seconds: float) -> str:
-    """The numbers in one line."""
+    """Returns the sums in one line."""
     completed = sum(r.state is JobState.COMPLETED for r in results)
     failed = sum(r.state is JobState.FAILED for r in results)
     retried = sum(r.attempts > 1 for r in results)

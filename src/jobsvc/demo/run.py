@@ -1,4 +1,4 @@
-"""The demo from start to end: what is started, in which order, and what is shown."""
+"""The demo from start to end: starts everything in order, and prints the results."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,30 +21,33 @@ from jobsvc.demo.process import Process, start_process
 from jobsvc.demo.progress import Titled
 from jobsvc.demo.results import Result, find_problems, result_table, summarize
 from jobsvc.demo.site import serve_site
+from jobsvc.extras import NotInstalled
 from jobsvc.tracing import start_tracing
 from jobsvc.tracing.drawing import draw
 from jobsvc.tracing.span_folder import find_trace, find_trace_ids, remove_older
 from jobsvc.tracing.waterfall import spans_of_job
 
-#: Longest wait for the server, for the worker, and for all jobs.
+#: Longest waits: for the server and for the worker, and for all jobs.
 START_SECONDS = 30.0
 JOBS_SECONDS = 60.0
 _KEEP_TRACES_SECONDS = 24 * 3600.0
 
 
-#: Shows the updates it is given, as long as its block runs.
+#: While its block runs, shows the updates that are passed to its function.
 Display: TypeAlias = AbstractContextManager[Callable[[JobUpdate], None]]
 
 
 async def run_demo(folder: Path, console: Console, display: Display) -> None:
-    """Runs everything below `folder` (data, traces, logs) and prints what it sees.
+    """Runs everything below `folder` (data, traces, logs) and prints the results.
 
-    Nothing that it started is left running, however it ends.
+    No process is left running, however the demo ends.
 
     Raises:
-        DemoFailed: something did not come out as it must.
+        NotInstalled: the worker of the demo is not there.
+        DemoFailed: a result is not as it must be.
         CallFailed: the server refused a call.
     """
+    _require_checkout()
     begin = time.monotonic()
     traces = folder / "traces"
     remove_older(traces, _KEEP_TRACES_SECONDS)
@@ -58,16 +62,26 @@ async def run_demo(folder: Path, console: Console, display: Display) -> None:
     console.print(summarize(results, time.monotonic() - begin), style="bold")
     if problems := find_problems(results):
         raise DemoFailed("not as expected:\n  " + "\n  ".join(problems))
-    # Last, since by now every process has written down its spans.
+    # Last: now every process has written its spans.
     _show_trace(results, traces, console)
+
+
+def _require_checkout() -> None:
+    workers = find_spec("workers")
+    folders = (workers and workers.submodule_search_locations) or ()
+    if not any((Path(folder) / "news_analyzer").is_dir() for folder in folders):
+        raise NotInstalled(
+            "the demo needs a checkout of jobsvc, `make demo` there: its worker,"
+            " workers.news_analyzer, is not in the installed package"
+        )
 
 
 @asynccontextmanager
 async def _running(folder: Path, licence: Path | None) -> AsyncIterator[str]:
-    """Server and worker; yields the server's address. What they print goes to `folder/logs`.
+    """Runs server and worker, their output in `folder/logs`; yields the server's address.
 
-    Nested in the order of the drain: the worker ends before the server it
-    talks to. When one of them ends by itself, so does the block.
+    The worker ends before its server, as in a drain. When one of them ends by
+    itself, so does the block.
     """
     logs = [folder / "logs" / name for name in ("server.log", "worker.log")]
     for log in logs:
@@ -88,7 +102,7 @@ async def _running(folder: Path, licence: Path | None) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _while_running(*processes: Process) -> AsyncIterator[None]:
-    """Runs the block; when a process ends meanwhile, cancels it and says so by DemoFailed."""
+    """Runs the block. When a process ends meanwhile, cancels the block and raises DemoFailed."""
     try:
         async with asyncio.TaskGroup() as group:
             guards = [group.create_task(process.must_run()) for process in processes]
@@ -96,13 +110,13 @@ async def _while_running(*processes: Process) -> AsyncIterator[None]:
             for guard in guards:
                 guard.cancel()
     except BaseExceptionGroup as problems:
-        # That a process ended explains the calls that failed because of it.
+        # The end of a process explains the calls that failed because of it.
         first, *_ = sorted(problems.exceptions, key=lambda e: not isinstance(e, DemoFailed))
         raise first from None
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Ours without any setting of jobsvc: the demo must not touch the user's own database."""
+    """Our environment without settings of jobsvc: the demo must not touch the user's database."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("JOBSVC_")}
     return {**kept, "JOBSVC_TRACE_DIR": str(folder / "traces")}
 
@@ -118,7 +132,7 @@ def _server_environment(folder: Path) -> dict[str, str]:
 def _worker_environment(folder: Path, licence: Path | None) -> dict[str, str]:
     return {
         **_environment(folder),
-        # The demo's site is on the loopback interface, which the worker refuses by default.
+        # By default the worker does not read from loopback, where the demo's site is.
         "NEWS_ANALYZER_ALLOW_PRIVATE": "1",
         "NEWS_ANALYZER_FILE_ROOTS": str(licence.parent) if licence else "",
     }
@@ -143,7 +157,7 @@ async def _analyse(
 
 
 def _show_trace(results: Sequence[Result], traces: Path, console: Console) -> None:
-    """The waterfall of the job with the most attempts that came to a good end."""
+    """Prints the waterfall of the completed job with the most attempts."""
     told = max(results, key=lambda r: (r.analysis.counts.words > 0 and r.attempts, r.attempts))
     title = f"\nWhat happened to {told.document.title} (job {told.job_id}):"
     console.print(title, markup=False, style="bold")

@@ -1,4 +1,4 @@
-"""A web site for the demo: one page that works, one that fails at first, one that always does."""
+"""A web site for the demo: a page that works, one that fails at first, one that always fails."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from importlib.resources import files
 from threading import Lock, Thread
 
 ARTICLE = "/article.html"
-#: Answers 503 to the first request and 200 from then on.
+#: 503 for the first request, then 200.
 BUSY = "/busy.html"
-#: Answers 503 for ever.
+#: Always 503.
 BROKEN = "/broken.html"
 
 _PAGES = {ARTICLE: "article.html", BUSY: "artikel.html"}
@@ -42,7 +42,7 @@ class _Site(ThreadingHTTPServer):
         self._lock = Lock()
 
     def answer(self, path: str) -> tuple[HTTPStatus, bytes]:
-        """Status and body for one more request of `path`."""
+        """Returns status and body for one more request of `path`."""
         with self._lock:
             self._visits[path] += 1
             first = self._visits[path] == 1

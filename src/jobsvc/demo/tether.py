@@ -1,8 +1,8 @@
 """Runs a command that ends when its parent does: `python tether.py PARENT_PID COMMAND…`.
 
-Started as a file, not as a module, and by exec: nothing is imported that the
-command does not need, and nothing of ours stays in between. Linux only; on
-other systems the command just runs, and whoever started it has to end it.
+Runs as a file, not as a module, and becomes the command by exec: so nothing is
+imported that the command does not need, and no process stays in between. Linux
+only; on other systems the parent must end the command itself.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ def main() -> None:
     parent, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != int(parent):  # it died before we asked
+        if os.getppid() != int(parent):  # the parent died before the call
             sys.exit(1)
     os.execv(command[0], command)
 

@@ -1,4 +1,4 @@
-"""Draws a trace as a waterfall: who did what, when, for how long."""
+"""Draws a trace as a waterfall: each span, its service, begin and duration."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from rich.text import Text
 from jobsvc.tracing.span import Span
 from jobsvc.tracing.waterfall import Row, bar_cells, notes, rows, services
 
-#: Width when the output is a file or a pipe, which has none of its own.
+#: Width when the output is a file or a pipe.
 PLAIN_WIDTH = 140
-#: Where the terminal is narrower, the bars alone tell when a span began.
+#: In a narrower terminal the begin of a span is shown by its bar alone.
 _START_WIDTH = 130
 _COLORS = ("cyan", "green", "magenta", "blue", "yellow")
 
 
 def new_console(stderr: bool = False) -> Console:
-    """A console for tables and waterfalls: colours in a terminal, plain wide text elsewhere."""
+    """Returns a console for tables and waterfalls: coloured in a terminal, else plain and wide."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
@@ -28,17 +28,17 @@ def new_console(stderr: bool = False) -> Console:
 
 def draw(spans: Sequence[Span], console: Console) -> None:
     """Prints the spans of one trace as a tree with bars, scaled to the console's width."""
-    placed = rows(spans)
-    if not placed:
+    found = rows(spans)
+    if not found:
         return
     colors = {
         service: _COLORS[index % len(_COLORS)]
-        for index, service in enumerate(services([row.span for row in placed]))
+        for index, service in enumerate(services([row.span for row in found]))
     }
-    # ASCII where the terminal's encoding knows no box characters.
+    # ASCII where the terminal's encoding has no box characters.
     ascii_only = not console.encoding.lower().startswith("utf")
     with_start = console.width >= _START_WIDTH
-    # The bars get what the words leave; in a narrow terminal the remarks wrap.
+    # The bars get the width that the texts leave; in a narrow terminal the notes wrap.
     table = Table(box=None, padding=(0, 1, 0, 0), expand=True, header_style="dim")
     table.add_column("span", no_wrap=True, max_width=max(24, console.width * 2 // 5))
     table.add_column("service", no_wrap=True)
@@ -47,8 +47,8 @@ def draw(spans: Sequence[Span], console: Console) -> None:
         table.add_column("start", justify="right", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("", overflow="fold", max_width=console.width * 2 // 5)
-    names = {row.span.span_id: row.span.name for row in placed}
-    for row in placed:
+    names = {row.span.span_id: row.span.name for row in found}
+    for row in found:
         color = colors[row.span.service]
         failed = row.span.status == "ERROR"
         table.add_row(
@@ -59,16 +59,16 @@ def draw(spans: Sequence[Span], console: Console) -> None:
             duration_text(row.duration_ns),
             Text(" · ".join(notes(row.span, names)), "red" if failed else "dim"),
         )
-    whole = max(row.offset_ns + row.duration_ns for row in placed)
+    whole = max(row.offset_ns + row.duration_ns for row in found)
     console.print(
-        Text(f"trace {placed[0].span.trace_id}", "bold")
-        + Text(f"  {len(placed)} spans, {', '.join(colors)}, {duration_text(whole)}", "not bold")
+        Text(f"trace {found[0].span.trace_id}", "bold")
+        + Text(f"  {len(found)} spans, {', '.join(colors)}, {duration_text(whole)}", "not bold")
     )
     console.print(table)
 
 
 def duration_text(nanoseconds: int) -> str:
-    """A duration for people, to three digits: `0.08 ms`, `12.3 ms`, `1.52 s`."""
+    """Returns a duration for people, to three digits: `0.08 ms`, `12.3 ms`, `1.52 s`."""
     millis = nanoseconds / 1e6
     if millis < 1:
         return f"{millis:.2f} ms"
@@ -87,7 +87,7 @@ def _branches(row: Row, ascii_only: bool) -> str:
 
 
 class _Bar:
-    """Fills its cell of the table, however wide that turns out to be."""
+    """The bar of a row, drawn to the width of its cell."""
 
     def __init__(self, row: Row, color: str, block: str) -> None:
         self._row = row

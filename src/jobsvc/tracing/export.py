@@ -1,4 +1,4 @@
-"""The OpenTelemetry SDK, set up and taken down. Imported only by processes that are traced."""
+"""Sends spans through the OpenTelemetry SDK. Imported only by processes that are traced."""
 
 import threading
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from jobsvc.tracing.span_file import SpanFile
 
-#: A killed process loses the spans of this last moment.
+#: A killed process loses the spans of this last time.
 FILE_DELAY_MILLIS = 250
-#: Longest wait at exit for an exporter to send what is left.
+#: Longest wait at exit for an exporter to send its last spans.
 FLUSH_SECONDS = 3.0
-#: After that its connection is closed, and this is how long it may take to notice.
+#: Longest further wait, after its connection was closed.
 _ABORT_SECONDS = 1.0
 
 
@@ -38,15 +38,15 @@ def export_spans(service_name: str, folder: Path | None, to_collector: bool) -> 
 
 
 def _provider(service_name: str, instance: str) -> TracerProvider:
-    """The provider of this process. OpenTelemetry lets it be set once, so one that is there stays.
+    """Returns the provider of this process, a new one if there is none.
 
-    That also suits a caller who traces already and brings a provider along.
+    OpenTelemetry allows to set it only once; a program that traces already has its own.
     """
     present = trace.get_tracer_provider()
     if isinstance(present, TracerProvider):
         return present
     resource = Resource.create({SERVICE_NAME: service_name, SERVICE_INSTANCE_ID: instance})
-    # Not at exit: the block below flushes, within a bound that the SDK does not have.
+    # Not at exit: `_export` flushes, within a time that the SDK does not limit.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     trace.set_tracer_provider(provider)
     return provider
@@ -61,7 +61,7 @@ def _export(
     try:
         yield
     finally:
-        # The SDK waits up to 30 s for its exporter. A thread may be left behind instead.
+        # In a thread that can be left behind: the SDK waits up to 30 s for its exporter.
         flush = threading.Thread(target=processor.shutdown, name="flush spans", daemon=True)
         flush.start()
         flush.join(FLUSH_SECONDS)

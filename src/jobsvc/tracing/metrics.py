@@ -1,4 +1,4 @@
-"""Metrics to an OTLP collector. Imported only by processes that have one."""
+"""Sends metrics to an OTLP collector. Imported only by processes that have one."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 
-#: Longest wait at exit for the collector to take what is left.
+#: Longest wait at exit for the collector to take the last metrics.
 _FLUSH_SECONDS = 3.0
 
 
@@ -19,7 +19,7 @@ def export_metrics(service_name: str) -> Iterator[None]:
     """Sends metrics to the collector named by the environment, as often as
     `OTEL_METRIC_EXPORT_INTERVAL` says (milliseconds, a minute by default), and at the end.
 
-    OpenTelemetry lets the provider be set once per process, so one that is there stays.
+    OpenTelemetry allows to set the provider only once in a process; one that is set stays.
     """
     if isinstance(metrics.get_meter_provider(), MeterProvider):
         yield
@@ -33,7 +33,7 @@ def export_metrics(service_name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # In a thread that may be left behind: the exporter does not keep to its time.
+        # In a thread that can be left behind: the exporter exceeds its timeout.
         flush = threading.Thread(
             target=provider.shutdown,
             args=(1000 * _FLUSH_SECONDS,),

@@ -1,4 +1,4 @@
-"""A finished span as it stands in a trace file: one line of JSON, flat, in OTLP's words."""
+"""A finished span as a line of a trace file: flat JSON, in the words of OTLP."""
 
 import msgspec
 
@@ -7,14 +7,14 @@ Attributes = dict[str, Scalar | list[Scalar]]
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Points at a related span, for instance from `process` to `send`."""
+    """A related span, for instance the `send` of a `process`."""
 
     trace_id: str
     span_id: str
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened within a span, for instance an exception."""
+    """An event within a span, for instance an exception."""
 
     name: str
     time_ns: int
@@ -44,12 +44,12 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(span: Span) -> bytes:
-    """The line of a span, line end included."""
+    """Returns the line of a span, line end included."""
     return msgspec.json.encode(span) + b"\n"
 
 
 def decode(line: bytes) -> Span | None:
-    """The span in a line; None for one that is torn, as the last one of a killed process may be."""
+    """Returns the span in a line; None for a torn line, which a killed process may leave."""
     try:
         return msgspec.json.decode(line, type=Span)
     except (msgspec.MsgspecError, UnicodeDecodeError):

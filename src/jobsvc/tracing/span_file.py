@@ -1,4 +1,4 @@
-"""Appends finished spans to a file, one JSON line each. One file a process, bounded in size."""
+"""Appends finished spans to a file, a JSON line each. One file a process, bounded in size."""
 
 import logging
 import re
@@ -19,12 +19,12 @@ _log = logging.getLogger(__name__)
 
 
 class SpanFile(SpanExporter):
-    """Exports to `folder/{service}-{instance}.spans.jsonl`, made when it is not there.
+    """Exports to `folder/{service}-{instance}.spans.jsonl`, creating both if need be.
 
-    A batch is one write, so processes that die leave at most one torn line. A
-    full file becomes `….old.spans.jsonl` in place of the one before: a process
-    keeps its latest spans, in at most twice `max_file_bytes`. A disk that is
-    full or gone costs spans and one warning, nothing else.
+    A batch is one write, so a process that dies leaves at most one torn line. A
+    full file is renamed to `….old.spans.jsonl`, replacing the previous one: a process
+    keeps its latest spans, in at most twice `max_file_bytes`. When the disk is
+    full or gone, spans are lost and one warning is logged.
 
     Raises:
         OSError: the folder cannot be made, or the file cannot be opened.
@@ -49,7 +49,7 @@ class SpanFile(SpanExporter):
             if self._file.tell() + len(data) > self._max_bytes:
                 self._rotate()
             self._file.write(data)
-        except (OSError, ValueError) as e:  # ValueError: closed, when opening anew has failed
+        except (OSError, ValueError) as e:  # ValueError: closed, after a failed `_rotate`
             if not self._warned:
                 self._warned = True
                 _log.warning("spans are not written to %s: %s", self._path, e)
@@ -94,7 +94,7 @@ def _attributes(attributes: Mapping[str, AttributeValue] | None) -> Attributes:
 
 
 def _plain(value: AttributeValue) -> Scalar | list[Scalar]:
-    """Scalars and lists of them stay; the rarer kinds (bytes, maps, nothing) become text."""
+    """Returns scalars and lists of them as they are, rarer types (bytes, maps, None) as text."""
     if isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Sequence) and not isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""Reads what the processes of one installation have traced: a folder of span files."""
+"""Reads a folder of span files, one for each process."""
 
 import time
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ SUFFIX = ".spans.jsonl"
 
 
 def read_spans(folder: Path, *needles: str) -> Iterator[Span]:
-    """Spans whose line contains one of `needles`; torn lines are left out.
+    """Yields the spans whose line contains one of `needles`; leaves out torn lines.
 
-    The plain search comes first since it is far cheaper than decoding. Files
-    that vanish meanwhile, or a folder that is not there, count as empty.
+    The plain search comes first, as it is far cheaper than decoding. A missing
+    folder, or a file that vanishes meanwhile, counts as empty.
     """
     wanted = [needle.encode() for needle in needles]
     for path in sorted(folder.glob("*" + SUFFIX)):
@@ -29,22 +29,22 @@ def read_spans(folder: Path, *needles: str) -> Iterator[Span]:
 
 
 def find_trace(folder: Path, trace_id: str) -> list[Span]:
-    """All spans of a trace, in order of their start; empty when there are none."""
+    """Returns all spans of a trace, in order of their start."""
     found = {s.span_id: s for s in read_spans(folder, trace_id) if s.trace_id == trace_id}
     return sorted(found.values(), key=lambda s: (s.start_ns, s.span_id))
 
 
 def find_trace_ids(folder: Path, job_id: str) -> list[str]:
-    """The traces that a job appears in, earliest first; usually one."""
+    """Returns the ids of the traces that name a job, earliest first; usually one."""
     spans = [s for s in read_spans(folder, job_id) if s.attributes.get(MESSAGE_ID) == job_id]
     spans.sort(key=lambda s: s.start_ns)
     return list(dict.fromkeys(s.trace_id for s in spans))
 
 
 def remove_older(folder: Path, seconds: float) -> None:
-    """Removes the span files that nobody has written to for so long."""
+    """Removes the span files that were last written to longer than `seconds` ago."""
     oldest = time.time() - seconds
     for path in folder.glob("*" + SUFFIX):
-        with suppress(FileNotFoundError):  # somebody else removes them too
+        with suppress(FileNotFoundError):  # another process removes them too
             if path.stat().st_mtime < oldest:
                 path.unlink()

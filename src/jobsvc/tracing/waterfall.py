@@ -1,4 +1,4 @@
-"""Orders the spans of a trace for drawing. Pure: spans in, rows and bars out."""
+"""Orders the spans of a trace for drawing. Pure: takes spans, returns rows and bars."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,11 +10,11 @@ from jobsvc.tracing.span import Span
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One span in its place in the tree and in time.
+    """One span with its position in the tree and in time.
 
-    `lasts` says for each level below the root, its own included, whether no
-    sibling follows. `offset_ns` counts from the first span; `begin` and `end`
-    are the span's share (0 to 1) of the whole.
+    `lasts` tells for each level below the root, the span's own included, whether
+    no sibling follows. `offset_ns` is the time since the first span began; `begin`
+    and `end` are shares (0 to 1) of the whole trace.
     """
 
     span: Span
@@ -25,16 +25,16 @@ class Row:
 
     @property
     def duration_ns(self) -> int:
-        """How long the span took; never negative, even if a clock was set back."""
+        """Duration of the span; 0 if a clock was set back."""
         return max(0, self.span.end_ns - self.span.start_ns)
 
 
 def spans_of_job(spans: Iterable[Span], job_id: str) -> list[Span]:
-    """Those spans of a trace that are about a job, or about no job in particular.
+    """Returns the spans of a trace that belong to a job or to no job.
 
-    A span belongs to the job in its `messaging.message.id`, or else to that of
-    its nearest ancestor which names one: calls made while another job of the
-    same batch ran are left out along with it.
+    A span belongs to the job in its `messaging.message.id`, else to that of its
+    nearest ancestor with one: so the calls of another job in the same batch are
+    left out with that job.
     """
     by_id = {span.span_id: span for span in spans}
 
@@ -52,7 +52,7 @@ def spans_of_job(spans: Iterable[Span], job_id: str) -> list[Span]:
 
 
 def rows(spans: Iterable[Span]) -> list[Row]:
-    """The spans as a tree, parents first, siblings in order of their start.
+    """Returns the spans as a tree, parents first, siblings in order of their start.
 
     A span whose parent is not among them is a root. Every span appears exactly
     once, also when damaged records claim to be each other's parents.
@@ -71,15 +71,15 @@ def rows(spans: Iterable[Span]) -> list[Row]:
     roots = [span for span in ordered if span.span_id not in nested]
 
     result: list[Row] = []
-    placed: set[str] = set()
-    # The spans of a ring hang from no root; they follow as roots of their own.
+    seen: set[str] = set()
+    # Spans in a ring have no root; they follow as roots of their own.
     for root in [*roots, *ordered]:
         stack: list[tuple[Span, tuple[bool, ...]]] = [(root, ())]
         while stack:
             span, lasts = stack.pop()
-            if span.span_id in placed:
+            if span.span_id in seen:
                 continue
-            placed.add(span.span_id)
+            seen.add(span.span_id)
             offset = span.start_ns - origin
             end = max(offset, span.end_ns - origin)
             result.append(Row(span, lasts, offset, offset / total, min(1.0, end / total)))
@@ -90,14 +90,14 @@ def rows(spans: Iterable[Span]) -> list[Row]:
 
 
 def bar_cells(row: Row, width: int) -> tuple[int, int]:
-    """First and past-the-last cell of a row's bar in `width` cells; never empty, never outside."""
+    """Returns the first cell of a row's bar and the one after its last: at least one of `width`."""
     first = min(width - 1, int(row.begin * width))
     past = max(first + 1, min(width, round(row.end * width)))
     return first, past
 
 
 def notes(span: Span, names: Mapping[str, str]) -> list[str]:
-    """What is worth saying about a span beside its times: attempt, state, error, links.
+    """Returns the notes on a span: attempt, state, error, links.
 
     `names` gives the names of the spans of the trace by span id.
     """
@@ -126,5 +126,5 @@ def _first_line(text: str) -> str:
 
 
 def services(spans: Sequence[Span]) -> list[str]:
-    """The services that took part, in order of appearance."""
+    """Returns the services of the spans, in order of appearance."""
     return list(dict.fromkeys(span.service for span in spans))

@@ -1,11 +1,12 @@
-"""What a Python worker imports.
+"""The worker SDK: write processors, and run them.
 
-    from jobsvc.worker import Context, processor
+    from jobsvc.worker import Context, Fail, Release, Retry, processor
 
     @processor("news-analyzer")
     async def analyze(article: ArticleInput, context: Context) -> Analysis: ...
 
-`jobsvc work MODULE` runs it; `Worker` and `run` do so from a program.
+`jobsvc work MODULE` and `python -m jobsvc.worker MODULE` run the processors of
+a module; `Worker` and `run` do so from a program.
 """
 
 from jobsvc.worker.command import run

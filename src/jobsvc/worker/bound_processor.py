@@ -1,4 +1,4 @@
-"""A processor made ready to run: its signature read, its types turned into coders and schemas."""
+"""A processor ready to run: its signature read, its types turned into a decoder and schemas."""
 
 import inspect
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from jobsvc.worker.schema import Schema, SchemaInvalid, object_schema
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
-    """How to call a processor.
+class BoundProcessor:
+    """A processor, and how to call it.
 
     `decode` turns JSON text into the input. `call` takes the input and the
-    attempt and returns what the function returns: an awaitable if `is_async`.
-    A schema is None where the signature says nothing.
+    attempt and returns the function's result: an awaitable if `is_async`.
+    A schema is None where the signature gives no type.
     """
 
-    # Any, here and below: inputs and outputs are of the developer's own types.
+    # Any, here and below: inputs and outputs have types of the developer's own.
     processor: AnyProcessor
     is_async: bool
     decode: Callable[[str], Any]
@@ -32,12 +32,12 @@ class Binding:
     output_schema: Schema | None
 
 
-def bind(processor: AnyProcessor) -> Binding:
+def bind(processor: AnyProcessor) -> BoundProcessor:
     """Reads the signature of a processor.
 
     Raises:
-        ProcessorInvalid: it is a generator, takes something else than an input
-            and a context, or has types that do not make JSON objects.
+        ProcessorInvalid: the function is a generator, takes anything but an
+            input and a context, or has types that do not make JSON objects.
     """
     function: Callable[..., Any] = processor.function
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
@@ -67,7 +67,7 @@ def bind(processor: AnyProcessor) -> Binding:
             output_schema = object_schema(dict if returned is NoneType else returned)
     except SchemaInvalid as error:
         raise ProcessorInvalid(f"{processor.name}: {error}") from None
-    return Binding(
+    return BoundProcessor(
         processor=processor,
         is_async=inspect.iscoroutinefunction(function),
         decode=msgspec.json.Decoder(input_type).decode,

@@ -1,4 +1,4 @@
-"""Running a worker as a process: modules in, signals obeyed, an exit code out."""
+"""A worker as a process: imports the modules, obeys signals, returns an exit code."""
 
 import argparse
 import asyncio
@@ -20,10 +20,10 @@ from jobsvc.worker.session import CONFIRM_SECONDS
 from jobsvc.worker.stream_end import WorkerStopped
 from jobsvc.worker.worker import DEFAULT_CONCURRENCY, DEFAULT_GRACE_SECONDS, DEFAULT_TARGET, Worker
 
-#: A process that hangs is ended this long after all its deadlines.
-_PATIENCE_SECONDS = 3.0
+#: A process that hangs is killed this long after all its deadlines.
+_LAST_RESORT_SECONDS = 3.0
 
-#: What `run` works with: names of modules, paths of .py files, modules, processors.
+#: Name of a module, path of a .py file, module, or processor.
 Source = str | ModuleType | AnyProcessor
 
 
@@ -38,11 +38,11 @@ def run(
 ) -> None:
     """Works until SIGTERM or SIGINT, which let running jobs end first; a second one does not.
 
-    `target` is HOST:PORT, by default `JOBSVC_TARGET` or 127.0.0.1:50051; for
-    the rest see `Worker`. To be called on the main thread.
+    `target` is HOST:PORT, by default `JOBSVC_TARGET` or 127.0.0.1:50051; the
+    other arguments are those of `Worker`. Must be called on the main thread.
 
     Raises:
-        ModuleUnusable, ProcessorInvalid, ValueError: before anything has begun.
+        ModuleUnusable, ProcessorInvalid, ValueError: before any job is taken.
         WorkerStopped: the server refuses the worker for good.
     """
     loaded = [load([source])[0] if isinstance(source, str) else source for source in sources]
@@ -58,7 +58,7 @@ def run(
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
-    # Here, not above: a program that only uses Worker brings its own tracing.
+    # Imported here: a program that only uses `Worker` brings its own tracing.
     from jobsvc.tracing import start_tracing
 
     trace_dir = os.environ.get("JOBSVC_TRACE_DIR")
@@ -72,7 +72,7 @@ def run(
 
 
 def _tune_collector() -> None:
-    # By default Python looks for cycles after every few dozen jobs, and in ours there are none.
+    # By default Python searches for cycles after every few dozen jobs, and ours make none.
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
@@ -87,7 +87,7 @@ async def _work(worker: Worker) -> None:
 
 async def _announce(worker: Worker) -> None:
     await worker.wait_subscribed()
-    queues = ", ".join(worker.bindings)
+    queues = ", ".join(worker.processors)
     print(
         f"jobsvc worker {worker.id} subscribed to {queues} (concurrency {worker.concurrency})",
         flush=True,
@@ -105,9 +105,9 @@ def _signals(worker: Worker) -> Iterator[None]:
         if last_resort is not None:
             os._exit(128 + number)
         worker.leave()
-        patience = worker.grace_seconds + CONFIRM_SECONDS + _PATIENCE_SECONDS
-        # By then every lease has been handed back; what still hangs is a processor.
-        last_resort = threading.Timer(patience, os._exit, [1])
+        deadline_seconds = worker.grace_seconds + CONFIRM_SECONDS + _LAST_RESORT_SECONDS
+        # By then every lease has been released; only a processor can still hang.
+        last_resort = threading.Timer(deadline_seconds, os._exit, [1])
         last_resort.daemon = True
         last_resort.start()
 
@@ -122,7 +122,7 @@ def _signals(worker: Worker) -> Iterator[None]:
 
 
 def run_or_explain(sources: Sequence[Source], **options: object) -> int:
-    """`run`, its errors as one line on stderr; returns the exit code."""
+    """Calls `run`, prints its errors as one line on stderr, and returns the exit code."""
     try:
         run(sources, **options)  # type: ignore[arg-type]  # the options of `run`, passed on
     except (ModuleUnusable, ProcessorInvalid, ValueError, WorkerStopped) as problem:
@@ -132,29 +132,42 @@ def run_or_explain(sources: Sequence[Source], **options: object) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m jobsvc.worker`; returns the exit code."""
+    """Runs `python -m jobsvc.worker` and returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m jobsvc.worker",
-        description="Works on the jobs that modules have processors for.",
+        description="Works on jobs with the processors in MODULEs, until SIGTERM or SIGINT.",
     )
     parser.add_argument(
-        "modules", nargs="+", metavar="MODULE", help="importable name, or path of a .py file"
+        "modules", nargs="+", metavar="MODULE", help="dotted name, or path of a .py file"
     )
     parser.add_argument(
-        "--target", metavar="HOST:PORT", help=f"default: $JOBSVC_TARGET or {DEFAULT_TARGET}"
+        "--target",
+        metavar="HOST:PORT",
+        help=f"the server (default: $JOBSVC_TARGET or {DEFAULT_TARGET})",
     )
     parser.add_argument(
-        "--concurrency", type=int, default=DEFAULT_CONCURRENCY, metavar="N", help="jobs at a time"
+        "--concurrency",
+        type=int,
+        default=DEFAULT_CONCURRENCY,
+        metavar="N",
+        help="jobs that run at a time (default: %(default)s)",
     )
-    parser.add_argument("--window", type=int, metavar="N", help="jobs to hold (default: as many)")
+    parser.add_argument(
+        "--window",
+        type=int,
+        metavar="N",
+        help="jobs to lease, running or waiting here (default: the concurrency)",
+    )
     parser.add_argument(
         "--grace",
         type=float,
         default=DEFAULT_GRACE_SECONDS,
         metavar="SECONDS",
-        help="how long running jobs get to end after SIGTERM",
+        help="time for running jobs to end after SIGTERM (default: %(default)g)",
     )
-    parser.add_argument("--version", default="", metavar="STR", help="release of the worker code")
+    parser.add_argument(
+        "--version", default="", metavar="TEXT", help="release of the worker's code, for people"
+    )
     chosen = parser.parse_args(arguments)
     return run_or_explain(
         chosen.modules,

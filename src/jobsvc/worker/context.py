@@ -1,4 +1,4 @@
-"""What a processor is told about its job, and what it can say while it runs."""
+"""The `context` argument of a processor: facts about its job, progress, cancellation."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from jobsvc.worker.running_attempt import RunningAttempt
 
 @dataclass(frozen=True, slots=True)
 class PreviousError:
-    """Why the attempt before failed. `code` is the name of a `google.rpc.Code`."""
+    """Error of the previous attempt. `code` is the name of a `google.rpc.Code`."""
 
     code: str
     reason: str
@@ -45,7 +45,7 @@ class Context:
         labels: Mapping[str, str] | None = None,
         attempt_timeout_seconds: float = 900.0,
     ) -> "Context":
-        """A context of no real job, for calling a processor in a unit test."""
+        """Returns a context without a real job, for calling a processor in a unit test."""
         lease = JobLease(
             queue=queue,
             job_id=job_id,
@@ -59,7 +59,7 @@ class Context:
 
     @property
     def job_id(self) -> str:
-        """The job; equal over its attempts, so it serves as an idempotency key."""
+        """Id of the job; the same in all its attempts, so it serves as an idempotency key."""
         return self._lease.job_id
 
     @property
@@ -99,7 +99,7 @@ class Context:
 
     @property
     def previous_error(self) -> PreviousError | None:
-        """Why the attempt before failed; None on a first attempt."""
+        """Error of the previous attempt; None on a first attempt."""
         if not self._lease.HasField("previous_error"):
             return None
         error = self._lease.previous_error
@@ -112,22 +112,22 @@ class Context:
 
     @property
     def remaining_seconds(self) -> float:
-        """How long the attempt may still run; for the deadlines of outgoing calls. Not below 0."""
+        """Time until `deadline`, at least 0; for the deadlines of outgoing calls."""
         return max(0.0, self._attempt.deadline - time.monotonic())
 
     @property
     def logger(self) -> "logging.LoggerAdapter[logging.Logger]":
-        """A logger whose lines name the job; `job_id`, `queue` and `attempt` go along as extra."""
+        """A logger whose lines name the job, with `job_id`, `queue` and `attempt` as extra."""
         return _JobLogger(
             logging.getLogger(f"jobsvc.worker.{self.queue}"),
             {"job_id": self.job_id, "queue": self.queue, "attempt": self.attempt},
         )
 
     def progress(self, percent: int, message: str = "") -> None:
-        """Tells those who follow the job how far it is. Cheap, and never waits.
+        """Reports progress to everybody who follows the job. Cheap, and never waits.
 
-        `percent` is 0 to 100; `message` is cut to 500 characters. The latest
-        call wins: news leave at most about every 0.2 s.
+        `percent` is 0 to 100; `message` is cut to 500 characters. Progress is sent
+        about every 0.2 s at most, and the latest call wins.
 
         Raises:
             ValueError: `percent` is out of its range.
@@ -139,28 +139,28 @@ class Context:
 
     @property
     def last_progress(self) -> tuple[int, str] | None:
-        """What `progress` was last called with."""
+        """Arguments of the last call of `progress`; None before the first."""
         return self._attempt.progress
 
     @property
     def cancelled(self) -> bool:
-        """Whether to stop: cancellation was requested, the lease lost, or the time is over.
+        """Whether to stop: cancellation was requested, the lease was lost, or the time is up.
 
-        An `async def` processor is cancelled then; a plain `def` one has to look.
+        An `async def` processor is cancelled then; a plain `def` one must check this.
         """
         return self._attempt.stop is not None
 
     def raise_if_cancelled(self) -> None:
-        """Stops here if the attempt has to stop.
+        """Does nothing, unless the attempt must stop.
 
         Raises:
-            Cancelled: it has to. Let it pass.
+            Cancelled: the attempt must stop. Let the exception pass.
         """
         if self._attempt.stop is not None:
             raise Cancelled(self._attempt.stop.value)
 
     async def wait_cancelled(self) -> None:
-        """Returns once the attempt has to stop. Usable on any event loop."""
+        """Returns once the attempt must stop. Usable on any event loop."""
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
 

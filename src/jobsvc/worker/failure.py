@@ -1,4 +1,4 @@
-"""From what a processor raised to what the server is told. Pure."""
+"""Converts an exception of a processor to the outcome of its attempt. Pure."""
 
 import re
 import traceback
@@ -13,9 +13,9 @@ from jobsvc.worker.outcome import Cancelled, Ending, Fail, Release, Retry, clean
 MAX_MESSAGE_CHARACTERS = 4_096
 MAX_TRACE_CHARACTERS = 16_384
 
-#: First match wins. What is not listed is UNKNOWN, and like most of these is
-#: tried again: whether a ValueError is the input's fault or a passing one
-#: only the processor knows, and it says so by raising Fail.
+#: First match wins; any other exception is UNKNOWN, which is tried again, as most
+#: of these are: only the processor knows whether a ValueError is permanent, and
+#: raises Fail then.
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (TimeoutError, code_pb2.DEADLINE_EXCEEDED),
     (OSError, code_pb2.UNAVAILABLE),
@@ -29,11 +29,11 @@ _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def outcome_of(lease_id: str, exception: BaseException) -> JobOutcome:
-    """The outcome of an attempt whose processor raised `exception`.
+    """Returns the outcome of an attempt whose processor raised `exception`.
 
-    Raising Retry, Fail or Release says how the attempt ends. Anything else,
-    SystemExit and KeyboardInterrupt included, is a failure of this attempt,
-    retried unless its code is permanent.
+    Retry, Fail and Release say themselves how the attempt ends. Any other
+    exception, SystemExit and KeyboardInterrupt included, is a failure of this
+    attempt, retried unless its code is permanent.
     """
     exception = _only_leaf(exception)
     if isinstance(exception, Release):
@@ -45,7 +45,7 @@ def outcome_of(lease_id: str, exception: BaseException) -> JobOutcome:
 
 
 def error_of(exception: BaseException, code: int) -> JobError:
-    """The error that describes `exception`, every text within the bounds of the contract."""
+    """Returns the error that describes `exception`, all texts within the contract's bounds."""
     return JobError(
         code=code,
         reason=_reason(exception),
@@ -55,7 +55,7 @@ def error_of(exception: BaseException, code: int) -> JobError:
 
 
 def job_error(code: int, reason: str, message: str) -> JobError:
-    """An error of the worker's own making."""
+    """Returns an error that the worker itself found."""
     return JobError(
         code=code,
         reason=reason,
@@ -64,7 +64,7 @@ def job_error(code: int, reason: str, message: str) -> JobError:
 
 
 def upper_snake(name: str) -> str:
-    """`name` as a reason of the contract: `HTTPError` is HTTP_ERROR; empty if that is impossible.
+    """Returns `name` as a reason: HTTP_ERROR for `HTTPError`; empty if that is impossible.
 
     The contract: `^[A-Z][A-Z0-9_]{0,61}[A-Z0-9]$`.
     """
@@ -74,7 +74,7 @@ def upper_snake(name: str) -> str:
 
 
 def _only_leaf(exception: BaseException) -> BaseException:
-    # A Fail raised inside the processor's own TaskGroup arrives wrapped.
+    # A Fail that is raised in the processor's own TaskGroup comes wrapped.
     while isinstance(exception, BaseExceptionGroup) and len(exception.exceptions) == 1:
         exception = exception.exceptions[0]
     return exception
@@ -106,5 +106,5 @@ def _message(exception: BaseException) -> str:
 
 def _stack_trace(exception: BaseException) -> str:
     text = "".join(traceback.format_exception(exception))
-    # The end says what happened; the beginning only how it was called.
+    # Cut at the front: the end of a trace names the error.
     return clean(text, len(text))[-MAX_TRACE_CHARACTERS:]

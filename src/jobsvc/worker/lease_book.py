@@ -1,4 +1,4 @@
-"""The leases that a worker holds, and the outcomes that are not confirmed. Pure bookkeeping."""
+"""The leases of a worker and the outcomes that are not confirmed. Pure bookkeeping."""
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -7,16 +7,16 @@ from jobsvc.worker.outcome import Outcome
 
 T = TypeVar("T")
 
-#: What an outcome adds to a frame besides its own bytes: tag and length.
+#: Bytes that an outcome adds to a frame besides its own: tag and length.
 _ITEM_BYTES = 6
 
 
 class LeaseBook(Generic[T]):
-    """Every lease is in one place: waiting, running, or settled with an outcome to deliver.
+    """Every lease is either waiting, running, or ended with an outcome to deliver.
 
     An outcome is unsent, sent, or deferred (the server could not store it just
-    now), and is kept until `forget`. `T` is what the worker knows of a running
-    lease. One thread only.
+    now), and is kept until `forget`. `T` is the worker's record of an attempt.
+    Must be used by one thread only.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -30,8 +30,8 @@ class LeaseBook(Generic[T]):
         self._unconfirmed_before: set[str] = set()
 
     def take(self, lease_id: str, attempt: T) -> bool:
-        """Notes a new lease; False if it is held already."""
-        if lease_id in self._running or lease_id in self._waiting or self._settled(lease_id):
+        """Adds a new lease; returns False if it is known already."""
+        if lease_id in self._running or lease_id in self._waiting or self._has_outcome(lease_id):
             return False
         self._waiting[lease_id] = attempt
         return True
@@ -46,8 +46,8 @@ class LeaseBook(Generic[T]):
             started.append(attempt)
         return started
 
-    def settle(self, outcome: Outcome) -> T | None:
-        """Ends a waiting or running lease by `outcome`; None, and no change, if it is neither."""
+    def end(self, outcome: Outcome) -> T | None:
+        """Ends a waiting or running lease by `outcome`; returns None if it is neither."""
         lease_id = _lease_of(outcome)
         attempt = self.lose(lease_id)
         if attempt is not None:
@@ -55,25 +55,25 @@ class LeaseBook(Generic[T]):
         return attempt
 
     def lose(self, lease_id: str) -> T | None:
-        """Strikes out a waiting or running lease; None if it is neither.
+        """Removes a waiting or running lease; returns None if it is neither.
 
-        The outcome of a settled one stays: only its confirmation decides, since
-        a lease is also gone once its outcome has been committed.
+        The outcome of an ended lease stays until the server confirms it: a lease
+        is also gone once its outcome has been committed.
         """
         attempt = self._running.pop(lease_id, None)
         return self._waiting.pop(lease_id, None) if attempt is None else attempt
 
     def find(self, lease_id: str) -> T | None:
-        """What is known of a waiting or running lease."""
+        """Returns the attempt of a waiting or running lease."""
         attempt = self._running.get(lease_id)
         return self._waiting.get(lease_id) if attempt is None else attempt
 
     def waits(self, lease_id: str) -> bool:
-        """Whether the lease waits for its turn."""
+        """Whether the lease waits to be started."""
         return lease_id in self._waiting
 
     def attempts(self) -> Iterator[T]:
-        """What runs, then what waits."""
+        """Yields the running attempts, then the waiting ones."""
         yield from self._running.values()
         yield from self._waiting.values()
 
@@ -88,7 +88,7 @@ class LeaseBook(Generic[T]):
         return len(self._unsent) + len(self._sent) + len(self._deferred)
 
     def send(self, max_items: int, max_bytes: int) -> list[Outcome]:
-        """The next outcomes for one frame; they count as sent. One at least, however large."""
+        """Returns unsent outcomes for a frame; they count as sent. At least one, however large."""
         frame: dict[str, Outcome] = {}
         size = 0
         for lease_id, outcome in self._unsent.items():
@@ -102,25 +102,26 @@ class LeaseBook(Generic[T]):
         return list(frame.values())
 
     def forget(self, lease_id: str) -> None:
-        """The server has answered for good: committed, or lost."""
+        """Drops an outcome that the server has committed or refused for good."""
         if self._sent.pop(lease_id, None) is None:
             self._unsent.pop(lease_id, None)
             self._deferred.pop(lease_id, None)
         self._replaced.discard(lease_id)
 
     def defer(self, lease_id: str) -> None:
-        """The server could not store a sent outcome just now; it waits for `resend`."""
+        """Keeps back a sent outcome that the server could not store, until `resend_deferred`."""
         outcome = self._sent.pop(lease_id, None)
         if outcome is not None:
             self._deferred[lease_id] = outcome
 
     def replace(self, outcome: Outcome) -> bool:
-        """Puts `outcome` in the place of one that the server calls malformed, once.
+        """Puts `outcome` where the server called an outcome malformed; only once for a lease.
 
-        False if that one was a replacement itself, or is not known: it is forgotten.
+        Returns False, and forgets the lease, if the malformed outcome was a
+        replacement itself or is not known.
         """
         lease_id = _lease_of(outcome)
-        fresh = self._settled(lease_id) and lease_id not in self._replaced
+        fresh = self._has_outcome(lease_id) and lease_id not in self._replaced
         self.forget(lease_id)
         if fresh:
             self._replaced.add(lease_id)
@@ -128,33 +129,33 @@ class LeaseBook(Generic[T]):
         return fresh
 
     def resend_deferred(self) -> None:
-        """What was deferred goes out again."""
+        """Makes deferred outcomes unsent again."""
         self._unsent.update(self._deferred)
         self._deferred.clear()
 
     def resend_all(self) -> None:
-        """Another stream: whatever is not confirmed goes out again, the oldest first."""
+        """Makes all outcomes unsent again, the oldest first, for another stream."""
         self._unsent = {**self._sent, **self._deferred, **self._unsent}
         self._sent.clear()
         self._deferred.clear()
 
-    def held(self) -> list[str]:
-        """Every lease that is not forgotten, outcomes on their way included."""
+    def lease_ids(self) -> list[str]:
+        """Returns every lease that is not forgotten, those with an unconfirmed outcome included."""
         books = (self._running, self._waiting, self._sent, self._deferred, self._unsent)
         return [lease_id for book in books for lease_id in book]
 
     def extend(self) -> list[str]:
-        """The leases to extend now; to be asked once every interval.
+        """Returns the leases to extend. Must be called once every interval.
 
-        What waits counts too, and outcomes that were unconfirmed the last time
-        already. Fresh ones are left out: they are probably confirmed by now.
+        These are the running and waiting leases, and those whose outcome was
+        unconfirmed at the last call too: fresh outcomes are probably confirmed by now.
         """
         unconfirmed = self._sent.keys() | self._deferred.keys() | self._unsent.keys()
         late = unconfirmed & self._unconfirmed_before
         self._unconfirmed_before = unconfirmed
         return [*self._running, *self._waiting, *late]
 
-    def _settled(self, lease_id: str) -> bool:
+    def _has_outcome(self, lease_id: str) -> bool:
         return lease_id in self._sent or lease_id in self._unsent or lease_id in self._deferred
 
 
@@ -163,5 +164,5 @@ def _lease_of(outcome: Outcome) -> str:
 
 
 def _size(outcome: Outcome) -> int:
-    # As a message: that is how it goes to a server that does not take ids.
+    # An id is counted as a message, which is sent to a server that takes no ids.
     return len(outcome) + _ITEM_BYTES if isinstance(outcome, str) else outcome.ByteSize()

@@ -1,4 +1,4 @@
-"""The way from any thread to one event loop: one wake-up a burst, not one an item."""
+"""Passes items from any thread to one event loop: one wake-up a burst, not one an item."""
 
 import asyncio
 from collections import deque
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """Hands what is put into it to `receive`, in order and in batches, on `loop`."""
+    """Hands its items to `receive`, in order and in batches, on `loop`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, receive: Callable[[list[T]], None]) -> None:
         self._loop = loop
@@ -19,22 +19,22 @@ class Mailbox(Generic[T]):
         self._woken = False
 
     def put(self, item: T) -> None:
-        """Leaves an item, from any thread. Dropped silently when the loop is closed."""
+        """Adds an item, from any thread. Drops it silently when the loop is closed."""
         self._items.append(item)
         self.wake()
 
     def put_all(self, items: list[T]) -> None:
-        """Leaves many."""
+        """Adds many items, as `put`."""
         self._items.extend(items)
         self.wake()
 
     def wake(self) -> None:
-        """Sees to it that what is in the box is delivered."""
-        # Append, then look at the flag; `_deliver` clears the flag, then empties
-        # the box: so nothing stays behind unannounced.
+        """Schedules the delivery of all items."""
+        # Items are added before the flag is read; `_deliver` clears the flag before it
+        # takes the items. So no item is left without a wake-up.
         if not self._woken:
             self._woken = True
-            with suppress(RuntimeError):  # closed: nobody is left to be told
+            with suppress(RuntimeError):  # closed: nobody is there to receive
                 self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:

@@ -1,4 +1,4 @@
-"""How an attempt can end: what a processor raises to say so, and the outcomes made of it. Pure."""
+"""How an attempt ends: the exceptions by which a processor says so, and the outcomes. Pure."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ MAX_DELAY_SECONDS = 604_800.0
 #: Longest text of a release or a cancellation, and longest progress message.
 MAX_NOTE_CHARACTERS = 500
 
-#: How an attempt ended, on its way to the server. A lease id by itself says that the work is done
-#: and has no output: most jobs end so, and a message for each would cost more than their texts.
+#: How an attempt ended, for the server. A lease id alone means success without output: most jobs
+#: end so, and a message for each would cost more than the rest of the report.
 Outcome = JobOutcome | str
 
 
 class Ending(Exception):
-    """Base of what a processor raises to end its attempt in a particular way."""
+    """Base of the exceptions by which a processor ends its attempt in a particular way."""
 
     def __init__(self, message: str, *, delay: Seconds | None = None, reason: str = "") -> None:
         super().__init__(message)
@@ -31,10 +31,14 @@ class Ending(Exception):
 
 
 class Retry(Ending):
-    """The attempt failed; try again while attempts are left.
+    """The attempt failed; it is tried again while attempts are left.
 
-    `delay` (seconds) overrides the retry policy. `code` is the name or number
-    of a `google.rpc.Code`; `reason` a machine-readable cause.
+    `delay` (seconds or timedelta, up to a week) overrides the retry policy.
+    `code` is the name or number of a `google.rpc.Code`; `reason` is a cause for
+    programs, written as UPPER_SNAKE.
+
+    Raises:
+        ValueError: there is no such code, or `delay` is out of its range.
     """
 
     def __init__(
@@ -52,8 +56,11 @@ class Retry(Ending):
 class Fail(Ending):
     """The job failed for good; it is not tried again.
 
-    `code` is the name or number of a `google.rpc.Code`; `reason` a
-    machine-readable cause.
+    `code` is the name or number of a `google.rpc.Code`; `reason` is a cause for
+    programs, written as UPPER_SNAKE.
+
+    Raises:
+        ValueError: there is no such code.
     """
 
     def __init__(
@@ -64,9 +71,13 @@ class Fail(Ending):
 
 
 class Release(Ending):
-    """Hands the job back undone, for another worker; no attempt is used.
+    """Gives the job back undone, for any worker; no attempt is used.
 
-    `delay` (seconds) keeps it away from workers for that long.
+    `delay` (seconds or timedelta, up to a week) keeps the job away from workers
+    for that long.
+
+    Raises:
+        ValueError: `delay` is out of its range.
     """
 
     def __init__(self, *, delay: Seconds = 0.0, reason: str = "") -> None:
@@ -74,14 +85,14 @@ class Release(Ending):
 
 
 class Cancelled(Exception):
-    """Raised by `Context.raise_if_cancelled`. Clean up and let it pass."""
+    """Raised by `Context.raise_if_cancelled`. Clean up, and let the exception pass."""
 
 
 def code_number(code: str | int) -> int:
-    """The number of a `google.rpc.Code` given by name or number.
+    """Returns the number of a `google.rpc.Code` given by name or number.
 
     Raises:
-        ValueError: there is no such code, or it is OK.
+        ValueError: there is no such code, or the code is OK.
     """
     known = code_pb2.Code.DESCRIPTOR.values_by_number
     number = code_pb2.Code.Value(code) if isinstance(code, str) else code
@@ -91,7 +102,7 @@ def code_number(code: str | int) -> int:
 
 
 def succeeded(lease_id: str, output: str | None) -> Outcome:
-    """The work is done; `output` is JSON text, None for the empty object."""
+    """Success; `output` is JSON text, None for the empty object."""
     if output is None:
         return lease_id
     outcome = JobOutcome(lease_id=lease_id)
@@ -105,7 +116,7 @@ def failed(
     retryable: bool | None = None,
     delay_seconds: float | None = None,
 ) -> JobOutcome:
-    """The attempt failed; `retryable` None leaves the decision to the code of the error."""
+    """Failure; `retryable` None lets the code of the error decide."""
     outcome = JobOutcome(lease_id=lease_id)
     outcome.failure.error.CopyFrom(error)
     if retryable is not None:
@@ -116,7 +127,7 @@ def failed(
 
 
 def released(lease_id: str, delay_seconds: float, reason: str) -> JobOutcome:
-    """The job goes back undone."""
+    """Release: the job goes back undone."""
     outcome = JobOutcome(lease_id=lease_id)
     outcome.release.reason = clean(reason, MAX_NOTE_CHARACTERS)
     if delay_seconds:
@@ -125,14 +136,14 @@ def released(lease_id: str, delay_seconds: float, reason: str) -> JobOutcome:
 
 
 def cancelled(lease_id: str, message: str = "") -> JobOutcome:
-    """The processor stopped because cancellation was requested."""
+    """Cancelled: the processor stopped because cancellation was requested."""
     outcome = JobOutcome(lease_id=lease_id)
     outcome.cancelled.message = clean(message, MAX_NOTE_CHARACTERS)
     return outcome
 
 
 def report(outcomes: Sequence[Outcome], takes_ids: bool) -> ReportOutcomesRequest:
-    """A frame with these outcomes. `takes_ids` says that the server knows `succeeded_lease_ids`."""
+    """Returns a frame with these outcomes. `takes_ids`: the server knows `succeeded_lease_ids`."""
     request = ReportOutcomesRequest()
     ids = [outcome for outcome in outcomes if isinstance(outcome, str)]
     if takes_ids:
@@ -146,6 +157,6 @@ def report(outcomes: Sequence[Outcome], takes_ids: bool) -> ReportOutcomesReques
 
 
 def clean(text: str, max_characters: int) -> str:
-    """`text` as the contract takes it: no NUL, no lone surrogate, not too long."""
+    """Returns `text` as the contract takes it: no NUL, no lone surrogate, not too long."""
     whole = text.replace("\0", "").encode("utf-8", "ignore").decode()
     return whole[:max_characters]

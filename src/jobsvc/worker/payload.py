@@ -1,4 +1,4 @@
-"""Between the JSON text of a payload and the values of a processor. Pure."""
+"""Converts between the JSON text of a payload and the values of a processor. Pure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,16 +14,16 @@ from jobsvc.worker.outcome import Outcome, failed, succeeded
 
 
 def input_text(payload: Payload) -> str:
-    """The JSON text of an input; unset means the empty object."""
+    """Returns the JSON text of an input; an unset payload is the empty object."""
     text = payload.json_text
     if text:
         return text
-    # We ask for json_text, but a server may answer in the other spelling.
+    # The worker asks for json_text, but a server may send `json` all the same.
     return json_format.MessageToJson(payload.json) if payload.HasField("json") else "{}"
 
 
 def input_rejected(lease_id: str, error: Exception) -> JobOutcome:
-    """The outcome for an input that is not of the processor's type: a retry would end the same."""
+    """Returns the permanent failure of an attempt whose input is not of the processor's type."""
     return failed(
         lease_id, job_error(code_pb2.INVALID_ARGUMENT, "INPUT_REJECTED", f"input: {error}"), False
     )
@@ -32,10 +32,11 @@ def input_rejected(lease_id: str, error: Exception) -> JobOutcome:
 def outcome_of_value(
     lease_id: str, value: Any, encode: Callable[[Any], bytes], max_payload_bytes: int
 ) -> Outcome:
-    """The outcome for what a processor returned: success, unless the value is no JSON object.
+    """Returns the outcome for the value that a processor returned.
 
-    Both checks, OUTPUT_INVALID and OUTPUT_TOO_LARGE, are permanent: the same
-    code would return the same thing again. `value` may be anything, hence Any.
+    Success, or a permanent failure, as the same code would return the same value
+    again: OUTPUT_INVALID if it is no JSON object, OUTPUT_TOO_LARGE. `value` may be
+    anything, hence Any.
     """
     if value is None:
         return succeeded(lease_id, None)
@@ -43,7 +44,7 @@ def outcome_of_value(
         text = encode(value)
         output = text.decode()
     except Exception as error:
-        # Whatever a foreign type makes the encoder raise, the value is unusable.
+        # A foreign type may make the encoder raise anything.
         return _unusable(lease_id, "OUTPUT_INVALID", f"the output is not JSON: {error}")
     if not output.startswith("{"):
         kind = type(value).__name__
@@ -55,7 +56,7 @@ def outcome_of_value(
 
 
 def encoder() -> Callable[[Any], bytes]:
-    """Writes a value as JSON; raises for one that JSON cannot hold."""
+    """Returns a function that writes a value as JSON, and raises if JSON cannot hold it."""
     return msgspec.json.Encoder().encode
 
 

@@ -1,4 +1,4 @@
-"""Which function works on which queue, and what it asks of that queue."""
+"""The `processor` decorator: binds a function to a queue, and sets options of that queue."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,20 +12,21 @@ from jobsvc.worker.duration import Seconds
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: As the contract has it.
+#: Names of queues, as the contract defines them.
 _QUEUE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class ProcessorInvalid(Exception):
-    """A processor cannot be used as it is written. The text names it and says why."""
+    """A processor cannot be used as it is written. The text names the processor and says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How failed attempts of a queue are retried; what is unset stays the server's default.
+    """How failed attempts of a queue are retried; unset fields keep the server's default.
 
-    `max_attempts` counts the first attempt too, so 1 means no retry. Backoffs
-    are in seconds.
+    `max_attempts` counts the first attempt too, so 1 means no retry. The wait
+    before a retry grows from `initial_backoff` to `max_backoff` (seconds or
+    timedelta), by `backoff_multiplier` each time.
     """
 
     max_attempts: int = 0
@@ -35,7 +36,7 @@ class RetryPolicy:
 
 
 class Processor(Generic[P, R]):
-    """A function that works on the jobs of one queue. Still callable as that function."""
+    """A function that works on the jobs of one queue. Can still be called as that function."""
 
     def __init__(
         self,
@@ -69,11 +70,11 @@ class Processor(Generic[P, R]):
 
     @property
     def name(self) -> str:
-        """Where the function is defined, for people."""
+        """Module and name of the function, for people."""
         return f"{self.function.__module__}.{self.function.__qualname__}"
 
 
-#: Any processor, whatever its function takes and returns.
+#: A processor with any input and output.
 AnyProcessor = Processor[..., object]
 
 
@@ -88,21 +89,21 @@ def processor(
     """Makes a function the processor of `queue`.
 
     The function takes the input (a dataclass, msgspec.Struct, TypedDict or
-    dict) and, if it wants one, a `Context`; it returns the output, of the same
-    kinds, or None for the empty object. An `async def` runs on an event loop, a
-    plain `def` in a thread.
+    dict) and optionally a `Context`; it returns the output, of the same types,
+    or None for the empty object. An `async def` runs on an event loop, a plain
+    `def` in a thread.
 
-    What is given here, and the schemas of input and output, is declared as the
-    queue's contract when a worker starts; what is not given stays as it is on
-    the server. Lengths of time are seconds or timedelta.
+    A worker that starts declares these options, and the schemas of input and
+    output, to the server as the queue's contract; options that are not given
+    stay as they are on the server. Lengths of time are seconds or timedelta.
 
     Args:
         queue: name of the queue.
-        max_leases: most jobs of this queue in hand at a time; 0 leaves it to
-            the worker's concurrency.
+        max_leases: maximum of jobs of this queue that a worker holds at a time;
+            0 leaves the limit to the worker's window.
         attempt_timeout: longest run of one attempt.
         retry: how failed attempts are retried.
-        lease_duration: how long a dead worker's job stays with it.
+        lease_duration: how long a job stays with a worker that has died.
 
     Raises:
         ProcessorInvalid: `queue` cannot be the name of a queue.
@@ -122,10 +123,10 @@ def processor(
 
 
 def collect(sources: Iterable[ModuleType | AnyProcessor]) -> list[AnyProcessor]:
-    """The processors among `sources`, and in the namespaces of its modules, each once.
+    """Returns the processors among `sources` and in the namespaces of its modules, each once.
 
     Raises:
-        ProcessorInvalid: a module has none, or two want the same queue.
+        ProcessorInvalid: a module has no processor, or a queue has two.
     """
     by_queue: dict[str, AnyProcessor] = {}
     for source in sources:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobsvc.v1.worker_service_pb2 import JobOutcome
 from jobsvc.worker import payload
-from jobsvc.worker.bound_processor import Binding
+from jobsvc.worker.bound_processor import BoundProcessor
 from jobsvc.worker.failure import outcome_of
 from jobsvc.worker.mailbox import Mailbox
 from jobsvc.worker.outcome import Cancelled, Ending, Outcome, cancelled, released
@@ -17,16 +17,16 @@ from jobsvc.worker.running_attempt import RunningAttempt, Stop
 from jobsvc.worker.spans import ProcessSpans, record_failure
 from jobsvc.worker.thread_pool import ThreadPool
 
-#: Threads beyond this many do not help one Python process.
+#: More threads do not help one Python process.
 MAX_THREADS = 256
-#: After so long, a job for which there was no thread may be tried, here or elsewhere.
+#: Delay of a job for which the system had no thread.
 _NO_THREAD_SECONDS = 1.0
 
 log = logging.getLogger("jobsvc.worker")
 
 
 class Runner:
-    """Starts attempts and hands their outcomes to `report`, from whatever thread they end in.
+    """Starts attempts, and hands each outcome to `report` in the thread where the attempt ended.
 
     `start` and `stop` are called on the session's thread, and do not wait for
     the processor loop: a processor that blocks it delays other `async def`
@@ -35,7 +35,7 @@ class Runner:
 
     def __init__(
         self,
-        bindings: Mapping[str, Binding],
+        processors: Mapping[str, BoundProcessor],
         loop: asyncio.AbstractEventLoop,
         group: asyncio.TaskGroup,
         concurrency: int,
@@ -44,7 +44,7 @@ class Runner:
     ) -> None:
         #: Largest output that the server takes.
         self.max_payload_bytes = 256 * 1024
-        self._bindings = bindings
+        self._processors = processors
         self._group = group
         self._spans = spans
         self._report = report
@@ -57,14 +57,14 @@ class Runner:
 
     @property
     def stuck_threads(self) -> int:
-        """Threads whose attempts are over, but which have not come back."""
+        """Number of threads that have not returned though their attempt was stopped."""
         return self._threads.abandoned
 
     def start(self, attempts: list[RunningAttempt]) -> None:
         """Starts the attempts."""
         on_loop: list[RunningAttempt] = []
         for attempt in attempts:
-            if self._bindings[attempt.queue].is_async:
+            if self._processors[attempt.queue].is_async:
                 on_loop.append(attempt)
             else:
                 try:
@@ -76,15 +76,15 @@ class Runner:
             self._to_start.put_all(on_loop)
 
     def stop(self, attempt: RunningAttempt, stop: Stop) -> None:
-        """Cancels a task; tells a thread, and gives it up unless its outcome still counts."""
+        """Cancels a task. Tells a thread to stop, and abandons it if its outcome cannot count."""
         attempt.request_stop(stop)
-        if self._bindings[attempt.queue].is_async:
+        if self._processors[attempt.queue].is_async:
             self._to_cancel.put(attempt)
         elif stop is not Stop.CANCEL_REQUESTED:
             self._threads.abandon(attempt)
 
     def close(self) -> None:
-        """Starts nothing any more. Called on the processor loop."""
+        """Starts no more attempts. Must be called on the processor loop."""
         self._closed = True
         self._threads.close()
 
@@ -97,7 +97,7 @@ class Runner:
 
     def _cancel_tasks(self, attempts: list[RunningAttempt]) -> None:
         for attempt in attempts:
-            # One that has not begun sees the flag when it does.
+            # An attempt that has not begun reads the flag when it begins.
             if attempt.begun and attempt.task is not None:
                 attempt.task.cancel()
 
@@ -106,12 +106,12 @@ class Runner:
             prepared = self._prepare(attempt)
             if prepared is None:
                 return
-            binding, value = prepared
+            bound, value = prepared
             try:
-                result = await binding.call(value, attempt)
+                result = await bound.call(value, attempt)
             except BaseException as exception:
-                # Also SystemExit and KeyboardInterrupt: they cost this attempt,
-                # not the process and every other job in it.
+                # SystemExit and KeyboardInterrupt too end this attempt only, not the
+                # process and every other job in it.
                 self._report(self._failed(attempt, exception))
                 if isinstance(exception, asyncio.CancelledError):
                     raise
@@ -119,7 +119,7 @@ class Runner:
                 self._report(self._returned(attempt, result))
 
     def _run_in_thread(self, attempt: RunningAttempt) -> None:
-        # Variables of one job must not be seen by the thread's next one.
+        # The next job in this thread must not see the variables of this one.
         Variables().run(self._call_in_thread, attempt)
 
     def _call_in_thread(self, attempt: RunningAttempt) -> None:
@@ -127,26 +127,26 @@ class Runner:
             prepared = self._prepare(attempt)
             if prepared is None:
                 return
-            binding, value = prepared
+            bound, value = prepared
             try:
-                result = binding.call(value, attempt)
+                result = bound.call(value, attempt)
             except BaseException as exception:  # as above
                 self._report(self._failed(attempt, exception))
             else:
                 self._report(self._returned(attempt, result))
 
-    def _prepare(self, attempt: RunningAttempt) -> tuple[Binding, Any] | None:
-        # The decoded input; or None, the end of the attempt being reported.
+    def _prepare(self, attempt: RunningAttempt) -> tuple[BoundProcessor, Any] | None:
+        # Returns the decoded input; None if the attempt has ended and is reported.
         attempt.begun = True
         lease = attempt.lease
         if attempt.stop is not None:
-            # Counts only if cancellation was requested; otherwise the lease is
-            # settled or lost, and the report is dropped.
+            # This counts only if cancellation was requested; otherwise the lease has
+            # ended or is lost, and the report is dropped.
             self._report(cancelled(lease.lease_id, "cancelled before it began"))
             return None
-        binding = self._bindings[lease.queue]
+        bound = self._processors[lease.queue]
         try:
-            return binding, binding.decode(payload.input_text(lease.input))
+            return bound, bound.decode(payload.input_text(lease.input))
         except Exception as error:  # the developer's types decode: they may raise anything
             log.warning("job %s of %s: input: %s", lease.job_id, lease.queue, error)
             record_failure(error, None)
@@ -154,7 +154,7 @@ class Runner:
             return None
 
     def _returned(self, attempt: RunningAttempt, value: Any) -> Outcome:
-        # Any: whatever the developer's function returned.
+        # Any: the developer's function may return anything.
         outcome = payload.outcome_of_value(
             attempt.lease_id, value, self._encode, self.max_payload_bytes
         )
@@ -173,7 +173,7 @@ class Runner:
             return released(attempt.lease_id, 0.0, Stop.RELEASED.value)
         if not (stopped and attempt.stop):
             lease = attempt.lease
-            # What the processor raised on purpose needs no stack trace.
+            # An exception that was raised on purpose needs no stack trace.
             purpose = isinstance(exception, Ending)
             what = f"{type(exception).__name__}: {exception}" if purpose else "failed"
             log.warning(

@@ -1,4 +1,4 @@
-"""One attempt at a job in this process: what the session, the runner and the context share."""
+"""An attempt in this process: the state that session, runner and context share."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from jobsvc.worker.duration import from_duration
 
 
 class Stop(Enum):
-    """Why an attempt has to stop before its processor is done."""
+    """Why an attempt must stop before its processor is done."""
 
     CANCEL_REQUESTED = "cancellation was requested"
     LOST = "the lease was lost"
@@ -19,10 +19,10 @@ class Stop(Enum):
 
 
 class RunningAttempt:
-    """A leased job and how far it has come. Slots and no properties: one is made for every job.
+    """A leased job and its state here. Slots and no properties: one is made for every job.
 
-    Written by one side and read by the others without a lock; every field is
-    replaced whole.
+    Each field has one writer and is replaced whole, so other threads read it
+    without a lock.
     """
 
     __slots__ = (
@@ -45,42 +45,42 @@ class RunningAttempt:
         now: float,
         tell_progress: Callable[["RunningAttempt"], None],
     ) -> None:
-        """`now` is the monotonic clock at the arrival; `tell_progress` may be called anywhere."""
+        """`now` is the monotonic clock at delivery; `tell_progress` is called in any thread."""
         timeout_seconds = from_duration(lease.attempt_timeout)
         self.lease = lease
-        # Of a message, each look makes another text.
+        # Copied: each access to the message would make another text.
         self.lease_id: str = lease.lease_id
         self.queue: str = lease.queue
-        #: On the monotonic clock.
+        #: Reading of the monotonic clock; infinite without a timeout.
         self.deadline = now + timeout_seconds if timeout_seconds > 0 else inf
         self.stop: Stop | None = None
         self.progress: tuple[int, str] | None = None
         #: Whether the session knows that there is progress to fetch.
         self.progress_told = False
         self.tell_progress = tell_progress
-        #: Whether the processor's code was entered.
+        #: Whether the attempt has begun to run.
         self.begun = False
         self.task: asyncio.Task[None] | None = None
         #: Called, from any thread, when `stop` is set.
         self.listeners: list[Callable[[], None]] | None = None
 
     def request_stop(self, stop: Stop) -> None:
-        """Raises the flag; the first reason stays, except that a lost lease is final."""
+        """Sets the flag. CANCEL_REQUESTED does not replace another reason; all others do."""
         if self.stop is None or stop is not Stop.CANCEL_REQUESTED:
             self.stop = stop
-        # The flag first, then the listeners; `listen` does it the other way round,
-        # so one of the two sides always sees the other.
+        # The flag is set before the listeners are read; `listen` adds one before it
+        # reads the flag. So no listener is missed.
         for listener in list(self.listeners or ()):
             listener()
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Calls `listener` once the attempt has to stop, at once if it already has; maybe twice."""
+        """Calls `listener` once the attempt must stop, possibly at once, possibly twice."""
         self.listeners = [*(self.listeners or ()), listener]
         if self.stop is not None:
             listener()
 
     def set_progress(self, percent: int, message: str) -> None:
-        """Replaces the progress, and tells the session unless it knows of unsent news already."""
+        """Replaces the progress, and tells the session unless it was told since the last frame."""
         self.progress = (percent, message)
         if not self.progress_told:
             self.progress_told = True

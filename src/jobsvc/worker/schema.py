@@ -1,4 +1,4 @@
-"""From a Python type to the JSON Schema that a queue declares. Pure."""
+"""Converts a Python type to the JSON Schema that a queue declares. Pure."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from msgspec import inspect
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-#: A JSON Schema; its values are whatever JSON allows.
+#: A JSON Schema; its values are of any type that JSON allows.
 Schema = dict[str, Any]
 
 
@@ -16,10 +16,10 @@ class SchemaInvalid(Exception):
 
 
 def object_schema(annotation: Any) -> Schema:
-    """The JSON Schema (draft 2020-12) of a dataclass, Struct, TypedDict or dict.
+    """Returns the JSON Schema (draft 2020-12) of a dataclass, Struct, TypedDict or dict.
 
-    One self-contained document whose root is an object; every `$ref` stays in it.
-    `annotation` is whatever stands behind the colon, hence Any.
+    The schema is one self-contained document whose root is an object; every `$ref`
+    stays within it. `annotation` is any type annotation, hence Any.
 
     Raises:
         SchemaInvalid: the type is not written as a JSON object, or msgspec does

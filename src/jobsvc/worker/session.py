@@ -1,4 +1,4 @@
-"""Keeps a worker connected, whatever happens to the server, until it leaves."""
+"""Keeps a worker connected, through every failure of the server, until it leaves."""
 
 import asyncio
 import logging
@@ -17,20 +17,21 @@ from jobsvc.v1.worker_service_pb2 import (
     WorkRequest,
     WorkResponse,
 )
-from jobsvc.worker.backoff import GOOD_SECONDS, Backoff, Reminder
-from jobsvc.worker.bound_processor import Binding
-from jobsvc.worker.declaration import declare
-from jobsvc.worker.exchange import Exchange
+from jobsvc.worker.backoff import GOOD_SECONDS, Backoff
+from jobsvc.worker.bound_processor import BoundProcessor
+from jobsvc.worker.queue_declaration import declare
+from jobsvc.worker.reminder import Reminder
 from jobsvc.worker.stream_end import StreamEnd, WorkerStopped
+from jobsvc.worker.work_protocol import WorkProtocol
 from jobsvc.worker.work_stream import StreamFailed, WorkStream
 
-#: How long a leaving worker waits for its last confirmations, and for the stream to end.
+#: Longest wait of a leaving worker for its last confirmations and the end of the stream.
 CONFIRM_SECONDS = 4.0
-#: More threads than this that never come back are beyond repair: a restart is due.
+#: With more threads that never return, the process must be restarted.
 MAX_STUCK_THREADS = 256
-#: `held_lease_ids` takes no more.
-_MAX_HELD = 10_000
-#: As many as the contract allows: large frames are cheap.
+#: Maximum of the contract for `held_lease_ids`.
+_MAX_HELD_LEASE_IDS = 10_000
+#: Maximum of the contract; large frames are cheap.
 _MAX_DISPATCH_LEASES = 1000
 
 log = logging.getLogger("jobsvc.worker")
@@ -39,23 +40,23 @@ log = logging.getLogger("jobsvc.worker")
 class Session:
     """Subscribes, reconnects, leaves. Runs on its own event loop, in a thread of its own.
 
-    So leases are extended and outcomes reported while processors block their
-    loop or keep the processor busy.
+    So leases are extended and outcomes are reported while processors block their
+    own loop or use up the CPU.
     """
 
     def __init__(
         self,
         target: str,
         info: WorkerInfo,
-        bindings: Mapping[str, Binding],
-        exchange: Exchange,
+        processors: Mapping[str, BoundProcessor],
+        protocol: WorkProtocol,
         stuck_threads: Callable[[], int],
         on_subscribed: Callable[[], None],
     ) -> None:
         self._target = target
         self._info = info
-        self._bindings = bindings
-        self._exchange = exchange
+        self._processors = processors
+        self._protocol = protocol
         self._stuck_threads = stuck_threads
         self._on_subscribed = on_subscribed
         self._declared = False
@@ -67,7 +68,7 @@ class Session:
         self._leave_at = inf
 
     async def run(self) -> None:
-        """Works until `leave` is called and obeyed.
+        """Works until `leave` is called and every job has ended or is released.
 
         Raises:
             WorkerStopped: the server refuses this worker for good.
@@ -95,19 +96,19 @@ class Session:
         self._leave_at = min(self._leave_at, time.monotonic() + grace_seconds)
         if not self._leaving.is_set():
             self._leaving.set()
-            self._exchange.retire()
-            if running := self._exchange.book.open:
+            self._protocol.retire()
+            if running := self._protocol.book.open:
                 log.info("leaving: %d jobs have %g s to end", running, grace_seconds)
         self.wake()
 
     def wake(self) -> None:
-        """There may be something to send, or fewer jobs and outcomes to wait for."""
+        """Says that there may be a frame to send, or fewer jobs and outcomes to wait for."""
         if self._stream is not None:
             self._stream.wake()
         self._changed.set()
 
     def hurry(self) -> None:
-        """There may be something due before the clock is looked at next."""
+        """Says that something may be due before the next tick."""
         self._hurry.set()
 
     async def _stay_connected(self, group: asyncio.TaskGroup) -> None:
@@ -136,7 +137,7 @@ class Session:
         stream, previous = WorkStream(self._target), self._stream
         try:
             if not self._declared:
-                await declare(stream.channel, list(self._bindings.values()))
+                await declare(stream.channel, list(self._processors.values()))
                 self._declared = True
             subscribe = self._subscribe()
             if previous is not None:
@@ -149,9 +150,9 @@ class Session:
             raise
         previous, self._stream = self._stream, stream
         if previous is not None:
-            # It is draining; what it still confirms is heard until the server ends it.
+            # It is draining, but confirms outcomes until the server ends it.
             previous.half_close()
-        self._exchange.connect(subscribed, subscribe.window, time.monotonic())
+        self._protocol.connect(subscribed, subscribe.window, time.monotonic())
         self._on_subscribed()
         self.hurry()
         self.wake()
@@ -159,16 +160,16 @@ class Session:
 
     async def _hold(self, stream: WorkStream) -> None:
         def receive(frame: WorkResponse) -> None:
-            self._exchange.receive(frame, time.monotonic())
+            self._protocol.receive(frame, time.monotonic())
             self.wake()
 
         def next_frame() -> WorkRequest | None:
-            return self._exchange.next_frame() if stream is self._stream else None
+            return self._protocol.next_frame() if stream is self._stream else None
 
         await stream.hold(receive, next_frame)
         if stream is self._stream:
             self._stream = None
-            self._exchange.disconnect()
+            self._protocol.disconnect()
             self._changed.set()
 
     async def _watch_clock(self) -> None:
@@ -176,11 +177,11 @@ class Session:
         while True:
             self._hurry.clear()
             now = time.monotonic()
-            due = self._exchange.tick(now)
+            due = self._protocol.tick(now)
             self.wake()
             stuck_before, stuck = stuck, self._stuck_threads()
             if stuck and stuck_before and reminder.due(now):
-                log.error("%d threads are still in processors whose attempts are over", stuck)
+                log.error("%d threads are still in processors whose attempts were stopped", stuck)
             if stuck > MAX_STUCK_THREADS:
                 raise WorkerStopped(f"{stuck} threads hang in processors: start the worker anew")
             try:
@@ -190,25 +191,25 @@ class Session:
                 continue
 
     async def _wait_and_leave(self) -> None:
-        exchange = self._exchange
+        protocol = self._protocol
         await self._leaving.wait()
-        while exchange.book.open and time.monotonic() < self._leave_at:
-            await self._news(self._leave_at)
-        if released := exchange.release_rest():
-            log.warning("%d jobs had to be handed back", released)
+        while protocol.book.open and time.monotonic() < self._leave_at:
+            await self._await_change(self._leave_at)
+        if released := protocol.release_rest():
+            log.warning("%d jobs had to be released", released)
             self.wake()
         until = time.monotonic() + CONFIRM_SECONDS
-        while exchange.book.unconfirmed and time.monotonic() < until:
-            await self._news(until)
-        if lost := exchange.book.unconfirmed:
+        while protocol.book.unconfirmed and time.monotonic() < until:
+            await self._await_change(until)
+        if lost := protocol.book.unconfirmed:
             log.error("%d outcomes could not be delivered; those jobs will run again", lost)
         stream = self._stream
         if stream is not None:
             stream.half_close()
             while stream.end is None and time.monotonic() < until:
-                await self._news(until)
+                await self._await_change(until)
 
-    async def _news(self, until: float) -> None:
+    async def _await_change(self, until: float) -> None:
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 await self._changed.wait()
@@ -220,12 +221,12 @@ class Session:
         return Subscribe(
             worker=self._info,
             queues=[
-                QueueSubscription(queue=queue, max_leases=binding.processor.max_leases)
-                for queue, binding in self._bindings.items()
+                QueueSubscription(queue=queue, max_leases=bound.processor.max_leases)
+                for queue, bound in self._processors.items()
             ],
-            window=self._exchange.window,
+            window=self._protocol.window,
             payload_encoding=PayloadEncoding.PAYLOAD_ENCODING_JSON_TEXT,
-            held_lease_ids=self._exchange.book.held()[:_MAX_HELD],
+            held_lease_ids=self._protocol.book.lease_ids()[:_MAX_HELD_LEASE_IDS],
             max_dispatch_leases=_MAX_DISPATCH_LEASES,
         )
 

@@ -11,12 +11,12 @@ from jobsvc import telemetry
 from jobsvc.worker.outcome import Cancelled, Release
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 
-#: Stopping for these is no failure.
+#: To stop for these reasons is no failure.
 _ASKED = (Stop.CANCEL_REQUESTED, Stop.RELEASED)
 
 
 class ProcessSpans:
-    """Opens a span per attempt, child of the job's creation and linked to it."""
+    """Opens a span for each attempt, a child of the job's creation and linked to it."""
 
     def __init__(self, tracer: trace.Tracer, worker_id: str) -> None:
         self._tracer = tracer
@@ -24,7 +24,7 @@ class ProcessSpans:
 
     @contextmanager
     def process(self, attempt: RunningAttempt) -> Iterator[None]:
-        """The attempt's span is current inside, so that spans of the processor nest in it."""
+        """Makes the attempt's span current in the block, so that spans of the processor nest."""
         lease = attempt.lease
         parent = telemetry.parent(lease.traceparent, lease.tracestate)
         creation = trace.get_current_span(parent).get_span_context()
@@ -44,7 +44,7 @@ class ProcessSpans:
 
 
 def find_tracer() -> trace.Tracer | None:
-    """The tracer of this process; None if nobody installed a provider: no span is worth making."""
+    """Returns the tracer of this process; None without a provider, which would drop all spans."""
     nothing = trace.ProxyTracerProvider | trace.NoOpTracerProvider
     if isinstance(trace.get_tracer_provider(), nothing):
         return None

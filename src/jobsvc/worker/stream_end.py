@@ -1,10 +1,10 @@
-"""Why a stream ended, and whether trying again can help. Pure."""
+"""Why a stream ended, and whether another one can help. Pure."""
 
 from dataclasses import dataclass
 
 import grpc
 
-#: What the server says when another try would be answered the same.
+#: Codes that another try would meet again.
 _FATAL = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -22,7 +22,7 @@ class WorkerStopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """How a stream, or the attempt to open one, ended. `code` OK: as agreed."""
+    """How a stream, or the opening of one, ended. `code` is OK if the server ended it in order."""
 
     code: grpc.StatusCode
     message: str
@@ -33,7 +33,7 @@ class StreamEnd:
         return self.code in _FATAL
 
     def describe(self, target: str) -> str:
-        """One line for people."""
+        """Returns one line for people."""
         text = " ".join(self.message.split())
         match self.code:
             case grpc.StatusCode.UNIMPLEMENTED:
@@ -49,5 +49,5 @@ class StreamEnd:
 
 
 def end_of(error: grpc.aio.AioRpcError) -> StreamEnd:
-    """The end that gRPC reports."""
+    """Returns the end that gRPC reports."""
     return StreamEnd(error.code(), error.details() or error.code().name)

@@ -1,4 +1,4 @@
-"""Threads for plain `def` processors, of which some may never come back."""
+"""Threads for plain `def` processors, some of which may never return."""
 
 import logging
 import queue
@@ -13,11 +13,11 @@ log = logging.getLogger("jobsvc.worker")
 
 
 class ThreadPool(Generic[T]):
-    """Runs `work(item)` for each item, on at most `size` threads that are not given up.
+    """Runs `work(item)` for each item, on at most `size` threads that are not abandoned.
 
-    Unlike the standard one it can give up a thread that hangs, taking another in
-    its place, and does not hold up the exit of the process for it. `work` must
-    not raise.
+    Unlike the standard pool, this one can abandon a thread that hangs: another
+    thread replaces it, and the exit of the process does not wait for it. `work`
+    must not raise.
     """
 
     def __init__(self, size: int, work: Callable[[T], None]) -> None:
@@ -36,7 +36,7 @@ class ThreadPool(Generic[T]):
 
     @property
     def abandoned(self) -> int:
-        """How many threads were given up and still run."""
+        """How many threads are abandoned and still run."""
         return len(self._abandoned)
 
     def submit(self, item: T) -> None:
@@ -55,17 +55,16 @@ class ThreadPool(Generic[T]):
             self._items.put(item)
 
     def abandon(self, item: T) -> None:
-        """Counts on the thread that runs `item` no longer; if another has taken its place by the
-        time it comes back, it ends."""
+        """Abandons the thread that runs `item`; when it returns it ends, if it was replaced."""
         with self._lock:
             if item in self._running and item not in self._abandoned:
                 self._abandoned.add(item)
-                # If there is no other, what is queued waits for this one.
+                # Without another thread, queued items wait for this one.
                 with suppress(RuntimeError):
                     self._grow()
 
     def close(self) -> None:
-        """Lets the threads end, each after what it runs. Does not wait for them."""
+        """Lets each thread end after its item. Does not wait for them."""
         with self._lock:
             self._closed = True
             for _ in range(self._threads):
@@ -84,7 +83,7 @@ class ThreadPool(Generic[T]):
             except RuntimeError as error:
                 if not self._useful:
                     raise
-                log.warning("%d threads have to do: %s", self._useful, error)
+                log.warning("only %d threads: %s", self._useful, error)
                 return
             self._threads += 1
             self._idle += 1

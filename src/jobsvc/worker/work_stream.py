@@ -16,26 +16,26 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from jobsvc.worker.duration import from_duration
 from jobsvc.worker.stream_end import StreamEnd, end_of
 
-#: Longest wait for the answer to `subscribe`, the connection included.
+#: Longest wait for `subscribed`, the connection included.
 OPEN_SECONDS = 10.0
 #: The stream is given up after this many heartbeat intervals of silence.
 SILENT_INTERVALS = 3
 
 _OPTIONS = (
-    # A connection that silently died is noticed by an unanswered ping.
+    # An unanswered ping shows that a connection has silently died.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    # For pings that gRPC sends of itself; until they are answered there are no others.
+    # For pings that gRPC sends by itself, and that hold up all others until they are answered.
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 0),
     # A dispatch is up to 256 KiB, or one job of any size that the server accepts.
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # The session retries, with all it holds; gRPC must not do so behind its back.
+    # The session reconnects, with all its leases; gRPC must not retry by itself.
     ("grpc.enable_retries", 0),
-    # A new stream is to get a new connection, perhaps to another replica.
+    # A new stream must get a new connection, perhaps to another replica.
     ("grpc.use_local_subchannel_pool", 1),
-    # Of several addresses any will do, and not always the first: it may be leaving.
+    # Any of several addresses, not always the first: that replica may be draining.
     (
         "grpc.service_config",
         '{"loadBalancingConfig":[{"pick_first":{"shuffleAddressList":true}}]}',
@@ -52,28 +52,28 @@ class StreamFailed(Exception):
 
 
 class WorkStream:
-    """A stream of `WorkerService.Work`. Open it, hold it, close it."""
+    """The worker's end of one `WorkerService.Work` stream: `open`, then `hold`, then `close`."""
 
     def __init__(self, target: str) -> None:
         self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-        #: Set when the server wants to go, or the stream has ended.
+        #: Set when the server drains, or the stream has ended.
         self.leaving = asyncio.Event()
-        #: How it ended; None while it lives.
+        #: How the stream ended; None before.
         self.end: StreamEnd | None = None
         self._call: grpc.aio.StreamStreamCall[WorkRequest, WorkResponse] | None = None
         self._silence_seconds = 45.0
         self._wake = asyncio.Event()
         self._unacknowledged = 0
         self._half_close = False
-        #: What was dispatched since another stream tries to take over; None while none does.
+        #: Dispatches that came since another stream tries to take over; None while none does.
         self._aside: list[WorkResponse] | None = None
         self._receive: Callable[[WorkResponse], None] = lambda _: None
 
     async def open(self, subscribe: Subscribe) -> Subscribed:
-        """Subscribes, and returns the server's answer.
+        """Subscribes, and returns the `subscribed` frame.
 
         Raises:
-            StreamFailed: the server is away, refuses, or does not answer in time.
+            StreamFailed: the server is away, refuses, or is silent for OPEN_SECONDS.
         """
         call = self._call = WorkerServiceStub(self.channel).Work()
         try:
@@ -87,7 +87,7 @@ class WorkStream:
         except grpc.aio.AioRpcError as error:
             raise StreamFailed(end_of(error)) from None
         except asyncio.InvalidStateError:
-            # The call ended before the write; its status says how.
+            # The call ended before the write; its status tells why.
             raise StreamFailed(await self._status(call)) from None
         except TimeoutError:
             message = f"no answer within {OPEN_SECONDS:g} s"
@@ -99,10 +99,10 @@ class WorkStream:
         receive: Callable[[WorkResponse], None],
         next_frame: Callable[[], WorkRequest | None],
     ) -> StreamEnd:
-        """Hands frames over until the stream ends, and closes it.
+        """Passes frames until the stream ends, closes it, and returns how it ended.
 
-        `receive` is given every frame but heartbeats; `next_frame` is asked for
-        frames, after each `wake`, until it has none.
+        `receive` is called with each frame that concerns leases. `next_frame` is
+        called after each `wake`, until it returns None.
         """
         self._receive = receive
         try:
@@ -118,21 +118,21 @@ class WorkStream:
         return self.end
 
     def wake(self) -> None:
-        """There may be frames to send."""
+        """Says that there may be frames to send."""
         self._wake.set()
 
     def set_aside(self) -> None:
-        """Another stream tries to take over; once it has, the server puts back what comes now."""
+        """Sets dispatches aside while another stream tries to take over: then they are not ours."""
         self._aside = []
 
     def resume(self) -> None:
-        """The other stream came to nothing: what was set aside is taken after all."""
+        """Takes the dispatches that were set aside, as no other stream took over."""
         aside, self._aside = self._aside or [], None
         for frame in aside:
             self._take(frame)
 
     def half_close(self) -> None:
-        """Sends what `next_frame` has, and then nothing any more."""
+        """Sends the frames that are due, and then ends the sending side."""
         self._half_close = True
         self._wake.set()
 
@@ -191,7 +191,7 @@ class WorkStream:
                     await call.done_writing()
                     return
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            # The stream is over; the reader learns how.
+            # The stream has ended; the reader returns how.
             return
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""A worker: processors, the loop they run on, and the session that feeds them."""
+"""A worker: processors, the event loop they run on, and the session that brings their jobs."""
 
 import asyncio
 import os
@@ -14,7 +14,6 @@ from typing import Self
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from jobsvc.worker.bound_processor import bind
-from jobsvc.worker.exchange import Exchange
 from jobsvc.worker.mailbox import Mailbox
 from jobsvc.worker.outcome import Outcome
 from jobsvc.worker.processor import AnyProcessor, collect
@@ -23,6 +22,7 @@ from jobsvc.worker.running_attempt import RunningAttempt
 from jobsvc.worker.session import Session
 from jobsvc.worker.spans import ProcessSpans, find_tracer
 from jobsvc.worker.stream_end import WorkerStopped
+from jobsvc.worker.work_protocol import WorkProtocol
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_CONCURRENCY = 8
@@ -35,24 +35,24 @@ class Worker:
 
     `async def` processors run on the event loop of the block, plain ones in
     threads; the connection has a thread of its own. Entering does not wait for
-    the server: see `wait_subscribed`. Leaving takes no more jobs, gives those
-    that run `grace_seconds`, hands the rest back and waits for the server to
-    confirm it all; a block that ends by an exception gives no grace.
+    the server: see `wait_subscribed`. Leaving takes no more jobs, gives running
+    jobs `grace_seconds` to end, releases the rest, and waits until the server
+    has confirmed all outcomes; a block that ends by an exception gives no grace.
 
     Args:
-        processors: Processor objects, and modules in whose namespace some are.
+        processors: Processor objects, and modules that contain some.
         target: HOST:PORT of the server.
-        concurrency: most jobs that run at a time.
-        window: most jobs to hold; more than `concurrency` are kept waiting
-            here, their leases extended. Default: `concurrency`.
+        concurrency: maximum of jobs that run at a time, 1 to 10,000.
+        window: maximum of leased jobs, 1 to 10,000; those beyond `concurrency`
+            wait here, and their leases are extended. Default: `concurrency`.
         grace_seconds: see above.
-        version: release of the worker's code, for people.
+        version: release of the worker's code, for people; cut to 64 characters.
 
     Raises:
         ProcessorInvalid: a processor cannot be used as it is written.
         ValueError: a number is out of its range.
-        WorkerStopped: out of the block, when the server refuses the worker for
-            good.
+        WorkerStopped: raised by the block, when the server refuses the worker
+            for good.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Worker:
             raise ValueError(f"window must be 1 to {MAX_WINDOW}, not {window}")
         if not grace_seconds >= 0:
             raise ValueError(f"grace_seconds must not be negative, but is {grace_seconds}")
-        self.bindings = {p.queue: bind(p) for p in collect(processors)}
+        self.processors = {p.queue: bind(p) for p in collect(processors)}
         self.target = target
         self.concurrency = concurrency
         self.window = concurrency if window is None else window
@@ -83,7 +83,7 @@ class Worker:
         self._subscribed, self._left = asyncio.Event(), asyncio.Event()
         self._session: Session | None = None
         self._session_loop: asyncio.AbstractEventLoop | None = None
-        #: Asked for before there was a session.
+        #: Grace of a `leave` that came before there was a session.
         self._leave_early: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -107,12 +107,12 @@ class Worker:
         await self._left.wait()
 
     def leave(self, grace_seconds: float | None = None) -> None:
-        """Begins to leave, as at the end of the block. From any thread, or a signal handler."""
+        """Begins to leave, as the end of the block does. For any thread, or a signal handler."""
         grace = self.grace_seconds if grace_seconds is None else grace_seconds
-        # First the wish, then the look at the session; `_work` does it the other way round.
+        # Written before the session is read; `_work` writes the session before it reads this.
         self._leave_early = grace
         if self._session is not None and self._session_loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: it has left
+            with suppress(RuntimeError):  # closed: the session has ended
                 self._session_loop.call_soon_threadsafe(self._session.leave, grace)
 
     @asynccontextmanager
@@ -127,7 +127,7 @@ class Worker:
                 if self._leave_early is not None:
                     session_loop.call_soon(session.leave, self._leave_early)
                 watch = group.create_task(self._watch(ended, runner))
-                # A daemon: the process may have to end before the server answers.
+                # A daemon: the process may have to end while the server is silent.
                 threading.Thread(
                     target=_run_session,
                     args=(session_loop, session, loop, ended),
@@ -145,7 +145,7 @@ class Worker:
             raise _plain(problems) from None
         finally:
             self.leave(0.0)
-            # Also when `watch` was cancelled: the thread has to be gone after the block.
+            # Also when `watch` was cancelled: the thread must be gone after the block.
             await asyncio.wait([ended])
 
     def _assemble(
@@ -155,11 +155,11 @@ class Worker:
         session_loop: asyncio.AbstractEventLoop,
     ) -> tuple[Runner, Session]:
         def receive_outcomes(outcomes: list[Outcome]) -> None:
-            exchange.collect(outcomes)
+            protocol.collect(outcomes)
             session.wake()
 
         def receive_progress(attempts: list[RunningAttempt]) -> None:
-            exchange.note_progress(attempts)
+            protocol.note_progress(attempts)
             session.hurry()
 
         def note_subscribed() -> None:
@@ -169,20 +169,22 @@ class Worker:
         progress = Mailbox(session_loop, receive_progress)
         tracer = find_tracer()
         spans = ProcessSpans(tracer, self.id) if tracer else None
-        runner = Runner(self.bindings, loop, group, self.concurrency, spans, outcomes.put)
-        exchange = Exchange(runner, self.bindings, self.concurrency, self.window, progress.put)
+        runner = Runner(self.processors, loop, group, self.concurrency, spans, outcomes.put)
+        protocol = WorkProtocol(
+            runner, self.processors, self.concurrency, self.window, progress.put
+        )
         session = Session(
             self.target,
             self._info,
-            self.bindings,
-            exchange,
+            self.processors,
+            protocol,
             lambda: runner.stuck_threads,
             note_subscribed,
         )
         return runner, session
 
     async def _watch(self, ended: "asyncio.Future[None]", runner: Runner) -> None:
-        # The session is the heart of the worker: without it nothing goes on.
+        # When the session ends, so does the worker.
         try:
             # Not cancelled along with this task: the thread is waited for in any case.
             await asyncio.shield(ended)
@@ -202,7 +204,7 @@ def _run_session(
         with asyncio.Runner(loop_factory=lambda: session_loop) as runner:
             runner.run(session.run())
     except BaseException as error:
-        # To be raised where the worker is awaited; here nobody would see it.
+        # Raised where the worker is awaited; in this thread nobody would see it.
         problem = error
 
     def tell() -> None:
@@ -211,7 +213,7 @@ def _run_session(
         else:
             ended.set_exception(problem)
 
-    with suppress(RuntimeError):  # closed: the block is gone, nobody is left to be told
+    with suppress(RuntimeError):  # closed: the block has ended, and nobody waits
         loop.call_soon_threadsafe(tell)
 
 

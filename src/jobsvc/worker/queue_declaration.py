@@ -1,4 +1,4 @@
-"""Declares what a worker's processors ask of their queues, through `QueueService.UpdateQueue`."""
+"""Declares the queues of a worker's processors, through `QueueService.UpdateQueue`."""
 
 import logging
 
@@ -9,32 +9,32 @@ from google.protobuf.struct_pb2 import Struct
 from jobsvc.v1 import queue_service_pb2_grpc
 from jobsvc.v1.job_pb2 import RetryPolicy
 from jobsvc.v1.queue_service_pb2 import Queue, UpdateQueueRequest
-from jobsvc.worker.bound_processor import Binding
+from jobsvc.worker.bound_processor import BoundProcessor
 from jobsvc.worker.duration import to_duration
 from jobsvc.worker.schema import Schema
 from jobsvc.worker.stream_end import end_of
 from jobsvc.worker.work_stream import OPEN_SECONDS, StreamFailed
 
-#: A server without the service, or a worker without the right: its operator
-#: has declared the queues in another way.
+#: The server lacks the service, or the worker the permission: an operator
+#: declares the queues in another way.
 _TOLERATED = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED)
 
 log = logging.getLogger("jobsvc.worker")
 
 
-def declaration(binding: Binding) -> UpdateQueueRequest | None:
-    """The change that declares a processor's queue; None if it asks for nothing. Pure.
+def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
+    """Returns the change that declares a processor's queue; None if there is none. Pure.
 
-    The mask covers what the processor declares and nothing else.
+    The mask covers only the fields that the processor sets.
     """
-    processor = binding.processor
+    processor = bound.processor
     queue = Queue(name=processor.queue)
     paths = []
-    if binding.input_schema is not None:
-        queue.input_schema.json_schema.CopyFrom(_struct(binding.input_schema))
+    if bound.input_schema is not None:
+        queue.input_schema.json_schema.CopyFrom(_struct(bound.input_schema))
         paths.append("input_schema")
-    if binding.output_schema is not None:
-        queue.output_schema.json_schema.CopyFrom(_struct(binding.output_schema))
+    if bound.output_schema is not None:
+        queue.output_schema.json_schema.CopyFrom(_struct(bound.output_schema))
         paths.append("output_schema")
     if processor.attempt_timeout is not None:
         queue.attempt_timeout.CopyFrom(to_duration(processor.attempt_timeout))
@@ -57,15 +57,15 @@ def declaration(binding: Binding) -> UpdateQueueRequest | None:
     return UpdateQueueRequest(queue=queue, update_mask=FieldMask(paths=paths), allow_missing=True)
 
 
-async def declare(channel: grpc.aio.Channel, bindings: list[Binding]) -> None:
-    """Declares the queues. Where the server does not let us, a warning is all.
+async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -> None:
+    """Declares the queues. Logs a warning where the server does not allow it.
 
     Raises:
-        StreamFailed: any other answer but OK.
+        StreamFailed: the server returned any other error.
     """
     queues = queue_service_pb2_grpc.QueueServiceStub(channel)
-    for binding in bindings:
-        request = declaration(binding)
+    for bound in processors:
+        request = declaration(bound)
         if request is None:
             continue
         try:

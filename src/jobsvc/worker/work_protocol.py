@@ -1,6 +1,6 @@
-"""What passes between this worker and the server, whichever stream carries it. Never awaits.
+"""The worker's side of the `Work` protocol without its I/O: frames in, frames out, state between.
 
-Runs on the session's thread. The clock's reading is an argument throughout.
+Never awaits. Runs on the session's thread; the clock's reading is always an argument.
 """
 
 import logging
@@ -30,21 +30,22 @@ from jobsvc.worker.outcome import Outcome, cancelled, failed, released, report
 from jobsvc.worker.runner import Runner
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 
-#: Progress of one job leaves at most this often.
+#: Shortest time between two frames with progress.
 PROGRESS_SECONDS = 0.2
-#: Longest time between two looks at the clock. No attempt_timeout is shorter.
+#: Longest time between two ticks. No attempt_timeout is shorter.
 TICK_SECONDS = 0.5
-#: How long an outcome stays back that the server could not store.
+#: Delay before an outcome that the server could not store is sent again.
 RESEND_SECONDS = 0.5
-#: Room that a frame leaves below the server's limit.
+#: How far a frame stays below the server's limit.
 _MARGIN_BYTES = 512 * 1024
+#: Delay of a job whose queue this worker did not subscribe to.
 _MISDELIVERED_SECONDS = 60.0
 
 log = logging.getLogger("jobsvc.worker")
 
 
-class Exchange:
-    """TimeSlice frames of the server into work, and the state of the work into frames."""
+class WorkProtocol:
+    """Turns the server's frames into work, and the state of the work into frames."""
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Exchange:
     # From the server.
 
     def connect(self, subscribed: Subscribed, window_sent: int, now: float) -> None:
-        """A new stream is subscribed: everything unconfirmed goes out on it, again if need be."""
+        """Takes up a new stream: every unconfirmed outcome is sent on it, again if need be."""
         limits = subscribed.limits
         self._max_items = min(limits.max_batch_items or 1000, 1000)
         self._max_bytes = max((limits.max_message_bytes or 4 << 20) - _MARGIN_BYTES, 64 * 1024)
@@ -88,16 +89,16 @@ class Exchange:
         self._extensions.clear()
         self.book.resend_all()
         self._resend_at = inf
-        # What was held over the break may be close to its end.
+        # Leases that outlived the break may be about to expire.
         self._extend_at = now if self.book.open else now + self._extend_seconds
         self._note_statuses(subscribed.held_leases)
 
     def disconnect(self) -> None:
-        """The stream is gone; leases run on."""
+        """Notes that the stream is gone. The leases stay, and so does the work."""
         self._connected = False
 
     def receive(self, frame: WorkResponse, now: float) -> None:
-        """Acts on a frame of the kinds `dispatch`, `outcome_results` and `lease_statuses`."""
+        """Acts on a `dispatch`, `outcome_results` or `lease_statuses` frame."""
         match frame.WhichOneof("frame"):
             case "dispatch":
                 self._take(frame.dispatch, now)
@@ -120,9 +121,9 @@ class Exchange:
         for lease in dispatch.leases:
             attempt = RunningAttempt(lease, now, self._tell_progress)
             if self.book.take(attempt.lease_id, attempt) and attempt.queue not in self._queues:
-                log.error("job %s is of queue %s, not of ours", lease.job_id, attempt.queue)
+                log.error("job %s is of queue %s, not one of ours", lease.job_id, attempt.queue)
                 reason = "the worker has no processor for this queue"
-                self.book.settle(released(attempt.lease_id, _MISDELIVERED_SECONDS, reason))
+                self.book.end(released(attempt.lease_id, _MISDELIVERED_SECONDS, reason))
         self._runner.start(self.book.start())
 
     def _note_statuses(self, statuses: Iterable[LeaseStatus]) -> None:
@@ -137,7 +138,7 @@ class Exchange:
                 if attempt is None or attempt.stop is not None:
                     continue
                 if self.book.waits(status.lease_id):
-                    self.book.settle(cancelled(status.lease_id, "cancelled before it began"))
+                    self.book.end(cancelled(status.lease_id, "cancelled before it began"))
                 else:
                     self._runner.stop(attempt, Stop.CANCEL_REQUESTED)
         self._runner.start(self.book.start())
@@ -164,21 +165,21 @@ class Exchange:
     # From the processors.
 
     def collect(self, outcomes: list[Outcome]) -> None:
-        """Notes the ends of attempts; those of leases that are gone are dropped."""
-        settle = self.book.settle
+        """Notes how attempts ended; drops outcomes whose lease is gone."""
+        end = self.book.end
         for outcome in outcomes:
-            settle(outcome)
+            end(outcome)
         self._runner.start(self.book.start())
 
     def note_progress(self, attempts: list[RunningAttempt]) -> None:
-        """There is progress to send."""
+        """Notes attempts that have progress to send."""
         for attempt in attempts:
             self._progressed[attempt.lease_id] = attempt
 
     # By the clock.
 
     def tick(self, now: float) -> float:
-        """Does what is due, and returns when something will be due next, at the latest."""
+        """Does everything that is due, and returns the time of the next tick."""
         due = min(now + TICK_SECONDS, self._time_out(now))
         if self._resend_at <= now:
             self._resend_at = inf
@@ -190,13 +191,15 @@ class Exchange:
             self._extend_progressed()
         if self._extend_at <= now:
             self._extend_at = now + self._extend_seconds
-            self._extensions += [LeaseExtension(lease_id=held) for held in self.book.extend()]
+            self._extensions += [
+                LeaseExtension(lease_id=lease_id) for lease_id in self.book.extend()
+            ]
         if self._progressed:
             due = min(due, self._progress_at)
         return min(due, self._extend_at, self._resend_at)
 
     def _time_out(self, now: float) -> float:
-        # The earliest deadline that is left.
+        # Returns the earliest deadline that is left.
         earliest = inf
         late = []
         for attempt in self.book.attempts():
@@ -214,26 +217,26 @@ class Exchange:
 
     def _extend_progressed(self) -> None:
         for lease_id, attempt in self._progressed.items():
-            # The flag first: progress made from here on is announced anew.
+            # The flag first: later progress is announced again.
             attempt.progress_told = False
             progress = attempt.progress
             if progress is not None and self.book.find(lease_id) is attempt:
                 percent, message = progress
-                news = JobProgress(percent=percent, message=message)
-                self._extensions.append(LeaseExtension(lease_id=lease_id, progress=news))
+                latest = JobProgress(percent=percent, message=message)
+                self._extensions.append(LeaseExtension(lease_id=lease_id, progress=latest))
         self._progressed.clear()
 
     # On leaving.
 
     def retire(self) -> None:
-        """Takes no more jobs; hands back those that have not begun."""
+        """Takes no more jobs; releases those that have not begun."""
         self.window = 0
         for attempt in list(self.book.attempts()):
             if self.book.waits(attempt.lease_id):
                 self._release(attempt)
 
     def release_rest(self) -> int:
-        """Stops what still runs and hands it back; returns how many that were."""
+        """Stops and releases all jobs that are left; returns how many."""
         rest = list(self.book.attempts())
         for attempt in rest:
             self._release(attempt)
@@ -244,16 +247,16 @@ class Exchange:
         self._end(attempt, outcome, Stop.RELEASED)
 
     def _end(self, attempt: RunningAttempt, outcome: JobOutcome, stop: Stop) -> None:
-        # Without waiting for the processor: it may not come back.
+        # Does not wait for the processor: it may never return.
         waited = self.book.waits(attempt.lease_id)
-        self.book.settle(outcome)
+        self.book.end(outcome)
         if not waited:
             self._runner.stop(attempt, stop)
 
     # To the server.
 
     def next_frame(self) -> WorkRequest | None:
-        """The next frame to send; None when there is nothing to say."""
+        """Returns the next frame to send; None when there is none."""
         if self.window != self._window_sent:
             self._window_sent = self.window
             return WorkRequest(set_window=SetWindow(window=self.window))

