@@ -1,5 +1,5 @@
-"""Around every handler: limits, draining, the caller's identity, the server's span of unary calls,
-and, whatever the handler raises, a status of ours."""
+"""Around every handler: limits, draining, the caller, the server's span of unary calls, and a
+status of ours for whatever the handler raises."""
 
 # grpc's own handler types are generic for type checkers only.
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Guard:
             call.add_done_callback(self._in_hand.discard)
 
     def _check(self, method: Method, request: Any, metadata: Metadata) -> None:
-        """What must hold before a handler runs. Sets the current caller."""
+        """Refuses a call that its handler must not get, and sets the current caller."""
         if isinstance(request, _Unreadable):
             raise InvalidRequest([Violation("request", "cannot be decoded")])
         self._admission.check_draining(method)

@@ -25,16 +25,14 @@ class _Items(Protocol[M]):
 
 
 def items_per_page(checks: RequestChecks, page_size: int, page_token: str) -> int:
-    """Checks what every list request has, and returns how many items the page may
-    have."""
+    """Checks the fields that every list request has, and returns how many items fit on a page."""
     checks.number("page_size", page_size, 0, 2**31 - 1)
     checks.text("page_token", page_token, _MAX_TOKEN_LENGTH)
     return min(page_size or _DEFAULT_ITEMS, _MAX_ITEMS)
 
 
 async def fill_page(page: _Items[M], items: Sequence[T], message: Callable[[T], M]) -> int:
-    """Appends items until the page is full, in turns with other work on the loop, and returns how
-    many. One item always fits."""
+    """Appends items until the page has `MAX_PAGE_BYTES`, and returns how many. One always fits."""
     time_slice, size_bytes = TimeSlice(), 0
     for item in items:
         sent = message(item)

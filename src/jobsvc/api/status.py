@@ -28,7 +28,7 @@ class _Status(NamedTuple):
     code: int
     #: Of the ErrorInfo.
     reason: str
-    #: What follows the ErrorInfo.
+    #: Those that follow the ErrorInfo.
     details: Details = lambda _: ()
 
 

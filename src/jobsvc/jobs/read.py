@@ -35,8 +35,8 @@ class JobReader:
         return jobs[job_id]
 
     async def read_statuses(self, job_ids: Sequence[str], with_outputs: bool) -> Mapping[str, Job]:
-        """Returns jobs by id, without their inputs, whoever may see them; missing ones are
-        missing."""
+        """Returns jobs by id, without their inputs and without a check of the caller; jobs that do
+        not exist are left out."""
         return await self._store.shared_reads.read(job_ids, False, with_outputs)
 
     async def wait(
