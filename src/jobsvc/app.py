@@ -11,19 +11,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from opentelemetry import metrics, trace
 
-from jobsvc.api.auth import Identity
+from jobsvc.api.admission import Admission
+from jobsvc.api.auth import CallerReader
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_service import JobService
-from jobsvc.api.lifetime import Lifetime
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
+from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.worker_service import WorkerService
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.followers import Hub
+from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
@@ -91,21 +93,21 @@ class Replica:
         self,
         port: int,
         server: GrpcServer,
-        lifetime: Lifetime,
+        admission: Admission,
         hub: Hub,
         dispatcher: Dispatcher,
         settings: Settings,
     ) -> None:
         self.port = port
         self._server = server
-        self._lifetime = lifetime
+        self._admission = admission
         self._hub = hub
         self._dispatcher = dispatcher
         self._settings = settings
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
-        self._lifetime.draining = True
+        self._admission.draining = True
         await self._server.tell_health(serving=False)
         self._hub.drain()
         self._dispatcher.drain()
@@ -144,17 +146,21 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 
         settlement = Settlement(store, catalog, hints, dispatcher.due, settings, tracer)
         creation = Creation(store, catalog, hints, dispatcher.due, settings, tracer)
-        lifetime = Lifetime()
+        reader = JobReader(store, catalog, hub)
+        admission = Admission(settings)
+        callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.over, settings)
-        identity = Identity(await _session_key(store, settings))
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
             JobService(  # type: ignore[abstract]
-                store, catalog, creation, hub, identity, lifetime, settings
+                creation,
+                reader,
+                StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
+                settings,
             ),
-            WorkerService(store, dispatcher, outcomes, lifetime, server_id, settings),
-            QueueService(store, catalog, hints, lifetime),  # type: ignore[abstract]
-            Guard(settings, tracer),
+            WorkerService(store, dispatcher, outcomes, server_id, settings),
+            QueueService(store, hints),  # type: ignore[abstract]
+            Guard(admission, callers, tracer),
             settings,
         )
         running = [
@@ -182,7 +188,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         ]
         try:
             async with server.listening(settings.listen) as port:
-                yield Replica(port, server, lifetime, hub, dispatcher, settings)
+                yield Replica(port, server, admission, hub, dispatcher, settings)
             # What the calls held that were cancelled now.
             await server.finish()
             await dispatcher.calls.until_done(_LEASED_SECONDS)

@@ -79,7 +79,7 @@ def test_text_is_bounded_and_storable(value: str) -> None:
 @given(st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=5))
 def test_mapping_is_bounded_and_storable(values: dict[str, str]) -> None:
     checks, key = RequestChecks(), re.compile("[a-z]+")
-    taken = checks.mapping("labels", values, 3, key, most_value=2)
+    taken = checks.mapping("labels", values, 3, key, max_value_length=2)
     good = len(values) <= 3 and all(
         key.fullmatch(k) and len(v) <= 2 and "\0" not in v for k, v in values.items()
     )

@@ -25,7 +25,7 @@ from tests.api.support.probe import eventually
 from tests.api.support.refusal import details_of, refused
 from tests.api.support.worker import OK, lease_all, lease_one, results, success
 from tests.api.support.worker_stream import work
-from tests.api.test_stream_status import follow, synced, update
+from tests.api.test_status_stream import follow, synced, update
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
 _INTERNAL = (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")

@@ -1,36 +1,28 @@
 """QueueService: declares and inspects queues."""
 
 from jobsvc.api.convert.queues import queue_change, queue_message, stats_message
-from jobsvc.api.convert.request_checks import RequestChecks
+from jobsvc.api.convert.request_checks import QUEUE_NAME, RequestChecks
 from jobsvc.api.guard import Context
-from jobsvc.api.lifetime import Lifetime
+from jobsvc.api.pages import fill_page, items_per_page
 from jobsvc.domain.errors import EtagMismatch, PageTokenInvalid, QueueNotFound
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.event_loop.time_slice import TimeSlice
-from jobsvc.queues.catalog import Catalog
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceServicer
 
-_DEFAULT_PAGE = 50
-_MAX_PAGE = 1000
-#: Schemas may be large, and clients take 4 MiB if they are not told otherwise.
-_MAX_PAGE_BYTES = 3 * 1024 * 1024
 _MAX_NAMES = 1000
 
 
 class QueueService(QueueServiceServicer):
-    """Queues, for operators and for workers that declare theirs."""
+    """Queues, for operators and for workers that declare their own."""
 
-    def __init__(self, store: Store, catalog: Catalog, hints: Hints, lifetime: Lifetime) -> None:
+    def __init__(self, store: Store, hints: Hints) -> None:
         self._store = store
-        self._catalog = catalog
         self._hints = hints
-        self._lifetime = lifetime
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
-        self._lifetime.check()
         checks = RequestChecks()
         checks.queue("name", request.name)
         checks.raise_if_violated()
@@ -42,37 +34,22 @@ class QueueService(QueueServiceServicer):
     async def ListQueues(
         self, request: pb.ListQueuesRequest, context: Context
     ) -> pb.ListQueuesResponse:
-        self._lifetime.check()
         checks = RequestChecks()
-        checks.number("page_size", request.page_size, 0, 2**31 - 1)
-        checks.text("page_token", request.page_token, 1024)
+        size = items_per_page(checks, request.page_size, request.page_token)
         checks.raise_if_violated()
         # The token is the last name of the page before, so it stays good whatever changes.
-        names = RequestChecks()
-        if request.page_token:
-            names.queue("page_token", request.page_token)
-        if names.violations:
+        if request.page_token and not QUEUE_NAME.fullmatch(request.page_token):
             raise PageTokenInvalid("page_token was not made by this server")
-        size = min(request.page_size or _DEFAULT_PAGE, _MAX_PAGE)
         queues = await self._store.queues.list_after(request.page_token, size + 1)
         response = pb.ListQueuesResponse()
-        time_slice, size_bytes = TimeSlice(), 0
-        for queue in queues[:size]:
-            message = queue_message(queue)
-            size_bytes += message.ByteSize()
-            if size_bytes > _MAX_PAGE_BYTES and response.queues:
-                break
-            response.queues.append(message)
-            if time_slice.used_up:
-                await time_slice.yield_()
-        if len(response.queues) < len(queues):
-            response.next_page_token = response.queues[-1].name
+        count = await fill_page(response.queues, queues[:size], queue_message)
+        if count < len(queues):
+            response.next_page_token = queues[count - 1].name
         return response
 
     async def UpdateQueue(
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
-        self._lifetime.check()
         mask = request.update_mask if request.HasField("update_mask") else None
         change = queue_change(request.queue, mask)
 
@@ -93,7 +70,6 @@ class QueueService(QueueServiceServicer):
     async def GetQueueStats(
         self, request: pb.GetQueueStatsRequest, context: Context
     ) -> pb.GetQueueStatsResponse:
-        self._lifetime.check()
         checks = RequestChecks()
         checks.count("queues", request.queues, 0, _MAX_NAMES)
         for index, name in enumerate(request.queues):

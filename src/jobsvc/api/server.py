@@ -10,7 +10,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
-from jobsvc.api.guard import Guard, Unregistered
+from jobsvc.api.guard import Guard
+from jobsvc.api.registration import GuardedServer, SharedQueueServer
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer, add_JobServiceServicer_to_server
@@ -31,11 +32,11 @@ SERVICES: Sequence[str] = (
 
 _MAX_PENDING_CALLS = 100_000
 #: Longest wait for calls to send their status.
-_LAST_WORDS_SECONDS = 1.0
+_STATUS_SECONDS = 1.0
 
 
 class PortTaken(Exception):
-    """The address to listen on cannot be had."""
+    """The server cannot listen on its address."""
 
 
 class GrpcServer:
@@ -52,24 +53,23 @@ class GrpcServer:
         self._guard = guard
         self._server = aio.server(options=_options(settings))
         self._health = health_aio.HealthServicer()
-        guarded = guard.before(self._server)
+        guarded: Any = GuardedServer(self._server, guard)
         add_JobServiceServicer_to_server(jobs, guarded)
         add_WorkerServiceServicer_to_server(workers, guarded)
         add_QueueServiceServicer_to_server(queues, guarded)
-        unguarded: Any = Unregistered(self._server)
+        unguarded: Any = SharedQueueServer(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, unguarded)
-        beside = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection((*SERVICES, *beside), unguarded)
+        others = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
+        reflection.enable_server_reflection((*SERVICES, *others), unguarded)
         channelz.add_channelz_servicer(unguarded)
 
     @asynccontextmanager
     async def listening(self, address: str) -> AsyncIterator[int]:
-        """Serves on `address` (HOST:PORT) and answers with the port.
-
-        At the end, calls that are still open are cancelled.
+        """Serves on `address` (HOST:PORT) and yields the port. Calls that are open at the end are
+        cancelled.
 
         Raises:
-            PortTaken: the address cannot be had.
+            PortTaken: the server cannot listen on the address.
         """
         try:
             port = self._server.add_insecure_port(address)
@@ -84,14 +84,12 @@ class GrpcServer:
             await self._server.stop(grace=None)
 
     async def finish(self) -> None:
-        """Lets the calls whose end has come send their status. New ones are still answered:
-
-        gRPC's own grace would drop those without a word of ours.
-        """
-        await self._guard.until_answered(_LAST_WORDS_SECONDS)
+        """Waits a moment for the calls in hand to send their status. New calls still get one: in
+        gRPC's own grace period they would be dropped without a status of ours."""
+        await self._guard.until_ended(_STATUS_SECONDS)
 
     async def tell_health(self, serving: bool) -> None:
-        """Sets what the health service says of each service and of the whole (the empty name)."""
+        """Sets the health of each service, and of the server as a whole (the empty name)."""
         status = (
             health_pb2.HealthCheckResponse.SERVING
             if serving
@@ -103,7 +101,7 @@ class GrpcServer:
 
 def _options(settings: Settings) -> list[tuple[str, Any]]:
     return [
-        # Two servers on one port would share calls without knowing of each other.
+        # Else two servers could listen on one port, and share its calls without knowing it.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
@@ -111,14 +109,14 @@ def _options(settings: Settings) -> list[tuple[str, Any]]:
         # Half-open connections are noticed in half a minute; eager clients are not sent away.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        # For pings that gRPC sends of itself; until they are answered there are no others.
+        # For pings that gRPC sends on its own; it sends no others until they are answered.
         ("grpc.http2.ping_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
-        # When everybody comes at once, as after a restart, they wait for their turn, or the guard
-        # says that it is too many. gRPC would cancel the calls of some beyond a thousand, and still
-        # does so with those that waited for half a minute.
+        # When everybody calls at once, as after a restart, calls wait, or the guard refuses them.
+        # By default gRPC would cancel calls beyond a thousand; it still cancels those that have
+        # waited for half a minute.
         ("grpc.server.max_pending_requests", _MAX_PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_CALLS),
     ]

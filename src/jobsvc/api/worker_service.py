@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from jobsvc.api.bounds import MAX_LEASES_BYTES
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration
 from jobsvc.api.convert.work_frames import write_some
 from jobsvc.api.guard import Context
-from jobsvc.api.lifetime import Lifetime
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.work_stream import WorkStream
 from jobsvc.dispatch.connected_worker import ConnectedWorker
@@ -26,8 +26,6 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
 _MAX_QUEUES = 64
 _MAX_LEASES = 100
-#: As much as clients take if they are not told otherwise, less what an answer has besides leases.
-_MAX_ANSWER_BYTES = 4 * 1024 * 1024 - 32
 _MARGIN_SECONDS = 0.5
 #: An answer needs about so long to arrive.
 _LAST_MOMENT_SECONDS = 0.05
@@ -41,14 +39,12 @@ class WorkerService(WorkerServiceServicer):
         store: Store,
         dispatcher: Dispatcher,
         outcomes: Outcomes,
-        lifetime: Lifetime,
         server_id: str,
         settings: Settings,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._outcomes = outcomes
-        self._lifetime = lifetime
         self._server_id = server_id
         self._settings = settings
 
@@ -56,7 +52,6 @@ class WorkerService(WorkerServiceServicer):
     async def Work(  # type: ignore[override]
         self, requests: AsyncIterator[pb.WorkRequest], context: Context
     ) -> None:
-        self._lifetime.check()
         await WorkStream(
             self._store, self._dispatcher, self._outcomes, self._server_id, self._settings
         ).hold(context)
@@ -64,7 +59,6 @@ class WorkerService(WorkerServiceServicer):
     async def LeaseJobs(
         self, request: pb.LeaseJobsRequest, context: Context
     ) -> pb.LeaseJobsResponse:
-        self._lifetime.check()
         checks = RequestChecks()
         checks.count("queues", request.queues, 1, _MAX_QUEUES)
         for index, name in enumerate(request.queues):
@@ -178,7 +172,7 @@ async def _answer(
 ) -> tuple[pb.LeaseJobsResponse, list[LeaseId]]:
     """The answer with leases of one length, and those that do not fit into it. One always does."""
     response = pb.LeaseJobsResponse(expires_in=duration(seconds))
-    time_slice, left = TimeSlice(), _MAX_ANSWER_BYTES
+    time_slice, left = TimeSlice(), MAX_LEASES_BYTES
     while jobs:
         part = pb.LeaseJobsResponse()
         count = write_some(part, jobs, encoding)

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from opentelemetry import trace
 
 from jobsvc import telemetry
+from jobsvc.domain.methods import METHODS
 
-#: Methods that may be repeated: they read, or carry a request id, or are idempotent.
-_REPEATABLE = {
-    "jobsvc.v1.JobService": ("CreateJob", "BatchCreateJobs", "GetJob", "WaitJob", "CancelJob"),
-    "jobsvc.v1.QueueService": ("UpdateQueue", "GetQueueStats"),
-}
 #: Room for one whole request; gRPC does not retry a call that does not fit (default 256 KiB).
 _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
 
@@ -32,9 +28,9 @@ def channel_options() -> list[tuple[str, str | int]]:
         "methodConfig": [
             {
                 "name": [
-                    {"service": service, "method": method}
-                    for service, methods in _REPEATABLE.items()
-                    for method in methods
+                    {"service": method.service, "method": method.name}
+                    for method in METHODS
+                    if method.repeatable
                 ],
                 "retryPolicy": {
                     "maxAttempts": 5,

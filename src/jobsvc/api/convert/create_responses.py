@@ -1,42 +1,42 @@
-"""Answers to who creates jobs."""
+"""Responses to callers that create jobs."""
 
 from collections.abc import Iterator, Sequence
 
-from jobsvc.api.convert.item_template import copies
+from jobsvc.api.convert.item_template import repeat_item
 from jobsvc.api.convert.jobs import write_job
 from jobsvc.domain.created_job import Created, CreateResult, Existing
 from jobsvc.v1 import job_service_pb2 as pb
 
 
-def created(answer: CreateResult) -> pb.CreateJobResponse:
+def created(result: CreateResult) -> pb.CreateJobResponse:
     """The job, as it was created or found."""
-    response = pb.CreateJobResponse(existing=isinstance(answer, Existing))
-    write_job(response.job, answer.job, full=False)
+    response = pb.CreateJobResponse(existing=isinstance(result, Existing))
+    write_job(response.job, result.job, full=False)
     return response
 
 
-def previewed(answer: CreateResult) -> pb.CreateJobResponse:
-    """The job as it would be: without what only a created one has."""
-    response = created(answer)
+def previewed(result: CreateResult) -> pb.CreateJobResponse:
+    """The job as it would be, without the fields that only a created job has."""
+    response = created(result)
     for field in ("id", "etag", "create_time", "traceparent", "status"):
         response.job.ClearField(field)
     return response
 
 
-def runs(answers: Sequence[CreateResult]) -> Iterator[list[CreateResult]]:
-    """The answers in their order, in parts that differ in no more than the ids of new jobs. Most
-    batches are a single one."""
+def runs(results: Sequence[CreateResult]) -> Iterator[list[CreateResult]]:
+    """The results in their order, in runs that differ only in the ids of new jobs. Most batches are
+    a single run."""
     run: list[CreateResult] = []
-    for answer in answers:
-        if run and not _alike(run[0], answer):
+    for result in results:
+        if run and not _differ_in_id_only(run[0], result):
             yield run
             run = []
-        run.append(answer)
+        run.append(result)
     if run:
         yield run
 
 
-def _alike(one: CreateResult, other: CreateResult) -> bool:
+def _differ_in_id_only(one: CreateResult, other: CreateResult) -> bool:
     if not (isinstance(one, Created) and isinstance(other, Created)):
         return False
     return (
@@ -48,21 +48,21 @@ def _alike(one: CreateResult, other: CreateResult) -> bool:
 
 
 def write_run(response: pb.BatchCreateJobsResponse, run: Sequence[CreateResult]) -> int:
-    """Appends the answers of one of the `runs`, and says how many bytes that adds."""
-    one = pb.BatchCreateJobsResponse(responses=[created(run[0])])
+    """Appends the results of one of the `runs`, and returns how many bytes that adds."""
+    first = pb.BatchCreateJobsResponse(responses=[created(run[0])])
     if len(run) == 1:
-        response.MergeFrom(one)
-        return one.ByteSize()
-    ids = [answer.new.id for answer in run if isinstance(answer, Created)]
-    all_of_them = copies(one.SerializeToString(), ids)
-    response.MergeFromString(all_of_them)
-    return len(all_of_them)
+        response.MergeFrom(first)
+        return first.ByteSize()
+    ids = [result.new.id for result in run if isinstance(result, Created)]
+    all_items = repeat_item(first.SerializeToString(), ids)
+    response.MergeFromString(all_items)
+    return len(all_items)
 
 
 def shorten(response: pb.BatchCreateJobsResponse) -> None:
-    """Leaves out what the caller knows, and errors: ids and states are what it must learn."""
-    for answer in response.responses:
-        queue = answer.job.spec.queue
-        answer.job.spec.Clear()
-        answer.job.spec.queue = queue
-        answer.job.status.ClearField("error")
+    """Leaves out specs, which the caller knows, and errors. Ids and states remain."""
+    for item in response.responses:
+        queue = item.job.spec.queue
+        item.job.spec.Clear()
+        item.job.spec.queue = queue
+        item.job.status.ClearField("error")

@@ -1,14 +1,14 @@
-"""Messages that differ from one in a single text. A copy costs a tenth of filling in a message."""
+"""One serialized item of a repeated field, repeated with other ids: a tenth of the cost of filling
+in a message for each."""
 
 from collections.abc import Sequence
 
 
-def copies(item: bytes, texts: Sequence[str]) -> bytes:
-    """`item`, one serialized item of a repeated field, once for each of `texts`: the first stands
-    in it, in a single place, and the others take its place.
+def repeat_item(item: bytes, ids: Sequence[str]) -> bytes:
+    """Returns one item for each of `ids`. `item` has the first id, once, and stands for it.
 
-    All texts must have the same length, which is part of the bytes.
+    All ids must have the same length, which is part of the bytes.
     """
-    before, behind = item.split(texts[0].encode())
-    between = behind + before
-    return before + between.join([text.encode() for text in texts]) + behind
+    before, after = item.split(ids[0].encode())
+    between = after + before
+    return before + between.join([text.encode() for text in ids]) + after

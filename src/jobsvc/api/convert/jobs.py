@@ -1,7 +1,8 @@
-"""Jobs as they are sent, and what recurs in how they are asked for."""
+"""Jobs as messages, and the request fields that recur where jobs are asked for."""
 
 from collections.abc import Sequence
 
+from jobsvc.api.bounds import MAX_ATTEMPTS_BYTES
 from jobsvc.api.convert.payloads import write_payload
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import write_duration, write_timestamp
@@ -14,19 +15,15 @@ from jobsvc.v1 import payload_pb2
 FULL = pb.JOB_VIEW_FULL
 BASIC = pb.JOB_VIEW_BASIC
 
-#: Of past attempts in full. Beyond, errors are told without metadata and stack traces: with the
-#: largest payloads they would not fit into 4 MiB, the most that clients take by default.
-_MAX_ATTEMPTS_BYTES = 256 * 1024
 
-
-def job_ids(texts: Sequence[str], path: str, most: int) -> list[str]:
-    """A list of job ids without duplicates.
+def job_ids(texts: Sequence[str], path: str, maximum: int) -> list[str]:
+    """Checks a list of job ids and returns it.
 
     Raises:
-        InvalidRequest: none, too many, a malformed one, or one twice.
+        InvalidRequest: the list is empty or too long, or an id is malformed or stands in it twice.
     """
     checks = RequestChecks()
-    checks.count(path, texts, 1, most)
+    checks.count(path, texts, 1, maximum)
     checks.raise_if_violated()
     ids = [checks.uuid(f"{path}[{index}]", text) for index, text in enumerate(texts)]
     checks.raise_if_violated()
@@ -40,13 +37,13 @@ def job_ids(texts: Sequence[str], path: str, most: int) -> list[str]:
 
 
 def view_is_full(checks: RequestChecks, view: int, default: int = FULL) -> bool:
-    """Whether the FULL view is asked for."""
+    """Checks a view, and returns whether it is FULL."""
     checks.enum("view", view, pb.JobView.values())
     return (view or default) == FULL
 
 
 def check_encoding(checks: RequestChecks, encoding: int) -> None:
-    """A payload encoding that the contract knows."""
+    """Checks that the contract has a payload encoding."""
     checks.enum("payload_encoding", encoding, payload_pb2.PayloadEncoding.values())
 
 
@@ -58,7 +55,7 @@ def write_job(
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
 ) -> None:
-    """Fills in a job as it is sent: without payloads and stack traces unless `full`."""
+    """Writes a job, without payloads and stack traces unless `full`."""
     spec = message.spec
     spec.queue = job.queue
     if job.priority:
@@ -98,7 +95,7 @@ def write_status(
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
 ) -> None:
-    """Fills in the status of a job as it is sent."""
+    """Writes the status of a job, without output and stack traces unless `full`."""
     status = job.status
     message.state = status.state.value  # type: ignore[assignment]  # numbered as in the contract
     message.version = status.version
@@ -109,7 +106,7 @@ def write_status(
     if reason:
         message.wait_reason = reason.value  # type: ignore[assignment]  # numbered as well
     write_timestamp(message.update_time, status.update_time)
-    left = _MAX_ATTEMPTS_BYTES
+    left = MAX_ATTEMPTS_BYTES
     for attempt in attempts:
         past = message.recent_attempts.add()
         _write_attempt(past, attempt, full)
@@ -137,7 +134,7 @@ def write_status(
 
 
 def write_owner(message: pb.JobOwner, service: str, user_id: str, has_session: bool) -> None:
-    """Fills in an owner as it is sent: whether there is a session, never which."""
+    """Writes an owner: whether it has a session, never which."""
     message.SetInParent()
     if service:
         message.service = service
@@ -148,7 +145,7 @@ def write_owner(message: pb.JobOwner, service: str, user_id: str, has_session: b
 
 
 def write_retry(message: pb.RetryPolicy, retry: RetryPolicy) -> None:
-    """Fills in a retry policy as it is sent."""
+    """Writes a retry policy."""
     message.max_attempts = retry.max_attempts
     write_duration(message.initial_backoff, retry.initial_backoff_seconds)
     write_duration(message.max_backoff, retry.max_backoff_seconds)
@@ -156,7 +153,7 @@ def write_retry(message: pb.RetryPolicy, retry: RetryPolicy) -> None:
 
 
 def error_message(error: JobError, full: bool = True) -> pb.JobError:
-    """A job's error as it is sent: without stack trace unless `full`."""
+    """Returns the error of a job, without stack trace unless `full`."""
     return pb.JobError(
         code=error.code,
         reason=error.reason,

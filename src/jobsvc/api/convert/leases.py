@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from google.rpc import code_pb2, status_pb2
 
-from jobsvc.api.convert.item_template import copies
+from jobsvc.api.bounds import MAX_RESULTS_BYTES
+from jobsvc.api.convert.item_template import repeat_item
 from jobsvc.api.convert.jobs import error_message, write_owner
 from jobsvc.api.convert.payloads import payload_text, write_payload
 from jobsvc.api.convert.request_checks import RequestChecks
@@ -22,8 +23,6 @@ _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
 _MAX_DELAY_SECONDS = 604_800
 #: The work is done, and there is no output.
 DONE = Success()
-#: Of errors with all details. Beyond, only their reasons are told: clients take 4 MiB by default.
-_MAX_RESULTS_BYTES = 2 * 1024 * 1024
 
 
 def seen_worker(
@@ -184,7 +183,7 @@ def outcome_results(
         response.committed_lease_ids.extend(lease_ids[outcomes:])
         return response
     response = pb.ReportOutcomesResponse()
-    left = _MAX_RESULTS_BYTES
+    left = MAX_RESULTS_BYTES
     for place, (lease_id, status) in enumerate(zip(lease_ids, statuses, strict=True)):
         if status is None and place >= outcomes:
             response.committed_lease_ids.append(lease_id)
@@ -203,7 +202,7 @@ def _all_committed(lease_ids: Sequence[str]) -> pb.ReportOutcomesResponse:
     if len(set(map(len, lease_ids))) == 1:
         # Only the first is written.
         _write_result(response, lease_ids[0], None)
-        return response.FromString(copies(response.SerializeToString(), lease_ids))
+        return response.FromString(repeat_item(response.SerializeToString(), lease_ids))
     for lease_id in lease_ids:
         _write_result(response, lease_id, None)
     return response
@@ -227,5 +226,5 @@ def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> Job
         checks.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
     checks.text(f"{path}.message", error.message, 4096)
     checks.text(f"{path}.stack_trace", error.stack_trace, 16_384)
-    metadata = checks.mapping(f"{path}.metadata", error.metadata, 32, most_value=4096)
+    metadata = checks.mapping(f"{path}.metadata", error.metadata, 32, max_value_length=4096)
     return JobError(error.code, error.reason, error.message, metadata, error.stack_trace)

@@ -1,4 +1,4 @@
-"""Payloads between their two spellings on the wire and the JSON text that is stored."""
+"""Payloads between their two encodings in messages and the JSON text that is stored."""
 
 import json
 import math
@@ -15,34 +15,34 @@ JSON_TEXT = pb.PAYLOAD_ENCODING_JSON_TEXT
 
 
 def payload_text(
-    payload: pb.Payload, field: str, most_bytes: int
+    payload: pb.Payload, field: str, max_bytes: int
 ) -> tuple[str | None, dict[str, Any]]:
-    """A payload as JSON text (None for the empty object) and as the object it spells.
+    """Returns a payload as JSON text (None for the empty object) and as the object that it encodes.
 
     Raises:
-        PayloadRejected: it is no JSON object as the contract wants it.
-        PayloadTooLarge: it has more than `most_bytes` as JSON text.
+        PayloadRejected: the payload is no JSON object as the contract wants it.
+        PayloadTooLarge: the payload has more than `max_bytes` as JSON text.
     """
     text = payload.json_text
-    # Mostly there is one, and to ask which of two is set takes longer.
-    kind = "json_text" if text else payload.WhichOneof("encoding")
-    if kind is None:
+    # Most payloads are texts, and WhichOneof takes longer.
+    encoding = "json_text" if text else payload.WhichOneof("encoding")
+    if encoding is None:
         return None, {}
     try:
-        if kind == "json":
+        if encoding == "json":
             text = _struct_text(payload.json)
-        if 4 * len(text) > most_bytes and len(text.encode()) > most_bytes:
+        if 4 * len(text) > max_bytes and len(text.encode()) > max_bytes:
             raise PayloadTooLarge(
-                [Violation(field, f"must have at most {most_bytes} bytes as JSON text")]
+                [Violation(field, f"must have at most {max_bytes} bytes as JSON text")]
             )
         value = parse_payload(text)
     except PayloadInvalid as defect:
-        raise PayloadRejected([Violation(f"{field}.{kind}", f"{defect}")]) from None
+        raise PayloadRejected([Violation(f"{field}.{encoding}", f"{defect}")]) from None
     return (text if value else None), value
 
 
 def write_payload(message: pb.Payload, text: str | None, encoding: int) -> None:
-    """Fills in stored JSON text (None for the empty object) in the spelling that was asked for."""
+    """Writes stored JSON text (None for the empty object) in the encoding that was asked for."""
     if encoding == JSON_TEXT:
         message.json_text = "{}" if text is None else text
         return
@@ -52,10 +52,10 @@ def write_payload(message: pb.Payload, text: str | None, encoding: int) -> None:
 
 
 def struct_dict(struct: Struct) -> dict[str, Any]:
-    """A Struct as a plain object; whole numbers become integers.
+    """Returns a Struct as a plain object; whole numbers become integers.
 
     Raises:
-        PayloadInvalid: it holds NaN or Infinity.
+        PayloadInvalid: the Struct holds NaN or Infinity.
     """
     return {key: _plain(value) for key, value in struct.fields.items()}
 
@@ -88,7 +88,7 @@ def _items(values: ListValue) -> list[Value]:
 
 
 def _finite(value: Any) -> Any:
-    """Numbers beyond a double as texts: a Struct has no way to carry them."""
+    """Writes numbers beyond a double as texts, as a Struct cannot carry them."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Collects what is wrong with a request, by the path of the field; and the checks that recur."""
+"""Checks of request fields that recur. They collect violations, each with the path of its field."""
 
 import math
 import re
@@ -13,8 +13,8 @@ from jobsvc.domain.errors import InvalidRequest, Violation
 QUEUE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
-#: Longest duration that any field takes where the contract names no bound: 100 years.
-_LONGEST_SECONDS = 100 * 365.25 * 86_400
+#: Longest duration where the contract names no bound: 100 years.
+_MAX_SECONDS = 100 * 365.25 * 86_400
 
 #: The first and the last moment of a datetime stand for the infinities in PostgreSQL.
 _FIRST_TIME = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)
@@ -22,26 +22,30 @@ _LAST_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
 
 
 class RequestChecks:
-    """The violations of one request. A check that fails adds one and answers with a stand-in."""
+    """The violations of one request.
+
+    A check returns the value it was given. A check that fails adds a violation, and its value is of
+    no use: `raise_if_violated` must come before it is used.
+    """
 
     def __init__(self) -> None:
         self.violations: list[Violation] = []
 
     def add(self, field: str, description: str) -> None:
-        """Notes a defect."""
+        """Adds a violation."""
         self.violations.append(Violation(field, description))
 
     def raise_if_violated(self) -> None:
-        """Ends the checks.
+        """Must follow the last check.
 
         Raises:
-            InvalidRequest: something was wrong.
+            InvalidRequest: a check has failed.
         """
         if self.violations:
             raise InvalidRequest(self.violations)
 
     def queue(self, field: str, name: str) -> str:
-        """A queue name."""
+        """Checks a queue name."""
         if not QUEUE_NAME.fullmatch(name):
             self.add(
                 field,
@@ -51,38 +55,38 @@ class RequestChecks:
         return name
 
     def uuid(self, field: str, text: str) -> str:
-        """A UUID in canonical form."""
+        """Checks that a text is a UUID in canonical form."""
         if not _UUID.fullmatch(text):
             self.add(field, "must be a UUID in canonical lower-case form")
         return text
 
-    def number(self, field: str, value: int, least: int, most: int) -> int:
-        """A whole number in a range."""
-        if not least <= value <= most:
-            self.add(field, f"must be between {least} and {most}, not {value}")
+    def number(self, field: str, value: int, minimum: int, maximum: int) -> int:
+        """Checks that a whole number is in a range."""
+        if not minimum <= value <= maximum:
+            self.add(field, f"must be between {minimum} and {maximum}, not {value}")
         return value
 
-    def factor(self, field: str, value: float, most: float) -> float:
-        """A finite number from 0."""
-        if not (math.isfinite(value) and 0 <= value <= most):
-            self.add(field, f"must be between 0 and {most:g}")
+    def factor(self, field: str, value: float, maximum: float) -> float:
+        """Checks that a number is finite, and from 0 to `maximum`."""
+        if not (math.isfinite(value) and 0 <= value <= maximum):
+            self.add(field, f"must be between 0 and {maximum:g}")
         return value
 
-    def text(self, field: str, value: str, most: int, least: int = 0) -> str:
-        """A text that can be stored, with a bounded number of characters."""
-        if not least <= len(value) <= most:
-            self.add(field, f"must have {least} to {most} characters, not {len(value)}")
+    def text(self, field: str, value: str, max_length: int, min_length: int = 0) -> str:
+        """Checks that a text can be stored, and how many characters it has."""
+        if not min_length <= len(value) <= max_length:
+            self.add(field, f"must have {min_length} to {max_length} characters, not {len(value)}")
         elif "\0" in value:
             self.add(field, "must not hold a NUL character")
         return value
 
-    def count(self, field: str, items: Sequence[object], least: int, most: int) -> None:
-        """A list with a bounded number of items."""
-        if not least <= len(items) <= most:
-            self.add(field, f"must have {least} to {most} items, not {len(items)}")
+    def count(self, field: str, items: Sequence[object], minimum: int, maximum: int) -> None:
+        """Checks how many items a list has."""
+        if not minimum <= len(items) <= maximum:
+            self.add(field, f"must have {minimum} to {maximum} items, not {len(items)}")
 
     def enum(self, field: str, value: int, known: Sequence[int]) -> int:
-        """A value that the enum has."""
+        """Checks that an enum has a value."""
         if value not in known:
             self.add(field, f"unknown value {value}")
         return value
@@ -91,13 +95,13 @@ class RequestChecks:
         self,
         field: str,
         values: Mapping[str, str],
-        most: int,
+        max_entries: int,
         key: re.Pattern[str] | None = None,
-        most_value: int = 255,
+        max_value_length: int = 255,
     ) -> dict[str, str]:
-        """A bounded number of short texts by key."""
-        if len(values) > most:
-            self.add(field, f"must have at most {most} entries, not {len(values)}")
+        """Checks the keys and values of a map, and how many entries it has."""
+        if len(values) > max_entries:
+            self.add(field, f"must have at most {max_entries} entries, not {len(values)}")
             return {}
         found = dict(values)
         for name, value in found.items():
@@ -105,23 +109,23 @@ class RequestChecks:
                 self.add(f"{field}[{name[:80]!r}]", f"the key must match ^{key.pattern}$")
             elif key is None:
                 self.text(f"{field}[{name[:80]!r}]", name, 255, 1)
-            if len(value) > most_value or "\0" in value:
-                self.text(f"{field}[{name[:80]!r}]", value, most_value)
+            if len(value) > max_value_length or "\0" in value:
+                self.text(f"{field}[{name[:80]!r}]", value, max_value_length)
         return found
 
     def seconds(
-        self, field: str, value: Duration, least: float = 0, most: float = _LONGEST_SECONDS
+        self, field: str, value: Duration, minimum: float = 0, maximum: float = _MAX_SECONDS
     ) -> float:
-        """A duration in a range, in seconds."""
+        """Checks that a duration is in a range of seconds, and returns its seconds."""
         seconds = value.seconds + value.nanos / 1e9
         if abs(value.nanos) >= 1_000_000_000 or value.seconds * value.nanos < 0:
             self.add(field, "is not a valid duration")
-        elif not least <= seconds <= most:
-            self.add(field, f"must be between {least:g} and {most:g} seconds, not {seconds:g}")
+        elif not minimum <= seconds <= maximum:
+            self.add(field, f"must be between {minimum:g} and {maximum:g} seconds, not {seconds:g}")
         return seconds
 
     def time(self, field: str, value: Timestamp) -> datetime:
-        """A point in time, to the microsecond."""
+        """Checks a point in time, and returns it to the microsecond."""
         try:
             return min(max(value.ToDatetime(tzinfo=UTC), _FIRST_TIME), _LAST_TIME)
         except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Durations and points in time, as they are sent."""
+"""Durations and points in time as messages."""
 
 from datetime import UTC, datetime
 
@@ -9,14 +9,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def duration(seconds: float) -> Duration:
-    """A number of seconds as a Duration, to the microsecond; negative ones become zero."""
+    """Returns seconds as a Duration, to the microsecond; negative ones become zero."""
     message = Duration()
     write_duration(message, seconds)
     return message
 
 
 def write_duration(message: Duration, seconds: float) -> None:
-    """Fills in what `duration` makes."""
+    """Writes seconds as `duration` does."""
     whole = int(seconds)
     if whole == seconds and whole >= 0:
         message.seconds = whole
@@ -28,14 +28,14 @@ def write_duration(message: Duration, seconds: float) -> None:
 
 
 def timestamp(time: datetime) -> Timestamp:
-    """A point in time, to the microsecond."""
+    """Returns a point in time as a Timestamp, to the microsecond."""
     message = Timestamp()
     write_timestamp(message, time)
     return message
 
 
 def write_timestamp(message: Timestamp, time: datetime) -> None:
-    """Fills in what `timestamp` makes."""
-    since = time - _EPOCH
-    message.seconds = since.days * 86_400 + since.seconds
-    message.nanos = since.microseconds * 1000
+    """Writes a point in time as `timestamp` does."""
+    since_epoch = time - _EPOCH
+    message.seconds = since_epoch.days * 86_400 + since_epoch.seconds
+    message.nanos = since_epoch.microseconds * 1000

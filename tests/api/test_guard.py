@@ -1,4 +1,4 @@
-"""What holds for every method: it is there or says that it is not, and survives garbage."""
+"""Facts about every method: it is there or says that it is not, and survives garbage."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -21,7 +21,7 @@ _POOL = descriptor_pool.Default()
 _METHODS: dict[str, MethodDescriptor] = {
     method.name: method for name in SERVICES for method in _POOL.FindServiceByName(name).methods
 }
-#: What the contract has and this server does not have yet.
+#: Methods of the contract that this server does not have yet.
 _NOT_YET = {
     "ListJobs",
     "UpdateJob",

@@ -17,7 +17,7 @@ from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.conftest import Create
 from tests.api.support.worker import lease_one, report, success
-from tests.api.test_stream_status import follow, over, synced, update
+from tests.api.test_status_stream import follow, over, synced, update
 from tests.conftest import TEST_SETTINGS
 
 _PROCESSING = job_pb2.JOB_STATE_PROCESSING

@@ -1,4 +1,4 @@
-"""Answers that would not fit into a message tell less, but what matters."""
+"""Answers that would not fit into a message leave out details, and keep what matters."""
 
 from jobsvc.api.convert.jobs import write_status
 from jobsvc.api.convert.leases import outcome_results

@@ -1,0 +1,123 @@
+"""StreamJobStatus: the status of a known set of jobs, now and at each change, until all have
+ended."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from jobsvc.api.convert.jobs import check_encoding, job_ids, view_is_full, write_status
+from jobsvc.api.convert.request_checks import RequestChecks
+from jobsvc.api.guard import Context
+from jobsvc.domain.job import Job
+from jobsvc.domain.owner import Owner
+from jobsvc.jobs.followers import Follower, Hub
+from jobsvc.jobs.read import JobReader, check_visible
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import job_service_pb2 as pb
+
+_MAX_IDS = 1000
+#: Jobs read in one go: the loop stays free, and memory bounded, when a stream follows a thousand.
+_READ_IDS = 100
+
+
+class StatusStreams:
+    """Serves all status streams of a replica: one object, as thousands may be open."""
+
+    def __init__(self, hub: Hub, reader: JobReader, heartbeat_seconds: float) -> None:
+        self._hub = hub
+        self._reader = reader
+        self._heartbeat_seconds = heartbeat_seconds
+
+    async def serve(
+        self, request: pb.StreamJobStatusRequest, context: Context, caller: Owner
+    ) -> None:
+        """Writes to one stream until all its jobs have ended.
+
+        Raises:
+            InvalidRequest: a field breaks a rule of the contract.
+            JobNotFound, JobNotOwned: before the first update, of any job.
+            ServerDraining: the replica is about to exit.
+        """
+        checks = RequestChecks()
+        full = view_is_full(checks, request.view)
+        check_encoding(checks, request.payload_encoding)
+        heartbeat_seconds = (
+            checks.seconds("heartbeat_interval", request.heartbeat_interval, 5, 300)
+            if request.HasField("heartbeat_interval")
+            else self._heartbeat_seconds
+        )
+        checks.raise_if_violated()
+        ids = job_ids(request.job_ids, "job_ids", _MAX_IDS)
+        # Follow before reading: a change in between is then read again.
+        with self._hub.follow(ids) as follower:
+            # The jobs get no name here: the stream would hold them until it ends.
+            await self._write_changed(
+                context,
+                follower,
+                ids,
+                full,
+                request.payload_encoding,
+                await self._read_first(ids, caller, full),
+            )
+            await context.write(pb.StreamJobStatusResponse(synced=pb.StreamSynced()))
+            while follower.seen:
+                try:
+                    # Spread, so that thousands of streams opened at once do not all beat at once.
+                    async with asyncio.timeout(heartbeat_seconds * random.uniform(0.8, 1.0)):
+                        changed = await follower.changed()
+                except TimeoutError:
+                    now = Timestamp()
+                    now.GetCurrentTime()
+                    heartbeat = job_pb2.StreamHeartbeat(server_time=now)
+                    await context.write(pb.StreamJobStatusResponse(heartbeat=heartbeat))
+                    continue
+                await self._write_changed(
+                    context, follower, changed, full, request.payload_encoding
+                )
+
+    async def _read_first(
+        self, ids: Sequence[str], caller: Owner, full: bool
+    ) -> Mapping[str, Job] | None:
+        """Checks that all jobs exist and that the caller may see them. Returns them if they are
+        few."""
+        few = len(ids) <= _READ_IDS
+        for start in range(0, len(ids), _READ_IDS):
+            part = ids[start : start + _READ_IDS]
+            jobs = await self._reader.read_statuses(part, full and few)
+            check_visible(jobs, part, caller)
+        return jobs if few else None
+
+    async def _write_changed(
+        self,
+        context: Context,
+        follower: Follower,
+        ids: Sequence[str],
+        full: bool,
+        encoding: int,
+        jobs: Mapping[str, Job] | None = None,
+    ) -> None:
+        """Sends the jobs whose version has not been sent; `jobs` if they were just read."""
+        for start in range(0, len(ids), _READ_IDS):
+            part = ids[start : start + _READ_IDS]
+            found = jobs or await self._reader.read_statuses(part, full)
+            for job_id in part:
+                job = found.get(job_id)
+                if job is None:
+                    follower.seen.pop(job_id, None)  # Removed since.
+                elif job.status.version > follower.seen.get(job_id, job.status.version):
+                    await context.write(_update(follower, job, full, encoding))
+
+
+def _update(follower: Follower, job: Job, full: bool, encoding: int) -> pb.StreamJobStatusResponse:
+    """The job as it is sent. Marks its version as seen."""
+    if job.status.state.ended:
+        follower.seen.pop(job.id, None)
+    else:
+        follower.seen[job.id] = job.status.version
+    response = pb.StreamJobStatusResponse()
+    response.update.job_id = job.id
+    response.update.queue = job.queue
+    write_status(response.update.status, job, full, encoding)
+    return response
