@@ -10,7 +10,8 @@ from google.rpc import error_details_pb2
 from jobsvc import client as jobsvc
 from jobsvc.client import NewJob, RetryPolicy, Violation
 from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
-from tests.client.conftest import JOB_ID, Failure, Peer, job
+from tests.client.support.messages import JOB_ID, job
+from tests.client.support.peer import Failure, Peer
 
 CREATED = job_service_pb2.CreateJobResponse(job=job())
 UNAVAILABLE = Failure(grpc.StatusCode.UNAVAILABLE, reason="SERVER_DRAINING")

@@ -56,7 +56,7 @@ def demo(
 
 @contextmanager
 def _display(console: "Console") -> Iterator[Callable[["JobUpdate"], None]]:
-    from jobsvc.cli.display import StatusDisplay
+    from jobsvc.cli.status_display import StatusDisplay
 
     with StatusDisplay(console) as display:
         yield display.show

@@ -4,29 +4,24 @@ from typing import Annotated
 
 import typer
 
+from jobsvc.cli.server_options import DEFAULT_TARGET, Target
+
 
 def health(
-    target: Annotated[
-        str, typer.Option(envvar="JOBSVC_TARGET", help="HOST:PORT of the server.")
-    ] = "127.0.0.1:50051",
     service: Annotated[
         str, typer.Option(help="A service by its full name; the whole server when empty.")
     ] = "",
+    target: Target = DEFAULT_TARGET,
 ) -> None:
     """Say whether a server is serving; exit code 1 when it is not."""
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
+    from jobsvc.cli.startup import exit_line
+    from jobsvc.client import CallFailed
+    from jobsvc.client.health import serving_status
 
-    from jobsvc.cli.start import exit_line
-
-    with grpc.insecure_channel(target) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=2
-            )
-        except grpc.RpcError as error:
-            exit_line(f"{target}: {error.code().name}: {error.details()}")
-    state = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-    print(state)
-    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+    try:
+        status = serving_status(target, service)
+    except CallFailed as failure:
+        exit_line(f"{target}: {failure}")
+    print(status)
+    if status != "SERVING":
         raise typer.Exit(1)

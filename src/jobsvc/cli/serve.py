@@ -16,7 +16,7 @@ def serve(
     """Serve jobs over gRPC until SIGTERM. Settings come from JOBSVC_* (docs/configuration.md)."""
     import os
 
-    from jobsvc.cli.start import exit_line, log_to_stderr, read_settings
+    from jobsvc.cli.startup import exit_line, log_to_stderr, read_settings
 
     settings = read_settings(listen=listen)
     host = settings.listen.rpartition(":")[0]
@@ -40,7 +40,7 @@ def serve(
         import asyncio as loop  # type: ignore[no-redef]
 
     from jobsvc.app import serve as run
-    from jobsvc.cli.start import startup_errors
+    from jobsvc.cli.startup import startup_errors
     from jobsvc.tracing import start_tracing
 
     with startup_errors(), start_tracing("jobsvc", settings.trace_dir, with_metrics=True):
@@ -66,7 +66,7 @@ def migrate() -> None:
     """Bring the database named by JOBSVC_DSN up to date, without serving."""
     import asyncio
 
-    from jobsvc.cli.start import exit_line, log_to_stderr, read_settings, startup_errors
+    from jobsvc.cli.startup import exit_line, log_to_stderr, read_settings, startup_errors
     from jobsvc.store.migrate import migrate as run
 
     settings = read_settings()

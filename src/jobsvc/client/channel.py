@@ -1,12 +1,6 @@
-"""How a client talks to its server: retries, reconnection, sizes, identity."""
+"""Options of the channel to a server: retries, reconnection, sizes."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from opentelemetry import trace
-
-from jobsvc import telemetry
 
 #: Methods that may be repeated: they read, or carry a request id, or are idempotent.
 _REPEATABLE = {
@@ -65,31 +59,3 @@ def channel_options() -> list[tuple[str, str | int]]:
         # The server decides what a payload may weigh; the client reads it.
         ("grpc.max_receive_message_length", -1),
     ]
-
-
-# No repr: it holds secrets.
-@dataclass(frozen=True, slots=True, repr=False)
-class Identity:
-    """Who calls, and for whom."""
-
-    session_id: str | None
-    user_id: str | None
-    token: str | Callable[[], str] | None
-    metadata: Sequence[tuple[str, str]]
-
-    def headers(self, span: trace.Span) -> tuple[tuple[str, str], ...]:
-        """The metadata of one call, made within `span`."""
-        headers = list(self.metadata)
-        if self.session_id:
-            headers.append(("x-session-id", self.session_id))
-        if self.user_id:
-            headers.append(("x-user-id", self.user_id))
-        if self.token:
-            token = self.token if isinstance(self.token, str) else self.token()
-            headers.append(("authorization", f"Bearer {token}"))
-        traceparent, tracestate = telemetry.headers(span)
-        if traceparent:
-            headers.append(("traceparent", traceparent))
-        if tracestate:
-            headers.append(("tracestate", tracestate))
-        return tuple(headers)

@@ -117,3 +117,8 @@ _BY_CODE: Mapping[str, type[CallFailed]] = MappingProxyType(
 def failure_class(code: str, reason: str) -> type[CallFailed]:
     """The exception for a status: the one of its reason, else of its code, else `CallFailed`."""
     return _BY_REASON.get(reason) or _BY_CODE.get(code) or CallFailed
+
+
+def stream_silent(seconds: float) -> Unavailable:
+    """Returns the failure of a status stream that said nothing for `seconds`."""
+    return Unavailable("UNAVAILABLE", f"the status stream was silent for {seconds:g} s")

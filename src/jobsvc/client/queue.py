@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
 
-from jobsvc.client.new_job import Duration, RetryPolicy
+from jobsvc.client.duration import Duration
+from jobsvc.client.retry_policy import RetryPolicy
 
 
 class QueueOptions(TypedDict, total=False):
