@@ -35,7 +35,7 @@ LEFTOVERS = re.compile(r"\b(async|await|asyncio|aio|__a\w+__|a(next|iter|closing
 
 
 def to_sync(source: str) -> str:
-    """Returns the blocking twin of an asynchronous module.
+    """Returns the blocking form of an asynchronous module.
 
     Raises:
         ValueError: something asynchronous is left.

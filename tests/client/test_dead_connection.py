@@ -1,4 +1,4 @@
-"""A connection that died without a word: nothing comes back on it any more."""
+"""A connection that died silently: nothing comes back on it any more."""
 
 import asyncio
 

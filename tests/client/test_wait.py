@@ -4,8 +4,9 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc import aio
 
-from jobsvc.client import JobNotFound
+from jobsvc.client import AsyncClient, JobNotFound, Unavailable
 from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1 import job_pb2, job_service_pb2
 from tests.client.support.messages import JOB_ID, job
@@ -35,6 +36,26 @@ async def test_a_wait_outlives_a_restart(client: Any, peer: Peer) -> None:
     away = Failure(grpc.StatusCode.UNAVAILABLE)
     peer.answer("WaitJob", RUNNING, away, DONE)
     assert (await client.wait(JOB_ID)).succeeded
+
+
+async def test_the_given_clock_and_sleep_are_used(peer: Peer) -> None:
+    now = 0.0
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        pauses.append(seconds)
+
+    peer.answer("WaitJob", RUNNING, Failure(grpc.StatusCode.UNAVAILABLE))
+    async with (
+        aio.insecure_channel(peer.target) as channel,  # without retries of its own
+        AsyncClient(channel=channel, clock=lambda: now, sleep=sleep) as client,
+    ):
+        with pytest.raises(Unavailable):
+            await client.wait(JOB_ID, reconnect_seconds=30)
+    # Only the pauses move this clock. The last one may begin just before the end.
+    assert 30 <= sum(pauses) <= 36
 
 
 async def test_a_wait_for_nothing_fails_at_once(client: Any, peer: Peer) -> None:

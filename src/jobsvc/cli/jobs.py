@@ -1,4 +1,4 @@
-"""`jobsvc create | get | watch`: what a caller does with jobs, from a shell."""
+"""`jobsvc create | get | watch`: creates, shows and follows jobs from a shell."""
 
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -73,7 +73,7 @@ def create(
                 request_id=request_id,
                 validate_only=validate_only,
             )
-        except ValueError as error:  # what no request can hold
+        except ValueError as error:  # an option that no request can carry
             raise typer.BadParameter(str(error)) from None
         if server.as_json:
             typer.echo(job_json(created))

@@ -26,7 +26,7 @@ def serve(
             " create and work on jobs: pass --insecure to listen there all the same"
         )
     log_to_stderr()
-    # Before gRPC is imported: what its core has to say comes as exceptions too.
+    # Set before gRPC is imported. Everything that its core logs comes as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if insecure and not _is_loopback(host):
         import logging
@@ -36,7 +36,7 @@ def serve(
         )
     try:
         import uvloop as loop
-    except ImportError:  # It is not made for Windows.
+    except ImportError:  # uvloop does not run on Windows.
         import asyncio as loop  # type: ignore[no-redef]
 
     from jobsvc.app import serve as run
@@ -53,8 +53,11 @@ def serve(
 
 
 def _tune_collector() -> None:
-    """Python's collector looks at every batch of jobs several times while it passes through, for
-    cycles that are not there. What is loaded by now stays; the rest is looked at less often."""
+    """Makes Python's garbage collector run less often.
+
+    Otherwise it scans every batch of jobs several times for cycles that do not
+    exist. Everything loaded by now is never scanned again.
+    """
     import gc
 
     gc.collect()

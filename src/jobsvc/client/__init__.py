@@ -1,11 +1,11 @@
-"""What a Python service imports to create, follow and read jobs.
+"""Creates, follows and reads jobs from a Python service.
 
     async with AsyncClient("jobs.internal:50051", user_id="42") as client:
         created = await client.create("news-analyzer", {"url": "https://example.org"})
         job = await client.wait(created.id)
         print(job.output())
 
-`Client` does the same for code that blocks. Nothing here needs a database.
+`Client` does the same for code that blocks. Neither needs a database.
 """
 
 from jobsvc.client.async_client import AsyncClient

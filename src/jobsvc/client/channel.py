@@ -7,21 +7,21 @@ _REPEATABLE = {
     "jobsvc.v1.JobService": ("CreateJob", "BatchCreateJobs", "GetJob", "WaitJob", "CancelJob"),
     "jobsvc.v1.QueueService": ("UpdateQueue", "GetQueueStats"),
 }
-#: Room for one whole request; gRPC does not retry a call that does not fit (default 256 KiB).
+#: Space for one whole request; gRPC does not retry a call that does not fit (default 256 KiB).
 _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
 
 
 def channel_options() -> list[tuple[str, str | int]]:
-    """Options of a channel.
+    """Returns the options of a channel.
 
     A call that ends with UNAVAILABLE is tried up to five times (gRPC allows no
-    more) over about seven seconds: time for a server to restart. So is one with
-    CANCELLED: that comes from a server that stops as the call arrives. Calls do not
-    wait for a server that is away (no wait_for_ready), so that the last error
-    still says what is wrong; the retries bridge the gap instead.
+    more) over about seven seconds: time for a server to restart. So is a call that
+    ends with CANCELLED, which comes from a server that stops as the call arrives.
+    Calls do not wait for a server that is away (no wait_for_ready), so that the
+    last error still says what is wrong; the retries bridge the gap instead.
     """
     config = {
-        # Spreads the clients over the replicas that a name stands for.
+        # Spreads the clients over the replicas behind one name.
         "loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}],
         "methodConfig": [
             {
@@ -50,12 +50,12 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
-        # A connection that died silently is given up 15 s after its last word, if a call waits.
-        # The third is for pings that gRPC sends of itself: by default it waits a minute for their
-        # answers, and sends no others meanwhile.
+        # A connection that died silently is given up 15 s after its last sign, if a call waits.
+        # The third is for the pings that gRPC sends by itself: by default it waits a minute for
+        # their answers, and sends no others meanwhile.
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.http2.ping_timeout_ms", 5_000),
-        # The server decides what a payload may weigh; the client reads it.
+        # The server decides how large a payload may be; the client reads any size.
         ("grpc.max_receive_message_length", -1),
     ]

@@ -1,4 +1,4 @@
-"""A job that a caller asks for."""
+"""A job to create, with its options."""
 
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
@@ -12,7 +12,7 @@ from jobsvc.client.retry_policy import RetryPolicy
 
 
 class JobOptions(TypedDict, total=False):
-    """What may be asked of a job beside its queue and input; see `NewJob`."""
+    """Options of a job beside its queue and input; see `NewJob`."""
 
     priority: int
     schedule_time: datetime | None
@@ -37,16 +37,15 @@ class NewJob:
     after this object was made (by the clock of this machine), or at once. The
     job is given up at `expire_time`, or `ttl` after its creation, or never.
     `attempt_timeout` bounds one attempt, `retention` is how long the ended job
-    is kept; both, and `retry`, default to what the queue says.
+    is kept; both, and `retry`, default to the options of the queue.
 
-    Of the jobs of a queue that have not ended at most one holds a `unique_key`.
-    A second one is answered with the first (`"use_existing"`), or refused with
-    `UniqueKeyTaken` (`"fail"`). `labels` are up to 32 small searchable facts.
-    `request_id` makes the creation idempotent for 24 hours; one is made if
-    none is given.
+    At most one job of a queue that has not ended holds a `unique_key`. A second
+    creation returns that job (`"use_existing"`), or fails with `UniqueKeyTaken`
+    (`"fail"`). `labels` are up to 32 small searchable facts. `request_id` makes
+    the creation idempotent for 24 hours; one is made if none is given.
 
     Raises:
-        ValueError: two of these contradict, or a time has no time zone.
+        ValueError: two options contradict each other, or a time has no time zone.
     """
 
     queue: str

@@ -8,7 +8,7 @@ from jobsvc.client import Client, JobUpdate
 
 
 class Threaded:
-    """The face of `AsyncClient` over a `Client`."""
+    """Offers the methods of `AsyncClient` on top of a `Client`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
