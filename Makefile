@@ -88,14 +88,16 @@ lint: setup ## Style, import contracts, Dockerfile
 types: setup ## mypy --strict
 	@mypy
 
-generate: setup ## Write src/jobsvc/v1 from proto/
+generate: setup ## Write src/jobsvc/v1 from proto/, and the blocking client from the async one
 	@$(call protoc,src)
+	@python tools/async_to_sync.py
 
 verify: setup ## Fail when generated code is stale or buf lint complains
 	@rm -rf build/verify && mkdir -p build/verify && $(call protoc,build/verify)
 	@touch build/verify/jobsvc/v1/__init__.py
 	@diff -r -x __pycache__ build/verify/jobsvc/v1 src/jobsvc/v1 \
 	  || { echo "src/jobsvc/v1 differs from proto/: run make generate"; exit 1; }
+	@python tools/async_to_sync.py --check
 	@python -m grpc_tools.protoc $(INCLUDES) --include_imports --include_source_info \
 	  -o build/verify/contract.binpb $(PROTOS)
 	@buf lint build/verify/contract.binpb --config buf.lint.yaml

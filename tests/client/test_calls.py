@@ -1,16 +1,19 @@
 """Single calls, of both clients, to a peer on a real port."""
 
+import asyncio
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
+from grpc import aio
 
 from jobsvc import client as jobsvc
-from jobsvc.client import NewJob, RetryPolicy, Violation
+from jobsvc.client import AsyncClient, Client, NewJob, RetryPolicy, Violation
 from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
-from tests.client.conftest import JOB_ID, Failure, Peer, job
+from tests.client.support.messages import JOB_ID, job
+from tests.client.support.peer import Failure, Peer
 
 CREATED = job_service_pb2.CreateJobResponse(job=job())
 UNAVAILABLE = Failure(grpc.StatusCode.UNAVAILABLE, reason="SERVER_DRAINING")
@@ -136,6 +139,26 @@ async def test_defects_and_delays_can_be_read(client: Any, peer: Peer) -> None:
     assert caught.value.violations == (Violation("spec.queue", "bad"),)
     assert caught.value.retry_delay_seconds == 0.25
     assert caught.value.transient
+
+
+async def test_a_given_channel_is_used_and_left_open(peer: Peer) -> None:
+    peer.answer("GetJob", job_service_pb2.GetJobResponse(job=job()))
+    async with aio.insecure_channel(peer.target) as channel:
+        for _ in range(2):
+            async with AsyncClient("127.0.0.1:1", channel=channel) as client:
+                assert (await client.get(JOB_ID)).id == JOB_ID
+    with grpc.insecure_channel(peer.target) as channel:
+        for _ in range(2):
+            with Client("127.0.0.1:1", channel=channel) as client:
+                assert (await asyncio.to_thread(client.get, JOB_ID)).id == JOB_ID
+
+
+async def test_a_client_can_be_entered_again(peer: Peer) -> None:
+    peer.answer("GetJob", job_service_pb2.GetJobResponse(job=job()))
+    client = AsyncClient(peer.target)
+    for _ in range(2):
+        async with client:
+            assert (await client.get(JOB_ID)).id == JOB_ID
 
 
 async def test_identity_goes_with_every_call(connect: Any, peer: Peer) -> None:

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import grpc
 import pytest
-import typer
 from google.rpc import code_pb2, error_details_pb2
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from jobsvc.cli import calls
-from jobsvc.cli.display import StatusDisplay, sums_text, took_text
-from jobsvc.client.replies import read_status, read_update
+from jobsvc.cli import app
+from jobsvc.cli.arguments import parse_duration
+from jobsvc.cli.status_display import StatusDisplay, sums_text, took_text
+from jobsvc.client.convert.job_replies import read_status, read_update
 from jobsvc.v1 import job_pb2, job_service_pb2
-from tests.client.conftest import JOB_ID, OTHER_ID, Failure, Peer, job, status, update
+from tests.client.support.messages import JOB_ID, OTHER_ID, job, status, update
+from tests.client.support.peer import Failure, Peer
 
 Run = Callable[..., Result]
 
@@ -26,9 +27,6 @@ def run(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command against the peer."""
     monkeypatch.setenv("JOBSVC_TARGET", peer.target)
     monkeypatch.delenv("JOBSVC_TRACE_DIR", raising=False)
-    app = typer.Typer(pretty_exceptions_enable=False)
-    for command in (calls.create, calls.get, calls.watch):
-        app.command()(command)
 
     def run(*words: str, stdin: str = "") -> Result:
         return CliRunner().invoke(app, words, input=stdin)
@@ -76,6 +74,37 @@ def test_identity_may_stand_in_the_environment(
     assert metadata["authorization"] == "Bearer t2"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--session", "s-1", "--user", "42", "--token", "t", "--json", "get", JOB_ID),
+        ("--session", "s-1", "--json", "get", "--user", "42", JOB_ID, "--token", "t"),
+        ("--user", "43", "--session", "s-1", "get", JOB_ID, "--token=t", "--user=42", "--json"),
+    ],
+)
+def test_options_may_stand_before_the_command_or_after_it(
+    peer: Peer, run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("JOBSVC_TARGET", "127.0.0.1:1")
+    monkeypatch.setenv("JOBSVC_SESSION_ID", "of the environment")
+    peer.answer("GetJob", job_service_pb2.GetJobResponse(job=job()))
+    result = run("--target", peer.target, *words)
+    assert json.loads(result.stdout)["id"] == JOB_ID
+    [call] = peer.calls
+    assert (call.metadata["x-session-id"], call.metadata["x-user-id"]) == ("s-1", "42")
+    assert call.metadata["authorization"] == "Bearer t"
+
+
+def test_a_worker_takes_its_target_before_the_command_too(run: Run) -> None:
+    assert run("--target", "jobs.internal:50051", "work", "--help").exit_code == 0
+
+
+def test_a_command_refuses_an_option_that_it_does_not_have(run: Run) -> None:
+    result = run("--session", "s-1", "migrate")
+    assert result.exit_code == 2
+    assert "No such option" in result.stderr
+
+
 def test_input_comes_from_stdin_or_a_file(peer: Peer, run: Run, tmp_path: Path) -> None:
     peer.answer("CreateJob", CREATED)
     file = tmp_path / "input.json"
@@ -96,6 +125,8 @@ def test_input_comes_from_stdin_or_a_file(peer: Peer, run: Run, tmp_path: Path) 
         ("create", "news", "--priority", "101"),
         ("watch",),
         ("get", JOB_ID, "--nonsense"),
+        ("--nonsense", "get", JOB_ID),
+        ("--target",),
     ],
 )
 def test_misuse_exits_with_2(peer: Peer, run: Run, words: tuple[str, ...]) -> None:
@@ -207,7 +238,7 @@ def test_create_can_follow_its_job(peer: Peer, run: Run) -> None:
     ("text", "seconds"), [("90", 90), ("1.5s", 1.5), ("5m", 300), ("2h", 7200), ("1d", 86_400)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert calls.parse_duration(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 def test_a_terminal_gets_a_live_table() -> None:

@@ -1,4 +1,4 @@
-"""A connection that died without a word: nothing comes back on it any more."""
+"""A connection that died silently: nothing comes back on it any more."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 
 from jobsvc.app import Replica
 from jobsvc.client import AsyncClient, CallFailed, JobNotFound
-from tests.client.conftest import JOB_ID
+from tests.client.support.messages import JOB_ID
 from tests.e2e.support.proxy import proxy
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from jobsvc.client import Client, JobUpdate, Unavailable
 from jobsvc.v1 import job_pb2, job_service_pb2
-from tests.client.conftest import JOB_ID, Failure, job, update
+from tests.client.support.messages import JOB_ID, job, update
+from tests.client.support.peer import Failure
 
 METHODS = job_service_pb2.DESCRIPTOR.services_by_name["JobService"].methods_by_name
 
@@ -84,7 +85,7 @@ def test_a_wait_is_bounded_by_the_clock(stage: Stage) -> None:
     assert asked == [60, 40]
 
 
-def test_a_wait_is_patient_for_as_long_as_it_was_told(stage: Stage) -> None:
+def test_a_wait_goes_on_for_as_long_as_it_was_told(stage: Stage) -> None:
     waited = stage.run(stage.client.wait, JOB_ID, reconnect_seconds=30)
     waited.add_done_callback(lambda _: stage.pauses.put(None))
     _, _, rpc = stage.take("WaitJob")

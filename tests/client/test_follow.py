@@ -9,7 +9,8 @@ import pytest
 
 from jobsvc.client import AsyncClient, JobNotOwned, JobState, Unavailable
 from jobsvc.v1 import job_pb2, job_service_pb2
-from tests.client.conftest import HANG, JOB_ID, OTHER_ID, Failure, Peer, update
+from tests.client.support.messages import JOB_ID, OTHER_ID, update
+from tests.client.support.peer import HANG, Failure, Peer
 
 PENDING = job_pb2.JOB_STATE_PENDING
 PROCESSING = job_pb2.JOB_STATE_PROCESSING
@@ -54,7 +55,7 @@ async def test_each_status_is_seen_until_all_have_ended(client: Any, peer: Peer)
     assert request.heartbeat_interval.seconds == 15
 
 
-async def test_old_news_is_dropped(client: Any, peer: Peer) -> None:
+async def test_an_old_status_is_dropped(client: Any, peer: Peer) -> None:
     script = [update(PENDING, 5), update(PENDING, 5), update(PENDING, 4), update(COMPLETED, 6)]
     peer.answer("StreamJobStatus", script)
     assert await follow(client, JOB_ID) == [(JOB_ID, 5), (JOB_ID, 6)]
@@ -102,7 +103,7 @@ async def test_following_nothing_ends_at_once(client: Any, peer: Peer) -> None:
     assert not peer.calls
 
 
-async def test_a_stream_left_early_is_given_back(peer: Peer) -> None:
+async def test_a_stream_left_early_is_ended(peer: Peer) -> None:
     gone = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -1,26 +1,58 @@
-"""The health check of a real server, and of none."""
+"""Asking a server whether it is serving."""
 
-import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from typer.testing import CliRunner
 
-from jobsvc.app import Replica
-from jobsvc.client import CallFailed, Unavailable
-from jobsvc.client.health import SERVING, check_health
+from jobsvc.cli import app
+from jobsvc.client import CallFailed
+from jobsvc.client.health import serving_status
 
-
-@pytest.mark.parametrize("service", ["", "jobsvc.v1.JobService"])
-async def test_running_server_is_serving(server: Replica, service: str) -> None:
-    target = f"127.0.0.1:{server.port}"
-    assert await asyncio.to_thread(check_health, target, service) == SERVING
-
-
-async def test_unknown_service_is_not_found(server: Replica) -> None:
-    with pytest.raises(CallFailed) as failed:
-        await asyncio.to_thread(check_health, f"127.0.0.1:{server.port}", "jobsvc.v1.Nothing")
-    assert failed.value.code == "NOT_FOUND"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def test_address_where_no_server_listens_is_unavailable() -> None:
-    with pytest.raises(Unavailable):
-        check_health("127.0.0.1:1")
+@pytest.fixture
+def target() -> Iterator[str]:
+    """A server that is serving as a whole, while one of its services is not."""
+    servicer = health.HealthServicer()
+    servicer.set("", SERVING)
+    servicer.set("jobsvc.v1.WorkerService", NOT_SERVING)
+    server = grpc.server(ThreadPoolExecutor(1))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(0).wait()
+
+
+def test_each_service_has_a_status(target: str) -> None:
+    assert serving_status(target) == "SERVING"
+    assert serving_status(target, "jobsvc.v1.WorkerService") == "NOT_SERVING"
+
+
+def test_an_unknown_service_is_a_failed_call(target: str) -> None:
+    with pytest.raises(CallFailed) as caught:
+        serving_status(target, "no.such.Service")
+    assert caught.value.code == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "stdout"),
+    [
+        ((), 0, "SERVING\n"),
+        (("--service", "jobsvc.v1.WorkerService"), 1, "NOT_SERVING\n"),
+        (("--service", "no.such.Service"), 1, ""),
+    ],
+)
+def test_the_exit_code_says_whether_it_serves(
+    target: str, words: tuple[str, ...], exit_code: int, stdout: str
+) -> None:
+    result = CliRunner().invoke(app, ["--target", target, "health", *words])
+    assert (result.exit_code, result.stdout) == (exit_code, stdout)
+    if not stdout:
+        assert result.stderr.startswith(f"jobsvc: {target}: NOT_FOUND: ")

@@ -7,8 +7,8 @@ AWAY = Unavailable("UNAVAILABLE", "away")
 
 
 def test_pauses_grow_up_to_a_bound() -> None:
-    patience = ReconnectPolicy(first_seconds=100, seconds=100)
-    pauses = [patience.pause_seconds(AWAY, now=0, spread=0) for _ in range(7)]
+    reconnect = ReconnectPolicy(first_seconds=100, seconds=100)
+    pauses = [reconnect.pause_seconds(AWAY, now=0, spread=0) for _ in range(7)]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
 
 
@@ -17,26 +17,26 @@ def test_pauses_are_spread() -> None:
 
 
 def test_a_server_that_never_answered_is_given_up_sooner() -> None:
-    patience = ReconnectPolicy(first_seconds=10, seconds=60)
-    assert patience.pause_seconds(AWAY, now=100, spread=0) is not None
-    assert patience.pause_seconds(AWAY, now=110, spread=0) is None
+    reconnect = ReconnectPolicy(first_seconds=10, seconds=60)
+    assert reconnect.pause_seconds(AWAY, now=100, spread=0) is not None
+    assert reconnect.pause_seconds(AWAY, now=110, spread=0) is None
 
-    patience = ReconnectPolicy(first_seconds=10, seconds=60)
-    patience.answered()
-    assert patience.pause_seconds(AWAY, now=100, spread=0) is not None
-    assert patience.pause_seconds(AWAY, now=159, spread=0) is not None
-    assert patience.pause_seconds(AWAY, now=160, spread=0) is None
-
-
-def test_an_answer_makes_all_well() -> None:
-    patience = ReconnectPolicy(10, 60)
-    patience.answered()
-    patience.pause_seconds(AWAY, now=0, spread=0)
-    patience.answered()
-    assert patience.pause_seconds(AWAY, now=1000, spread=0) == 0.2
+    reconnect = ReconnectPolicy(first_seconds=10, seconds=60)
+    reconnect.answered()
+    assert reconnect.pause_seconds(AWAY, now=100, spread=0) is not None
+    assert reconnect.pause_seconds(AWAY, now=159, spread=0) is not None
+    assert reconnect.pause_seconds(AWAY, now=160, spread=0) is None
 
 
-def test_what_a_repetition_cannot_mend_is_given_up_at_once() -> None:
+def test_failures_before_an_answer_do_not_count() -> None:
+    reconnect = ReconnectPolicy(10, 60)
+    reconnect.answered()
+    reconnect.pause_seconds(AWAY, now=0, spread=0)
+    reconnect.answered()
+    assert reconnect.pause_seconds(AWAY, now=1000, spread=0) == 0.2
+
+
+def test_a_lasting_failure_is_given_up_at_once() -> None:
     assert (
         ReconnectPolicy(10, 60).pause_seconds(JobNotFound("NOT_FOUND", "no"), now=0, spread=0)
         is None
@@ -48,3 +48,9 @@ def test_what_a_repetition_cannot_mend_is_given_up_at_once() -> None:
 def test_the_server_may_ask_for_a_longer_pause() -> None:
     full = Overloaded("RESOURCE_EXHAUSTED", "full", retry_delay_seconds=3)
     assert ReconnectPolicy(10, 60).pause_seconds(full, now=0, spread=0) == 3
+
+
+def test_no_pause_goes_past_the_end_of_the_wait() -> None:
+    reconnect = ReconnectPolicy(10, 60, until=1.0)
+    assert reconnect.pause_seconds(AWAY, now=0.5, spread=0) == 0.2
+    assert reconnect.pause_seconds(AWAY, now=0.7, spread=0) is None

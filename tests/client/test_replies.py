@@ -1,4 +1,4 @@
-"""What a caller gets to see of a reply."""
+"""Replies, as a caller sees them."""
 
 from datetime import UTC, datetime
 
@@ -7,9 +7,10 @@ import pytest
 from google.rpc import code_pb2
 
 from jobsvc.client import JobState, JobStatus
-from jobsvc.client.replies import read_created, read_job, read_queue, read_stats, read_status
+from jobsvc.client.convert.job_replies import read_created, read_job, read_status
+from jobsvc.client.convert.queue_replies import read_queue, read_stats
 from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
-from tests.client.conftest import JOB_ID, job, status
+from tests.client.support.messages import JOB_ID, job, status
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""What goes on the wire for what a caller says."""
+"""Options of a caller, as they go on the wire."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from jobsvc.client import JobOptions, NewJob, RetryPolicy
+from jobsvc.client.convert.batches import MAX_BATCH_BYTES, batch_requests
+from jobsvc.client.convert.job_requests import create_request, get_request
 from jobsvc.client.payload import encode_payload
-from jobsvc.client.requests import BATCH_BYTES, batch_requests, create_request, get_request
 from jobsvc.v1 import job_pb2, payload_pb2
 
 
@@ -48,12 +49,12 @@ def test_payload_becomes_json_text(payload: object, text: str) -> None:
 
 
 @pytest.mark.parametrize("payload", [[1], 7, b"{}", {"a": float("nan")}, {"a": float("inf")}])
-def test_what_is_no_finite_json_object_is_refused_here(payload: object) -> None:
+def test_a_payload_must_be_a_finite_json_object(payload: object) -> None:
     with pytest.raises(ValueError, match=r"object|JSON compliant"):
         encode_payload(payload)
 
 
-def test_what_has_no_json_form_is_a_type_error() -> None:
+def test_a_payload_without_json_form_is_a_type_error() -> None:
     with pytest.raises(TypeError):
         encode_payload({"a": object()})
 
@@ -96,7 +97,7 @@ def test_every_option_arrives() -> None:
     assert dict(spec.labels) == {"team": "x"}
 
 
-def test_what_is_not_said_is_not_sent() -> None:
+def test_an_option_not_given_is_not_sent() -> None:
     spec = create_request(NewJob("news")).spec
     assert [field.name for field, _ in spec.ListFields()] == ["queue"]
 
@@ -151,12 +152,14 @@ def test_batches_stay_below_what_the_server_receives() -> None:
     requests = [create_request(NewJob("news", {"x": "y" * 200_000})) for _ in range(40)]
     batches = list(batch_requests(requests))
     assert sum(len(batch.requests) for batch in batches) == 40
-    assert all(batch.ByteSize() <= BATCH_BYTES for batch in batches)
+    assert all(batch.ByteSize() <= MAX_BATCH_BYTES for batch in batches)
     assert len(batches) == 3
 
 
 def test_a_job_too_large_for_any_batch_goes_alone() -> None:
-    requests = [create_request(NewJob("news", {"x": "y" * size})) for size in (1, BATCH_BYTES, 1)]
+    requests = [
+        create_request(NewJob("news", {"x": "y" * size})) for size in (1, MAX_BATCH_BYTES, 1)
+    ]
     assert [len(batch.requests) for batch in batch_requests(requests)] == [1, 1, 1]
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from jobsvc.client import AsyncClient, Client
 from jobsvc.v1 import job_service_pb2
-from tests.client.conftest import JOB_ID, Peer, job
+from tests.client.support.messages import JOB_ID, job
+from tests.client.support.peer import Peer
 
 
 async def call_async(target: str) -> str:

@@ -11,9 +11,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from jobsvc import telemetry
-from jobsvc.client import JobNotFound
-from jobsvc.v1 import job_pb2, job_service_pb2
-from tests.client.conftest import JOB_ID, Failure, Peer, job, update
+from jobsvc.client import JobNotFound, NewJob
+from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
+from tests.client.support.messages import JOB_ID, job, update
+from tests.client.support.peer import Failure, Peer
 
 
 @pytest.fixture
@@ -44,6 +45,30 @@ async def test_a_call_is_a_span_and_the_server_gets_it(
     assert span.attributes[telemetry.RPC_STATUS_CODE] == "OK"
     traceparent, _ = telemetry.headers(trace.NonRecordingSpan(span.get_span_context()))
     assert peer.calls[0].metadata["traceparent"] == traceparent
+
+
+async def test_each_span_is_named_after_its_method(
+    client: Any, peer: Peer, spans: InMemorySpanExporter
+) -> None:
+    one = job_service_pb2.CreateJobResponse(job=job())
+    peer.answer("CreateJob", one)
+    peer.answer("BatchCreateJobs", job_service_pb2.BatchCreateJobsResponse(responses=[one]))
+    peer.answer("GetJob", job_service_pb2.GetJobResponse(job=job()))
+    ended = job(job_pb2.JOB_STATE_COMPLETED)
+    peer.answer("WaitJob", job_service_pb2.WaitJobResponse(job=ended))
+    peer.answer("CancelJob", job_service_pb2.CancelJobResponse(job=job()))
+    peer.answer("UpdateQueue", queue_service_pb2.UpdateQueueResponse())
+    peer.answer("GetQueueStats", queue_service_pb2.GetQueueStatsResponse())
+    await client.create("news")
+    await client.create_many([NewJob("news")])
+    await client.get(JOB_ID)
+    await client.wait(JOB_ID)
+    await client.cancel(JOB_ID)
+    await client.declare_queue("news")
+    await client.queue_stats()
+    names = [span.name for span in spans.get_finished_spans()]
+    assert names == [call.path for call in peer.calls]
+    assert len(names) == 7
 
 
 async def test_a_failed_call_is_a_failed_span(

@@ -4,24 +4,18 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc import aio
 
-from jobsvc.client import JobNotFound, Unavailable
-from jobsvc.client.job import Job
-from jobsvc.client.reconnect import ReconnectPolicy
-from jobsvc.client.replies import read_job
-from jobsvc.client.waiting import Waiting
+from jobsvc.client import AsyncClient, JobNotFound, Unavailable
+from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1 import job_pb2, job_service_pb2
-from tests.client.conftest import JOB_ID, Failure, Peer, job
+from tests.client.support.messages import JOB_ID, job
+from tests.client.support.peer import Failure, Peer
 
 RUNNING = job_service_pb2.WaitJobResponse(job=job(job_pb2.JOB_STATE_PROCESSING, 2))
 DONE = job_service_pb2.WaitJobResponse(
     job=job(job_pb2.JOB_STATE_COMPLETED, 3, output='{"words":3}')
 )
-AWAY = Unavailable("UNAVAILABLE", "away")
-
-
-def running() -> Job:
-    return read_job(RUNNING.job)
 
 
 async def test_a_wait_goes_on_until_the_job_has_ended(client: Any, peer: Peer) -> None:
@@ -44,6 +38,26 @@ async def test_a_wait_outlives_a_restart(client: Any, peer: Peer) -> None:
     assert (await client.wait(JOB_ID)).succeeded
 
 
+async def test_the_given_clock_and_sleep_are_used(peer: Peer) -> None:
+    now = 0.0
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        pauses.append(seconds)
+
+    peer.answer("WaitJob", RUNNING, Failure(grpc.StatusCode.UNAVAILABLE))
+    async with (
+        aio.insecure_channel(peer.target) as channel,  # without retries of its own
+        AsyncClient(channel=channel, clock=lambda: now, sleep=sleep) as client,
+    ):
+        with pytest.raises(Unavailable):
+            await client.wait(JOB_ID, reconnect_seconds=30)
+    # Only the pauses move this clock. The last one may begin just before the end.
+    assert 30 <= sum(pauses) <= 36
+
+
 async def test_a_wait_for_nothing_fails_at_once(client: Any, peer: Peer) -> None:
     peer.answer("WaitJob", Failure(grpc.StatusCode.NOT_FOUND, reason="JOB_NOT_FOUND"))
     with pytest.raises(JobNotFound):
@@ -51,14 +65,16 @@ async def test_a_wait_for_nothing_fails_at_once(client: Any, peer: Peer) -> None
 
 
 def test_calls_are_no_longer_than_what_is_left() -> None:
-    waiting = Waiting(100.0, now=1000.0, patience=ReconnectPolicy(10, 60))
-    assert waiting.call_seconds(now=1000.0) == 60
-    assert not waiting.answered(running(), now=1060.0)
-    assert waiting.call_seconds(now=1060.0) == 40
-    assert waiting.answered(running(), now=1100.0)
+    deadline = WaitDeadline(100.0, now=1000.0)
+    assert deadline.call_seconds(now=1000.0) == 60
+    assert not deadline.passed(now=1060.0)
+    assert deadline.call_seconds(now=1060.0) == 40
+    assert deadline.passed(now=1100.0)
+    assert deadline.call_seconds(now=1200.0) == 0
 
 
-def test_a_wait_does_not_pause_past_its_end() -> None:
-    waiting = Waiting(1.0, now=0.0, patience=ReconnectPolicy(10, 60))
-    assert waiting.pause_seconds(AWAY, now=0.5, spread=0) == 0.2
-    assert waiting.pause_seconds(AWAY, now=0.7, spread=0) is None
+def test_a_wait_without_a_timeout_is_never_over() -> None:
+    deadline = WaitDeadline(None, now=1000.0)
+    assert deadline.time is None
+    assert deadline.call_seconds(now=1e9) == 60
+    assert not deadline.passed(now=1e9)

@@ -2,7 +2,8 @@
 
 import typer
 
-from jobsvc.cli import calls, demo, health, serve, trace, work
+from jobsvc.cli import demo, health, jobs, serve, trace, work
+from jobsvc.cli.server_options import OptionsBeforeCommand, ServerOptions
 
 app = typer.Typer(
     name="jobsvc",
@@ -11,14 +12,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.callback(cls=OptionsBeforeCommand)(ServerOptions)
 for command in (
     serve.serve,
     serve.migrate,
     health.health,
     work.work,
-    calls.create,
-    calls.get,
-    calls.watch,
+    jobs.create,
+    jobs.get,
+    jobs.watch,
     trace.trace,
     demo.demo,
 ):

@@ -1,4 +1,4 @@
-"""`jobsvc demo`: real jobs from creation to result, with everything they need."""
+"""`jobsvc demo`: runs real jobs from creation to result, with all processes that they need."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ def demo(
     ] = Path(".jobsvc/demo"),
 ) -> None:
     """Start everything, analyse some real documents, show the results and a trace, stop."""
-    # gRPC's core logs to the terminal when a connection ends, which it does here by intent.
+    # gRPC's core logs to the terminal when a connection ends, which happens here on purpose.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
     from jobsvc.client import CallFailed
@@ -35,7 +35,7 @@ def demo(
     async def run() -> None:
         task = asyncio.current_task()
         assert task is not None
-        # As on Ctrl-C: everything that was started is stopped before we go.
+        # As on Ctrl-C: everything that was started is stopped before the command ends.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         await run_demo(folder, console, _display(console))
 
@@ -56,7 +56,7 @@ def demo(
 
 @contextmanager
 def _display(console: "Console") -> Iterator[Callable[["JobUpdate"], None]]:
-    from jobsvc.cli.display import StatusDisplay
+    from jobsvc.cli.status_display import StatusDisplay
 
     with StatusDisplay(console) as display:
         yield display.show

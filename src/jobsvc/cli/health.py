@@ -4,24 +4,24 @@ from typing import Annotated
 
 import typer
 
+from jobsvc.cli.server_options import DEFAULT_TARGET, Target
+
 
 def health(
-    target: Annotated[
-        str, typer.Option(envvar="JOBSVC_TARGET", help="HOST:PORT of the server.")
-    ] = "127.0.0.1:50051",
     service: Annotated[
         str, typer.Option(help="A service by its full name; the whole server when empty.")
     ] = "",
+    target: Target = DEFAULT_TARGET,
 ) -> None:
     """Say whether a server is serving; exit code 1 when it is not."""
-    from jobsvc.cli.start import exit_line
+    from jobsvc.cli.startup import exit_line
     from jobsvc.client import CallFailed
-    from jobsvc.client.health import SERVING, check_health
+    from jobsvc.client.health import serving_status
 
     try:
-        state = check_health(target, service)
-    except CallFailed as error:
-        exit_line(f"{target}: {error}")
-    print(state)
-    if state != SERVING:
+        status = serving_status(target, service)
+    except CallFailed as failure:
+        exit_line(f"{target}: {failure}")
+    print(status)
+    if status != "SERVING":
         raise typer.Exit(1)

@@ -31,11 +31,11 @@ _WAIT_REASONS = {
 
 
 def job_json(value: Job | JobUpdate, indent: int | None = None) -> str:
-    """A job or an update as a JSON object: the fields of the class, payloads as JSON."""
+    """Returns a job or an update as a JSON object: the fields of the class, payloads as JSON."""
     return json.dumps(_plain(value), indent=indent, ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:  # Any: whatever stands in a field
+def _plain(value: Any) -> Any:  # Any: a field of any type
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Enum):
@@ -57,23 +57,23 @@ def _plain(value: Any) -> Any:  # Any: whatever stands in a field
 
 
 def error_text(error: JobError) -> str:
-    """The error of an attempt in one line."""
+    """Returns the error of an attempt in one line."""
     cause = f" ({error.reason})" if error.reason else ""
     return f"{error.code}{cause}: {error.message}"
 
 
 def state_text(state: JobState) -> Text:
-    """A state in its colour."""
+    """Returns a state in its colour."""
     return Text(state.name, STATE_STYLES.get(state, ""))
 
 
 def time_text(time: datetime) -> str:
-    """A moment in local time, to the millisecond."""
+    """Returns a time in the local time zone, to the millisecond."""
     return time.astimezone().isoformat(sep=" ", timespec="milliseconds")
 
 
 def print_job(job: Job, console: Console) -> None:
-    """Prints all that is known of a job."""
+    """Prints everything about a job that the server returned."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -94,7 +94,7 @@ def print_job(job: Job, console: Console) -> None:
 
 
 def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
-    """What `print_job` says, line by line; a fact that is not there has no line."""
+    """Yields the lines of `print_job`; a missing fact has no line."""
     status = job.status
     yield "job", job.id
     yield "queue", job.queue

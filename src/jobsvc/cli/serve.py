@@ -16,7 +16,7 @@ def serve(
     """Serve jobs over gRPC until SIGTERM. Settings come from JOBSVC_* (docs/configuration.md)."""
     import os
 
-    from jobsvc.cli.start import exit_line, log_to_stderr, read_settings
+    from jobsvc.cli.startup import exit_line, log_to_stderr, read_settings
 
     settings = read_settings(listen=listen)
     host = settings.listen.rpartition(":")[0]
@@ -26,7 +26,7 @@ def serve(
             " create and work on jobs: pass --insecure to listen there all the same"
         )
     log_to_stderr()
-    # Before gRPC is imported: what its core has to say comes as exceptions too.
+    # Set before gRPC is imported. Everything that its core logs comes as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if insecure and not _is_loopback(host):
         import logging
@@ -36,11 +36,11 @@ def serve(
         )
     try:
         import uvloop as loop
-    except ImportError:  # It is not made for Windows.
+    except ImportError:  # uvloop does not run on Windows.
         import asyncio as loop  # type: ignore[no-redef]
 
     from jobsvc.app import serve as run
-    from jobsvc.cli.start import startup_errors
+    from jobsvc.cli.startup import startup_errors
     from jobsvc.tracing import start_tracing
 
     with startup_errors(), start_tracing("jobsvc", settings.trace_dir, with_metrics=True):
@@ -53,8 +53,11 @@ def serve(
 
 
 def _tune_collector() -> None:
-    """Python's collector looks at every batch of jobs several times while it passes through, for
-    cycles that are not there. What is loaded by now stays; the rest is looked at less often."""
+    """Makes Python's garbage collector run less often.
+
+    Otherwise it scans every batch of jobs several times for cycles that do not
+    exist. Everything loaded by now is never scanned again.
+    """
     import gc
 
     gc.collect()
@@ -66,7 +69,7 @@ def migrate() -> None:
     """Bring the database named by JOBSVC_DSN up to date, without serving."""
     import asyncio
 
-    from jobsvc.cli.start import exit_line, log_to_stderr, read_settings, startup_errors
+    from jobsvc.cli.startup import exit_line, log_to_stderr, read_settings, startup_errors
     from jobsvc.store.migrate import migrate as run
 
     settings = read_settings()

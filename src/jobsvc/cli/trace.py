@@ -1,4 +1,4 @@
-"""`jobsvc trace`: the waterfall of a job, from what its processes have written down."""
+"""`jobsvc trace`: draws the waterfall of a job from the spans that its processes wrote."""
 
 import re
 from pathlib import Path

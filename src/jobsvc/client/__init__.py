@@ -1,11 +1,11 @@
-"""What a Python service imports to create, follow and read jobs.
+"""Creates, follows and reads jobs from a Python service.
 
     async with AsyncClient("jobs.internal:50051", user_id="42") as client:
         created = await client.create("news-analyzer", {"url": "https://example.org"})
         job = await client.wait(created.id)
         print(job.output())
 
-`Client` does the same for code that blocks. Nothing here needs a database.
+`Client` does the same for code that blocks. Neither needs a database.
 """
 
 from jobsvc.client.async_client import AsyncClient
@@ -32,8 +32,9 @@ from jobsvc.client.job import (
     JobStatus,
     JobUpdate,
 )
-from jobsvc.client.new_job import JobOptions, NewJob, RetryPolicy
+from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats
+from jobsvc.client.retry_policy import RetryPolicy
 from jobsvc.client.sync_client import Client
 from jobsvc.domain.errors import Violation
 

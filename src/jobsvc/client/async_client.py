@@ -1,45 +1,43 @@
-"""The client for asyncio."""
+"""The client for asyncio. After a change here, `make generate` writes sync_client.py anew."""
 
-import asyncio
-import random
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from collections.abc import AsyncGenerator, Iterable
+from typing import Unpack
 from uuid import UUID
 
-import grpc
-from grpc import aio
-from opentelemetry import trace
-
-from jobsvc.client import replies, requests
-from jobsvc.client.async_status_stream import AsyncStatusStream, StreamCall
-from jobsvc.client.call_span import call_span
-from jobsvc.client.channel import Identity, channel_options
-from jobsvc.client.error_details import read_failure
+from jobsvc.client.async_connection import AsyncConnection
+from jobsvc.client.async_reply_stream import AsyncReplyStream
+from jobsvc.client.convert.batches import batch_requests
+from jobsvc.client.convert.job_replies import read_created, read_job
+from jobsvc.client.convert.job_requests import (
+    cancel_request,
+    create_request,
+    get_request,
+    wait_request,
+)
+from jobsvc.client.convert.queue_replies import read_queue, read_stats
+from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
-from jobsvc.client.following import Following
+from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats
 from jobsvc.client.reconnect import ReconnectPolicy
-from jobsvc.client.waiting import Waiting
-from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest
-from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
-
-Q = TypeVar("Q")
-R = TypeVar("R")
+from jobsvc.client.wait_deadline import WaitDeadline
+from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class AsyncClient:
-    """Calls a jobsvc server. Use it as `async with`; one client serves any number of tasks.
+class AsyncClient(AsyncConnection):
+    """Calls a jobsvc server. Use it by `async with`; one client serves any number of tasks.
 
-    `session_id` and `user_id` say whom the caller acts for: jobs it creates
-    are bound to them, and jobs bound to others stay invisible. `token`, or what
-    the function returns at each call, is the identity of the calling service
-    (`authorization: Bearer`). `credentials` turn on TLS. `metadata` goes with
-    every call. `timeout` is the deadline of one call, in seconds.
+    `session_id` and `user_id` say for whom the caller acts: jobs that it creates
+    are bound to them, and jobs bound to others stay invisible. `token`, or the
+    text that the function returns at each call, is the identity of the calling
+    service (`authorization: Bearer`). `credentials` turn on TLS. `metadata` goes
+    with every call. `timeout` is the deadline of one call, in seconds. A
+    `channel` that is given is used as it is (with its own options) and left
+    open. `wait` and `follow` measure with `clock` (seconds) and pause with
+    `sleep`.
 
     Every method fails with a `CallFailed`. A call that finds the server
     UNAVAILABLE is repeated for about seven seconds, within its deadline, which
@@ -47,42 +45,6 @@ class AsyncClient:
     makes a second job. After `Unavailable` or `DeadlineExceeded` the call may
     have taken effect all the same.
     """
-
-    def __init__(
-        self,
-        target: str = "127.0.0.1:50051",
-        *,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        token: str | Callable[[], str] | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
-        metadata: Sequence[tuple[str, str]] = (),
-        timeout: float = 10.0,
-    ) -> None:
-        self._target = target
-        self._credentials = credentials
-        self._identity = Identity(session_id, user_id, token, metadata)
-        self._timeout = timeout
-
-    async def __aenter__(self) -> Self:
-        # Here, not above: a channel belongs to the event loop that it was made in.
-        options = channel_options()
-        self._channel = (
-            aio.secure_channel(self._target, self._credentials, options)
-            if self._credentials
-            else aio.insecure_channel(self._target, options)
-        )
-        self._jobs = JobServiceStub(self._channel)
-        self._queues = QueueServiceStub(self._channel)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._channel.close()
 
     async def create(
         self,
@@ -108,25 +70,24 @@ class AsyncClient:
             TypeError: the input has no JSON form.
             ValueError: the input is no JSON object, or options contradict each other.
         """
-        request = requests.create_request(NewJob(queue, input, **options), validate_only)
-        return replies.read_created(
-            await self._call("JobService/CreateJob", self._jobs.CreateJob, request)
-        )
+        request = create_request(NewJob(queue, input, **options), validate_only)
+        response = await self._call("JobService/CreateJob", self._jobs.CreateJob, request)
+        return read_created(response)
 
     async def create_many(self, jobs: Iterable[NewJob]) -> list[CreatedJob]:
         """Creates any number of jobs, and returns them in the same order.
 
         They travel in batches of up to 1,000; each batch is created as a whole
-        or not at all. After a failure the batches before stand. To call again
-        with the same objects creates only what is missing, since each carries
-        its request id.
+        or not at all. After a failure the batches before it stand. To call again
+        with the same objects creates only the missing jobs, since each object
+        carries its request id.
 
         Raises:
-            CallFailed: as `create`; a note on it names the batch, and what the
-                server says about places in the request counts within the batch.
+            CallFailed: as `create`; a note on it names the batch, and an index
+                in the words of the server counts within that batch.
         """
         created: list[CreatedJob] = []
-        for batch in requests.batch_requests(map(requests.create_request, jobs)):
+        for batch in batch_requests(map(create_request, jobs)):
             try:
                 response = await self._call(
                     "JobService/BatchCreateJobs", self._jobs.BatchCreateJobs, batch
@@ -134,7 +95,7 @@ class AsyncClient:
             except CallFailed as failure:
                 failure.add_note(f"in the batch that begins with job {len(created)}")
                 raise
-            created += map(replies.read_created, response.responses)
+            created += map(read_created, response.responses)
         return created
 
     async def get(self, job_id: str | UUID, full: bool = True) -> Job:
@@ -142,11 +103,11 @@ class AsyncClient:
 
         Raises:
             JobNotFound: no such job.
-            JobNotOwned: it belongs to another service, session or user.
+            JobNotOwned: the job belongs to another service, session or user.
         """
-        request = requests.get_request(job_id, full)
+        request = get_request(job_id, full)
         response = await self._call("JobService/GetJob", self._jobs.GetJob, request)
-        return replies.read_job(response.job)
+        return read_job(response.job)
 
     async def wait(
         self,
@@ -158,31 +119,30 @@ class AsyncClient:
         """Waits until the job ends, or `timeout` seconds pass (None: no limit).
 
         A timeout is not an error: the job is returned as it is then, so ask it
-        whether it has `ended`. A server that goes away meanwhile is waited for
-        up to `reconnect_seconds`, one that never answered for the timeout of a call.
+        whether it has `ended`. While the server is away, the wait goes on for up
+        to `reconnect_seconds`, or for the timeout of a call if the server has
+        never answered.
 
         Raises:
             JobNotFound: no such job.
-            JobNotOwned: it belongs to another service, session or user.
+            JobNotOwned: the job belongs to another service, session or user.
             Unavailable: the server stayed away.
         """
-        clock = asyncio.get_running_loop().time
-        waiting = Waiting(timeout, clock(), ReconnectPolicy(self._timeout, reconnect_seconds))
+        deadline = WaitDeadline(timeout, self._clock())
+        reconnect = ReconnectPolicy(self._timeout, reconnect_seconds, until=deadline.time)
         while True:
-            seconds = waiting.call_seconds(clock())
-            request = requests.wait_request(job_id, seconds)
+            seconds = deadline.call_seconds(self._clock())
+            request = wait_request(job_id, seconds)
             try:
                 response = await self._call(
                     "JobService/WaitJob", self._jobs.WaitJob, request, seconds
                 )
             except CallFailed as failure:
-                pause = waiting.pause_seconds(failure, clock(), random.uniform(-1, 1))
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
+                await self._pause(reconnect, failure)
                 continue
-            job = replies.read_job(response.job)
-            if waiting.answered(job, clock()):
+            reconnect.answered()
+            job = read_job(response.job)
+            if job.ended or deadline.passed(self._clock()):
                 return job
 
     async def follow(
@@ -198,36 +158,34 @@ class AsyncClient:
         always yielded, with its output. Breaks of the stream do not show: it is
         opened again for the jobs that have not ended. It counts as broken when
         nothing, not even a heartbeat (every 5 to 300 seconds), has come for
-        three heartbeats. A server that goes away is waited for up to
-        `reconnect_seconds`, one that never answered for the timeout of a call.
+        three heartbeats. While the server is away, the following goes on for up
+        to `reconnect_seconds`, or for the timeout of a call if the server has
+        never answered.
 
         Leave the loop early under `contextlib.aclosing`, to end the stream at once.
 
         Raises:
-            JobNotFound: one of them does not exist.
-            JobNotOwned: one of them belongs to somebody else.
+            JobNotFound: one of the jobs does not exist.
+            JobNotOwned: one of the jobs belongs to somebody else.
             Unavailable: the server stayed away.
         """
-        clock = asyncio.get_running_loop().time
-        following = Following(job_ids, heartbeat_seconds)
-        patience = ReconnectPolicy(self._timeout, reconnect_seconds)
-        stream: AsyncStatusStream | None = None
+        followed = FollowedJobs(job_ids, heartbeat_seconds)
+        reconnect = ReconnectPolicy(self._timeout, reconnect_seconds)
+        stream: AsyncReplyStream[StreamJobStatusResponse] | None = None
         try:
-            while not following.done:
+            while not followed.all_ended:
                 if stream is None:
-                    stream = AsyncStatusStream(self._open(following), following)
+                    stream = self._open_stream(
+                        self._jobs.StreamJobStatus, followed.request(), followed.silence_seconds
+                    )
                 try:
-                    response = await stream.read()
+                    update = followed.accept(await stream.read())
                 except CallFailed as failure:
                     stream.close()
                     stream = None
-                    pause = patience.pause_seconds(failure, clock(), random.uniform(-1, 1))
-                    if pause is None:
-                        raise
-                    await asyncio.sleep(pause)
+                    await self._pause(reconnect, failure)
                     continue
-                patience.answered()
-                update = following.accept(response)
+                reconnect.answered()
                 if update is not None:
                     yield update
         finally:
@@ -242,18 +200,18 @@ class AsyncClient:
 
         Raises:
             JobNotFound: no such job.
-            JobNotOwned: it belongs to another service, session or user.
+            JobNotOwned: the job belongs to another service, session or user.
             CallFailed: with reason `JOB_STATE_CONFLICT` if it has ended otherwise.
         """
-        request = requests.cancel_request(job_id, reason)
+        request = cancel_request(job_id, reason)
         response = await self._call("JobService/CancelJob", self._jobs.CancelJob, request)
-        return replies.read_job(response.job)
+        return read_job(response.job)
 
     async def declare_queue(self, name: str, **options: Unpack[QueueOptions]) -> Queue:
-        """Makes a queue, or changes what is given here of one that exists."""
-        request = requests.declare_queue_request(name, options)
+        """Makes a queue, or changes the given options of one that exists."""
+        request = declare_request(name, options)
         response = await self._call("QueueService/UpdateQueue", self._queues.UpdateQueue, request)
-        return replies.read_queue(response.queue)
+        return read_queue(response.queue)
 
     async def queue_stats(self, *queues: str) -> list[QueueStats]:
         """Counts the jobs and workers of queues, of all when none is named.
@@ -261,31 +219,8 @@ class AsyncClient:
         Raises:
             QueueNotFound: one of them does not exist.
         """
-        request = GetQueueStatsRequest(queues=queues)
+        request = stats_request(queues)
         response = await self._call(
             "QueueService/GetQueueStats", self._queues.GetQueueStats, request
         )
-        return [replies.read_stats(stats) for stats in response.stats]
-
-    async def _call(
-        self,
-        name: str,
-        method: aio.UnaryUnaryMultiCallable[Q, R],
-        request: Q,
-        more_seconds: float = 0.0,
-    ) -> R:
-        with call_span(f"jobsvc.v1.{name}") as span:
-            try:
-                return await method(
-                    request,
-                    timeout=self._timeout + more_seconds,
-                    metadata=self._identity.headers(span),
-                )
-            except grpc.RpcError as error:
-                raise read_failure(error) from error
-
-    def _open(self, following: Following) -> StreamCall:
-        # No span: a stream may last for days, and what it shows has its own trace.
-        return self._jobs.StreamJobStatus(
-            following.request(), metadata=self._identity.headers(trace.get_current_span())
-        )
+        return [read_stats(stats) for stats in response.stats]

@@ -11,10 +11,10 @@ from jobsvc.client.errors import CallFailed
 
 @contextmanager
 def call_span(method: str) -> Iterator[trace.Span]:
-    """A span of kind CLIENT around the call of `method` (`jobsvc.v1.JobService/GetJob`).
+    """Opens a span of kind CLIENT around the call of `method` (`jobsvc.v1.JobService/GetJob`).
 
-    Costs next to nothing when no tracer provider is set; the context of the
-    surrounding span is passed on all the same.
+    Costs next to nothing when no tracer provider is set; the server still gets
+    the context of the surrounding span.
     """
     tracer = trace.get_tracer("jobsvc.client")
     with tracer.start_as_current_span(

@@ -1,29 +1,24 @@
-"""How a client talks to its server: retries, reconnection, sizes, identity."""
+"""Options of the channel to a server: retries, reconnection, sizes."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from opentelemetry import trace
-
-from jobsvc import telemetry
 from jobsvc.domain.methods import METHODS
 
-#: Room for one whole request; gRPC does not retry a call that does not fit (default 256 KiB).
+#: Space for one whole request; gRPC does not retry a call that does not fit (default 256 KiB).
 _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
 
 
 def channel_options() -> list[tuple[str, str | int]]:
-    """Options of a channel.
+    """Returns the options of a channel.
 
     A call that ends with UNAVAILABLE is tried up to five times (gRPC allows no
-    more) over about seven seconds: time for a server to restart. So is one with
-    CANCELLED: that comes from a server that stops as the call arrives. Calls do not
-    wait for a server that is away (no wait_for_ready), so that the last error
-    still says what is wrong; the retries bridge the gap instead.
+    more) over about seven seconds: time for a server to restart. So is a call that
+    ends with CANCELLED, which comes from a server that stops as the call arrives.
+    Calls do not wait for a server that is away (no wait_for_ready), so that the
+    last error still says what is wrong; the retries bridge the gap instead.
     """
     config = {
-        # Spreads the clients over the replicas that a name stands for.
+        # Spreads the clients over the replicas behind one name.
         "loadBalancingConfig": [{"pick_first": {"shuffleAddressList": True}}],
         "methodConfig": [
             {
@@ -52,40 +47,12 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
-        # A connection that died silently is given up 15 s after its last word, if a call waits.
-        # The third is for pings that gRPC sends of itself: by default it waits a minute for their
-        # answers, and sends no others meanwhile.
+        # A connection that died silently is given up 15 s after its last sign, if a call waits.
+        # The third is for the pings that gRPC sends by itself: by default it waits a minute for
+        # their answers, and sends no others meanwhile.
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.http2.ping_timeout_ms", 5_000),
-        # The server decides what a payload may weigh; the client reads it.
+        # The server decides how large a payload may be; the client reads any size.
         ("grpc.max_receive_message_length", -1),
     ]
-
-
-# No repr: it holds secrets.
-@dataclass(frozen=True, slots=True, repr=False)
-class Identity:
-    """Who calls, and for whom."""
-
-    session_id: str | None
-    user_id: str | None
-    token: str | Callable[[], str] | None
-    metadata: Sequence[tuple[str, str]]
-
-    def headers(self, span: trace.Span) -> tuple[tuple[str, str], ...]:
-        """The metadata of one call, made within `span`."""
-        headers = list(self.metadata)
-        if self.session_id:
-            headers.append(("x-session-id", self.session_id))
-        if self.user_id:
-            headers.append(("x-user-id", self.user_id))
-        if self.token:
-            token = self.token if isinstance(self.token, str) else self.token()
-            headers.append(("authorization", f"Bearer {token}"))
-        traceparent, tracestate = telemetry.headers(span)
-        if traceparent:
-            headers.append(("traceparent", traceparent))
-        if tracestate:
-            headers.append(("tracestate", tracestate))
-        return tuple(headers)

@@ -1,4 +1,4 @@
-"""Reads what a failed call carries: google.rpc error details become a `CallFailed`."""
+"""Reads the google.rpc details of a failed call, which becomes a `CallFailed`."""
 
 from collections.abc import Iterable
 
@@ -14,8 +14,8 @@ _DOMAIN = "jobsvc"
 
 
 def read_failure(error: grpc.RpcError) -> CallFailed:
-    """A failed call, synchronous or not, as an exception of this package."""
-    # Sequences of (key, value) both, though the two libraries give them different types.
+    """Returns a failed call, synchronous or not, as an exception of this package."""
+    # Both libraries return a sequence of (key, value), under different types.
     trailing: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
     status = _read_status(trailing)
     reason, metadata = "", dict[str, str]()
@@ -44,7 +44,7 @@ def read_failure(error: grpc.RpcError) -> CallFailed:
 
 
 def _read_status(trailing: Iterable[tuple[str, str | bytes]]) -> status_pb2.Status:
-    """The status in the trailers; an empty one when there is none, or what is there is garbled."""
+    """Returns the status in the trailers; an empty one when it is missing or garbled."""
     for key, value in trailing:
         if key == _DETAILS_KEY and isinstance(value, bytes):
             try:

@@ -1,4 +1,4 @@
-"""What can go wrong with a call, as exceptions. All of them are `CallFailed`."""
+"""The failures of a call, as exceptions. All of them are `CallFailed`."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -7,13 +7,14 @@ from jobsvc.domain.errors import Violation
 
 
 class CallFailed(Exception):
-    """The server refused a call, or could not be asked.
+    """The server refused a call, or could not be reached.
 
     `code` is the name of the gRPC status (`"NOT_FOUND"`), `reason` the cause as
     the contract names it (`"JOB_NOT_FOUND"`, empty when the answer did not come
     from jobsvc), `message` a text for people. `metadata` holds facts for
-    programs, `violations` the defective fields of the request, and
-    `retry_delay_seconds` when the server suggests to try again, if it does.
+    programs, `violations` the defective fields of the request.
+    `retry_delay_seconds` is the delay that the server suggests before another
+    try; None when it suggests none.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class CallFailed(Exception):
     def transient(self) -> bool:
         """Whether the same call may succeed later. It may also have taken effect already.
 
-        CANCELLED is what gRPC makes of a call that arrives while its server stops.
+        CANCELLED is the status of a call that arrives while its server stops.
         """
         return self.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"} or (
             self.code == "RESOURCE_EXHAUSTED" and self.retry_delay_seconds is not None
@@ -82,7 +83,7 @@ class RequestIdReused(CallFailed):
 
 
 class Overloaded(CallFailed):
-    """The server has as much in hand as it may; nothing was done."""
+    """The server is at its limit of concurrent work; nothing was done."""
 
 
 class Unavailable(CallFailed):
@@ -115,5 +116,10 @@ _BY_CODE: Mapping[str, type[CallFailed]] = MappingProxyType(
 
 
 def failure_class(code: str, reason: str) -> type[CallFailed]:
-    """The exception for a status: the one of its reason, else of its code, else `CallFailed`."""
+    """Returns the exception of the reason, or else of the code, or else `CallFailed`."""
     return _BY_REASON.get(reason) or _BY_CODE.get(code) or CallFailed
+
+
+def stream_silent(seconds: float) -> Unavailable:
+    """Returns the failure of a status stream that said nothing for `seconds`."""
+    return Unavailable("UNAVAILABLE", f"the status stream was silent for {seconds:g} s")

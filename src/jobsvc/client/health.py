@@ -1,31 +1,23 @@
-"""The standard gRPC health check of a server.
-
-Not a part of `jobsvc.client`, because it needs grpcio-health-checking.
-"""
+"""Asks a server whether it is serving, by gRPC's standard health protocol."""
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from jobsvc.client.error_details import read_failure
 
-SERVING = "SERVING"
-_TIMEOUT_SECONDS = 2.0
 
-
-def check_health(target: str, service: str = "") -> str:
-    """Asks the server at `target` for the state of a service, `SERVING` or another.
-
-    `service` is a full name; empty means the whole server.
+def serving_status(target: str, service: str = "", timeout: float = 2.0) -> str:
+    """Returns the status of a service (`"SERVING"`), of the whole server when it is not named.
 
     Raises:
-        CallFailed: the server cannot be reached, or does not know the service.
+        CallFailed: the server did not answer within `timeout` seconds, or does
+            not know the service.
     """
+    request = health_pb2.HealthCheckRequest(service=service)
     with grpc.insecure_channel(target) as channel:
         try:
-            response = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=_TIMEOUT_SECONDS
-            )
+            response = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout)
         except grpc.RpcError as error:
-            raise read_failure(error) from None
-    state: str = health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)
-    return state
+            raise read_failure(error) from error
+    name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)
+    return name

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class JobState(IntEnum):
-    """Place of a job in its life cycle, numbered as in the contract."""
+    """State of a job in its life cycle, numbered as in the contract."""
 
     #: A state that this version of the client does not know. Ask `JobStatus.ended`.
     UNKNOWN = 0
@@ -62,7 +62,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """What became of a job. Of two statuses of one job, the higher `version` is newer.
+    """How a job is doing. The status with the higher `version` is the newer one.
 
     `wait_reason` (`SCHEDULE_TIME`, `RETRY_DELAY`, `NO_WORKER`, `WORKERS_BUSY` or
     `QUEUE_PAUSED`) and `recent_attempts` (at most ten, newest first) come with a
@@ -88,7 +88,7 @@ class JobStatus:
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended, in whatever state."""
+        """Whether the job has ended, in any state."""
         return self.end_time is not None or self.state >= JobState.COMPLETED
 
     @property
@@ -97,11 +97,11 @@ class JobStatus:
         return self.state is JobState.COMPLETED
 
     def output(self) -> Any:  # Any: whatever JSON the worker wrote
-        """The result as Python objects, decoded anew by each call; None while there is none."""
+        """Returns the result as Python objects, decoded by each call; None while there is none."""
         return decode_payload(self.output_json)
 
     def output_as(self, kind: type[T]) -> T:
-        """The result as a `kind`: a `msgspec.Struct`, dataclass, TypedDict or other type.
+        """Returns the result as a `kind`: a `msgspec.Struct`, dataclass, TypedDict or other type.
 
         Raises:
             msgspec.ValidationError: the result does not fit, or there is none.
@@ -111,7 +111,7 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it was when the server answered: what was asked for, and its status.
+    """A job as it was when the server answered: its options, and its status.
 
     `input_json` and the output are missing from the BASIC view, which `create`
     and `get(full=False)` return.
@@ -139,12 +139,12 @@ class Job:
 
     @property
     def state(self) -> JobState:
-        """Place of the job in its life cycle."""
+        """State of the job in its life cycle."""
         return self.status.state
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended, in whatever state."""
+        """Whether the job has ended, in any state."""
         return self.status.ended
 
     @property
@@ -153,25 +153,25 @@ class Job:
         return self.status.succeeded
 
     def input(self) -> Any:  # Any: whatever JSON the caller sent
-        """The input as Python objects, decoded anew by each call; None where it was left out."""
+        """Returns the input as Python objects, decoded by each call; None where it was left out."""
         return decode_payload(self.input_json)
 
     def output(self) -> Any:  # Any: whatever JSON the worker wrote
-        """The result as Python objects, decoded anew by each call; None while there is none."""
+        """Returns the result as Python objects, decoded by each call; None while there is none."""
         return self.status.output()
 
     def output_as(self, kind: type[T]) -> T:
-        """The result as a `kind`; see `JobStatus.output_as`."""
+        """Returns the result as a `kind`; see `JobStatus.output_as`."""
         return self.status.output_as(kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedJob(Job):
-    """The answer to a creation, without input and output.
+    """The reply to a creation, without input and output.
 
     `existing` says that the job had been created before: by an earlier try of
-    this call, or by the holder of its unique key. `id` is empty when the call
-    only validated.
+    this call, or under the same unique key. `id` is empty when the call only
+    validated.
     """
 
     existing: bool
@@ -179,7 +179,7 @@ class CreatedJob(Job):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobUpdate:
-    """A job is now in this status."""
+    """A new status of a job."""
 
     job_id: str
     queue: str

@@ -1,35 +1,18 @@
-"""A job that a caller asks for."""
+"""A job to create, with its options."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypedDict
 from uuid import UUID, uuid4
 
+from jobsvc.client.duration import Duration, to_seconds
 from jobsvc.client.payload import PayloadLike
-
-#: A length of time: seconds, or a timedelta.
-Duration: TypeAlias = float | timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How failed attempts are retried. What is None takes the default of the queue.
-
-    `max_attempts` counts the first attempt too. The delay before retry n is
-    `initial_backoff * backoff_multiplier ** (n - 1)`, at most `max_backoff`,
-    spread by up to 20 percent either way.
-    """
-
-    max_attempts: int | None = None
-    initial_backoff: Duration | None = None
-    max_backoff: Duration | None = None
-    backoff_multiplier: float | None = None
+from jobsvc.client.retry_policy import RetryPolicy
 
 
 class JobOptions(TypedDict, total=False):
-    """What may be asked of a job beside its queue and input; see `NewJob`."""
+    """Options of a job beside its queue and input; see `NewJob`."""
 
     priority: int
     schedule_time: datetime | None
@@ -54,16 +37,15 @@ class NewJob:
     after this object was made (by the clock of this machine), or at once. The
     job is given up at `expire_time`, or `ttl` after its creation, or never.
     `attempt_timeout` bounds one attempt, `retention` is how long the ended job
-    is kept; both, and `retry`, default to what the queue says.
+    is kept; both, and `retry`, default to the options of the queue.
 
-    Of the jobs of a queue that have not ended at most one holds a `unique_key`.
-    A second one is answered with the first (`"use_existing"`), or refused with
-    `UniqueKeyTaken` (`"fail"`). `labels` are up to 32 small searchable facts.
-    `request_id` makes the creation idempotent for 24 hours; one is made if
-    none is given.
+    At most one job of a queue that has not ended holds a `unique_key`. A second
+    creation returns that job (`"use_existing"`), or fails with `UniqueKeyTaken`
+    (`"fail"`). `labels` are up to 32 small searchable facts. `request_id` makes
+    the creation idempotent for 24 hours; one is made if none is given.
 
     Raises:
-        ValueError: two of these contradict, or a time has no time zone.
+        ValueError: two options contradict each other, or a time has no time zone.
     """
 
     queue: str
@@ -88,7 +70,7 @@ class NewJob:
         if delay is not None:
             if self.schedule_time is not None:
                 raise ValueError("schedule_time and delay exclude each other")
-            start = datetime.now(UTC) + timedelta(seconds=seconds(delay))
+            start = datetime.now(UTC) + timedelta(seconds=to_seconds(delay))
             object.__setattr__(self, "schedule_time", start)
         if self.expire_time is not None and self.ttl is not None:
             raise ValueError("expire_time and ttl exclude each other")
@@ -96,16 +78,3 @@ class NewJob:
             time = getattr(self, name)
             if time is not None and time.tzinfo is None:
                 raise ValueError(f"{name} needs a time zone")
-
-
-def seconds(duration: Duration) -> float:
-    """A length of time in seconds.
-
-    Raises:
-        ValueError: it is not finite.
-    """
-    if isinstance(duration, timedelta):
-        return duration.total_seconds()
-    if not math.isfinite(duration):
-        raise ValueError(f"a length of time must be finite, not {duration}")
-    return float(duration)

@@ -8,18 +8,18 @@ import msgspec
 
 T = TypeVar("T")
 
-#: What may stand for the input of a job: a mapping, a `msgspec.Struct`, a
+#: Types that the input of a job may have: a mapping, a `msgspec.Struct`, a
 #: dataclass instance, or ready JSON text. Any: each of those can hold anything.
 PayloadLike: TypeAlias = Mapping[str, Any] | msgspec.Struct | str | Any
 
 
 def encode_payload(payload: PayloadLike) -> str:
-    """A payload as JSON text. Text is taken as it is; the server checks it.
+    """Returns a payload as JSON text. Text is left as it is; the server checks it.
 
     Times, UUIDs, enums and the like become texts, as `msgspec` spells them.
 
     Raises:
-        TypeError: something in it has no JSON form.
+        TypeError: a part of the payload has no JSON form.
         ValueError: the root is no object, or a number is not finite.
     """
     if isinstance(payload, str):
@@ -27,17 +27,17 @@ def encode_payload(payload: PayloadLike) -> str:
     plain = msgspec.to_builtins(payload, str_keys=True)
     if not isinstance(plain, dict):
         raise ValueError(f"a payload must be one JSON object, not {type(payload).__name__}")
-    # Not msgspec: it writes null where a number is not finite, which nobody would notice.
+    # Not msgspec, which writes null for a number that is not finite, so that nobody would notice.
     return json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode_payload(text: str | None) -> Any:  # Any: the JSON can hold anything
-    """JSON text as Python objects; None for None."""
+    """Returns JSON text as Python objects; None for None."""
     return None if text is None else msgspec.json.decode(text)
 
 
 def decode_payload_as(text: str | None, kind: type[T]) -> T:
-    """JSON text as a `kind`.
+    """Returns JSON text as a `kind`.
 
     Raises:
         msgspec.ValidationError: the text does not fit, or there is none.

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
 
-from jobsvc.client.new_job import Duration, RetryPolicy
+from jobsvc.client.duration import Duration
+from jobsvc.client.retry_policy import RetryPolicy
 
 
 class QueueOptions(TypedDict, total=False):
-    """What may be said of a queue when it is declared.
+    """Options of a queue that is declared.
 
     The schemas are JSON Schema (2020-12) for the payloads, `lease` is how long a
-    worker holds a job without a sign of life; the others are defaults of the
-    queue's jobs, as in `NewJob`. Any: a JSON Schema can hold any JSON.
+    worker holds a job without a sign of life; the others are the defaults of
+    its jobs, as in `NewJob`. Any: a JSON Schema can hold any JSON.
     """
 
     input_schema: Mapping[str, Any]
@@ -44,7 +45,7 @@ class QueueStats:
     """How a queue is doing; the counts may be up to a second old.
 
     `scheduled_count` jobs wait for a time or a retry, `ready_count` for a
-    worker. `oldest_ready_seconds` is how long the first of those has waited,
+    worker. `oldest_ready_seconds` is how long the oldest ready job has waited,
     `open_window` how many jobs the workers would take at once.
     """
 

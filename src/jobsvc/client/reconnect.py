@@ -3,7 +3,7 @@
 from jobsvc.client.errors import CallFailed
 from jobsvc.domain.retry import RetryPolicy, retry_delay_seconds
 
-#: Pauses between tries to reconnect. The attempts are bounded by time, not by number.
+#: Pauses between tries to reconnect. The tries are bounded by time, not by number.
 RECONNECT = RetryPolicy(
     max_attempts=0,
     initial_backoff_seconds=0.2,
@@ -15,24 +15,26 @@ RECONNECT = RetryPolicy(
 class ReconnectPolicy:
     """Counts the failures in a row, and says when to try again or to give up.
 
-    The server may be away for `first_seconds` before it has answered at all (a
-    wrong address should not take long to notice), and for `seconds` afterwards.
+    The server may be away for `first_seconds` before its first answer (a wrong
+    address should not take long to notice), and for `seconds` after an answer.
+    No pause goes past the time `until`, if there is one.
     """
 
-    def __init__(self, first_seconds: float, seconds: float) -> None:
+    def __init__(self, first_seconds: float, seconds: float, until: float | None = None) -> None:
         self._limit_seconds = first_seconds
         self._seconds = seconds
+        self._until = until
         self._failures = 0
         self._away_since: float | None = None
 
     def answered(self) -> None:
-        """The server is there; its earlier failures are forgotten."""
+        """Notes that the server is there; its earlier failures no longer count."""
         self._limit_seconds = self._seconds
         self._failures = 0
         self._away_since = None
 
     def pause_seconds(self, failure: CallFailed, now: float, spread: float) -> float | None:
-        """How long to wait before the next try; None to give up.
+        """Returns how long to wait before the next try; None to give up.
 
         `spread`, from -1 to 1 and drawn by the caller, keeps many clients from
         coming back in step.
@@ -42,5 +44,6 @@ class ReconnectPolicy:
         if not failure.transient or now - self._away_since >= self._limit_seconds:
             return None
         self._failures += 1
-        pause = retry_delay_seconds(RECONNECT, self._failures, spread)
-        return max(pause, failure.retry_delay_seconds or 0.0)
+        delay = retry_delay_seconds(RECONNECT, self._failures, spread)
+        pause = max(delay, failure.retry_delay_seconds or 0.0)
+        return None if self._until is not None and now + pause > self._until else pause

@@ -1,73 +1,50 @@
-"""The client for code that blocks."""
+"""The client for code that blocks. Generated from async_client.py: do not edit."""
 
-import random
-import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from collections.abc import Generator, Iterable
+from typing import Unpack
 from uuid import UUID
 
-import grpc
-from opentelemetry import trace
-
-from jobsvc.client import replies, requests
-from jobsvc.client.call_span import call_span
-from jobsvc.client.channel import Identity, channel_options
-from jobsvc.client.error_details import read_failure
+from jobsvc.client.convert.batches import batch_requests
+from jobsvc.client.convert.job_replies import read_created, read_job
+from jobsvc.client.convert.job_requests import (
+    cancel_request,
+    create_request,
+    get_request,
+    wait_request,
+)
+from jobsvc.client.convert.queue_replies import read_queue, read_stats
+from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
-from jobsvc.client.following import Following
+from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats
 from jobsvc.client.reconnect import ReconnectPolicy
-from jobsvc.client.status_stream import StatusStream, StreamCall
-from jobsvc.client.waiting import Waiting
-from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest
-from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
-
-Q = TypeVar("Q")
-R = TypeVar("R")
+from jobsvc.client.sync_connection import Connection
+from jobsvc.client.sync_reply_stream import ReplyStream
+from jobsvc.client.wait_deadline import WaitDeadline
+from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class Client:
-    """Calls a jobsvc server, one call after another; threads may share it. A context manager.
+class Client(Connection):
+    """Calls a jobsvc server. Use it by `with`; one client serves any number of threads.
 
-    Everything is as in `AsyncClient`, whose docstrings hold here too, except
-    that the methods block. A `channel` that is given is used as it is (with
-    its own options) and left open. `clock` (seconds) and `sleep` are what
-    `wait` and `follow` measure and pause with.
+    `session_id` and `user_id` say for whom the caller acts: jobs that it creates
+    are bound to them, and jobs bound to others stay invisible. `token`, or the
+    text that the function returns at each call, is the identity of the calling
+    service (`authorization: Bearer`). `credentials` turn on TLS. `metadata` goes
+    with every call. `timeout` is the deadline of one call, in seconds. A
+    `channel` that is given is used as it is (with its own options) and left
+    open. `wait` and `follow` measure with `clock` (seconds) and pause with
+    `sleep`.
+
+    Every method fails with a `CallFailed`. A call that finds the server
+    UNAVAILABLE is repeated for about seven seconds, within its deadline, which
+    covers a restart; creations carry a request id, so that a repetition never
+    makes a second job. After `Unavailable` or `DeadlineExceeded` the call may
+    have taken effect all the same.
     """
-
-    def __init__(
-        self,
-        target: str = "127.0.0.1:50051",
-        *,
-        session_id: str | None = None,
-        user_id: str | None = None,
-        token: str | Callable[[], str] | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
-        metadata: Sequence[tuple[str, str]] = (),
-        timeout: float = 10.0,
-        channel: grpc.Channel | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        self._identity = Identity(session_id, user_id, token, metadata)
-        self._timeout = timeout
-        self._clock = clock
-        self._sleep = sleep
-        self._own_channel: grpc.Channel | None = None
-        if channel is None:
-            options = channel_options()
-            channel = self._own_channel = (
-                grpc.secure_channel(target, credentials, options)
-                if credentials
-                else grpc.insecure_channel(target, options)
-            )
-        self._jobs = JobServiceStub(channel)
-        self._queues = QueueServiceStub(channel)
 
     def create(
         self,
@@ -77,16 +54,40 @@ class Client:
         validate_only: bool = False,
         **options: Unpack[JobOptions],
     ) -> CreatedJob:
-        """Creates a job; see `AsyncClient.create`."""
-        request = requests.create_request(NewJob(queue, input, **options), validate_only)
-        return replies.read_created(
-            self._call("JobService/CreateJob", self._jobs.CreateJob, request)
-        )
+        """Creates a job, and returns it once it is on disk. `NewJob` explains the options.
+
+        Give a `request_id` of your own to be able to repeat the call yourself
+        after `Unavailable` or `DeadlineExceeded`, also from another process.
+        `validate_only` checks everything and creates nothing.
+
+        Raises:
+            QueueNotFound: no such queue.
+            PayloadRejected: the input does not fit the schema of the queue.
+            PayloadTooLarge: the input is larger than the server accepts.
+            InvalidRequest: an option is out of its range.
+            UniqueKeyTaken: only with `unique_conflict="fail"`.
+            RequestIdReused: the request id was used for another job.
+            TypeError: the input has no JSON form.
+            ValueError: the input is no JSON object, or options contradict each other.
+        """
+        request = create_request(NewJob(queue, input, **options), validate_only)
+        response = self._call("JobService/CreateJob", self._jobs.CreateJob, request)
+        return read_created(response)
 
     def create_many(self, jobs: Iterable[NewJob]) -> list[CreatedJob]:
-        """Creates any number of jobs; see `AsyncClient.create_many`."""
+        """Creates any number of jobs, and returns them in the same order.
+
+        They travel in batches of up to 1,000; each batch is created as a whole
+        or not at all. After a failure the batches before it stand. To call again
+        with the same objects creates only the missing jobs, since each object
+        carries its request id.
+
+        Raises:
+            CallFailed: as `create`; a note on it names the batch, and an index
+                in the words of the server counts within that batch.
+        """
         created: list[CreatedJob] = []
-        for batch in requests.batch_requests(map(requests.create_request, jobs)):
+        for batch in batch_requests(map(create_request, jobs)):
             try:
                 response = self._call(
                     "JobService/BatchCreateJobs", self._jobs.BatchCreateJobs, batch
@@ -94,32 +95,52 @@ class Client:
             except CallFailed as failure:
                 failure.add_note(f"in the batch that begins with job {len(created)}")
                 raise
-            created += map(replies.read_created, response.responses)
+            created += map(read_created, response.responses)
         return created
 
     def get(self, job_id: str | UUID, full: bool = True) -> Job:
-        """Returns a job as it is now; see `AsyncClient.get`."""
-        request = requests.get_request(job_id, full)
-        return replies.read_job(self._call("JobService/GetJob", self._jobs.GetJob, request).job)
+        """Returns a job as it is now; without input, output and attempts unless `full`.
+
+        Raises:
+            JobNotFound: no such job.
+            JobNotOwned: the job belongs to another service, session or user.
+        """
+        request = get_request(job_id, full)
+        response = self._call("JobService/GetJob", self._jobs.GetJob, request)
+        return read_job(response.job)
 
     def wait(
-        self, job_id: str | UUID, timeout: float | None = None, *, reconnect_seconds: float = 60.0
+        self,
+        job_id: str | UUID,
+        timeout: float | None = None,
+        *,
+        reconnect_seconds: float = 60.0,
     ) -> Job:
-        """Waits until the job ends or the timeout passes; see `AsyncClient.wait`."""
-        waiting = Waiting(timeout, self._clock(), ReconnectPolicy(self._timeout, reconnect_seconds))
+        """Waits until the job ends, or `timeout` seconds pass (None: no limit).
+
+        A timeout is not an error: the job is returned as it is then, so ask it
+        whether it has `ended`. While the server is away, the wait goes on for up
+        to `reconnect_seconds`, or for the timeout of a call if the server has
+        never answered.
+
+        Raises:
+            JobNotFound: no such job.
+            JobNotOwned: the job belongs to another service, session or user.
+            Unavailable: the server stayed away.
+        """
+        deadline = WaitDeadline(timeout, self._clock())
+        reconnect = ReconnectPolicy(self._timeout, reconnect_seconds, until=deadline.time)
         while True:
-            seconds = waiting.call_seconds(self._clock())
-            request = requests.wait_request(job_id, seconds)
+            seconds = deadline.call_seconds(self._clock())
+            request = wait_request(job_id, seconds)
             try:
                 response = self._call("JobService/WaitJob", self._jobs.WaitJob, request, seconds)
             except CallFailed as failure:
-                pause = waiting.pause_seconds(failure, self._clock(), random.uniform(-1, 1))
-                if pause is None:
-                    raise
-                self._sleep(pause)
+                self._pause(reconnect, failure)
                 continue
-            job = replies.read_job(response.job)
-            if waiting.answered(job, self._clock()):
+            reconnect.answered()
+            job = read_job(response.job)
+            if job.ended or deadline.passed(self._clock()):
                 return job
 
     def follow(
@@ -129,26 +150,40 @@ class Client:
         heartbeat_seconds: float = 15.0,
         reconnect_seconds: float = 60.0,
     ) -> Generator[JobUpdate, None, None]:
-        """Yields each new status of the jobs until all have ended; see `AsyncClient.follow`."""
-        following = Following(job_ids, heartbeat_seconds)
-        patience = ReconnectPolicy(self._timeout, reconnect_seconds)
-        stream: StatusStream | None = None
+        """Yields the status of each of up to 1,000 jobs, then each newer one, until all have ended.
+
+        Versions rise per job; statuses between may be skipped, the last one is
+        always yielded, with its output. Breaks of the stream do not show: it is
+        opened again for the jobs that have not ended. It counts as broken when
+        nothing, not even a heartbeat (every 5 to 300 seconds), has come for
+        three heartbeats. While the server is away, the following goes on for up
+        to `reconnect_seconds`, or for the timeout of a call if the server has
+        never answered.
+
+        Leave the loop early under `contextlib.closing`, to end the stream at once.
+
+        Raises:
+            JobNotFound: one of the jobs does not exist.
+            JobNotOwned: one of the jobs belongs to somebody else.
+            Unavailable: the server stayed away.
+        """
+        followed = FollowedJobs(job_ids, heartbeat_seconds)
+        reconnect = ReconnectPolicy(self._timeout, reconnect_seconds)
+        stream: ReplyStream[StreamJobStatusResponse] | None = None
         try:
-            while not following.done:
+            while not followed.all_ended:
                 if stream is None:
-                    stream = StatusStream(self._open(following), following)
+                    stream = self._open_stream(
+                        self._jobs.StreamJobStatus, followed.request(), followed.silence_seconds
+                    )
                 try:
-                    response = stream.read()
+                    update = followed.accept(stream.read())
                 except CallFailed as failure:
                     stream.close()
                     stream = None
-                    pause = patience.pause_seconds(failure, self._clock(), random.uniform(-1, 1))
-                    if pause is None:
-                        raise
-                    self._sleep(pause)
+                    self._pause(reconnect, failure)
                     continue
-                patience.answered()
-                update = following.accept(response)
+                reconnect.answered()
                 if update is not None:
                     yield update
         finally:
@@ -156,59 +191,32 @@ class Client:
                 stream.close()
 
     def cancel(self, job_id: str | UUID, reason: str = "") -> Job:
-        """Asks for a job to be cancelled; see `AsyncClient.cancel`."""
-        request = requests.cancel_request(job_id, reason)
-        return replies.read_job(
-            self._call("JobService/CancelJob", self._jobs.CancelJob, request).job
-        )
+        """Asks for a job to be cancelled, and returns it as it is then.
+
+        A waiting job ends at once, a running one when its worker confirms, and
+        after 30 seconds at the latest. Cancelling again changes nothing.
+
+        Raises:
+            JobNotFound: no such job.
+            JobNotOwned: the job belongs to another service, session or user.
+            CallFailed: with reason `JOB_STATE_CONFLICT` if it has ended otherwise.
+        """
+        request = cancel_request(job_id, reason)
+        response = self._call("JobService/CancelJob", self._jobs.CancelJob, request)
+        return read_job(response.job)
 
     def declare_queue(self, name: str, **options: Unpack[QueueOptions]) -> Queue:
-        """Makes a queue, or changes what is given here of one that exists."""
-        request = requests.declare_queue_request(name, options)
+        """Makes a queue, or changes the given options of one that exists."""
+        request = declare_request(name, options)
         response = self._call("QueueService/UpdateQueue", self._queues.UpdateQueue, request)
-        return replies.read_queue(response.queue)
+        return read_queue(response.queue)
 
     def queue_stats(self, *queues: str) -> list[QueueStats]:
-        """Counts the jobs and workers of queues, of all when none is named."""
-        request = GetQueueStatsRequest(queues=queues)
+        """Counts the jobs and workers of queues, of all when none is named.
+
+        Raises:
+            QueueNotFound: one of them does not exist.
+        """
+        request = stats_request(queues)
         response = self._call("QueueService/GetQueueStats", self._queues.GetQueueStats, request)
-        return [replies.read_stats(stats) for stats in response.stats]
-
-    def close(self) -> None:
-        """Ends the connection and the calls on it."""
-        if self._own_channel is not None:
-            self._own_channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _call(
-        self,
-        name: str,
-        method: "grpc.UnaryUnaryMultiCallable[Q, R]",
-        request: Q,
-        more_seconds: float = 0.0,
-    ) -> R:
-        with call_span(f"jobsvc.v1.{name}") as span:
-            try:
-                return method(
-                    request,
-                    timeout=self._timeout + more_seconds,
-                    metadata=self._identity.headers(span),
-                )
-            except grpc.RpcError as error:
-                raise read_failure(error) from error
-
-    def _open(self, following: Following) -> StreamCall:
-        # No span: a stream may last for days, and what it shows has its own trace.
-        return self._jobs.StreamJobStatus(
-            following.request(), metadata=self._identity.headers(trace.get_current_span())
-        )
+        return [read_stats(stats) for stats in response.stats]

@@ -1,36 +1,38 @@
-"""One connection of `Client.follow`: a blocking stream that notices when it has gone silent."""
+"""A blocking stream of replies, which notices when it has gone silent."""
 
 import threading
 import time
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import grpc
 
 from jobsvc.client.error_details import read_failure
-from jobsvc.client.following import Following
-from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
+from jobsvc.client.errors import stream_silent
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class StreamCall(Protocol):
-    """What a synchronous gRPC call with a stream of replies can do."""
+class StreamCall(Protocol[R_co]):
+    """The part used here of a synchronous gRPC call with a stream of replies."""
 
-    def __next__(self) -> StreamJobStatusResponse:
+    def __next__(self) -> R_co:
         """Blocks for the next message."""
 
     def cancel(self) -> object:
         """Makes a blocked read fail."""
 
 
-class StatusStream:
+class ReplyStream(Generic[R]):
     """Reads `call`, and cancels it when a read has blocked for too long.
 
     The synchronous gRPC reader has no timeout of its own, so a thread watches
     it. The thread ends with `close()`.
     """
 
-    def __init__(self, call: StreamCall, following: Following) -> None:
+    def __init__(self, call: StreamCall[R], silence_seconds: float) -> None:
         self._call = call
-        self._following = following
+        self._silence_seconds = silence_seconds
         # When the read in progress began. Time between reads is the caller's own, and no silence.
         self._reading_since: float | None = None
         self._silent = False
@@ -38,30 +40,31 @@ class StatusStream:
         self._watch = threading.Thread(target=self._watch_reads, name="jobsvc watch", daemon=True)
         self._watch.start()
 
-    def read(self) -> StreamJobStatusResponse:
-        """Blocks for the next message.
+    def read(self) -> R | None:
+        """Blocks for the next message; returns None when the server has ended the stream.
 
         Raises:
-            CallFailed: the stream broke, fell silent, or ended too soon.
+            CallFailed: the stream broke or fell silent.
         """
         self._reading_since = time.monotonic()
         try:
             return next(self._call)
         except StopIteration:
-            raise self._following.ended_early() from None
+            return None
         except grpc.RpcError as error:
-            raise (self._following.silent() if self._silent else read_failure(error)) from error
+            failure = stream_silent(self._silence_seconds) if self._silent else read_failure(error)
+            raise failure from error
         finally:
             self._reading_since = None
 
     def close(self) -> None:
-        """Gives the call back."""
+        """Ends the call and the thread that watches it."""
         self._closed.set()
         self._call.cancel()
         self._watch.join()
 
     def _watch_reads(self) -> None:
-        limit = self._following.silence_seconds
+        limit = self._silence_seconds
         left = limit
         while not self._closed.wait(left):
             since = self._reading_since

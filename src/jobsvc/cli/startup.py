@@ -1,4 +1,4 @@
-"""What every command that starts something does first; failures become one line."""
+"""First steps of a command that starts a process: settings, log, failures as one line."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ def exit_line(text: str) -> NoReturn:
 
 
 def read_settings(**overrides: Any) -> Settings:
-    """The settings of the environment; ends the command when they make no sense."""
+    """Returns the settings of the environment; ends the command when they are invalid."""
     try:
         return Settings.read(os.environ, **overrides)
     except SettingsInvalid as error:
@@ -33,13 +33,13 @@ def log_to_stderr() -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    # A database that is away is one line of the store, not a stack trace of the driver's pool.
+    # The store logs a lost database in one line; the pool of the driver would add a stack trace.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 @contextmanager
 def startup_errors() -> Iterator[None]:
-    """Ends the command with one line for each way in which a start is known to fail."""
+    """Ends the command with one line when the start fails for a known reason."""
     from jobsvc.api.server import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable

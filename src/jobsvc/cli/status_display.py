@@ -15,12 +15,12 @@ from jobsvc.client import JobState, JobStatus, JobUpdate
 
 _REFRESHES_PER_SECOND = 8
 _BAR_WIDTH = 20
-#: Lines of the terminal that are left for the header, the sums and the prompt.
+#: Lines of the terminal reserved for the header, the sums and the prompt.
 _OTHER_LINES = 4
 
 
 class StatusDisplay:
-    """Shows every `JobUpdate` it is given, on `console`, while its block runs.
+    """Shows each `JobUpdate` on `console`, while its block runs.
 
     A terminal gets a table that repaints itself, jobs that have not ended
     first; anything else a line for each update.
@@ -51,13 +51,13 @@ class StatusDisplay:
             self._live.stop()
 
     def show(self, update: JobUpdate) -> None:
-        """Takes in the newest status of a job."""
+        """Shows the newest status of a job."""
         self._updates[update.job_id] = update
         if self._live is None:
             self._console.print(update_line(update), markup=False, soft_wrap=True)
 
     def _draw(self) -> RenderableType:
-        # A copy: the table is drawn by a thread of its own.
+        # A copy, because a thread of its own draws the table.
         updates = list(self._updates.values())
         now = datetime.now(UTC)
         shown = sorted(updates, key=lambda update: update.status.ended)
@@ -82,7 +82,7 @@ class StatusDisplay:
 
 
 def update_line(update: JobUpdate) -> str:
-    """An update in one line: id, queue, state, attempt, progress, and what there is to say."""
+    """Returns an update in one line: id, queue, state, attempt, progress and remark."""
     status = update.status
     words = [update.job_id, update.queue, status.state.name]
     if status.attempt:
@@ -94,7 +94,7 @@ def update_line(update: JobUpdate) -> str:
 
 
 def remark_text(status: JobStatus) -> str:
-    """The words of a status: its error, or else what the worker says it is doing."""
+    """Returns the error of a status, or else the progress message of the worker."""
     if status.error is not None and not status.succeeded:
         return error_text(status.error)
     if status.cancel_request_time is not None and not status.ended:
@@ -103,16 +103,16 @@ def remark_text(status: JobStatus) -> str:
 
 
 def took_text(status: JobStatus, now: datetime) -> str:
-    """How long the current or last attempt has run, at `now`."""
+    """Returns how long the current or last attempt has run, at `now`."""
     if status.start_time is None or status.state is JobState.PENDING:
         return ""
-    # The two clocks may differ: the server's says when it began.
+    # The two clocks may differ: the start is by the server's.
     seconds = ((status.end_time or now) - status.start_time).total_seconds()
     return f"{max(0.0, seconds):.1f} s"
 
 
 def sums_text(updates: list[JobUpdate], shown: int) -> str:
-    """How many jobs are in which state, and how many of them have no line."""
+    """Returns how many jobs are in each state, and how many jobs have no line."""
     counts = dict.fromkeys(JobState, 0)
     for update in updates:
         counts[update.status.state] += 1

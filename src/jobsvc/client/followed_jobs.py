@@ -1,19 +1,19 @@
-"""What is left to follow, and what has been seen. Pure: `Client` and `AsyncClient` do the I/O."""
+"""Which jobs are left to follow, and which statuses are new. Pure: the clients do the I/O."""
 
 from collections.abc import Iterable
 from uuid import UUID
 
+from jobsvc.client.convert.job_replies import read_update
+from jobsvc.client.convert.job_requests import stream_request
 from jobsvc.client.errors import Unavailable
 from jobsvc.client.job import JobUpdate
-from jobsvc.client.replies import read_update
-from jobsvc.client.requests import stream_request
 from jobsvc.v1 import job_service_pb2
 
 #: A stream that says nothing for this many heartbeats is lost.
 SILENT_HEARTBEATS = 3
 
 
-class Following:
+class FollowedJobs:
     """The jobs of one `follow` that have not ended, with the last version seen of each."""
 
     def __init__(self, job_ids: Iterable[str | UUID], heartbeat_seconds: float) -> None:
@@ -21,7 +21,7 @@ class Following:
         self._heartbeat_seconds = heartbeat_seconds
 
     @property
-    def done(self) -> bool:
+    def all_ended(self) -> bool:
         """Whether every job has ended."""
         return not self._versions
 
@@ -31,11 +31,18 @@ class Following:
         return SILENT_HEARTBEATS * self._heartbeat_seconds
 
     def request(self) -> job_service_pb2.StreamJobStatusRequest:
-        """The request that follows the jobs which have not ended."""
+        """Returns the request that follows the jobs which have not ended."""
         return stream_request(self._versions, self._heartbeat_seconds)
 
-    def accept(self, response: job_service_pb2.StreamJobStatusResponse) -> JobUpdate | None:
-        """The update in a message of the stream, unless there is none or it is not new."""
+    def accept(self, response: job_service_pb2.StreamJobStatusResponse | None) -> JobUpdate | None:
+        """Returns the update in a message of the stream; None when there is none, or it is old.
+
+        Raises:
+            Unavailable: the stream ended (`response` is None) although jobs are left.
+        """
+        if response is None:
+            text = f"the status stream ended before {len(self._versions)} of its jobs"
+            raise Unavailable("UNAVAILABLE", text)
         if not response.HasField("update"):
             return None
         update = read_update(response.update)
@@ -47,13 +54,3 @@ class Following:
         else:
             self._versions[update.job_id] = update.status.version
         return update
-
-    def silent(self) -> Unavailable:
-        """The failure of a stream that said nothing for too long."""
-        text = f"the status stream was silent for {self.silence_seconds:g} s"
-        return Unavailable("UNAVAILABLE", text)
-
-    def ended_early(self) -> Unavailable:
-        """The failure of a stream that closed with OK while jobs were left."""
-        text = f"the status stream ended before {len(self._versions)} of its jobs"
-        return Unavailable("UNAVAILABLE", text)

@@ -1,0 +1,37 @@
+"""Reads what a person writes on the command line: durations, labels, inputs."""
+
+import re
+import sys
+from pathlib import Path
+
+import typer
+
+_UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_duration(text: str) -> float:
+    """Returns the seconds of a duration like `90`, `1.5s`, `5m`, `2h` or `1d`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration; write 90, 1.5s, 5m, 2h or 1d")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def parse_label(text: str) -> tuple[str, str]:
+    """Returns key and value of `key=value`."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} is no key=value")
+    return key, value
+
+
+def read_input(text: str | None) -> str | None:
+    """Returns the JSON that an argument stands for: itself, `-` for stdin, `@file` for a file."""
+    if text == "-":
+        return sys.stdin.read()
+    if text is not None and text.startswith("@"):
+        try:
+            return Path(text[1:]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(str(error)) from None
+    return text

@@ -1,0 +1,107 @@
+"""How `AsyncClient` reaches its server. `sync_connection.py` does the same for blocking code."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+from grpc import aio
+from opentelemetry import trace
+
+from jobsvc.client.async_reply_stream import AsyncReplyStream
+from jobsvc.client.call_span import call_span
+from jobsvc.client.channel import channel_options
+from jobsvc.client.error_details import read_failure
+from jobsvc.client.errors import CallFailed
+from jobsvc.client.identity import Identity
+from jobsvc.client.reconnect import ReconnectPolicy
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+class AsyncConnection:
+    """A channel with its stubs, and how one call is made on it. `AsyncClient` adds the calls."""
+
+    def __init__(
+        self,
+        target: str = "127.0.0.1:50051",
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
+        timeout: float = 10.0,
+        channel: aio.Channel | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._target = target
+        self._credentials = credentials
+        self._identity = Identity(session_id, user_id, token, metadata)
+        self._timeout = timeout
+        self._channel = channel
+        self._owns_channel = channel is None
+        self._clock = clock
+        self._sleep = sleep
+
+    async def __aenter__(self) -> Self:
+        # Not in the constructor: a channel belongs to the event loop that it was made in.
+        channel = self._channel
+        if channel is None:
+            options = channel_options()
+            channel = self._channel = (
+                aio.secure_channel(self._target, self._credentials, options)
+                if self._credentials
+                else aio.insecure_channel(self._target, options)
+            )
+        self._jobs = JobServiceStub(channel)
+        self._queues = QueueServiceStub(channel)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._owns_channel and self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    async def _call(
+        self,
+        name: str,
+        method: aio.UnaryUnaryMultiCallable[Q, R],
+        request: Q,
+        more_seconds: float = 0.0,
+    ) -> R:
+        with call_span(f"jobsvc.v1.{name}") as span:
+            try:
+                return await method(
+                    request,
+                    timeout=self._timeout + more_seconds,
+                    metadata=self._identity.headers(span),
+                )
+            except grpc.RpcError as error:
+                raise read_failure(error) from error
+
+    def _open_stream(
+        self, method: aio.UnaryStreamMultiCallable[Q, R], request: Q, silence_seconds: float
+    ) -> AsyncReplyStream[R]:
+        # No span: a stream may last for days, and the jobs on it have traces of their own.
+        headers = self._identity.headers(trace.get_current_span())
+        return AsyncReplyStream(method(request, metadata=headers), silence_seconds)
+
+    async def _pause(self, reconnect: ReconnectPolicy, failure: CallFailed) -> None:
+        """Waits until the next try; raises `failure` when it is time to give up."""
+        seconds = reconnect.pause_seconds(failure, self._clock(), random.uniform(-1, 1))
+        if seconds is None:
+            raise failure
+        await self._sleep(seconds)

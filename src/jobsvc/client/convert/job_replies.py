@@ -1,0 +1,107 @@
+"""Reads the replies of `JobService`, as plain values. Pure."""
+
+from dataclasses import fields
+
+from google.rpc import code_pb2
+
+from jobsvc.client.convert.fields import read_json_text, read_seconds, read_time
+from jobsvc.client.job import (
+    AttemptRecord,
+    CreatedJob,
+    Job,
+    JobError,
+    JobState,
+    JobStatus,
+    JobUpdate,
+)
+from jobsvc.v1 import job_pb2, job_service_pb2
+
+
+def read_job(job: job_pb2.Job) -> Job:
+    """Returns a job as plain values."""
+    spec = job.spec
+    return Job(
+        id=job.id,
+        queue=spec.queue,
+        status=read_status(job.status),
+        input_json=read_json_text(spec, "input", spec.input),
+        priority=spec.priority,
+        schedule_time=read_time(spec, "schedule_time", spec.schedule_time),
+        expire_time=read_time(spec, "expire_time", spec.expire_time),
+        attempt_timeout_seconds=read_seconds(spec, "attempt_timeout", spec.attempt_timeout),
+        max_attempts=spec.retry_policy.max_attempts or None,
+        retention_seconds=read_seconds(spec, "retention", spec.retention),
+        unique_key=spec.unique_key,
+        labels=dict(spec.labels),
+        service=job.owner.service,
+        user_id=job.owner.user_id,
+        has_session=job.owner.has_session,
+        create_time=read_time(job, "create_time", job.create_time),
+        purge_time=read_time(job, "purge_time", job.purge_time),
+        etag=job.etag,
+        traceparent=job.traceparent,
+    )
+
+
+def read_created(response: job_service_pb2.CreateJobResponse) -> CreatedJob:
+    """Returns the reply to a creation as plain values."""
+    job = read_job(response.job)
+    return CreatedJob(
+        existing=response.existing, **{f.name: getattr(job, f.name) for f in fields(job)}
+    )
+
+
+def read_update(update: job_service_pb2.JobUpdate) -> JobUpdate:
+    """Returns an update of a status stream as plain values."""
+    return JobUpdate(job_id=update.job_id, queue=update.queue, status=read_status(update.status))
+
+
+def read_status(status: job_pb2.JobStatus) -> JobStatus:
+    """Returns a status as plain values."""
+    has_progress = status.HasField("progress")
+    return JobStatus(
+        state=JobState(status.state),
+        version=status.version,
+        attempt=status.attempt,
+        progress_percent=status.progress.percent if has_progress else None,
+        progress_message=status.progress.message,
+        output_json=read_json_text(status, "output", status.output),
+        error=_error(status.error) if status.HasField("error") else None,
+        start_time=read_time(status, "start_time", status.start_time),
+        end_time=read_time(status, "end_time", status.end_time),
+        update_time=read_time(status, "update_time", status.update_time),
+        next_attempt_time=read_time(status, "next_attempt_time", status.next_attempt_time),
+        wait_reason=_wait_reason(status.wait_reason),
+        worker_id=status.worker_id,
+        lease_expire_time=read_time(status, "lease_expire_time", status.lease_expire_time),
+        cancel_request_time=read_time(status, "cancel_request_time", status.cancel_request_time),
+        recent_attempts=tuple(_attempt(attempt) for attempt in status.recent_attempts),
+    )
+
+
+def _attempt(attempt: job_pb2.JobAttempt) -> AttemptRecord:
+    return AttemptRecord(
+        attempt=attempt.attempt,
+        worker_id=attempt.worker_id,
+        start_time=read_time(attempt, "start_time", attempt.start_time),
+        end_time=read_time(attempt, "end_time", attempt.end_time),
+        error=_error(attempt.error) if attempt.HasField("error") else None,
+    )
+
+
+def _error(error: job_pb2.JobError) -> JobError:
+    # A newer server may know more codes than this client.
+    known = error.code in code_pb2.Code.values()
+    return JobError(
+        code=code_pb2.Code.Name(error.code) if known else str(error.code),
+        reason=error.reason,
+        message=error.message,
+        metadata=dict(error.metadata),
+        stack_trace=error.stack_trace,
+    )
+
+
+def _wait_reason(reason: job_pb2.WaitReason.ValueType) -> str:
+    if reason == job_pb2.WAIT_REASON_UNSPECIFIED or reason not in job_pb2.WaitReason.values():
+        return ""
+    return job_pb2.WaitReason.Name(reason).removeprefix("WAIT_REASON_")

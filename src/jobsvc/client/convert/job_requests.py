@@ -1,0 +1,77 @@
+"""Builds the requests of `JobService`. Pure; payloads always travel as JSON text."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from jobsvc.client.convert.run_policy import duration_message, write_run_policy
+from jobsvc.client.new_job import NewJob
+from jobsvc.client.payload import encode_payload
+from jobsvc.v1 import job_pb2, job_service_pb2, payload_pb2
+
+_CONFLICT_POLICIES = {
+    "use_existing": job_pb2.UNIQUE_CONFLICT_POLICY_USE_EXISTING,
+    "fail": job_pb2.UNIQUE_CONFLICT_POLICY_FAIL,
+}
+_JSON_TEXT = payload_pb2.PAYLOAD_ENCODING_JSON_TEXT
+
+
+def create_request(job: NewJob, validate_only: bool = False) -> job_service_pb2.CreateJobRequest:
+    """Returns the request that creates `job`.
+
+    Raises:
+        TypeError: the input has no JSON form.
+        ValueError: the input is no JSON object, or a number or text is out of range.
+    """
+    request = job_service_pb2.CreateJobRequest(
+        request_id=str(job.request_id), validate_only=validate_only
+    )
+    spec = request.spec
+    spec.queue = job.queue
+    spec.priority = job.priority
+    if job.input is not None:
+        spec.input.json_text = encode_payload(job.input)
+    if job.schedule_time is not None:
+        spec.schedule_time.FromDatetime(job.schedule_time)
+    if job.expire_time is not None:
+        spec.expire_time.FromDatetime(job.expire_time)
+    if job.ttl is not None:
+        spec.ttl.CopyFrom(duration_message(job.ttl))
+    write_run_policy(spec, job.retry, job.attempt_timeout, job.retention)
+    if job.unique_key is not None:
+        spec.unique_key = job.unique_key
+        spec.unique_conflict_policy = _CONFLICT_POLICIES[job.unique_conflict]
+    spec.labels.update(job.labels or {})
+    return request
+
+
+def get_request(job_id: str | UUID, full: bool) -> job_service_pb2.GetJobRequest:
+    """Returns the request that reads a job."""
+    view = job_pb2.JOB_VIEW_FULL if full else job_pb2.JOB_VIEW_BASIC
+    return job_service_pb2.GetJobRequest(job_id=str(job_id), view=view, payload_encoding=_JSON_TEXT)
+
+
+def wait_request(job_id: str | UUID, wait_seconds: float) -> job_service_pb2.WaitJobRequest:
+    """Returns the request that waits at most `wait_seconds` (0 to 60) for the end of a job."""
+    return job_service_pb2.WaitJobRequest(
+        job_id=str(job_id),
+        timeout=duration_message(wait_seconds),
+        view=job_pb2.JOB_VIEW_FULL,
+        payload_encoding=_JSON_TEXT,
+    )
+
+
+def cancel_request(job_id: str | UUID, reason: str) -> job_service_pb2.CancelJobRequest:
+    """Returns the request that cancels a job."""
+    return job_service_pb2.CancelJobRequest(job_id=str(job_id), reason=reason)
+
+
+def stream_request(
+    job_ids: Iterable[str], heartbeat_seconds: float
+) -> job_service_pb2.StreamJobStatusRequest:
+    """Returns the request that follows jobs."""
+    return job_service_pb2.StreamJobStatusRequest(
+        job_ids=job_ids,
+        view=job_pb2.JOB_VIEW_FULL,
+        payload_encoding=_JSON_TEXT,
+        heartbeat_interval=duration_message(heartbeat_seconds),
+    )

@@ -1,0 +1,24 @@
+"""When a wait for the end of a job is over. Pure: the clock's reading comes in."""
+
+#: The longest wait that the server grants in one call.
+MAX_CALL_SECONDS = 60.0
+
+
+class WaitDeadline:
+    """The end of a wait that begins at `now` and takes `timeout` seconds (None: forever).
+
+    A wait of any length is made of calls of bounded length.
+    """
+
+    def __init__(self, timeout: float | None, now: float) -> None:
+        self.time = None if timeout is None else now + timeout
+
+    def call_seconds(self, now: float) -> float:
+        """Returns how long the next call may wait."""
+        if self.time is None:
+            return MAX_CALL_SECONDS
+        return min(MAX_CALL_SECONDS, max(0.0, self.time - now))
+
+    def passed(self, now: float) -> bool:
+        """Whether the wait is over, although the job has not ended."""
+        return self.time is not None and now >= self.time

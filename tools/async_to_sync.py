@@ -1,0 +1,80 @@
+"""Makes the blocking client from the one for asyncio: the same calls without `await`.
+
+`python tools/async_to_sync.py` writes sync_client.py; with `--check` it only
+fails when that file is not current. Connections and streams, where the two
+clients really differ, are written by hand: async_connection.py and
+async_reply_stream.py, and the same names with `sync_`.
+"""
+
+import difflib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+CLIENT = Path(__file__).parent.parent / "src/jobsvc/client"
+SOURCE = CLIENT / "async_client.py"
+TARGET = CLIENT / "sync_client.py"
+
+HEADER = '"""The client for code that blocks. Generated from async_client.py: do not edit."""\n'
+
+#: Pattern and replacement, applied in this order.
+REPLACEMENTS = (
+    (r"  # noqa: ASYNC.*", ""),
+    (r"\bAsyncGenerator\[(.+), None\]", r"Generator[\1, None, None]"),
+    (r"\bAsyncGenerator\b", "Generator"),
+    (r"\b(async|await) ", ""),
+    (r"\basync_", "sync_"),
+    (r"\bAsync(?=[A-Z])", ""),
+    (r"\baclosing\b", "closing"),
+    (r"\bany number of tasks\b", "any number of threads"),
+    (r'\A"""[^"]*"""\n', HEADER),
+)
+#: Signs that a replacement is missing.
+LEFTOVERS = re.compile(r"\b(async|await|asyncio|aio|__a\w+__|a(next|iter|closing))\b|Async")
+
+
+def to_sync(source: str) -> str:
+    """Returns the blocking form of an asynchronous module.
+
+    Raises:
+        ValueError: something asynchronous is left.
+    """
+    for pattern, replacement in REPLACEMENTS:
+        source = re.sub(pattern, replacement, source)
+    if left := LEFTOVERS.search(source):
+        line = source[: left.start()].count("\n") + 1
+        raise ValueError(f"line {line}: no replacement for {left[0]!r}")
+    return source
+
+
+def tidy(source: str) -> str:
+    """Returns a module with its imports sorted and its lines wrapped as ruff does."""
+    for command in (["check", "--fix", "--quiet"], ["format"]):
+        source = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", TARGET, "-"],
+            input=source,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    return source
+
+
+def main() -> None:
+    """Writes the file, or checks it."""
+    wanted = tidy(to_sync(SOURCE.read_text()))
+    if "--check" not in sys.argv[1:]:
+        TARGET.write_text(wanted)
+        return
+    difference = list(
+        difflib.unified_diff(
+            TARGET.read_text().splitlines(), wanted.splitlines(), "committed", "generated"
+        )
+    )
+    if difference:
+        sys.exit("\n".join([*difference, "sync_client.py is not current: run make generate"]))
+
+
+if __name__ == "__main__":
+    main()
