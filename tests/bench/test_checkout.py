@@ -1,0 +1,44 @@
+"""The code that measured processes run."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.measure.checkout import THIS, Checkout
+from bench.options import read_options
+
+
+def _old_checkout(folder: Path) -> Checkout:
+    (folder / "src" / "jobsvc").mkdir(parents=True)
+    (folder / "bench").mkdir()
+    (folder / "bench" / "noop.py").touch()
+    return Checkout(folder)
+
+
+def test_this_checkout_has_all_that_is_started_from_it() -> None:
+    assert THIS.worker_module == "jobsvc.worker"
+    assert THIS.processor("noop").is_file()
+    assert THIS.processor("timed").is_file()
+
+
+def test_an_old_checkout_runs_its_own_processor_in_its_own_worker(tmp_path: Path) -> None:
+    old = _old_checkout(tmp_path)
+    assert old.worker_module == "workers"
+    assert old.processor("noop") == tmp_path / "bench" / "noop.py"
+    assert old.environment == {"PYTHONPATH": str(tmp_path / "src")}
+
+
+def test_beside_measures_jobsvc_alone_unless_other_systems_are_named(tmp_path: Path) -> None:
+    beside = ["--beside", str(_old_checkout(tmp_path).folder)]
+    assert read_options(beside).systems == ("jobsvc", "jobsvc x2")
+    assert read_options([*beside, "--systems", "echo"]).systems == ("echo",)
+    assert read_options([]).systems == ()
+    assert read_options(beside).label == f" @ {tmp_path.name}"
+
+
+def test_beside_refuses_a_folder_that_is_no_checkout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        read_options(["--beside", str(tmp_path)])
+    assert "is no checkout" in capsys.readouterr().err
