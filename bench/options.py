@@ -74,8 +74,8 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         "--beside",
         type=_checkout,
         metavar="PATH",
-        help="measure jobsvc in turn with the server and worker of another checkout, and no other"
-        " systems unless named, and print the ratios",
+        help="measure jobsvc alternately with the server and worker of another checkout, and no"
+        " other systems unless named, and print the ratios",
     )
     parser.add_argument(
         "--json", type=Path, default=Path("build/bench/results.json"), metavar="PATH"
@@ -109,6 +109,6 @@ def _positive(text: str) -> int:
 
 def _checkout(text: str) -> Path:
     folder = Path(text).resolve()
-    if not (folder / "src" / "jobsvc").is_dir():
+    if not all((folder / part).is_dir() for part in ("src/jobsvc", "bench")):
         raise argparse.ArgumentTypeError(f"{folder} is no checkout of jobsvc")
     return folder

@@ -15,7 +15,7 @@ OPERATIONS = (
     "StreamJobStatus",
     "lease 100",
     "extend 100",
-    "search for lapsed leases",
+    "find lapsed leases",
     "finish 100",
 )
 

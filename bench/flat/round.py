@@ -88,7 +88,7 @@ class Bench:
             raise RuntimeError(f"{len(leased)} of {BATCH} jobs were leased")
         async with times.of("extend 100"):
             _no_errors(await self.store.leases.extensions.submit([Extension(i) for i in leased]))
-        async with times.of("search for lapsed leases"):
+        async with times.of("find lapsed leases"):
             await self.store.leases.lapsed(_MAX_LAPSED)
         done = Finish(JobState.COMPLETED)
         ends = [End(lease_id, done, _SETTINGS.retention_seconds) for lease_id in leased]

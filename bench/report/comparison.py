@@ -1,4 +1,4 @@
-"""Ratios between this checkout and another one, measured in turn in one run. Pure."""
+"""Ratios between this checkout and another one, measured alternately in one run. Pure."""
 
 from __future__ import annotations
 

@@ -144,10 +144,10 @@ class _Caller:
         done = work_pb.JobSuccess(output=output)
         now, self._leases = self._leases[: _ITEMS - 20], self._leases[_ITEMS - 20 :]
         outcomes = [work_pb.JobOutcome(lease_id=i, success=done) for i in now]
-        answer = await self._workers.ReportOutcomes(
+        response = await self._workers.ReportOutcomes(
             work_pb.ReportOutcomesRequest(worker_id="large", outcomes=outcomes)
         )
-        assert not any(result.status.code for result in answer.results)
+        assert not any(result.status.code for result in response.results)
 
 
 #: In this order each kind finds the jobs or leases that it needs.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _NOW = Timestamp(seconds=1_700_000_000, nanos=123_456_000)
 _ID = str(new_job_id())
-#: As the real server answers.
+#: The fields that the real server sets.
 _CREATED = job_api.CreateJobResponse(
     job=job_pb2.Job(
         id=_ID,
@@ -71,13 +71,13 @@ class EchoJobs(JobServiceServicer):
     async def CreateJob(
         self, request: job_api.CreateJobRequest, context: _CreateContext
     ) -> job_api.CreateJobResponse:
-        """A constant answer."""
+        """Returns a constant response."""
         return _CREATED
 
     async def BatchCreateJobs(
         self, request: job_api.BatchCreateJobsRequest, context: _BatchContext
     ) -> job_api.BatchCreateJobsResponse:
-        """As many constant answers as there are requests."""
+        """Returns as many constant responses as there are requests."""
         return job_api.BatchCreateJobsResponse(responses=[_CREATED] * len(request.requests))
 
 
@@ -122,8 +122,8 @@ class EchoWork(WorkerServiceServicer):
         return sequence + 1
 
     async def _confirm(self, context: _WorkContext, done: Sequence[str], sequence: int) -> int:
-        answer = work_api.ReportOutcomesResponse(committed_lease_ids=done)
-        await context.write(work_api.WorkResponse(outcome_results=answer, sequence=sequence + 1))
+        results = work_api.ReportOutcomesResponse(committed_lease_ids=done)
+        await context.write(work_api.WorkResponse(outcome_results=results, sequence=sequence + 1))
         self._unconfirmed -= len(done)
         if self._unconfirmed == 0:
             self.all_confirmed.set()

@@ -1,5 +1,8 @@
 """The code that measured processes run."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from bench.options import read_options
 
 def _old_checkout(folder: Path) -> Checkout:
     (folder / "src" / "jobsvc").mkdir(parents=True)
+    (folder / "src" / "jobsvc" / "__init__.py").touch()
     (folder / "bench").mkdir()
     (folder / "bench" / "noop.py").touch()
     return Checkout(folder)
@@ -25,7 +29,17 @@ def test_an_old_checkout_runs_its_own_processor_in_its_own_worker(tmp_path: Path
     old = _old_checkout(tmp_path)
     assert old.worker_module == "workers"
     assert old.processor("noop") == tmp_path / "bench" / "noop.py"
-    assert old.environment == {"PYTHONPATH": str(tmp_path / "src")}
+
+
+def test_a_process_imports_the_code_of_its_checkout_and_not_the_installed_one(
+    tmp_path: Path,
+) -> None:
+    other = _old_checkout(tmp_path)
+    command = [sys.executable, "-c", "import jobsvc; print(jobsvc.__file__)"]
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, **other.environment}
+    )
+    assert Path(found.stdout.strip()).is_relative_to(tmp_path)
 
 
 def test_beside_measures_jobsvc_alone_unless_other_systems_are_named(tmp_path: Path) -> None:

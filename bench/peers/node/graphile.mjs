@@ -114,7 +114,7 @@ const SCENARIOS = {
     const before = await ask(STORED)
     let stopped = false
     // A runner that is stopped while it fetches complains (0.18.0), so those that come after the
-    // measured ones are held up instead: never done, never counted.
+    // measured ones are stalled instead: never done, never counted.
     const task = (seen) => () => {
       if (stopped) return new Promise(() => {})
       seen.add(1)
