@@ -1,21 +1,23 @@
-"""`python -m bench`: puts everything up, measures, prints, writes."""
+"""`python -m bench`: starts everything, measures, prints, writes."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
 import sys
+from itertools import chain
 
-from bench.ceiling_system import ceiling_system
-from bench.echo_system import echo_system
-from bench.jobsvc_system import jobsvc_systems
+from bench.measure.checkout import Checkout
+from bench.measure.postgres import Postgres, running_postgres
 from bench.options import Options, read_options
-from bench.peer_systems import PeersMissing, peer_systems
-from bench.plan import Findings, run, turns
-from bench.record import Record, write_json, write_markdown
-from bench.stack import Stack, stack
-from bench.summary import summarise
-from bench.system import System
+from bench.plan import Findings, measurements, run
+from bench.report.record import Record, write_json, write_markdown
+from bench.report.summary import summarise
+from bench.systems.ceiling import ceiling_system
+from bench.systems.echo import echo_system
+from bench.systems.jobsvc import jobsvc_systems
+from bench.systems.peers import PeersMissing, peer_systems
+from bench.systems.system import System
 
 
 def main() -> int:
@@ -33,13 +35,13 @@ def main() -> int:
         print("bench: none of these systems has any of these scenarios", file=sys.stderr)
         return 2
     settings = {"rounds": options.rounds, "jobs": options.jobs, "backlog": options.backlog}
-    record = Record(settings, findings.samples, findings.wrong)
+    record = Record(settings, findings.samples, findings.wrong, options.label)
     print(record.text())
     for wrong in findings.wrong:
         print(f"WRONG: {wrong}")
     write_json(record, options.json_path)
     if options.chart_folder is not None:
-        from bench.chart import draw
+        from bench.report.chart import draw
 
         draw(summarise(findings.samples), options.chart_folder)
         write_markdown(record, options.chart_folder / "results.md")
@@ -47,18 +49,24 @@ def main() -> int:
 
 
 async def _measure(options: Options) -> Findings:
-    async with stack() as postgres:
-        systems = _systems(postgres, options)
-        todo = turns(systems, options.scenarios, options.rounds)
-        return await run(postgres, todo, options.jobs)
+    async with running_postgres() as postgres:
+        planned = measurements(_systems(postgres, options), options.scenarios, options.rounds)
+        return await run(postgres, planned, options.jobs)
 
 
-def _systems(postgres: Stack, options: Options) -> list[System]:
+def _systems(postgres: Postgres, options: Options) -> list[System]:
     systems = [ceiling_system(postgres), echo_system(postgres)]
-    systems += jobsvc_systems(postgres, options.backlog)
+    own = jobsvc_systems(postgres, options.backlog)
+    if options.beside is None:
+        systems += own
+    else:
+        other = Checkout(options.beside)
+        others = jobsvc_systems(postgres, options.backlog, other, options.label)
+        systems += chain.from_iterable(zip(own, others, strict=True))
     if options.peers:
         systems += peer_systems(options.backlog)
-    return [s for s in systems if not options.systems or s.name in options.systems]
+    wanted = options.systems
+    return [s for s in systems if not wanted or s.name.removesuffix(options.label) in wanted]
 
 
 if __name__ == "__main__":

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.scenario import SCENARIOS
+from bench.scenarios.catalog import SCENARIOS
 
 #: Every kind of measurement once.
 _SMOKE = ("create-32", "batch-create", "drain", "drain-1m-2-workers", "life-cycle", "latency")
 
+_JOBSVC = ("jobsvc", "jobsvc x2")
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure, and where the findings go. No systems named means all."""
+    """The systems and scenarios to measure, and where the findings go. No systems means all."""
 
     rounds: int
     jobs: int
@@ -23,8 +25,14 @@ class Options:
     scenarios: tuple[str, ...]
     systems: tuple[str, ...]
     peers: bool
+    beside: Path | None
     json_path: Path
     chart_folder: Path | None
+
+    @property
+    def label(self) -> str:
+        """Ends the names of the systems of the other checkout; empty without one."""
+        return f" @ {self.beside.name}" if self.beside else ""
 
 
 def read_options(arguments: Sequence[str] | None = None) -> Options:
@@ -63,6 +71,13 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--peers", action="store_true", help="with the peers of bench/peers")
     parser.add_argument(
+        "--beside",
+        type=_checkout,
+        metavar="PATH",
+        help="measure jobsvc alternately with the server and worker of another checkout, and no"
+        " other systems unless named, and print the ratios",
+    )
+    parser.add_argument(
         "--json", type=Path, default=Path("build/bench/results.json"), metavar="PATH"
     )
     parser.add_argument(
@@ -77,8 +92,9 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         jobs=chosen.jobs or (1_000 if chosen.smoke else 40_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
         scenarios=tuple(chosen.only or (_SMOKE if chosen.smoke else SCENARIOS)),
-        systems=tuple(chosen.systems),
+        systems=tuple(chosen.systems or (_JOBSVC if chosen.beside else ())),
         peers=chosen.peers,
+        beside=chosen.beside,
         json_path=chosen.json,
         chart_folder=chosen.chart,
     )
@@ -89,3 +105,10 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is not above 0")
     return number
+
+
+def _checkout(text: str) -> Path:
+    folder = Path(text).resolve()
+    if not all((folder / part).is_dir() for part in ("src/jobsvc", "bench")):
+        raise argparse.ArgumentTypeError(f"{folder} is no checkout of jobsvc")
+    return folder

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bench.sample import Sample
-from bench.scenario import SCENARIOS, jobs_for
-from bench.stack import Stack, fresh_database, make_template
-from bench.system import System
+from bench.measure.postgres import Postgres, fresh_database, template_database
+from bench.measure.sample import Sample
+from bench.scenarios.catalog import SCENARIOS, jobs_for
+from bench.systems.system import System
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """One measurement to take."""
+class Measurement:
+    """One scenario of one system, to be measured once."""
 
     round: int
     scenario: str
@@ -22,7 +22,7 @@ class Turn:
 
     @property
     def template(self) -> str | None:
-        """The name of the database that it gets a copy of."""
+        """The name of the database that the measurement gets a copy of."""
         template = self.system.templates.get(self.scenario)
         return f"template_{template.name}" if template else None
 
@@ -33,38 +33,46 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a run has brought; `wrong` has a line for each measurement that failed."""
+    """The samples of a run; `wrong` has a line for each measurement that failed."""
 
     samples: list[Sample] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
-def turns(systems: Sequence[System], scenarios: Sequence[str], rounds: int) -> list[Turn]:
-    """All measurements: those of one scenario next to each other, so that what disturbs them
-    disturbs all alike; in every other round backwards, so that going first is no advantage."""
-    return list(_turns(systems, scenarios, rounds))
+def measurements(
+    systems: Sequence[System], scenarios: Sequence[str], rounds: int
+) -> list[Measurement]:
+    """All measurements of a run.
+
+    Those of one scenario come next to each other, so that a disturbance meets all alike. Every
+    other round goes backwards, so that going first is no advantage.
+    """
+    return list(_measurements(systems, scenarios, rounds))
 
 
-def _turns(systems: Sequence[System], scenarios: Sequence[str], rounds: int) -> Iterator[Turn]:
+def _measurements(
+    systems: Sequence[System], scenarios: Sequence[str], rounds: int
+) -> Iterator[Measurement]:
     for number in range(rounds):
         for scenario in (s for s in SCENARIOS if s in scenarios):
             taking_part = [system for system in systems if scenario in system.scenarios]
             for system in taking_part if number % 2 == 0 else reversed(taking_part):
-                yield Turn(number, scenario, system)
+                yield Measurement(number, scenario, system)
 
 
-async def run(stack: Stack, todo: Sequence[Turn], jobs: int) -> Findings:
-    """Takes all measurements, each on a database of its own; says on stderr what it is doing."""
+async def run(postgres: Postgres, planned: Sequence[Measurement], jobs: int) -> Findings:
+    """Takes all measurements, each on a database of its own; reports progress on stderr."""
     findings = Findings()
-    await _fill_templates(stack, todo, jobs)
-    for number, turn in enumerate(todo, 1):
-        _say(f"[{number}/{len(todo)}] {turn}", end=" ")
-        count = jobs_for(turn.scenario, jobs)
+    await _fill_templates(postgres, planned, jobs)
+    for number, measurement in enumerate(planned, 1):
+        _say(f"[{number}/{len(planned)}] {measurement}", end=" ")
+        system, scenario = measurement.system, measurement.scenario
+        database = fresh_database(postgres.dsn, f"bench_{number}", measurement.template)
         try:
-            async with fresh_database(stack.dsn, f"bench_{number}", turn.template) as dsn:
-                sample = await turn.system.measure(turn.scenario, dsn, count)
+            async with database as dsn:
+                sample = await system.measure(scenario, dsn, jobs_for(scenario, jobs))
         except Exception as error:  # however one ends, the others are not lost
-            findings.wrong.append(f"{turn}: {error!r}")
+            findings.wrong.append(f"{measurement}: {error!r}")
             _say(f"WRONG: {error!r}")
         else:
             findings.samples.append(sample)
@@ -72,13 +80,13 @@ async def run(stack: Stack, todo: Sequence[Turn], jobs: int) -> Findings:
     return findings
 
 
-async def _fill_templates(stack: Stack, todo: Sequence[Turn], jobs: int) -> None:
-    for turn in {turn.template: turn for turn in todo if turn.template}.values():
-        template = turn.system.templates[turn.scenario]
-        assert turn.template is not None
+async def _fill_templates(postgres: Postgres, planned: Sequence[Measurement], jobs: int) -> None:
+    for measurement in {m.template: m for m in planned if m.template}.values():
+        template = measurement.system.templates[measurement.scenario]
+        assert measurement.template is not None
         _say(f"filling {template.name}")
-        async with make_template(stack.dsn, turn.template) as dsn:
-            await template.fill(dsn, jobs_for(turn.scenario, jobs))
+        async with template_database(postgres.dsn, measurement.template) as dsn:
+            await template.fill(dsn, jobs_for(measurement.scenario, jobs))
 
 
 def _say(text: str, end: str = "\n") -> None:

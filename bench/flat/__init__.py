@@ -1,1 +1,1 @@
-"""Cost against size: what a call costs when tables, queues or the past grow. `make bench-flat`."""
+"""Cost against size: costs of calls while tables, queues or the past grow. `make bench-flat`."""

@@ -15,8 +15,9 @@ from bench.flat.point import OPERATIONS, Point, by_series, ratio
 from bench.flat.report import sections
 from bench.flat.run import run
 from bench.flat.series import Series, all_series
-from bench.record import machine, table_text
-from bench.stack import stack
+from bench.measure.postgres import running_postgres
+from bench.report.machine import machine
+from bench.report.tables import table_text
 
 
 def main() -> int:
@@ -36,9 +37,9 @@ def main() -> int:
         from bench.flat.chart import draw
 
         draw(points, titles, chosen.chart)
-        told = [*machine().items(), ("rounds", chosen.rounds), ("naptime", chosen.naptime)]
-        with_ = ", ".join(f"{name} {value}" for name, value in told)
-        heading = f"# Cost against size\n\nWritten by `make bench-flat`: {with_}.\n\n"
+        facts = [*machine().items(), ("rounds", chosen.rounds), ("naptime", chosen.naptime)]
+        listed = ", ".join(f"{name} {value}" for name, value in facts)
+        heading = f"# Cost against size\n\nWritten by `make bench-flat`: {listed}.\n\n"
         (chosen.chart / "flat.md").write_text(heading + text)
     return 0
 
@@ -46,12 +47,16 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.flat",
-        description="Measures what calls cost when tables, queues or the past grow, on a PostgreSQL"
-        " of its own (below TMPDIR).",
+        description="Measures the costs of calls while tables, queues or the past grow, on a"
+        " PostgreSQL of its own (below TMPDIR).",
     )
     parser.add_argument("--rounds", type=int, default=25, metavar="N", help="at each size (25)")
     parser.add_argument(
-        "--finished", type=int, default=1_000_000, metavar="N", help="most finished jobs (1000000)"
+        "--finished",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="max finished jobs (1000000)",
     )
     parser.add_argument(
         "--churned", type=int, default=300_000, metavar="N", help="jobs of the churn (300000)"
@@ -71,7 +76,7 @@ def _options() -> argparse.Namespace:
 async def _measure(
     wanted: Sequence[Series], rounds: int, settings: Mapping[str, str]
 ) -> list[Point]:
-    async with stack(settings) as postgres:
+    async with running_postgres(settings) as postgres:
         return [point for series in wanted async for point in run(postgres, series, rounds)]
 
 

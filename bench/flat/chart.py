@@ -29,28 +29,28 @@ def draw(points: Sequence[Point], titles: Mapping[str, str], folder: Path) -> No
     figure, grid = plt.subplots(
         rows, columns, figsize=(11, 3.2 * rows), layout="constrained", sharey=True, squeeze=False
     )
-    places = list(grid.flat)
-    for axes, (name, own) in zip(places, series.items(), strict=False):
+    positions = list(grid.flat)
+    for axes, (name, own) in zip(positions, series.items(), strict=False):
         _draw_series(axes, own)
         axes.set_title(titles[name])
-    for axes in places[len(series) :]:
+    for axes in positions[len(series) :]:
         axes.set_axis_off()
-    handles, labels = places[0].get_legend_handles_labels()
-    places[len(series)].legend(handles, labels, loc="center", title="median and middle half")
+    handles, labels = positions[0].get_legend_handles_labels()
+    positions[len(series)].legend(handles, labels, loc="center", title="median and middle half")
     figure.savefig(folder / "flat.png", dpi=110)
     figure.savefig(folder / "flat.svg", metadata={"Date": None})
     plt.close(figure)
 
 
 def _draw_series(axes: Axes, points: Sequence[Point]) -> None:
-    places = range(len(points))
+    positions = range(len(points))
     for number, operation in enumerate(OPERATIONS):
         colour = _COLOURS[number % len(_COLOURS)]
         middle = [point.median(operation) for point in points]
         low, high = zip(*(point.quartiles(operation) for point in points), strict=True)
-        axes.plot(places, middle, marker="o", markersize=3, color=colour, label=operation)
-        axes.fill_between(places, low, high, color=colour, alpha=0.12, linewidth=0)
-    axes.set_xticks(places, [_short(point.size) for point in points])
+        axes.plot(positions, middle, marker="o", markersize=3, color=colour, label=operation)
+        axes.fill_between(positions, low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.set_xticks(positions, [_short(point.size) for point in points])
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g} ms")
     axes.grid(axis="y", alpha=0.3)

@@ -1,4 +1,4 @@
-"""A bounded stretch of create -> lease -> finish, as fast as one store goes."""
+"""Jobs created, leased and finished, as fast as one store goes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import time
 from statistics import quantiles
 
-from bench.flat.round import QUEUE, new_job
+from bench.flat.round import new_job
+from bench.measure.workload import QUEUE
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import Slot
 from jobsvc.domain.lease_end import End
@@ -19,7 +20,7 @@ _SECONDS = 30.0
 
 
 async def churn(store: Store, jobs: int) -> dict[str, float]:
-    """Puts jobs into the queue and as many, the oldest, through to their end; the speed, and how
+    """Puts jobs into the queue, and leases and ends as many, the oldest; returns the speed, and how
     long a lease statement took."""
     left = jobs
     times: list[float] = []

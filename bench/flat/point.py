@@ -1,4 +1,4 @@
-"""What was measured: values. Pure."""
+"""The measured values. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ OPERATIONS = (
     "StreamJobStatus",
     "lease 100",
     "extend 100",
-    "look for lapsed leases",
+    "find lapsed leases",
     "finish 100",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Each operation, timed many times at one size. `state` says what lies in the tables."""
+    """Each operation, timed many times at one size. `state` has numbers read from the tables."""
 
     series: str
     size: int
@@ -34,13 +34,13 @@ class Point:
         return median(self.milliseconds[operation])
 
     def quartiles(self, operation: str) -> tuple[float, float]:
-        """Between these lies the middle half of the times."""
+        """The bounds of the middle half of the times, in milliseconds."""
         low, _, high = quantiles(self.milliseconds[operation], n=4)
         return low, high
 
 
 def ratio(points: Sequence[Point], operation: str) -> float:
-    """How many times what it costs at the smallest size an operation costs at the largest."""
+    """Cost of an operation at the largest size, divided by that at the smallest."""
     first = min(points, key=lambda point: point.size)
     last = max(points, key=lambda point: point.size)
     return last.median(operation) / first.median(operation)

@@ -11,7 +11,7 @@ from bench.flat.point import OPERATIONS, Point, by_series, ratio
 
 
 def sections(points: Sequence[Point], titles: Mapping[str, str]) -> list[tuple[str, Table]]:
-    """Two tables for a series at most: times by size, and what lies in the tables."""
+    """One or two tables for each series: times by size, and numbers read from the tables."""
     found = []
     for name, own in by_series(points).items():
         found.append((f"{titles[name].capitalize()}: median ms", times_table(own)))
@@ -21,7 +21,7 @@ def sections(points: Sequence[Point], titles: Mapping[str, str]) -> list[tuple[s
 
 
 def times_table(points: Sequence[Point]) -> Table:
-    """A row for each operation, a column for each size, and the largest against the smallest."""
+    """A row for each operation, a column for each size, and the ratio of largest to smallest."""
     table = _table(points)
     table.add_column("last / first", justify="right")
     for operation in OPERATIONS:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from grpc import aio
 
 from bench.flat.point import OPERATIONS
-from bench.work_load import INPUT
+from bench.measure.workload import INPUT, QUEUE
 from jobsvc.dispatch.planner import LATE_SECONDS
 from jobsvc.domain.job import JobOptions, JobState, NewJob
 from jobsvc.domain.job_id import new_job_id
@@ -25,10 +25,8 @@ from jobsvc.v1 import job_service_pb2, queue_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 
-#: Jobs of a statement.
+#: Jobs in a statement.
 BATCH = 100
-#: The queue that is measured.
-QUEUE = "noop"
 _MAX_LAPSED = 500
 _SETTINGS = Settings()
 _OPTIONS = JobOptions(
@@ -47,7 +45,7 @@ _OPTIONS = JobOptions(
 
 @dataclass(slots=True)
 class Times:
-    """Milliseconds of each operation so far."""
+    """Milliseconds that each operation took so far."""
 
     taken: dict[str, list[float]] = field(default_factory=lambda: {n: [] for n in OPERATIONS})
 
@@ -60,18 +58,18 @@ class Times:
 
 
 class Bench:
-    """Statements through a store of its own, calls through a server."""
+    """Runs statements through a store of its own, and calls through a server."""
 
     def __init__(self, store: Store, channel: aio.Channel) -> None:
         self.store = store
-        #: Whether to look for jobs where the last ones stood, as the dispatcher does.
-        self.follows = False
+        #: Whether a claim begins where the last one ended, as the dispatcher's do.
+        self.claims_onward = False
         self._begin: QueuePosition | None = None
         self._jobs = JobServiceStub(channel)
         self._queues = QueueServiceStub(channel)
 
     async def round(self, times: Times) -> None:
-        """Every operation once; of the jobs that wait, the oldest are leased and ended."""
+        """Runs every operation once; the oldest of the waiting jobs are leased and ended."""
         jobs = [new_job() for _ in range(BATCH)]
         async with times.of("create 100"):
             _no_errors(await self.store.jobs.creates.submit(jobs))
@@ -84,13 +82,13 @@ class Bench:
         async with times.of("lease 100"):
             claimed = await self.store.claims.claim(QUEUE, slots, self._begin)
             leased = [job.id for job in claimed.jobs()]
-        if self.follows and claimed.last:
+        if self.claims_onward and claimed.last:
             self._begin = claimed.last.earlier(LATE_SECONDS)
         if len(leased) < BATCH:
             raise RuntimeError(f"{len(leased)} of {BATCH} jobs were leased")
         async with times.of("extend 100"):
             _no_errors(await self.store.leases.extensions.submit([Extension(i) for i in leased]))
-        async with times.of("look for lapsed leases"):
+        async with times.of("find lapsed leases"):
             await self.store.leases.lapsed(_MAX_LAPSED)
         done = Finish(JobState.COMPLETED)
         ends = [End(lease_id, done, _SETTINGS.retention_seconds) for lease_id in leased]
@@ -124,7 +122,7 @@ async def bench(dsn: str, target: str) -> AsyncIterator[Bench]:
 
 
 def new_job() -> NewJob:
-    """A job of the measured queue, as it comes from a request that leaves everything open."""
+    """A job of the measured queue, as made from a request that leaves all options open."""
     return NewJob(new_job_id(), _OPTIONS, Owner(), INPUT)
 
 

@@ -9,23 +9,25 @@ from contextlib import asynccontextmanager, nullcontext
 import asyncpg
 
 from bench.flat.point import Point
-from bench.flat.round import QUEUE, Times, bench
+from bench.flat.round import Times, bench
 from bench.flat.series import Series
-from bench.observer import observing
-from bench.stack import Stack, fresh_database, servers
-from bench.statement import sql
+from bench.measure.jobsvc_processes import servers
+from bench.measure.observer import observing
+from bench.measure.postgres import Postgres, fresh_database
+from bench.measure.statement import sql
+from bench.measure.workload import QUEUE
 
 _WARM_UP = 3
 
 
-async def run(stack: Stack, series: Series, rounds: int) -> AsyncIterator[Point]:
-    """The points of a series, smallest first; says on stderr what it is doing."""
+async def run(postgres: Postgres, series: Series, rounds: int) -> AsyncIterator[Point]:
+    """The points of a series, smallest first; reports progress on stderr."""
     async with (
-        fresh_database(stack.dsn, f"flat_{series.name}") as dsn,
-        servers(stack, dsn) as (server,),
+        fresh_database(postgres.dsn, f"flat_{series.name}") as dsn,
+        servers(postgres, dsn) as (server,),
         bench(dsn, server.detail) as measured,
         observing(dsn) as connection,
-        _snapshot(dsn) if series.held else nullcontext(),
+        _snapshot(dsn) if series.snapshot else nullcontext(),
     ):
         await measured.store.queues.declare([QUEUE])
         before = 0
@@ -33,11 +35,11 @@ async def run(stack: Stack, series: Series, rounds: int) -> AsyncIterator[Point]
             print(f"{series.title}: {size:,}", file=sys.stderr, flush=True)
             state = await series.grow(measured, connection, before, size)
             before = size
-            if series.settles:
+            if series.vacuums:
                 await connection.execute("VACUUM (ANALYZE)")
                 await connection.execute("CHECKPOINT")
             else:
-                state |= await _left_behind(connection)
+                state |= await _dead_rows(connection)
             for _ in range(_WARM_UP):
                 await measured.round(Times())
             times = Times()
@@ -48,13 +50,13 @@ async def run(stack: Stack, series: Series, rounds: int) -> AsyncIterator[Point]
 
 @asynccontextmanager
 async def _snapshot(dsn: str) -> AsyncIterator[None]:
-    """A transaction that has read something stands open for the length of the block."""
+    """Keeps a transaction that has read something open for the length of the block."""
     async with observing(dsn) as connection, connection.transaction(isolation="repeatable_read"):
         await connection.execute("SELECT FROM queue")
         yield
 
 
-async def _left_behind(connection: asyncpg.Connection) -> dict[str, float]:
+async def _dead_rows(connection: asyncpg.Connection) -> dict[str, float]:
     row = await connection.fetchrow(sql("dead"))
     assert row is not None
     return {name: float(value) for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""What grows: each series fills a database step by step, and is measured at each step."""
+"""The series: each fills a database step by step, and is measured at each step."""
 
 from __future__ import annotations
 
@@ -9,48 +9,52 @@ from dataclasses import dataclass
 import asyncpg
 
 from bench.flat.churn import churn
-from bench.flat.round import QUEUE, Bench
-from bench.statement import sql
+from bench.flat.round import Bench
+from bench.measure.statement import sql
+from bench.measure.workload import QUEUE
 from jobsvc.dispatch.planner import LATE_SECONDS
 
 #: Rows of one filling statement.
 _STEP = 500_000
-#: What waits behind while jobs churn, and in each busy queue beside the measured one.
+#: Jobs that wait behind while others churn, and jobs in each busy queue.
 _BACKLOG = 100_000
 _BUSY = 1000
-#: Those of the queues that have something to do.
+#: The queues that have jobs.
 _BUSY_QUEUES = (QUEUE, "queue-1", "queue-2")
 
-#: Fills up from one size to the next, and says what there is to say of it.
+#: Fills a database up from one size to the next; returns numbers worth reporting.
 Grow = Callable[[Bench, asyncpg.Connection, int, int], Awaitable[dict[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One thing that grows. `settles`: a vacuum, as it would come in time, before each step.
-    `held`: somebody's transaction stands open all the time, as that of a long report would."""
+    """One thing that grows.
+
+    `vacuums`: all tables are vacuumed before each step, as they would be in time. `snapshot`: a
+    transaction stays open all the time, as that of a long report would.
+    """
 
     name: str
     title: str
     sizes: Sequence[int]
     grow: Grow
-    settles: bool = True
-    held: bool = False
+    vacuums: bool = True
+    snapshot: bool = False
 
 
-def all_series(most_finished: int, most_churned: int) -> list[Series]:
+def all_series(max_finished: int, max_churned: int) -> list[Series]:
     """Every series; the longest ones up to these sizes."""
-    finished = [size for size in (10, 1000, 100_000, 1_000_000) if size < most_finished]
-    churned = [most_churned * n // 3 for n in range(4)]
+    finished = [size for size in (10, 1000, 100_000, 1_000_000) if size < max_finished]
+    churned = [max_churned * n // 3 for n in range(4)]
     waiting = [10, 1000, 10_000, 100_000, 1_000_000]
     gone = [10, 1000, 10_000, 100_000, 300_000]
     return [
-        Series("finished", "finished jobs", [*finished, most_finished], _finish),
+        Series("finished", "finished jobs", [*finished, max_finished], _finish),
         Series("waiting", "waiting jobs in the queue", waiting, _wait),
         Series("queues", "queues, 3 of them busy", [3, 100, 1000], _declare),
         Series("leases", "live leases", [10, 1000, 10_000], _lease),
-        Series("churn", "jobs through the queue", churned, _churn, settles=False),
-        Series("held", "jobs gone under an open transaction", gone, _leave, False, held=True),
+        Series("churn", "jobs through the queue", churned, _churn, vacuums=False),
+        Series("snapshot", "jobs gone under an open transaction", gone, _leave, False, True),
     ]
 
 
@@ -84,11 +88,11 @@ async def _declare(b: Bench, c: asyncpg.Connection, before: int, after: int) -> 
 
 
 async def _leave(b: Bench, c: asyncpg.Connection, before: int, after: int) -> dict[str, float]:
-    """Jobs come and go; the transaction keeps what they leave from being removed."""
-    b.follows = True
+    """Jobs come and go; the open transaction keeps their dead rows from being removed."""
+    b.claims_onward = True
     await _fill(c, "fill_waiting", QUEUE, after - before)
     await c.execute(sql("empty_queue"), QUEUE)
-    await asyncio.sleep(LATE_SECONDS)  # so far back is looked at again
+    await asyncio.sleep(LATE_SECONDS)  # a claim reads so far back again
     return {}
 
 

@@ -6,11 +6,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bench.peer_systems import PeersMissing, peer_systems
-from bench.plan import Findings, run, turns
-from bench.record import Record, write_json
-from bench.scenario import SCENARIOS
-from bench.stack import stack
+from bench.measure.postgres import running_postgres
+from bench.plan import Findings, measurements, run
+from bench.report.record import Record, write_json
+from bench.scenarios.catalog import SCENARIOS
+from bench.systems.peers import PeersMissing, peer_systems
 
 _JOBS = 20_000
 _BACKLOG = 1_000_000
@@ -37,8 +37,8 @@ def main() -> int:
 
 async def _measure(scenarios: tuple[str, ...]) -> Findings:
     systems = peer_systems(_BACKLOG)
-    async with stack() as postgres:
-        return await run(postgres, turns(systems, scenarios, 1), _JOBS)
+    async with running_postgres() as postgres:
+        return await run(postgres, measurements(systems, scenarios, 1), _JOBS)
 
 
 if __name__ == "__main__":

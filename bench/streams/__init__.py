@@ -1,1 +1,1 @@
-"""Many open streams on one replica, and what delays its event loop. `python -m bench.streams`."""
+"""Many open streams on one replica, and the lag of its event loop. `python -m bench.streams`."""

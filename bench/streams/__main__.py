@@ -7,8 +7,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bench.child import ChildFailed
-from bench.sample import WrongResult
+from bench.measure.child_process import ChildFailed
+from bench.measure.sample import WrongResult
 from bench.streams.report import text, write_json, write_markdown
 from bench.streams.run import Plan, run
 

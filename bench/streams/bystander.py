@@ -1,6 +1,6 @@
-"""A caller that has nothing to do with the streams, and says how long its CreateJob takes.
+"""A caller that has nothing to do with the streams, and measures how long its CreateJob takes.
 
-`python -m bench.streams.bystander TARGET SECONDS`: each turn lasts so long, at 50 calls a second.
+`python -m bench.streams.bystander TARGET SECONDS`: each step lasts so long, at 50 calls a second.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from grpc import aio
 
-from bench.streams.turns import begin, spread
-from bench.work_load import INPUT
+from bench.measure.workload import INPUT
+from bench.streams.steps import next_step, percentiles
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -30,7 +30,7 @@ _REQUEST = pb.CreateJobRequest(
 
 
 async def _create(stub: JobServiceAsyncStub, seconds: float) -> list[float]:
-    """How long each call took."""
+    """Returns how long each call took, in seconds."""
     taken = []
     end = time.perf_counter() + seconds
     while (began := time.perf_counter()) < end:
@@ -44,10 +44,10 @@ async def _run(target: str, seconds: float) -> None:
     async with aio.insecure_channel(target) as channel:
         stub: JobServiceAsyncStub = JobServiceStub(channel)
         await _create(stub, _WARM_UP_SECONDS)
-        going = await begin()
+        going = await next_step()
         while going:
             taken = await _create(stub, seconds)
-            going = await begin({"creates": len(taken), **spread("create", taken)})
+            going = await next_step({"creates": len(taken), **percentiles("create", taken)})
 
 
 def main() -> None:

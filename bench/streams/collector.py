@@ -33,18 +33,18 @@ class Lag:
 
 
 class LagCollector(MetricsServiceServicer):
-    """Adds up what arrives between two `take`s."""
+    """Adds up the exports between two `take`s."""
 
     def __init__(self) -> None:
         self._probes = 0
         self._over = 0
         self._max_seconds = 0.0
-        #: Where it listens.
+        #: Its address.
         self.endpoint = ""
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What makes a server send its metrics here, each half second those of that half second."""
+        """Makes a server send its metrics here, each half second those of that half second."""
         return {
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": self.endpoint,
             "OTEL_METRIC_EXPORT_INTERVAL": str(1000 * _EXPORT_SECONDS),
@@ -67,7 +67,7 @@ class LagCollector(MetricsServiceServicer):
         return ExportMetricsServiceResponse()
 
     async def take(self) -> Lag:
-        """What has been seen since the last time, up to now."""
+        """Returns the lag since the last time, up to now."""
         await asyncio.sleep(2 * _EXPORT_SECONDS)
         lag = Lag(self._probes, self._over, 1000 * self._max_seconds)
         self._probes, self._over, self._max_seconds = 0, 0, 0.0
@@ -76,7 +76,7 @@ class LagCollector(MetricsServiceServicer):
 
 @asynccontextmanager
 async def collecting() -> AsyncIterator[LagCollector]:
-    """A collector that listens during the block."""
+    """A collector that listens for the length of the block."""
     collector = LagCollector()
     server = aio.server()
     add_MetricsServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]

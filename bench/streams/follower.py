@@ -1,7 +1,7 @@
-"""Follows jobs on many streams, and says how late their changes come.
+"""Follows jobs on many streams, and measures how late their changes come.
 
 `python -m bench.streams.follower TARGET CHANNELS FILE`: each line of the file has the ids of one
-stream, the last of which never changes. First turn: opens the streams. Second: waits until all
+stream, the last of which never changes. First step: opens the streams. Second: waits until all
 other jobs have ended.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from grpc import aio
 
-from bench.streams.turns import begin, spread
+from bench.streams.steps import next_step, percentiles
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Streams that are being opened at a time.
 _OPENING = 100
-_PATIENCE_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 60.0
 #: gRPC would put channels with equal options on one connection.
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 
@@ -77,17 +77,17 @@ async def _run(target: str, channels: int, streams: Sequence[list[str]]) -> None
             for _ in range(channels)
         ]
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        await begin()
+        await next_step()
         began = time.perf_counter()
         following = [
             tasks.create_task(follower.follow(stubs[n % channels], ids))
             for n, ids in enumerate(streams)
         ]
         await follower.all_open.wait()
-        await begin({"seconds": time.perf_counter() - began})
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        await next_step({"seconds": time.perf_counter() - began})
+        async with asyncio.timeout(_MAX_WAIT_SECONDS):
             await follower.all_ended.wait()
-        await begin({"updates": len(follower.late), **spread("status", follower.late)})
+        await next_step({"updates": len(follower.late), **percentiles("status", follower.late)})
         for task in following:
             task.cancel()
 

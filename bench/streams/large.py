@@ -1,6 +1,6 @@
 """Requests as large as the limits allow, one at a time.
 
-`python -m bench.streams.large TARGET`: each turn makes the next of `KINDS`, a few times.
+`python -m bench.streams.large TARGET`: each step makes the next of `KINDS`, a few times.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpc import aio
 
-from bench.streams.turns import begin, spread
+from bench.streams.steps import next_step, percentiles
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1 import queue_service_pb2 as queue_pb
@@ -144,13 +144,13 @@ class _Caller:
         done = work_pb.JobSuccess(output=output)
         now, self._leases = self._leases[: _ITEMS - 20], self._leases[_ITEMS - 20 :]
         outcomes = [work_pb.JobOutcome(lease_id=i, success=done) for i in now]
-        answer = await self._workers.ReportOutcomes(
+        response = await self._workers.ReportOutcomes(
             work_pb.ReportOutcomesRequest(worker_id="large", outcomes=outcomes)
         )
-        assert not any(result.status.code for result in answer.results)
+        assert not any(result.status.code for result in response.results)
 
 
-#: In an order in which each finds what it needs.
+#: In this order each kind finds the jobs or leases that it needs.
 KINDS: dict[str, Callable[[_Caller], Awaitable[None]]] = {
     "BatchCreateJobs, 1,000 jobs, 4 MiB, json_text": _Caller.create_text,
     "BatchCreateJobs, 1,000 jobs, 3 MiB, Structs for a schema": _Caller.create_structs,
@@ -167,18 +167,18 @@ async def _run(target: str) -> None:
     async with aio.insecure_channel(target, _OPTIONS) as channel:
         caller = _Caller(channel)
         await caller.declare()
-        await begin()
+        await next_step()
         for make in KINDS.values():
             taken = []
             for _ in range(_TIMES):
                 began = time.perf_counter()
                 await make(caller)
                 taken.append(time.perf_counter() - began)
-            await begin(spread("call", taken))
+            await next_step(percentiles("call", taken))
 
 
 def main() -> None:
-    """Makes them against a target."""
+    """Makes the requests against a target."""
     parser = argparse.ArgumentParser(prog="python -m bench.streams.large")
     parser.add_argument("target")
     asyncio.run(_run(parser.parse_args().target))

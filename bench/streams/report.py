@@ -10,10 +10,10 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from bench.record import machine, table_text
-from bench.report import targets_table
+from bench.report.machine import machine
+from bench.report.tables import table_text, targets_table
+from bench.report.target import Target
 from bench.streams.run import Finding, Plan
-from bench.target import Target
 
 _STATUS_P99_MS = 100.0
 _LAG_MS = 20.0
@@ -21,27 +21,26 @@ _LAG_MS = 20.0
 
 def text(findings: Sequence[Finding]) -> str:
     """All tables."""
-    titled = (("What was seen", _table(findings)), ("Targets", targets_table(targets(findings))))
+    titled = (("Findings", _table(findings)), ("Targets", targets_table(targets(findings))))
     return "\n".join(f"## {title}\n\n{table_text(table)}" for title, table in titled)
 
 
 def targets(findings: Sequence[Finding]) -> list[Target]:
     """The goals of the streams."""
-    by_name = {finding.stretch: finding for finding in findings}
+    by_name = {finding.phase: finding for finding in findings}
     delivered = by_name["status changes, delivered"].numbers
     goals = [
         Target("status changes delivered, p99 ms", delivered["status p99"], _STATUS_P99_MS, False)
     ]
     goals += [
-        Target(f"{f.stretch}: loop late at most, ms", f.lag.max_ms, _LAG_MS, False)
-        for f in findings
+        Target(f"{f.phase}: loop late at most, ms", f.lag.max_ms, _LAG_MS, False) for f in findings
     ]
     return goals
 
 
 def _table(findings: Sequence[Finding]) -> Table:
     table = Table(box=box.MARKDOWN)
-    table.add_column("stretch")
+    table.add_column("phase")
     table.add_column("found")
     for name in ("loop late, max ms", "times > 20 ms", "of"):
         table.add_column(name, justify="right")
@@ -49,7 +48,7 @@ def _table(findings: Sequence[Finding]) -> Table:
         found = ", ".join(f"{name} {value:,.1f}" for name, value in finding.numbers.items())
         lag = finding.lag
         table.add_row(
-            finding.stretch, found, f"{lag.max_ms:.1f}", str(lag.over_20_ms), str(lag.probes)
+            finding.phase, found, f"{lag.max_ms:.1f}", str(lag.over_20_ms), str(lag.probes)
         )
     return table
 
@@ -69,8 +68,8 @@ def write_json(plan: Plan, findings: Sequence[Finding], path: Path) -> None:
 def write_markdown(plan: Plan, findings: Sequence[Finding], path: Path) -> None:
     """Writes the tables to `path`, with what they were measured with."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = [*machine().items(), *asdict(plan).items()]
-    with_ = ", ".join(f"{name} {value}" for name, value in told)
+    facts = [*machine().items(), *asdict(plan).items()]
+    listed = ", ".join(f"{name} {value}" for name, value in facts)
     path.write_text(
-        f"# Many streams\n\nWritten by `make bench-streams`: {with_}.\n\n{text(findings)}"
+        f"# Many streams\n\nWritten by `make bench-streams`: {listed}.\n\n{text(findings)}"
     )

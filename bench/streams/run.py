@@ -1,4 +1,4 @@
-"""The run: what is opened when, and what is read in between."""
+"""The run: opens streams phase by phase, and takes readings in between."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 import psutil
 from grpc import aio
 
-from bench.child import Child, child
-from bench.observer import observing
-from bench.process_tree import cpu_seconds
-from bench.sample import WrongResult
-from bench.stack import fresh_database, servers, stack
-from bench.statement import sql
+from bench.measure.child_process import Child, child_process
+from bench.measure.jobsvc_processes import servers
+from bench.measure.observer import observing
+from bench.measure.postgres import fresh_database, running_postgres
+from bench.measure.process_tree import cpu_seconds
+from bench.measure.sample import WrongResult
+from bench.measure.statement import sql
+from bench.measure.workload import INPUT
 from bench.streams import bystander, large, worker
 from bench.streams.collector import Lag, LagCollector, collecting
-from bench.work_load import INPUT
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -50,7 +51,7 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """Those that run."""
+        """The jobs that run."""
         return _MOVING * self.status_streams
 
     @property
@@ -61,9 +62,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a stretch of the run has brought: numbers by name, and how late the loop was."""
+    """The readings of one phase of the run: numbers by name, and how late the loop was."""
 
-    stretch: str
+    phase: str
     numbers: dict[str, float]
     lag: Lag
 
@@ -79,40 +80,40 @@ class _Run:
     def rss_kb(self) -> float:
         return self._process.memory_info().rss / 1024
 
-    async def note(self, stretch: str, numbers: dict[str, float]) -> None:
-        finding = Finding(stretch, numbers, await self._lags.take())
+    async def note(self, phase: str, numbers: dict[str, float]) -> None:
+        finding = Finding(phase, numbers, await self._lags.take())
         self.findings.append(finding)
-        told = ", ".join(f"{name} {value:,.1f}" for name, value in numbers.items())
+        readings = ", ".join(f"{name} {value:,.1f}" for name, value in numbers.items())
         lag = f"loop at most {finding.lag.max_ms:.0f} ms late"
-        print(f"{stretch}: {told}, {lag}", file=sys.stderr, flush=True)
+        print(f"{phase}: {readings}, {lag}", file=sys.stderr, flush=True)
 
-    async def stand_by(self, stretch: str, standing_by: Child) -> None:
-        """Lets the bystander create, and notes what the server uses for it, too."""
+    async def stand_by(self, phase: str, standing_by: Child) -> None:
+        """Lets the bystander create, and notes the CPU that the server uses meanwhile."""
         before = cpu_seconds(self._server.pid)
-        standing_by.go()
-        numbers = await standing_by.answer()
+        standing_by.start_work()
+        numbers = await standing_by.result()
         used = cpu_seconds(self._server.pid) - before
-        await self.note(stretch, {**numbers, "server CPU %": 100 * used / self._plan.seconds})
+        await self.note(phase, {**numbers, "server CPU %": 100 * used / self._plan.seconds})
 
-    async def open(self, stretch: str, children: Sequence[Child], streams: int) -> None:
-        """Opens streams, and notes what they take."""
+    async def open(self, phase: str, children: Sequence[Child], streams: int) -> None:
+        """Opens streams, and notes the memory that they take."""
         before = self.rss_kb()
         for opener in children:
-            opener.go()
+            opener.start_work()
         for opener in children:
-            await opener.answer()
+            await opener.result()
         grown = self.rss_kb() - before
-        await self.note(stretch, {"streams": streams, "KB a stream": grown / streams})
+        await self.note(phase, {"streams": streams, "KB a stream": grown / streams})
 
 
 async def run(plan: Plan) -> list[Finding]:
-    """Everything, on a PostgreSQL of its own.
+    """Measures all phases, on a PostgreSQL of its own.
 
     Raises:
         WrongResult: a change was not delivered, or a job did not end as it should.
     """
     async with AsyncExitStack() as up:
-        postgres = await up.enter_async_context(stack())
+        postgres = await up.enter_async_context(running_postgres())
         lags = await up.enter_async_context(collecting())
         dsn = await up.enter_async_context(fresh_database(postgres.dsn, "streams"))
         [server] = await up.enter_async_context(servers(postgres, dsn, 1, lags.environment))
@@ -120,7 +121,8 @@ async def run(plan: Plan) -> list[Finding]:
 
         async def start(name: str, module: str, *arguments: object) -> Child:
             command = ["-m", f"bench.streams.{module}", server.detail, *map(str, arguments)]
-            return await up.enter_async_context(child(name, command, "ready", postgres.folder))
+            process = child_process(name, command, "ready", postgres.log_folder)
+            return await up.enter_async_context(process)
 
         async with observing(dsn) as connection:
             for queue in (worker.QUEUE, bystander.QUEUE, large.QUEUE):
@@ -130,7 +132,7 @@ async def run(plan: Plan) -> list[Finding]:
         await running.stand_by("nothing else", standing_by)
 
         begin = datetime.now(UTC) + timedelta(seconds=plan.opening_seconds)
-        files = await _create(plan, server.detail, begin, postgres.folder)
+        files = await _create(plan, server.detail, begin, postgres.log_folder)
         followers = [
             await start(f"follower-{n}", "follower", _CHANNELS, file)
             for n, file in enumerate(files)
@@ -151,8 +153,8 @@ async def run(plan: Plan) -> list[Finding]:
         asker = await start("large", "large")
         await lags.take()
         for kind in large.KINDS:
-            asker.go()
-            await running.note(kind, await asker.answer())
+            asker.start_work()
+            await running.note(kind, await asker.result())
         return running.findings
 
 
@@ -162,20 +164,21 @@ async def _load(
     await asyncio.sleep(max(0.0, left - 1))
     await running.note("streams idle", {"seconds": left - 1, "MB": running.rss_kb() / 1024})
     for follower in followers:
-        follower.go()
+        follower.start_work()
     await running.stand_by("status changes", standing_by)
-    answers = [await follower.answer() for follower in followers]
-    updates = sum(answer["updates"] for answer in answers)
+    results = [await follower.result() for follower in followers]
+    updates = sum(result["updates"] for result in results)
     if updates < plan.jobs:
         raise WrongResult(f"{updates:,} updates of {plan.jobs:,} jobs")
     numbers = {"updates/s": updates / plan.seconds}
     for part in ("p50", "p99", "max"):
-        numbers[f"status {part}"] = max(answer[f"status {part}"] for answer in answers)
+        numbers[f"status {part}"] = max(result[f"status {part}"] for result in results)
     await running.note("status changes, delivered", numbers)
 
 
 async def _create(plan: Plan, target: str, begin: datetime, folder: Path) -> list[Path]:
-    """Creates all jobs, each to run at its time; a file for each follower, a line a stream."""
+    """Creates all jobs, each to run at its time; returns a file for each follower, with a line for
+    each stream."""
     async with aio.insecure_channel(target) as channel:
         stub: JobServiceAsyncStub = JobServiceStub(channel)
         later = begin + timedelta(hours=1)

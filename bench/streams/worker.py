@@ -1,6 +1,6 @@
 """Works on many `Work` streams: each job takes a quarter of a second, in which nothing is done.
 
-`python -m bench.streams.worker TARGET STREAMS WINDOW`. First turn: opens the streams.
+`python -m bench.streams.worker TARGET STREAMS WINDOW`. First step: opens the streams.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from grpc import aio
 
-from bench.streams.turns import begin
+from bench.streams.steps import next_step
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
@@ -66,14 +66,14 @@ async def _run(target: str, streams: int, window: int) -> None:
         ]
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         subscribed = asyncio.Semaphore(0)
-        await begin()
+        await next_step()
         working = [
             tasks.create_task(_work(stubs[n % _CHANNELS], f"worker-{n}", window, subscribed))
             for n in range(streams)
         ]
         for _ in range(streams):
             await subscribed.acquire()
-        await begin({})
+        await next_step({})
         for task in working:
             task.cancel()
 

@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from bench.peers import PEERS
-from bench.scenario import SCENARIOS
+from bench.scenarios.catalog import SCENARIOS
+from bench.systems.peers import PEERS
 
 FOLDER = Path(__file__).parents[2] / "bench" / "peers"
 

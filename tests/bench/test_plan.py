@@ -1,9 +1,9 @@
 """The order of a run."""
 
-from bench.plan import turns
-from bench.sample import Sample
-from bench.scenario import SCENARIOS, jobs_for
-from bench.system import System
+from bench.measure.sample import Sample
+from bench.plan import measurements
+from bench.scenarios.catalog import SCENARIOS, jobs_for
+from bench.systems.system import System
 from tests.bench.support.samples import sample
 
 
@@ -17,7 +17,9 @@ def _system(name: str, *scenarios: str) -> System:
 
 def test_systems_alternate_within_a_scenario_and_go_backwards_every_other_round() -> None:
     systems = [_system("a", "drain", "latency"), _system("b", "drain")]
-    order = [(t.round, t.scenario, t.system.name) for t in turns(systems, list(SCENARIOS), 2)]
+    order = [
+        (m.round, m.scenario, m.system.name) for m in measurements(systems, list(SCENARIOS), 2)
+    ]
     assert order == [
         (0, "drain", "a"),
         (0, "drain", "b"),
@@ -30,7 +32,7 @@ def test_systems_alternate_within_a_scenario_and_go_backwards_every_other_round(
 
 def test_only_what_was_asked_for_is_measured() -> None:
     systems = [_system("a", "drain", "latency")]
-    assert [t.scenario for t in turns(systems, ["latency"], 1)] == ["latency"]
+    assert [m.scenario for m in measurements(systems, ["latency"], 1)] == ["latency"]
 
 
 def test_slow_scenarios_take_a_share_of_the_jobs() -> None:

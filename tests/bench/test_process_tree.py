@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from bench.process_tree import cpu_seconds, peak_mb
+from bench.measure.process_tree import cpu_seconds, peak_mb
 
 _PARENT = """
 import subprocess, sys

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from bench.record import Record, write_json, write_markdown
+from bench.report.record import Record, write_json, write_markdown
 from tests.bench.support.samples import sample
 
 _RECORD = Record({"rounds": 1}, [sample(10), sample(9, scenario="drain-1m")], ["a job was lost"])

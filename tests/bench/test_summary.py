@@ -1,12 +1,12 @@
 """From samples to lines."""
 
-from bench.summary import summarise
+from bench.report.summary import summarise
 from tests.bench.support.samples import sample
 
 
 def test_a_line_has_the_median_and_the_range() -> None:
     (line,) = summarise([sample(30), sample(10), sample(11)])
-    assert (line.median, line.least, line.most, line.rounds) == (11, 10, 30, 3)
+    assert (line.median, line.lowest, line.highest, line.rounds) == (11, 10, 30, 3)
 
 
 def test_costs_are_medians_too() -> None:

@@ -1,7 +1,7 @@
 """What is meant to be reached."""
 
-from bench.summary import summarise
-from bench.target import targets
+from bench.report.summary import summarise
+from bench.report.target import targets
 from tests.bench.support.samples import sample
 
 

@@ -1,5 +1,5 @@
-// How a caller learns that its job is done, where the library has no way of its own that speaks
-// only after the outcome is committed: a trigger on the table sends the job's id by NOTIFY.
+// Tells a caller that its job is done, where the library cannot tell it right after the outcome is
+// committed: a trigger on the table sends the job's id by NOTIFY.
 import pg from 'pg'
 
 const CHANNEL = 'bench_finished'
@@ -29,7 +29,7 @@ export async function watchFinished(dsn, triggerEvent, rowId) {
   }
 }
 
-// One job after the other on an idle system: milliseconds from before the create to the news.
+// One job after the other on an idle system: milliseconds from before the create to the notification.
 export async function follow(jobs, warmUp, create, finished) {
   const milliseconds = []
   for (let n = 0; n < warmUp + jobs; n++) {

@@ -3,7 +3,7 @@ import { Logger, makeWorkerUtils, run } from 'graphile-worker'
 import pg from 'pg'
 import { FILL_CALLS, PAYLOAD, callsOf, drained, must, produce, steady, until } from './load.mjs'
 import { follow, watchFinished } from './finished.mjs'
-import { answer, turn } from './turn.mjs'
+import { sendResult, waitForStart } from './protocol.mjs'
 
 const TASK = 'noop'
 const POOL = 16
@@ -69,10 +69,10 @@ const FAST = {
 
 async function create(perCall, makeCreate) {
   const { utils, close } = await utilities()
-  await turn()
+  await waitForStart()
   const seconds = await produce(jobs, callsOf(scenario), perCall, makeCreate(utils))
   await verify(jobs)
-  await answer({ jobs, seconds })
+  await sendResult({ jobs, seconds })
   await close()
 }
 
@@ -97,14 +97,14 @@ const SCENARIOS = {
   async drain() {
     const { ask, close } = await database()
     let runner
-    await turn()
+    await waitForStart()
     const { result, handled } = await drained(
       jobs,
       async (seen) => { runner = await start(async () => seen.add(1), FAST) },
       async () => !(await ask(SOME)),
     )
     must(handled.count === jobs, `${handled.count} jobs handled, not ${jobs}`)
-    await answer(result)
+    await sendResult(result)
     await runner.stop()
     await close()
   },
@@ -112,18 +112,18 @@ const SCENARIOS = {
   async 'drain-1m'() {
     const { ask, close } = await database()
     const before = await ask(STORED)
-    let over = false
+    let stopped = false
     // A runner that is stopped while it fetches complains (0.18.0), so those that come after the
-    // measured ones are held up instead: never done, never counted.
+    // measured ones are stalled instead: never done, never counted.
     const task = (seen) => () => {
-      if (over) return new Promise(() => {})
+      if (stopped) return new Promise(() => {})
       seen.add(1)
     }
-    await turn()
+    await waitForStart()
     const { result, handled } = await steady(
-      jobs, LOCAL_QUEUE + CONCURRENT, (seen) => start(task(seen), FAST), () => { over = true })
+      jobs, LOCAL_QUEUE + CONCURRENT, (seen) => start(task(seen), FAST), () => { stopped = true })
     await until(async () => (await ask(STORED)) === before - handled.count)
-    await answer({ ...result, in_all: handled.count })
+    await sendResult({ ...result, in_all: handled.count })
     await close()
   },
 
@@ -132,10 +132,10 @@ const SCENARIOS = {
     const finished = await watchFinished(
       dsn, 'AFTER DELETE ON graphile_worker._private_jobs FOR EACH ROW', 'OLD.id')
     const runner = await start(async () => {}, { concurrentJobs: 4 })
-    await turn()
+    await waitForStart()
     const result = await follow(
       jobs, 30, async () => (await utils.addJob(TASK, PAYLOAD)).id, finished)
-    await answer(result)
+    await sendResult(result)
     await finished.close()
     await runner.stop()
     await close()

@@ -1,4 +1,4 @@
-// What every Node peer is asked to do in the same way: payloads, producers, clocks.
+// Payloads, producers and clocks, the same for every Node peer.
 import { setTimeout as sleep } from 'node:timers/promises'
 
 // 200 bytes of JSON text.
@@ -10,7 +10,7 @@ export const FILL_CALLS = 4
 // How many calls are under way at a time, by the name: create-32, batch-create-4; or one.
 export const callsOf = (scenario) => Number(scenario.match(/[0-9]+$/)?.[0] ?? 1)
 
-// Calls `create` until `jobs` are made, `count` calls at a time; answers with the seconds it took.
+// Calls `create` until `jobs` are made, `count` calls at a time; returns the seconds it took.
 export async function produce(jobs, count, perCall, create) {
   let left = jobs
   const one = async () => {
@@ -44,7 +44,7 @@ export class Handled {
   }
 }
 
-// Asks every 5 ms whether `done()`; answers with the time at which it was.
+// Asks every 5 ms whether `done()`; returns the time at which it was.
 export async function until(done) {
   while (!(await done())) await sleep(5)
   return performance.now()
@@ -63,13 +63,13 @@ export async function drained(jobs, start, done) {
 // The rate in the middle of a large backlog: the clock runs from the moment at which as many jobs
 // have been handed out as can be under way at once, until `jobs` more have been. In between, one
 // can only be handed out when another is done.
-export async function steady(jobs, underWay, start, over = () => {}) {
+export async function steady(jobs, underWay, start, stop = () => {}) {
   const handled = new Handled(underWay, underWay + jobs)
   const [first, last] = handled.marks
   await start(handled)
   const began = await first.reached
   const ended = await last.reached
-  over()
+  stop()
   return { result: { jobs, seconds: (ended - began) / 1000 }, handled }
 }
 

@@ -3,7 +3,7 @@ import { PgBoss } from 'pg-boss'
 import pg from 'pg'
 import { FILL_CALLS, PAYLOAD, callsOf, drained, must, produce, steady } from './load.mjs'
 import { follow, watchFinished } from './finished.mjs'
-import { answer, turn } from './turn.mjs'
+import { sendResult, waitForStart } from './protocol.mjs'
 
 const QUEUE = 'noop'
 const POOL = 16
@@ -46,10 +46,10 @@ const bulk = (boss) => (count) =>
 
 async function create(perCall, makeCreate) {
   const boss = await started()
-  await turn()
+  await waitForStart()
   const seconds = await produce(jobs, callsOf(scenario), perCall, makeCreate(boss))
   await verify(STORED, jobs)
-  await answer({ jobs, seconds })
+  await sendResult({ jobs, seconds })
   await boss.stop()
 }
 
@@ -86,22 +86,22 @@ const SCENARIOS = {
   async drain() {
     const boss = await started()
     const { ask, close } = await asked(UNDONE)
-    await turn()
+    await waitForStart()
     const { result, handled } = await drained(jobs, work(boss), async () => !(await ask()))
     await close()
     must(handled.count === jobs, `${handled.count} jobs handled, not ${jobs}`)
     await verify(ONCE, jobs)
-    await answer(result)
+    await sendResult(result)
     await boss.stop()
   },
 
   async 'drain-1m'() {
     const boss = await started()
-    await turn()
+    await waitForStart()
     const { result, handled } = await steady(jobs, WORKERS * FETCH_BATCH, work(boss))
     await boss.offWork(QUEUE, { wait: true })
     await verify(ONCE, handled.count)
-    await answer({ ...result, in_all: handled.count })
+    await sendResult({ ...result, in_all: handled.count })
     await boss.stop()
   },
 
@@ -114,9 +114,9 @@ const SCENARIOS = {
       'NEW.id',
     )
     await boss.work(QUEUE, async () => {})
-    await turn()
+    await waitForStart()
     const result = await follow(jobs, 30, single(boss), finished)
-    await answer(result)
+    await sendResult(result)
     await finished.close()
     await boss.stop()
   },

@@ -1,5 +1,5 @@
-"""What every Python peer is asked to do in the same way: payloads, producers, clocks, the talk with
-the harness. Runs in the environment of the peers, so it imports nothing of jobsvc."""
+"""Payloads, producers, clocks and the line protocol, the same for every Python peer. Runs in the
+environment of the peers, so it imports nothing of jobsvc."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ def main(scenarios: dict[str, Scenario]) -> None:
     uvloop.run(scenarios[_NUMBER.sub("", scenario)](dsn, int(jobs)))
 
 
-async def turn() -> None:
-    """Says that the work can begin, and returns when it may; as bench/turn.py."""
+async def wait_for_start() -> None:
+    """Prints that the process is ready, and returns when it may start, as in
+    bench/measure/protocol.py."""
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
 
 
-async def answer(numbers: dict[str, Any]) -> None:
-    """Hands over the result, and returns when it has been used."""
+async def send_result(numbers: dict[str, Any]) -> None:
+    """Prints the result, and returns when the input is closed."""
     print(json.dumps(numbers), flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
@@ -52,7 +53,7 @@ async def answer(numbers: dict[str, Any]) -> None:
 async def produce(
     jobs: int, calls: int, per_call: int, create: Callable[[int], Awaitable[object]]
 ) -> float:
-    """Calls `create` until the jobs are made, so many calls at a time. Answers with the seconds."""
+    """Calls `create` until the jobs are made, so many calls at a time. Returns the seconds."""
     left = jobs
 
     async def one() -> None:
@@ -72,16 +73,16 @@ async def produce(
 async def measure_creates(
     dsn: str, jobs: int, per_call: int, create: Callable[[int], Awaitable[object]], stored: str
 ) -> None:
-    """The seconds it takes to make the jobs, `create` making up to `per_call` at a time.
+    """Measures the seconds it takes to make the jobs, `create` making up to `per_call` at a time.
 
     The scenario's name says how many calls are under way: create-32, batch-create-4; or one.
     `stored` is the query that counts what was made.
     """
     number = _NUMBER.search(sys.argv[1])
-    await turn()
+    await wait_for_start()
     seconds = await produce(jobs, int(number[0][1:]) if number else 1, per_call, create)
     await verify(dsn, stored, jobs)
-    await answer({"jobs": jobs, "seconds": seconds})
+    await send_result({"jobs": jobs, "seconds": seconds})
 
 
 class Handled:
@@ -103,9 +104,9 @@ class Handled:
 
 
 async def measure_drain(handled: Handled, dsn: str, jobs: int, some_left: str) -> dict[str, Any]:
-    """From the first job handed to the handler to the last one recorded as done.
+    """Measures from the first job handed to the handler to the last one recorded as done.
 
-    `some_left` is the query that says whether there are jobs that are not.
+    `some_left` is the query that tells whether some job is not done.
     """
     await handled.all.wait()
     connection = await asyncpg.connect(dsn)
@@ -119,7 +120,7 @@ async def measure_drain(handled: Handled, dsn: str, jobs: int, some_left: str) -
 
 
 async def verify(dsn: str, count: str, expected: int) -> None:
-    """Raises WrongResult unless the query `count` answers with as many."""
+    """Raises WrongResult unless the query `count` returns as many."""
     connection = await asyncpg.connect(dsn)
     found = await connection.fetchval(count)
     await connection.close()
@@ -130,7 +131,8 @@ async def verify(dsn: str, count: str, expected: int) -> None:
 async def follow(
     dsn: str, jobs: int, trigger: str, row_id: str, create: Callable[[], Awaitable[int]]
 ) -> dict[str, Any]:
-    """One job after the other on an idle system: milliseconds from before the create to the news.
+    """One job after the other on an idle system: milliseconds from before the create to the
+    notification.
 
     A trigger on the table sends the id of a job that is done by NOTIFY, which arrives when that
     is committed.
@@ -143,16 +145,16 @@ async def follow(
     await connection.execute(
         f"CREATE TRIGGER bench_finished {trigger} EXECUTE FUNCTION bench_finished()"
     )
-    news: asyncio.Queue[str] = asyncio.Queue()
-    await connection.add_listener("bench_finished", lambda *said: news.put_nowait(said[-1]))
-    await turn()
+    notified: asyncio.Queue[str] = asyncio.Queue()
+    await connection.add_listener("bench_finished", lambda *said: notified.put_nowait(said[-1]))
+    await wait_for_start()
     milliseconds = []
     for _ in range(WARM_UP + jobs):
         began = time.perf_counter()
         job_id = await create()
-        said = await news.get()
+        said = await notified.get()
         milliseconds.append((time.perf_counter() - began) * 1000)
         if said != str(job_id):
-            raise WrongResult(f"news of job {said}, not {job_id}")
+            raise WrongResult(f"notified of job {said}, not {job_id}")
     await connection.close()
     return {"milliseconds": milliseconds[WARM_UP:], "in_all": WARM_UP + jobs}

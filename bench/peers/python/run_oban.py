@@ -9,14 +9,14 @@ from load import (
     FILL_CALLS,
     PAYLOAD,
     Handled,
-    answer,
     follow,
     main,
     measure_creates,
     measure_drain,
     produce,
-    turn,
+    send_result,
     verify,
+    wait_for_start,
 )
 from oban import Job, Oban, worker
 from oban.schema import install
@@ -78,11 +78,11 @@ async def drain(dsn: str, jobs: int) -> None:
     global handled
     handled = Handled(jobs)
     async with pool(dsn) as connections:
-        await turn()
+        await wait_for_start()
         async with Oban(pool=connections, queues={"default": LIMIT}):
             result = await measure_drain(handled, dsn, jobs, SOME_LEFT)
             await verify(dsn, ONCE, jobs)
-            await answer(result)
+            await send_result(result)
 
 
 async def latency(dsn: str, jobs: int) -> None:
@@ -94,7 +94,7 @@ async def latency(dsn: str, jobs: int) -> None:
             return job.id
 
         trigger = "AFTER UPDATE OF state ON oban_jobs FOR EACH ROW WHEN (NEW.state = 'completed')"
-        await answer(await follow(dsn, jobs, trigger, "NEW.id", create_one))
+        await send_result(await follow(dsn, jobs, trigger, "NEW.id", create_one))
 
 
 main(

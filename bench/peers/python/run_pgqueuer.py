@@ -11,14 +11,14 @@ from load import (
     FILL_CALLS,
     PAYLOAD_JSON,
     Handled,
-    answer,
     follow,
     main,
     measure_creates,
     measure_drain,
     produce,
-    turn,
+    send_result,
     verify,
+    wait_for_start,
 )
 from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.models import Job
@@ -83,13 +83,13 @@ async def drain(dsn: str, jobs: int) -> None:
         async def noop(_job: Job) -> None:
             handled.add()
 
-        await turn()
+        await wait_for_start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(manager.run(batch_size=FETCH_BATCH))
             result = await measure_drain(handled, dsn, jobs, SOME_LEFT)
             await verify(dsn, ONCE, jobs)
             manager.shutdown.set()
-        await answer(result)
+        await send_result(result)
 
 
 async def latency(dsn: str, jobs: int) -> None:
@@ -110,7 +110,7 @@ async def latency(dsn: str, jobs: int) -> None:
                 dsn, jobs, "AFTER DELETE ON pgqueuer FOR EACH ROW", "OLD.id", create_one
             )
             manager.shutdown.set()
-        await answer(result)
+        await send_result(result)
 
 
 main(

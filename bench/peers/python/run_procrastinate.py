@@ -10,14 +10,14 @@ from load import (
     FILL_CALLS,
     PAYLOAD,
     Handled,
-    answer,
     follow,
     main,
     measure_creates,
     measure_drain,
     produce,
-    turn,
+    send_result,
     verify,
+    wait_for_start,
 )
 from procrastinate import App, PsycopgConnector
 from procrastinate.tasks import Task
@@ -77,13 +77,13 @@ async def drain(dsn: str, jobs: int) -> None:
     handled = Handled(jobs)
     app, _noop = make(dsn)
     async with app.open_async():
-        await turn()
+        await wait_for_start()
         working = asyncio.create_task(
             app.run_worker_async(concurrency=CONCURRENCY, install_signal_handlers=False)
         )
         result = await measure_drain(handled, dsn, jobs, SOME_LEFT)
         await verify(dsn, ONCE, jobs)
-        await answer(result)
+        await send_result(result)
         await ended(working)
 
 
@@ -103,7 +103,7 @@ async def latency(dsn: str, jobs: int) -> None:
             "AFTER UPDATE OF status ON procrastinate_jobs FOR EACH ROW "
             "WHEN (NEW.status = 'succeeded')"
         )
-        await answer(
+        await send_result(
             await follow(dsn, jobs, trigger, "NEW.id", lambda: noop.defer_async(**PAYLOAD))
         )
         await ended(working)

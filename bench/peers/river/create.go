@@ -71,7 +71,7 @@ func batchCreate(calls int) scenario {
 func measureCreate(
 	ctx context.Context, pool *pgxpool.Pool, jobs, calls, perCall int, create func(int) error,
 ) error {
-	turn()
+	waitForStart()
 	elapsed, err := produce(jobs, calls, perCall, create)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func measureCreate(
 	if err := stored(ctx, pool, "state = 'available'", jobs); err != nil {
 		return err
 	}
-	return answer(throughput{jobs, elapsed.Seconds(), jobs})
+	return sendResult(throughput{jobs, elapsed.Seconds(), jobs})
 }
 
 func fill(ctx context.Context, pool *pgxpool.Pool, jobs int) error {

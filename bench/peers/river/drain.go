@@ -20,7 +20,7 @@ func drain(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 	if err != nil {
 		return err
 	}
-	turn()
+	waitForStart()
 	if err := client.Start(ctx); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func drain(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 	if count := worker.count.Load(); count != int64(jobs) {
 		return fmt.Errorf("%d jobs worked, not %d", count, jobs)
 	}
-	if err := answer(throughput{jobs, elapsed.Seconds(), jobs}); err != nil {
+	if err := sendResult(throughput{jobs, elapsed.Seconds(), jobs}); err != nil {
 		return err
 	}
 	return client.Stop(ctx)
@@ -61,7 +61,7 @@ func drainDeep(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 	if err != nil {
 		return err
 	}
-	turn()
+	waitForStart()
 	if err := client.Start(ctx); err != nil {
 		return err
 	}
@@ -74,5 +74,5 @@ func drainDeep(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 	if err := stored(ctx, pool, once, inAll); err != nil {
 		return err
 	}
-	return answer(throughput{jobs, elapsed.Seconds(), inAll})
+	return sendResult(throughput{jobs, elapsed.Seconds(), inAll})
 }

@@ -54,7 +54,7 @@ func latency(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 	if err := client.Start(ctx); err != nil {
 		return err
 	}
-	turn()
+	waitForStart()
 	milliseconds := make([]float64, 0, jobs)
 	for n := range warmUp + jobs {
 		began := time.Now()
@@ -62,19 +62,19 @@ func latency(ctx context.Context, pool *pgxpool.Pool, jobs int) error {
 		if err != nil {
 			return err
 		}
-		// One job at a time: the next news is of this one.
-		news, err := listener.WaitForNotification(ctx)
+		// One job at a time: the next notification is about this one.
+		notification, err := listener.WaitForNotification(ctx)
 		if err != nil {
 			return err
 		}
-		if news.Payload != fmt.Sprint(result.Job.ID) {
-			return fmt.Errorf("news of job %s, not %d", news.Payload, result.Job.ID)
+		if notification.Payload != fmt.Sprint(result.Job.ID) {
+			return fmt.Errorf("notified of job %s, not %d", notification.Payload, result.Job.ID)
 		}
 		if n >= warmUp {
 			milliseconds = append(milliseconds, time.Since(began).Seconds()*1000)
 		}
 	}
-	if err := answer(latencies{milliseconds, warmUp + jobs}); err != nil {
+	if err := sendResult(latencies{milliseconds, warmUp + jobs}); err != nil {
 		return err
 	}
 	return client.Stop(ctx)

@@ -69,7 +69,7 @@ func run(ctx context.Context, arguments []string) error {
 	return measure(ctx, pool, jobs)
 }
 
-// connect answers with a pool whose connections are all open.
+// connect returns a pool whose connections are all open.
 func connect(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -80,15 +80,15 @@ func connect(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	held := make([]*pgxpool.Conn, 0, poolSize)
+	connections := make([]*pgxpool.Conn, 0, poolSize)
 	for range poolSize {
 		connection, err := pool.Acquire(ctx)
 		if err != nil {
 			return nil, err
 		}
-		held = append(held, connection)
+		connections = append(connections, connection)
 	}
-	for _, connection := range held {
+	for _, connection := range connections {
 		connection.Release()
 	}
 	return pool, nil

@@ -1,6 +1,6 @@
 """Samples to work with."""
 
-from bench.sample import Costs, Sample
+from bench.measure.sample import Costs, Sample
 
 
 def sample(

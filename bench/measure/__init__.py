@@ -1,0 +1,1 @@
+"""The tools of a measurement: processes, databases, readings of cost and of results."""

@@ -1,0 +1,101 @@
+"""Reads from the tables how many jobs have ended, how fast, and whether as they should."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from bench.measure.sample import WrongResult
+from bench.measure.statement import sql
+
+_POLL_SECONDS = 0.02
+#: Longest wait for jobs to end.
+_MAX_WAIT_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Jobs that have ended, and the seconds that they took by the database's clock."""
+
+    jobs: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Jobs a second."""
+        return self.jobs / self.seconds
+
+
+async def until_leased(connection: asyncpg.Connection, jobs: int) -> None:
+    """Waits until so many leases have been given. Cheap, whatever lies in the tables.
+
+    Raises:
+        WrongResult: it takes too long.
+    """
+    await _until(connection, "leased", lambda count: int(count) >= jobs)
+
+
+async def until_ended(connection: asyncpg.Connection, jobs: int) -> None:
+    """Waits until all of a database's jobs have ended, `jobs` of them at least.
+
+    Raises:
+        WrongResult: it takes too long.
+    """
+    await until_leased(connection, jobs)
+    await _until(connection, "all_ended", bool)
+
+
+async def drained(connection: asyncpg.Connection, max_jobs: int) -> Ended:
+    """From the first start to the last end, of the `max_jobs` jobs that ended first."""
+    row = await connection.fetchrow(sql("drained"), max_jobs)
+    assert row is not None
+    return Ended(row["jobs"], row["seconds"])
+
+
+async def lived(connection: asyncpg.Connection, since: datetime) -> Ended:
+    """From the first creation to the last end, of the jobs that were created since."""
+    row = await connection.fetchrow(sql("lived"), since)
+    assert row is not None
+    return Ended(row["jobs"], row["seconds"])
+
+
+async def check(connection: asyncpg.Connection, created: int, ended: int | None = None) -> None:
+    """Checks that no job is missing, and that `ended` or more, or else all, are COMPLETED at their
+    first attempt.
+
+    Raises:
+        WrongResult: which counts are wrong.
+    """
+    row = await connection.fetchrow(sql("outcome"))
+    assert row is not None
+    judge(dict(row), created, created if ended is None else ended)
+
+
+def judge(counts: Mapping[str, int], created: int, min_ended: int) -> None:
+    """The rule behind `check`."""
+    right = (
+        counts["jobs"] == created
+        and counts["waiting"] + counts["leased"] + counts["ended"] == created
+        and counts["ended"] >= min_ended
+        and counts["completed"] == counts["at_first"] == counts["ended"]
+        and counts["attempts"] == 0
+    )
+    if not right:
+        found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        raise WrongResult(f"of {created:,} jobs, {min_ended:,} should have ended: {found}")
+
+
+async def _until(connection: asyncpg.Connection, query: str, done: Callable[[Any], bool]) -> None:
+    try:
+        async with asyncio.timeout(_MAX_WAIT_SECONDS):
+            # Polls, since the measured system must not know that it is watched.
+            while not done(await connection.fetchval(sql(query))):  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        row = await connection.fetchrow(sql("outcome"))
+        raise WrongResult(f"after {_MAX_WAIT_SECONDS:g} s: {dict(row or {})}") from None

@@ -1,0 +1,1 @@
+"""The report: medians, tables, chart, targets, and files."""

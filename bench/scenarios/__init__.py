@@ -1,0 +1,1 @@
+"""The kinds of measurement: creating, draining, the life cycle, the latency."""

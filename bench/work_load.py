@@ -1,6 +1,0 @@
-"""What every system is given to do."""
-
-#: Jobs in one request, and in one statement of the ceiling.
-BATCH = 500
-#: Input of 200 bytes, for the peers too.
-INPUT = '{"n": "' + "x" * 191 + '"}'

@@ -1,0 +1,58 @@
+"""The code that measured processes run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.measure.checkout import THIS, Checkout
+from bench.options import read_options
+
+
+def _old_checkout(folder: Path) -> Checkout:
+    (folder / "src" / "jobsvc").mkdir(parents=True)
+    (folder / "src" / "jobsvc" / "__init__.py").touch()
+    (folder / "bench").mkdir()
+    (folder / "bench" / "noop.py").touch()
+    return Checkout(folder)
+
+
+def test_this_checkout_has_all_that_is_started_from_it() -> None:
+    assert THIS.worker_module == "jobsvc.worker"
+    assert THIS.processor("noop").is_file()
+    assert THIS.processor("timed").is_file()
+
+
+def test_an_old_checkout_runs_its_own_processor_in_its_own_worker(tmp_path: Path) -> None:
+    old = _old_checkout(tmp_path)
+    assert old.worker_module == "workers"
+    assert old.processor("noop") == tmp_path / "bench" / "noop.py"
+
+
+def test_a_process_imports_the_code_of_its_checkout_and_not_the_installed_one(
+    tmp_path: Path,
+) -> None:
+    other = _old_checkout(tmp_path)
+    command = [sys.executable, "-c", "import jobsvc; print(jobsvc.__file__)"]
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, **other.environment}
+    )
+    assert Path(found.stdout.strip()).is_relative_to(tmp_path)
+
+
+def test_beside_measures_jobsvc_alone_unless_other_systems_are_named(tmp_path: Path) -> None:
+    beside = ["--beside", str(_old_checkout(tmp_path).folder)]
+    assert read_options(beside).systems == ("jobsvc", "jobsvc x2")
+    assert read_options([*beside, "--systems", "echo"]).systems == ("echo",)
+    assert read_options([]).systems == ()
+    assert read_options(beside).label == f" @ {tmp_path.name}"
+
+
+def test_beside_refuses_a_folder_that_is_no_checkout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        read_options(["--beside", str(tmp_path)])
+    assert "is no checkout" in capsys.readouterr().err
