@@ -25,11 +25,11 @@ from jobsvc.v1.payload_pb2 import (
     Payload,
 )
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Tables
-from tests.api.support.probe import eventually
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.worker import WORKER, lease_all
 from tests.api.support.worker_stream import work
+from tests.support.probe import eventually
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _INFO = pb.WorkerInfo(worker_id=WORKER)

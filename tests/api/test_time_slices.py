@@ -22,8 +22,8 @@ from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest, ListQueuesRequest,
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2 import LeaseJobsRequest, WorkerInfo
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.support.probe import eventually
 from tests.api.support.worker import lease_all, report, success
+from tests.support.probe import eventually
 
 _ITEMS = 20
 #: As Structs, ten of these make a part.

@@ -18,11 +18,11 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create
+from tests.api.support.fixtures import Create
 from tests.api.support.refusal import refused
 from tests.api.support.worker import OK, report, success
 from tests.api.support.worker_stream import create_many, open_stream, subscribe, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.settings import TEST_SETTINGS
 
 _REPLACED = (grpc.StatusCode.ABORTED, "WORKER_REPLACED")
 _DEAF = (grpc.StatusCode.UNAVAILABLE, "WORKER_DEAF")

@@ -11,10 +11,10 @@ from grpc import aio
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
-from tests.api.conftest import Create
+from tests.api.support.fixtures import Create
 from tests.api.support.worker import OK, success
 from tests.api.support.worker_stream import HandStream, create_many, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.settings import TEST_SETTINGS
 
 _LARGE = '{"a": "' + "x" * 250_000 + '"}'
 _REPORTS = 24

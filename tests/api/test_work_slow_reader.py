@@ -14,11 +14,11 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.support.probe import eventually
 from tests.api.support.refusal import refused
 from tests.api.support.worker import success
 from tests.api.support.worker_stream import HandStream, create_many, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.probe import eventually
+from tests.support.settings import TEST_SETTINGS
 
 pytestmark = pytest.mark.usefixtures("queue")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jobsvc.domain.job import ENDED, TRANSITIONS, JobState
 from jobsvc.domain.outcome import Ending, Finish, Terms, decide
 from jobsvc.v1 import job_pb2
-from tests.domain.test_outcome import ENDINGS, SPREADS, TERMS
+from tests.domain.support.outcomes import ENDINGS, SPREADS, TERMS
 
 STATES_PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 _ARROW = re.compile(r"^\s*(\w+|\[\*\])\s*-->\s*(\w+|\[\*\])\s*(?::\s*(\S.*))?$")

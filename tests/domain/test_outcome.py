@@ -22,39 +22,17 @@ from jobsvc.domain.outcome import (
     decide,
     lapse,
 )
-from jobsvc.domain.retry import PERMANENT_CODES, RetryPolicy, retry_delay_seconds
+from jobsvc.domain.retry import PERMANENT_CODES, retry_delay_seconds
+from tests.domain.support.outcomes import (
+    CODES,
+    ENDINGS,
+    FAILURES,
+    RELEASES,
+    SECONDS,
+    SPREADS,
+    TERMS,
+)
 from tests.support.samples import NOW, RETRY, SECOND, terms
-
-CODES = st.sampled_from(sorted(set(code_pb2.Code.values()) - {code_pb2.OK}))
-SECONDS = st.floats(0, 604_800)
-SPREADS = st.floats(-1, 1)
-FAILURES = st.builds(
-    Failure,
-    st.builds(JobError, CODES, st.just("SOME_REASON")),
-    st.none() | st.booleans(),
-    st.none() | SECONDS,
-)
-RELEASES = st.builds(Release, SECONDS)
-ENDINGS = (
-    st.builds(Success, st.none() | st.just('{"a": 1}'))
-    | FAILURES
-    | RELEASES
-    | st.just(Cancelled("stopped"))
-    | st.sampled_from(Lapse)
-)
-POLICIES = st.builds(
-    RetryPolicy, st.integers(1, 100), SECONDS, st.floats(0, 86_400), st.floats(0, 10)
-)
-
-
-@st.composite
-def _terms(draw: st.DrawFn) -> Terms:
-    policy = draw(POLICIES)
-    attempt = draw(st.integers(1, policy.max_attempts))
-    return Terms(attempt, policy, draw(st.booleans()))
-
-
-TERMS = _terms()
 
 
 @given(TERMS, st.none() | st.text(), SPREADS, st.booleans())

@@ -1,0 +1,39 @@
+"""Every outcome of an attempt, under every terms."""
+
+from google.rpc import code_pb2
+from hypothesis import strategies as st
+
+from jobsvc.domain.job import JobError
+from jobsvc.domain.outcome import Cancelled, Failure, Lapse, Release, Success, Terms
+from jobsvc.domain.retry import RetryPolicy
+
+CODES = st.sampled_from(sorted(set(code_pb2.Code.values()) - {code_pb2.OK}))
+SECONDS = st.floats(0, 604_800)
+SPREADS = st.floats(-1, 1)
+FAILURES = st.builds(
+    Failure,
+    st.builds(JobError, CODES, st.just("SOME_REASON")),
+    st.none() | st.booleans(),
+    st.none() | SECONDS,
+)
+RELEASES = st.builds(Release, SECONDS)
+ENDINGS = (
+    st.builds(Success, st.none() | st.just('{"a": 1}'))
+    | FAILURES
+    | RELEASES
+    | st.just(Cancelled("stopped"))
+    | st.sampled_from(Lapse)
+)
+POLICIES = st.builds(
+    RetryPolicy, st.integers(1, 100), SECONDS, st.floats(0, 86_400), st.floats(0, 10)
+)
+
+
+@st.composite
+def _terms(draw: st.DrawFn) -> Terms:
+    policy = draw(POLICIES)
+    attempt = draw(st.integers(1, policy.max_attempts))
+    return Terms(attempt, policy, draw(st.booleans()))
+
+
+TERMS = _terms()
