@@ -24,6 +24,8 @@ from jobsvc.v1.payload_pb2 import (
     PAYLOAD_ENCODING_JSON_TEXT,
     Payload,
 )
+from jobsvc.v1.queue_service_pb2 import ListQueuesRequest
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
@@ -225,8 +227,15 @@ async def test_server_that_leaves_puts_back_what_it_was_about_to_lease(
     async def blocked() -> list[asyncpg.Record]:
         return await sql.fetch("SELECT FROM pg_stat_activity WHERE wait_event = 'relation'")
 
+    async def is_leaving() -> bool:
+        try:
+            await QueueServiceStub(channel).ListQueues(ListQueuesRequest())
+        except aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.UNAVAILABLE
+        return False
+
     async def unblock() -> None:
-        await asyncio.sleep(0.3)  # The server is on its way out.
+        await eventually(is_leaving)
         await lock.rollback()
 
     async with AsyncExitStack() as stack:

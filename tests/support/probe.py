@@ -37,6 +37,17 @@ async def eventually(
         raise AssertionError(f"{name} not within {seconds:g} s; at last: {asked}") from None
 
 
+async def until_still(probe: Callable[[], Awaitable[object]], seconds: float = 1.0) -> None:
+    """Returns when the answer of `probe` has stayed the same for so long."""
+    before = await probe()
+    still_since = time.monotonic()
+    while time.monotonic() - still_since < seconds:
+        await asyncio.sleep(_PAUSE_SECONDS)  # Between two tries.
+        answer = await probe()
+        if answer != before:
+            before, still_since = answer, time.monotonic()
+
+
 def blocking_eventually(probe: Callable[[], T], *, seconds: float = 30.0, what: str = "it") -> T:
     """Returns the first true answer of `probe`, for tests without a loop.
 
