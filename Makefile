@@ -7,8 +7,8 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench peers bench-flat bench-peers bench-streams bench-smoke lint types \
-  generate verify wheel clean
+.PHONY: help setup demo test test-fast grpcurl bench peers bench-flat bench-peers bench-streams \
+  bench-smoke lint types generate verify wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,18 @@ demo: setup ## Run real jobs from creation to result and look at their trace
 
 test: setup ## Run the whole test suite against a real PostgreSQL
 	@pytest -n 2 --dist loadgroup
+
+# No server, no channel, no process: what can be tested without.
+FAST := domain store jobs dispatch event_loop bench news_analyzer
+test-fast: setup ## Run the tests of pure rules, store and use cases (one minute)
+	@pytest -n 2 --dist loadgroup $(addprefix tests/,$(FAST)) tests/test_*.py
+
+# One test makes its calls with it, and is skipped where it is missing.
+GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+grpcurl: setup ## Install grpcurl into .venv, where there is Go
+	@command -v grpcurl >/dev/null \
+	  || GOBIN="$(CURDIR)/$(BIN)" go install $(GRPCURL) >$(VENV)/grpcurl.log 2>&1 \
+	  || echo "grpcurl is not installed, so its test is skipped: $$(tail -n 1 $(VENV)/grpcurl.log)"
 
 BENCHED := $(VENV)/.installed-bench
 $(BENCHED): $(STAMP)

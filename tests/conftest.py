@@ -17,21 +17,9 @@ from jobsvc.embedded import embedded_postgres
 from jobsvc.settings import Settings
 from jobsvc.store.migrate import migrate
 from jobsvc.store.store import Store, open_store
+from tests.support.settings import TEST_SETTINGS
 
 _numbers = itertools.count()
-
-#: Short enough for tests that wait for the real thing; the rules between settings still hold.
-TEST_SETTINGS = Settings(
-    listen="127.0.0.1:0",
-    rescue_interval_seconds=0.1,
-    poll_interval_seconds=0.2,
-    prune_interval_seconds=0.1,
-    acknowledge_seconds=1.0,
-    subscribe_seconds=1.0,
-    drain_seconds=3.0,
-    heartbeat_interval_seconds=5.0,
-    pool_size=4,
-)
 
 
 @pytest.fixture(scope="session")

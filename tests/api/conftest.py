@@ -11,15 +11,10 @@ from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-
-QUEUE = "q"
+from tests.api.support.fixtures import QUEUE, Create, Status, Tables
 
 #: All that a refused call must leave as it was. `worker` is left out: it is written by the clock.
 _TABLES = ("queue", "payload_schema", "job", "waiting", "lease", "result", "attempt", "held_key")
-
-Status = Callable[[str], Awaitable[job_pb2.JobStatus]]
-Create = Callable[..., Awaitable[job_pb2.Job]]
-Tables = Callable[[], Awaitable[dict[str, list[str]]]]
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from grpc import aio
 
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from tests.api.conftest import Create
-from tests.api.support.probe import eventually
+from tests.api.support.fixtures import Create
 from tests.api.support.refusal import Refusal, refusal, refused
+from tests.api.support.status_stream import follow, synced, update
 from tests.api.support.worker_stream import open_stream, work
-from tests.api.test_status_stream import follow, synced, update
-from tests.conftest import TEST_SETTINGS
+from tests.support.probe import eventually
+from tests.support.settings import TEST_SETTINGS
 
 _EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 

@@ -11,11 +11,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from tests.api.conftest import QUEUE, Tables
+from tests.api.support.bad_input import BAD_DURATIONS, BAD_NAMES
+from tests.api.support.fixtures import QUEUE, Tables
 from tests.api.support.refusal import refused
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
-_NAMES = ("", "Q", "-q", "q-", "1q", "q_1", "q\n", "ü", "'; DROP", "q" * 64, "q" * 256)
 _KEYS = ("", "Team", "1a", "a b", "a" * 64, "a\0", "ä")
 _TIMES = (
     Timestamp(seconds=-62_135_596_801),
@@ -24,14 +24,6 @@ _TIMES = (
     Timestamp(nanos=-1),
     Timestamp(nanos=1_000_000_000),
 )
-_DURATIONS = (
-    Duration(seconds=-1),
-    Duration(nanos=-1),
-    Duration(nanos=1_000_000_000),
-    Duration(seconds=1, nanos=-1),
-    Duration(seconds=2**63 - 1),
-    Duration(seconds=-(2**63)),
-)
 
 
 def _policy(**fields: Any) -> dict[str, Any]:
@@ -39,7 +31,7 @@ def _policy(**fields: Any) -> dict[str, Any]:
 
 
 _BAD_SPECS: list[tuple[dict[str, Any], str]] = [
-    *(({"queue": name}, "spec.queue") for name in _NAMES),
+    *(({"queue": name}, "spec.queue") for name in BAD_NAMES),
     *(({"priority": n}, "spec.priority") for n in (-101, 101, -(2**31), 2**31 - 1)),
     *(({"schedule_time": t}, "spec.schedule_time") for t in _TIMES),
     *(({"expire_time": t}, "spec.expire_time") for t in _TIMES),
@@ -52,17 +44,22 @@ _BAD_SPECS: list[tuple[dict[str, Any], str]] = [
         "spec.expire_time",
     ),
     ({"ttl": Duration()}, "spec.ttl"),
-    *(({"ttl": d}, "spec.ttl") for d in _DURATIONS),
-    *(({"retention": d}, "spec.retention") for d in _DURATIONS),
+    *(({"ttl": d}, "spec.ttl") for d in BAD_DURATIONS),
+    *(({"retention": d}, "spec.retention") for d in BAD_DURATIONS),
     *(
         ({"attempt_timeout": d}, "spec.attempt_timeout")
-        for d in (*_DURATIONS, Duration(), Duration(nanos=999_999_999), Duration(seconds=604_801))
+        for d in (
+            *BAD_DURATIONS,
+            Duration(),
+            Duration(nanos=999_999_999),
+            Duration(seconds=604_801),
+        )
     ),
     *((_policy(max_attempts=n), "spec.retry_policy.max_attempts") for n in (-1, 101, 2**31 - 1)),
-    *((_policy(initial_backoff=d), "spec.retry_policy.initial_backoff") for d in _DURATIONS),
+    *((_policy(initial_backoff=d), "spec.retry_policy.initial_backoff") for d in BAD_DURATIONS),
     *(
         (_policy(max_backoff=d), "spec.retry_policy.max_backoff")
-        for d in (*_DURATIONS, Duration(seconds=86_401))
+        for d in (*BAD_DURATIONS, Duration(seconds=86_401))
     ),
     *(
         (_policy(backoff_multiplier=x), "spec.retry_policy.backoff_multiplier")

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from tests.api.conftest import Create, Tables
+from tests.api.support.fixtures import Create, Tables
 
 
 async def test_created_job_is_pending(create: Create, jobs: JobServiceStub) -> None:

@@ -21,11 +21,11 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Tables
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.worker import OK, lease_all, lease_one, release, report, success
 from tests.api.support.worker_stream import HandStream, open_stream, subscribe, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.settings import TEST_SETTINGS
 
 _DRAINING = (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
 

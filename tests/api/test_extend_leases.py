@@ -13,7 +13,7 @@ from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Tables
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.worker import WORKER, lease_all, lease_one, release, report, success
 

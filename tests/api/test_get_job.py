@@ -14,24 +14,13 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON, PAYLOAD_ENCODING_JSON_TEXT, Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Tables
-from tests.api.support.probe import eventually
+from tests.api.support.bad_input import BAD_IDS
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.worker import failure, lease_one, report, success
+from tests.support.probe import eventually
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
-BAD_IDS = {
-    "empty": "",
-    "braces": "{018f4e7a-0000-7000-8000-000000000000}",
-    "upper case": "018F4E7A-0000-7000-8000-00000000000A",
-    "no hyphens": "018f4e7a000070008000000000000000",
-    "urn": "urn:uuid:018f4e7a-0000-7000-8000-000000000000",
-    "line break": "018f4e7a-0000-7000-8000-000000000000\n",
-    "other digits": "\u06608f4e7a-0000-7000-8000-000000000000",
-    "a megabyte": "0" * 1_000_000,
-    "SQL": "' OR 1=1; DROP TABLE job; --",
-    "NUL": "018f4e7a-0000-7000-8000-00000000000\0",
-}
 _RETRY = job_pb2.RetryPolicy(max_attempts=20, initial_backoff=Duration())
 
 

@@ -13,7 +13,7 @@ from jobsvc.api.server import SERVICES
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from tests.api.conftest import Create, Tables
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT

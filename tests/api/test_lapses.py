@@ -9,7 +9,7 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create
+from tests.api.support.fixtures import Create
 from tests.api.support.worker import LOST, OK, lease_all, lease_one, report, success
 
 _PENDING, _FAILED = job_pb2.JOB_STATE_PENDING, job_pb2.JOB_STATE_FAILED

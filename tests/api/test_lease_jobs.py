@@ -12,9 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
 from jobsvc.app import Replica
-from jobsvc.domain.lease import Slot
 from jobsvc.domain.outcome import MAX_REDELIVERIES
-from jobsvc.store.hints import Hints
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -24,12 +22,14 @@ from jobsvc.v1.payload_pb2 import (
     PAYLOAD_ENCODING_JSON_TEXT,
     Payload,
 )
+from jobsvc.v1.queue_service_pb2 import ListQueuesRequest
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Tables
-from tests.api.support.probe import eventually
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.worker import WORKER, lease_all
 from tests.api.support.worker_stream import work
+from tests.support.probe import eventually
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _INFO = pb.WorkerInfo(worker_id=WORKER)
@@ -194,27 +194,6 @@ async def test_jobs_of_a_caller_that_left_are_back_without_using_an_attempt(
     assert lease.attempt == 1
 
 
-async def test_caller_that_left_as_its_jobs_came_has_not_used_an_attempt(
-    create: Create, server: Replica, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await create()
-    tell = Hints.tell
-
-    def and_leave(hints: Hints, *what: Any, **more: Any) -> None:
-        tell(hints, *what, **more)
-        asyncio.get_running_loop().call_soon(leasing.cancel)  # just before the answer is taken
-
-    monkeypatch.setattr(Hints, "tell", and_leave)
-    leasing = asyncio.create_task(server._dispatcher.calls.lease("q", [Slot("w", 30.0)]))
-    with pytest.raises(asyncio.CancelledError):
-        await leasing
-
-    async def places() -> list[tuple[int, int]]:
-        return [tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")]
-
-    assert await eventually(places) == [(0, 0)]
-
-
 async def test_server_that_leaves_puts_back_what_it_was_about_to_lease(
     create: Create,
     start_replica: Callable[[], AbstractAsyncContextManager[Replica]],
@@ -225,8 +204,15 @@ async def test_server_that_leaves_puts_back_what_it_was_about_to_lease(
     async def blocked() -> list[asyncpg.Record]:
         return await sql.fetch("SELECT FROM pg_stat_activity WHERE wait_event = 'relation'")
 
+    async def is_leaving() -> bool:
+        try:
+            await QueueServiceStub(channel).ListQueues(ListQueuesRequest())
+        except aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.UNAVAILABLE
+        return False
+
     async def unblock() -> None:
-        await asyncio.sleep(0.3)  # The server is on its way out.
+        await eventually(is_leaving)
         await lock.rollback()
 
     async with AsyncExitStack() as stack:

@@ -10,7 +10,7 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Status, Tables
+from tests.api.support.fixtures import Create, Status, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.worker import OK, lease_all, lease_one, report, success
 

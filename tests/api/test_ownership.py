@@ -10,7 +10,7 @@ import pytest
 
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from tests.api.conftest import Create, Tables
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
 
 Metadata = tuple[tuple[str, str], ...]

@@ -12,7 +12,7 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload, PayloadSchema
-from tests.api.conftest import Create, Tables
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import Refusal, refused
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT

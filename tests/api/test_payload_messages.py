@@ -15,7 +15,7 @@ from jobsvc.domain.errors import PayloadRejected, PayloadTooLarge
 from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid, canonical
 from jobsvc.v1 import job_pb2, payload_pb2, worker_service_pb2
 from jobsvc.v1 import job_service_pb2 as service_pb
-from tests.domain.test_payload import TEXT, nested
+from tests.support.payloads import TEXT, nested
 
 #: What a Struct can carry: doubles, and integers that are exact as doubles.
 VALUES = st.recursive(

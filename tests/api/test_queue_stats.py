@@ -11,11 +11,11 @@ from grpc import aio
 from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create
-from tests.api.support.probe import eventually
+from tests.api.support.fixtures import Create
 from tests.api.support.refusal import refused
 from tests.api.support.worker import failure, lease_all, report, success
 from tests.api.support.worker_stream import work
+from tests.support.probe import eventually
 
 
 async def _stats(queues: QueueServiceStub, *names: str) -> list[pb.QueueStats]:

@@ -12,9 +12,9 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import PayloadSchema
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
-from tests.api.conftest import Tables
+from tests.api.support.bad_input import BAD_DURATIONS, BAD_NAMES
+from tests.api.support.fixtures import Tables
 from tests.api.support.refusal import refused
-from tests.api.test_create_bad_input import _DURATIONS, _NAMES
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "QUEUE_NOT_FOUND")
@@ -154,12 +154,12 @@ async def test_queue_declared_at_once_is_made_once(queues: QueueServiceStub) -> 
 
 _POLICY = job_pb2.RetryPolicy
 _BAD: list[tuple[dict[str, Any], str]] = [
-    *(({"name": name}, "queue.name") for name in _NAMES),
+    *(({"name": name}, "queue.name") for name in BAD_NAMES),
     ({"attempt_timeout": Duration(seconds=604_801)}, "queue.attempt_timeout"),
     ({"attempt_timeout": Duration()}, "queue.attempt_timeout"),
     ({"lease_duration": Duration(seconds=4)}, "queue.lease_duration"),
     ({"lease_duration": Duration(seconds=3601)}, "queue.lease_duration"),
-    *(({"retention": d}, "queue.retention") for d in _DURATIONS),
+    *(({"retention": d}, "queue.retention") for d in BAD_DURATIONS),
     ({"retry_policy": _POLICY(max_attempts=101)}, "queue.retry_policy.max_attempts"),
     ({"retry_policy": _POLICY(max_attempts=-1)}, "queue.retry_policy.max_attempts"),
     (
@@ -214,7 +214,7 @@ async def test_what_is_no_schema_of_its_own_is_refused(
     assert await tables() == before
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize("name", BAD_NAMES)
 async def test_malformed_name_is_refused(queues: QueueServiceStub, name: str) -> None:
     refusal = await refused(_get(queues, name))
     assert (refusal.what, refusal.fields) == (_INVALID, ["name"])

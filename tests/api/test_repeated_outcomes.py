@@ -13,7 +13,7 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import Payload, PayloadSchema
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Status, Tables
+from tests.api.support.fixtures import Create, Status, Tables
 from tests.api.support.worker import LOST, OK, failure, lease_one, release, report, success
 
 _INVALID = ("INVALID_ARGUMENT", "INVALID_REQUEST")

@@ -11,7 +11,7 @@ from google.rpc import code_pb2
 from jobsvc.v1 import job_pb2
 from jobsvc.v1.payload_pb2 import PayloadSchema
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Status
+from tests.api.support.fixtures import Create, Status
 from tests.api.support.worker import (
     OK,
     cancelled,

@@ -15,7 +15,7 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import Payload
-from tests.api.conftest import Tables
+from tests.api.support.fixtures import Tables
 from tests.api.support.refusal import refusal, refused
 
 _REUSED = (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")

@@ -7,7 +7,7 @@ from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from jobsvc.api.server import SERVICES
-from tests.api.conftest import Create
+from tests.api.support.fixtures import Create
 
 
 async def _ask(

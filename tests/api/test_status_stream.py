@@ -15,36 +15,14 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create
+from tests.api.support.bad_input import BAD_IDS
+from tests.api.support.fixtures import Create
 from tests.api.support.refusal import refused
+from tests.api.support.status_stream import ended, follow, synced, update
 from tests.api.support.worker import failure, lease_all, lease_one, report, success
-from tests.api.test_get_job import BAD_IDS
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _COMPLETED = job_pb2.JOB_STATE_COMPLETED
-
-
-def follow(jobs: JobServiceStub, *job_ids: str, **fields: Any) -> aio.UnaryStreamCall:
-    return jobs.StreamJobStatus(pb.StreamJobStatusRequest(job_ids=job_ids, **fields))
-
-
-async def update(call: aio.UnaryStreamCall) -> pb.JobUpdate:
-    """The next message, which must be an update."""
-    message = await call.read()
-    assert message is not aio.EOF
-    assert message.WhichOneof("event") == "update", message
-    return message.update
-
-
-async def synced(call: aio.UnaryStreamCall) -> None:
-    """Reads the next message, which must say that all jobs have been told."""
-    assert (await call.read()).WhichOneof("event") == "synced"
-
-
-async def over(call: aio.UnaryStreamCall) -> None:
-    """The stream must end here, with OK."""
-    assert await call.read() is aio.EOF
-    assert await call.code() == grpc.StatusCode.OK
 
 
 async def test_jobs_as_they_are_come_first_then_synced_then_changes(
@@ -81,7 +59,7 @@ async def test_terminal_update_ends_the_stream_with_ok(
     )
     read.job.status.ClearField("recent_attempts")
     assert last.status == read.job.status
-    await over(call)
+    await ended(call)
 
 
 async def test_ended_job_gives_its_terminal_update_and_ok(
@@ -92,7 +70,7 @@ async def test_ended_job_gives_its_terminal_update_and_ok(
     call = follow(jobs, job.id)
     assert (await update(call)).status.state == _COMPLETED
     await synced(call)
-    await over(call)
+    await ended(call)
 
 
 async def test_stream_ends_when_the_last_job_has_ended(
@@ -108,7 +86,7 @@ async def test_stream_ends_when_the_last_job_has_ended(
         await report(workers, success(lease))
         ended = await update(call)
         assert (ended.job_id, ended.status.state) == (lease.job_id, _COMPLETED)
-    await over(call)
+    await ended(call)
 
 
 async def test_versions_rise(
@@ -213,7 +191,7 @@ async def test_job_removed_on_the_way_ends_the_stream(
     await update(call)
     await synced(call)
     await sql.execute("WITH gone AS (DELETE FROM waiting) DELETE FROM job")
-    await over(call)
+    await ended(call)
 
 
 async def test_draining_server_ends_the_stream(

@@ -15,10 +15,10 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as worker_pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create
+from tests.api.support.fixtures import Create
+from tests.api.support.status_stream import ended, follow, synced, update
 from tests.api.support.worker import lease_one, report, success
-from tests.api.test_status_stream import follow, over, synced, update
-from tests.conftest import TEST_SETTINGS
+from tests.support.settings import TEST_SETTINGS
 
 _PROCESSING = job_pb2.JOB_STATE_PROCESSING
 _COMPLETED = job_pb2.JOB_STATE_COMPLETED
@@ -70,7 +70,7 @@ async def test_hint_tells_of_a_change_on_another_replica(
         await report(workers, success(lease, '{"a": 1}'))
         last = await _next_update(call)
     assert (last.state, last.output.json["a"]) == (_COMPLETED, 1)
-    await over(call)
+    await ended(call)
 
 
 async def test_poll_finds_a_change_that_no_hint_told_of(
@@ -89,7 +89,7 @@ async def test_poll_finds_a_change_that_no_hint_told_of(
         SELECT job_id, 3, 1, 6, '', now(), now() + interval '1 day', '' FROM gone"""
     )
     assert (await _next_update(call)).state == _COMPLETED
-    await over(call)
+    await ended(call)
 
 
 async def test_slow_reader_gets_the_latest_and_always_the_terminal_status(

@@ -11,7 +11,7 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PayloadSchema
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Status, Tables
+from tests.api.support.fixtures import Create, Status, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.worker import (
     LOST,

@@ -19,13 +19,13 @@ from jobsvc.v1 import worker_service_pb2 as worker_pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create, Tables
 from tests.api.support.database_link import DatabaseLink, database_link
-from tests.api.support.probe import eventually
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import details_of, refused
+from tests.api.support.status_stream import follow, synced, update
 from tests.api.support.worker import OK, lease_all, lease_one, results, success
 from tests.api.support.worker_stream import work
-from tests.api.test_status_stream import follow, synced, update
+from tests.support.probe import eventually
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
 _INTERNAL = (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")

@@ -11,7 +11,7 @@ from grpc import aio
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from tests.api.conftest import Create, Tables
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refusal, refused
 
 _TAKEN = (grpc.StatusCode.ALREADY_EXISTS, "UNIQUE_KEY_TAKEN")

@@ -12,10 +12,10 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create
-from tests.api.support.probe import eventually
+from tests.api.support.fixtures import Create
 from tests.api.support.worker import failure, lease_one, report
 from tests.api.support.worker_stream import work
+from tests.support.probe import eventually
 
 Reason = Callable[[str], Awaitable[str]]
 

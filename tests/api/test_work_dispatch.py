@@ -13,10 +13,10 @@ from grpc import aio
 from jobsvc.v1 import job_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
-from tests.api.conftest import Create
+from tests.api.support.fixtures import Create
 from tests.api.support.worker import OK, success
 from tests.api.support.worker_stream import answered, create_many, open_stream, subscribe, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.settings import TEST_SETTINGS
 
 _RETRY_AT_ONCE = job_pb2.RetryPolicy(initial_backoff=Duration())
 

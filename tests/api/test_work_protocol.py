@@ -12,11 +12,11 @@ from grpc import aio
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
-from tests.api.conftest import Create, Tables
+from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import Refusal
 from tests.api.support.worker import OK, success
 from tests.api.support.worker_stream import HandStream, open_stream, subscribe, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.settings import TEST_SETTINGS
 
 _VIOLATION = (grpc.StatusCode.INVALID_ARGUMENT, "WORK_PROTOCOL_VIOLATION")
 

@@ -11,18 +11,17 @@ import grpc
 import pytest
 from grpc import aio
 
-from jobsvc.api import resume_leases
 from jobsvc.app import Replica
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create
+from tests.api.support.fixtures import Create
 from tests.api.support.refusal import refused
 from tests.api.support.worker import OK, report, success
 from tests.api.support.worker_stream import create_many, open_stream, subscribe, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.settings import TEST_SETTINGS
 
 _REPLACED = (grpc.StatusCode.ABORTED, "WORKER_REPLACED")
 _DEAF = (grpc.StatusCode.UNAVAILABLE, "WORKER_DEAF")
@@ -84,22 +83,26 @@ async def test_states_of_held_leases_are_told(
 
 @pytest.mark.parametrize("settings", [_PATIENT])
 async def test_leases_are_taken_over_in_parts_each_of_them_once(
-    channel: aio.Channel, jobs: JobServiceStub, queue: str, monkeypatch: pytest.MonkeyPatch
+    channel: aio.Channel, jobs: JobServiceStub, queue: str
 ) -> None:
-    monkeypatch.setattr(resume_leases, "_MAX_TAKEN", 2)
-    await create_many(jobs, 5)
-    async with work(channel, window=5) as stream:
-        leases = await stream.dispatched()
+    count = 1005  # More than are taken over in one go.
+    await create_many(jobs, 1000)
+    await create_many(jobs, count - 1000)
+    leases: list[pb.JobLease] = []
+    async with work(channel, window=count) as stream:
+        while len(leases) < count:
+            leases += await stream.dispatched()
         ids = [lease.lease_id for lease in leases]
     async with open_stream(channel) as stream:
         held = [*ids, "nonsense", ids[0]]
-        await stream.send(subscribe=subscribe(window=6, held_lease_ids=held))
+        await stream.send(subscribe=subscribe(window=count + 1, held_lease_ids=held))
         told = (await stream.frame("subscribed")).held_leases
         assert [status.lease_id for status in told] == [*ids, "nonsense"]
-        assert [status.state for status in told] == [*[_HELD] * 5, _LOST]
+        assert [status.state for status in told] == [*[_HELD] * count, _LOST]
         await create_many(jobs, 2)
         assert len(await stream.dispatched()) == 1
-        assert await stream.report(*map(success, leases)) == [OK] * 5
+        last = leases[1000:]
+        assert await stream.report(*map(success, last)) == [OK] * len(last)
 
 
 @pytest.mark.parametrize("settings", [_PATIENT])

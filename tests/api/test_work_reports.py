@@ -11,10 +11,11 @@ from grpc import aio
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
-from tests.api.conftest import Create
+from tests.api.support.fixtures import Create
 from tests.api.support.worker import OK, success
 from tests.api.support.worker_stream import HandStream, create_many, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.probe import eventually, until_still
+from tests.support.settings import TEST_SETTINGS
 
 _LARGE = '{"a": "' + "x" * 250_000 + '"}'
 _REPORTS = 24
@@ -46,7 +47,11 @@ class _Reporting:
 
     async def until_stuck(self) -> None:
         """Goes as far as the server lets it: that reads 16 MiB, and the connection takes some."""
-        await asyncio.wait([self.task], timeout=2)
+
+        async def sent() -> int:
+            return self.sent
+
+        await until_still(sent)
         assert self.sent < 16
 
     async def until_answered(self) -> None:
@@ -77,7 +82,8 @@ async def test_worker_that_reports_before_it_reads_is_read_on(
         await create_many(jobs, 16, input=Payload(json_text=_LARGE))
     async with work(channel, window=64, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
         (lease,) = await stream.dispatched()
-        await asyncio.sleep(0.5)  # By then the server is stuck in its write.
+        # All of them are more than the connection takes: the server gets stuck in its write.
+        await eventually(lambda: sql.fetchval("SELECT count(*) FROM lease"), lambda n: n == 64)
         async with sql.transaction():
             await sql.execute("LOCK TABLE lease IN ACCESS EXCLUSIVE MODE")
             reporting = _Reporting(stream, lease)
@@ -90,7 +96,10 @@ async def test_worker_that_is_not_read_is_not_taken_for_deaf(
     channel: aio.Channel, create: Create, sql: asyncpg.Connection
 ) -> None:
     await create()
-    async with work(channel) as stream:
+    async with (
+        work(channel) as stream,
+        work(channel, worker_id="deaf", queues=("other",)) as deaf,
+    ):
         (lease,) = await stream.dispatched()
         async with sql.transaction():
             await sql.execute("LOCK TABLE result IN ACCESS EXCLUSIVE MODE")
@@ -99,7 +108,10 @@ async def test_worker_that_is_not_read_is_not_taken_for_deaf(
             await create()
             # The confirmation stands behind the reports.
             (other,) = await stream.dispatched(acknowledge=False)
-            await asyncio.sleep(3 * TEST_SETTINGS.acknowledge_seconds)
+            await create(queue="other")
+            await deaf.dispatched(acknowledge=False)
+            # It got its job later: whoever else is taken for deaf has been by now.
+            assert (await deaf.refusal()).reason == "WORKER_DEAF"
             assert not reporting.task.done()
         await reporting.until_answered()
         assert await stream.report(success(lease), success(other)) == [OK, OK]

@@ -14,11 +14,11 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.support.probe import eventually
 from tests.api.support.refusal import refused
-from tests.api.support.worker import success
+from tests.api.support.worker import OK, success
 from tests.api.support.worker_stream import HandStream, create_many, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.probe import eventually, until_still
+from tests.support.settings import TEST_SETTINGS
 
 pytestmark = pytest.mark.usefixtures("queue")
 
@@ -35,9 +35,12 @@ async def _create(jobs: JobServiceStub) -> list[str]:
     return ids
 
 
-async def test_answers_come_between_dispatches(channel: aio.Channel, jobs: JobServiceStub) -> None:
+async def test_answers_come_between_dispatches(
+    channel: aio.Channel, jobs: JobServiceStub, sql: asyncpg.Connection
+) -> None:
     await _create(jobs)
     seen: list[str] = []
+    reported = 0
     async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
         while seen.count("outcome_results") < _JOBS:
             frame = await stream.read()
@@ -46,8 +49,10 @@ async def test_answers_come_between_dispatches(channel: aio.Channel, jobs: JobSe
                 await stream.acknowledge()
                 outcomes = [success(lease) for lease in frame.dispatch.leases]
                 await stream.send(report_outcomes=pb.ReportOutcomesRequest(outcomes=outcomes))
+                reported += len(outcomes)
             if len(seen) == 10:
-                await asyncio.sleep(1)  # The server writes down what it was told.
+                # Nothing is read while the server writes down what it was told.
+                await eventually(lambda: _results(sql), lambda n, r=reported: n == r)
     assert "outcome_results" in seen[: _JOBS // 2]
 
 
@@ -139,13 +144,9 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
             while not heard.is_set():
                 await stuck.send(extend_leases=wishes)
 
-        async def is_stuck() -> bool:
-            before = await sql.fetchval(extended)
-            await asyncio.sleep(1)
-            return bool(await sql.fetchval(extended) == before)
-
         speaking = asyncio.create_task(speak())
-        await eventually(is_stuck)  # In its answers, so that it is read no more.
+        # Stuck in its answers, so that it is read no more.
+        await until_still(lambda: sql.fetchval(extended))
         await workers.ReportOutcomes(
             pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))
         )
@@ -162,12 +163,12 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
 
 
 async def test_worker_that_did_not_read_is_told_why_its_stream_ended(
-    channel: aio.Channel, jobs: JobServiceStub
+    channel: aio.Channel, jobs: JobServiceStub, sql: asyncpg.Connection
 ) -> None:
     await _create(jobs)
     async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
         await stream.dispatched()
-        await asyncio.sleep(0.5)  # By then the server is stuck in its write.
+        await eventually(lambda: sql.fetchval("SELECT count(*) FROM lease"), lambda n: n == _JOBS)
         async with work(channel, window=0):
             assert (await refused(_read_on(stream))).what[1] == "WORKER_REPLACED"
 
@@ -181,7 +182,11 @@ async def test_no_more_is_leased_for_a_worker_that_does_not_read(
         channel, window=len(ids), payload_encoding=PAYLOAD_ENCODING_JSON_TEXT
     ) as stream:
         got = await stream.dispatched()
-        await asyncio.sleep(0.5)  # What could be leased would have been by then.
+        # Whoever reads is served meanwhile, with a claim for each job.
+        async with work(channel, worker_id="w2", window=1) as other:
+            for _ in range(5):
+                got += (leases := await other.dispatched())
+                assert await other.report(*map(success, leases)) == [OK]
         assert len(await _waiting(sql)) > _JOBS
         while len(got) < len(ids):
             got += await stream.dispatched()
@@ -191,6 +196,11 @@ async def test_no_more_is_leased_for_a_worker_that_does_not_read(
 async def _read_on(stream: HandStream) -> None:
     while True:
         await stream.read()
+
+
+async def _results(sql: asyncpg.Connection) -> int:
+    """How many jobs have ended."""
+    return int(await sql.fetchval("SELECT count(*) FROM result"))
 
 
 async def _waiting(sql: asyncpg.Connection) -> list[tuple[int, int]]:

@@ -12,11 +12,11 @@ from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.conftest import Create
-from tests.api.support.probe import eventually
+from tests.api.support.fixtures import Create
 from tests.api.support.worker import LOST, OK, failure, lease_all, release, report, success
 from tests.api.support.worker_stream import answered, create_many, open_stream, subscribe, work
-from tests.conftest import TEST_SETTINGS
+from tests.support.probe import eventually
+from tests.support.settings import TEST_SETTINGS
 
 _RETRY_AT_ONCE = job_pb2.RetryPolicy(initial_backoff=Duration())
 

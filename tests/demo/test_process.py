@@ -1,11 +1,9 @@
 """Processes of the demo are heard, and never left behind."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -13,6 +11,7 @@ import pytest
 
 from jobsvc.demo.failure import DemoFailed, tails
 from jobsvc.demo.process import start_process
+from tests.support.probe import blocking_eventually, eventually
 
 STUBBORN = (
     "import signal, subprocess, sys, time; "
@@ -33,10 +32,7 @@ async def test_process_is_ended_with_its_children(tmp_path: Path) -> None:
         found = await process.printed(r"^ready (\d+)$", within_seconds=30)
         grandchild = int(found.group(1))
         assert is_running(grandchild)
-    deadline = time.monotonic() + 10
-    while is_running(grandchild):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await eventually(lambda: not is_running(grandchild))
 
 
 async def test_process_that_ends_early_is_reported_with_what_it_said(tmp_path: Path) -> None:
@@ -71,14 +67,9 @@ asyncio.run(main())
 """
     parent = subprocess.Popen([sys.executable, "-c", demo])
     try:
-        deadline = time.monotonic() + 30
-        while not (log.exists() and log.read_text().endswith("\n")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        blocking_eventually(lambda: log.exists() and log.read_text().endswith("\n"))
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     child = int(log.read_text())
-    while is_running(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    blocking_eventually(lambda: not is_running(child))

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid, canonical, parse_payload
+from tests.support.payloads import TEXT, nested
 
-# Text as protobuf lets it through, and storable: no lone surrogates, no NUL.
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 SCALARS = (
     st.none()
     | st.booleans()
@@ -26,14 +25,6 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(TEXT, VALUES, max_size=5)
 
 HUGE = "1" * 5000
-
-
-def nested(levels: int) -> str:
-    """An object of this many levels, every second one an array."""
-    text = "1"
-    for level in range(levels, 0, -1):
-        text = f'{{"a":{text}}}' if level % 2 else f"[{text}]"
-    return text
 
 
 @given(OBJECTS, st.booleans(), st.sampled_from([None, 2, "\t"]))

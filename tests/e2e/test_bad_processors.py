@@ -6,8 +6,8 @@ import time
 import pytest
 
 from jobsvc.client import JobState, RetryPolicy
-from tests.e2e.support.probes import until
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
+from tests.support.probe import eventually
 
 #: Retries without a long wait between them.
 TWICE = RetryPolicy(max_attempts=2, initial_backoff=0.1)
@@ -48,7 +48,9 @@ async def test_poison_job_fails_after_its_attempts_while_others_finish(stage: St
             """What an init system does."""
             while True:
                 worker = stage.start_worker(server.target)
-                await until(lambda w=worker: w.exit_code is not None, 60, "death of the worker")
+                await eventually(
+                    lambda w=worker: w.exit_code is not None, seconds=60, what="death of the worker"
+                )
                 deaths.append(worker.exit_code)
 
         began = time.monotonic()
@@ -74,7 +76,7 @@ async def test_attempt_that_hangs_is_over_at_its_timeout(stage: Stage) -> None:
     async with stage.calls(server.target) as caller:
         began = time.monotonic()
         hung = await caller.create("hangs", attempt_timeout=LEASE_SECONDS, retry=TWICE)
-        await until(lambda: stage.history.runs(hung), 5, "the run")
+        await eventually(lambda: stage.history.runs(hung), what="the run")
         good = await caller.create("nap")
         await caller.follow([hung, good])
         assert 2 * LEASE_SECONDS <= time.monotonic() - began < 2 * LEASE_SECONDS + 5

@@ -11,10 +11,10 @@ import pytest
 
 from tests.e2e.support.caller import Caller
 from tests.e2e.support.history import Create, Run
-from tests.e2e.support.probes import until
 from tests.e2e.support.processes import Server, Worker
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
+from tests.support.probe import eventually
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
 
@@ -50,7 +50,7 @@ class Victims:
             victim.thaw()
             return False
 
-        await until(caught, 10, "a job in the hands of the worker")
+        await eventually(caught, what="a job in the hands of the worker")
         victim.kill()
         self.workers.append(await self._stage.work(self.server.target))
 
@@ -64,7 +64,9 @@ class Victims:
 
         killed = postmaster()
         os.kill(killed, signal.SIGKILL)
-        await until(lambda: postmaster() not in (0, killed), 20, "another PostgreSQL")
+        await eventually(
+            lambda: postmaster() not in (0, killed), seconds=20, what="another PostgreSQL"
+        )
 
 
 async def test_all_jobs_end_and_none_twice_whatever_is_killed(stage: Stage) -> None:
@@ -88,7 +90,9 @@ async def test_all_jobs_end_and_none_twice_whatever_is_killed(stage: Stage) -> N
                 seed = dice.getrandbits(32)
                 tasks.create_task(_create_and_follow(caller, random.Random(seed)))
             for moment, kill in zip(moments, kinds, strict=True):
-                await until(lambda m=moment: len(caller.ended) >= m, 60, f"{moment} ends")
+                await eventually(
+                    lambda m=moment: len(caller.ended) >= m, seconds=60, what=f"{moment} ends"
+                )
                 assert len(caller.ended) < JOBS, "everything was over before it was killed"
                 await kill()
         assert len(caller.ended) == JOBS

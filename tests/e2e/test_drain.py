@@ -12,10 +12,10 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.e2e.support.caller import Caller, reason_of
 from tests.e2e.support.history import AnyEvent, Close, Create, Update
-from tests.e2e.support.probes import until
 from tests.e2e.support.processes import Server, Worker
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
+from tests.support.probe import eventually
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
@@ -52,7 +52,7 @@ async def test_server_drains_under_load_and_nothing_is_lost(stage: Stage) -> Non
         tasks.create_task(caller.follow(running))
         for _ in range(4):
             tasks.create_task(_create_until(caller, stop, job_ids))
-        await until(lambda: len(caller.ended) > 50, 20, "load")
+        await eventually(lambda: len(caller.ended) > 50, seconds=20, what="load")
         assert len(stage.history.runs(*running)) == 3
         assert not any(job_id in caller.ended for job_id in running)
 
@@ -63,7 +63,7 @@ async def test_server_drains_under_load_and_nothing_is_lost(stage: Stage) -> Non
         assert ("UNAVAILABLE", "SERVER_DRAINING") in _ends(stage.history.events())
         await stage.serve(embedded=True, port=server.port)
         ended = len(caller.ended)
-        await until(lambda: len(caller.ended) > ended + 20, 20, "load goes on")
+        await eventually(lambda: len(caller.ended) > ended + 20, seconds=20, what="load goes on")
         stop.set()
     print(f"drained in {drain_seconds:.1f} s")
 
@@ -81,10 +81,10 @@ async def test_server_without_workers_exits_at_once(stage: Stage) -> None:
         await caller.client.declare_queue("nap")
         job_id = await caller.create("nap")
         follow = tasks.create_task(caller.follow([job_id]))
-        await until(lambda: _updates(stage, job_id), 5, "an open stream")
+        await eventually(lambda: _updates(stage, job_id), what="an open stream")
         server.terminate()
         assert await server.exited(MARGIN_SECONDS) == 0
-        await until(lambda: _ends(stage.history.events()), 2, "end of the stream")
+        await eventually(lambda: _ends(stage.history.events()), what="end of the stream")
         assert ("UNAVAILABLE", "SERVER_DRAINING") in _ends(stage.history.events())
         follow.cancel()
 
@@ -99,11 +99,13 @@ async def test_rolling_restart_of_two_replicas_goes_unnoticed(stage: Stage) -> N
         async with asyncio.TaskGroup() as tasks:
             for _ in range(4):
                 tasks.create_task(_create_until(caller, stop, job_ids))
-            await until(lambda: len(caller.ended) > 50, 20, "load")
+            await eventually(lambda: len(caller.ended) > 50, seconds=20, what="load")
             for server in (first, second):
                 await _restart(stage, server)
                 ended = len(caller.ended)
-                await until(lambda n=ended: len(caller.ended) > n + 50, 20, "load goes on")
+                await eventually(
+                    lambda n=ended: len(caller.ended) > n + 50, seconds=20, what="load goes on"
+                )
             stop.set()
         jobs = await stage.settle(caller, job_ids)
     assert all(job.succeeded and job.status.attempt == 1 for job in jobs.values())
@@ -150,8 +152,8 @@ async def test_leaving_worker_ends_what_runs_and_hands_back_the_rest(
         short = await caller.create("nap", {"seconds": 1.5})
         long = await caller.create("nap", {"seconds": 60})
         waiting = [await caller.create("nap") for _ in range(4)]
-        await until(lambda: len(stage.history.runs(short, long)) == 2, 5, "two jobs run")
-        await until(lambda: _held(stage, worker.id, 6), 5, "a full window")
+        await eventually(lambda: len(stage.history.runs(short, long)) == 2, what="two jobs run")
+        await eventually(lambda: _held(stage, worker.id, 6), what="a full window")
 
         ask(worker)
         assert await worker.exited(2.5 + MARGIN_SECONDS) == 0
@@ -165,7 +167,7 @@ async def test_leaving_worker_ends_what_runs_and_hands_back_the_rest(
         await caller.follow(waiting)
         assert time.monotonic() - began < 3
         assert {caller.output(job_id)["attempt"] for job_id in waiting} == {1}
-        runs = await until(lambda: stage.history.runs(long)[1:], 5, "the long one again")
+        runs = await eventually(lambda: stage.history.runs(long)[1:], what="the long one again")
         assert runs[0].attempt == 1
 
 

@@ -14,7 +14,7 @@ from tests.e2e.support.stage import Stage
 GRPCURL = shutil.which("grpcurl")
 pytestmark = pytest.mark.skipif(
     GRPCURL is None,
-    reason="no grpcurl: go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest",
+    reason="no grpcurl: make grpcurl",
 )
 
 

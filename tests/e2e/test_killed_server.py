@@ -8,11 +8,11 @@ import pytest
 
 from tests.e2e.support.caller import Caller
 from tests.e2e.support.history import Create
-from tests.e2e.support.probes import until
 from tests.e2e.support.processes import Server
 from tests.e2e.support.proxy import proxy
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
+from tests.support.probe import eventually
 
 #: Long enough for leases to outlive the restart.
 LEASES = {"lease_seconds": 15, "extend_interval_seconds": 1}
@@ -47,7 +47,7 @@ async def test_killed_server_takes_postgres_along_and_comes_back_with_its_data(
         job_id = await caller.create("nap")
     postgres = postgres_of(server)
     server.kill()
-    await until(lambda: not any(map(_alive, postgres)), 1, "end of PostgreSQL")
+    await eventually(lambda: not any(map(_alive, postgres)), what="end of PostgreSQL")
     back = await stage.serve(embedded=True, port=server.port)
     assert back.port == server.port
     await stage.work(back.target)
@@ -62,9 +62,13 @@ async def test_server_killed_while_jobs_run_and_creates_are_in_flight(stage: Sta
     async with stage.calls(server.target) as caller, asyncio.TaskGroup() as tasks:
         # These run over the whole outage; some end within it, some after it.
         long = [await caller.create("nap", {"seconds": 1 + n / 2}) for n in range(8)]
-        await until(lambda: len(stage.history.runs(*long)) == 8, 10, "the long jobs run")
+        await eventually(
+            lambda: len(stage.history.runs(*long)) == 8, seconds=10, what="the long jobs run"
+        )
         creators = [tasks.create_task(_create(caller, 60)) for _ in range(8)]
-        await until(lambda: len(_acknowledged(stage)) > 100, 20, "creates are under way")
+        await eventually(
+            lambda: len(_acknowledged(stage)) > 100, seconds=20, what="creates are under way"
+        )
 
         server.kill()
         kill_time = time.monotonic()
@@ -108,7 +112,7 @@ async def test_create_that_was_committed_and_never_answered_makes_one_job(stage:
         between.muted = True
         creation = tasks.create_task(caller.client.create("nap", request_id=REQUEST_ID))
         count = "SELECT FROM job WHERE request_id = $1"
-        await until(lambda: fetch(stage.embedded_dsn, count, REQUEST_ID), 5, "the commit")
+        await eventually(lambda: fetch(stage.embedded_dsn, count, REQUEST_ID), what="the commit")
         server.kill()
         assert not creation.done()
         between.muted = False

@@ -11,9 +11,9 @@ from jobsvc.client import JobState, RetryPolicy
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.e2e.support.history import Report, Run
-from tests.e2e.support.probes import until
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
 from tests.e2e.support.tables import fetch
+from tests.support.probe import eventually
 
 #: What RELIABILITY promises: ready again within lease + 5 s.
 RESCUE_SECONDS = LEASE_SECONDS + 5
@@ -21,8 +21,10 @@ RESCUE_SECONDS = LEASE_SECONDS + 5
 
 async def _run(stage: Stage, job_id: str, number: int, seconds: float = RESCUE_SECONDS) -> Run:
     """The delivery of a job with this number, once it has happened."""
-    runs = await until(
-        lambda: stage.history.runs(job_id)[number - 1 : number], seconds, f"delivery {number}"
+    runs = await eventually(
+        lambda: stage.history.runs(job_id)[number - 1 : number],
+        seconds=seconds,
+        what=f"delivery {number}",
     )
     return runs[0]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from jobsvc.telemetry import ERROR_TYPE, JOB_ATTEMPT, JOB_STATE, MESSAGE_ID
 from jobsvc.tracing.span import Span
 from jobsvc.tracing.span_folder import find_trace, find_trace_ids
-from tests.e2e.support.probes import until
 from tests.e2e.support.stage import Stage
+from tests.support.probe import eventually
 
 #: Spans reach their file within half a second of their end.
 WRITTEN_SECONDS = 5.0
@@ -37,10 +37,10 @@ async def trace_of(traces: Path, job_id: str, spans: int) -> list[Span]:
         found = find_trace(traces, ids[0]) if len(ids) == 1 else []
         return found if len(found) >= spans else []
 
-    return await until(
+    return await eventually(
         complete,
-        WRITTEN_SECONDS,
-        lambda: f"{spans} spans in one trace of {find_trace_ids(traces, job_id)}",
+        seconds=WRITTEN_SECONDS,
+        what=lambda: f"{spans} spans in one trace of {find_trace_ids(traces, job_id)}",
     )
 
 
@@ -111,7 +111,7 @@ async def test_trace_outlives_a_killed_worker(stage: Stage) -> None:
     doomed = await stage.work(server.target, JOBSVC_TRACE_DIR=str(traces))
     async with stage.calls(server.target) as caller:
         job_id = create(server.target, traces, "nap", '{"seconds":1}')
-        await until(lambda: stage.history.runs(job_id), 5, "the run")
+        await eventually(lambda: stage.history.runs(job_id), what="the run")
         doomed.kill()
         await stage.work(server.target, JOBSVC_TRACE_DIR=str(traces))
         await caller.follow([job_id])

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from tests.e2e.support.caller import Caller
-from tests.e2e.support.probes import until
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
+from tests.support.probe import eventually
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
@@ -79,16 +79,16 @@ async def test_hint_connections_that_die_again_and_again_delay_by_polls_at_most(
                 await asyncio.sleep(0.05)  # the fault's own rhythm
 
         killer = tasks.create_task(kill())
-        await until(lambda: len(killed) >= 4, 5, "terminated backends")
+        await eventually(lambda: len(killed) >= 4, what="terminated backends")
         before = len(killed)
         for _ in range(5):
             assert await _seconds_to_the_end(caller) < TWO_POLLS_SECONDS + MARGIN_SECONDS
         # They came back, and were killed, while the jobs ran.
-        await until(lambda: len(killed) >= before + 4, 5, "backends that came back")
+        await eventually(lambda: len(killed) >= before + 4, what="backends that came back")
         killer.cancel()
         await stage.settle(caller, caller.ended)
         # The servers recover: hints flow again.
-        await until(lambda: _prompt(caller), 10, "promptness")
+        await eventually(lambda: _prompt(caller), seconds=10, what="promptness")
 
 
 async def _prompt(caller: Caller) -> bool:
@@ -98,7 +98,7 @@ async def _prompt(caller: Caller) -> bool:
 @asynccontextmanager
 async def _frozen_hints(dsn: str) -> AsyncIterator[None]:
     """Freezes the backends behind LISTEN and NOTIFY: the connections live, and carry nothing."""
-    rows = await until(lambda: _backends(dsn), 5, "two connections of each server")
+    rows = await eventually(lambda: _backends(dsn), what="two connections of each server")
     pids = [row["pid"] for row in rows]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from jobsvc.embedded import EmbeddedPostgres, EmbeddedUnavailable, embedded_postgres
+from tests.support.probe import eventually
 
 FAST = {"fsync": "off"}
 Serve = Callable[..., subprocess.Popen[str]]
@@ -34,16 +35,15 @@ async def connect_again(dsn: str) -> asyncpg.Connection:
             try:
                 return await asyncpg.connect(dsn)
             except (OSError, asyncpg.PostgresError):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # Between two tries.
 
 
-async def until_ended(process: psutil.Process) -> None:
-    """Waits until a process has ended; the system's first process may reap it late."""
-    with suppress(psutil.NoSuchProcess):
-        while True:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return
-            await asyncio.sleep(0.005)
+def is_gone(process: psutil.Process) -> bool:
+    """Whether it runs no more; the system's first process may be slow to notice."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def test_killed_postmaster_is_started_again(tmp_path: Path, postmaster_pid: PidOf) -> None:
@@ -101,9 +101,7 @@ async def test_kill_of_the_server_takes_postgres_along(
 
     process.kill()
     process.wait()
-    async with asyncio.timeout(1):
-        for postgres in processes:
-            await until_ended(postgres)
+    await eventually(lambda: all(map(is_gone, processes)), what="the end of every process")
     connection.terminate()
 
     async with embedded_postgres(tmp_path, FAST) as server:

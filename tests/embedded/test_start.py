@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from jobsvc.embedded.account import Account, account_for
 from jobsvc.embedded.binaries import find_binaries
 from jobsvc.embedded.cluster import DRAFT_PREFIX, reachable
 from jobsvc.embedded.home import MAX_LOG_BYTES
+from tests.support.probe import blocking_eventually
 
 FAST = {"fsync": "off"}
 
@@ -85,9 +85,12 @@ def start_by_hand(pgdata: Path) -> subprocess.Popen[bytes]:
     )
     os.close(folder)
     status = pgdata / "postmaster.pid"
-    while not (status.exists() and "ready" in status.read_text()):
+
+    def is_ready() -> bool:
         assert process.poll() is None
-        time.sleep(0.01)
+        return status.exists() and "ready" in status.read_text()
+
+    blocking_eventually(is_ready, what="a server that is ready")
     return process
 
 
@@ -161,7 +164,7 @@ async def test_first_start_killed_midway_does_no_harm(
     process = serve(tmp_path)
     while not in_it(tmp_path, DRAFT_PREFIX + "*/PG_VERSION"):
         assert process.poll() is None
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0.002)  # Between two tries, shorter than what must not be missed.
     process.kill()
     process.wait()
     assert not (tmp_path / "pgdata").exists(), "killed too late to test anything"

@@ -12,6 +12,7 @@ from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.database import Database, open_database
 from tests.api.support.database_link import database_link
 from tests.store.support.samples import until_blocked
+from tests.support.probe import eventually
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def test_cancelled_statement_lets_go_of_a_database_that_is_silent(dsn: str
             await database.fetch("declare_queues", ["a"])
             link.kill_silently()
             asking = asyncio.create_task(database.fetch("declare_queues", ["b"]))
-            await asyncio.sleep(0.2)
+            await eventually(lambda: link.lost_bytes)
             asking.cancel()
             await asyncio.wait([asking], timeout=10)
             assert asking.cancelled()

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from jobsvc.embedded import EmbeddedUnavailable, embedded_postgres
-from tests.api.support.probe import eventually
+from tests.support.probe import eventually
 
 #: Locks a row and asks for more than a socket takes, as a claim of large jobs does.
 _CLIENT = """

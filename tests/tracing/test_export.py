@@ -34,6 +34,7 @@ from jobsvc.telemetry import MESSAGE_ID
 from jobsvc.tracing.span import Span, decode, encode
 from jobsvc.tracing.span_file import SpanFile
 from jobsvc.tracing.span_folder import SUFFIX, find_trace, find_trace_ids, read_spans, remove_older
+from tests.support.probe import blocking_eventually
 
 
 def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -127,10 +128,9 @@ def test_killed_process_leaves_the_spans_it_had_ended(tmp_path: Path) -> None:
         env={**clean_environment(), "JOBSVC_TRACE_DIR": str(tmp_path)},
     )
     try:
-        deadline = time.monotonic() + 30
-        while not list(read_spans(tmp_path, "job-1")):
-            assert time.monotonic() < deadline, "span not written while the process runs"
-            time.sleep(0.02)
+        blocking_eventually(
+            lambda: list(read_spans(tmp_path, "job-1")), what="a span of a process that runs"
+        )
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()

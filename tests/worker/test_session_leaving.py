@@ -146,7 +146,7 @@ async def test_exit_in_a_processor_costs_one_attempt(
 async def test_large_outcomes_are_spread_over_frames(server: ScriptedServer) -> None:
     @processor("q")
     async def large(value: dict[str, Any]) -> dict[str, Any]:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # The job takes that long, so that many end at once.
         return {"x": "x" * 200_000}
 
     async with streaming(server, large, concurrency=40) as stream:

@@ -24,6 +24,8 @@ class DatabaseLink:
         self._opened = 0
         #: Connections before this one are dead.
         self._first_alive = 0
+        #: Bytes that were sent and lost.
+        self.lost_bytes = 0
 
     def kill_silently(self) -> None:
         """Loses, from now on, what is sent either way on the connections that are open."""
@@ -62,6 +64,8 @@ class DatabaseLink:
                 if number >= self._first_alive:
                     writer.write(data)
                     await writer.drain()
+                else:
+                    self.lost_bytes += len(data)
         writer.close()
 
 

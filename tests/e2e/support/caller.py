@@ -82,8 +82,7 @@ class Caller:
                 code, reason = await self._stream(left)
                 if code is not grpc.StatusCode.OK:
                     assert code in _PASSING, (code, reason)
-                    # Not a wait for anything: the pause between two tries.
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(0.1)  # Between two tries.
 
     async def _stream(self, job_ids: Sequence[str]) -> tuple[grpc.StatusCode, str]:
         number = next(_numbers)

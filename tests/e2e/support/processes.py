@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.e2e.support.probes import until
+from tests.support.probe import eventually
 
 PROCESSORS = Path(__file__).with_name("processors.py")
 _READY = "jobsvc listening on "
@@ -70,7 +70,9 @@ class Process:
 
     async def exited(self, seconds: float) -> int:
         """Waits until it has ended by itself, and answers with the exit code."""
-        await until(lambda: self.exit_code is not None, seconds, f"end of {self._folder.name}")
+        await eventually(
+            lambda: self.exit_code is not None, seconds=seconds, what=f"end of {self._folder.name}"
+        )
         assert self.exit_code is not None
         return self.exit_code
 
@@ -81,7 +83,11 @@ class Process:
             return any(text in output for output in (self.stderr, self.stdout) for text in texts)
 
         name = self._folder.name
-        await until(said, seconds, lambda: f"{texts} from {name}, which says {self.stderr[-2000:]}")
+        await eventually(
+            said,
+            seconds=seconds,
+            what=lambda: f"{texts} from {name}, which says {self.stderr[-2000:]}",
+        )
 
     async def _line(self, text: str, seconds: float) -> str:
         def find() -> str:
@@ -91,7 +97,9 @@ class Process:
                 (s for s in self.stdout.splitlines(True) if text in s and s[-1] == "\n"), ""
             )
 
-        return (await until(find, seconds, f"{text!r} from {self._folder.name}")).strip()
+        return (
+            await eventually(find, seconds=seconds, what=f"{text!r} from {self._folder.name}")
+        ).strip()
 
 
 class Server(Process):

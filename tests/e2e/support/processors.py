@@ -35,7 +35,7 @@ def enter(context: Context) -> dict[str, Any]:
 async def nap(wish: dict[str, Any], context: Context) -> dict[str, Any]:
     """Takes `seconds`; says when it was done."""
     output = enter(context)
-    await asyncio.sleep(wish.get("seconds", 0))
+    await asyncio.sleep(wish.get("seconds", 0))  # As long as the job says.
     return {**output, "done": time.time()}
 
 
@@ -43,7 +43,7 @@ async def nap(wish: dict[str, Any], context: Context) -> dict[str, Any]:
 def thread_nap(wish: dict[str, Any], context: Context) -> dict[str, Any]:
     """Takes `seconds`, in a thread and deaf to cancellation."""
     output = enter(context)
-    time.sleep(wish.get("seconds", 0))
+    time.sleep(wish.get("seconds", 0))  # As long as the job says.
     return {**output, "done": time.time()}
 
 
@@ -52,7 +52,7 @@ async def greet(wish: dict[str, Any], context: Context) -> dict[str, Any]:
     """Tells progress, then greets `name`."""
     output = enter(context)
     context.progress(50, "thinking of a greeting")
-    await asyncio.sleep(wish.get("seconds", 0))
+    await asyncio.sleep(wish.get("seconds", 0))  # As long as the job says.
     return {**output, "greeting": f"Hello, {wish['name']}"}
 
 
@@ -91,7 +91,7 @@ def hangs(_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Never comes back, and looks at nothing."""
     enter(context)
     while True:
-        time.sleep(3600)
+        time.sleep(3600)  # The processor hangs.
 
 
 @processor("computes")

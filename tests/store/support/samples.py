@@ -1,6 +1,5 @@
 """Jobs and leases to begin a test with, and the tables that have rows of a job."""
 
-import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +15,7 @@ from jobsvc.domain.outcome import Finish, Outcome, Requeue, decide
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.retry import RetryPolicy
 from jobsvc.store.store import Store
+from tests.support.probe import eventually
 
 KEEP_SECONDS = 3600.0
 BROKEN = JobError(code_pb2.UNAVAILABLE, "BROKEN", "it broke", {"a": "b"}, "trace")
@@ -108,12 +108,12 @@ async def counts(sql: asyncpg.Connection, tables: Iterable[str] = TABLES) -> dic
 
 async def until_blocked(sql: asyncpg.Connection) -> None:
     """Waits until another session waits for a lock of this one."""
-    while not await sql.fetchval(  # noqa: ASYNC110  # the database sends no event
-        # Not pg_stat_activity, which is the same throughout a transaction.
+    # Not pg_stat_activity, which is the same throughout a transaction.
+    waiters = (
         "SELECT count(*) FROM pg_locks"
         " WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-    ):
-        await asyncio.sleep(0.01)
+    )
+    await eventually(lambda: sql.fetchval(waiters))
 
 
 _HAS_ROW = {
