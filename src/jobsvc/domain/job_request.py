@@ -3,17 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from jobsvc.domain.errors import JobsvcError
 from jobsvc.domain.job import JobOptions
 from jobsvc.domain.queue import Queue
-from jobsvc.domain.retry import RetryPolicy
-from jobsvc.settings import Settings
-
-T = TypeVar("T")
+from jobsvc.domain.run_policy import RunPolicy
 
 
 class RequestedOptions(msgspec.Struct, frozen=True):
@@ -27,12 +24,7 @@ class RequestedOptions(msgspec.Struct, frozen=True):
     schedule_time: datetime | None
     expire_time: datetime | None
     ttl_seconds: float | None
-    attempt_timeout_seconds: float | None
-    max_attempts: int | None
-    initial_backoff_seconds: float | None
-    max_backoff_seconds: float | None
-    backoff_multiplier: float | None
-    retention_seconds: float | None
+    run_policy: RunPolicy
     fail_if_taken: bool
     labels: dict[str, str]
 
@@ -69,47 +61,15 @@ class JobRequest(msgspec.Struct, frozen=True):
             raise
 
 
-def resolve(asked: RequestedOptions, queue: Queue, settings: Settings) -> JobOptions:
-    """How a job will run: what its request leaves open is up to the queue, then the server."""
-    policy = queue.policy
+def resolve(asked: RequestedOptions, queue: Queue, defaults: RunPolicy) -> JobOptions:
+    """How a job will run: the queue, then the server, decide what its request leaves open."""
     return JobOptions(
         queue=asked.queue,
         priority=asked.priority,
         schedule_time=asked.schedule_time,
         expire_time=asked.expire_time,
         ttl_seconds=asked.ttl_seconds,
-        attempt_timeout_seconds=_first(
-            asked.attempt_timeout_seconds,
-            policy.attempt_timeout_seconds,
-            settings.attempt_timeout_seconds,
-        ),
-        retry=RetryPolicy(
-            _first(asked.max_attempts, policy.max_attempts, settings.max_attempts),
-            _first(
-                asked.initial_backoff_seconds,
-                policy.initial_backoff_seconds,
-                settings.initial_backoff_seconds,
-            ),
-            _first(
-                asked.max_backoff_seconds,
-                policy.max_backoff_seconds,
-                settings.max_backoff_seconds,
-            ),
-            _first(
-                asked.backoff_multiplier,
-                policy.backoff_multiplier,
-                settings.backoff_multiplier,
-            ),
-        ),
-        retention_seconds=(
-            policy.retention_seconds if asked.retention_seconds is None else asked.retention_seconds
-        ),
+        run_policy=asked.run_policy.over(queue.policy.run_policy).over(defaults),
         labels=asked.labels,
         output_schema_id=queue.output_schema_id,
     )
-
-
-def _first(asked: T | None, of_queue: T | None, of_server: T) -> T:
-    if asked is not None:
-        return asked
-    return of_server if of_queue is None else of_queue

@@ -14,6 +14,7 @@ from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.job_request import JobRequest, RequestedOptions, resolve
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.queue import Queue
+from jobsvc.domain.run_policy import server_defaults
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.conflicts import Placing
 from jobsvc.queues.catalog import Catalog
@@ -42,7 +43,7 @@ class Creation:
         self._catalog = catalog
         self._hints = hints
         self._on_due = on_due
-        self._settings = settings
+        self._defaults = server_defaults(settings)
         self._tracer = tracer
         self._placing = Placing(store)
         self._traced = telemetry.is_traced()
@@ -92,7 +93,7 @@ class Creation:
         last = self._resolved.get(queue.name)
         if last is not None and last[0] is asked and last[1] is queue:
             return last[2]
-        options = resolve(asked, queue, self._settings)
+        options = resolve(asked, queue, self._defaults)
         if len(self._resolved) >= _MAX_RESOLVED:
             self._resolved.clear()
         self._resolved[queue.name] = asked, queue, options

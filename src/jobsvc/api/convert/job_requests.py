@@ -5,6 +5,7 @@ import re
 
 from jobsvc.api.convert.payloads import payload_text
 from jobsvc.api.convert.request_checks import RequestChecks
+from jobsvc.api.convert.run_policy import read_run_policy
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.job_request import JobRequest, RequestedOptions
 from jobsvc.domain.payload import canonical
@@ -12,8 +13,6 @@ from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import job_service_pb2 as service_pb
 
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
-_MAX_TIMEOUT_SECONDS = 604_800
-
 
 #: Wordings of options that are known to be right; beyond, they are learnt anew. One that is longer
 #: than all that the contract knows is not kept.
@@ -109,57 +108,20 @@ def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
         ttl = checks.seconds("spec.ttl", spec.ttl)
         if ttl == 0:
             checks.add("spec.ttl", "must be above 0")
-    attempt_timeout = (
-        checks.seconds("spec.attempt_timeout", spec.attempt_timeout, 1, _MAX_TIMEOUT_SECONDS)
-        if spec.HasField("attempt_timeout")
-        else None
-    )
-    retention = (
-        checks.seconds("spec.retention", spec.retention) if spec.HasField("retention") else None
-    )
     on_conflict = spec.unique_conflict_policy
     if on_conflict:
         checks.enum("spec.unique_conflict_policy", on_conflict, pb.UniqueConflictPolicy.values())
     labels = checks.mapping("spec.labels", spec.labels, 32, _LABEL_KEY) if spec.labels else {}
-    attempts, initial, most, factor = (
-        retry_fields(checks, "spec.retry_policy", spec.retry_policy)
-        if spec.HasField("retry_policy")
-        else (None, None, None, None)
-    )
     return RequestedOptions(
         queue=spec.queue,
         priority=spec.priority,
         schedule_time=schedule_time,
         expire_time=expire_time,
         ttl_seconds=ttl,
-        attempt_timeout_seconds=attempt_timeout,
-        max_attempts=attempts,
-        initial_backoff_seconds=initial,
-        max_backoff_seconds=most,
-        backoff_multiplier=factor,
-        retention_seconds=retention,
+        run_policy=read_run_policy(checks, "spec", spec),
         fail_if_taken=on_conflict == pb.UNIQUE_CONFLICT_POLICY_FAIL,
         labels=labels,
     )
-
-
-def retry_fields(
-    checks: RequestChecks, path: str, policy: pb.RetryPolicy
-) -> tuple[int | None, float | None, float | None, float | None]:
-    """Attempts, first and largest backoff in seconds, and growth; None where left open."""
-    attempts = checks.number(f"{path}.max_attempts", policy.max_attempts, 0, 100)
-    factor = checks.factor(f"{path}.backoff_multiplier", policy.backoff_multiplier, 10)
-    initial = (
-        checks.seconds(f"{path}.initial_backoff", policy.initial_backoff)
-        if policy.HasField("initial_backoff")
-        else None
-    )
-    most = (
-        checks.seconds(f"{path}.max_backoff", policy.max_backoff, 0, 86_400)
-        if policy.HasField("max_backoff")
-        else None
-    )
-    return attempts or None, initial, most, factor or None
 
 
 def _digest(wording: bytes, unique_key: str, payload: dict[str, object]) -> bytes:

@@ -14,7 +14,7 @@ QUEUE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 #: Longest duration that any field takes where the contract names no bound: 100 years.
-_LONGEST_SECONDS = 100 * 365.25 * 86_400
+MAX_SECONDS = 100 * 365.25 * 86_400
 
 #: The first and the last moment of a datetime stand for the infinities in PostgreSQL.
 _FIRST_TIME = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)
@@ -110,7 +110,7 @@ class RequestChecks:
         return found
 
     def seconds(
-        self, field: str, value: Duration, least: float = 0, most: float = _LONGEST_SECONDS
+        self, field: str, value: Duration, least: float = 0, most: float = MAX_SECONDS
     ) -> float:
         """A duration in a range, in seconds."""
         seconds = value.seconds + value.nanos / 1e9
