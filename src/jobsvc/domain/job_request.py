@@ -14,9 +14,9 @@ from jobsvc.domain.run_policy import RunPolicy
 
 
 class RequestedOptions(msgspec.Struct, frozen=True):
-    """How a job is asked to run; None takes the default of the queue.
+    """How a job is asked to run, before the defaults of queue and server.
 
-    `fail_if_taken` says what to do about a taken unique key: fail, or answer with its holder.
+    `fail_if_taken`: a taken unique key fails the request; otherwise its holder is returned.
     """
 
     queue: str
@@ -30,7 +30,7 @@ class RequestedOptions(msgspec.Struct, frozen=True):
 
 
 class JobRequest(msgspec.Struct, frozen=True):
-    """A request for a job, checked on its own. `payload` is the object that `input` spells."""
+    """A request for a job, checked on its own. `payload` is `input`, decoded."""
 
     options: RequestedOptions
     input: str | None
@@ -38,26 +38,28 @@ class JobRequest(msgspec.Struct, frozen=True):
     unique_key: str | None = None
     request_id: str | None = None
     request_digest: bytes | None = None
-    #: Which item of a batch this is.
-    index: int | None = None
+    #: Index among the items of a batch; None for a single request.
+    batch_index: int | None = None
 
     @property
     def input_path(self) -> str:
-        """Where the input stands in the call."""
-        return "spec.input" if self.index is None else f"requests[{self.index}].spec.input"
+        """Path of the input in the call, for violations."""
+        if self.batch_index is None:
+            return "spec.input"
+        return f"requests[{self.batch_index}].spec.input"
 
     @property
-    def place(self) -> dict[str, str]:
-        """What an error says of where the request stands in the call."""
-        return {} if self.index is None else {"index": str(self.index)}
+    def error_metadata(self) -> dict[str, str]:
+        """Metadata that tell the caller which request of the call an error is about."""
+        return {} if self.batch_index is None else {"index": str(self.batch_index)}
 
     @contextmanager
-    def placed(self) -> Iterator[None]:
-        """Adds the place to an error of the block."""
+    def marking_errors(self) -> Iterator[None]:
+        """Adds `error_metadata` to an error of the block."""
         try:
             yield
         except JobsvcError as error:
-            error.metadata.update(self.place)
+            error.metadata.update(self.error_metadata)
             raise
 
 
