@@ -85,12 +85,6 @@ async def _create(database: Database, ids: Sequence[str], queue: str = QUEUE) ->
         nothing,  # expire_time
         nothing,  # ttl
         [0],  # priority
-        [_SETTINGS.max_attempts],
-        [_SETTINGS.initial_backoff_seconds],
-        [_SETTINGS.max_backoff_seconds],
-        [_SETTINGS.backoff_multiplier],
-        [_SETTINGS.attempt_timeout_seconds],
-        nothing,  # retention
         nothing,  # output_schema_id
         [""],  # owner_service
         [""],  # owner_user
@@ -102,6 +96,12 @@ async def _create(database: Database, ids: Sequence[str], queue: str = QUEUE) ->
         [""],  # traceparent
         [""],  # tracestate
         documents([INPUT] * len(ids)),
+        [_SETTINGS.max_attempts],
+        [_SETTINGS.initial_backoff_seconds],
+        [_SETTINGS.max_backoff_seconds],
+        [_SETTINGS.backoff_multiplier],
+        [_SETTINGS.attempt_timeout_seconds],
+        nothing,  # retention
     )
 
 

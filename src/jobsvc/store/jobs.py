@@ -144,10 +144,6 @@ def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
         spread([o.expire_time for o in few], len(jobs)),
         spread([o.ttl_seconds for o in few], len(jobs)),
         short([o.priority for o in few]),
-        *[
-            spread(column, len(jobs)) if optional else short(column)
-            for optional, column in zip(_OPTIONAL, policies, strict=True)
-        ],
         spread([o.output_schema_id for o in few], len(jobs)),
         short([job.owner.service for job in jobs]),
         short([job.owner.user_id for job in jobs]),
@@ -159,4 +155,8 @@ def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
         short([job.traceparent for job in jobs]),
         short([job.tracestate for job in jobs]),
         documents([job.input for job in jobs]),
+        *[
+            spread(column, len(jobs)) if optional else short(column)
+            for optional, column in zip(_OPTIONAL, policies, strict=True)
+        ],
     )
