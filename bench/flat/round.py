@@ -18,7 +18,7 @@ from jobsvc.domain.lease import Extension, QueuePosition, Slot
 from jobsvc.domain.lease_end import End
 from jobsvc.domain.outcome import Finish
 from jobsvc.domain.owner import Owner
-from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.run_policy import server_defaults
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store, open_store
 from jobsvc.v1 import job_service_pb2, queue_service_pb2
@@ -35,9 +35,7 @@ _OPTIONS = JobOptions(
     schedule_time=None,
     expire_time=None,
     ttl_seconds=None,
-    attempt_timeout_seconds=_SETTINGS.attempt_timeout_seconds,
-    retry=RetryPolicy(3, 1.0, 600.0, 2.0),
-    retention_seconds=None,
+    run_policy=server_defaults(_SETTINGS),
     labels={},
     output_schema_id=None,
 )

@@ -63,12 +63,6 @@ async def create(database: Database, ids: Sequence[str]) -> None:
         nothing,  # expire_time
         nothing,  # ttl
         [0],  # priority
-        [_SETTINGS.max_attempts],
-        [_SETTINGS.initial_backoff_seconds],
-        [_SETTINGS.max_backoff_seconds],
-        [_SETTINGS.backoff_multiplier],
-        [_SETTINGS.attempt_timeout_seconds],
-        nothing,  # retention
         nothing,  # output_schema_id
         [""],  # owner_service
         [""],  # owner_user
@@ -80,4 +74,10 @@ async def create(database: Database, ids: Sequence[str]) -> None:
         [""],  # traceparent
         [""],  # tracestate
         documents([INPUT] * len(ids)),
+        [_SETTINGS.max_attempts],
+        [_SETTINGS.initial_backoff_seconds],
+        [_SETTINGS.max_backoff_seconds],
+        [_SETTINGS.backoff_multiplier],
+        [_SETTINGS.attempt_timeout_seconds],
+        nothing,  # retention
     )

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from jobsvc.domain.created_job import fresh_job
@@ -12,6 +9,7 @@ from jobsvc.domain.job import JobState, NewJob
 from jobsvc.domain.job_request import RequestedOptions, resolve
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.queue import Queue, QueuePolicy
+from jobsvc.domain.run_policy import RunPolicy, server_defaults
 from jobsvc.settings import Settings
 from tests.support.samples import JOB_ID, NOW, SECOND
 
@@ -21,55 +19,30 @@ OPEN = RequestedOptions(
     schedule_time=None,
     expire_time=None,
     ttl_seconds=60.0,
-    attempt_timeout_seconds=None,
-    max_attempts=None,
-    initial_backoff_seconds=None,
-    max_backoff_seconds=None,
-    backoff_multiplier=None,
-    retention_seconds=None,
+    run_policy=RunPolicy(),
     fail_if_taken=False,
     labels={"a": "b"},
 )
 OWNER = Owner("web", "ada", b"hash")
-SETTINGS = Settings()
-#: Names in the request, the policy of the queue and the settings alike.
-SHARED = [
-    "attempt_timeout_seconds",
-    "max_attempts",
-    "initial_backoff_seconds",
-    "max_backoff_seconds",
-    "backoff_multiplier",
-]
+DEFAULTS = server_defaults(Settings())
 
 
 def queue(**policy: Any) -> Queue:
-    return Queue("q", False, QueuePolicy(**policy), 5, 6, NOW, NOW, 1)
+    run_policy = RunPolicy(**policy)
+    return Queue("q", False, QueuePolicy(run_policy=run_policy), 5, 6, NOW, NOW, 1)
 
 
-def resolved(asked: RequestedOptions, of_queue: Queue, name: str) -> float:
-    options = resolve(asked, of_queue, SETTINGS)
-    value: float = getattr(options if hasattr(options, name) else options.retry, name)
-    return value
-
-
-@pytest.mark.parametrize("name", SHARED)
-@given(asked=st.none() | st.integers(0, 9), of_queue=st.none() | st.integers(0, 9))
-def test_first_that_says_something_decides(
-    name: str, asked: int | None, of_queue: int | None
-) -> None:
-    expected = next(v for v in (asked, of_queue, getattr(SETTINGS, name)) if v is not None)
-    assert resolved(replace(OPEN, **{name: asked}), queue(**{name: of_queue}), name) == expected
-
-
-@given(asked=st.none() | st.floats(0, 9), of_queue=st.none() | st.floats(0, 9))
-def test_retention_is_left_open_for_the_end(asked: float | None, of_queue: float | None) -> None:
-    request = replace(OPEN, retention_seconds=asked)
-    options = resolve(request, queue(retention_seconds=of_queue), SETTINGS)
-    assert options.retention_seconds == (of_queue if asked is None else asked)
+def test_job_decides_before_its_queue_and_the_queue_before_the_server() -> None:
+    asked = replace(OPEN, run_policy=RunPolicy(max_attempts=1))
+    of_queue = queue(max_attempts=2, attempt_timeout_seconds=2.0, retention_seconds=2.0)
+    got = resolve(asked, of_queue, DEFAULTS).run_policy
+    assert got == replace(
+        DEFAULTS, max_attempts=1, attempt_timeout_seconds=2.0, retention_seconds=2.0
+    )
 
 
 def test_everything_else_is_taken_over() -> None:
-    options = resolve(OPEN, queue(), SETTINGS)
+    options = resolve(OPEN, queue(), DEFAULTS)
     assert options.output_schema_id == 6
     same = ("queue", "priority", "schedule_time", "expire_time", "ttl_seconds", "labels")
     assert [getattr(options, name) for name in same] == [getattr(OPEN, name) for name in same]
@@ -77,7 +50,7 @@ def test_everything_else_is_taken_over() -> None:
 
 def test_fresh_job_waits() -> None:
     asked = replace(OPEN, schedule_time=NOW + SECOND)
-    new = NewJob(JOB_ID, resolve(asked, queue(), SETTINGS), OWNER, None)
+    new = NewJob(JOB_ID, resolve(asked, queue(), DEFAULTS), OWNER, None)
     job = fresh_job(new, NOW)
     assert (job.id, job.owner, job.input) == (new.id, OWNER, None)
     assert (job.create_time, job.read_time) == (NOW, NOW)

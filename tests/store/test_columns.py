@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from jobsvc.domain.job import JobState, NewJob
 from jobsvc.domain.job_id import new_job_id
@@ -14,6 +14,7 @@ from jobsvc.domain.lease import Slot
 from jobsvc.domain.outcome import Finish
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.run_policy import RunPolicy
 from jobsvc.store.columns import SEPARATOR, documents, short, sparse, words
 from jobsvc.store.records import leased_jobs_from
 from jobsvc.store.statement import sql as sql_text
@@ -36,9 +37,10 @@ KINDS = {
     "schedule_time": (None, LATER),
     "expire_time": (None, LATER),
     "priority": (0, -7),
-    "retry": (RetryPolicy(3, 1.0, 600.0, 2.0), RetryPolicy(5, 0.5, 60.0, 1.5)),
-    "attempt_timeout_seconds": (900.0, 1.5),
-    "retention_seconds": (None, 7.0),
+    "run_policy": (
+        RunPolicy(3, 1.0, 600.0, 2.0, 900.0),
+        RunPolicy(5, 0.5, 60.0, 1.5, 1.5, retention_seconds=7.0),
+    ),
     "owner": (Owner(), Owner("web", "ada", b"hash")),
     "unique_key": (None, f"k {SEPARATOR}"),
     "labels": ({}, {"a": "ä\n\x1f"}),
@@ -93,11 +95,13 @@ async def test_one_job_of_a_claim_may_differ_in_everything(store: Store, odd: in
         assert leased[job.id].input == job.input
         assert (got.owner_service, got.owner_user) == (job.owner.service, job.owner.user_id)
         assert got.has_session == (job.owner.session_hash is not None)
-        assert got.attempt_timeout_seconds == job.options.attempt_timeout_seconds
+        policy = job.options.run_policy
+        assert got.attempt_timeout_seconds == policy.attempt_timeout_seconds
         assert got.labels == job.options.labels
         assert got.terms.has_request == (job.request_id is not None)
-        assert got.terms.retry == job.options.retry
-        same = ("retention_seconds", "traceparent", "tracestate")
+        assert got.terms.retry == RetryPolicy(*astuple(policy)[:4])
+        assert got.terms.retention_seconds == policy.retention_seconds
+        same = ("traceparent", "tracestate")
         assert {n: getattr(got.terms, n) for n in same} == {n: asked_for(job, n) for n in same}
     one, other = (leased[job.id].delivery for n, job in enumerate(jobs) if n != odd)
     assert one is other

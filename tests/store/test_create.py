@@ -14,7 +14,7 @@ from jobsvc.domain.job import JobState, NewJob
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.lease import Slot
 from jobsvc.domain.owner import Owner
-from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.run_policy import RunPolicy
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
@@ -33,9 +33,7 @@ OPTIONS: dict[str, Any] = {
     "owner": Owner("web", "ada", b"hash"),
     "input": '{ "a": 1.50 }',
     "priority": -7,
-    "retry": RetryPolicy(5, 0.25, 90.5, 1.5),
-    "attempt_timeout_seconds": 12.5,
-    "retention_seconds": 99.5,
+    "run_policy": RunPolicy(5, 0.25, 90.5, 1.5, 12.5, 99.5),
     "unique_key": "key",
     "labels": {"tenant": "ä", "b": ""},
     "output_schema_id": None,
@@ -51,8 +49,8 @@ async def test_created_job_waits_in_its_queue(store: Store, sql: asyncpg.Connect
     create_time = await store.jobs.create(FULL)
     assert await tables_of(sql, FULL.id) == {"job", "waiting", "held_key"}
     job = (await store.jobs.read([FULL.id]))[FULL.id]
-    same = ("queue", "owner", "input", "priority", "retry", "attempt_timeout_seconds", "labels")
-    same += ("retention_seconds", "unique_key", "traceparent", "tracestate", "request_id")
+    same = ("queue", "owner", "input", "priority", "run_policy", "labels", "unique_key")
+    same += ("traceparent", "tracestate", "request_id")
     same += ("request_digest", "schedule_time", "expire_time")
     assert {n: getattr(job, n) for n in same} == {n: asked_for(FULL, n) for n in same}
     assert (job.status.state, job.status.version, job.status.attempt) == (JobState.PENDING, 1, 0)
@@ -239,8 +237,7 @@ async def test_batch_that_deadlocks_with_another_call_is_told_to_try_again(
 async def test_database_keeps_the_bounds_of_the_contract(
     store: Store, sql: asyncpg.Connection
 ) -> None:
-    retry = RetryPolicy(101, 1.0, 1.0, 1.0)
-    for job in (new_job(priority=-101), new_job(retry=retry)):
+    for job in (new_job(priority=-101), new_job(max_attempts=101)):
         with pytest.raises(asyncpg.CheckViolationError):
             await store.jobs.create(job)
     assert await counts(sql, ["job"]) == {"job": 0}

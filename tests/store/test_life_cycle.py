@@ -9,7 +9,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from msgspec.structs import replace
 
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import Extended, Extension, LeaseId, Slot
@@ -75,7 +74,8 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         job = new_job(
             priority=priority,
             unique_key=key,
-            retry=replace(RETRY, max_attempts=attempts),
+            max_attempts=attempts,
+            initial_backoff_seconds=RETRY.initial_backoff_seconds,
             ttl_seconds=86_400.0,
         )
         taken = key and any(k.key == key and not k.state.ended for k in self.jobs.values())

@@ -7,19 +7,15 @@ import asyncpg
 import pytest
 
 from jobsvc.domain.queue import Queue, QueuePolicy
+from jobsvc.domain.run_policy import RunPolicy
 from jobsvc.store.store import Store
 from tests.store.support.samples import until_blocked
 
 FULL = QueuePolicy(
     input_schema='{"type":"object"}',
     output_schema='{"required":["a"]}',
-    max_attempts=7,
-    initial_backoff_seconds=0.5,
-    max_backoff_seconds=60.5,
-    backoff_multiplier=1.5,
-    attempt_timeout_seconds=99.5,
     lease_seconds=12.5,
-    retention_seconds=0.0,
+    run_policy=RunPolicy(7, 0.5, 60.5, 1.5, 99.5, retention_seconds=0.0),
 )
 
 
@@ -54,7 +50,7 @@ async def test_updated_queue_is_as_written(store: Store) -> None:
 async def test_change_raises_the_revision_and_no_change_does_not(store: Store) -> None:
     first = await put(store, "a", FULL)
     assert await put(store, "a", FULL) == first
-    second = await put(store, "a", replace(FULL, max_attempts=8))
+    second = await put(store, "a", replace(FULL, run_policy=RunPolicy(8)))
     assert second.revision == first.revision + 1
     assert second.etag != first.etag
     assert second.update_time > first.update_time
@@ -81,11 +77,11 @@ async def test_refused_change_leaves_everything_as_it_was(store: Store) -> None:
 
 async def test_changes_at_once_come_one_after_the_other(store: Store) -> None:
     def count(queue: Queue) -> QueuePolicy:
-        return replace(queue.policy, max_attempts=(queue.policy.max_attempts or 0) + 1)
+        return QueuePolicy(run_policy=RunPolicy((queue.policy.run_policy.max_attempts or 0) + 1))
 
     await asyncio.gather(*(store.queues.update("a", True, count) for _ in range(12)))
     queue = (await store.queues.read(["a"]))["a"]
-    assert (queue.policy.max_attempts, queue.revision) == (12, 13)
+    assert (queue.policy.run_policy.max_attempts, queue.revision) == (12, 13)
 
 
 async def test_schema_is_stored_once(store: Store, sql: asyncpg.Connection) -> None:

@@ -7,7 +7,6 @@ from google.rpc import code_pb2
 from jobsvc.domain.job import JobError
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
-from jobsvc.domain.retry import RetryPolicy
 from jobsvc.store.store import Store
 from tests.store.support.samples import BROKEN, create_leased, lease, report
 
@@ -56,7 +55,7 @@ async def test_confirmed_cancel_is_recognized(store: Store, sql: asyncpg.Connect
 
 
 async def test_last_failure_is_recognized(store: Store) -> None:
-    lease_id = await create_leased(store, retry=RetryPolicy(1, 1.0, 1.0, 1.0))
+    lease_id = await create_leased(store, max_attempts=1)
     await report(store, lease_id, Failure(BROKEN))
     assert await recorded(store, lease_id) == [Failure(BROKEN)]
 

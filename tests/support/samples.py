@@ -9,11 +9,13 @@ from jobsvc.domain.job import Job, JobState, JobStatus
 from jobsvc.domain.lease import Delivery, LeasedJob, LeaseId, LeaseTerms
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.run_policy import RunPolicy
 from jobsvc.domain.worker import SeenWorker
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 RETRY = RetryPolicy(3, 1.0, 600.0, 2.0)
+RUN_POLICY = RunPolicy(3, 1.0, 600.0, 2.0, 900.0)
 JOB_ID = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
 
 
@@ -47,9 +49,7 @@ def job(owner: Owner | None = None, **status: Any) -> Job:
         priority=0,
         schedule_time=None,
         expire_time=None,
-        attempt_timeout_seconds=900.0,
-        retry=RETRY,
-        retention_seconds=None,
+        run_policy=RUN_POLICY,
         unique_key=None,
         labels={},
         traceparent="",

@@ -1,4 +1,4 @@
-"""What requests for jobs are answered with. Pure."""
+"""The result of a request for a job. Pure."""
 
 from datetime import datetime
 
@@ -8,19 +8,19 @@ from jobsvc.domain.job import Job, JobState, JobStatus, NewJob
 
 
 class Created(msgspec.Struct, frozen=True):
-    """A job that this call has created."""
+    """This call has created the job."""
 
     new: NewJob
     create_time: datetime
 
     @property
     def job(self) -> Job:
-        """The job, without reading it again; its input is left out."""
+        """The job as it now is, without its input."""
         return fresh_job(self.new, self.create_time)
 
 
 class Existing(msgspec.Struct, frozen=True):
-    """A job that had been there before."""
+    """An earlier call has created the job."""
 
     job: Job
 
@@ -29,7 +29,7 @@ CreateResult = Created | Existing
 
 
 def fresh_job(new: NewJob, create_time: datetime) -> Job:
-    """A job that has just been created, without reading it again; its input is left out."""
+    """A job that has just been created, as a read would return it, without its input."""
     options = new.options
     return Job(
         id=new.id,
@@ -39,9 +39,7 @@ def fresh_job(new: NewJob, create_time: datetime) -> Job:
         priority=options.priority,
         schedule_time=options.schedule_time,
         expire_time=options.end_of_time(create_time),
-        attempt_timeout_seconds=options.attempt_timeout_seconds,
-        retry=options.retry,
-        retention_seconds=options.retention_seconds,
+        run_policy=options.run_policy,
         unique_key=new.unique_key,
         labels=options.labels,
         traceparent=new.traceparent,

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from jobsvc.domain.owner import Owner
-from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.run_policy import RunPolicy
 
 
 class JobState(IntEnum):
@@ -58,10 +58,10 @@ class JobError:
 
 
 class JobOptions(msgspec.Struct, frozen=True):
-    """How a job is to run, with every default of its queue filled in. Jobs of a batch share theirs.
+    """How a job will run, with all defaults filled in. Jobs of a batch share one object.
 
     `schedule_time` None means now, `expire_time` and `ttl_seconds` None never
-    (at most one of them is set), `retention_seconds` None the server's default.
+    (at most one of them is set). `run_policy` leaves open only what is OPTIONAL.
     """
 
     queue: str
@@ -69,9 +69,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     schedule_time: datetime | None
     expire_time: datetime | None
     ttl_seconds: float | None
-    attempt_timeout_seconds: float
-    retry: RetryPolicy
-    retention_seconds: float | None
+    run_policy: RunPolicy
     labels: dict[str, str]
     output_schema_id: int | None
 
@@ -145,9 +143,7 @@ class Job(msgspec.Struct, frozen=True):
     priority: int
     schedule_time: datetime | None
     expire_time: datetime | None
-    attempt_timeout_seconds: float
-    retry: RetryPolicy
-    retention_seconds: float | None
+    run_policy: RunPolicy
     unique_key: str | None
     labels: dict[str, str]
     traceparent: str

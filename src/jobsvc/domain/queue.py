@@ -1,22 +1,19 @@
 """A queue: what it expects of its jobs. Pure values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from jobsvc.domain.run_policy import RunPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """What a queue says of its jobs. None takes the default of the server; seconds throughout."""
+    """What a queue sets for its jobs. None takes the default of the server."""
 
     input_schema: str | None = None  # JSON
     output_schema: str | None = None  # JSON
-    max_attempts: int | None = None
-    initial_backoff_seconds: float | None = None
-    max_backoff_seconds: float | None = None
-    backoff_multiplier: float | None = None
-    attempt_timeout_seconds: float | None = None
     lease_seconds: float | None = None
-    retention_seconds: float | None = None
+    run_policy: RunPolicy = field(default_factory=RunPolicy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
-"""Jobs that others may stand in the way of: every conflict with an earlier one is resolved, in one
-transaction, before anything is confirmed."""
+"""Jobs with unique keys and request ids: in one transaction, each is created, or found because an
+earlier call created it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
 
 from jobsvc.domain.created_job import Created, CreateResult, Existing
 from jobsvc.domain.errors import DatabaseUnavailable, RequestIdReused, UniqueKeyTaken
@@ -12,131 +14,176 @@ from jobsvc.store.database import Connection
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
 
-_TRIES = 5
+_MAX_TRIES = 5
+
+#: A queue and a unique key of one of its jobs.
+Key = tuple[str, str]
 
 
-class Placing:
-    """Writes jobs with unique keys and request ids, all or none."""
+async def create_or_find(
+    store: Store,
+    requests: Sequence[JobRequest],
+    new_jobs: Sequence[NewJob],
+    owner: Owner,
+    dry_run: bool = False,
+) -> list[CreateResult]:
+    """Creates all jobs or none, except those that exist already. `dry_run` writes nothing and
+    returns what the call would.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def place(
-        self,
-        requests: Sequence[JobRequest],
-        news: Sequence[NewJob],
-        owner: Owner,
-        keep: bool = True,
-    ) -> list[CreateResult]:
-        """Creates the jobs, or finds those that are there already; with `keep` False only says
-        what that would bring.
-
-        Raises:
-            RequestIdReused: a request id was used for another spec.
-            UniqueKeyTaken: a unique key is held, and the request wants to fail then.
-            JobNotOwned: a job that is there is somebody else's.
-            DatabaseUnavailable: they may or may not have been created.
-        """
-        for _ in range(_TRIES):
-            try:
-                return await self._try(requests, news, owner, keep)
-            except _NotKept as done:
-                return done.answers
-            except (KeyTaken, _InBetween):
-                # Another call took a key, or what stood in the way ended: look again.
-                continue
-        raise DatabaseUnavailable("other calls came in between every time; try again")
-
-    async def _try(
-        self, requests: Sequence[JobRequest], news: Sequence[NewJob], owner: Owner, keep: bool
-    ) -> list[CreateResult]:
-        answers: dict[int, CreateResult] = {}
-        twins: dict[int, int] = {}
-        first_of: dict[tuple[str, str], int] = {}
-        async with self._store.database.transaction() as connection:
-            keys = {
-                index: (request.options.queue, request.unique_key)
-                for index, request in enumerate(requests)
-                if request.unique_key is not None
-            }
-            holders = await self._key_holders(set(keys.values()), connection) if keys else {}
-            for index, key in keys.items():
-                request, first = requests[index], first_of.setdefault(key, index)
-                if first != index and not _same_call(requests[first], request):
-                    if request.options.fail_if_taken:
-                        raise UniqueKeyTaken(key[1], news[first].id, **request.place)
-                    twins[index] = first
-                elif key in holders and (found := _found(request, holders[key], owner)):
-                    answers[index] = found
-            todo = [i for i in range(len(requests)) if i not in answers and i not in twins]
-            missing = []
-            if todo:
-                written = await self._store.jobs.create_all(connection, [news[i] for i in todo])
-                for index, create_time in zip(todo, written, strict=True):
-                    if create_time is None:
-                        missing.append(index)
-                    else:
-                        answers[index] = Created(news[index], create_time)
-            if missing:
-                ids = {i: (owner.service, _request_id(requests[i])) for i in missing}
-                made = await self._store.jobs.find_requests(list(ids.values()), connection)
-                jobs = await self._store.jobs.read(
-                    list(set(made.values())), False, False, connection
-                )
-                for index, request_id in ids.items():
-                    job = jobs.get(made[request_id]) if request_id in made else None
-                    if job is None:
-                        raise _InBetween
-                    with requests[index].placed():
-                        check_owner(owner, job.owner, job.id)
-                    if job.request_digest != requests[index].request_digest:
-                        raise RequestIdReused(request_id[1], **requests[index].place)
-                    answers[index] = Existing(job)
-            for index, first in twins.items():
-                answers[index] = Existing(answers[first].job)
-            in_order = [answers[index] for index in range(len(requests))]
-            if not keep:
-                raise _NotKept(in_order)
-        return in_order
-
-    async def _key_holders(
-        self, keys: set[tuple[str, str]], connection: Connection
-    ) -> dict[tuple[str, str], Job]:
-        """The jobs that hold these pairs of queue and unique key; free ones are missing."""
-        holders = await self._store.jobs.find_key_holders(keys, connection)
-        if not holders:
-            return {}
-        jobs = await self._store.jobs.read(list(holders.values()), False, False, connection)
-        if any(i not in jobs or jobs[i].status.state.ended for i in holders.values()):
-            raise _InBetween
-        return {key: jobs[job_id] for key, job_id in holders.items()}
+    Raises:
+        RequestIdReused: a request id was used for another spec.
+        UniqueKeyTaken: a unique key is held, and the request wants to fail then.
+        JobNotOwned: an existing job is somebody else's.
+        DatabaseUnavailable: the jobs may or may not have been created.
+    """
+    for _ in range(_MAX_TRIES):
+        try:
+            async with store.database.transaction() as connection:
+                results = await _create_or_find(store, connection, requests, new_jobs, owner)
+                if dry_run:
+                    raise _DryRunDone(results)
+            return results
+        except _DryRunDone as done:
+            return done.results
+        except (KeyTaken, _ConflictGone):
+            # Another call took a key, or the job in the way ended meanwhile.
+            continue
+    raise DatabaseUnavailable("other calls came in between every time; try again")
 
 
-class _InBetween(Exception):
-    """What stood in the way was gone when it was looked for."""
+class _DryRunDone(Exception):
+    """Rolls the transaction back, and carries its results."""
 
-
-class _NotKept(Exception):
-    """Rolls back what was placed for a preview, and carries its answers."""
-
-    def __init__(self, answers: list[CreateResult]) -> None:
+    def __init__(self, results: list[CreateResult]) -> None:
         super().__init__()
-        self.answers = answers
+        self.results = results
 
 
-def _found(request: JobRequest, holder: Job, owner: Owner) -> Existing | None:
-    """The answer to a request whose unique key is held; None when that is by itself."""
-    if request.request_id is not None and holder.request_id == request.request_id:
-        return None  # This very call, repeated: found again by its request id.
+class _ConflictGone(Exception):
+    """The job that was in the way has ended or been removed before it could be read."""
+
+
+async def _create_or_find(
+    store: Store,
+    connection: Connection,
+    requests: Sequence[JobRequest],
+    new_jobs: Sequence[NewJob],
+    owner: Owner,
+) -> list[CreateResult]:
+    keys = {key for request in requests if (key := _key(request)) is not None}
+    holders = await _key_holders(store, connection, keys) if keys else {}
+    sorted_out = sort_out(requests, new_jobs, holders, owner)
+    results: dict[int, CreateResult] = {**sorted_out.existing}
+    results |= await _write(store, connection, new_jobs, sorted_out.to_write)
+    # The statement has passed over jobs whose request id is taken.
+    taken = {i: requests[i] for i in sorted_out.to_write if i not in results}
+    if taken:
+        results |= await _find_by_request_id(store, connection, taken, owner)
+    for index, first in sorted_out.same_key_as.items():
+        results[index] = Existing(results[first].job)
+    return [results[index] for index in range(len(requests))]
+
+
+async def _key_holders(
+    store: Store, connection: Connection, keys: Collection[Key]
+) -> dict[Key, Job]:
+    """The jobs that hold these keys; free keys are missing."""
+    holders = await store.jobs.find_key_holders(keys, connection)
+    if not holders:
+        return {}
+    jobs = await store.jobs.read(list(holders.values()), False, False, connection)
+    if any(i not in jobs or jobs[i].status.state.ended for i in holders.values()):
+        raise _ConflictGone
+    return {key: jobs[job_id] for key, job_id in holders.items()}
+
+
+class SortedOut(msgspec.Struct, frozen=True):
+    """Indexes of requests, each in one of three: answered by the holder of its key, by an earlier
+    request of the same call (its index), or by writing the job."""
+
+    existing: dict[int, Existing]
+    same_key_as: dict[int, int]
+    to_write: list[int]
+
+
+def sort_out(
+    requests: Sequence[JobRequest],
+    new_jobs: Sequence[NewJob],
+    holders: Mapping[Key, Job],
+    owner: Owner,
+) -> SortedOut:
+    """Decides by their unique keys which requests have a job already. Pure.
+
+    Raises:
+        UniqueKeyTaken: a key is held, by a job or within the call, and the request wants to fail.
+        JobNotOwned: the holder is somebody else's.
+    """
+    sorted_out = SortedOut({}, {}, [])
+    first_with: dict[Key, int] = {}
+    for index, request in enumerate(requests):
+        key = _key(request)
+        if key is not None:
+            first = first_with.setdefault(key, index)
+            if first != index and not _same_request_id(request, requests[first].request_id):
+                _check_may_join(request, new_jobs[first].id)
+                sorted_out.same_key_as[index] = first
+                continue
+            holder = holders.get(key)
+            # A holder with the same request id is this very call, repeated: found by that id.
+            if holder is not None and not _same_request_id(request, holder.request_id):
+                _check_may_join(request, holder.id)
+                with request.marking_errors():
+                    check_owner(owner, holder.owner, holder.id)
+                sorted_out.existing[index] = Existing(holder)
+                continue
+        sorted_out.to_write.append(index)
+    return sorted_out
+
+
+async def _write(
+    store: Store, connection: Connection, new_jobs: Sequence[NewJob], indexes: Sequence[int]
+) -> dict[int, CreateResult]:
+    """Writes the jobs at `indexes`; those whose request id is taken are missing."""
+    if not indexes:
+        return {}
+    jobs = [new_jobs[index] for index in indexes]
+    times = await store.jobs.create_all(connection, jobs)
+    written = zip(indexes, jobs, times, strict=True)
+    return {index: Created(job, time) for index, job, time in written if time is not None}
+
+
+async def _find_by_request_id(
+    store: Store, connection: Connection, requests: Mapping[int, JobRequest], owner: Owner
+) -> dict[int, CreateResult]:
+    """The jobs that earlier calls created under the request ids of these requests."""
+    ids = {index: (owner.service, _request_id(request)) for index, request in requests.items()}
+    job_ids = await store.jobs.find_requests(list(ids.values()), connection)
+    jobs = await store.jobs.read(list(set(job_ids.values())), False, False, connection)
+    found: dict[int, CreateResult] = {}
+    for index, request in requests.items():
+        job = jobs.get(job_ids.get(ids[index], ""))
+        if job is None:
+            raise _ConflictGone
+        with request.marking_errors():
+            check_owner(owner, job.owner, job.id)
+            if job.request_digest != request.request_digest:
+                raise RequestIdReused(_request_id(request))
+        found[index] = Existing(job)
+    return found
+
+
+def _key(request: JobRequest) -> Key | None:
+    key = request.unique_key
+    return None if key is None else (request.options.queue, key)
+
+
+def _check_may_join(request: JobRequest, holder_id: str) -> None:
     if request.options.fail_if_taken:
-        raise UniqueKeyTaken(request.unique_key or "", holder.id, **request.place)
-    with request.placed():
-        check_owner(owner, holder.owner, holder.id)
-    return Existing(holder)
+        raise UniqueKeyTaken(request.unique_key or "", holder_id, **request.error_metadata)
 
 
-def _same_call(one: JobRequest, other: JobRequest) -> bool:
-    return one.request_id is not None and one.request_id == other.request_id
+def _same_request_id(request: JobRequest, request_id: str | None) -> bool:
+    return request.request_id is not None and request.request_id == request_id
 
 
 def _request_id(request: JobRequest) -> str:

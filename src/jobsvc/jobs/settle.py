@@ -1,15 +1,15 @@
-"""Reported outcomes become ends of leases: looked up, checked, decided, written, made known."""
+"""Turns reported outcomes into ends of leases: sorts, checks, decides, writes, tells replicas."""
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from google.rpc import code_pb2
 from opentelemetry import trace
 
 from jobsvc import telemetry
-from jobsvc.domain.errors import InvalidRequest, JobsvcError, LeaseLost, Violation
+from jobsvc.domain.errors import InvalidRequest, LeaseLost, Violation
 from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.lease import LeaseId, LeaseTerms
 from jobsvc.domain.lease_end import End, Requeued
@@ -25,6 +25,7 @@ from jobsvc.domain.outcome import (
     decide,
 )
 from jobsvc.domain.payload import parse_payload
+from jobsvc.domain.schema import Schema
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
@@ -32,15 +33,82 @@ from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 
 #: Several polls: time for every follower to read a terminal status.
-_LEAST_KEEP_SECONDS = 60.0
+_MIN_KEEP_SECONDS = 60.0
+_MAX_MESSAGE_CHARACTERS = 4096
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A worker's word on how an attempt ended; `held` are the terms of the lease, if at hand."""
+    """A worker's word on how an attempt ended; `terms` are those of its lease, if at hand."""
 
     id: LeaseId
     outcome: Outcome
-    held: LeaseTerms | None = None
+    terms: LeaseTerms | None = None
+
+
+class DecidedEnd(msgspec.Struct, frozen=True):
+    """The end of a lease under `terms`, as decided because of `cause`."""
+
+    terms: LeaseTerms
+    cause: Outcome | Lapse
+    end: End
+
+
+class SortedReports(msgspec.Struct, frozen=True):
+    """Indexes of reports, each in one of three: to be decided under the terms of its lease,
+    refused, or under a lease that is not current any more."""
+
+    current: dict[int, LeaseTerms]
+    refused: dict[int, InvalidRequest]
+    lost: list[int]
+
+
+def sort_reports(
+    reports: Sequence[Report], terms_read: Mapping[LeaseId, LeaseTerms], worker_id: str
+) -> SortedReports:
+    """Decides which reports count. Pure. `worker_id` empty means any.
+
+    A success counts under the terms that it brings; every other outcome under those just read,
+    because a cancellation may have been requested since.
+    """
+    current: dict[int, LeaseTerms] = {}
+    refused: dict[int, InvalidRequest] = {}
+    lost: list[int] = []
+    # A single loop, without calls: it runs for every outcome of every job.
+    for index, report in enumerate(reports):
+        outcome = report.outcome
+        terms = report.terms if isinstance(outcome, Success) else None
+        if terms is None:
+            terms = terms_read.get(report.id)
+        if terms is None or (worker_id and terms.worker_id != worker_id):
+            lost.append(index)
+        elif isinstance(outcome, Cancelled) and not terms.cancel_requested:
+            refused[index] = InvalidRequest(
+                [Violation("cancelled", "nobody asked to cancel the job; fail or release it")]
+            )
+        else:
+            current[index] = terms
+    return SortedReports(current, refused, lost)
+
+
+def decide_end(
+    lease_id: LeaseId, terms: LeaseTerms, outcome: Outcome, settings: Settings, spread: float
+) -> DecidedEnd:
+    """The end of a lease on a reported outcome. Pure; `spread` as in `decide`."""
+    verdict = decide(terms, outcome, spread)
+    failed = isinstance(verdict, Finish) and verdict.state is not JobState.COMPLETED
+    keep = keep_seconds(terms, failed, settings)
+    return DecidedEnd(terms, outcome, End(lease_id, verdict, keep))
+
+
+def check_output(success: Success, schema: Schema) -> Outcome:
+    """The success, or a failure instead if its output does not fit the schema. Pure."""
+    text = success.output or "{}"
+    found = schema.violations(parse_payload(text), "output", len(text))
+    if not found:
+        return success
+    message = "; ".join(f"{v.field}: {v.description}" for v in found)
+    error = JobError(code_pb2.INTERNAL, OUTPUT_REJECTED, message[:_MAX_MESSAGE_CHARACTERS])
+    return Failure(error)
 
 
 class Settlement:
@@ -64,12 +132,8 @@ class Settlement:
         self._tracer = tracer
         self._traced = telemetry.is_traced()
 
-    async def report(
-        self,
-        reports: Sequence[Report],
-        worker_id: str,
-    ) -> list[JobsvcError | Exception | None]:
-        """Records outcomes. None for each that is committed, otherwise its error.
+    async def report(self, reports: Sequence[Report], worker_id: str) -> list[Exception | None]:
+        """Records outcomes. Returns None for each that is committed, otherwise its error.
 
         An outcome that is on record already, word for word, counts as committed.
         `worker_id` empty means any.
@@ -77,73 +141,61 @@ class Settlement:
         Errors: `LeaseLost`; `InvalidRequest` for a cancellation that nobody asked
         for; `DatabaseUnavailable`: report it again.
         """
-        # Somebody may have asked to cancel since the terms were read; a success does not mind.
-        unsure = [r.id for r in reports if r.held is None or not isinstance(r.outcome, Success)]
-        read = await self._store.leases.read(unsure) if unsure else {}
-        answers: list[JobsvcError | Exception | None] = [None] * len(reports)
-        ends: list[tuple[int, LeaseTerms, Outcome, End]] = []
-        lost: list[int] = []
-        time_slice = TimeSlice()
-        for index, report in enumerate(reports):
-            held = report.held if isinstance(report.outcome, Success) else None
-            if held is None:
-                held = read.get(report.id)
-            if held is None or (worker_id and held.worker_id != worker_id):
-                lost.append(index)
-            elif isinstance(report.outcome, Cancelled) and not held.cancel_requested:
-                answers[index] = InvalidRequest(
-                    [Violation("cancelled", "nobody asked to cancel the job; fail or release it")]
-                )
-            else:
-                outcome = report.outcome
-                if held.output_schema_id is not None and isinstance(outcome, Success):
-                    outcome = await self._checked(outcome, held.output_schema_id)
-                    if time_slice.used_up:
-                        await time_slice.yield_()
-                spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
-                verdict = decide(held, outcome, spread)
-                ends.append((index, held, outcome, self._end(report.id, held, verdict)))
-        for (index, _, _, _), error in zip(ends, await self._write(ends), strict=True):
+        unsure = [r.id for r in reports if r.terms is None or not isinstance(r.outcome, Success)]
+        terms_read = await self._store.leases.read(unsure) if unsure else {}
+        found = sort_reports(reports, terms_read, worker_id)
+        errors: list[Exception | None] = [None] * len(reports)
+        for index, refusal in found.refused.items():
+            errors[index] = refusal
+        decided = await self._decide(reports, found.current)
+        for index, error in zip(found.current, await self._write(decided), strict=True):
             if isinstance(error, LeaseLost):
-                lost.append(index)
+                found.lost.append(index)
             else:
-                answers[index] = error
-        if lost:
-            recorded = await self._store.lease_ends.were_recorded(
-                [(reports[i].id, reports[i].outcome) for i in lost]
-            )
-            for index, known_already in zip(lost, recorded, strict=True):
-                answers[index] = None if known_already else LeaseLost(reports[index].id)
-        return answers
+                errors[index] = error
+        for index in await self._unrecorded(reports, found.lost):
+            errors[index] = LeaseLost(reports[index].id)
+        return errors
 
-    async def lapse(self, lapses: Sequence[tuple[LeaseTerms, Lapse, End]]) -> list[LeaseId]:
-        """Writes ends that nobody reported; answers with the leases that they did end."""
-        ends = [(i, held, cause, end) for i, (held, cause, end) in enumerate(lapses)]
-        errors = await self._write(ends)
-        return [end.id for (_, _, _, end), e in zip(ends, errors, strict=True) if e is None]
+    async def _decide(
+        self, reports: Sequence[Report], current: Mapping[int, LeaseTerms]
+    ) -> list[DecidedEnd]:
+        """The ends that these reports bring about, outputs checked against their schemas."""
+        decided = []
+        time_slice = TimeSlice()
+        for index, terms in current.items():
+            report = reports[index]
+            outcome = report.outcome
+            if terms.output_schema_id is not None and isinstance(outcome, Success):
+                schema = await self._catalog.schema(terms.output_schema_id)
+                outcome = check_output(outcome, schema)
+                if time_slice.used_up:
+                    await time_slice.yield_()
+            spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
+            decided.append(decide_end(report.id, terms, outcome, self._settings, spread))
+        return decided
 
-    def _end(self, lease_id: LeaseId, held: LeaseTerms, verdict: Finish | Requeue) -> End:
-        failed = isinstance(verdict, Finish) and verdict.state is not JobState.COMPLETED
-        return End(lease_id, verdict, keep_seconds(held, failed, self._settings))
+    async def _unrecorded(self, reports: Sequence[Report], lost: Sequence[int]) -> list[int]:
+        """Those of the lost reports whose outcome is not on record under exactly their lease."""
+        if not lost:
+            return []
+        outcomes = [(reports[index].id, reports[index].outcome) for index in lost]
+        recorded = await self._store.lease_ends.were_recorded(outcomes)
+        return [index for index, known in zip(lost, recorded, strict=True) if not known]
 
-    async def _checked(self, outcome: Success, schema_id: int) -> Outcome:
-        """The outcome; a failure instead if its output does not fit the schema of the queue."""
-        schema = await self._catalog.schema(schema_id)
-        text = outcome.output or "{}"
-        found = schema.violations(parse_payload(text), "output", len(text))
-        if not found:
-            return outcome
-        message = "; ".join(f"{v.field}: {v.description}" for v in found)[:4096]
-        return Failure(JobError(code_pb2.INTERNAL, OUTPUT_REJECTED, message))
+    async def lapse(self, lapses: Sequence[DecidedEnd]) -> list[LeaseId]:
+        """Writes ends that nobody reported, and returns the leases that did end."""
+        errors = await self._write(lapses)
+        return [d.end.id for d, error in zip(lapses, errors, strict=True) if error is None]
 
-    async def _write(
-        self, ends: Sequence[tuple[int, LeaseTerms, Outcome | Lapse, End]]
-    ) -> list[Exception | None]:
+    async def _write(self, decided: Sequence[DecidedEnd]) -> list[Exception | None]:
+        """Writes ends, and tells all replicas of them. Returns an error or None for each."""
         began = time.time_ns()
-        results = await self._store.lease_ends.ends.submit([end for _, _, _, end in ends])
+        results = await self._store.lease_ends.ends.submit([d.end for d in decided])
         errors: list[Exception | None] = []
         moved, ready = [], []
-        for (_, held, cause, end), result in zip(ends, results, strict=True):
+        for d, result in zip(decided, results, strict=True):
+            end = d.end
             if isinstance(result, Exception):
                 errors.append(result)
                 continue
@@ -157,26 +209,27 @@ class Settlement:
                     self._on_due(result.queue, end.verdict.delay_seconds)
                 else:
                     ready.append(result.queue)
-            if self._traced and held.traceparent:
-                self._trace(held, cause, end, began)
+            if self._traced and d.terms.traceparent:
+                self._trace(d, began)
         self._hints.tell(moved, dict.fromkeys(ready))
         return errors
 
-    def _trace(self, held: LeaseTerms, cause: Outcome | Lapse, end: End, began: int) -> None:
-        """A `settle` span in the trace of the job, from `began` (nanoseconds) until now."""
+    def _trace(self, decided: DecidedEnd, began: int) -> None:
+        """Adds a `settle` span to the trace of the job, from `began` (nanoseconds) until now."""
+        terms, cause, end = decided.terms, decided.cause, decided.end
         span = self._tracer.start_span(
-            f"settle {held.queue}",
-            context=telemetry.parent(held.traceparent, held.tracestate),
+            f"settle {terms.queue}",
+            context=telemetry.parent(terms.traceparent, terms.tracestate),
             kind=trace.SpanKind.INTERNAL,
             start_time=began,
-            attributes=telemetry.messaging_attributes("settle", held.queue, end.id.job_id),
+            attributes=telemetry.messaging_attributes("settle", terms.queue, end.id.job_id),
         )
         if span.is_recording():
             verdict = end.verdict
             state = verdict.state if isinstance(verdict, Finish) else JobState.PENDING
-            span.set_attribute(telemetry.JOB_ATTEMPT, held.attempt)
+            span.set_attribute(telemetry.JOB_ATTEMPT, terms.attempt)
             span.set_attribute(telemetry.JOB_STATE, state.name)
-            span.set_attribute(telemetry.WORKER_ID, held.worker_id)
+            span.set_attribute(telemetry.WORKER_ID, terms.worker_id)
             if isinstance(cause, Lapse):
                 span.set_attribute(telemetry.ERROR_TYPE, cause.value)
             elif isinstance(cause, Failure):
@@ -186,10 +239,10 @@ class Settlement:
         span.end()
 
 
-def keep_seconds(held: LeaseTerms, failed: bool, settings: Settings) -> float:
-    """How long an ended job is kept: as asked, as long as its request id must be known, and so long
-    that whoever follows it sees its end. expire_jobs.sql says the same of jobs that expire."""
-    asked = held.retention_seconds
+def keep_seconds(terms: LeaseTerms, failed: bool, settings: Settings) -> float:
+    """How long an ended job is kept: its retention, but long enough for its request id to be
+    remembered and for its followers to see its end. expire_jobs.sql does the same."""
+    asked = terms.retention_seconds
     if asked is None:
         asked = settings.failed_retention_seconds if failed else settings.retention_seconds
-    return max(asked, settings.request_id_seconds if held.has_request else _LEAST_KEEP_SECONDS)
+    return max(asked, settings.request_id_seconds if terms.has_request else _MIN_KEEP_SECONDS)

@@ -29,6 +29,11 @@ def sparse(column: Sequence[T | None]) -> Sequence[T | None]:
     return () if column.count(None) == len(column) else column
 
 
+def spread(column: Sequence[T | None], count: int) -> Sequence[T | None]:
+    """A sparse column of `count` rows, from one value for all or a value for each."""
+    return () if column.count(None) == len(column) else [*column] * (count // len(column))
+
+
 def words(column: Sequence[str]) -> str:
     """Joins texts without blanks, for `string_to_array($n, ' ')`."""
     return " ".join(column)

@@ -4,16 +4,20 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
+from msgspec.structs import astuple
 
 from jobsvc.domain.job import AttemptRecord, Job, NewJob
+from jobsvc.domain.run_policy import OPTIONAL, RunPolicy
 from jobsvc.store.batch import Batcher
-from jobsvc.store.columns import documents, short, sparse, words
+from jobsvc.store.columns import documents, short, sparse, spread, words
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import decode_error, encode_labels, job_from
 from jobsvc.store.statement import sql
 
 #: Jobs written in one statement.
 _MAX_CREATES = 1000
+#: Of each column of a run policy, whether it may be NULL.
+_OPTIONAL = [name in OPTIONAL for name in RunPolicy.__struct_fields__]
 
 
 class KeyTaken(Exception):
@@ -137,20 +141,15 @@ def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
     options = [job.options for job in jobs]
     # Usually all jobs share one.
     few = short(options)
+    policies = zip(*[astuple(o.run_policy) for o in few], strict=True)
     return (
         words([job.id for job in jobs]),
         short([o.queue for o in few]),
-        sparse([o.schedule_time for o in options]),
-        sparse([o.expire_time for o in options]),
-        sparse([o.ttl_seconds for o in options]),
+        spread([o.schedule_time for o in few], len(jobs)),
+        spread([o.expire_time for o in few], len(jobs)),
+        spread([o.ttl_seconds for o in few], len(jobs)),
         short([o.priority for o in few]),
-        short([o.retry.max_attempts for o in few]),
-        short([o.retry.initial_backoff_seconds for o in few]),
-        short([o.retry.max_backoff_seconds for o in few]),
-        short([o.retry.backoff_multiplier for o in few]),
-        short([o.attempt_timeout_seconds for o in few]),
-        sparse([o.retention_seconds for o in options]),
-        sparse([o.output_schema_id for o in options]),
+        spread([o.output_schema_id for o in few], len(jobs)),
         short([job.owner.service for job in jobs]),
         short([job.owner.user_id for job in jobs]),
         sparse([job.owner.session_hash for job in jobs]),
@@ -161,4 +160,8 @@ def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
         short([job.traceparent for job in jobs]),
         short([job.tracestate for job in jobs]),
         documents([job.input for job in jobs]),
+        *[
+            spread(column, len(jobs)) if optional else short(column)
+            for optional, column in zip(_OPTIONAL, policies, strict=True)
+        ],
     )

@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec.structs import astuple
+
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
@@ -53,13 +55,8 @@ class QueueStore:
                     name,
                     await _save_schema(connection, policy.input_schema),
                     await _save_schema(connection, policy.output_schema),
-                    policy.max_attempts,
-                    policy.initial_backoff_seconds,
-                    policy.max_backoff_seconds,
-                    policy.backoff_multiplier,
-                    policy.attempt_timeout_seconds,
                     policy.lease_seconds,
-                    policy.retention_seconds,
+                    *astuple(policy.run_policy),
                 )
             (row,) = await connection.fetch(sql("lock_queue"), name)
             return queue_from(row)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 
 import asyncpg
 import msgspec
@@ -19,11 +20,13 @@ from jobsvc.domain.lease import (
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.run_policy import RunPolicy
 from jobsvc.store.columns import SEPARATOR
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _decode_error = msgspec.json.Decoder(JobError).decode
 _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
+_run_options = itemgetter(*[n.removesuffix("_seconds") for n in RunPolicy.__struct_fields__])
 
 
 def encode_error(error: JobError | None) -> str | None:
@@ -49,6 +52,10 @@ def _retry(row: asyncpg.Record) -> RetryPolicy:
     return RetryPolicy(
         row["max_attempts"], row["initial_backoff"], row["max_backoff"], row["backoff_multiplier"]
     )
+
+
+def _run_policy(row: asyncpg.Record) -> RunPolicy:
+    return RunPolicy(*_run_options(row))
 
 
 def job_from(row: asyncpg.Record) -> Job:
@@ -78,9 +85,7 @@ def job_from(row: asyncpg.Record) -> Job:
         priority=row["priority"],
         schedule_time=row["schedule_time"],
         expire_time=row["expire_time"],
-        attempt_timeout_seconds=row["attempt_timeout"],
-        retry=_retry(row),
-        retention_seconds=row["retention"],
+        run_policy=_run_policy(row),
         unique_key=row["unique_key"],
         labels=_labels(row["labels"]),
         traceparent=row["traceparent"],
@@ -171,13 +176,8 @@ def queue_from(row: asyncpg.Record) -> Queue:
         policy=QueuePolicy(
             input_schema=row["input_schema"],
             output_schema=row["output_schema"],
-            max_attempts=row["max_attempts"],
-            initial_backoff_seconds=row["initial_backoff"],
-            max_backoff_seconds=row["max_backoff"],
-            backoff_multiplier=row["backoff_multiplier"],
-            attempt_timeout_seconds=row["attempt_timeout"],
             lease_seconds=row["lease_duration"],
-            retention_seconds=row["retention"],
+            run_policy=_run_policy(row),
         ),
         input_schema_id=row["input_schema_id"],
         output_schema_id=row["output_schema_id"],

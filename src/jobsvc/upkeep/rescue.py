@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.lease_end import End
 from jobsvc.domain.outcome import decide, lapse
-from jobsvc.jobs.settle import Settlement, keep_seconds
+from jobsvc.jobs.settle import DecidedEnd, Settlement, keep_seconds
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
 
@@ -33,7 +33,8 @@ async def rescue_leases(
         expired = lapsed.expire_time is not None and lapsed.read_time >= lapsed.expire_time
         verdict = decide(terms, cause, random.uniform(-1, 1), expired)
         keep = keep_seconds(terms, failed=True, settings=settings)
-        ends.append((terms, cause, End(lapsed.id, verdict, keep, until=lapsed.until)))
+        end = End(lapsed.id, verdict, keep, until=lapsed.until)
+        ends.append(DecidedEnd(terms, cause, end))
     ended = await settlement.lapse(ends) if ends else []
     on_lost(ended, "the lease has expired, or the attempt has run out of time")
     return len(ended)

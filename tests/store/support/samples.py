@@ -13,7 +13,7 @@ from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
 from jobsvc.domain.lease_end import End, Ended
 from jobsvc.domain.outcome import Finish, Outcome, Requeue, decide
 from jobsvc.domain.owner import Owner
-from jobsvc.domain.retry import RetryPolicy
+from jobsvc.domain.run_policy import RunPolicy
 from jobsvc.store.store import Store
 from tests.support.probe import eventually
 
@@ -34,9 +34,7 @@ OPTIONS = JobOptions(
     schedule_time=None,
     expire_time=None,
     ttl_seconds=None,
-    attempt_timeout_seconds=900.0,
-    retry=RetryPolicy(3, 1.0, 600.0, 2.0),
-    retention_seconds=None,
+    run_policy=RunPolicy(3, 1.0, 600.0, 2.0, 900.0),
     labels={},
     output_schema_id=None,
 )
@@ -45,9 +43,12 @@ OPTIONS = JobOptions(
 def new_job(**changes: Any) -> NewJob:
     """A job for the queue `q`, as from a request without options.
 
-    `changes` name its own fields, or those of its options.
+    `changes` name its own fields, those of its options, or those of its run policy.
     """
+    policy = {name: changes.pop(name) for name in RunPolicy.__struct_fields__ if name in changes}
     of_options = {name: changes.pop(name) for name in OPTIONS.__struct_fields__ if name in changes}
+    if policy:
+        of_options["run_policy"] = replace(OPTIONS.run_policy, **policy)
     return NewJob(
         **{
             "id": new_job_id(),

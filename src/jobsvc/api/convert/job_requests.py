@@ -5,6 +5,7 @@ import re
 
 from jobsvc.api.convert.payloads import payload_text
 from jobsvc.api.convert.request_checks import RequestChecks
+from jobsvc.api.convert.run_policy import read_run_policy
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.job_request import JobRequest, RequestedOptions
 from jobsvc.domain.payload import canonical
@@ -12,54 +13,53 @@ from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import job_service_pb2 as service_pb
 
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
-_MAX_TIMEOUT_SECONDS = 604_800
-
-
-#: Wordings of options that are known to be right; beyond, they are learnt anew. One that is longer
-#: than all that the contract knows is not kept.
+#: Encoded specs whose options are kept; with more, all are forgotten. Longer ones than these bytes,
+#: which only unknown fields can make, are not kept.
 _MAX_KNOWN = 256
-_MAX_WORDING_BYTES = 64 * 1024
+_MAX_SPEC_BYTES = 64 * 1024
 
 
 class RequestReader:
     """Reads requests for jobs. Options that many of them share are checked once."""
 
-    def __init__(self, most_payload_bytes: int) -> None:
-        self._most_payload_bytes = most_payload_bytes
+    def __init__(self, max_payload_bytes: int) -> None:
+        self._max_payload_bytes = max_payload_bytes
         self._known: dict[bytes, RequestedOptions] = {}
-        #: The spec before, and its wording.
+        #: The last spec, without what is the job's own, and its encoding.
         self._spec: pb.JobSpec | None = None
-        self._wording = b""
+        self._encoded = b""
 
-    def read(self, request: service_pb.CreateJobRequest, index: int | None = None) -> JobRequest:
-        """A checked request for a job; `index` is its place in a batch. Empties the message.
+    def read(
+        self, request: service_pb.CreateJobRequest, batch_index: int | None = None
+    ) -> JobRequest:
+        """Empties the message, and returns it as a checked request for a job.
 
         Raises:
             InvalidRequest: with every field that breaks a rule of the contract.
             PayloadRejected: the input is no JSON object as the contract wants it.
-            PayloadTooLarge: the input is larger than `most_payload_bytes`.
+            PayloadTooLarge: the input is larger than `max_payload_bytes`.
         """
         try:
-            return self._read(request, index)
+            return self._read(request, batch_index)
         except InvalidRequest as error:
-            if index is None:
+            if batch_index is None:
                 raise
-            raise error.at(f"requests[{index}].", index=str(index)) from None
+            raise error.at(f"requests[{batch_index}].", index=str(batch_index)) from None
 
-    def _read(self, request: service_pb.CreateJobRequest, index: int | None) -> JobRequest:
+    def _read(self, request: service_pb.CreateJobRequest, batch_index: int | None) -> JobRequest:
         if not request.HasField("spec"):
             raise InvalidRequest([Violation("spec", "is required")])
         spec = request.spec
-        # What is the job's own; the rest, as it is worded, is what others may ask for too.
+        # These are the job's own; other jobs may share the rest, compared by its encoding.
         given, unique_key, request_id = spec.input, spec.unique_key, request.request_id
         spec.ClearField("input")
         if unique_key:
             spec.ClearField("unique_key")
         if request_id or spec != self._spec:
-            self._wording = spec.SerializeToString(deterministic=True)
+            self._encoded = spec.SerializeToString(deterministic=True)
             # A copy: the request as a whole may be large.
-            self._spec = pb.JobSpec.FromString(self._wording)
-        options = self._known.get(self._wording)
+            self._spec = pb.JobSpec.FromString(self._encoded)
+        options = self._known.get(self._encoded)
         if options is None or unique_key or request_id:
             checks = RequestChecks()
             if options is None:
@@ -69,30 +69,29 @@ class RequestReader:
                 checks.uuid("request_id", request_id)
             checks.raise_if_violated()
             self._keep(options)
-        text, payload = payload_text(given, "spec.input", self._most_payload_bytes)
+        text, payload = payload_text(given, "spec.input", self._max_payload_bytes)
         return JobRequest(
             options=options,
             input=text,
             payload=payload,
             unique_key=unique_key or None,
             request_id=request_id or None,
-            request_digest=_digest(self._wording, unique_key, payload) if request_id else None,
-            index=index,
+            request_digest=_digest(self._encoded, unique_key, payload) if request_id else None,
+            batch_index=batch_index,
         )
 
     def _keep(self, options: RequestedOptions) -> None:
-        if self._wording in self._known:
+        if self._encoded in self._known:
             return
-        if len(self._wording) > _MAX_WORDING_BYTES:
+        if len(self._encoded) > _MAX_SPEC_BYTES:
             self._spec = None
             return
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
-        self._known[self._wording] = options
+        self._known[self._encoded] = options
 
 
 def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
-    """Whatever is not set needs no look: most requests set little."""
     checks.queue("spec.queue", spec.queue)
     checks.number("spec.priority", spec.priority, -100, 100)
     schedule_time = (
@@ -109,61 +108,24 @@ def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
         ttl = checks.seconds("spec.ttl", spec.ttl)
         if ttl == 0:
             checks.add("spec.ttl", "must be above 0")
-    attempt_timeout = (
-        checks.seconds("spec.attempt_timeout", spec.attempt_timeout, 1, _MAX_TIMEOUT_SECONDS)
-        if spec.HasField("attempt_timeout")
-        else None
-    )
-    retention = (
-        checks.seconds("spec.retention", spec.retention) if spec.HasField("retention") else None
-    )
     on_conflict = spec.unique_conflict_policy
     if on_conflict:
         checks.enum("spec.unique_conflict_policy", on_conflict, pb.UniqueConflictPolicy.values())
     labels = checks.mapping("spec.labels", spec.labels, 32, _LABEL_KEY) if spec.labels else {}
-    attempts, initial, most, factor = (
-        retry_fields(checks, "spec.retry_policy", spec.retry_policy)
-        if spec.HasField("retry_policy")
-        else (None, None, None, None)
-    )
     return RequestedOptions(
         queue=spec.queue,
         priority=spec.priority,
         schedule_time=schedule_time,
         expire_time=expire_time,
         ttl_seconds=ttl,
-        attempt_timeout_seconds=attempt_timeout,
-        max_attempts=attempts,
-        initial_backoff_seconds=initial,
-        max_backoff_seconds=most,
-        backoff_multiplier=factor,
-        retention_seconds=retention,
+        run_policy=read_run_policy(checks, "spec", spec),
         fail_if_taken=on_conflict == pb.UNIQUE_CONFLICT_POLICY_FAIL,
         labels=labels,
     )
 
 
-def retry_fields(
-    checks: RequestChecks, path: str, policy: pb.RetryPolicy
-) -> tuple[int | None, float | None, float | None, float | None]:
-    """Attempts, first and largest backoff in seconds, and growth; None where left open."""
-    attempts = checks.number(f"{path}.max_attempts", policy.max_attempts, 0, 100)
-    factor = checks.factor(f"{path}.backoff_multiplier", policy.backoff_multiplier, 10)
-    initial = (
-        checks.seconds(f"{path}.initial_backoff", policy.initial_backoff)
-        if policy.HasField("initial_backoff")
-        else None
-    )
-    most = (
-        checks.seconds(f"{path}.max_backoff", policy.max_backoff, 0, 86_400)
-        if policy.HasField("max_backoff")
-        else None
-    )
-    return attempts or None, initial, most, factor or None
-
-
-def _digest(wording: bytes, unique_key: str, payload: dict[str, object]) -> bytes:
-    """Equal for equal specs, whichever way their input is spelled."""
-    digest = hashlib.blake2b(repr((wording, unique_key)).encode(), digest_size=16)
+def _digest(encoded: bytes, unique_key: str, payload: dict[str, object]) -> bytes:
+    """Equal for equal specs, however their input is spelled."""
+    digest = hashlib.blake2b(repr((encoded, unique_key)).encode(), digest_size=16)
     digest.update(canonical(payload))
     return digest.digest()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from jobsvc.api.bounds import MAX_ATTEMPTS_BYTES
 from jobsvc.api.convert.payloads import write_payload
 from jobsvc.api.convert.request_checks import RequestChecks
-from jobsvc.api.convert.times import write_duration, write_timestamp
+from jobsvc.api.convert.run_policy import merge_run_policy
+from jobsvc.api.convert.times import write_timestamp
 from jobsvc.domain.job import AttemptRecord, Job, JobError, JobState
-from jobsvc.domain.retry import RetryPolicy
 from jobsvc.domain.wait_reason import WaitReason
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import payload_pb2
@@ -60,8 +60,7 @@ def write_job(
     spec.queue = job.queue
     if job.priority:
         spec.priority = job.priority
-    write_duration(spec.attempt_timeout, job.attempt_timeout_seconds)
-    write_retry(spec.retry_policy, job.retry)
+    merge_run_policy(spec, job.run_policy)
     if job.unique_key:
         spec.unique_key = job.unique_key
     if job.labels:
@@ -72,8 +71,6 @@ def write_job(
         write_timestamp(spec.schedule_time, job.schedule_time)
     if job.expire_time is not None:
         write_timestamp(spec.expire_time, job.expire_time)
-    if job.retention_seconds is not None:
-        write_duration(spec.retention, job.retention_seconds)
     message.id = job.id
     write_status(message.status, job, full, encoding, reason, attempts)
     write_owner(
@@ -142,14 +139,6 @@ def write_owner(message: pb.JobOwner, service: str, user_id: str, has_session: b
         message.user_id = user_id
     if has_session:
         message.has_session = True
-
-
-def write_retry(message: pb.RetryPolicy, retry: RetryPolicy) -> None:
-    """Writes a retry policy."""
-    message.max_attempts = retry.max_attempts
-    write_duration(message.initial_backoff, retry.initial_backoff_seconds)
-    write_duration(message.max_backoff, retry.max_backoff_seconds)
-    message.backoff_multiplier = retry.backoff_multiplier
 
 
 def error_message(error: JobError, full: bool = True) -> pb.JobError:

@@ -1,15 +1,21 @@
 """Queues into the domain and out of it."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from jobsvc.api.convert.job_requests import retry_fields
 from jobsvc.api.convert.payloads import struct_dict
 from jobsvc.api.convert.request_checks import RequestChecks
-from jobsvc.api.convert.times import duration, timestamp
+from jobsvc.api.convert.run_policy import (
+    OPTION_PATHS,
+    fields_below,
+    read_run_policy,
+    write_run_policy,
+)
+from jobsvc.api.convert.times import duration, timestamp, write_duration
 from jobsvc.domain.payload import PayloadInvalid
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
 from jobsvc.domain.schema import Schema, SchemaInvalid
@@ -17,19 +23,19 @@ from jobsvc.v1 import payload_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 
 _MAX_SCHEMA_BYTES = 1024 * 1024
-#: What `update_mask` may name. `retry_policy` stands for all that is below it.
-_FIELDS = (
-    "input_schema",
-    "output_schema",
-    "retry_policy",
-    "attempt_timeout",
-    "lease_duration",
-    "retention",
-)
+#: Fields of a queue that are not run options, with their names in QueuePolicy.
+_OWN_FIELDS = {
+    "input_schema": "input_schema",
+    "output_schema": "output_schema",
+    "lease_duration": "lease_seconds",
+}
+#: Paths that `update_mask` may name.
+_PATHS = (*_OWN_FIELDS, *OPTION_PATHS)
 
 
 def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue], QueuePolicy]:
-    """What a call changes of a queue: the fields that the mask names, or else all that are set.
+    """The change of a queue that a call asks for: the fields that the mask names, or all that are
+    set.
 
     Raises:
         InvalidRequest: a field breaks a rule of the contract.
@@ -37,48 +43,33 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
     checks = RequestChecks()
     checks.queue("queue.name", message.name)
     if mask is None or not mask.paths:
-        paths = {field.name for field, _ in message.ListFields()} & set(_FIELDS)
+        paths = {field.name for field, _ in message.ListFields()} & set(_PATHS)
     else:
         paths = set(mask.paths)
         if "*" in paths:
-            paths = set(_FIELDS)
-        for path in sorted(paths - set(_FIELDS)):
+            paths = set(_PATHS)
+        for path in sorted(paths - set(_PATHS)):
             checks.add("update_mask", f"{path[:80]!r} cannot be changed")
-    attempts, initial, most, factor = retry_fields(
-        checks, "queue.retry_policy", message.retry_policy
-    )
-    wanted = QueuePolicy(
+    asked = QueuePolicy(
         input_schema=_schema(checks, "queue.input_schema", message, "input_schema"),
         output_schema=_schema(checks, "queue.output_schema", message, "output_schema"),
-        max_attempts=attempts,
-        initial_backoff_seconds=initial,
-        max_backoff_seconds=most,
-        backoff_multiplier=factor,
-        attempt_timeout_seconds=_seconds(checks, message, "attempt_timeout", 1, 604_800),
-        lease_seconds=_seconds(checks, message, "lease_duration", 5, 3600),
-        retention_seconds=_seconds(checks, message, "retention"),
+        lease_seconds=(
+            checks.seconds("queue.lease_duration", message.lease_duration, 5, 3600)
+            if message.HasField("lease_duration")
+            else None
+        ),
+        run_policy=read_run_policy(checks, "queue", message),
     )
     checks.raise_if_violated()
-    changed = {name: getattr(wanted, name) for name in _names(paths)}
-    return lambda queue: replace(queue.policy, **changed)
+    own = {name: getattr(asked, name) for path, name in _OWN_FIELDS.items() if path in paths}
+    options = {name: getattr(asked.run_policy, name) for name in fields_below(paths)}
 
+    def change(queue: Queue) -> QueuePolicy:
+        before = queue.policy
+        run_policy = msgspec.structs.replace(before.run_policy, **options)
+        return replace(before, run_policy=run_policy, **own)
 
-def _names(paths: Iterable[str]) -> Iterable[str]:
-    for path in paths:
-        match path:
-            case "retry_policy":
-                yield from (
-                    "max_attempts",
-                    "initial_backoff_seconds",
-                    "max_backoff_seconds",
-                    "backoff_multiplier",
-                )
-            case "attempt_timeout" | "retention":
-                yield f"{path}_seconds"
-            case "lease_duration":
-                yield "lease_seconds"
-            case _:
-                yield path
+    return change
 
 
 def queue_message(queue: Queue) -> pb.Queue:
@@ -97,21 +88,9 @@ def queue_message(queue: Queue) -> pb.Queue:
     ):
         if definition is not None:
             schema.json_schema.update(json.loads(definition))
-    if policy.max_attempts is not None:
-        message.retry_policy.max_attempts = policy.max_attempts
-    if policy.initial_backoff_seconds is not None:
-        message.retry_policy.initial_backoff.CopyFrom(duration(policy.initial_backoff_seconds))
-    if policy.max_backoff_seconds is not None:
-        message.retry_policy.max_backoff.CopyFrom(duration(policy.max_backoff_seconds))
-    if policy.backoff_multiplier is not None:
-        message.retry_policy.backoff_multiplier = policy.backoff_multiplier
-    for seconds, field in (
-        (policy.attempt_timeout_seconds, message.attempt_timeout),
-        (policy.lease_seconds, message.lease_duration),
-        (policy.retention_seconds, message.retention),
-    ):
-        if seconds is not None:
-            field.CopyFrom(duration(seconds))
+    if policy.lease_seconds is not None:
+        write_duration(message.lease_duration, policy.lease_seconds)
+    write_run_policy(message, policy.run_policy)
     return message
 
 
@@ -129,21 +108,6 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
     if counts.oldest_ready_seconds is not None:
         message.oldest_ready_age.CopyFrom(duration(counts.oldest_ready_seconds))
     return message
-
-
-def _seconds(
-    checks: RequestChecks,
-    message: pb.Queue,
-    field: str,
-    least: float = 0,
-    most: float | None = None,
-) -> float | None:
-    if not message.HasField(field):  # type: ignore[arg-type]  # a name from _FIELDS
-        return None
-    value = getattr(message, field)
-    if most is None:
-        return checks.seconds(f"queue.{field}", value, least)
-    return checks.seconds(f"queue.{field}", value, least, most)
 
 
 def _schema(checks: RequestChecks, path: str, message: pb.Queue, field: str) -> str | None:

@@ -1,8 +1,8 @@
 -- Writes the policy of a queue that this transaction has locked.
--- $1 name, $2 input_schema_id, $3 output_schema_id, $4 max_attempts, $5 initial_backoff,
--- $6 max_backoff, $7 backoff_multiplier, $8 attempt_timeout, $9 lease_duration, $10 retention
+-- $1 name, $2 input_schema_id, $3 output_schema_id, $4 lease_duration, and from $5 on the fields of
+-- RunPolicy: max_attempts, initial_backoff, max_backoff, backoff_multiplier, attempt_timeout, retention
 UPDATE queue SET
-    input_schema_id = $2, output_schema_id = $3, max_attempts = $4, initial_backoff = $5,
-    max_backoff = $6, backoff_multiplier = $7, attempt_timeout = $8, lease_duration = $9,
+    input_schema_id = $2, output_schema_id = $3, lease_duration = $4, max_attempts = $5,
+    initial_backoff = $6, max_backoff = $7, backoff_multiplier = $8, attempt_timeout = $9,
     retention = $10, update_time = clock_timestamp(), revision = revision + 1
 WHERE name = $1
