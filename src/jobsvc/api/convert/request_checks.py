@@ -14,7 +14,7 @@ QUEUE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 #: Longest duration where the contract names no bound: 100 years.
-_MAX_SECONDS = 100 * 365.25 * 86_400
+MAX_SECONDS = 100 * 365.25 * 86_400
 
 #: The first and the last moment of a datetime stand for the infinities in PostgreSQL.
 _FIRST_TIME = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)
@@ -114,7 +114,7 @@ class RequestChecks:
         return found
 
     def seconds(
-        self, field: str, value: Duration, minimum: float = 0, maximum: float = _MAX_SECONDS
+        self, field: str, value: Duration, minimum: float = 0, maximum: float = MAX_SECONDS
     ) -> float:
         """Checks that a duration is in a range of seconds, and returns its seconds."""
         seconds = value.seconds + value.nanos / 1e9
