@@ -50,19 +50,14 @@ class JobService(JobServiceServicer):
     async def BatchCreateJobs(
         self, request: pb.BatchCreateJobsRequest, context: Context
     ) -> pb.BatchCreateJobsResponse:
-        checks = RequestChecks()
-        checks.count("requests", request.requests, 1, _MAX_BATCH)
-        validate_only = {item.validate_only for item in request.requests}
-        if len(validate_only) > 1:
-            checks.add("requests", "validate_only must be the same in all of them")
-        checks.raise_if_violated()
+        validate_only = _check_batch(request)
         asked = []
         time_slice = await TimeSlice.after_decoding(request.requests)
         for index, item in enumerate(request.requests):
             asked.append(self._requests.read(item, index))
             if time_slice.used_up:
                 await time_slice.yield_()
-        if validate_only == {True}:
+        if validate_only:
             results = await self._creation.preview(asked, current_caller.get())
             response = pb.BatchCreateJobsResponse(responses=map(previewed, results))
             if response.ByteSize() > MAX_ANSWER_BYTES:
@@ -117,3 +112,14 @@ class JobService(JobServiceServicer):
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> Awaitable[None]:
         return self._status_streams.serve(request, context, current_caller.get())
+
+
+def _check_batch(request: pb.BatchCreateJobsRequest) -> bool:
+    """Returns whether nothing is to be created."""
+    checks = RequestChecks()
+    checks.count("requests", request.requests, 1, _MAX_BATCH)
+    validate_only = {item.validate_only for item in request.requests}
+    if len(validate_only) > 1:
+        checks.add("requests", "validate_only must be the same in all of them")
+    checks.raise_if_violated()
+    return validate_only == {True}

@@ -12,9 +12,6 @@ from jobsvc.domain.wait_reason import WaitReason
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import payload_pb2
 
-FULL = pb.JOB_VIEW_FULL
-BASIC = pb.JOB_VIEW_BASIC
-
 
 def job_ids(texts: Sequence[str], path: str, maximum: int) -> list[str]:
     """Checks a list of job ids and returns it.
@@ -36,10 +33,10 @@ def job_ids(texts: Sequence[str], path: str, maximum: int) -> list[str]:
     return ids
 
 
-def view_is_full(checks: RequestChecks, view: int, default: int = FULL) -> bool:
-    """Checks a view, and returns whether it is FULL."""
+def view_is_full(checks: RequestChecks, view: int) -> bool:
+    """Checks a view, and returns whether it is FULL, the default."""
     checks.enum("view", view, pb.JobView.values())
-    return (view or default) == FULL
+    return view != pb.JOB_VIEW_BASIC
 
 
 def check_encoding(checks: RequestChecks, encoding: int) -> None:
