@@ -15,55 +15,37 @@ from typer.core import TyperGroup
 
 P = ParamSpec("P")
 
-_PANEL = "Server and output"
+
+# Any: the declared result of `typer.Option`.
+def _option(help: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel="Server and output", **more)
+
 
 Target = Annotated[
-    str,
-    typer.Option(
-        metavar="HOST:PORT",
-        envvar="JOBSVC_TARGET",
-        help="Address of the server.",
-        rich_help_panel=_PANEL,
-    ),
+    str, _option("Address of the server.", metavar="HOST:PORT", envvar="JOBSVC_TARGET")
 ]
+_Session = Annotated[
+    str | None, _option("Act for this session.", metavar="ID", envvar="JOBSVC_SESSION_ID")
+]
+_User = Annotated[str | None, _option("Act for this user.", metavar="ID", envvar="JOBSVC_USER_ID")]
+_Token = Annotated[
+    str | None, _option("Bearer token of the caller.", metavar="TEXT", envvar="JOBSVC_TOKEN")
+]
+_AsJson = Annotated[bool, _option("Print JSON.", "--json")]
+
 DEFAULT_TARGET = "127.0.0.1:50051"
 
 
-@dataclass(frozen=True, slots=True)
+# No repr: it would show the token.
+@dataclass(frozen=True, slots=True, repr=False)
 class ServerOptions:
     """The values of these options, in the order of the help."""
 
     target: Target = DEFAULT_TARGET
-    session: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID",
-            envvar="JOBSVC_SESSION_ID",
-            help="Act for this session.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = None
-    user: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID",
-            envvar="JOBSVC_USER_ID",
-            help="Act for this user.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = None
-    token: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            envvar="JOBSVC_TOKEN",
-            help="Bearer token of the caller.",
-            rich_help_panel=_PANEL,
-        ),
-    ] = None
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_PANEL)] = (
-        False
-    )
+    session: _Session = None
+    user: _User = None
+    token: _Token = None
+    as_json: _AsJson = False
 
 
 def calls_server(command: Callable[Concatenate[ServerOptions, P], None]) -> Callable[P, None]:

@@ -16,6 +16,8 @@ from jobsvc.client.job import (
 )
 from jobsvc.v1 import job_pb2, job_service_pb2
 
+_FIELDS = tuple(field.name for field in fields(Job))
+
 
 def read_job(job: job_pb2.Job) -> Job:
     """Returns a job as plain values."""
@@ -46,9 +48,7 @@ def read_job(job: job_pb2.Job) -> Job:
 def read_created(response: job_service_pb2.CreateJobResponse) -> CreatedJob:
     """Returns the reply to a creation as plain values."""
     job = read_job(response.job)
-    return CreatedJob(
-        existing=response.existing, **{f.name: getattr(job, f.name) for f in fields(job)}
-    )
+    return CreatedJob(existing=response.existing, **{name: getattr(job, name) for name in _FIELDS})
 
 
 def read_update(update: job_service_pb2.JobUpdate) -> JobUpdate:
