@@ -32,7 +32,7 @@ class Ended:
 
 
 async def until_leased(connection: asyncpg.Connection, jobs: int) -> None:
-    """Waits until so many leases have been given. Cheap, whatever lies in the tables.
+    """Waits until so many leases have been given. Cheap, however full the tables are.
 
     Raises:
         WrongResult: it takes too long.
@@ -51,14 +51,16 @@ async def until_ended(connection: asyncpg.Connection, jobs: int) -> None:
 
 
 async def drained(connection: asyncpg.Connection, max_jobs: int) -> Ended:
-    """From the first start to the last end, of the `max_jobs` jobs that ended first."""
+    """Returns the jobs that ended first, at most `max_jobs`, and the time from their first start to
+    their last end."""
     row = await connection.fetchrow(sql("drained"), max_jobs)
     assert row is not None
     return Ended(row["jobs"], row["seconds"])
 
 
 async def lived(connection: asyncpg.Connection, since: datetime) -> Ended:
-    """From the first creation to the last end, of the jobs that were created since."""
+    """Returns the jobs created since and ended, and the time from their first creation to their
+    last end."""
     row = await connection.fetchrow(sql("lived"), since)
     assert row is not None
     return Ended(row["jobs"], row["seconds"])

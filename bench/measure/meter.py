@@ -25,9 +25,9 @@ class Meter:
         costs = meter.costs(jobs)
 
     `dsn` names the database that is measured; its PostgreSQL must run on this machine and have
-    `pg_stat_statements` among its `shared_preload_libraries`. Its processes are found
-    without pids, and are the part "postgres"; children of the pids count with them. Commits and
-    WAL are of the whole server, so nothing else should write at the same time.
+    `pg_stat_statements` among its `shared_preload_libraries`. The meter finds PostgreSQL's
+    processes itself, as the part "postgres"; children of the pids count with them. Commits and WAL
+    are of the whole server, so nothing else should write at the same time.
 
     Commits are counted by transaction numbers: exact at any moment, where `xact_commit` of
     `pg_stat_database` is up to 10 s late and counts what only reads.

@@ -45,7 +45,7 @@ def forget_peak(pid: int) -> None:
 
 
 def _memory(process: psutil.Process) -> tuple[int, int] | None:
-    """Peak and shared bytes; None when it is gone."""
+    """Peak and shared bytes; None when the process is gone."""
     try:
         text = Path(f"/proc/{process.pid}/status").read_text()
     except FileNotFoundError:  # no /proc here, or the process has just ended

@@ -1,5 +1,5 @@
--- What PostgreSQL has done so far: transactions that wrote or notified (each takes one number),
--- bytes of WAL, and statements in one database, those of the observer left out.
+-- PostgreSQL's counters: transactions that wrote or notified (each takes one number), bytes of WAL,
+-- and statements in one database, without those of the observer.
 -- $1 database, $2 observer
 SELECT
     pg_snapshot_xmax(pg_current_snapshot())::text::float8 AS commits,

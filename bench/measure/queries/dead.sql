@@ -1,4 +1,4 @@
--- What churn leaves behind: dead rows, and megabytes of the tables and indexes that it goes through.
+-- Dead rows that churn leaves behind, and megabytes of the tables and indexes that it goes through.
 SELECT
     pg_stat_get_dead_tuples('waiting'::regclass) AS "dead in waiting",
     pg_stat_get_dead_tuples('lease'::regclass) AS "dead in lease",

@@ -1,3 +1,3 @@
--- Takes all jobs out of a queue at once, and leaves the rows behind that a vacuum would remove.
+-- Removes all jobs from a queue at once; leaves the dead rows for a vacuum.
 -- $1 queue
 DELETE FROM waiting WHERE queue = $1

@@ -1,4 +1,4 @@
--- Jobs of a queue that have ended, as if they had been worked on.
+-- Finished jobs of a queue, as if a worker had run them.
 -- $1 queue, $2 how many
 WITH made AS (
     INSERT INTO job (

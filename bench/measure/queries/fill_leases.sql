@@ -1,4 +1,4 @@
--- Jobs of a queue that somebody works on, for as long as anybody looks.
+-- Leased jobs of a queue, whose leases outlive the measurement.
 -- $1 queue, $2 how many
 WITH made AS (
     INSERT INTO job (

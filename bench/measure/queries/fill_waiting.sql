@@ -1,4 +1,4 @@
--- Jobs that wait in a queue, as if they had been created.
+-- Waiting jobs of a queue, as if a caller had created them.
 -- $1 queue, $2 how many
 WITH made AS (
     INSERT INTO job (

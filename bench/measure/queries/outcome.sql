@@ -1,4 +1,4 @@
--- How the jobs of a database stand.
+-- Counts of a database's jobs by where they are.
 SELECT
     (SELECT count(*) FROM job) AS jobs,
     (SELECT count(*) FROM waiting) AS waiting,
