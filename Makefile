@@ -33,7 +33,7 @@ test: setup ## Run the whole test suite against a real PostgreSQL
 	@pytest -n 2 --dist loadgroup
 
 # No server, no channel, no process: what can be tested without.
-FAST := domain store jobs dispatch event_loop bench news_analyzer
+FAST := domain store jobs dispatch event_loop bench
 test-fast: setup ## Run the tests of pure rules, store and use cases (one minute)
 	@pytest -n 2 --dist loadgroup $(addprefix tests/,$(FAST)) tests/test_*.py
 

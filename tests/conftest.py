@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import hypothesis
 import pytest
 from grpc import aio
 
@@ -18,6 +19,12 @@ from jobsvc.settings import Settings
 from jobsvc.store.migrate import migrate
 from jobsvc.store.store import Store, open_store
 from tests.support.settings import TEST_SETTINGS
+
+# Examples have no deadline: a machine that is busy elsewhere is no defect.
+hypothesis.settings.register_profile(
+    "jobsvc", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("jobsvc")
 
 _numbers = itertools.count()
 

@@ -17,10 +17,10 @@ from tests.support.probe import eventually
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
-PROMPT_SECONDS = 1.0
+PROMPT_SECONDS = 5.0
 #: A job waits for a poll twice at most: to be dispatched, and for its status.
 TWO_POLLS_SECONDS = 2 * 1.0
-MARGIN_SECONDS = 1.0
+MARGIN_SECONDS = 3.0
 
 _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'jobsvc-hints'"
 
