@@ -102,6 +102,7 @@ async def _create(database: Database, ids: Sequence[str], queue: str = QUEUE) ->
         [_SETTINGS.backoff_multiplier],
         [_SETTINGS.attempt_timeout_seconds],
         nothing,  # retention
+        nothing,  # start_within
     )
 
 

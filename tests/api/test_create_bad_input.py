@@ -55,6 +55,10 @@ _BAD_SPECS: list[tuple[dict[str, Any], str]] = [
     *(({"ttl": d}, "spec.ttl") for d in _DURATIONS),
     *(({"retention": d}, "spec.retention") for d in _DURATIONS),
     *(
+        ({"start_within": d}, "spec.start_within")
+        for d in (*_DURATIONS, Duration(), Duration(nanos=999_999))
+    ),
+    *(
         ({"attempt_timeout": d}, "spec.attempt_timeout")
         for d in (*_DURATIONS, Duration(), Duration(nanos=999_999_999), Duration(seconds=604_801))
     ),

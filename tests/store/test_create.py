@@ -33,7 +33,7 @@ WISHES: dict[str, Any] = {
     "owner": Owner("web", "ada", b"hash"),
     "input": '{ "a": 1.50 }',
     "priority": -7,
-    "run_policy": RunPolicy(5, 0.25, 90.5, 1.5, 12.5, 99.5),
+    "run_policy": RunPolicy(5, 0.25, 90.5, 1.5, 12.5, 99.5, 60.5),
     "unique_key": "key",
     "labels": {"tenant": "ä", "b": ""},
     "output_schema_id": None,

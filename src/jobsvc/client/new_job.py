@@ -39,6 +39,7 @@ class JobOptions(TypedDict, total=False):
     attempt_timeout: Duration | None
     retry: RetryPolicy | None
     retention: Duration | None
+    start_within: Duration | None
     unique_key: str | None
     unique_conflict: Literal["use_existing", "fail"]
     labels: Mapping[str, str] | None
@@ -53,8 +54,9 @@ class NewJob:
     the queue first. The first attempt starts at `schedule_time`, or `delay`
     after this object was made (by the clock of this machine), or at once. The
     job is given up at `expire_time`, or `ttl` after its creation, or never.
-    `attempt_timeout` bounds one attempt, `retention` is how long the ended job
-    is kept; both, and `retry`, default to what the queue says.
+    It fails if its first attempt has not begun `start_within` of when it may
+    first run. `attempt_timeout` bounds one attempt, `retention` is how long the
+    ended job is kept; all three, and `retry`, default to what the queue says.
 
     Of the jobs of a queue that have not ended at most one holds a `unique_key`.
     A second one is answered with the first (`"use_existing"`), or refused with
@@ -76,6 +78,7 @@ class NewJob:
     attempt_timeout: Duration | None = None
     retry: RetryPolicy | None = None
     retention: Duration | None = None
+    start_within: Duration | None = None
     unique_key: str | None = None
     unique_conflict: Literal["use_existing", "fail"] = "use_existing"
     labels: Mapping[str, str] | None = None

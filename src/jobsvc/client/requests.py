@@ -50,6 +50,8 @@ def create_request(job: NewJob, validate_only: bool = False) -> job_service_pb2.
         spec.attempt_timeout.CopyFrom(_duration(job.attempt_timeout))
     if job.retention is not None:
         spec.retention.CopyFrom(_duration(job.retention))
+    if job.start_within is not None:
+        spec.start_within.CopyFrom(_duration(job.start_within))
     if job.retry is not None:
         spec.retry_policy.CopyFrom(_retry_policy(job.retry))
     if job.unique_key is not None:
@@ -128,6 +130,8 @@ def declare_queue_request(name: str, options: QueueOptions) -> queue_service_pb2
         queue.lease_duration.CopyFrom(_duration(options["lease"]))
     if "retention" in options:
         queue.retention.CopyFrom(_duration(options["retention"]))
+    if "start_within" in options:
+        queue.start_within.CopyFrom(_duration(options["start_within"]))
     return queue_service_pb2.UpdateQueueRequest(queue=queue, allow_missing=True)
 
 

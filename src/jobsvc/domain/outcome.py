@@ -86,6 +86,10 @@ OUTPUT_REJECTED = "OUTPUT_REJECTED"
 JOB_EXPIRED = JobError(
     code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed"
 )
+#: Why a job failed whose first attempt came too late.
+START_DEADLINE = JobError(
+    code_pb2.DEADLINE_EXCEEDED, "START_DEADLINE", "the first attempt has not begun in start_within"
+)
 _LAPSED = {
     Lapse.LEASE_EXPIRED: JobError(
         code_pb2.UNAVAILABLE, "LEASE_EXPIRED", "the worker stopped extending its lease"

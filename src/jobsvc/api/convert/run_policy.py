@@ -37,6 +37,7 @@ _OPTIONS = (
     _Option("backoff_multiplier", "retry_policy.backoff_multiplier", 0, 10),
     _Option("attempt_timeout_seconds", "attempt_timeout", 1, 604_800),
     _Option("retention_seconds", "retention", 0, MAX_SECONDS),
+    _Option("start_within_seconds", "start_within", 0.001, MAX_SECONDS),
 )
 #: Fields of the messages that hold options.
 OPTION_PATHS = tuple({option.path.partition(".")[0]: None for option in _OPTIONS})
