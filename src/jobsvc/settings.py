@@ -1,4 +1,4 @@
-"""Every setting and default of the server, read from the environment once."""
+"""All settings and defaults of the server, read from the environment once."""
 
 import math
 import re
@@ -13,7 +13,7 @@ _ABOVE_ZERO = ("max_attempts", "lease_seconds", "pool_size", "statement_seconds"
 
 
 class SettingsInvalid(Exception):
-    """A setting is malformed, or contradicts another one. The text says which."""
+    """A setting is malformed, or contradicts another one. The text of the error names it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What ends an attempt, and what becomes of the job then: one pure decision."""
+"""How attempts end, and the one pure decision about the job then."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.retry import PERMANENT_CODES, RetryPolicy, retry_delay_seconds
 
-#: How often a job that never reached its worker goes back without using an attempt.
+#: Times that a job goes back without using an attempt because it did not reach its worker.
 MAX_REDELIVERIES = 10
 
 
@@ -36,7 +36,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """The worker hands the job back undone; no attempt is used."""
+    """The worker hands the job back without a result; no attempt is used."""
 
     delay_seconds: float = 0.0
     reason: str = ""
@@ -49,7 +49,7 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 
 class Lapse(StrEnum):
-    """How an attempt ends that no worker reported on."""
+    """How an attempt ended without a report of its worker."""
 
     LEASE_EXPIRED = "LEASE_EXPIRED"
     ATTEMPT_TIMEOUT = "ATTEMPT_TIMEOUT"
@@ -80,13 +80,13 @@ class Requeue(msgspec.Struct, frozen=True):
 
 Verdict = Finish | Requeue
 
-#: Reason of an attempt whose output did not fit the schema of its queue.
+#: Reason of the failure of an attempt whose output did not fit the schema of its queue.
 OUTPUT_REJECTED = "OUTPUT_REJECTED"
-#: Why a job failed whose time was over.
+#: Error of a job whose expire_time has passed.
 JOB_EXPIRED = JobError(
     code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed"
 )
-#: Why a job failed whose first attempt came too late.
+#: Error of a job whose first attempt has not begun within start_within.
 START_DEADLINE = JobError(
     code_pb2.DEADLINE_EXCEEDED, "START_DEADLINE", "the first attempt has not begun in start_within"
 )
@@ -101,13 +101,13 @@ _LAPSED = {
 
 
 def decide(terms: Terms, ending: Ending, spread: float, expired: bool = False) -> Verdict:
-    """What becomes of a leased job whose attempt ended by `ending`.
+    """Returns the verdict on a leased job whose attempt ended by `ending`.
 
-    `spread` (-1 to 1) is the random part of the retry delay; `expired` says that
-    the job's own time is over. Rules, first match: success completes; a
-    requested cancel wins over everything else; a release goes back without
-    using the attempt; an expired job fails; a failure is retried while its code,
-    or its override, and `max_attempts` allow it.
+    `spread` (-1 to 1) is the random part of the retry delay; `expired`: the job's
+    expire_time has passed. The first rule that fits decides: a success completes
+    the job; a requested cancellation ends it; a release sends it back without
+    using the attempt; an expired job fails; a failed one is retried while its
+    code, or the override of the worker, and `max_attempts` allow it.
     """
     if isinstance(ending, Success):
         return Finish(JobState.COMPLETED, output=ending.output)
@@ -132,10 +132,10 @@ def decide(terms: Terms, ending: Ending, spread: float, expired: bool = False) -
 
 
 def lapse(until: datetime, deadline: datetime, now: datetime) -> Lapse | None:
-    """How a lease that runs `until` has lapsed at `now`, if it has.
+    """Returns how a lease that runs `until` has lapsed at `now`, None if it has not.
 
-    `deadline` is the end of the attempt's own time, or of the job's. It comes
-    first: a worker that stopped extending at the very end ran out of time.
+    `deadline` is the end of the attempt's time, or of the job's. It comes first:
+    a worker that stopped extending at the very end has run out of time.
     """
     if now >= deadline:
         return Lapse.ATTEMPT_TIMEOUT

@@ -1,4 +1,4 @@
-"""Jobs: created under shared commits, read by id."""
+"""Statements that create and read jobs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -14,14 +14,14 @@ from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import decode_error, encode_labels, job_from
 from jobsvc.store.statement import sql
 
-#: Most jobs written in one statement.
+#: Largest number of jobs in one statement.
 _MAX_CREATES = 1000
-#: Of each column of a run policy, whether it may be NULL.
+#: Whether each column of a run policy may be NULL.
 _OPTIONAL = [name in OPTIONAL for name in RunPolicy.__struct_fields__]
 
 
 class KeyTaken(Exception):
-    """A job that has not ended holds one of the unique keys, or is about to."""
+    """A job that has not ended holds one of the unique keys, or another call is taking it."""
 
 
 class JobStore:
@@ -32,11 +32,10 @@ class JobStore:
         self.creates: Batcher[NewJob, datetime | None] = Batcher(self._create, _MAX_CREATES)
 
     async def create(self, job: NewJob) -> datetime | None:
-        """Writes a job and its place in the queue, and answers when; None when its request id is
-        taken.
+        """Writes a job into its queue, and returns when; None if its request id is taken.
 
         Raises:
-            KeyTaken: its unique key is held. That undoes the batch that it shared.
+            KeyTaken: its unique key is held. That rolls back the batch that it shared.
         """
         try:
             return await self.creates.submit_one(job)
@@ -44,7 +43,7 @@ class JobStore:
             raise KeyTaken from error
 
     async def create_unnamed(self, jobs: Sequence[NewJob]) -> datetime:
-        """Writes jobs without unique keys and request ids, all or none, and answers when."""
+        """Writes jobs without unique keys and request ids, all or none, and returns when."""
         rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
         create_time: datetime = rows[0]["create_time"]
         return create_time
@@ -52,7 +51,7 @@ class JobStore:
     async def create_all(
         self, connection: Connection, jobs: Sequence[NewJob]
     ) -> Sequence[datetime | None]:
-        """Writes jobs inside the caller's transaction, and answers when; None for each whose
+        """Writes jobs inside the caller's transaction, and returns when; None for each whose
         request id is taken.
 
         Raises:
@@ -71,7 +70,7 @@ class JobStore:
     async def find_requests(
         self, requests: Sequence[tuple[str, str]], connection: Connection
     ) -> Mapping[tuple[str, str], str]:
-        """The jobs made under these pairs of service and request id; unknown ones are missing."""
+        """The jobs created under these pairs of service and request id; unused pairs are missing."""
         rows = await connection.fetch(
             sql("find_requests"), [r[0] for r in requests], [r[1] for r in requests]
         )
@@ -102,13 +101,13 @@ class JobStore:
         return {job.id: job for job in map(job_from, rows)}
 
     async def find_changed(self, seen: Mapping[str, int]) -> dict[str, int | None]:
-        """Of jobs, by the version of their status that was seen, those that have a later one by
-        now, with that version; None for those that are gone."""
+        """The jobs whose version is later than the one seen, with that version; None for those that
+        have been removed."""
         rows = await self._database.fetch("find_changed", list(seen), list(seen.values()))
         return {str(row["id"]): row["version"] for row in rows}
 
     async def read_attempts(self, job_id: str) -> list[AttemptRecord]:
-        """Attempts that were used up before the last one, newest first, ten at most."""
+        """The last ten attempts that were used before the current one, newest first."""
         rows = await self._database.fetch("read_attempts", job_id)
         return [
             AttemptRecord(
@@ -123,18 +122,18 @@ class JobStore:
 
 
 def _create_times(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[datetime | None]:
-    """What the one row of create_jobs.sql says of each job."""
-    create_time, made = rows[0]
-    if made is None:
+    """The creation time of each job, from the one row of create_jobs.sql."""
+    create_time, created = rows[0]
+    if created is None:
         return [create_time] * len(jobs)
-    ids = set(made)
+    ids = set(created)
     return [create_time if job.id in ids else None for job in jobs]
 
 
 def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
     """Jobs as the parameters of create_jobs.sql."""
     options = [job.options for job in jobs]
-    # One for all, mostly.
+    # Mostly one object for all.
     few = short(options)
     policies = zip(*[astuple(o.run_policy) for o in few], strict=True)
     return (

@@ -10,7 +10,7 @@ from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
 from jobsvc.store.statement import sql
 
-#: A worker that no replica has spoken of for longer is not counted.
+#: Workers that no replica has reported for longer are not counted.
 _WORKER_SEEN_SECONDS = 10.0
 
 
@@ -30,16 +30,16 @@ class QueueStore:
         return [queue_from(r) for r in await self._database.fetch("list_queues", name, most)]
 
     async def declare(self, names: Sequence[str]) -> None:
-        """Makes queues that do not exist, with defaults."""
+        """Creates the queues that do not exist, with defaults."""
         await self._database.fetch("declare_queues", sorted(set(names)))
 
     async def update(
         self, name: str, create: bool, change: Callable[[Queue], QueuePolicy]
     ) -> Queue | None:
-        """Replaces the policy of a queue by `change(queue)`, alone in doing so.
+        """Replaces the policy of a queue by `change(queue)`, one call at a time.
 
-        `create` makes a missing queue first; otherwise the answer for one is
-        None. An error that `change` raises leaves everything as it was.
+        `create` creates a missing queue first; otherwise returns None for one.
+        An error that `change` raises leaves everything as it was.
         """
         async with self._database.transaction() as connection:
             if create:
@@ -68,7 +68,7 @@ class QueueStore:
         return definition
 
     async def count(self, names: Sequence[str] | None) -> list[QueueCounts]:
-        """How queues are doing, in order of their names; None for all of them."""
+        """The counts of queues, in order of their names; None means all queues."""
         wanted = None if names is None else list(names)
         jobs = await self._database.fetch("count_jobs", wanted)
         seen = await self._database.fetch("count_workers", wanted, _WORKER_SEEN_SECONDS)
@@ -87,7 +87,7 @@ class QueueStore:
         ]
 
     async def count_workers(self, name: str) -> tuple[int, int]:
-        """How many workers a queue has, and how many more leases they would take at once."""
+        """The number of workers of a queue, and of leases that they would take at once."""
         rows = await self._database.fetch("count_workers", [name], _WORKER_SEEN_SECONDS)
         return (rows[0]["workers"], rows[0]["open_window"]) if rows else (0, 0)
 
@@ -97,7 +97,7 @@ async def _save_schema(connection: Connection, definition: str | None) -> int | 
         return None
     digest = hashlib.sha256(definition.encode()).digest()
     while True:
-        # Empty only when another transaction commits the same schema between the two looks.
+        # Empty only if another transaction commits the same schema while the statement runs.
         rows = await connection.fetch(sql("save_schema"), digest, definition)
         if rows:
             schema_id: int = rows[0]["id"]

@@ -1,4 +1,4 @@
-"""The one place where rows become domain values."""
+"""Makes domain values of rows; no other file reads columns into them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Expiry: waiting jobs fail whose `expire_time` has passed, or the end of their `start_within`."""
+"""Expiry: waiting jobs fail once they have expired or have not started in time."""
 
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints

@@ -1,4 +1,4 @@
-"""Requests for jobs into the domain."""
+"""Reads requests for jobs into the domain."""
 
 import hashlib
 import re

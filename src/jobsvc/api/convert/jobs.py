@@ -1,4 +1,4 @@
-"""Jobs as they are sent, and what recurs in how they are asked for."""
+"""Writes jobs into messages, and reads the fields that several requests share."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ from jobsvc.v1 import payload_pb2
 FULL = pb.JOB_VIEW_FULL
 BASIC = pb.JOB_VIEW_BASIC
 
-#: Of past attempts in full. Beyond, errors are told without metadata and stack traces: with the
-#: largest payloads they would not fit into 4 MiB, the most that clients take by default.
+#: Size of past attempts that are sent in full. Beyond, errors come without metadata and stack traces:
+#: with the largest payloads they would not fit into the 4 MiB that clients take by default.
 _MAX_ATTEMPTS_BYTES = 256 * 1024
 
 

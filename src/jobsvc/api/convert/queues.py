@@ -1,4 +1,4 @@
-"""Queues into the domain and out of it."""
+"""Reads queues from messages into the domain, and writes them into messages."""
 
 import json
 from collections.abc import Callable
@@ -73,7 +73,7 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
 
 
 def queue_message(queue: Queue) -> pb.Queue:
-    """A queue as it is sent; what it leaves to the server stays unset."""
+    """A queue as a message; options that it leaves to the server stay unset."""
     policy = queue.policy
     message = pb.Queue(
         name=queue.name,
@@ -95,7 +95,7 @@ def queue_message(queue: Queue) -> pb.Queue:
 
 
 def stats_message(counts: QueueCounts) -> pb.QueueStats:
-    """How a queue is doing, as it is sent."""
+    """The counts of a queue as a message."""
     message = pb.QueueStats(
         queue=counts.name,
         state=pb.QUEUE_STATE_PAUSED if counts.paused else pb.QUEUE_STATE_ACTIVE,
@@ -111,7 +111,7 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
 
 
 def _schema(checks: RequestChecks, path: str, message: pb.Queue, field: str) -> str | None:
-    """A schema as JSON text that equal schemas share; None for none."""
+    """A schema as JSON text, equal for equal schemas; None if there is none."""
     schema: payload_pb2.PayloadSchema = getattr(message, field)
     if schema.WhichOneof("definition") is None:
         return None

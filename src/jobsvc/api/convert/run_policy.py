@@ -1,4 +1,4 @@
-"""Run options into the domain and out of it: a row for each, for jobs and queues alike."""
+"""Reads and writes run options, for jobs and queues alike: one row for each option."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache

@@ -8,7 +8,7 @@
 -- max_attempts (short), $19 initial_backoff (short), $20 max_backoff (short),
 -- $21 backoff_multiplier (short), $22 attempt_timeout (short), $23 retention (sparse),
 -- $24 start_within (sparse); see columns.py
-WITH made AS (
+WITH created AS (
     INSERT INTO job (
         id, queue, create_time, schedule_time, expire_time, priority, output_schema_id,
         owner_service, owner_user, owner_session, request_id, request_digest, unique_key, labels,
@@ -41,7 +41,7 @@ WITH made AS (
 ),
 held AS (
     INSERT INTO held_key (queue, unique_key, job_id)
-    SELECT queue, unique_key, id FROM made WHERE unique_key IS NOT NULL
+    SELECT queue, unique_key, id FROM created WHERE unique_key IS NOT NULL
 ),
 put AS (
     INSERT INTO waiting (
@@ -50,11 +50,11 @@ put AS (
     SELECT id, queue, -priority, greatest(schedule_time, create_time), 0, 0, 1, create_time,
         expire_time, unique_key IS NOT NULL,
         greatest(schedule_time, create_time) + start_within * interval '1 second'
-    FROM made
+    FROM created
 )
 SELECT
     statement_timestamp() AS create_time,
     CASE WHEN count(*) < cardinality(string_to_array($1::text, ' '))
          THEN coalesce(array_agg(id::text), '{}')
-    END AS made
-FROM made
+    END AS created
+FROM created
