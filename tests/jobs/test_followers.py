@@ -13,7 +13,7 @@ _POLL_SECONDS = 0.05
 
 
 async def _told(hub: Hub, *followers: Follower, seconds: float = 5.0) -> list[list[str]]:
-    """The changes that each follower is told of: the first within `seconds`, the others soon after."""
+    """The changes that each follower is told of; only the first must be told of any."""
 
     async def next_changes(follower: Follower) -> list[str]:
         with suppress(TimeoutError):

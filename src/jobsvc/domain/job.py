@@ -78,7 +78,7 @@ class JobOptions(msgspec.Struct, frozen=True):
         return create_time if self.schedule_time is None else max(self.schedule_time, create_time)
 
     def expires_at(self, create_time: datetime) -> datetime | None:
-        """Expiry of a job created at that time, None if it has none; create_jobs.sql does the same."""
+        """Expiry of a job created at that time, None for never; create_jobs.sql does the same."""
         if self.expire_time is not None or self.ttl_seconds is None:
             return self.expire_time
         return create_time + timedelta(microseconds=round(self.ttl_seconds * 1_000_000))

@@ -70,7 +70,7 @@ class JobStore:
     async def find_requests(
         self, requests: Sequence[tuple[str, str]], connection: Connection
     ) -> Mapping[tuple[str, str], str]:
-        """The jobs created under these pairs of service and request id; unused pairs are missing."""
+        """The jobs created under these pairs of service and request id; new pairs are missing."""
         rows = await connection.fetch(
             sql("find_requests"), [r[0] for r in requests], [r[1] for r in requests]
         )

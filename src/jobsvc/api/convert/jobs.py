@@ -14,8 +14,8 @@ from jobsvc.v1 import payload_pb2
 FULL = pb.JOB_VIEW_FULL
 BASIC = pb.JOB_VIEW_BASIC
 
-#: Size of past attempts that are sent in full. Beyond, errors come without metadata and stack traces:
-#: with the largest payloads they would not fit into the 4 MiB that clients take by default.
+#: Size of past attempts that are sent in full. Beyond, errors come without metadata and stack
+#: traces: with the largest payloads they would not fit into the 4 MiB that clients take by default.
 _MAX_ATTEMPTS_BYTES = 256 * 1024
 
 

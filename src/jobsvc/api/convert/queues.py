@@ -16,6 +16,7 @@ from jobsvc.api.convert.run_policy import (
     write_run_policy,
 )
 from jobsvc.api.convert.times import duration, timestamp, write_duration
+from jobsvc.domain.limits import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS
 from jobsvc.domain.payload import PayloadInvalid
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
 from jobsvc.domain.schema import Schema, SchemaInvalid
@@ -54,7 +55,12 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
         input_schema=_schema(checks, "queue.input_schema", message, "input_schema"),
         output_schema=_schema(checks, "queue.output_schema", message, "output_schema"),
         lease_seconds=(
-            checks.seconds("queue.lease_duration", message.lease_duration, 5, 3600)
+            checks.seconds(
+                "queue.lease_duration",
+                message.lease_duration,
+                MIN_LEASE_SECONDS,
+                MAX_LEASE_SECONDS,
+            )
             if message.HasField("lease_duration")
             else None
         ),
