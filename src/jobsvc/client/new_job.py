@@ -54,8 +54,8 @@ class NewJob:
     the queue first. The first attempt starts at `schedule_time`, or `delay`
     after this object was made (by the clock of this machine), or at once. The
     job is given up at `expire_time`, or `ttl` after its creation, or never.
-    It fails if its first attempt has not begun `start_within` of when it may
-    first run. `attempt_timeout` bounds one attempt, `retention` is how long the
+    It fails if its first attempt has not begun `start_within` after the time at
+    which it may first run. `attempt_timeout` bounds one attempt, `retention` is how long the
     ended job is kept; all three, and `retry`, default to what the queue says.
 
     Of the jobs of a queue that have not ended at most one holds a `unique_key`.
