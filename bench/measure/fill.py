@@ -80,4 +80,5 @@ async def create(database: Database, ids: Sequence[str]) -> None:
         [_SETTINGS.backoff_multiplier],
         [_SETTINGS.attempt_timeout_seconds],
         nothing,  # retention
+        nothing,  # start_within
     )

@@ -1,4 +1,4 @@
-"""Every setting and default of the server, read from the environment once."""
+"""All settings and defaults of the server, read from the environment once."""
 
 import math
 import re
@@ -8,12 +8,14 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
+#: Most attempts of a job (contract: `RetryPolicy`).
+MAX_ATTEMPTS = 100
 #: Besides the intervals.
 _ABOVE_ZERO = ("max_attempts", "lease_seconds", "pool_size", "statement_seconds")
 
 
 class SettingsInvalid(Exception):
-    """A setting is malformed, or contradicts another one. The text says which."""
+    """A setting is malformed, or contradicts another one. The text of the error names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,9 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 <= value < math.inf:
                 raise SettingsInvalid(f"JOBSVC_{name.upper()} must be a number from 0, not {value}")
-        if not 1 <= self.max_attempts <= 100:
+        if not 1 <= self.max_attempts <= MAX_ATTEMPTS:
             raise SettingsInvalid(
-                f"JOBSVC_MAX_ATTEMPTS must be between 1 and 100, not {self.max_attempts}"
+                f"JOBSVC_MAX_ATTEMPTS must be between 1 and {MAX_ATTEMPTS}, not {self.max_attempts}"
             )
         self._at_least("pool_size", 1, "one connection")
         self._at_least("lease_seconds", 3 * self.extend_interval_seconds, "3 x extend interval")

@@ -47,6 +47,10 @@ _BAD_SPECS: list[tuple[dict[str, Any], str]] = [
     *(({"ttl": d}, "spec.ttl") for d in BAD_DURATIONS),
     *(({"retention": d}, "spec.retention") for d in BAD_DURATIONS),
     *(
+        ({"start_within": d}, "spec.start_within")
+        for d in (*BAD_DURATIONS, Duration(), Duration(nanos=999_999))
+    ),
+    *(
         ({"attempt_timeout": d}, "spec.attempt_timeout")
         for d in (
             *BAD_DURATIONS,

@@ -1,13 +1,18 @@
 """What ends an attempt that nobody reports on. Rows are aged; the server finds them by itself."""
 
+from datetime import UTC, datetime, timedelta
+
 import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
 
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc.v1.queue_service_pb2 import Queue, UpdateQueueRequest
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create
 from tests.api.support.worker import LOST, OK, lease_all, lease_one, report, success
@@ -16,6 +21,7 @@ _PENDING, _FAILED = job_pb2.JOB_STATE_PENDING, job_pb2.JOB_STATE_FAILED
 _AGED_LEASE = "UPDATE lease SET until = now() - interval '1 second'"
 _AGED_ATTEMPT = "UPDATE lease SET deadline = now() - interval '1 second'"
 _AGED_JOB = "UPDATE waiting SET expire_time = now() - interval '1 second'"
+_AGED_START = "UPDATE waiting SET start_deadline = now() - interval '1 second'"
 _AGED_RUN = """UPDATE lease SET expire_time = now() - interval '1 second',
     deadline = now() - interval '1 second'"""
 
@@ -84,6 +90,33 @@ async def test_waiting_job_expires(
     assert status.error.code == code_pb2.DEADLINE_EXCEEDED
     assert status.error.reason == "JOB_EXPIRED"
     assert [lease.job_id for lease in await lease_all(workers)] == [other.id]
+
+
+async def test_job_that_no_worker_begins_in_time_fails(
+    create: Create, jobs: JobServiceStub, workers: WorkerServiceStub, sql: asyncpg.Connection
+) -> None:
+    job = await create(start_within=Duration(seconds=30))
+    assert job.spec.start_within == Duration(seconds=30)
+    other = await create()
+    await sql.execute(_AGED_START + " WHERE start_deadline IS NOT NULL")
+    status = await _after(jobs, job.id, version=1)
+    assert (status.state, status.attempt) == (_FAILED, 0)
+    assert status.error.code == code_pb2.DEADLINE_EXCEEDED
+    assert status.error.reason == "START_DEADLINE"
+    assert [lease.job_id for lease in await lease_all(workers)] == [other.id]
+
+
+async def test_queue_says_how_soon_its_jobs_must_start(
+    create: Create, queues: QueueServiceStub, workers: WorkerServiceStub, queue: str
+) -> None:
+    change = Queue(name=queue, start_within=Duration(seconds=90))
+    await queues.UpdateQueue(UpdateQueueRequest(queue=change))
+    scheduled = Timestamp()
+    scheduled.FromDatetime(datetime.now(UTC) + timedelta(days=1))
+    # Later than the queue's 90 seconds from now: they count from the schedule time.
+    assert (await create(schedule_time=scheduled)).spec.start_within.seconds == 90
+    assert (await create(start_within=Duration(seconds=5))).spec.start_within.seconds == 5
+    assert len(await lease_all(workers)) == 1
 
 
 async def test_running_job_expires(

@@ -39,6 +39,7 @@ _EVERYTHING: dict[str, Any] = {
     "attempt_timeout": Duration(seconds=604_800),
     "lease_duration": Duration(seconds=3600),
     "retention": Duration(),
+    "start_within": Duration(seconds=60),
 }
 
 
@@ -160,6 +161,7 @@ _BAD: list[tuple[dict[str, Any], str]] = [
     ({"lease_duration": Duration(seconds=4)}, "queue.lease_duration"),
     ({"lease_duration": Duration(seconds=3601)}, "queue.lease_duration"),
     *(({"retention": d}, "queue.retention") for d in BAD_DURATIONS),
+    *(({"start_within": d}, "queue.start_within") for d in (*BAD_DURATIONS, Duration())),
     ({"retry_policy": _POLICY(max_attempts=101)}, "queue.retry_policy.max_attempts"),
     ({"retry_policy": _POLICY(max_attempts=-1)}, "queue.retry_policy.max_attempts"),
     (

@@ -112,7 +112,9 @@ def test_a_creation_says_whether_the_job_was_there() -> None:
 def test_queues_and_their_counts() -> None:
     queue = queue_service_pb2.Queue(name="q", state=queue_service_pb2.QUEUE_STATE_PAUSED)
     queue.lease_duration.FromSeconds(30)
+    queue.start_within.FromSeconds(20)
     read = read_queue(queue)
+    assert (read.start_within_seconds, read.retention_seconds) == (20, None)
     assert (read.name, read.paused, read.lease_seconds, read.max_attempts) == ("q", True, 30, None)
     stats = read_stats(queue_service_pb2.QueueStats(queue="q", ready_count=3, worker_count=1))
     assert (stats.ready_count, stats.worker_count, stats.oldest_ready_seconds) == (3, 1, None)

@@ -71,6 +71,7 @@ def test_every_option_arrives() -> None:
             attempt_timeout=1.5,
             retry=RetryPolicy(5, 0.25, timedelta(minutes=1), 3.0),
             retention=0,
+            start_within=timedelta(seconds=30),
             unique_key="k",
             unique_conflict="fail",
             labels={"team": "x"},
@@ -88,6 +89,7 @@ def test_every_option_arrives() -> None:
     assert spec.attempt_timeout.ToNanoseconds() == 1_500_000_000
     assert spec.HasField("retention")
     assert spec.retention.seconds == 0
+    assert spec.start_within.seconds == 30
     assert spec.retry_policy.max_attempts == 5
     assert spec.retry_policy.initial_backoff.ToNanoseconds() == 250_000_000
     assert spec.retry_policy.max_backoff.seconds == 60

@@ -1,4 +1,4 @@
-"""What a request leaves open is up to the queue, then to the server."""
+"""Queue and server decide the options that a request leaves open."""
 
 from typing import Any
 

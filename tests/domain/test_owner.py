@@ -1,4 +1,4 @@
-"""Who may see a job."""
+"""Callers who may see a job."""
 
 import pytest
 from hypothesis import given

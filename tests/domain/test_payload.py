@@ -1,4 +1,4 @@
-"""What counts as a payload. Every refusal is a PayloadInvalid, whatever the text."""
+"""Which texts are payloads. Every refusal is a PayloadInvalid, whatever the text."""
 
 import json
 import time

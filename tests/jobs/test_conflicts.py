@@ -54,9 +54,9 @@ def test_key_is_within_a_queue() -> None:
 def test_second_request_with_a_key_shares_the_job_of_the_first() -> None:
     got = sorted_out(request("a"), request("a"), request("a", request_id=ONE))
     assert got == SortedOut({}, {1: 0, 2: 0}, [0])
-    # The first is answered by the holder; the second by the answer to the first.
-    held = sorted_out(request("a"), request("a"), holders={("q", "a"): HOLDER})
-    assert held == SortedOut({0: Existing(HOLDER)}, {1: 0}, [])
+    # The first gets the holder, and the second the result of the first.
+    got = sorted_out(request("a"), request("a"), holders={("q", "a"): HOLDER})
+    assert got == SortedOut({0: Existing(HOLDER)}, {1: 0}, [])
 
 
 def test_same_request_twice_in_a_call_is_left_to_its_request_id() -> None:
@@ -72,9 +72,9 @@ def test_repeated_request_is_left_to_its_request_id_although_it_holds_the_key() 
 
 
 def test_request_that_wants_to_fail_names_holder_and_index() -> None:
-    with pytest.raises(UniqueKeyTaken) as held:
+    with pytest.raises(UniqueKeyTaken) as by_a_job:
         sorted_out(request("a", FAIL, batch_index=3), holders={("q", "a"): HOLDER})
-    assert held.value.metadata == {"jobId": HOLDER.id, "index": "3"}
+    assert by_a_job.value.metadata == {"jobId": HOLDER.id, "index": "3"}
     jobs = [new_job(), new_job()]
     with pytest.raises(UniqueKeyTaken) as within:
         sorted_out(request("a"), request("a", FAIL, batch_index=1), jobs=jobs)
@@ -94,10 +94,10 @@ ids = st.none() | st.sampled_from([ONE, TWO])
 
 @given(st.lists(st.tuples(keys, ids)), st.booleans())
 def test_every_request_has_one_answer_and_no_key_is_written_by_two(
-    asked: list[tuple[str | None, str | None]], held: bool
+    asked: list[tuple[str | None, str | None]], taken: bool
 ) -> None:
     requests = [request(key, request_id=request_id) for key, request_id in asked]
-    got = sorted_out(*requests, holders={("q", "a"): HOLDER} if held else {})
+    got = sorted_out(*requests, holders={("q", "a"): HOLDER} if taken else {})
     every = sorted([*got.existing, *got.same_key_as, *got.to_write])
     assert every == list(range(len(requests)))
     for index, first in got.same_key_as.items():

@@ -1,4 +1,4 @@
-"""The poll of the hub, by which a lost hint costs a second: it wakes whoever missed something."""
+"""The poll of the hub wakes followers that missed a change, so that a lost hint costs a second."""
 
 import asyncio
 from contextlib import suppress
@@ -13,9 +13,9 @@ _POLL_SECONDS = 0.05
 
 
 async def _told(hub: Hub, *followers: Follower, seconds: float = 5.0) -> list[list[str]]:
-    """What each follower is told within some time, the first of them at least."""
+    """The changes that each follower is told of; only the first must be told of any."""
 
-    async def first_news(follower: Follower) -> list[str]:
+    async def next_changes(follower: Follower) -> list[str]:
         with suppress(TimeoutError):
             async with asyncio.timeout(4 * _POLL_SECONDS):
                 return await follower.changed()
@@ -26,7 +26,7 @@ async def _told(hub: Hub, *followers: Follower, seconds: float = 5.0) -> list[li
         async with asyncio.timeout(seconds):
             first = await followers[0].changed()
         # Those of the same poll have been told by now.
-        return [first, *[await first_news(follower) for follower in followers[1:]]]
+        return [first, *[await next_changes(follower) for follower in followers[1:]]]
     finally:
         polling.cancel()
 
@@ -41,7 +41,7 @@ async def test_only_who_has_not_seen_the_latest_version_is_woken(store: Store) -
         assert await _told(hub, late, current, new) == [[job_id], [], []]
 
 
-async def test_job_that_is_gone_is_news(store: Store, sql: asyncpg.Connection) -> None:
+async def test_removal_of_a_job_is_a_change(store: Store, sql: asyncpg.Connection) -> None:
     job_id = await create(store)
     hub = Hub(store.jobs, _POLL_SECONDS)
     with hub.follow([job_id]) as follower, hub.follow([job_id]) as knows:

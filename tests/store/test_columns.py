@@ -39,7 +39,7 @@ KINDS = {
     "priority": (0, -7),
     "run_policy": (
         RunPolicy(3, 1.0, 600.0, 2.0, 900.0),
-        RunPolicy(5, 0.5, 60.0, 1.5, 1.5, retention_seconds=7.0),
+        RunPolicy(5, 0.5, 60.0, 1.5, 1.5, 7.0, start_within_seconds=60.5),
     ),
     "owner": (Owner(), Owner("web", "ada", b"hash")),
     "unique_key": (None, f"k {SEPARATOR}"),

@@ -33,7 +33,7 @@ OPTIONS: dict[str, Any] = {
     "owner": Owner("web", "ada", b"hash"),
     "input": '{ "a": 1.50 }',
     "priority": -7,
-    "run_policy": RunPolicy(5, 0.25, 90.5, 1.5, 12.5, 99.5),
+    "run_policy": RunPolicy(5, 0.25, 90.5, 1.5, 12.5, 99.5, 60.5),
     "unique_key": "key",
     "labels": {"tenant": "ä", "b": ""},
     "output_schema_id": None,
@@ -90,7 +90,7 @@ async def test_ttl_counts_from_the_creation(store: Store, ttl: float) -> None:
     assert create_time is not None
     job = (await store.jobs.read([new.id]))[new.id]
     assert job.expire_time is not None
-    assert job.expire_time == new.options.end_of_time(create_time)
+    assert job.expire_time == new.options.expires_at(create_time)
     assert (job.expire_time - create_time).total_seconds() == pytest.approx(ttl, abs=1e-6)
 
 

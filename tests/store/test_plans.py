@@ -76,8 +76,18 @@ async def test_next_jobs_are_read_in_the_order_of_the_index(store: Store) -> Non
     assert "run_at" not in scan.get("Filter", ""), scan
 
 
-@pytest.mark.parametrize("name", ["expire_jobs", "prune_jobs"])
-async def test_upkeep_walks_its_index_from_the_oldest(store: Store, name: str) -> None:
-    (due,) = [n for n in nodes(await plan(store, name)) if n.get("Subplan Name") == "CTE due"]
+@pytest.mark.parametrize(
+    ("name", "part", "index"),
+    [
+        ("expire_jobs", "expired", "waiting_expiry"),
+        ("expire_jobs", "unstarted", "waiting_start_deadline"),
+        ("prune_jobs", "due", "result_purge"),
+    ],
+)
+async def test_upkeep_walks_its_index_from_the_oldest(
+    store: Store, name: str, part: str, index: str
+) -> None:
+    (due,) = [n for n in nodes(await plan(store, name)) if n.get("Subplan Name") == f"CTE {part}"]
     kinds = [n["Node Type"] for n in nodes(due)]
     assert kinds == ["Limit", "LockRows", "Index Scan"]
+    assert [scan["Index Name"] for scan in scans(due)] == [index]

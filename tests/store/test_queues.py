@@ -15,7 +15,7 @@ FULL = QueuePolicy(
     input_schema='{"type":"object"}',
     output_schema='{"required":["a"]}',
     lease_seconds=12.5,
-    run_policy=RunPolicy(7, 0.5, 60.5, 1.5, 99.5, retention_seconds=0.0),
+    run_policy=RunPolicy(7, 0.5, 60.5, 1.5, 99.5, retention_seconds=0.0, start_within_seconds=0.5),
 )
 
 

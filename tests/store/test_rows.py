@@ -192,6 +192,7 @@ async def test_upkeep_touches_a_batch(dsn: str, sql: asyncpg.Connection, analyse
     for statement in ANALYSED[analysed]:
         await sql.execute(statement)
     await sql.execute("UPDATE waiting SET expire_time = now() - interval '1 hour'")
+    await sql.execute("UPDATE waiting SET start_deadline = expire_time")
     await sql.execute("UPDATE result SET purge_time = now() - interval '1 hour'")
     async with watched(dsn) as (store, touched):
         assert len(await store.upkeep.expire(BATCH, KEEP_SECONDS, KEEP_SECONDS)) == BATCH

@@ -17,6 +17,7 @@ from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
+from jobsvc.domain.limits import MAX_WORKER_QUEUES
 from jobsvc.domain.worker import SeenWorker
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.settings import Settings
@@ -24,7 +25,6 @@ from jobsvc.store.store import Store
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceServicer
 
-_MAX_QUEUES = 64
 _MAX_LEASES = 100
 _MARGIN_SECONDS = 0.5
 #: An answer needs about so long to arrive.
@@ -60,7 +60,7 @@ class WorkerService(WorkerServiceServicer):
         self, request: pb.LeaseJobsRequest, context: Context
     ) -> pb.LeaseJobsResponse:
         checks = RequestChecks()
-        checks.count("queues", request.queues, 1, _MAX_QUEUES)
+        checks.count("queues", request.queues, 1, MAX_WORKER_QUEUES)
         for index, name in enumerate(request.queues):
             checks.queue(f"queues[{index}]", name)
         most = checks.number("max_jobs", request.max_jobs, 0, _MAX_LEASES) or 1

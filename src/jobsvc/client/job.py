@@ -127,6 +127,7 @@ class Job:
     attempt_timeout_seconds: float | None = None
     max_attempts: int | None = None
     retention_seconds: float | None = None
+    start_within_seconds: float | None = None
     unique_key: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     service: str = ""

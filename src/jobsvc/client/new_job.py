@@ -22,6 +22,7 @@ class JobOptions(TypedDict, total=False):
     attempt_timeout: Duration | None
     retry: RetryPolicy | None
     retention: Duration | None
+    start_within: Duration | None
     unique_key: str | None
     unique_conflict: Literal["use_existing", "fail"]
     labels: Mapping[str, str] | None
@@ -36,8 +37,10 @@ class NewJob:
     the queue first. The first attempt starts at `schedule_time`, or `delay`
     after this object was made (by the clock of this machine), or at once. The
     job is given up at `expire_time`, or `ttl` after its creation, or never.
-    `attempt_timeout` bounds one attempt, `retention` is how long the ended job
-    is kept; both, and `retry`, default to the options of the queue.
+    It fails if its first attempt has not begun `start_within` after the time at
+    which it may first run. `attempt_timeout` bounds one attempt, `retention` is
+    how long the ended job is kept; all three, and `retry`, default to the options
+    of the queue.
 
     At most one job of a queue that has not ended holds a `unique_key`. A second
     creation returns that job (`"use_existing"`), or fails with `UniqueKeyTaken`
@@ -58,6 +61,7 @@ class NewJob:
     attempt_timeout: Duration | None = None
     retry: RetryPolicy | None = None
     retention: Duration | None = None
+    start_within: Duration | None = None
     unique_key: str | None = None
     unique_conflict: Literal["use_existing", "fail"] = "use_existing"
     labels: Mapping[str, str] | None = None

@@ -23,6 +23,7 @@ class QueueOptions(TypedDict, total=False):
     attempt_timeout: Duration
     lease: Duration
     retention: Duration
+    start_within: Duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Queue:
     attempt_timeout_seconds: float | None
     lease_seconds: float | None
     retention_seconds: float | None
+    start_within_seconds: float | None
     create_time: datetime | None
     update_time: datetime | None
     etag: str

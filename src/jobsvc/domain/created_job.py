@@ -38,7 +38,7 @@ def fresh_job(new: NewJob, create_time: datetime) -> Job:
         input=None,
         priority=options.priority,
         schedule_time=options.schedule_time,
-        expire_time=options.end_of_time(create_time),
+        expire_time=options.expires_at(create_time),
         run_policy=options.run_policy,
         unique_key=new.unique_key,
         labels=options.labels,

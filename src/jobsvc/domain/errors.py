@@ -1,4 +1,4 @@
-"""What can go wrong, in the caller's language. Knows nothing of gRPC: api/status.py translates."""
+"""Errors that a caller may see. Free of gRPC: api/status.py translates them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One defect of a request: the path of the field and what is wrong with it."""
+    """One defect of a request: the path of the field, and a description of the defect."""
 
     field: str
     description: str
@@ -32,7 +32,7 @@ class InvalidRequest(JobsvcError):
         self.violations = list(violations)
 
     def at(self, prefix: str, **metadata: str) -> Self:
-        """The same of an item in a list, whose path is `prefix`."""
+        """The same error about an item of a list; `prefix` is the path of the item."""
         violations = [Violation(prefix + v.field, v.description) for v in self.violations]
         return type(self)(violations, **self.metadata, **metadata)
 
@@ -110,7 +110,7 @@ class WorkerReplaced(JobsvcError):
 
 
 class WorkerDeaf(JobsvcError):
-    """The worker did not confirm what it was sent."""
+    """The worker did not acknowledge a dispatch in time."""
 
 
 class StreamLimit(JobsvcError):

@@ -1,4 +1,4 @@
-"""What a job is, the states it goes through, and what ends an attempt. Pure: no I/O, no clock."""
+"""A job, its states and its attempts. Pure: no I/O, no clock."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from jobsvc.domain.run_policy import RunPolicy
 
 
 class JobState(IntEnum):
-    """Place of a job in its life cycle; numbered as in the contract and in the `result` table."""
+    """State of a job; numbered as in the contract and in the table `result`."""
 
     PENDING = 1
     PROCESSING = 2
@@ -28,11 +28,11 @@ class JobState(IntEnum):
 
 ENDED = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 
-#: Every step a job may take. The SQL constraints, the diagram in docs/states.md
-#: and the property tests are compared with this table.
+#: Every step that a job may take. Tests compare the SQL constraints, the diagram in docs/states.md
+#: and the life cycle of real rows with this table.
 TRANSITIONS: MappingProxyType[JobState, frozenset[JobState]] = MappingProxyType(
     {
-        # leased; expired; cancelled while waiting
+        # leased; expired or not started in time; cancelled while waiting
         JobState.PENDING: frozenset({JobState.PROCESSING, JobState.FAILED, JobState.CANCELLED}),
         # retry, release or lost lease; success; out of attempts or permanent; cancelled
         JobState.PROCESSING: frozenset(
@@ -74,11 +74,11 @@ class JobOptions(msgspec.Struct, frozen=True):
     output_schema_id: int | None
 
     def run_time(self, create_time: datetime) -> datetime:
-        """From when on a job that is created then may run; create_jobs.sql says the same."""
+        """Earliest start of a job created at that time; create_jobs.sql does the same."""
         return create_time if self.schedule_time is None else max(self.schedule_time, create_time)
 
-    def end_of_time(self, create_time: datetime) -> datetime | None:
-        """When a job that is created then expires, if at all; create_jobs.sql says the same."""
+    def expires_at(self, create_time: datetime) -> datetime | None:
+        """Expiry of a job created at that time, None for never; create_jobs.sql does the same."""
         if self.expire_time is not None or self.ttl_seconds is None:
             return self.expire_time
         return create_time + timedelta(microseconds=round(self.ttl_seconds * 1_000_000))
@@ -110,7 +110,7 @@ class AttemptRecord:
 
 
 class JobStatus(msgspec.Struct, frozen=True):
-    """What became of a job, as of one moment."""
+    """The state of a job at one moment, with everything that goes with it."""
 
     state: JobState
     version: int
@@ -130,10 +130,9 @@ class JobStatus(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A job as it is now: what was asked for, whose it is, and its status.
+    """A job as it is now: its options, its owner and its status.
 
-    `read_time` is the database's clock when the job was read; "in the future"
-    is judged by it.
+    `read_time` is the database's clock at the read; it says what is "in the future".
     """
 
     id: str

@@ -1,18 +1,18 @@
-"""Ids of jobs: UUIDs of version 7, made here."""
+"""Ids of jobs: makes UUIDs of version 7."""
 
 import os
 import time
 
 
 def new_job_id() -> str:
-    """A UUID version 7 (RFC 9562) in canonical form: sorts by creation time, to the millisecond."""
+    """Makes a UUID version 7 (RFC 9562) in canonical form; it sorts by its millisecond."""
     return new_job_ids(1)[0]
 
 
 def new_job_ids(count: int) -> list[str]:
-    """Ids like those of `new_job_id`, of one millisecond, in their order; up to 4096 of them."""
+    """Makes up to 4096 such ids, all of one millisecond, in ascending order."""
     millis, nanos = divmod(time.time_ns(), 1_000_000)
-    # The twelve bits behind the version are the time within the millisecond, and count on.
+    # The twelve bits after the version hold the time within the millisecond, then count up.
     first = min(nanos * _STEPS // 1_000_000, _STEPS - count)
     head = f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-7"
     return [
@@ -22,5 +22,5 @@ def new_job_ids(count: int) -> list[str]:
 
 
 _STEPS = 4096
-#: The two bits of RFC 9562, and two by chance, by a digit.
+#: For each random digit: the two variant bits of RFC 9562, and two random bits.
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}

@@ -1,4 +1,4 @@
-"""Outcomes of an attempt, and the pure decision about what its job does next."""
+"""How attempts end, and the one pure decision about the job then."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,7 +10,7 @@ from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.lease import LeaseTerms
 from jobsvc.domain.retry import PERMANENT_CODES, retry_delay_seconds
 
-#: How often a job that never reached its worker is redelivered without using an attempt.
+#: Times that a job goes back without using an attempt because it did not reach its worker.
 MAX_REDELIVERIES = 10
 
 
@@ -29,7 +29,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """The worker hands the job back undone; no attempt is used."""
+    """The worker hands the job back without a result; no attempt is used."""
 
     delay_seconds: float = 0.0
     reason: str = ""
@@ -42,7 +42,7 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 
 class Lapse(StrEnum):
-    """End of an attempt on which no worker reported."""
+    """How an attempt ended without a report of its worker."""
 
     LEASE_EXPIRED = "LEASE_EXPIRED"
     ATTEMPT_TIMEOUT = "ATTEMPT_TIMEOUT"
@@ -73,11 +73,15 @@ class Requeue(msgspec.Struct, frozen=True):
 
 Verdict = Finish | Requeue
 
-#: Reason of an attempt whose output does not fit the schema of its queue.
+#: Reason of the failure of an attempt whose output did not fit the schema of its queue.
 OUTPUT_REJECTED = "OUTPUT_REJECTED"
-#: Error of a job that has passed its expire_time.
+#: Error of a job whose expire_time has passed.
 JOB_EXPIRED = JobError(
     code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed"
+)
+#: Error of a job whose first attempt has not begun within start_within.
+START_DEADLINE = JobError(
+    code_pb2.DEADLINE_EXCEEDED, "START_DEADLINE", "the first attempt has not begun in start_within"
 )
 _LAPSED = {
     Lapse.LEASE_EXPIRED: JobError(
@@ -90,12 +94,13 @@ _LAPSED = {
 
 
 def decide(terms: LeaseTerms, ending: Ending, spread: float, expired: bool = False) -> Verdict:
-    """Decides what happens to a leased job whose attempt ended by `ending`.
+    """Returns the verdict on a leased job whose attempt ended by `ending`.
 
-    `spread` (-1 to 1) is the random part of the retry delay; `expired` means that the job has
-    passed its expire_time. Rules, first match: success completes; a requested cancel wins over
-    everything else; a release goes back without using the attempt; an expired job fails; a
-    failure is retried while its code, or its override, and `max_attempts` allow it.
+    `spread` (-1 to 1) is the random part of the retry delay; `expired`: the job's
+    expire_time has passed. The first rule that fits decides: a success completes
+    the job; a requested cancellation ends it; a release sends it back without
+    using the attempt; an expired job fails; a failed one is retried while its
+    code, or the override of the worker, and `max_attempts` allow it.
     """
     if isinstance(ending, Success):
         return Finish(JobState.COMPLETED, output=ending.output)
@@ -120,10 +125,10 @@ def decide(terms: LeaseTerms, ending: Ending, spread: float, expired: bool = Fal
 
 
 def lapse(until: datetime, deadline: datetime, now: datetime) -> Lapse | None:
-    """Returns how a lease that runs `until` has lapsed at `now`; None if it has not.
+    """Returns how a lease that runs `until` has lapsed at `now`, None if it has not.
 
-    `deadline` is the end of the attempt's own time, or of the job's. The deadline is checked
-    first: a worker that stopped extending at the very end ran out of time.
+    `deadline` is the end of the attempt's time, or of the job's. It comes first:
+    a worker that stopped extending at the very end has run out of time.
     """
     if now >= deadline:
         return Lapse.ATTEMPT_TIMEOUT

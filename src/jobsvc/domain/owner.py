@@ -1,4 +1,4 @@
-"""Whose a job is, and who may see it. Pure."""
+"""The owner of a job, and the callers who may see it. Pure."""
 
 import msgspec
 
@@ -6,17 +6,17 @@ from jobsvc.domain.errors import JobNotOwned
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """Whose a job is. `session_hash` is the keyed hash of the session; the session is not kept."""
+    """Owner of a job, and identity of a caller. Of the session only a keyed hash is kept."""
 
     service: str = ""
     user_id: str = ""
     session_hash: bytes | None = None
 
     def owns(self, owner: "Owner") -> bool:
-        """Whether a caller with this identity may see a job of `owner`.
+        """Returns whether a caller with this identity may see a job of `owner`.
 
-        The service must be the same, and the session or the user too where the
-        job is bound to one; a job bound to neither is visible to its service.
+        The service must be the same. If the job has a session or a user, one of the
+        two must be the same as well; otherwise its whole service may see it.
         """
         if self.service != owner.service:
             return False
@@ -31,8 +31,8 @@ def check_owner(caller: Owner, owner: Owner, job_id: str) -> None:
     """Checks that `caller` may see the job `job_id` of `owner`.
 
     Raises:
-        JobNotOwned: it belongs to somebody else. The error says so when the caller sent neither
-            session nor user.
+        JobNotOwned: it belongs to somebody else. The metadata name the missing header if the caller
+            sent neither session nor user.
     """
     if caller.owns(owner):
         return

@@ -1,4 +1,4 @@
-"""Payloads: JSON objects as text. Pure checks; what they let through is stored as it came."""
+"""Checks payloads: JSON objects as text, which are stored as they came. Pure."""
 
 import json
 import re
@@ -10,38 +10,38 @@ import msgspec
 #: Deepest nesting of objects and arrays (contract: `Payload`).
 MAX_LEVELS = 32
 
-# The closing quote may be missing: otherwise the search would start again at every quote inside.
+# The closing quote is optional: if it were not, a missing one would make the search quadratic.
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 _CONTAINERS = (dict, list)
 
 
 class PayloadInvalid(Exception):
-    """A text is no payload; the text of the error says why."""
+    """The text is no payload. The text of the error says why."""
 
 
 def parse_payload(text: str) -> dict[str, Any]:
-    """The object that a JSON text spells.
+    """Returns the object that a JSON text spells.
 
     Raises:
         PayloadInvalid: it is not JSON, not an object, names a key twice, nests too
             deeply, or holds NaN, Infinity, a NUL or a lone surrogate.
     """
-    # What looks for a single character is ten times as fast as what counts, or looks for two.
+    # Searching for one character is ten times as fast as counting, or searching for two.
     nested = "[" in text or text.find("{", 1) > 0
     if nested:
-        # Counting brackets bounds the depth from above; few payloads need the third look.
+        # The number of brackets bounds the depth from above; few payloads need the exact depth.
         brackets = text.count("{") + text.count("[")
         if brackets > MAX_LEVELS and _levels(text) > MAX_LEVELS:
             raise PayloadInvalid(f"nests deeper than {MAX_LEVELS} levels")
     escaped = "\\" in text and "\\u" in text
     if not escaped:
-        # This decoder is as strict as the other one, and five times as fast, but keeps the last of
-        # equal keys.
+        # This decoder is as strict as the other one and five times as fast, but of equal keys it
+        # keeps the last.
         try:
             quick = _QUICK_DECODER.decode(text)
         except msgspec.MsgspecError:
-            pass  # The other decoder says why, or lets it pass.
+            pass  # The other decoder explains the error, or accepts the text.
         else:
             if _names_no_key_twice(text, _key_count(quick) if nested else len(quick)):
                 return quick
@@ -66,11 +66,11 @@ def parse_payload(text: str) -> dict[str, Any]:
 
 
 def _names_no_key_twice(text: str, different_keys: int) -> bool:
-    """Whether that is sure at a glance, for a JSON text and the number of keys that it leaves."""
-    # There is a colon for each key that is named, at least.
+    """Quick check of a JSON text that decoded to this number of keys; False means unsure."""
+    # Each key in the text has at least one colon.
     if text.count(":") == different_keys:
         return True
-    # Strings hold colons as well. Those of keys stand behind a quote or a blank.
+    # Strings hold colons as well; the colon of a key follows a quote or a blank.
     blank = " :" in text or "\n:" in text or "\t:" in text or "\r:" in text
     return not blank and text.count('":') == different_keys
 
@@ -87,10 +87,10 @@ def _key_count(value: Any) -> int:
 
 
 def canonical(value: Any) -> bytes:
-    """Equal bytes for equal payloads, whatever their key order and white space."""
+    """Returns equal bytes for equal payloads, whatever their key order and white space."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     if ".0" in text or "e+" in text:
-        # A whole number may be spelled 1, 1.0 or 1e0.
+        # 1, 1.0 and 1e0 are the same number.
         text = json.dumps(_whole(value), sort_keys=True, separators=(",", ":"))
     return text.encode()
 
@@ -109,7 +109,7 @@ def _decode(text: str) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError:
-        # An integer of thousands of digits: valid JSON, which Python refuses to convert.
+        # Python refuses to convert an integer of thousands of digits, which is valid JSON.
         return _ROUNDING_DECODER.decode(text)
 
 
@@ -141,7 +141,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # add answers None
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # add returns None
         raise PayloadInvalid(f"names the key {twice[:60]!r} twice")
     return value
 

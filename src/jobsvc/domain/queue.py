@@ -1,4 +1,4 @@
-"""A queue: what it expects of its jobs. Pure values."""
+"""A queue, its policy and its counts. Pure values."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,7 @@ class QueuePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A named line of jobs of one kind."""
+    """A named queue of jobs of one kind."""
 
     name: str
     paused: bool

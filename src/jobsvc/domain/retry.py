@@ -1,13 +1,13 @@
-"""When a failed job is tried again: pure rules, no clock and no random source of their own."""
+"""When a failed job is tried again. Pure: the caller draws the random number."""
 
 import msgspec
 from google.rpc import code_pb2
 
-#: Share by which a delay is spread either way, so that jobs that failed
-#: together do not come back together.
+#: Largest share by which a delay is spread either way: jobs that failed together must not come back
+#: together.
 JITTER = 0.2
 
-#: Codes that say a second try would end the same way (contract: `JobError`).
+#: Codes of errors that another attempt would meet again (contract: `JobError`).
 PERMANENT_CODES = frozenset(
     {
         code_pb2.INVALID_ARGUMENT,

@@ -9,7 +9,7 @@ from jobsvc.settings import Settings
 
 #: Options without a default of the server: a job may leave them open for good. `retention_seconds`
 #: is one because its default depends on how the job ends.
-OPTIONAL = frozenset({"retention_seconds"})
+OPTIONAL = frozenset({"retention_seconds", "start_within_seconds"})
 
 
 class RunPolicy(msgspec.Struct, frozen=True):
@@ -25,6 +25,7 @@ class RunPolicy(msgspec.Struct, frozen=True):
     backoff_multiplier: float | None = None
     attempt_timeout_seconds: float | None = None
     retention_seconds: float | None = None
+    start_within_seconds: float | None = None
 
     def over(self, other: "RunPolicy") -> "RunPolicy":
         """This policy, completed by `other` where it leaves an option open."""

@@ -9,13 +9,13 @@ import msgspec
 from jobsvc.domain.errors import Violation
 
 _MAX_VIOLATIONS = 20
-#: To find everything that is wrong with so many characters takes a hundredth of a second and more.
-_LARGE = 4096
+#: From this size on, finding every violation can take 10 ms and more.
+_LARGE_CHARACTERS = 4096
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class SchemaInvalid(Exception):
-    """A definition is no JSON Schema; the text of the error says why."""
+    """The definition is no JSON Schema. The text of the error says why."""
 
 
 class Schema:
@@ -25,13 +25,13 @@ class Schema:
         """Compiles a definition (JSON text).
 
         Raises:
-            SchemaInvalid: it is no schema, or points outside itself.
+            SchemaInvalid: it is no schema, or has a `$ref` to another document.
         """
         try:
             document = msgspec.json.decode(definition)
         except msgspec.DecodeError as error:
             raise SchemaInvalid(f"is not JSON: {error}") from error
-        # Any other dialect would be misread, and one that is not known be fetched over the network.
+        # Another dialect would be misread; an unknown one would be fetched over the network.
         dialect = document.get("$schema", _DIALECT) if isinstance(document, dict) else _DIALECT
         if dialect not in (_DIALECT, _DIALECT + "#"):
             raise SchemaInvalid(f"$schema must be {_DIALECT}, or left out")
@@ -44,14 +44,14 @@ class Schema:
             raise SchemaInvalid(f"{error}"[:500]) from error
 
     def violations(self, payload: dict[str, Any], path: str, size: int = 0) -> list[Violation]:
-        """What is wrong with a payload, at most 20 checks, each with its path below `path`.
+        """Returns up to 20 violations of a payload, each with its path below `path`.
 
-        Of one whose `size` as text is large only the first, since all of them are looked for.
+        Only the first if the `size` of its text is large, since finding all of them takes long.
         """
         if self._validator.is_valid(payload):
             return []
         found: list[Violation] = []
-        for error in self._errors(payload, size > _LARGE):
+        for error in self._errors(payload, size > _LARGE_CHARACTERS):
             where = "".join(
                 f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path
             )

@@ -1,4 +1,4 @@
-"""Why a job is not running yet: the answer to an operator's first question. Pure."""
+"""Why a job is not running yet. Pure."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ from jobsvc.domain.job import Job, JobState
 
 
 class WaitReason(IntEnum):
-    """Numbered as in the contract."""
+    """Reason why a job is PENDING, numbered as in the contract."""
 
     UNSPECIFIED = 0
     SCHEDULE_TIME = 1
@@ -17,9 +17,9 @@ class WaitReason(IntEnum):
 
 
 def wait_reason(job: Job, paused: bool, workers: int, open_window: int) -> WaitReason:
-    """Why a job is PENDING, given its queue and the workers subscribed to it.
+    """Returns why a job is PENDING, given its queue and the workers subscribed to it.
 
-    A job about to be dispatched has no reason to wait: UNSPECIFIED.
+    UNSPECIFIED if the job is about to be dispatched, or is not PENDING.
     """
     status = job.status
     if status.state is not JobState.PENDING:

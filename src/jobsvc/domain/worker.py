@@ -1,4 +1,4 @@
-"""A worker, as the server sees it. Pure values."""
+"""A worker as the server sees it. Pure values."""
 
 from dataclasses import dataclass
 

@@ -98,8 +98,8 @@ async def _key_holders(
 
 
 class SortedOut(msgspec.Struct, frozen=True):
-    """Indexes of requests, each in one of three: answered by the holder of its key, by an earlier
-    request of the same call (its index), or by writing the job."""
+    """Indexes of requests, each in one of three: its result is the holder of its key, or the result
+    of an earlier request of the call (at that index), or its job must be written."""
 
     existing: dict[int, Existing]
     same_key_as: dict[int, int]

@@ -1,5 +1,5 @@
-"""Who follows which job on this replica. Level-triggered: it says that a job may have changed, and
-the follower reads how it is now; whoever reads late gets the latest status, once."""
+"""Wakes the followers of jobs on this replica. Level-triggered: a follower learns only that a job
+may have changed, and reads its status; one that reads late gets the latest status, once."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -8,26 +8,26 @@ from contextlib import contextmanager
 from jobsvc.domain.errors import DatabaseUnavailable, ServerDraining
 from jobsvc.store.jobs import JobStore
 
-_POLL_IDS = 1000
+_MAX_POLL_IDS = 1000
 
 
 class Follower:
     """One reader of the status of some jobs."""
 
     def __init__(self, job_ids: Iterable[str]) -> None:
-        #: Version last seen of each job that has not ended; 0 before the first look.
+        #: Version last read of each job that has not ended; 0 before the first read.
         self.seen: dict[str, int] = dict.fromkeys(job_ids, 0)
         self._changed: dict[str, None] = {}
         self._event = asyncio.Event()
         self._draining = False
 
     def mark(self, job_id: str) -> None:
-        """Says that a job may have changed."""
+        """Notes that a job may have changed, and wakes the follower."""
         self._changed[job_id] = None
         self._event.set()
 
     def drain(self) -> None:
-        """Says that there will be no more news from this replica."""
+        """Ends the waiting: this replica is about to exit."""
         self._draining = True
         self._event.set()
 
@@ -35,7 +35,7 @@ class Follower:
         """Waits for changes, and takes the jobs that may have changed since the last call.
 
         Raises:
-            ServerDraining: the replica is about to go.
+            ServerDraining: the replica is about to exit.
         """
         await self._event.wait()
         if self._draining:
@@ -70,7 +70,7 @@ class Hub:
                     del self._followers[job_id]
 
     def changed(self, job_ids: Iterable[str]) -> None:
-        """Says that these jobs may have changed."""
+        """Wakes the followers of jobs that may have changed."""
         if not self._followers:
             return
         for job_id in job_ids:
@@ -78,11 +78,11 @@ class Hub:
                 follower.mark(job_id)
 
     def gap(self) -> None:
-        """Says that any job may have changed unnoticed."""
+        """Wakes all followers: hints were lost, so any job may have changed."""
         self.changed(list(self._followers))
 
     def drain(self) -> None:
-        """Ends all waiting: the replica is about to go."""
+        """Ends the waiting of all followers: this replica is about to exit."""
         for followers in self._followers.values():
             for follower in followers:
                 follower.drain()
@@ -97,11 +97,11 @@ class Hub:
                 continue
 
     async def _poll(self) -> None:
-        """Marks what followers have missed. Who has not looked yet misses nothing."""
+        """Wakes followers that missed a change. One that has not read yet cannot miss any."""
         watched = list(self._followers)
-        for start in range(0, len(watched), _POLL_IDS):
+        for start in range(0, len(watched), _MAX_POLL_IDS):
             oldest: dict[str, int] = {}
-            for job_id in watched[start : start + _POLL_IDS]:
+            for job_id in watched[start : start + _MAX_POLL_IDS]:
                 versions = [
                     version
                     for follower in self._followers.get(job_id, ())
@@ -112,6 +112,6 @@ class Hub:
             for job_id, latest in (await self._jobs.find_changed(oldest)).items():
                 for follower in self._followers.get(job_id, ()):
                     version = follower.seen.get(job_id)
-                    # That a job is gone is news too.
+                    # The removal of a job is a change, too.
                     if version and (latest is None or version < latest):
                         follower.mark(job_id)

@@ -13,6 +13,7 @@ from jobsvc.domain.errors import InvalidRequest, LeaseLost, Violation
 from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.lease import LeaseId, LeaseTerms
 from jobsvc.domain.lease_end import End, Requeued
+from jobsvc.domain.limits import MAX_ERROR_CHARACTERS
 from jobsvc.domain.outcome import (
     OUTPUT_REJECTED,
     Cancelled,
@@ -34,7 +35,6 @@ from jobsvc.store.store import Store
 
 #: Several polls: time for every follower to read a terminal status.
 _MIN_KEEP_SECONDS = 60.0
-_MAX_MESSAGE_CHARACTERS = 4096
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ def check_output(success: Success, schema: Schema) -> Outcome:
     if not found:
         return success
     message = "; ".join(f"{v.field}: {v.description}" for v in found)
-    error = JobError(code_pb2.INTERNAL, OUTPUT_REJECTED, message[:_MAX_MESSAGE_CHARACTERS])
+    error = JobError(code_pb2.INTERNAL, OUTPUT_REJECTED, message[:MAX_ERROR_CHARACTERS])
     return Failure(error)
 
 

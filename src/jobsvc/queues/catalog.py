@@ -1,4 +1,4 @@
-"""What this replica knows of the queues: as they were a second ago at most, schemas compiled."""
+"""Cache of queues, a second old at most, and of their compiled schemas."""
 
 import time
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from jobsvc.domain.schema import Schema
 from jobsvc.store.queues import QueueStore
 
 _FRESH_SECONDS = 1.0
-#: Compiled schemas kept; the one used longest ago makes room.
+#: Compiled schemas kept; beyond, the least recently used one goes.
 _MAX_SCHEMAS = 500
 
 
@@ -24,7 +24,7 @@ class Catalog:
         self._schemas: OrderedDict[int, Schema] = OrderedDict()
 
     async def queue(self, name: str) -> Queue:
-        """The queue of this name.
+        """Returns the queue of this name.
 
         Raises:
             QueueNotFound: there is none.
@@ -41,12 +41,12 @@ class Catalog:
         return queue
 
     def forget(self, names: Iterable[str]) -> None:
-        """Reads these queues anew when they are needed next."""
+        """Drops these queues from the cache: their next use reads them again."""
         for name in names:
             self._known.pop(name, None)
 
     async def schema(self, schema_id: int) -> Schema:
-        """The compiled schema of this id; schemas never change."""
+        """Returns the compiled schema of this id; schemas never change."""
         schema = self._schemas.get(schema_id)
         if schema is None:
             schema = Schema(await self._queues.read_schema(schema_id))

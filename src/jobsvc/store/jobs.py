@@ -16,12 +16,12 @@ from jobsvc.store.statement import sql
 
 #: Jobs written in one statement.
 _MAX_CREATES = 1000
-#: Of each column of a run policy, whether it may be NULL.
+#: Whether each column of a run policy may be NULL.
 _OPTIONAL = [name in OPTIONAL for name in RunPolicy.__struct_fields__]
 
 
 class KeyTaken(Exception):
-    """A job that has not ended holds one of the unique keys, or is about to."""
+    """A job that has not ended holds one of the unique keys, or another call is taking it."""
 
 
 class JobStore:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jobsvc.domain.outcome import JOB_EXPIRED
+from jobsvc.domain.outcome import JOB_EXPIRED, START_DEADLINE
 from jobsvc.store.database import Database
 from jobsvc.store.records import encode_error
 
@@ -19,11 +19,15 @@ class UpkeepStore:
     async def expire(
         self, limit: int, failed_retention_seconds: float, request_id_seconds: float
     ) -> Sequence[str]:
-        """Fails waiting jobs that have passed their expire_time, and returns their ids."""
+        """Fails waiting jobs that expired or did not start in time, and returns their ids.
+
+        `limit` bounds each of the two kinds.
+        """
         rows = await self._database.fetch(
             "expire_jobs",
             limit,
             encode_error(JOB_EXPIRED),
+            encode_error(START_DEADLINE),
             failed_retention_seconds,
             request_id_seconds,
         )

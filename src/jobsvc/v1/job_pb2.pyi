@@ -255,6 +255,7 @@ class JobSpec(_message.Message):
     UNIQUE_KEY_FIELD_NUMBER: _builtins.int
     UNIQUE_CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    START_WITHIN_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Name of an existing queue, for example `news-analyzer`. Matches
     `^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`.
@@ -308,6 +309,17 @@ class JobSpec(_message.Message):
         entries. Values have at most 255 characters.
         """
 
+    @_builtins.property
+    def start_within(self) -> _duration_pb2.Duration:
+        """How long the job may wait until its first attempt begins, counted from the
+        moment at which it may first run: its creation, or `schedule_time` if that
+        is later. If no attempt has begun by then, the job fails with reason
+        `START_DEADLINE`. Retries are not bound by it, unlike by `expire_time`; an
+        attempt that was handed back or never reached its worker has not begun.
+        Default: that of the queue. Unset there too means no bound. At least 0.001
+        seconds.
+        """
+
     def __init__(
         self,
         *,
@@ -323,10 +335,11 @@ class JobSpec(_message.Message):
         unique_key: _builtins.str = ...,
         unique_conflict_policy: Global___UniqueConflictPolicy.ValueType = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        start_within: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "expiration", b"expiration", "expire_time", b"expire_time", "input", b"input", "retention", b"retention", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "ttl", b"ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "expiration", b"expiration", "expire_time", b"expire_time", "input", b"input", "retention", b"retention", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "start_within", b"start_within", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "expiration", b"expiration", "expire_time", b"expire_time", "input", b"input", "labels", b"labels", "priority", b"priority", "queue", b"queue", "retention", b"retention", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "ttl", b"ttl", "unique_conflict_policy", b"unique_conflict_policy", "unique_key", b"unique_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "expiration", b"expiration", "expire_time", b"expire_time", "input", b"input", "labels", b"labels", "priority", b"priority", "queue", b"queue", "retention", b"retention", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "start_within", b"start_within", "ttl", b"ttl", "unique_conflict_policy", b"unique_conflict_policy", "unique_key", b"unique_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_expiration: _TypeAlias = _typing.Literal["expire_time", "ttl"]  # noqa: Y015
     _WhichOneofArgType_expiration: _TypeAlias = _typing.Literal["expiration", b"expiration"]  # noqa: Y015
@@ -552,8 +565,8 @@ class JobError(_message.Message):
     """Canonical code. OK is not allowed."""
     reason: _builtins.str
     """Machine-readable cause, for example `UPSTREAM_TIMEOUT`. The server itself
-    uses `LEASE_EXPIRED`, `ATTEMPT_TIMEOUT`, `JOB_EXPIRED` and
-    `OUTPUT_REJECTED`. Matches `^[A-Z][A-Z0-9_]{0,61}[A-Z0-9]$`.
+    uses `LEASE_EXPIRED`, `ATTEMPT_TIMEOUT`, `JOB_EXPIRED`, `START_DEADLINE`
+    and `OUTPUT_REJECTED`. Matches `^[A-Z][A-Z0-9_]{0,61}[A-Z0-9]$`.
     """
     message: _builtins.str
     """Text for people. Callers must not parse it. At most 4,096 characters."""

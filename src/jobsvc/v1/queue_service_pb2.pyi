@@ -68,6 +68,7 @@ class Queue(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    START_WITHIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Lower-case letters, digits and hyphens, for example `news-analyzer`.
     Matches `^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`.
@@ -114,6 +115,10 @@ class Queue(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the queue was last changed."""
 
+    @_builtins.property
+    def start_within(self) -> _duration_pb2.Duration:
+        """Default of `JobSpec.start_within`. Unset: no bound. At least 0.001 seconds."""
+
     def __init__(
         self,
         *,
@@ -128,10 +133,11 @@ class Queue(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        start_within: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "output_schema", b"output_schema", "retention", b"retention", "retry_policy", b"retry_policy", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "output_schema", b"output_schema", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "etag", b"etag", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "name", b"name", "output_schema", b"output_schema", "retention", b"retention", "retry_policy", b"retry_policy", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "etag", b"etag", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "name", b"name", "output_schema", b"output_schema", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Requests for jobs into the domain."""
+"""Reads requests for jobs into the domain."""
 
 import hashlib
 import re
@@ -8,6 +8,7 @@ from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.run_policy import read_run_policy
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.job_request import JobRequest, RequestedOptions
+from jobsvc.domain.limits import MAX_ENTRIES
 from jobsvc.domain.payload import canonical
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import job_service_pb2 as service_pb
@@ -111,7 +112,9 @@ def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
     on_conflict = spec.unique_conflict_policy
     if on_conflict:
         checks.enum("spec.unique_conflict_policy", on_conflict, pb.UniqueConflictPolicy.values())
-    labels = checks.mapping("spec.labels", spec.labels, 32, _LABEL_KEY) if spec.labels else {}
+    labels = (
+        checks.mapping("spec.labels", spec.labels, MAX_ENTRIES, _LABEL_KEY) if spec.labels else {}
+    )
     return RequestedOptions(
         queue=spec.queue,
         priority=spec.priority,

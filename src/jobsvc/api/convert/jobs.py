@@ -1,4 +1,4 @@
-"""Jobs as messages, and the request fields that recur where jobs are asked for."""
+"""Writes jobs into messages, and reads the fields that several requests share."""
 
 from collections.abc import Sequence
 

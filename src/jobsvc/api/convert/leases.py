@@ -14,13 +14,19 @@ from jobsvc.api.convert.times import duration, write_duration, write_timestamp
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.job import JobError
 from jobsvc.domain.lease import Delivery, Extended, Extension, LeasedJob, LeaseId
+from jobsvc.domain.limits import (
+    MAX_DELAY_SECONDS,
+    MAX_ENTRIES,
+    MAX_ERROR_CHARACTERS,
+    MAX_LEASE_SECONDS,
+    MIN_LEASE_SECONDS,
+)
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
 from jobsvc.domain.worker import SeenWorker
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
-_MAX_DELAY_SECONDS = 604_800
 #: The work is done, and there is no output.
 DONE = Success()
 
@@ -42,7 +48,7 @@ def lease_seconds(
     """The length of leases that a worker asks for; None leaves it to the queue."""
     if not request.HasField("lease_duration"):
         return None
-    return checks.seconds(path, request.lease_duration, 5, 3600)
+    return checks.seconds(path, request.lease_duration, MIN_LEASE_SECONDS, MAX_LEASE_SECONDS)
 
 
 def extensions(
@@ -62,7 +68,7 @@ def extensions(
         path = f"extensions[{index}]"
         checks.text(f"{path}.lease_id", item.lease_id, 128, 1)
         seconds = (
-            checks.seconds(f"{path}.duration", item.duration, 5, 3600)
+            checks.seconds(f"{path}.duration", item.duration, MIN_LEASE_SECONDS, MAX_LEASE_SECONDS)
             if item.HasField("duration")
             else None
         )
@@ -97,7 +103,7 @@ def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
         failure = item.failure
         error = _job_error(checks, "failure.error", failure.error)
         delay = (
-            checks.seconds("failure.retry_delay", failure.retry_delay, 0, _MAX_DELAY_SECONDS)
+            checks.seconds("failure.retry_delay", failure.retry_delay, 0, MAX_DELAY_SECONDS)
             if failure.HasField("retry_delay")
             else None
         )
@@ -105,7 +111,7 @@ def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
         retryable = failure.retryable if failure.HasField("retryable") else None
         return Failure(error, retryable, delay)
     if kind == "release":
-        seconds = checks.seconds("release.delay", item.release.delay, 0, _MAX_DELAY_SECONDS)
+        seconds = checks.seconds("release.delay", item.release.delay, 0, MAX_DELAY_SECONDS)
         checks.text("release.reason", item.release.reason, 500)
         checks.raise_if_violated()
         return Release(seconds, item.release.reason)
@@ -224,7 +230,9 @@ def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> Job
         checks.add(f"{path}.code", f"must be an error code of google.rpc.Code, not {error.code}")
     if error.reason and not _REASON.fullmatch(error.reason):
         checks.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
-    checks.text(f"{path}.message", error.message, 4096)
+    checks.text(f"{path}.message", error.message, MAX_ERROR_CHARACTERS)
     checks.text(f"{path}.stack_trace", error.stack_trace, 16_384)
-    metadata = checks.mapping(f"{path}.metadata", error.metadata, 32, max_value_length=4096)
+    metadata = checks.mapping(
+        f"{path}.metadata", error.metadata, MAX_ENTRIES, max_value_length=MAX_ERROR_CHARACTERS
+    )
     return JobError(error.code, error.reason, error.message, metadata, error.stack_trace)

@@ -1,4 +1,4 @@
-"""Queues into the domain and out of it."""
+"""Reads queues from messages into the domain, and writes them into messages."""
 
 import json
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from jobsvc.api.convert.run_policy import (
     write_run_policy,
 )
 from jobsvc.api.convert.times import duration, timestamp, write_duration
+from jobsvc.domain.limits import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS
 from jobsvc.domain.payload import PayloadInvalid
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
 from jobsvc.domain.schema import Schema, SchemaInvalid
@@ -54,7 +55,12 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
         input_schema=_schema(checks, "queue.input_schema", message, "input_schema"),
         output_schema=_schema(checks, "queue.output_schema", message, "output_schema"),
         lease_seconds=(
-            checks.seconds("queue.lease_duration", message.lease_duration, 5, 3600)
+            checks.seconds(
+                "queue.lease_duration",
+                message.lease_duration,
+                MIN_LEASE_SECONDS,
+                MAX_LEASE_SECONDS,
+            )
             if message.HasField("lease_duration")
             else None
         ),
@@ -73,7 +79,7 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
 
 
 def queue_message(queue: Queue) -> pb.Queue:
-    """A queue as it is sent; what it leaves to the server stays unset."""
+    """A queue as a message; options that it leaves to the server stay unset."""
     policy = queue.policy
     message = pb.Queue(
         name=queue.name,
@@ -95,7 +101,7 @@ def queue_message(queue: Queue) -> pb.Queue:
 
 
 def stats_message(counts: QueueCounts) -> pb.QueueStats:
-    """How a queue is doing, as it is sent."""
+    """The counts of a queue as a message."""
     message = pb.QueueStats(
         queue=counts.name,
         state=pb.QUEUE_STATE_PAUSED if counts.paused else pb.QUEUE_STATE_ACTIVE,
@@ -111,7 +117,7 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
 
 
 def _schema(checks: RequestChecks, path: str, message: pb.Queue, field: str) -> str | None:
-    """A schema as JSON text that equal schemas share; None for none."""
+    """A schema as JSON text, equal for equal schemas; None if there is none."""
     schema: payload_pb2.PayloadSchema = getattr(message, field)
     if schema.WhichOneof("definition") is None:
         return None

@@ -9,12 +9,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobsvc.domain.errors import InvalidRequest, Violation
+from jobsvc.domain.limits import MAX_SECONDS
 
 QUEUE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-
-#: Longest duration where the contract names no bound: 100 years.
-MAX_SECONDS = 100 * 365.25 * 86_400
 
 #: The first and the last moment of a datetime stand for the infinities in PostgreSQL.
 _FIRST_TIME = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)

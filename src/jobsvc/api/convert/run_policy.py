@@ -1,4 +1,4 @@
-"""Run options into the domain and out of it: a row for each, for jobs and queues alike."""
+"""Reads and writes run options, for jobs and queues alike: one row for each option."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
-from jobsvc.api.convert.request_checks import MAX_SECONDS, RequestChecks
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import write_duration
+from jobsvc.domain.limits import MAX_ATTEMPT_SECONDS, MAX_SECONDS
 from jobsvc.domain.run_policy import RunPolicy
+from jobsvc.settings import MAX_ATTEMPTS
 from jobsvc.v1 import job_pb2, queue_service_pb2
 
 #: Both have the fields of every option, under the same names.
@@ -31,12 +33,13 @@ class _Option(NamedTuple):
 
 #: In the order of RunPolicy. Fields in seconds are Durations; a number of 0 is not set.
 _OPTIONS = (
-    _Option("max_attempts", "retry_policy.max_attempts", 0, 100),
+    _Option("max_attempts", "retry_policy.max_attempts", 0, MAX_ATTEMPTS),
     _Option("initial_backoff_seconds", "retry_policy.initial_backoff", 0, MAX_SECONDS),
     _Option("max_backoff_seconds", "retry_policy.max_backoff", 0, 86_400),
     _Option("backoff_multiplier", "retry_policy.backoff_multiplier", 0, 10),
-    _Option("attempt_timeout_seconds", "attempt_timeout", 1, 604_800),
+    _Option("attempt_timeout_seconds", "attempt_timeout", 1, MAX_ATTEMPT_SECONDS),
     _Option("retention_seconds", "retention", 0, MAX_SECONDS),
+    _Option("start_within_seconds", "start_within", 0.001, MAX_SECONDS),
 )
 #: Fields of the messages that hold options.
 OPTION_PATHS = tuple({option.path.partition(".")[0]: None for option in _OPTIONS})

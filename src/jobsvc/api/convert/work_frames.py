@@ -12,10 +12,10 @@ from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.errors import WorkProtocolViolation
 from jobsvc.domain.lease import LeasedJob
+from jobsvc.domain.limits import MAX_WORKER_QUEUES
 from jobsvc.v1 import worker_service_pb2 as pb
 
 MAX_WINDOW = 10_000
-_MAX_QUEUES = 64
 _MAX_HELD = 10_000
 _MAX_ID = 128
 _MAX_LEASES = 1000
@@ -37,7 +37,7 @@ def worker_stream(request: pb.Subscribe) -> ConnectedWorker:
     """
     checks = RequestChecks()
     limits: dict[str, int] = {}
-    checks.count("queues", request.queues, 1, _MAX_QUEUES)
+    checks.count("queues", request.queues, 1, MAX_WORKER_QUEUES)
     for index, item in enumerate(request.queues):
         checks.queue(f"queues[{index}].queue", item.queue)
         checks.number(f"queues[{index}].max_leases", item.max_leases, 0, 2**31 - 1)

@@ -33,6 +33,7 @@ def read_job(job: job_pb2.Job) -> Job:
         attempt_timeout_seconds=read_seconds(spec, "attempt_timeout", spec.attempt_timeout),
         max_attempts=spec.retry_policy.max_attempts or None,
         retention_seconds=read_seconds(spec, "retention", spec.retention),
+        start_within_seconds=read_seconds(spec, "start_within", spec.start_within),
         unique_key=spec.unique_key,
         labels=dict(spec.labels),
         service=job.owner.service,

@@ -36,7 +36,7 @@ def create_request(job: NewJob, validate_only: bool = False) -> job_service_pb2.
         spec.expire_time.FromDatetime(job.expire_time)
     if job.ttl is not None:
         spec.ttl.CopyFrom(duration_message(job.ttl))
-    write_run_policy(spec, job.retry, job.attempt_timeout, job.retention)
+    write_run_policy(spec, job.retry, job.attempt_timeout, job.retention, job.start_within)
     if job.unique_key is not None:
         spec.unique_key = job.unique_key
         spec.unique_conflict_policy = _CONFLICT_POLICIES[job.unique_conflict]

@@ -14,6 +14,7 @@ def read_queue(queue: queue_service_pb2.Queue) -> Queue:
         attempt_timeout_seconds=read_seconds(queue, "attempt_timeout", queue.attempt_timeout),
         lease_seconds=read_seconds(queue, "lease_duration", queue.lease_duration),
         retention_seconds=read_seconds(queue, "retention", queue.retention),
+        start_within_seconds=read_seconds(queue, "start_within", queue.start_within),
         create_time=read_time(queue, "create_time", queue.create_time),
         update_time=read_time(queue, "update_time", queue.update_time),
         etag=queue.etag,

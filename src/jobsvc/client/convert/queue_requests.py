@@ -20,7 +20,11 @@ def declare_request(name: str, options: QueueOptions) -> queue_service_pb2.Updat
     if "lease" in options:
         queue.lease_duration.CopyFrom(duration_message(options["lease"]))
     write_run_policy(
-        queue, options.get("retry"), options.get("attempt_timeout"), options.get("retention")
+        queue,
+        options.get("retry"),
+        options.get("attempt_timeout"),
+        options.get("retention"),
+        options.get("start_within"),
     )
     return queue_service_pb2.UpdateQueueRequest(queue=queue, allow_missing=True)
 

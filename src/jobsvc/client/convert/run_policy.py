@@ -12,6 +12,7 @@ def write_run_policy(
     retry: RetryPolicy | None,
     attempt_timeout: Duration | None,
     retention: Duration | None,
+    start_within: Duration | None,
 ) -> None:
     """Fills in the options that are given; the others stay unset."""
     if retry is not None:
@@ -20,6 +21,8 @@ def write_run_policy(
         message.attempt_timeout.CopyFrom(duration_message(attempt_timeout))
     if retention is not None:
         message.retention.CopyFrom(duration_message(retention))
+    if start_within is not None:
+        message.start_within.CopyFrom(duration_message(start_within))
 
 
 def duration_message(duration: Duration) -> duration_pb2.Duration:

@@ -3,16 +3,17 @@
 -- $1 id (words), $2 queue (short), $3 schedule_time (sparse), $4 expire_time (sparse), $5 ttl
 -- (sparse), $6 priority (short), $7 output_schema_id (sparse), $8 owner_service (short),
 -- $9 owner_user (short), $10 owner_session (sparse), $11 request_id (sparse), $12 request_digest
--- (sparse), $13 unique_key (sparse), $14 labels (documents), $15 traceparent (short), $16 tracestate
--- (short), $17 input (documents), and from $18 on the fields of RunPolicy: max_attempts (short),
--- $19 initial_backoff (short), $20 max_backoff (short), $21 backoff_multiplier (short),
--- $22 attempt_timeout (short), $23 retention (sparse); see columns.py
+-- (sparse), $13 unique_key (sparse), $14 labels (documents), $15 traceparent (short),
+-- $16 tracestate (short), $17 input (documents), and from $18 on the fields of RunPolicy:
+-- max_attempts (short), $19 initial_backoff (short), $20 max_backoff (short),
+-- $21 backoff_multiplier (short), $22 attempt_timeout (short), $23 retention (sparse),
+-- $24 start_within (sparse); see columns.py
 WITH created AS (
     INSERT INTO job (
         id, queue, create_time, schedule_time, expire_time, priority, output_schema_id,
         owner_service, owner_user, owner_session, request_id, request_digest, unique_key, labels,
         traceparent, tracestate, input, max_attempts, initial_backoff, max_backoff,
-        backoff_multiplier, attempt_timeout, retention)
+        backoff_multiplier, attempt_timeout, retention, start_within)
     SELECT
         id::uuid, coalesce(queue, ($2::text[])[1]), statement_timestamp(), schedule_time,
         coalesce(expire_time, statement_timestamp() + ttl * interval '1 second'),
@@ -23,20 +24,20 @@ WITH created AS (
         coalesce(max_attempts, ($18::smallint[])[1]),
         coalesce(initial_backoff, ($19::float8[])[1]), coalesce(max_backoff, ($20::float8[])[1]),
         coalesce(backoff_multiplier, ($21::float8[])[1]),
-        coalesce(attempt_timeout, ($22::float8[])[1]), retention
+        coalesce(attempt_timeout, ($22::float8[])[1]), retention, start_within
     FROM unnest(
         string_to_array($1::text, ' '), $2::text[], $3::timestamptz[], $4::timestamptz[],
         $5::float8[], $6::smallint[], $7::bigint[], $8::text[], $9::text[], $10::bytea[],
         $11::uuid[], $12::bytea[], $13::text[], string_to_array($14::text, E'\x1f', ''),
         $15::text[], $16::text[], string_to_array($17::text, E'\x1f', ''), $18::smallint[],
-        $19::float8[], $20::float8[], $21::float8[], $22::float8[], $23::float8[]
+        $19::float8[], $20::float8[], $21::float8[], $22::float8[], $23::float8[], $24::float8[]
     ) AS asked (
         id, queue, schedule_time, expire_time, ttl, priority, output_schema_id, owner_service,
         owner_user, owner_session, request_id, request_digest, unique_key, labels, traceparent,
         tracestate, input, max_attempts, initial_backoff, max_backoff, backoff_multiplier,
-        attempt_timeout, retention)
+        attempt_timeout, retention, start_within)
     ON CONFLICT (owner_service, request_id) WHERE request_id IS NOT NULL DO NOTHING
-    RETURNING id, queue, priority, create_time, schedule_time, expire_time, unique_key
+    RETURNING id, queue, priority, create_time, schedule_time, expire_time, start_within, unique_key
 ),
 held AS (
     INSERT INTO held_key (queue, unique_key, job_id)
@@ -44,9 +45,11 @@ held AS (
 ),
 queued AS (
     INSERT INTO waiting (
-        job_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time, keyed)
+        job_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time, keyed,
+        start_deadline)
     SELECT id, queue, -priority, greatest(schedule_time, create_time), 0, 0, 1, create_time,
-        expire_time, unique_key IS NOT NULL
+        expire_time, unique_key IS NOT NULL,
+        greatest(schedule_time, create_time) + start_within * interval '1 second'
     FROM created
 )
 SELECT

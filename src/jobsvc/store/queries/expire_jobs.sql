@@ -1,12 +1,21 @@
--- Fails waiting jobs that have passed their expire_time.
--- $1 limit, $2 error (JSON), $3 default retention, $4 request id window
-WITH due AS MATERIALIZED (
+-- Fails waiting jobs that have expired, and those whose first attempt has not begun in time; if both
+-- are true of a job, the earlier is the reason.
+-- $1 limit of each kind, $2 error of the former (JSON), $3 error of the latter (JSON),
+-- $4 default retention, $5 request id window
+WITH expired AS MATERIALIZED (
     SELECT job_id FROM waiting
     WHERE expire_time <= statement_timestamp()
     ORDER BY expire_time LIMIT $1 FOR UPDATE SKIP LOCKED
 ),
+unstarted AS MATERIALIZED (
+    SELECT job_id FROM waiting
+    WHERE start_deadline <= statement_timestamp()
+    ORDER BY start_deadline LIMIT $1 FOR UPDATE SKIP LOCKED
+),
 gone AS (
-    DELETE FROM waiting WHERE job_id = ANY (ARRAY(SELECT job_id FROM due)) RETURNING *
+    DELETE FROM waiting
+    WHERE job_id = ANY (ARRAY(SELECT job_id FROM expired UNION ALL SELECT job_id FROM unstarted))
+    RETURNING *
 ),
 freed AS (
     DELETE FROM held_key WHERE job_id = ANY (ARRAY(SELECT job_id FROM gone WHERE keyed))
@@ -17,9 +26,9 @@ INSERT INTO result (
 SELECT gone.job_id, 4, gone.attempt, gone.version + 1, coalesce(past.worker_id, ''),
     past.start_time, clock_timestamp(),
     clock_timestamp() + interval '1 second' * greatest(
-        coalesce(job.retention, $3::float8),
-        CASE WHEN job.request_id IS NOT NULL THEN $4::float8 ELSE 60 END),
-    '', $2
+        coalesce(job.retention, $4::float8),
+        CASE WHEN job.request_id IS NOT NULL THEN $5::float8 ELSE 60 END),
+    '', CASE WHEN start_deadline IS NULL OR expire_time <= start_deadline THEN $2 ELSE $3 END
 FROM gone
 CROSS JOIN LATERAL (
     SELECT retention, request_id FROM job WHERE id = gone.job_id OFFSET 0

@@ -27,6 +27,7 @@ next AS MATERIALIZED (
             AND run_at >=
                 CASE WHEN ranks.rank = $6::smallint THEN $7::timestamptz ELSE '-infinity' END
             AND (expire_time IS NULL OR expire_time > statement_timestamp())
+            AND (start_deadline IS NULL OR start_deadline > statement_timestamp())
         ORDER BY run_at, waiting.job_id
         LIMIT $2::integer
         FOR UPDATE SKIP LOCKED
@@ -41,8 +42,9 @@ dealt AS MATERIALIZED (
     SELECT
         gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank, gone.run_at,
         (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
-        gone.expire_time, gone.keyed, gone.released_lease, clock_timestamp() AS start_time,
-        gone.slot, coalesce(($5::float8[])[gone.slot], ($5::float8[])[1]) AS duration,
+        gone.expire_time, gone.start_deadline, gone.keyed, gone.released_lease,
+        clock_timestamp() AS start_time, gone.slot,
+        coalesce(($5::float8[])[gone.slot], ($5::float8[])[1]) AS duration,
         job.create_time, job.max_attempts, job.initial_backoff, job.max_backoff,
         job.backoff_multiplier, job.attempt_timeout, job.retention,
         job.request_id IS NOT NULL AS has_request, job.output_schema_id,
@@ -58,10 +60,11 @@ dealt AS MATERIALIZED (
 taken AS (
     INSERT INTO lease (
         job_id, lease_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time,
-        keyed, released_lease, worker_id, start_time, duration, until, deadline)
+        start_deadline, keyed, released_lease, worker_id, start_time, duration, until, deadline)
     SELECT
         job_id, lease_id, queue, rank, run_at, attempt, returns, version, start_time, expire_time,
-        keyed, released_lease, ($3::text[])[coalesce(($4::integer[])[slot], ($4::integer[])[1])], start_time,
+        start_deadline, keyed, released_lease,
+        ($3::text[])[coalesce(($4::integer[])[slot], ($4::integer[])[1])], start_time,
         duration, start_time + duration * interval '1 second',
         least(start_time + attempt_timeout * interval '1 second', expire_time)
     FROM dealt

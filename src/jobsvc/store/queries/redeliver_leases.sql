@@ -11,11 +11,11 @@ WITH gone AS (
 queued AS (
     INSERT INTO waiting (
         job_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time, keyed,
-        released_lease)
+        released_lease, start_deadline)
     SELECT
         job_id, queue, rank, CASE WHEN $5 THEN run_at ELSE clock_timestamp() END, attempt - 1,
         returns + CASE WHEN $5 THEN 0 ELSE 1 END, version + 1, clock_timestamp(), expire_time, keyed,
-        released_lease
+        released_lease, start_deadline
     FROM gone
 )
 SELECT job_id, lease_id, queue FROM gone
