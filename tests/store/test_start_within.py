@@ -15,8 +15,8 @@ from tests.store.support.samples import (
     create_leased,
     lease,
     new_job,
-    places,
-    settle,
+    report,
+    tables_of,
 )
 
 MINUTE = 60.0
@@ -47,7 +47,7 @@ async def test_job_that_did_not_start_in_time_has_failed(
     await sql.execute(AGE)
     assert await lease(store) == []
     assert await expire(store) == [job_id]
-    assert await places(sql, job_id) == {"job", "result"}
+    assert await tables_of(sql, job_id) == {"job", "result"}
     job = (await store.jobs.read([job_id]))[job_id]
     assert (job.status.state, job.status.error) == (JobState.FAILED, START_DEADLINE)
     assert (job.status.attempt, job.status.version, job.status.start_time) == (0, 2, None)
@@ -82,11 +82,11 @@ async def test_job_without_a_deadline_costs_its_index_nothing(
 async def test_started_job_is_bound_no_more(store: Store, sql: asyncpg.Connection) -> None:
     lease_id = await create_leased(store, start_within_seconds=MINUTE)
     await sql.execute(AGE_LEASED)
-    await settle(store, lease_id, Failure(BROKEN, retry_delay_seconds=0.0))
+    await report(store, lease_id, Failure(BROKEN, retry_delay_seconds=0.0))
     assert await sql.fetchval("SELECT start_deadline FROM waiting") is None
     assert await expire(store) == []
     (again,) = await lease(store)
-    assert await store.leases.give_back([again.id])
+    assert await store.leases.redeliver([again.id])
     assert await sql.fetchrow("SELECT attempt, start_deadline FROM waiting") == (1, None)
     assert [job.id.job_id for job in await lease(store)] == [lease_id.job_id]
 
@@ -94,9 +94,9 @@ async def test_started_job_is_bound_no_more(store: Store, sql: asyncpg.Connectio
 async def hand_back(store: Store, lease_id: LeaseId, how: str) -> None:
     """Ends a first lease in a way that uses no attempt."""
     if how == "released":
-        await settle(store, lease_id, Release())
+        await report(store, lease_id, Release())
     else:
-        assert await store.leases.give_back([lease_id], unsent=how == "unsent")
+        assert await store.leases.redeliver([lease_id], unsent=how == "unsent")
 
 
 @pytest.mark.parametrize("how", ["released", "undelivered", "unsent"])
@@ -145,7 +145,7 @@ async def test_earlier_of_two_ends_is_the_reason(
 async def test_retry_may_expire_but_has_begun(store: Store, sql: asyncpg.Connection) -> None:
     options = {"ttl_seconds": MINUTE, "start_within_seconds": MINUTE}
     lease_id = await create_leased(store, **options)
-    await settle(store, lease_id, Failure(BROKEN))
+    await report(store, lease_id, Failure(BROKEN))
     await sql.execute("UPDATE waiting SET expire_time = now() - interval '1 minute'")
     assert await expire(store) == [lease_id.job_id]
     assert (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status.error == JOB_EXPIRED
