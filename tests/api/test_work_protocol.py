@@ -9,7 +9,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
-from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 from tests.api.support.fixtures import Create, Tables
@@ -19,12 +18,6 @@ from tests.api.support.worker_stream import HandStream, open_stream, subscribe, 
 from tests.support.settings import TEST_SETTINGS
 
 _VIOLATION = (grpc.StatusCode.INVALID_ARGUMENT, "WORK_PROTOCOL_VIOLATION")
-
-
-@pytest.fixture
-def settings() -> Settings:
-    """A worker that says nothing is given up soon."""
-    return replace(TEST_SETTINGS, subscribe_seconds=0.3)
 
 
 @pytest.fixture
@@ -119,6 +112,7 @@ async def test_half_close_without_subscribe_is_a_violation(
         assert (await stream.refusal()).what == _VIOLATION
 
 
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, subscribe_seconds=1.0)])
 async def test_saying_nothing_ends_the_stream(bystander: HandStream, channel: aio.Channel) -> None:
     async with open_stream(channel) as stream:
         assert (await stream.refusal()).what == _VIOLATION

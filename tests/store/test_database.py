@@ -17,8 +17,8 @@ from tests.support.probe import eventually
 
 @pytest.fixture
 async def small(dsn: str) -> AsyncIterator[Database]:
-    """A database with one connection and half a second for a statement."""
-    async with open_database(dsn, pool_size=1, statement_seconds=0.5) as database:
+    """A database with one connection and a second for a statement."""
+    async with open_database(dsn, pool_size=1, statement_seconds=1.0) as database:
         yield database
 
 

@@ -9,7 +9,6 @@ TEST_SETTINGS = Settings(
     poll_interval_seconds=0.2,
     prune_interval_seconds=0.1,
     acknowledge_seconds=1.0,
-    subscribe_seconds=1.0,
     drain_seconds=3.0,
     heartbeat_interval_seconds=5.0,
     pool_size=4,
