@@ -12,9 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
 from jobsvc.app import Replica
-from jobsvc.domain.lease import Slot
 from jobsvc.domain.outcome import MAX_REDELIVERIES
-from jobsvc.store.hints import Hints
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -192,27 +190,6 @@ async def test_jobs_of_a_caller_that_left_are_back_without_using_an_attempt(
     await create()
     (lease,) = await lease_all(workers, worker_id="w2", wait=Duration(seconds=20))
     assert lease.attempt == 1
-
-
-async def test_caller_that_left_as_its_jobs_came_has_not_used_an_attempt(
-    create: Create, server: Replica, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await create()
-    tell = Hints.tell
-
-    def and_leave(hints: Hints, *what: Any, **more: Any) -> None:
-        tell(hints, *what, **more)
-        asyncio.get_running_loop().call_soon(leasing.cancel)  # just before the answer is taken
-
-    monkeypatch.setattr(Hints, "tell", and_leave)
-    leasing = asyncio.create_task(server._dispatcher.calls.lease("q", [Slot("w", 30.0)]))
-    with pytest.raises(asyncio.CancelledError):
-        await leasing
-
-    async def places() -> list[tuple[int, int]]:
-        return [tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")]
-
-    assert await eventually(places) == [(0, 0)]
 
 
 async def test_server_that_leaves_puts_back_what_it_was_about_to_lease(

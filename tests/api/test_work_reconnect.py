@@ -11,7 +11,6 @@ import grpc
 import pytest
 from grpc import aio
 
-from jobsvc.api import resume_leases
 from jobsvc.app import Replica
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
@@ -80,26 +79,6 @@ async def test_states_of_held_leases_are_told(
             cancelling.lease_id: _HELD,
         }
         assert await stream.report(success(held), success(cancelling)) == [OK, OK]
-
-
-@pytest.mark.parametrize("settings", [_PATIENT])
-async def test_leases_are_taken_over_in_parts_each_of_them_once(
-    channel: aio.Channel, jobs: JobServiceStub, queue: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resume_leases, "_MAX_TAKEN", 2)
-    await create_many(jobs, 5)
-    async with work(channel, window=5) as stream:
-        leases = await stream.dispatched()
-        ids = [lease.lease_id for lease in leases]
-    async with open_stream(channel) as stream:
-        held = [*ids, "nonsense", ids[0]]
-        await stream.send(subscribe=subscribe(window=6, held_lease_ids=held))
-        told = (await stream.frame("subscribed")).held_leases
-        assert [status.lease_id for status in told] == [*ids, "nonsense"]
-        assert [status.state for status in told] == [*[_HELD] * 5, _LOST]
-        await create_many(jobs, 2)
-        assert len(await stream.dispatched()) == 1
-        assert await stream.report(*map(success, leases)) == [OK] * 5
 
 
 @pytest.mark.parametrize("settings", [_PATIENT])

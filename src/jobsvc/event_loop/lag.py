@@ -1,4 +1,4 @@
-"""How late the event loop is: everything on a replica shares it, so what blocks it delays all."""
+"""Lag of the event loop: everything on a replica shares the loop, so blocking it delays all."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from jobsvc import telemetry
 log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 0.01
-#: A loop that was blocked this long is worth a line in the log, but not one for each time.
+#: A loop that was blocked this long is worth a line in the log, but not one each time.
 _WARN_SECONDS = 0.25
 _QUIET_SECONDS = 10.0
 
@@ -19,7 +19,8 @@ _QUIET_SECONDS = 10.0
 async def watch_loop(meter: metrics.Meter, warn_seconds: float = _WARN_SECONDS) -> None:
     """Sleeps again and again, and records how late it wakes, until cancelled.
 
-    What blocks the loop for longer than a sleep of 10 ms is seen, less those at most.
+    A blocked loop is seen when that lasts longer than a sleep of 10 ms, and looks up to that much
+    shorter than it was.
     """
     lag = meter.create_histogram(
         telemetry.LOOP_LAG,

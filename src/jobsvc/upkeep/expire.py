@@ -1,16 +1,16 @@
-"""Expiry: waiting jobs whose time is over fail with JOB_EXPIRED."""
+"""Expiry: jobs that still wait at their `expire_time` fail with JOB_EXPIRED."""
 
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 
-_MOST = 1000
+_MAX_JOBS = 1000
 
 
 async def expire_jobs(store: Store, hints: Hints, settings: Settings) -> int:
-    """Fails a batch of waiting jobs whose `expire_time` has passed, and counts them."""
+    """Fails a batch of waiting jobs whose `expire_time` has passed. Returns how many."""
     expired = await store.upkeep.expire(
-        _MOST, settings.failed_retention_seconds, settings.request_id_seconds
+        _MAX_JOBS, settings.failed_retention_seconds, settings.request_id_seconds
     )
     hints.tell(expired)
     return len(expired)
