@@ -39,4 +39,7 @@ async def test_lease_that_the_worker_does_not_list_goes_back_confirmed_or_not(
     redelivery = Redelivery(store, Hints(dsn, "s"))
     await redeliver_unlisted(store, redelivery, "w", [listed.id])
     rows = await sql.fetch("SELECT job_id::text, returns FROM waiting")
-    assert dict(rows) == {confirmed.id.job_id: 1, unconfirmed.id.job_id: 1}
+    assert {row["job_id"]: row["returns"] for row in rows} == {
+        confirmed.id.job_id: 1,
+        unconfirmed.id.job_id: 1,
+    }

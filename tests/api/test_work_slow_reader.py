@@ -35,7 +35,9 @@ async def _create(jobs: JobServiceStub) -> list[str]:
     return ids
 
 
-async def test_answers_come_between_dispatches(channel: aio.Channel, jobs: JobServiceStub) -> None:
+async def test_responses_come_between_dispatches(
+    channel: aio.Channel, jobs: JobServiceStub
+) -> None:
     await _create(jobs)
     seen: list[str] = []
     async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
@@ -108,7 +110,7 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
         await stream.dispatched()
         async with work(channel, window=0):
             back = await eventually(lambda: _waiting(sql), lambda found: len(found) == _JOBS)
-            # Those that had been sent are few: the connection took no more.
+            # Few had been sent: the connection took no more.
             assert back.count((0, 0)) > _JOBS // 2
 
 
@@ -129,7 +131,7 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         leases: list[pb.JobLease] = []
         while len(leases) < 1000:
             leases += await stuck.dispatched()
-        wishes = pb.ExtendLeasesRequest(
+        extensions = pb.ExtendLeasesRequest(
             extensions=[pb.LeaseExtension(lease_id=lease.lease_id) for lease in leases]
         )
 
@@ -137,7 +139,7 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
 
         async def speak() -> None:
             while not heard.is_set():
-                await stuck.send(extend_leases=wishes)
+                await stuck.send(extend_leases=extensions)
 
         async def is_stuck() -> bool:
             before = await sql.fetchval(extended)
@@ -145,7 +147,9 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
             return bool(await sql.fetchval(extended) == before)
 
         speaking = asyncio.create_task(speak())
-        await eventually(is_stuck)  # In its answers, so that it is read no more.
+        await eventually(
+            is_stuck
+        )  # The server, in writing responses: so it reads no more of this worker.
         await workers.ReportOutcomes(
             pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))
         )

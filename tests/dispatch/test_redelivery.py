@@ -36,4 +36,7 @@ async def test_scheduled_lease_that_was_never_sent_is_not_counted(
     # Both are under the worker in the database, so whoever reads that finds both.
     await redelivery.redeliver_now([unsent.id, sent.id], confirmed_too=True)
     rows = await sql.fetch("SELECT job_id::text, returns FROM waiting")
-    assert dict(rows) == {unsent.id.job_id: 0, sent.id.job_id: 1}
+    assert {row["job_id"]: row["returns"] for row in rows} == {
+        unsent.id.job_id: 0,
+        sent.id.job_id: 1,
+    }

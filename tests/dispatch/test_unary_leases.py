@@ -5,14 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from jobsvc.dispatch.dispatcher import Dispatcher
-from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
-from jobsvc.dispatch.lease_duration import LeaseDuration
-from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
-from jobsvc.queues.catalog import Catalog
-from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.store import Store
 from tests.store.support.samples import create
@@ -20,21 +14,12 @@ from tests.support.samples import seen_worker
 
 
 async def test_caller_that_left_as_its_jobs_came_has_not_used_an_attempt(
-    store: Store, dsn: str, settings: Settings, sql: asyncpg.Connection
+    store: Store,
+    hints: Hints,
+    redelivery: Redelivery,
+    unary_leases: UnaryLeases,
+    sql: asyncpg.Connection,
 ) -> None:
-    hints = Hints(dsn, "s")
-    redelivery = Redelivery(store, hints)
-    presence = Presence(store)
-    dispatcher = Dispatcher(
-        store,
-        LeaseDuration(Catalog(store.queues), settings.lease_seconds),
-        hints,
-        redelivery,
-        InDoubtClaims(store, redelivery),
-        presence,
-        settings,
-    )
-    unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
     await create(store)
 
     def leave(hint: Hint) -> None:

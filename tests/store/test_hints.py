@@ -57,7 +57,7 @@ async def listening(sql: asyncpg.Connection) -> AsyncIterator["asyncio.Queue[str
 
 
 async def until_said(heard: "asyncio.Queue[str]", what: str) -> list[str]:
-    """What was said until and with a message that begins like this."""
+    """The messages up to the first one that begins with `what`, which is the last of them."""
     said = []
     async with asyncio.timeout(SOON_SECONDS):
         while not said or not said[-1].startswith(what):

@@ -39,10 +39,10 @@ class Dispatcher:
         self._presence = presence
         self._settings = settings
         self._workers: dict[Subscription, ConnectedWorker] = {}
+        self._capacity_freed = asyncio.Event()
         self._claims = ClaimLoop(
             store, lease_duration, hints, redelivery, in_doubt, self._workers, self.capacity_freed
         )
-        self._capacity_freed = asyncio.Event()
         self._draining = False
         #: Leases that were not current at the last check.
         self._suspects: set[LeaseId] = set()
@@ -146,9 +146,8 @@ class Dispatcher:
             worker.dismiss()
 
     def _drain(self, worker: ConnectedWorker) -> None:
-        # A closed window is in no plan.
         worker.draining = True
-        worker.subscription.window = 0
+        worker.subscription.window = 0  # Claims nothing from now on.
         self._redeliver_unsent(worker, [job.id for job in worker.undelivered])
         worker.notify(Draining(self._settings.drain_seconds))
 

@@ -37,7 +37,7 @@ class InDoubtClaims:
             before = self._unknown_to[worker_id] or set()
             unknown = set(leases).difference(*(worker.leases for worker in own)) if own else set()
             is_claiming = any(worker.subscription.reserved for worker in own)
-            # A claim under way looks the same, but not at two polls.
+            # The leases of a claim under way are unknown too, but not at two polls.
             lost = unknown & before if is_claiming else unknown
             self._unknown_to[worker_id] = unknown
             await self._redelivery.redeliver_now(list(lost))

@@ -49,7 +49,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What to do about the queue of a completed claim; nothing if it may rest.
+    """The next step for the queue of a completed claim; none if the queue may rest.
 
     `claim_again`: the queue may have more jobs, so plan again. `has_capacity`:
     somebody would take them now, so the next claim can run while the jobs of

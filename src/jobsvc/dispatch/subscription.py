@@ -1,4 +1,4 @@
-"""What a worker takes, and how much of that it holds. Pure."""
+"""Subscription: from which queues a worker takes jobs, how many, and how many it holds. Pure."""
 
 from dataclasses import dataclass, field
 

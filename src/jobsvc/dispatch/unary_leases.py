@@ -73,7 +73,7 @@ class UnaryLeases:
                     await connected.changed.wait()
             except TimeoutError:
                 pass
-            # No more claims from now on; the jobs of a claim under way still come.
+            # Claims nothing from now on; a claim under way still brings jobs.
             subscription.window = 0
             while subscription.reserved and connected.error is None:
                 connected.changed.clear()

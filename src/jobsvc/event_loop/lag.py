@@ -19,8 +19,7 @@ _QUIET_SECONDS = 10.0
 async def watch_loop(meter: metrics.Meter, warn_seconds: float = _WARN_SECONDS) -> None:
     """Sleeps again and again, and records how late it wakes, until cancelled.
 
-    A blocked loop is seen when that lasts longer than a sleep of 10 ms, and looks up to that much
-    shorter than it was.
+    Only a block that is longer than a sleep of 10 ms is seen, and up to 10 ms of it are missed.
     """
     lag = meter.create_histogram(
         telemetry.LOOP_LAG,
