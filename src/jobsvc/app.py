@@ -6,8 +6,10 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 
 from opentelemetry import metrics, trace
 
@@ -19,8 +21,15 @@ from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
 from jobsvc.api.status_stream import StatusStreams
+from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.api.worker_service import WorkerService
 from jobsvc.dispatch.dispatcher import Dispatcher
+from jobsvc.dispatch.due_timers import DueTimers
+from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
+from jobsvc.dispatch.lease_duration import LeaseDuration
+from jobsvc.dispatch.presence import Presence
+from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.jobs.create import Creation
@@ -41,8 +50,8 @@ from jobsvc.upkeep.vacuum import vacuum_tables
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
-#: Longest wait, at the end, for what is being leased for calls.
-_LEASED_SECONDS = 1.0
+#: Longest wait, at the end, for jobs that are being leased for unary calls.
+_UNARY_SECONDS = 1.0
 
 
 async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
@@ -73,7 +82,7 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
 
 
 async def _migrate(dsn: str, stop: asyncio.Event) -> bool:
-    """Brings the schema up to date; false if the wish to stop came first. Raises as `migrate`."""
+    """Brings the schema up to date. False if `stop` was set first. Raises as `migrate`."""
     migrating, stopping = asyncio.create_task(migrate(dsn)), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([migrating, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -96,6 +105,7 @@ class Replica:
         admission: Admission,
         hub: Hub,
         dispatcher: Dispatcher,
+        redelivery: Redelivery,
         settings: Settings,
     ) -> None:
         self.port = port
@@ -103,6 +113,7 @@ class Replica:
         self._admission = admission
         self._hub = hub
         self._dispatcher = dispatcher
+        self._redelivery = redelivery
         self._settings = settings
 
     async def drain(self) -> None:
@@ -118,7 +129,7 @@ class Replica:
             log.warning("workers still hold jobs after %g s", self._settings.drain_seconds)
         self._dispatcher.dismiss()
         await self._server.finish()
-        await self._dispatcher.returns.flush()
+        await self._redelivery.flush()
 
 
 @asynccontextmanager
@@ -126,30 +137,35 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     """A replica on a database whose schema is up to date, serving until the end of the block."""
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
-    async with (
-        open_store(dsn, server_id, settings.pool_size, settings.statement_seconds) as store,
-        asyncio.TaskGroup() as tasks,
-    ):
+    async with open_store(dsn, server_id, settings.pool_size, settings.statement_seconds) as store:
+        hints = Hints(dsn, server_id)
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
-        # Hints reach what is made below; none arrives before `run`.
-        hints = Hints(dsn, server_id, on_hint=lambda h: on_hint(h), on_gap=lambda: on_gap())
-        dispatcher = Dispatcher(store, catalog, hints, settings)
 
-        def on_hint(hint: Hint) -> None:
-            hub.changed(hint.job_ids)
-            dispatcher.ready(hint.ready)
-            catalog.forget(hint.declared)
+        redelivery = Redelivery(store, hints)
+        presence = Presence(store)
+        lease_duration = LeaseDuration(catalog, settings.lease_seconds)
+        dispatcher = Dispatcher(
+            store,
+            lease_duration,
+            hints,
+            redelivery,
+            InDoubtClaims(store, redelivery),
+            presence,
+            settings,
+        )
+        unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
+        due_timers = DueTimers(hints)
 
-        def on_gap() -> None:
-            hub.gap()
-
-        settlement = Settlement(store, catalog, hints, dispatcher.due, settings, tracer)
-        creation = Creation(store, catalog, hints, dispatcher.due, settings, tracer)
+        settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
+        creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
         callers = CallerReader(await _session_key(store, settings))
-        outcomes = Outcomes(store, settlement, hints, dispatcher.over, settings)
+        outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
+        subscriber = WorkSubscriber(
+            store, dispatcher, lease_duration, redelivery, server_id, settings
+        )
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
             JobService(  # type: ignore[abstract]
@@ -158,44 +174,70 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
                 settings,
             ),
-            WorkerService(store, dispatcher, outcomes, server_id, settings),
+            WorkerService(
+                subscriber,
+                dispatcher,
+                unary_leases,
+                lease_duration,
+                redelivery,
+                outcomes,
+                settings,
+            ),
             QueueService(store, hints),  # type: ignore[abstract]
             Guard(admission, callers, tracer),
             settings,
         )
-        running = [
-            tasks.create_task(hints.run(), name="hints"),
-            tasks.create_task(hub.run(), name="hub"),
-            tasks.create_task(watch_loop(metrics.get_meter("jobsvc")), name="loop lag"),
-            tasks.create_task(dispatcher.run(), name="dispatch"),
-            tasks.create_task(
-                run_duties(
-                    Duty(
-                        "rescue",
-                        settings.rescue_interval_seconds,
-                        lambda: rescue_leases(store, settlement, settings, dispatcher.lost),
-                    ),
-                    Duty(
-                        "expire",
-                        settings.rescue_interval_seconds,
-                        lambda: expire_jobs(store, hints, settings),
-                    ),
-                    Duty("prune", settings.prune_interval_seconds, lambda: prune_jobs(store)),
-                    Duty("vacuum", _VACUUM_SECONDS, lambda: vacuum_tables(store)),
-                ),
-                name="upkeep",
-            ),
-        ]
-        try:
+
+        def on_hint(hint: Hint) -> None:
+            hub.changed(hint.job_ids)
+            dispatcher.wake(hint.ready)
+            catalog.forget(hint.declared)
+
+        hints.listen(on_hint, hub.gap)
+        duties = _duties(store, settlement, hints, dispatcher, settings)
+        async with _running(
+            ("hints", hints.run()),
+            ("hub", hub.run()),
+            ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
+            ("redelivery", redelivery.run()),
+            ("dispatch", dispatcher.run()),
+            ("upkeep", run_duties(*duties)),
+        ):
             async with server.listening(settings.listen) as port:
-                yield Replica(port, server, admission, hub, dispatcher, settings)
-            # What the calls held that were cancelled now.
+                yield Replica(port, server, admission, hub, dispatcher, redelivery, settings)
+            # Calls that were cancelled now may have held leases.
             await server.finish()
-            await dispatcher.calls.until_done(_LEASED_SECONDS)
-            await dispatcher.returns.flush()
+            await unary_leases.until_done(_UNARY_SECONDS)
+            await redelivery.flush()
+
+
+@asynccontextmanager
+async def _running(*parts: tuple[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Runs named parts in the background until the end of the block. A part that fails ends it."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(part, name=name) for name, part in parts]
+        try:
+            yield
         finally:
             for task in running:
                 task.cancel()
+
+
+def _duties(
+    store: Store,
+    settlement: Settlement,
+    hints: Hints,
+    dispatcher: Dispatcher,
+    settings: Settings,
+) -> Sequence[Duty]:
+    rescue = partial(rescue_leases, store, settlement, settings, dispatcher.leases_lost)
+    expire = partial(expire_jobs, store, hints, settings)
+    return (
+        Duty("rescue", settings.rescue_interval_seconds, rescue),
+        Duty("expire", settings.rescue_interval_seconds, expire),
+        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store)),
+        Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+    )
 
 
 async def _session_key(store: Store, settings: Settings) -> bytes:

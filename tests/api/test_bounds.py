@@ -1,4 +1,4 @@
-"""Answers that would not fit into a message leave out details, and keep what matters."""
+"""Responses that would not fit into a message leave out details, and keep reasons."""
 
 from jobsvc.api.convert.jobs import write_status
 from jobsvc.api.convert.leases import outcome_results

@@ -55,19 +55,19 @@ def test_leases_of_another_length_wait_for_their_own_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "encoding", "most_bytes"),
+    ("count", "encoding", "max_bytes"),
     [(1000, JSON_TEXT, MEBIBYTE // 4), (200, STRUCT, MEBIBYTE // 8)],
 )
 def test_frames_are_full_but_no_larger_than_they_may_be(
-    count: int, encoding: int, most_bytes: int
+    count: int, encoding: int, max_bytes: int
 ) -> None:
     numbers = '{"a": [' + ",".join("0" * 500) + "]}"
     frames = _frames([_job(n, text=numbers) for n in range(count)], encoding)
     assert sum(len(frame.dispatch.leases) for frame in frames) == count
     for frame in frames:
         frame.sequence = 2**40
-        assert frame.ByteSize() <= most_bytes
-    assert all(frame.ByteSize() > 0.9 * most_bytes for frame in frames[:-1])
+        assert frame.ByteSize() <= max_bytes
+    assert all(frame.ByteSize() > 0.9 * max_bytes for frame in frames[:-1])
 
 
 def test_job_that_is_larger_than_a_frame_goes_alone() -> None:

@@ -1,4 +1,4 @@
-"""What ends an attempt that nobody reports on. Rows are aged; the server finds them by itself."""
+"""The server ends attempts that nobody reports on. Rows are aged; it finds them by itself."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -237,7 +237,7 @@ async def test_wait_ends_when_a_stream_of_the_same_worker_takes_over_during_a_cl
     async def in_line() -> list[asyncpg.Record]:
         return await sql.fetch(
             "SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            " AND datname = current_database() AND query LIKE '%Which of these queues have a job%'"
+            " AND datname = current_database() AND query LIKE '%queues that have a ready job%'"
         )
 
     async def claiming() -> list[asyncpg.Record]:

@@ -84,8 +84,8 @@ async def test_stream_ends_when_the_last_job_has_ended(
     await synced(call)
     for lease in leases:
         await report(workers, success(lease))
-        ended = await update(call)
-        assert (ended.job_id, ended.status.state) == (lease.job_id, _COMPLETED)
+        last = await update(call)
+        assert (last.job_id, last.status.state) == (lease.job_id, _COMPLETED)
     await ended(call)
 
 

@@ -26,7 +26,7 @@ from tests.support.settings import TEST_SETTINGS
 _REPLACED = (grpc.StatusCode.ABORTED, "WORKER_REPLACED")
 _DEAF = (grpc.StatusCode.UNAVAILABLE, "WORKER_DEAF")
 #: For tests in which nothing may come back for want of a confirmation.
-_PATIENT = replace(TEST_SETTINGS, acknowledge_seconds=60.0)
+_LONG_ACKNOWLEDGE = replace(TEST_SETTINGS, acknowledge_seconds=60.0)
 _HELD, _LOST = pb.LEASE_STATE_HELD, pb.LEASE_STATE_LOST
 
 
@@ -60,7 +60,7 @@ async def _end(call: aio.StreamStreamCall) -> None:
         pass
 
 
-@pytest.mark.parametrize("settings", [_PATIENT])
+@pytest.mark.parametrize("settings", [_LONG_ACKNOWLEDGE])
 async def test_states_of_held_leases_are_told(
     channel: aio.Channel, jobs: JobServiceStub, queue: str, workers: WorkerServiceStub
 ) -> None:
@@ -81,7 +81,7 @@ async def test_states_of_held_leases_are_told(
         assert await stream.report(success(held), success(cancelling)) == [OK, OK]
 
 
-@pytest.mark.parametrize("settings", [_PATIENT])
+@pytest.mark.parametrize("settings", [_LONG_ACKNOWLEDGE])
 async def test_leases_are_taken_over_in_parts_each_of_them_once(
     channel: aio.Channel, jobs: JobServiceStub, queue: str
 ) -> None:
@@ -105,7 +105,7 @@ async def test_leases_are_taken_over_in_parts_each_of_them_once(
         assert await stream.report(*map(success, last)) == [OK] * len(last)
 
 
-@pytest.mark.parametrize("settings", [_PATIENT])
+@pytest.mark.parametrize("settings", [_LONG_ACKNOWLEDGE])
 async def test_held_leases_count_against_the_window(
     channel: aio.Channel, jobs: JobServiceStub, queue: str, sql: asyncpg.Connection
 ) -> None:
@@ -121,7 +121,7 @@ async def test_held_leases_count_against_the_window(
     assert await sql.fetchval("SELECT count(*) FROM lease") == 3
 
 
-@pytest.mark.parametrize("settings", [_PATIENT])
+@pytest.mark.parametrize("settings", [_LONG_ACKNOWLEDGE])
 async def test_lease_that_is_not_listed_goes_back_at_once(
     channel: aio.Channel, jobs: JobServiceStub, queue: str, sql: asyncpg.Connection
 ) -> None:
@@ -137,7 +137,7 @@ async def test_lease_that_is_not_listed_goes_back_at_once(
     assert [tuple(row) for row in states] == [(3, 1), (3, 1)]
 
 
-@pytest.mark.parametrize("settings", [_PATIENT])
+@pytest.mark.parametrize("settings", [_LONG_ACKNOWLEDGE])
 async def test_lost_delivery_uses_no_attempt_ten_times(
     channel: aio.Channel, create: Create, sql: asyncpg.Connection
 ) -> None:
@@ -155,7 +155,7 @@ async def test_lost_delivery_uses_no_attempt_ten_times(
         assert lease.attempt == 2
 
 
-@pytest.mark.parametrize("settings", [_PATIENT])
+@pytest.mark.parametrize("settings", [_LONG_ACKNOWLEDGE])
 async def test_leases_of_other_workers_are_left_alone(
     channel: aio.Channel, create: Create, sql: asyncpg.Connection
 ) -> None:

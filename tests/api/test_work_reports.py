@@ -24,7 +24,7 @@ _REPORTS = 24
 class _Reporting:
     """Reports of 3.5 MB each, one after the other, and a confirmation of all that came before.
 
-    They are of leases that never were, so their answers say no more than that they were read.
+    Their leases never existed, so a response only shows that its report was read.
     """
 
     def __init__(self, stream: HandStream, lease: pb.JobLease) -> None:

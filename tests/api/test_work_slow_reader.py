@@ -35,7 +35,7 @@ async def _create(jobs: JobServiceStub) -> list[str]:
     return ids
 
 
-async def test_answers_come_between_dispatches(
+async def test_responses_come_between_dispatches(
     channel: aio.Channel, jobs: JobServiceStub, sql: asyncpg.Connection
 ) -> None:
     await _create(jobs)
@@ -113,7 +113,7 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
         await stream.dispatched()
         async with work(channel, window=0):
             back = await eventually(lambda: _waiting(sql), lambda found: len(found) == _JOBS)
-            # Those that had been sent are few: the connection took no more.
+            # Few had been sent: the connection took no more.
             assert back.count((0, 0)) > _JOBS // 2
 
 
@@ -134,7 +134,7 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         leases: list[pb.JobLease] = []
         while len(leases) < 1000:
             leases += await stuck.dispatched()
-        wishes = pb.ExtendLeasesRequest(
+        extensions = pb.ExtendLeasesRequest(
             extensions=[pb.LeaseExtension(lease_id=lease.lease_id) for lease in leases]
         )
 
@@ -142,10 +142,10 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
 
         async def speak() -> None:
             while not heard.is_set():
-                await stuck.send(extend_leases=wishes)
+                await stuck.send(extend_leases=extensions)
 
         speaking = asyncio.create_task(speak())
-        # Stuck in its answers, so that it is read no more.
+        # The server is stuck in writing responses, so it reads no more of this worker.
         await until_still(lambda: sql.fetchval(extended))
         await workers.ReportOutcomes(
             pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))

@@ -140,10 +140,10 @@ async def test_lost_lease_is_told_unasked(
     async with work(channel, window=1) as stream:
         (lease,) = await stream.dispatched()
         await sql.execute("UPDATE lease SET until = now() - interval '1 second'")
-        (news,) = (await stream.frame("lease_statuses")).leases
-        assert (news.lease_id, news.state) == (lease.lease_id, pb.LEASE_STATE_LOST)
-        assert news.reason
-        # There is room again, and the job comes back as the next attempt.
+        (notice,) = (await stream.frame("lease_statuses")).leases
+        assert (notice.lease_id, notice.state) == (lease.lease_id, pb.LEASE_STATE_LOST)
+        assert notice.reason
+        # There is capacity again, and the job comes back as the next attempt.
         (again,) = await stream.dispatched()
         assert (again.job_id, again.attempt) == (lease.job_id, 2)
 

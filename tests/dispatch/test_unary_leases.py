@@ -1,4 +1,4 @@
-"""Leases on behalf of calls, whose callers may leave at any moment."""
+"""Leases for unary calls, whose callers may leave at any moment."""
 
 import asyncio
 
@@ -7,23 +7,28 @@ import pytest
 
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
-from jobsvc.domain.lease import Slot
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.store import Store
 from tests.store.support.samples import create
+from tests.support.samples import seen_worker
 
 
 async def test_caller_that_left_as_its_jobs_came_has_not_used_an_attempt(
-    store: Store, dsn: str, sql: asyncpg.Connection
+    store: Store,
+    hints: Hints,
+    redelivery: Redelivery,
+    unary_leases: UnaryLeases,
+    sql: asyncpg.Connection,
 ) -> None:
-    def leave(_: Hint) -> None:
-        asyncio.get_running_loop().call_soon(leasing.cancel)  # Just before the answer is taken.
-
     await create(store)
-    hints = Hints(dsn, "test-server", on_hint=leave, on_gap=lambda: None)
-    redelivery = Redelivery(store, hints)
-    leases = UnaryLeases(store, hints, redelivery)
-    leasing = asyncio.create_task(leases.lease("q", [Slot("w", 30.0)]))
+
+    def leave(hint: Hint) -> None:
+        if hint.job_ids and not leasing.done():
+            # Just before the caller gets its jobs.
+            asyncio.get_running_loop().call_soon(leasing.cancel)
+
+    hints.listen(leave)
+    leasing = asyncio.create_task(unary_leases.lease_ready(seen_worker(), ["q"], 1, 30.0))
     with pytest.raises(asyncio.CancelledError):
         await leasing
     assert await sql.fetchval("SELECT count(*) FROM lease") == 1

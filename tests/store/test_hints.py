@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from jobsvc.store.hints import Hint, Hints
 from tests.api.support.database_link import database_link
@@ -18,13 +17,14 @@ SOON_SECONDS = 5.0
 class Replica:
     """The hints of a replica, and what it has heard."""
 
-    def __init__(self, dsn: str, name: str) -> None:
+    def __init__(self, hints: Hints) -> None:
         self.heard: asyncio.Queue[Hint] = asyncio.Queue()
-        self.hints = Hints(dsn, name, self.heard.put_nowait, lambda: None)
+        self.hints = hints
+        hints.listen(self.heard.put_nowait)
 
     async def listens(self) -> None:
         async with asyncio.timeout(SOON_SECONDS):
-            await self.hints._probed.wait()
+            await self.hints.until_probed()
 
     async def hear(self) -> Hint:
         async with asyncio.timeout(SOON_SECONDS):
@@ -32,9 +32,9 @@ class Replica:
 
 
 @asynccontextmanager
-async def running(dsn: str, name: str) -> AsyncIterator[Replica]:
-    replica = Replica(dsn, name)
-    task = asyncio.ensure_future(replica.hints.run())
+async def running(hints: Hints) -> AsyncIterator[Replica]:
+    replica = Replica(hints)
+    task = asyncio.ensure_future(hints.run())
     try:
         yield replica
     finally:
@@ -57,7 +57,7 @@ async def listening(sql: asyncpg.Connection) -> AsyncIterator["asyncio.Queue[str
 
 
 async def until_said(heard: "asyncio.Queue[str]", what: str) -> list[str]:
-    """What was said until and with a message that begins like this."""
+    """The messages up to the first one that begins with `what`, which is the last of them."""
     said = []
     async with asyncio.timeout(SOON_SECONDS):
         while not said or not said[-1].startswith(what):
@@ -66,11 +66,11 @@ async def until_said(heard: "asyncio.Queue[str]", what: str) -> list[str]:
 
 
 async def test_lone_replica_says_only_that_it_is_there(dsn: str, sql: asyncpg.Connection) -> None:
-    async with listening(sql) as heard, running(dsn, "a") as one:
+    async with listening(sql) as heard, running(Hints(dsn, "a")) as one:
         await until_said(heard, "a p")
         one.hints.tell(ready=["early"])
         assert (await one.hear()).ready == ("early",)
-        await until_said(heard, "a r early")  # Who is there may not have answered yet.
+        await until_said(heard, "a r early")  # Other replicas may not have replied yet.
         for _ in range(4):
             await until_said(heard, "a p")
         one.hints.tell(["01a20804-e9ba-7c83-b2c8-3509c2b541a3"], ["q"], ["q"])
@@ -78,17 +78,14 @@ async def test_lone_replica_says_only_that_it_is_there(dsn: str, sql: asyncpg.Co
         assert await until_said(heard, "a p") == ["a p"]
 
 
-async def test_new_replica_is_told_from_its_greeting_on(
-    dsn: str, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jobsvc.store.hints._PRESENCE_SECONDS", 3600.0)
+async def test_new_replica_is_told_from_its_greeting_on(dsn: str, sql: asyncpg.Connection) -> None:
     job_ids = [f"01a20804-e9ba-7c83-b2c8-{number:012}" for number in range(500)]
     async with AsyncExitStack() as stack:
         heard = await stack.enter_async_context(listening(sql))
-        one = await stack.enter_async_context(running(dsn, "a"))
+        one = await stack.enter_async_context(running(Hints(dsn, "a", presence_seconds=3600.0)))
         await until_said(heard, "a p")
-        two = await stack.enter_async_context(running(dsn, "b"))
-        # Each answers the greeting of one that it has not known.
+        two = await stack.enter_async_context(running(Hints(dsn, "b", presence_seconds=3600.0)))
+        # Each replies to the greeting of one that it did not know.
         await until_said(heard, "b p")
         await until_said(heard, "a p")
         # A greeting may come by the other connection, before this one listens.
@@ -103,15 +100,12 @@ async def test_new_replica_is_told_from_its_greeting_on(
             assert [hint.declared for hint in told if hint.declared] == [("r",)]
 
 
-async def test_listening_connection_that_died_silently_is_replaced(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jobsvc.store.hints._ABSENCE_SECONDS", 2.0)
+async def test_listening_connection_that_died_silently_is_replaced(dsn: str) -> None:
     with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
         async with (
             database_link(dsn, Path(folder)) as link,
-            running(link.dsn, "a") as one,
-            running(dsn, "b") as other,
+            running(Hints(link.dsn, "a", absence_seconds=2.0)) as one,
+            running(Hints(dsn, "b")) as other,
         ):
             await one.listens()
             await other.listens()

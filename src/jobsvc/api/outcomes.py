@@ -1,4 +1,5 @@
-"""Extensions and outcomes as workers send them, by stream or by call, and the answers to each."""
+"""Extensions and outcomes as workers send them, by stream or by unary call, and the response to
+each."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain, repeat
@@ -19,69 +20,74 @@ from jobsvc.v1 import worker_service_pb2 as pb
 
 
 class Outcomes:
-    """Answers for each lease on its own: one that is lost or malformed spoils no other."""
+    """Decides on each lease on its own: one that is lost or malformed spoils no other."""
 
     def __init__(
         self,
         store: Store,
         settlement: Settlement,
         hints: Hints,
-        on_over: Callable[[Collection[LeaseId], ConnectedWorker | None], None],
+        on_ended: Callable[[Collection[LeaseId], ConnectedWorker | None], None],
         settings: Settings,
     ) -> None:
-        """`on_over` is told of leases that are over, settled or lost, and who reported them."""
+        """`on_ended` is told of leases that have ended, settled or lost, and who reported them."""
         self._store = store
         self._settlement = settlement
         self._hints = hints
-        self._on_over = on_over
+        self._on_ended = on_ended
         self._settings = settings
 
     async def extend(
-        self, request: pb.ExtendLeasesRequest, wishes: Sequence[Extension | None]
+        self, request: pb.ExtendLeasesRequest, extensions: Sequence[Extension | None]
     ) -> pb.ExtendLeasesResponse:
-        """Extends leases; `wishes` are those of the request, None for an id of no server."""
-        results = await self._store.leases.extensions.submit([w for w in wishes if w is not None])
+        """Extends leases. `extensions` are the converted items of the request, None for an id that
+        no server has made."""
+        results = await self._store.leases.extensions.submit(
+            [e for e in extensions if e is not None]
+        )
         for result in results:
             if isinstance(result, Exception):
                 raise result
-        answers = iter(results)
-        leases = [
+        extended = iter(results)
+        statuses = [
             convert.lease_status(
                 item.lease_id,
-                None if wish is None else next(answers),  # type: ignore[arg-type]  # no errors left
+                None if extension is None else next(extended),  # type: ignore[arg-type]  # no errors left
             )
-            for item, wish in zip(request.extensions, wishes, strict=True)
+            for item, extension in zip(request.extensions, extensions, strict=True)
         ]
         self._hints.tell(
-            wish.id.job_id
-            for wish, status in zip(wishes, leases, strict=True)
-            if wish is not None and wish.percent is not None and status.state != pb.LEASE_STATE_LOST
+            extension.id.job_id
+            for extension, status in zip(extensions, statuses, strict=True)
+            if extension is not None
+            and extension.percent is not None
+            and status.state != pb.LEASE_STATE_LOST
         )
-        return pb.ExtendLeasesResponse(leases=leases)
+        return pb.ExtendLeasesResponse(leases=statuses)
 
     async def report(
         self,
         request: pb.ReportOutcomesRequest,
         worker_id: str,
-        stream: ConnectedWorker | None = None,
+        worker: ConnectedWorker | None = None,
     ) -> pb.ReportOutcomesResponse:
-        """Records outcomes; whoever held a lease that is over then has room again.
+        """Records outcomes, and frees the capacity of the leases that have ended.
 
-        `stream` is where they came from, and knows the terms of the leases it holds.
+        `worker` has the stream that the report came from, and knows the terms of its leases.
         """
-        held: Mapping[LeaseId, LeaseTerms] = {} if stream is None else stream.held
+        held: Mapping[LeaseId, LeaseTerms] = {} if worker is None else worker.leases
         lease_ids = list(map(LeaseId, convert.reported_leases(request)))
         statuses: list[status_pb2.Status | None] = [None] * len(lease_ids)
         items = chain(request.outcomes, repeat(None))
-        places: list[int] = []
+        indexes: list[int] = []
         reports: list[Report] = []
         time_slice = await TimeSlice.after_decoding(lease_ids)
-        for place, (lease_id, item) in enumerate(zip(lease_ids, items, strict=False)):
+        for index, (lease_id, item) in enumerate(zip(lease_ids, items, strict=False)):
             if time_slice.used_up:
                 await time_slice.yield_()
-            known = held.get(lease_id)
-            if known is None and LeaseId.parse(lease_id) is None:
-                statuses[place] = status_of(LeaseLost(lease_id))
+            terms = held.get(lease_id)
+            if terms is None and LeaseId.parse(lease_id) is None:
+                statuses[index] = status_of(LeaseLost(lease_id))
                 continue
             try:
                 outcome = (
@@ -90,19 +96,19 @@ class Outcomes:
                     else convert.outcome(item, self._settings.max_payload_bytes)
                 )
             except JobsvcError as error:
-                statuses[place] = status_of(error)
+                statuses[index] = status_of(error)
             else:
-                places.append(place)
-                reports.append(Report(lease_id, outcome, known))
-        answers = await self._settlement.report(reports, worker_id)
-        if answers.count(None) == len(lease_ids):  # mostly
-            self._on_over(lease_ids, stream)
+                indexes.append(index)
+                reports.append(Report(lease_id, outcome, terms))
+        errors = await self._settlement.report(reports, worker_id)
+        if errors.count(None) == len(lease_ids):  # mostly
+            self._on_ended(lease_ids, worker)
             return convert.outcome_results(lease_ids, statuses, len(request.outcomes))
-        over = []
-        for place, report, answer in zip(places, reports, answers, strict=True):
-            if answer is not None:
-                statuses[place] = status_of(answer)
-            if answer is None or isinstance(answer, LeaseLost):
-                over.append(report.id)
-        self._on_over(over, stream)
+        ended = []
+        for index, report, failure in zip(indexes, reports, errors, strict=True):
+            if failure is not None:
+                statuses[index] = status_of(failure)
+            if failure is None or isinstance(failure, LeaseLost):
+                ended.append(report.id)
+        self._on_ended(ended, worker)
         return convert.outcome_results(lease_ids, statuses, len(request.outcomes))

@@ -1,305 +1,202 @@
-"""Leases jobs for the workers of this replica and deals them out, as the board decides."""
+"""The workers that are connected to this replica: they join, drain and leave, and lose leases."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
+from jobsvc.dispatch.claim_loop import ClaimLoop
 from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
 from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
-from jobsvc.dispatch.planner import Claim, ClaimPlanner
+from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.subscription import Subscription
-from jobsvc.dispatch.unary_leases import UnaryLeases
-from jobsvc.domain.errors import (
-    DatabaseUnavailable,
-    QueueNotFound,
-    WorkerDeaf,
-    WorkerReplaced,
-)
-from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
-from jobsvc.queues.catalog import Catalog
+from jobsvc.domain.errors import DatabaseUnavailable, WorkerDeaf, WorkerReplaced
+from jobsvc.domain.lease import LeaseId
 from jobsvc.settings import Settings
-from jobsvc.store.claims import Claimed
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 
-log = logging.getLogger(__name__)
-
-#: A job that is due later than this is left to the poll; bounds the timers.
-_FARTHEST_TIMER_SECONDS = 60.0
-#: A claim needs about this many passes of the loop until the database has it.
-_START_PASSES = 5
+_SLOW_CHECK_SECONDS = 1.0
 
 
 class Dispatcher:
-    """All worker streams of this replica."""
+    """Connects workers to the claims that bring their jobs."""
 
-    def __init__(self, store: Store, catalog: Catalog, hints: Hints, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lease_duration: LeaseDuration,
+        hints: Hints,
+        redelivery: Redelivery,
+        in_doubt: InDoubtClaims,
+        presence: Presence,
+        settings: Settings,
+    ) -> None:
         self._store = store
-        self._catalog = catalog
-        self._hints = hints
+        self._redelivery = redelivery
+        self._in_doubt = in_doubt
+        self._presence = presence
         self._settings = settings
-        #: Leases on their way back to their queues.
-        self.returns = Redelivery(store, hints)
-        #: Leases for those who have no stream.
-        self.calls = UnaryLeases(store, hints, self.returns)
-        #: Who is here, for those who ask.
-        self.presence = Presence(store)
-        self._board = ClaimPlanner()
-        self._streams: dict[Subscription, ConnectedWorker] = {}
-        self._awake = asyncio.Event()
-        self._timers: dict[tuple[str, int], asyncio.TimerHandle] = {}
-        self._looks: dict[str, asyncio.TimerHandle] = {}
-        self._doubts = InDoubtClaims(store.leases, self.returns)
-        #: Leases that the database did not know when it was asked last.
-        self._suspects: set[LeaseId] = set()
+        self._workers: dict[Subscription, ConnectedWorker] = {}
+        self._capacity_freed = asyncio.Event()
+        self._claims = ClaimLoop(
+            store, lease_duration, hints, redelivery, in_doubt, self._workers, self.capacity_freed
+        )
         self._draining = False
-        self._lessened = asyncio.Event()
+        #: Leases that were not current at the last check.
+        self._suspects: set[LeaseId] = set()
 
-    # What others tell it.
+    async def run(self) -> None:
+        """Claims, deals and checks until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for seconds, check in (
+                (self._settings.poll_interval_seconds, self._poll),
+                (_SLOW_CHECK_SECONDS, self._check_slow),
+                (self._settings.extend_interval_seconds / 2, self._check_leases),
+                (SAVE_SECONDS, self._save_presence),
+            ):
+                tasks.create_task(_every(seconds, check))
+            tasks.create_task(self._claims.run())
 
-    def ready(self, queues: Iterable[str]) -> None:
+    # Events.
+
+    def wake(self, queues: Iterable[str]) -> None:
         """Says that queues may have a job that is ready."""
-        if self._board.wake(queues):
-            self._awake.set()
+        self._claims.wake(queues)
 
-    def due(self, queue: str, delay_seconds: float) -> None:
-        """Says that a queue has a job that becomes ready after a delay."""
-        if delay_seconds > _FARTHEST_TIMER_SECONDS:
-            return
-        loop = asyncio.get_running_loop()
-        # A hundredth of a second is close enough, and bounds the timers of a queue.
-        key = (queue, int((loop.time() + delay_seconds) * 100) + 1)
-        if key not in self._timers:
-            self._timers[key] = loop.call_at(key[1] / 100, self._ring, key)
+    def capacity_freed(self) -> None:
+        """Says that a worker may take more."""
+        self._claims.capacity_freed()
+        self._capacity_freed.set()
 
-    def _ring(self, key: tuple[str, int]) -> None:
-        del self._timers[key]
-        self._hints.tell(ready=[key[0]])
-
-    def _look_at(self, queue: str, moment: float) -> None:
-        """Wakes a queue here at a moment of the monotonic clock."""
-        if queue not in self._looks:
-            delay = moment - time.monotonic()
-            self._looks[queue] = asyncio.get_running_loop().call_later(delay, self._look, queue)
-
-    def _look(self, queue: str) -> None:
-        del self._looks[queue]
-        self.ready((queue,))
-
-    def room(self) -> None:
-        """Says that a worker has room again."""
-        self._awake.set()
-        self._lessened.set()
-
-    def lost(self, lease_ids: Iterable[LeaseId], reason: str) -> None:
+    def leases_lost(self, lease_ids: Iterable[LeaseId], reason: str) -> None:
         """Tells the workers here that they have lost leases."""
-        gone = set(lease_ids)
-        for stream in self._streams.values():
-            of_it = [lease_id for lease_id in gone if lease_id in stream.held]
-            if of_it:
-                stream.drop(of_it)
-                stream.tell(Lost(of_it, reason))
-                self.room()
+        lost = set(lease_ids)
+        for worker in self._workers.values():
+            own = [lease_id for lease_id in lost if lease_id in worker.leases]
+            if own:
+                worker.drop(own)
+                worker.notify(Lost(own, reason))
+                self.capacity_freed()
 
-    def over(self, lease_ids: Collection[LeaseId], reporter: ConnectedWorker | None) -> None:
-        """Says that leases are over, by whichever way their outcomes came: there is room again.
+    def leases_ended(
+        self, lease_ids: Collection[LeaseId], reporter: ConnectedWorker | None
+    ) -> None:
+        """Frees the capacity of leases that have ended, by whichever way their outcomes came.
 
-        Most are held by `reporter`, the stream that reported them; a lease may also be reported
-        by a call, or over the worker's next stream.
+        Most are held by `reporter`, whose stream reported them; a lease may also be reported
+        by a unary call, or over the worker's next stream.
         """
         elsewhere = lease_ids if reporter is None else reporter.drop(lease_ids)
         if elsewhere:
-            for stream in self._streams.values():
-                stream.drop(elsewhere)
-        self.room()
+            for worker in self._workers.values():
+                worker.drop(elsewhere)
+        self.capacity_freed()
 
-    # Streams.
+    # Workers come and go.
+
+    def join(self, worker: ConnectedWorker) -> None:
+        """Adds a worker."""
+        self._presence.came(worker.worker_id)
+        self._workers[worker.subscription] = worker
+        self._claims.join(worker.subscription)
+        if self._draining:
+            self._drain(worker)
+
+    def leave(self, worker: ConnectedWorker) -> None:
+        """Removes a worker. Its leases run on."""
+        if worker.subscription in self._workers:
+            self._remove(worker)
+            self._presence.left(worker.worker_id)
+            self._capacity_freed.set()
 
     def replace(self, worker_id: str) -> None:
         """Ends the streams of a worker that is about to join again, unless they drain."""
-        for other in list(self._streams.values()):
+        for other in list(self._workers.values()):
             if other.worker_id == worker_id and not other.draining:
                 other.end(WorkerReplaced("another stream of this worker took over"))
-                self._take_back(other, [job.id for job in other.undelivered])
-                self._take_out(other)
+                self._redeliver_unsent(other, [job.id for job in other.undelivered])
+                self._remove(other)
                 if other.subscription.unary:
-                    # Of a claim that is under way it would not hear any more.
+                    # The claim that it may wait for does not reach it any more.
                     other.changed.set()
 
-    def join(self, stream: ConnectedWorker) -> None:
-        """Takes a stream in."""
-        self.presence.came(stream.worker_id)
-        self._streams[stream.subscription] = stream
-        self._board.join(stream.subscription)
-        self._awake.set()
-        if self._draining:
-            self._drain(stream)
+    def _remove(self, worker: ConnectedWorker) -> None:
+        del self._workers[worker.subscription]
+        self._claims.leave(worker.subscription)
 
-    def leave(self, stream: ConnectedWorker) -> None:
-        """Takes a stream out. Its leases run on."""
-        if stream.subscription in self._streams:
-            self._take_out(stream)
-            self.presence.left(stream.worker_id)
-            self._lessened.set()
-
-    def _take_out(self, stream: ConnectedWorker) -> None:
-        del self._streams[stream.subscription]
-        self._board.leave(stream.subscription)
+    # The end of this replica.
 
     def drain(self) -> None:
-        """No new claims from now on; workers are told to go elsewhere."""
+        """Ends new claims, and tells workers to go elsewhere."""
         self._draining = True
-        for stream in self._streams.values():
-            self._drain(stream)
+        for worker in self._workers.values():
+            self._drain(worker)
 
     async def until_idle(self) -> None:
         """Waits until no worker here holds a lease any more, or is about to."""
-        while any(s.held or s.subscription.reserved for s in self._streams.values()):
-            self._lessened.clear()
-            await self._lessened.wait()
+        while any(w.leases or w.subscription.reserved for w in self._workers.values()):
+            self._capacity_freed.clear()
+            await self._capacity_freed.wait()
 
     def dismiss(self) -> None:
-        """Ends the streams of workers that have not left, each after its last answer."""
-        for stream in self._streams.values():
-            stream.dismiss()
+        """Ends the streams of workers that have not left, each after its last response."""
+        for worker in self._workers.values():
+            worker.dismiss()
 
-    def _drain(self, stream: ConnectedWorker) -> None:
-        stream.draining = True
-        stream.subscription.window = 0
-        self._take_back(stream, [job.id for job in stream.undelivered])
-        stream.tell(Draining(self._settings.drain_seconds))
+    def _drain(self, worker: ConnectedWorker) -> None:
+        worker.draining = True
+        worker.subscription.window = 0  # Claims nothing from now on.
+        self._redeliver_unsent(worker, [job.id for job in worker.undelivered])
+        worker.notify(Draining(self._settings.drain_seconds))
 
-    def _take_back(self, stream: ConnectedWorker, lease_ids: Sequence[LeaseId]) -> None:
-        """Puts back what a stream has not sent yet."""
+    def _redeliver_unsent(self, worker: ConnectedWorker, lease_ids: Sequence[LeaseId]) -> None:
         if lease_ids:
-            stream.drop(lease_ids)
-            self.room()
-            self.returns.put_back(lease_ids, unsent=True)
+            worker.drop(lease_ids)
+            self.capacity_freed()
+            self._redelivery.schedule(lease_ids, unsent=True)
 
-    # Claims.
-
-    async def run(self) -> None:
-        """Claims and deals until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._every(self._settings.poll_interval_seconds, self._poll))
-            tasks.create_task(self._every(1.0, self._check_slow))
-            tasks.create_task(
-                self._every(self._settings.extend_interval_seconds / 2, self._check_held)
-            )
-            tasks.create_task(self._every(SAVE_SECONDS, self._save_workers))
-            tasks.create_task(self.returns.run())
-            while True:
-                await self._awake.wait()
-                self._awake.clear()
-                if not self._draining:
-                    for claim in self._board.plan(time.monotonic()):
-                        tasks.create_task(self._claim(claim))
-
-    async def lease_seconds(self, queue: str, asked: float | None) -> float:
-        """How long a lease of a queue runs: as asked, as the queue says, or the default.
-
-        Raises:
-            QueueNotFound: there is no such queue.
-        """
-        policy = (await self._catalog.queue(queue)).policy
-        return asked or policy.lease_seconds or self._settings.lease_seconds
-
-    async def _claim(self, claim: Claim) -> None:
-        claimed: Claimed | None = None
-        try:
-            seconds = await self.lease_seconds(claim.queue, None)
-            slot_of = {s: Slot(s.worker_id, s.lease_seconds or seconds) for s in set(claim.slots)}
-            slots = [slot_of[s] for s in claim.slots]
-            claimed = await self._store.claims.claim(claim.queue, slots, claim.begin)
-        except QueueNotFound:
-            pass  # Removed while a worker is subscribed to it: nothing to lease.
-        except DatabaseUnavailable:
-            for subscription in claim.slots:
-                if subscription in self._streams and not subscription.unary:
-                    self._doubts.raise_of(subscription.worker_id)
-        if claimed is None:
-            self._board.failed(claim)
-            self._deal(claim, ())
-            return
-        now = time.monotonic()
-        wake_time = self._board.arrived(claim, claimed.count, claimed.size, claimed.last, now)
-        if wake_time is not None and wake_time > now:
-            self._look_at(claim.queue, wake_time)
-        elif wake_time is not None:
-            self.ready((claim.queue,))
-            if claimed.count and self._board.has_room(claim.queue):
-                # The next one runs in the database while these jobs are read and dealt out.
-                for _ in range(_START_PASSES):
-                    await asyncio.sleep(0)
-        jobs = claimed.jobs()
-        if jobs:
-            self._hints.tell([job.id.job_id for job in jobs])
-        self._deal(claim, jobs)
-
-    def _deal(self, claim: Claim, jobs: Sequence[LeasedJob]) -> None:
-        self._board.settle(claim, len(jobs))
-        now = time.monotonic()
-        dealt: dict[Subscription, list[LeasedJob]] = {}
-        for subscription in claim.slots[len(jobs) :]:
-            if subscription.window == 0 and subscription in self._streams:
-                self._streams[subscription].changed.set()
-        for subscription, job in zip(claim.slots, jobs, strict=False):
-            dealt.setdefault(subscription, []).append(job)
-        unreached: list[LeaseId] = []
-        for subscription, part in dealt.items():
-            stream = self._streams.get(subscription)
-            if stream is None:
-                unreached += [job.id for job in part]
-            else:
-                stream.deal(part, now)
-                if stream.draining:
-                    self._take_back(stream, [job.id for job in part])
-        self.room()
-        self.returns.put_back(unreached, unsent=True)
-
-    # Backstops.
-
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await work()
-            except DatabaseUnavailable:
-                continue
+    # Checks.
 
     async def _poll(self) -> None:
-        await self._doubts.settle(self._streams.values())
-        hungry = self._board.hungry()
-        if hungry:
-            ready = await self._store.claims.ready(hungry)
-            self._board.rescan(ready)
-            self.ready(ready)
-
-    async def _check_held(self) -> None:
-        """Notices leases that were settled or rescued by way of another replica: they take up room
-        here. Two looks, so that an outcome on its way is not announced as lost."""
-        suspects, self._suspects = self._suspects, set()
-        for stream in list(self._streams.values()):
-            asked = list(stream.held)
-            current = await self._store.leases.current(asked)
-            gone = [i for i in asked if i not in current and i in stream.held]
-            self._suspects.update(i for i in gone if i not in suspects)
-            self.lost([i for i in gone if i in suspects], "the lease is not current any more")
+        await self._in_doubt.resolve(self._workers.values())
+        await self._claims.poll()
 
     async def _check_slow(self) -> None:
+        """Redelivers what slow readers were not sent in time, and ends streams of deaf workers."""
         now = time.monotonic()
-        for stream in list(self._streams.values()):
-            overdue = stream.overdue(now)
+        for worker in list(self._workers.values()):
+            overdue = worker.overdue(now)
             if overdue:
-                # It would get them again: what it holds does not show that it reads nothing.
-                stream.subscription.is_stuck = True
-            self._take_back(stream, overdue)
-            since = stream.silent_since()
+                # Its counts do not show that it reads nothing: it would get the same jobs again.
+                worker.subscription.is_stuck = True
+            self._redeliver_unsent(worker, overdue)
+            since = worker.silent_since()
             if since is not None and now - since > self._settings.acknowledge_seconds:
-                stream.end(WorkerDeaf("dispatched jobs were not acknowledged in time"))
+                worker.end(WorkerDeaf("dispatched jobs were not acknowledged in time"))
 
-    async def _save_workers(self) -> None:
-        await self.presence.save([stream.seen() for stream in self._streams.values()])
+    async def _check_leases(self) -> None:
+        """Finds leases that were settled or rescued by way of another replica: they use capacity
+        here. Two checks, so that an outcome on its way is not announced as lost."""
+        suspects, self._suspects = self._suspects, set()
+        for worker in list(self._workers.values()):
+            asked = list(worker.leases)
+            current = await self._store.leases.current(asked)
+            gone = [i for i in asked if i not in current and i in worker.leases]
+            self._suspects.update(i for i in gone if i not in suspects)
+            self.leases_lost(
+                [i for i in gone if i in suspects], "the lease is not current any more"
+            )
+
+    async def _save_presence(self) -> None:
+        await self._presence.save([worker.seen() for worker in self._workers.values()])
+
+
+async def _every(seconds: float, check: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await check()
+        except DatabaseUnavailable:
+            continue

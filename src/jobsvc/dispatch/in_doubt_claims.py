@@ -1,47 +1,46 @@
-"""Claims that may have been committed without our hearing of it: their leases go back soon."""
+"""In-doubt claims: they seemed to fail, and may have been committed all the same. Their leases go
+back to their queues soon."""
 
 from collections.abc import Collection
 
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.domain.lease import LeaseId
-from jobsvc.store.leases import LeaseStore
+from jobsvc.store.store import Store
 
 
 class InDoubtClaims:
-    """The workers here that such claims were for."""
+    """The workers of this replica that had a claim in doubt."""
 
-    def __init__(self, leases: LeaseStore, returns: Redelivery) -> None:
-        self._leases = leases
-        self._returns = returns
-        #: With the leases that a worker did not hold when it was looked at; None before the first.
-        self._of: dict[str, set[LeaseId] | None] = {}
+    def __init__(self, store: Store, redelivery: Redelivery) -> None:
+        self._store = store
+        self._redelivery = redelivery
+        #: With the leases that the worker did not know at the last check; None before the first.
+        self._unknown_to: dict[str, set[LeaseId] | None] = {}
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._of)
+        """Whether any claim is in doubt."""
+        return bool(self._unknown_to)
 
-    def raise_of(self, worker_id: str) -> None:
-        """Says that a claim for a worker seemed to fail."""
-        self._of[worker_id] = None
+    def add(self, worker_id: str) -> None:
+        """Records that a claim for a worker seemed to fail."""
+        self._unknown_to[worker_id] = None
 
-    async def settle(self, streams: Collection[ConnectedWorker]) -> None:
-        """Puts back what workers do not know that they hold; to be called once every poll.
+    async def resolve(self, workers: Collection[ConnectedWorker]) -> None:
+        """Redelivers leases that these workers do not know of; to be called once every poll.
 
-        A worker that has gone elsewhere is seen to when it subscribes there.
+        The leases of a worker that has gone elsewhere are checked when it subscribes there.
         """
-        if self._of:
-            await self._returns.return_unsent()
-        for worker_id in list(self._of):
-            leases = await self._leases.of_worker(worker_id)
-            own = [stream for stream in streams if stream.worker_id == worker_id]
-            before = self._of[worker_id] or set()
-            unheld = set(leases).difference(*(s.held for s in own)) if own else set()
-            claiming = any(stream.subscription.reserved for stream in own)
-            # What is being claimed right now looks the same, but not at two polls.
-            lost = unheld & before if claiming else unheld
-            self._of[worker_id] = unheld
-            await self._returns.give_back(list(lost))
-            # Unless there is more to look at again, or another claim has failed meanwhile.
-            if self._of[worker_id] is unheld and unheld == lost:
-                del self._of[worker_id]
+        for worker_id in list(self._unknown_to):
+            leases = await self._store.leases.of_worker(worker_id)
+            own = [worker for worker in workers if worker.worker_id == worker_id]
+            before = self._unknown_to[worker_id] or set()
+            unknown = set(leases).difference(*(worker.leases for worker in own)) if own else set()
+            is_claiming = any(worker.subscription.reserved for worker in own)
+            # The leases of a claim under way are unknown too, but not at two polls.
+            lost = unknown & before if is_claiming else unknown
+            self._unknown_to[worker_id] = unknown
+            await self._redelivery.redeliver_now(list(lost))
+            # Unless there is more to check again, or another claim has failed meanwhile.
+            if self._unknown_to[worker_id] is unknown and unknown == lost:
+                del self._unknown_to[worker_id]

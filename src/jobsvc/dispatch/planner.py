@@ -1,5 +1,5 @@
-"""Who gets which job next: subscriptions, windows, turns, and where to look for it. Pure: no I/O,
-and the clock's reading is an argument."""
+"""Who gets which job next, and where to search for it: subscriptions, windows and claims.
+Pure: no I/O, and the clock's reading is an argument."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
@@ -10,39 +10,56 @@ from math import inf
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.lease import QueuePosition
 
-#: Most jobs leased in one statement.
+#: Most jobs claimed in one statement.
 MAX_SLOTS = 500
-#: And most of their inputs (characters), as far as can be told from the last ones of their queue.
+#: Most characters of their inputs, estimated from the inputs that the queue's last claim brought.
 MAX_CLAIM_SIZE = 8 << 20
-#: What an input is taken for of which nothing is known.
+#: Assumed size of an input while none has been seen.
 UNKNOWN_SIZE = 128 << 10
-#: Jobs that a claim asks a quiet queue for, and by how much more the next one when all are there: a
-#: claim for all the room of many idle workers would cost more than the few jobs that it brings.
-LEAST_SLOTS = 16
+#: Jobs that a claim asks of a quiet queue, and the factor for the next claim when all of them were
+#: there: a claim for the whole capacity of many idle workers would cost more than the few jobs that
+#: it brings.
+MIN_SLOTS = 16
 _GROWTH = 8
-#: A busy queue is looked at from its beginning this often; less often where that takes more than a
-#: tenth of all time, but once a second at least.
+#: A busy queue is searched from its beginning this often; less often where that would take more
+#: than a tenth of all time, but once a second at least.
 RESCAN_SECONDS = 0.1
 MAX_RESCAN_SECONDS = 1.0
 RESCAN_SHARE = 0.1
-#: A job that is committed no more than this after one that was to leave behind it is not missed.
+#: A job that is committed up to this long after a job that belongs behind it is still found.
 LATE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A decision to lease from a queue: one job at most for each slot, in their order.
+    """A decision to lease from a queue: at most one job for each slot, in their order.
 
-    `begin` is where to begin to look, None the beginning; `plan_time` when this was decided.
-    `size` is that of an input, as expected, and `most` the slots that could have been.
+    `begin` is where the search begins, None for the beginning of the queue;
+    `plan_time` when this was decided; `input_size` the expected size of an
+    input; `max_slots` how many slots the claim could have had.
     """
 
     queue: str
     slots: Sequence[Subscription]
     begin: QueuePosition | None
     plan_time: float
-    size: int
-    most: int
+    input_size: int
+    max_slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """The next step for the queue of a completed claim; none if the queue may rest.
+
+    `claim_again`: the queue may have more jobs, so plan again. `has_capacity`:
+    somebody would take them now, so the next claim can run while the jobs of
+    this one are dealt. `rescan_time`: when to wake the queue, for a search from
+    its beginning.
+    """
+
+    claim_again: bool = False
+    has_capacity: bool = False
+    rescan_time: float | None = None
 
 
 @dataclass(slots=True)
@@ -50,177 +67,214 @@ class _Search:
     """How far a queue has been searched, and when to begin again."""
 
     begin: QueuePosition | None = None
-    #: Whether `begin` is the very place of a job, with no room for late ones before it.
+    #: Whether `begin` is the exact position of a job, with no allowance for late ones before it.
     exact: bool = False
     rescan_time: float = -inf
 
 
-_NOWHERE = _Search()
+_FROM_THE_BEGINNING = _Search()
+_REST = FollowUp()
 
 
 class ClaimPlanner:
     """All subscriptions of a replica, and the queues that may have ready jobs.
 
-    A queue is hot from `wake` until a claim on it comes back short. Room is
-    reserved from the plan of a claim until it is settled, so no worker is dealt
-    more than its window; a queue has one claim under way at most.
+    For each claim of a `plan`, call `completed` when it has brought its jobs
+    and `release` when they are dealt; or `failed` alone.
+
+    A queue may be ready from `wake` until a claim on it comes back short.
+    Capacity is reserved from the plan of a claim until its release, so no
+    worker is dealt more than its window. A queue has at most one claim that is
+    not completed.
     """
 
     def __init__(self) -> None:
-        self._of: dict[str, deque[Subscription]] = {}
-        self._hot: dict[str, None] = {}
+        self._subscribers: dict[str, deque[Subscription]] = {}
+        self._maybe_ready: dict[str, None] = {}
         self._under_way: dict[str, Claim] = {}
         self._searches: dict[str, _Search] = {}
-        #: Mean size of the inputs that came last.
-        self._sizes: dict[str, int] = {}
+        #: Mean size of the inputs that the last claim brought.
+        self._input_sizes: dict[str, int] = {}
         #: How many jobs the next claim asks for.
         self._wanted: dict[str, int] = {}
 
     @property
     def queues(self) -> list[str]:
         """Queues that somebody subscribes to."""
-        return list(self._of)
+        return list(self._subscribers)
 
-    def hungry(self) -> list[str]:
+    def with_capacity(self) -> list[str]:
         """Queues from which somebody would take a job now."""
-        return [queue for queue in self._of if self.has_room(queue)]
+        return [queue for queue in self._subscribers if self._has_capacity(queue)]
 
     def join(self, subscription: Subscription) -> None:
-        """Takes a subscription in; its queues become hot."""
+        """Adds a subscription; its queues may be ready."""
         for queue in subscription.limits:
-            self._of.setdefault(queue, deque()).append(subscription)
+            self._subscribers.setdefault(queue, deque()).append(subscription)
         self.wake(subscription.limits)
 
     def leave(self, subscription: Subscription) -> None:
-        """Takes a subscription out; leases under way to it will find it gone."""
+        """Removes a subscription. Claims under way still name it."""
         for queue in subscription.limits:
-            subscribers = self._of[queue]
+            subscribers = self._subscribers[queue]
             subscribers.remove(subscription)
             if not subscribers:
-                del self._of[queue]
-                self._hot.pop(queue, None)
+                del self._subscribers[queue]
+                self._maybe_ready.pop(queue, None)
                 self._searches.pop(queue, None)
-                self._sizes.pop(queue, None)
+                self._input_sizes.pop(queue, None)
                 self._wanted.pop(queue, None)
 
     def wake(self, queues: Iterable[str]) -> bool:
-        """Says that queues may have ready jobs. Answers whether anybody here would take one."""
-        woken = [queue for queue in queues if queue in self._of]
-        self._hot.update(dict.fromkeys(woken))
+        """Says that queues may have ready jobs. Returns whether anybody here subscribes to one."""
+        woken = [queue for queue in queues if queue in self._subscribers]
+        self._maybe_ready.update(dict.fromkeys(woken))
         return bool(woken)
 
     def rescan(self, queues: Iterable[str]) -> None:
-        """Says that queues are to be looked at from the beginning: something is ready there."""
+        """Makes the next claim on each queue search from the beginning."""
         for queue in queues:
             self._searches.pop(queue, None)
 
     def plan(self, now: float) -> list[Claim]:
-        """Decides what to lease at the time `now` (seconds), and reserves the room for it.
+        """Decides what to lease at the time `now` (seconds), and reserves the capacity for it.
 
-        Hot queues share the open window of a worker evenly; what one of them
-        leaves unused is for the others in the next plan. The queue that was
-        served last is served last.
+        Queues that may be ready share the open window of a worker evenly; the
+        share that one of them leaves unused is for the others in the next plan.
+        The queue that was served last is served last.
         """
-        turns = [q for q in self._hot if q not in self._under_way and self.has_room(q)]
+        contenders = [
+            q for q in self._maybe_ready if q not in self._under_way and self._has_capacity(q)
+        ]
         claims = []
-        for position, queue in enumerate(turns):
-            rivals = turns[position:]
-            size = self._sizes.get(queue, UNKNOWN_SIZE)
-            most = min(max(MAX_CLAIM_SIZE // max(size, 1), 1), MAX_SLOTS)
-            wanted = min(most, self._wanted.get(queue, LEAST_SLOTS))
-            shares: list[tuple[Subscription, int]] = []
-            for subscription in self._of[queue]:
-                if len(shares) == wanted:
-                    break
-                room = subscription.room(queue)
-                if room:
-                    asking = sum(q in subscription.limits for q in rivals)
-                    shares.append((subscription, min(-(-room // asking), most)))
-            slots = _deal(shares, wanted)
+        for index, queue in enumerate(contenders):
+            input_size = self._input_sizes.get(queue, UNKNOWN_SIZE)
+            max_slots = min(max(MAX_CLAIM_SIZE // max(input_size, 1), 1), MAX_SLOTS)
+            wanted = min(max_slots, self._wanted.get(queue, MIN_SLOTS))
+            shares = self._shares(queue, contenders[index:], wanted, max_slots)
+            slots = _round_robin(shares, wanted)
             if not slots:
                 continue
             for subscription, count in Counter(slots).items():
                 subscription.reserve(queue, count)
-                subscription.reserved_size += count * size
-            del self._hot[queue]
-            search = self._searches.get(queue, _NOWHERE)
+                subscription.reserved_size += count * input_size
+            del self._maybe_ready[queue]
+            search = self._searches.get(queue, _FROM_THE_BEGINNING)
             begin = search.begin if now < search.rescan_time else None
-            claim = self._under_way[queue] = Claim(queue, slots, begin, now, size, most)
+            claim = Claim(queue, slots, begin, now, input_size, max_slots)
+            self._under_way[queue] = claim
             claims.append(claim)
         return claims
 
-    def has_room(self, queue: str) -> bool:
-        """Whether somebody would take a job of a queue now."""
-        return any(subscription.room(queue) for subscription in self._of.get(queue, ()))
-
-    def arrived(
+    def completed(
         self, claim: Claim, count: int, size: int, last: QueuePosition | None, now: float
-    ) -> float | None:
-        """Says that a claim has brought `count` jobs with inputs of `size` characters together,
-        of which the last stood at `last`, so that the next one on its queue may be planned before
-        this one is settled.
-
-        Answers when to wake the queue, which may have more jobs; None if it may rest.
-        """
-        self._come_back(claim)
-        if claim.queue not in self._of:
-            return None
-        self._pass_turn(claim, count)
+    ) -> FollowUp:
+        """Records that a claim has brought `count` jobs with inputs of `size` characters together,
+        the last of which stood at `last`. The next claim on its queue may be planned from now on,
+        before this one is released."""
+        self._end(claim)
+        if claim.queue not in self._subscribers:
+            return _REST
+        self._rotate(claim, count)
         if count:
-            self._sizes[claim.queue] = size // count
-        search = self._searches.setdefault(claim.queue, _Search())
-        if claim.begin is None:
-            pause = (now - claim.plan_time) / RESCAN_SHARE
-            search.rescan_time = now + min(max(RESCAN_SECONDS, pause), MAX_RESCAN_SECONDS)
-        full = count == len(claim.slots)
-        # A claim that was small for want of room says nothing of a queue that had all of it.
-        before = self._wanted.get(claim.queue, LEAST_SLOTS)
-        wanted = max(_GROWTH * len(claim.slots), before) if full else 2 * count
-        self._wanted[claim.queue] = min(max(wanted, LEAST_SLOTS), MAX_SLOTS)
-        if search.exact and search.begin is not None and not full:
-            # There was no backlog after all: back to where a late job may be.
-            search.begin, search.exact = search.begin.earlier(LATE_SECONDS), False
-            if claim.begin is not None:
-                return now
-        elif last is not None:
-            # Behind the largest claim there is a backlog, mostly, in which a late job waits anyway.
-            search.exact = count == claim.most
-            search.begin = last if search.exact else last.earlier(LATE_SECONDS)
-        if full:
-            return now
-        return None if claim.begin is None else max(search.rescan_time, now)
+            self._input_sizes[claim.queue] = size // count
+        self._adapt_wanted(claim, count)
+        search_time = self._advance_search(claim, count, last, now)
+        if search_time is None:
+            return _REST
+        if search_time > now:
+            return FollowUp(rescan_time=search_time)
+        self._maybe_ready[claim.queue] = None
+        return FollowUp(
+            claim_again=True, has_capacity=count > 0 and self._has_capacity(claim.queue)
+        )
 
-    def failed(self, claim: Claim) -> None:
-        """Says that a claim has come to nothing, for all that is known; to be settled as well."""
-        self._come_back(claim)
-        if claim.queue in self._of:
-            self._pass_turn(claim, 0)
-        # It may have been too large.
-        self._sizes.pop(claim.queue, None)
-
-    def _pass_turn(self, claim: Claim, count: int) -> None:
-        """The next claim begins behind the last worker that this one has brought a job; behind the
-        first if it brought none."""
-        *_, last = dict.fromkeys(claim.slots[: max(count, 1)])
-        line = self._of[claim.queue]
-        if last in line:
-            line.rotate(-1 - line.index(last))
-
-    def _come_back(self, claim: Claim) -> None:
-        del self._under_way[claim.queue]
-        # From now on their real size counts.
-        for subscription in claim.slots:
-            subscription.reserved_size -= claim.size
-
-    def settle(self, claim: Claim, count: int) -> None:
-        """Ends a claim that has arrived or failed: the first `count` of its slots hold a job."""
+    def release(self, claim: Claim, count: int) -> None:
+        """Releases the capacity of a completed claim, but for its first `count` slots: they hold a
+        job now."""
         for subscription, slots in Counter(claim.slots).items():
             subscription.reserve(claim.queue, -slots)
         for subscription, jobs in Counter(claim.slots[:count]).items():
             subscription.hold(claim.queue, jobs)
 
+    def failed(self, claim: Claim) -> None:
+        """Records that a claim has brought nothing, as far as is known, and releases it. The queue
+        rests until it is woken."""
+        self._end(claim)
+        if claim.queue in self._subscribers:
+            self._rotate(claim, 0)
+        # It may have been too large.
+        self._input_sizes.pop(claim.queue, None)
+        self.release(claim, 0)
 
-def _deal(shares: Sequence[tuple[Subscription, int]], most: int) -> list[Subscription]:
-    """One slot for each in turn, until the shares are used up, or there are `most`."""
+    def _has_capacity(self, queue: str) -> bool:
+        """Whether somebody would take a job of a queue now."""
+        return any(
+            subscription.capacity(queue) for subscription in self._subscribers.get(queue, ())
+        )
+
+    def _shares(
+        self, queue: str, contenders: Sequence[str], wanted: int, max_slots: int
+    ) -> list[tuple[Subscription, int]]:
+        """The first subscriptions with capacity for a queue, `wanted` at most, each with its
+        capacity divided by the number of contenders that it subscribes to."""
+        shares: list[tuple[Subscription, int]] = []
+        for subscription in self._subscribers[queue]:
+            if len(shares) == wanted:
+                break
+            capacity = subscription.capacity(queue)
+            if capacity:
+                sharing = sum(q in subscription.limits for q in contenders)
+                shares.append((subscription, min(-(-capacity // sharing), max_slots)))
+        return shares
+
+    def _end(self, claim: Claim) -> None:
+        """Lets the next claim on the queue be planned."""
+        del self._under_way[claim.queue]
+        # From now on the real size of the inputs counts.
+        for subscription in claim.slots:
+            subscription.reserved_size -= claim.input_size
+
+    def _rotate(self, claim: Claim, count: int) -> None:
+        """Makes the next claim begin behind the last worker that got a job of this one; behind the
+        first one if nobody did."""
+        *_, last = dict.fromkeys(claim.slots[: max(count, 1)])
+        subscribers = self._subscribers[claim.queue]
+        if last in subscribers:
+            subscribers.rotate(-1 - subscribers.index(last))
+
+    def _adapt_wanted(self, claim: Claim, count: int) -> None:
+        """Sets how many jobs the next claim asks for."""
+        # A full claim that was small for lack of capacity is no reason to ask for fewer.
+        before = self._wanted.get(claim.queue, MIN_SLOTS)
+        full = count == len(claim.slots)
+        wanted = max(_GROWTH * len(claim.slots), before) if full else 2 * count
+        self._wanted[claim.queue] = min(max(wanted, MIN_SLOTS), MAX_SLOTS)
+
+    def _advance_search(
+        self, claim: Claim, count: int, last: QueuePosition | None, now: float
+    ) -> float | None:
+        """Sets where the next search begins. Returns when it must take place; None if the queue
+        may rest."""
+        search = self._searches.setdefault(claim.queue, _Search())
+        if claim.begin is None:
+            pause = (now - claim.plan_time) / RESCAN_SHARE
+            search.rescan_time = now + min(max(RESCAN_SECONDS, pause), MAX_RESCAN_SECONDS)
+        full = count == len(claim.slots)
+        if search.exact and search.begin is not None and not full:
+            # There was no backlog after all: back to where a late job may be.
+            search.begin, search.exact = search.begin.earlier(LATE_SECONDS), False
+            return None if claim.begin is None else now
+        if last is not None:
+            # Behind the largest claim there is mostly a backlog, in which a late job waits anyway.
+            search.exact = count == claim.max_slots
+            search.begin = last if search.exact else last.earlier(LATE_SECONDS)
+        if full:
+            return now
+        return None if claim.begin is None else max(search.rescan_time, now)
+
+
+def _round_robin(shares: Sequence[tuple[Subscription, int]], max_slots: int) -> list[Subscription]:
+    """One slot for each in turn, until the shares are used up or there are `max_slots`."""
     rounds = zip_longest(*(repeat(subscription, count) for subscription, count in shares))
-    return list(islice((s for s in chain.from_iterable(rounds) if s is not None), most))
+    return list(islice((s for s in chain.from_iterable(rounds) if s is not None), max_slots))

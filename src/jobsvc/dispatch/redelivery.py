@@ -1,9 +1,9 @@
-"""Leases that never reached their workers go back to their queues, and use no attempt."""
+"""Redelivery: leases that never reached their workers go back to their queues, unattempted."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,103 +14,107 @@ from jobsvc.store.store import Store
 
 log = logging.getLogger(__name__)
 
-_RETURN_SECONDS = 0.5
+_INTERVAL_SECONDS = 0.5
+#: Leases in one statement, or a few more.
 _MAX_LEASES = 1000
-#: Who is about to leave waits no longer for the database.
+#: Longest wait for the database when the server is about to go.
 _FLUSH_SECONDS = 2.0
 
 
-class _Due(NamedTuple):
-    """Leases to put back from `when` on."""
+class _Scheduled(NamedTuple):
+    """Leases to redeliver from `due_time` on."""
 
-    when: float
+    due_time: float
     lease_ids: list[LeaseId]
     unsent: bool
 
 
 class Redelivery:
-    """What is to be put back, each from its time on. `run` does it."""
+    """Puts leases back into their queues: at once, or when `run` finds them due.
+
+    An unsent lease was never sent to its worker: it goes back to its position
+    in the queue, and its redelivery is not counted. Any other counts, up to
+    MAX_REDELIVERIES, and stays if its worker has confirmed it by then.
+    """
 
     def __init__(self, store: Store, hints: Hints) -> None:
         self._store = store
         self._hints = hints
-        self._unreached: list[_Due] = []
-        self._returning = asyncio.Event()
+        self._scheduled: list[_Scheduled] = []
+        self._added = asyncio.Event()
 
-    def put_back(
+    def schedule(
         self, lease_ids: Collection[LeaseId], after_seconds: float = 0.0, unsent: bool = False
     ) -> None:
-        """Puts leases back that never reached their worker, unless they are confirmed by then.
-
-        Those that were never sent go back to where they stood, and as often as it takes.
-        """
+        """Redelivers leases after a delay. Never waits for the database."""
         if lease_ids:
-            when = time.monotonic() + after_seconds
-            self._unreached.append(_Due(when, list(lease_ids), unsent))
-            self._returning.set()
+            due_time = time.monotonic() + after_seconds
+            self._scheduled.append(_Scheduled(due_time, list(lease_ids), unsent))
+            self._added.set()
 
-    async def reclaim(self, worker_id: str, held: Iterable[LeaseId]) -> None:
-        """Puts back what the database thinks a worker holds, and the worker says it does not."""
-        await self.return_unsent()
-        listed = set(held)
-        leases = await self._store.leases.of_worker(worker_id)
-        unlisted = [lease_id for lease_id in leases if lease_id not in listed]
-        await self.give_back(unlisted, confirmed_too=True)
-
-    async def return_unsent(self) -> None:
-        """Puts back now what does not count, before anybody who looks for it counts it."""
-        await self._return([item for item in self._unreached if item.unsent])
-
-    async def run(self) -> None:
-        """Puts back what is due, until cancelled."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RETURN_SECONDS if self._unreached else None):
-                    await self._returning.wait()
-            self._returning.clear()
-            now = time.monotonic()
-            try:
-                await self._return([item for item in self._unreached if item.when <= now])
-            except DatabaseUnavailable:
-                await asyncio.sleep(_RETURN_SECONDS)
-
-    async def flush(self) -> None:
-        """Puts back at once whatever was to be put back later: nobody will be there to do it."""
-        try:
-            async with asyncio.timeout(_FLUSH_SECONDS):
-                await self._return(self._unreached)
-        except (DatabaseUnavailable, TimeoutError):
-            count = sum(len(item.lease_ids) for item in self._unreached)
-            log.warning("%d leases that never reached their workers are left to lapse", count)
-
-    async def _return(self, due: Sequence[_Due]) -> None:
-        for some in _batches(due):
-            lease_ids = [lease_id for item in some for lease_id in item.lease_ids]
-            await self.give_back(lease_ids, unsent=some[0].unsent)
-            # Not before: if `run` is cancelled meanwhile, the last `flush` does it once more.
-            done = set(map(id, some))
-            self._unreached = [item for item in self._unreached if id(item) not in done]
-
-    async def give_back(
+    async def redeliver_now(
         self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False, unsent: bool = False
     ) -> None:
-        """Puts leases back now, and says so."""
+        """Redelivers leases; `confirmed_too` also those that their worker has confirmed.
+
+        Scheduled leases that are unsent go first, so that none of them is counted.
+
+        Raises:
+            DatabaseUnavailable: some or all of them may not have been redelivered.
+        """
+        if lease_ids and not unsent:
+            await self._redeliver_scheduled([item for item in self._scheduled if item.unsent])
+        await self._redeliver(lease_ids, confirmed_too, unsent)
+
+    async def run(self) -> None:
+        """Redelivers what is due, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_INTERVAL_SECONDS if self._scheduled else None):
+                    await self._added.wait()
+            self._added.clear()
+            now = time.monotonic()
+            try:
+                await self._redeliver_scheduled([i for i in self._scheduled if i.due_time <= now])
+            except DatabaseUnavailable:
+                await asyncio.sleep(_INTERVAL_SECONDS)
+
+    async def flush(self) -> None:
+        """Redelivers everything scheduled, due or not, for a server that is about to go."""
+        try:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self._redeliver_scheduled(self._scheduled)
+        except (DatabaseUnavailable, TimeoutError):
+            count = sum(len(item.lease_ids) for item in self._scheduled)
+            log.warning("%d leases that never reached their workers are left to lapse", count)
+
+    async def _redeliver_scheduled(self, items: Sequence[_Scheduled]) -> None:
+        for batch in _batches(items):
+            lease_ids = [lease_id for item in batch for lease_id in item.lease_ids]
+            await self._redeliver(lease_ids, confirmed_too=False, unsent=batch[0].unsent)
+            # Removed only now: if `run` is cancelled meanwhile, the last `flush` does it again.
+            done = set(map(id, batch))
+            self._scheduled = [item for item in self._scheduled if id(item) not in done]
+
+    async def _redeliver(
+        self, lease_ids: Sequence[LeaseId], confirmed_too: bool, unsent: bool
+    ) -> None:
         if lease_ids:
             back = await self._store.leases.redeliver(lease_ids, confirmed_too, unsent)
             self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
 
 
-def _batches(due: Sequence[_Due]) -> Iterator[list[_Due]]:
-    """What goes into one statement: all of a kind, and no more than that takes little time."""
+def _batches(items: Sequence[_Scheduled]) -> Iterator[list[_Scheduled]]:
+    """Divides items into those for one statement: all unsent or none, and not too many leases."""
     for unsent in (True, False):
-        some: list[_Due] = []
+        batch: list[_Scheduled] = []
         size = 0
-        for item in due:
+        for item in items:
             if item.unsent is unsent:
-                some.append(item)
+                batch.append(item)
                 size += len(item.lease_ids)
                 if size >= _MAX_LEASES:
-                    yield some
-                    some, size = [], 0
-        if some:
-            yield some
+                    yield batch
+                    batch, size = [], 0
+        if batch:
+            yield batch

@@ -1,17 +1,17 @@
-"""What a worker takes, and how much of that it has. Pure."""
+"""Subscription: from which queues a worker takes jobs, how many, and how many it holds. Pure."""
 
 from dataclasses import dataclass, field
 
-#: A worker with so much input that has not been sent, or is being leased, is given no more.
+#: A worker with this much input that has not been sent, or is being leased, gets no more.
 MAX_UNSENT_SIZE = 8 << 20
 
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """What a worker takes: from which queues, and how much at a time.
+    """From which queues a worker takes jobs, and how many at a time.
 
-    `limits` has the queues in the worker's order, each with the most leases to
-    hold of it (0 for no limit of its own).
+    `limits` has the queues in the worker's order, each with the maximum number
+    of its leases to hold (0 for no limit of its own).
     """
 
     worker_id: str
@@ -22,35 +22,36 @@ class Subscription:
     reserved: int = 0
     held_of: dict[str, int] = field(default_factory=dict)
     reserved_of: dict[str, int] = field(default_factory=dict)
-    #: Characters of the inputs that wait to be sent, and those of leases under way, as expected.
+    #: Characters of the inputs that wait to be sent, and expected characters of those being leased.
     unsent_size: int = 0
     reserved_size: int = 0
-    #: Whether something has waited for long to be sent; until something is.
+    #: Whether a job has waited too long to be sent; until a frame is.
     is_stuck: bool = False
-    #: Whether this stands for a call that waits, not for a worker that stays.
+    #: Whether this is a unary call that waits, and not the stream of a worker.
     unary: bool = False
 
-    def room(self, queue: str) -> int:
-        """How many more leases of a queue it would take now."""
+    def capacity(self, queue: str) -> int:
+        """How many more leases of a queue the worker would take now."""
         if self.is_behind:
             return 0
-        room = self.window - self.held - self.reserved
+        capacity = self.window - self.held - self.reserved
         limit = self.limits[queue]
         if limit:
-            room = min(room, limit - self.held_of.get(queue, 0) - self.reserved_of.get(queue, 0))
-        return max(room, 0)
+            used = self.held_of.get(queue, 0) + self.reserved_of.get(queue, 0)
+            capacity = min(capacity, limit - used)
+        return max(capacity, 0)
 
     @property
     def is_behind(self) -> bool:
-        """Whether so much waits to be sent, or for so long, that there is to be no more."""
+        """Whether so much waits to be sent, or for so long, that the worker must get no more."""
         return self.is_stuck or self.unsent_size + self.reserved_size >= MAX_UNSENT_SIZE
 
     def hold(self, queue: str, count: int) -> None:
-        """Counts leases that were taken (or, negative, that have ended)."""
+        """Adds leases that were dealt; a negative count removes those that have ended."""
         self.held += count
         self.held_of[queue] = self.held_of.get(queue, 0) + count
 
     def reserve(self, queue: str, count: int) -> None:
-        """Counts leases that a claim may bring (or, negative, that it has brought or not)."""
+        """Reserves capacity for the leases that a claim may bring; a negative count releases it."""
         self.reserved += count
         self.reserved_of[queue] = self.reserved_of.get(queue, 0) + count

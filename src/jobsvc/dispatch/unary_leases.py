@@ -3,29 +3,94 @@
 import asyncio
 from collections.abc import Sequence
 
+from jobsvc.dispatch.connected_worker import ConnectedWorker
+from jobsvc.dispatch.dispatcher import Dispatcher
+from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.lease import LeasedJob, Slot
+from jobsvc.domain.worker import SeenWorker
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 
 
 class UnaryLeases:
-    """Leases on behalf of calls; what a caller does not take goes back."""
+    """Leases jobs on behalf of calls; jobs that a caller does not take go back."""
 
-    def __init__(self, store: Store, hints: Hints, returns: Redelivery) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hints: Hints,
+        redelivery: Redelivery,
+        dispatcher: Dispatcher,
+        presence: Presence,
+    ) -> None:
         self._store = store
         self._hints = hints
-        self._returns = returns
+        self._redelivery = redelivery
+        self._dispatcher = dispatcher
+        self._presence = presence
         self._leasing: set[asyncio.Task[None]] = set()
 
-    async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
-        """Leases jobs that are ready, one for each slot at most, and makes that known.
+    async def lease_ready(
+        self, worker: SeenWorker, queues: Sequence[str], max_jobs: int, seconds: float
+    ) -> list[LeasedJob]:
+        """Leases jobs that are ready, from the queues in their order, each for `seconds`.
 
         Raises:
             DatabaseUnavailable: nothing is known to be leased.
         """
+        self._presence.saw(worker)
+        jobs: list[LeasedJob] = []
+        for queue in queues:
+            slots = [Slot(worker.worker_id, seconds)] * (max_jobs - len(jobs))
+            if slots:
+                try:
+                    jobs += await self._lease_from(queue, slots)
+                except BaseException:
+                    self._return_unsent(jobs)
+                    raise
+        return jobs
+
+    async def wait_for_jobs(
+        self,
+        worker: SeenWorker,
+        queues: Sequence[str],
+        max_jobs: int,
+        seconds: float,
+        wait_seconds: float,
+    ) -> list[LeasedJob]:
+        """Waits for the first jobs in line with the workers that have a stream. Returns none if the
+        wait is over, or another call or stream of this worker has replaced this one."""
+        subscription = Subscription(
+            worker.worker_id, dict.fromkeys(queues, 0), max_jobs, seconds, unary=True
+        )
+        connected = ConnectedWorker(subscription, worker)
+        self._dispatcher.join(connected)
+        try:
+            try:
+                async with asyncio.timeout(wait_seconds):
+                    await connected.changed.wait()
+            except TimeoutError:
+                pass
+            # Claims nothing from now on; a claim under way still brings jobs.
+            subscription.window = 0
+            while subscription.reserved and connected.error is None:
+                connected.changed.clear()
+                await connected.changed.wait()
+            return connected.take(len(connected.undelivered))
+        finally:
+            self._dispatcher.leave(connected)
+            self._return_unsent(connected.undelivered)
+
+    async def until_done(self, seconds: float) -> None:
+        """Waits until nothing is being leased any more, for `seconds` at most."""
+        if self._leasing:
+            await asyncio.wait(self._leasing, timeout=seconds)
+
+    async def _lease_from(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
         taken: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
-        # Goes on when the caller is cancelled: what is leased must be known to be put back.
+        # Goes on when the caller is cancelled: only a lease that is known can be put back.
         task = asyncio.create_task(self._lease(queue, slots, taken))
         self._leasing.add(task)
         task.add_done_callback(self._leasing.discard)
@@ -33,13 +98,8 @@ class UnaryLeases:
             return await taken
         except asyncio.CancelledError:
             if not taken.cancelled() and taken.exception() is None:
-                self._put_back(taken.result())
+                self._return_unsent(taken.result())
             raise
-
-    async def until_done(self, seconds: float) -> None:
-        """Waits, at most so long, until nothing is being leased any more."""
-        if self._leasing:
-            await asyncio.wait(self._leasing, timeout=seconds)
 
     async def _lease(
         self, queue: str, slots: Sequence[Slot], taken: asyncio.Future[list[LeasedJob]]
@@ -53,9 +113,9 @@ class UnaryLeases:
         if jobs:
             self._hints.tell([job.id.job_id for job in jobs])
         if taken.done():
-            self._put_back(jobs)
+            self._return_unsent(jobs)
         else:
             taken.set_result(jobs)
 
-    def _put_back(self, jobs: Sequence[LeasedJob]) -> None:
-        self._returns.put_back([job.id for job in jobs], unsent=True)
+    def _return_unsent(self, jobs: Sequence[LeasedJob]) -> None:
+        self._redelivery.schedule([job.id for job in jobs], unsent=True)

@@ -1,4 +1,4 @@
-"""How late the event loop is: everything on a replica shares it, so what blocks it delays all."""
+"""Lag of the event loop: everything on a replica shares the loop, so blocking it delays all."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from jobsvc import telemetry
 log = logging.getLogger(__name__)
 
 _PROBE_SECONDS = 0.01
-#: A loop that was blocked this long is worth a line in the log, but not one for each time.
+#: A loop that was blocked this long is worth a line in the log, but not one each time.
 _WARN_SECONDS = 0.25
 _QUIET_SECONDS = 10.0
 
@@ -19,7 +19,7 @@ _QUIET_SECONDS = 10.0
 async def watch_loop(meter: metrics.Meter, warn_seconds: float = _WARN_SECONDS) -> None:
     """Sleeps again and again, and records how late it wakes, until cancelled.
 
-    What blocks the loop for longer than a sleep of 10 ms is seen, less those at most.
+    Only a block that is longer than a sleep of 10 ms is seen, and up to 10 ms of it are missed.
     """
     lag = meter.create_histogram(
         telemetry.LOOP_LAG,

@@ -1,4 +1,4 @@
-"""The event loop of a worker: uvloop, a fifth cheaper for short jobs, wherever it is made for."""
+"""The event loop of a worker: uvloop where it exists, which is a fifth cheaper for short jobs."""
 
 try:
     from uvloop import new_event_loop

@@ -1,11 +1,12 @@
-"""Hints between replicas: what has changed goes out by NOTIFY after the commit. Nothing depends on
-their arrival; whoever misses one is late by a poll."""
+"""Hints between replicas: changes are announced by NOTIFY after their commit. Nothing depends on a
+hint's arrival; a replica that misses one is late by a poll."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from math import inf
 
 import asyncpg
@@ -17,21 +18,33 @@ from jobsvc.store.statement import sql
 log = logging.getLogger(__name__)
 
 _CHANNEL = "jobsvc"
-#: A notification carries less than 8,000 bytes: 200 ids and their separators are 7,400.
-_MAX_IDS = 200
-_MAX_NAMES = 100
 _RECONNECT_SECONDS = 1.0
 _PROBE_SECONDS = 3.0
 #: Longest wait for the database.
-_ANSWER_SECONDS = 10.0
-#: How often a replica says that it is there, and how long after that it counts as gone.
-_PRESENCE_SECONDS = 1.0
-_ABSENCE_SECONDS = 5.0
+_DATABASE_SECONDS = 10.0
+
+
+class _Kind(StrEnum):
+    """The second word of a notification, after the sender. Older and newer replicas share it."""
+
+    JOBS = "j"
+    READY = "r"
+    DECLARED = "d"
+    PRESENCE = "p"
+
+
+#: Each kind that carries names, with its field of `Hint` and the most names in one notification,
+#: which carries less than 8,000 bytes: 200 ids and their separators are 7,400.
+_NAMES = {
+    _Kind.JOBS: ("job_ids", 200),
+    _Kind.READY: ("ready", 100),
+    _Kind.DECLARED: ("declared", 100),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Jobs whose status has changed, queues with a job that is ready, queues that were changed."""
+    """Jobs whose status has changed, queues with a job that is ready, queues that were declared."""
 
     job_ids: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
@@ -41,39 +54,47 @@ class Hint:
 class Hints:
     """Sends and receives hints on connections of its own.
 
-    Nothing is sent while no other replica is there to hear it: each says once a second that it
-    is, and answers one that is new. Until that is clear, two seconds after the start, hints are
-    sent.
-
-    `on_hint` is called for every hint, at once for those of this replica.
-    `on_gap` is called when hints may have been missed.
+    Nothing is sent while no other replica is there to hear it: each says that it
+    is there every `presence_seconds`, and replies at once to a new one; after
+    `absence_seconds` of silence it counts as gone. Until that is clear, twice
+    `presence_seconds` after the start, hints are sent.
     """
 
     def __init__(
         self,
         dsn: str,
         server_id: str,
-        on_hint: Callable[[Hint], None],
-        on_gap: Callable[[], None],
+        presence_seconds: float = 1.0,
+        absence_seconds: float = 5.0,
     ) -> None:
         self._dsn = dsn
         self._server_id = server_id
-        self._on_hint = on_hint
-        self._on_gap = on_gap
-        self._job_ids: dict[str, None] = {}
-        self._ready: dict[str, None] = {}
-        self._declared: dict[str, None] = {}
-        self._arrived = asyncio.Event()
+        self._presence_seconds = presence_seconds
+        self._absence_seconds = absence_seconds
+        self._hint_listeners: list[Callable[[Hint], None]] = []
+        self._gap_listeners: list[Callable[[], None]] = []
+        #: Names that the next notifications carry.
+        self._pending: dict[_Kind, dict[str, None]] = {kind: {} for kind in _NAMES}
+        self._added = asyncio.Event()
         #: Set while LISTEN is known to work.
         self._probed = asyncio.Event()
         #: When this replica last heard itself.
         self._heard_itself = -inf
-        #: When each other replica was heard of last.
+        #: When each other replica was last heard.
         self._peers: dict[str, float] = {}
-        #: From when on nobody is there who was not heard.
+        #: Time after which every other replica must have been heard.
         self._alone_from = inf
         #: When to say next that this replica is there.
         self._present_at = 0.0
+
+    def listen(
+        self, on_hint: Callable[[Hint], None], on_gap: Callable[[], None] | None = None
+    ) -> None:
+        """Calls `on_hint` for every hint from now on, at once for hints of this replica, and
+        `on_gap` when hints may have been missed."""
+        self._hint_listeners.append(on_hint)
+        if on_gap is not None:
+            self._gap_listeners.append(on_gap)
 
     def tell(
         self,
@@ -84,17 +105,21 @@ class Hints:
         """Passes a hint on: to this replica now, to the others with the next notification."""
         hint = Hint(tuple(job_ids), tuple(ready), tuple(declared))
         if self._peers or asyncio.get_running_loop().time() < self._alone_from:
-            self._job_ids.update(dict.fromkeys(hint.job_ids))
-            self._ready.update(dict.fromkeys(hint.ready))
-            self._declared.update(dict.fromkeys(hint.declared))
-            self._arrived.set()
-        self._on_hint(hint)
+            self._pending[_Kind.JOBS].update(dict.fromkeys(hint.job_ids))
+            self._pending[_Kind.READY].update(dict.fromkeys(hint.ready))
+            self._pending[_Kind.DECLARED].update(dict.fromkeys(hint.declared))
+            self._added.set()
+        self._pass_on(hint)
+
+    async def until_probed(self) -> None:
+        """Waits until LISTEN is known to work."""
+        await self._probed.wait()
 
     async def run(self) -> None:
         """Sends and receives until cancelled, over lost connections."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep(self._listen))
-            tasks.create_task(self._keep(self._send))
+            tasks.create_task(self._keep(self._receive_on))
+            tasks.create_task(self._keep(self._send_on))
 
     async def _keep(self, work: Callable[[asyncpg.Connection], object]) -> None:
         while True:
@@ -103,7 +128,7 @@ class Hints:
                     # A lost hint costs a poll, so its commit need not wait for the disk.
                     connection = await asyncpg.connect(
                         self._dsn,
-                        timeout=_ANSWER_SECONDS,
+                        timeout=_DATABASE_SECONDS,
                         server_settings={
                             "application_name": "jobsvc-hints",
                             "synchronous_commit": "off",
@@ -115,22 +140,22 @@ class Hints:
                         connection.terminate()
             except DatabaseUnavailable:
                 self._take()  # Late by a poll now; kept, they would only pile up.
-                self._on_gap()
+                self._tell_gap()
             await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _listen(self, connection: asyncpg.Connection) -> None:
+    async def _receive_on(self, connection: asyncpg.Connection) -> None:
         closed = asyncio.Event()
         connection.add_termination_listener(lambda _: closed.set())
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            await connection.add_listener(_CHANNEL, self._receive)
-        self._on_gap()
+        async with asyncio.timeout(_DATABASE_SECONDS):
+            await connection.add_listener(_CHANNEL, self._on_notification)
+        self._tell_gap()
         self._probed.clear()
         self._alone_from = inf
         await connection.execute(
             "SELECT pg_notify($1, $2)",
             _CHANNEL,
-            f"{self._server_id} p",
-            timeout=_ANSWER_SECONDS,
+            self._message(_Kind.PRESENCE),
+            timeout=_DATABASE_SECONDS,
         )
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
@@ -146,62 +171,75 @@ class Hints:
             self._alone_from = inf
 
     async def _until_silent(self, closed: asyncio.Event) -> None:
-        """Returns when the connection is closed, or is as good as dead: this replica does not hear
-        itself any more."""
+        """Returns when the connection is closed or dead: this replica does not hear itself any
+        more."""
         while not closed.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(_ABSENCE_SECONDS):
+                async with asyncio.timeout(self._absence_seconds):
                     await closed.wait()
             silence = asyncio.get_running_loop().time() - self._heard_itself
-            if self._probed.is_set() and silence > _ABSENCE_SECONDS:
+            if self._probed.is_set() and silence > self._absence_seconds:
                 log.info("LISTEN has fallen silent; connecting anew")
                 return
 
-    async def _send(self, connection: asyncpg.Connection) -> None:
+    async def _send_on(self, connection: asyncpg.Connection) -> None:
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._present_at):
-                    await self._arrived.wait()
-            self._arrived.clear()
+                    await self._added.wait()
+            self._added.clear()
             messages = self._take()
             now = asyncio.get_running_loop().time()
             if now >= self._present_at:
-                self._present_at = now + _PRESENCE_SECONDS
-                messages.append(f"{self._server_id} p")
-                self._peers = {p: t for p, t in self._peers.items() if now - t < _ABSENCE_SECONDS}
+                self._present_at = now + self._presence_seconds
+                messages.append(self._message(_Kind.PRESENCE))
+                self._forget_absent_peers(now)
             if messages:
-                await connection.fetch(sql("send_hints"), messages, timeout=_ANSWER_SECONDS)
+                await connection.fetch(sql("send_hints"), messages, timeout=_DATABASE_SECONDS)
+
+    def _forget_absent_peers(self, now: float) -> None:
+        self._peers = {p: t for p, t in self._peers.items() if now - t < self._absence_seconds}
 
     def _take(self) -> list[str]:
+        """Removes and returns what is pending, as messages."""
         messages = []
-        for kind, found, most in (
-            ("j", self._job_ids, _MAX_IDS),
-            ("r", self._ready, _MAX_NAMES),
-            ("d", self._declared, _MAX_NAMES),
-        ):
-            words = list(found)
-            for start in range(0, len(words), most):
-                messages.append(f"{self._server_id} {kind} {' '.join(words[start : start + most])}")
-            found.clear()
+        for kind, (_, max_names) in _NAMES.items():
+            names = list(self._pending[kind])
+            for start in range(0, len(names), max_names):
+                messages.append(self._message(kind, *names[start : start + max_names]))
+            self._pending[kind].clear()
         return messages
 
-    def _receive(self, _connection: object, _pid: int, _channel: str, message: object) -> None:
+    def _message(self, kind: _Kind, *names: str) -> str:
+        return " ".join((self._server_id, kind, *names))
+
+    def _on_notification(
+        self, _connection: object, _pid: int, _channel: str, message: object
+    ) -> None:
         sender, kind, rest = (*str(message).split(" ", 2), "", "")[:3]
         if sender == self._server_id:
-            if kind == "p":
-                self._heard_itself = asyncio.get_running_loop().time()
-                if not self._probed.is_set():
-                    self._probed.set()
-                    # Others have yet to answer.
-                    self._alone_from = self._heard_itself + 2 * _PRESENCE_SECONDS
+            if kind == _Kind.PRESENCE:
+                self._hear_itself()
             return
         if sender not in self._peers:
-            self._present_at = 0.0  # A new one is to know of this one at once.
-            self._arrived.set()
+            self._present_at = 0.0  # A new replica must know of this one at once.
+            self._added.set()
         self._peers[sender] = asyncio.get_running_loop().time()
-        if kind == "j":
-            self._on_hint(Hint(job_ids=tuple(rest.split())))
-        elif kind == "r":
-            self._on_hint(Hint(ready=tuple(rest.split())))
-        elif kind == "d":
-            self._on_hint(Hint(declared=tuple(rest.split())))
+        for known, (field, _) in _NAMES.items():
+            if kind == known:
+                self._pass_on(Hint(**{field: tuple(rest.split())}))
+
+    def _hear_itself(self) -> None:
+        self._heard_itself = asyncio.get_running_loop().time()
+        if not self._probed.is_set():
+            self._probed.set()
+            # The other replicas have yet to reply.
+            self._alone_from = self._heard_itself + 2 * self._presence_seconds
+
+    def _pass_on(self, hint: Hint) -> None:
+        for listener in self._hint_listeners:
+            listener(hint)
+
+    def _tell_gap(self) -> None:
+        for listener in self._gap_listeners:
+            listener()

@@ -1,4 +1,4 @@
-"""The one loop that runs every duty, on every replica, without a leader."""
+"""The loop that runs every duty, on every replica, without a leader."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A piece of upkeep: `run_once` does a bounded batch and counts what it did."""
+    """A piece of upkeep: `run_once` does a bounded batch and returns how many items it handled."""
 
     name: str
     interval_seconds: float
@@ -20,7 +20,7 @@ class Duty:
 
 
 async def run_duties(*duties: Duty) -> None:
-    """Runs each duty at its interval, at once again while it finds work, until cancelled."""
+    """Runs each duty at its interval, and again at once while it finds work, until cancelled."""
     async with asyncio.TaskGroup() as tasks:
         for duty in duties:
             tasks.create_task(_run(duty), name=f"upkeep {duty.name}")

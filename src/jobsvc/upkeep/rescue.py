@@ -1,16 +1,16 @@
-"""Rescue: leases whose worker has fallen silent, and attempts that have run out of time."""
+"""Rescue: ends leases whose worker has fallen silent, and attempts that have run out of time."""
 
 import random
 from collections.abc import Callable, Iterable
 
-from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.lease import LapsedLease, LeaseId
 from jobsvc.domain.lease_end import End
-from jobsvc.domain.outcome import decide, lapse
+from jobsvc.domain.outcome import Lapse, decide, lapse
 from jobsvc.jobs.settle import DecidedEnd, Settlement, keep_seconds
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
 
-_MOST = 500
+_MAX_LEASES = 500
 
 
 async def rescue_leases(
@@ -19,22 +19,27 @@ async def rescue_leases(
     settings: Settings,
     on_lost: Callable[[Iterable[LeaseId], str], None],
 ) -> int:
-    """Ends leases that have run out, and counts them.
+    """Ends a batch of leases that have run out. Returns how many did end.
 
-    A lease that is extended after it was looked at is left alone. `on_lost` is
-    told of the leases that did end.
+    A lease that is extended after it was read is left alone. `on_lost` is told of
+    the leases that ended.
     """
-    ends = []
-    for lapsed in await store.leases.lapsed(_MOST):
-        terms = lapsed.terms
-        cause = lapse(lapsed.until, lapsed.deadline, lapsed.read_time)
-        if cause is None:
-            continue
-        expired = lapsed.expire_time is not None and lapsed.read_time >= lapsed.expire_time
-        verdict = decide(terms, cause, random.uniform(-1, 1), expired)
-        keep = keep_seconds(terms, failed=True, settings=settings)
-        end = End(lapsed.id, verdict, keep, until=lapsed.until)
-        ends.append(DecidedEnd(terms, cause, end))
+    lapsed_leases = await store.leases.lapsed(_MAX_LEASES)
+    ends = [
+        _end(lapsed, cause, random.uniform(-1, 1), settings)
+        for lapsed in lapsed_leases
+        if (cause := lapse(lapsed.until, lapsed.deadline, lapsed.read_time)) is not None
+    ]
     ended = await settlement.lapse(ends) if ends else []
     on_lost(ended, "the lease has expired, or the attempt has run out of time")
     return len(ended)
+
+
+def _end(lapsed: LapsedLease, cause: Lapse, spread: float, settings: Settings) -> DecidedEnd:
+    """The end of a lapsed lease, provided that it is not extended before that is written. `spread`
+    is the random part of the retry delay."""
+    terms = lapsed.terms
+    job_expired = lapsed.expire_time is not None and lapsed.read_time >= lapsed.expire_time
+    verdict = decide(terms, cause, spread, job_expired)
+    keep = keep_seconds(terms, failed=True, settings=settings)
+    return DecidedEnd(terms, cause, End(lapsed.id, verdict, keep, until=lapsed.until))

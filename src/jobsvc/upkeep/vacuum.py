@@ -1,9 +1,9 @@
-"""Vacuum: jobs leave dead rows in the tables that they go through, by the ten thousand a second.
-Autovacuum comes once a minute by default, and until then every lease walks past them."""
+"""Vacuum: jobs leave up to ten thousand dead rows a second in the tables that they go through.
+Autovacuum comes once a minute by default, and until then every claim walks past them."""
 
 from jobsvc.store.store import Store
 
 
 async def vacuum_tables(store: Store) -> int:
-    """Vacuums those tables that need it, and counts them."""
+    """Vacuums the tables that need it. Returns how many."""
     return await store.upkeep.vacuum()

@@ -1,4 +1,4 @@
-"""Worker frames and calls into the domain, and leased jobs out of it."""
+"""Converts requests of workers into domain values, and leased jobs and results into messages."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -27,14 +27,14 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
 
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
-#: The work is done, and there is no output.
+#: The outcome of an attempt that succeeded without an output.
 DONE = Success()
 
 
 def seen_worker(
     checks: RequestChecks, path: str, info: pb.WorkerInfo, queues: Sequence[str], window: int
 ) -> SeenWorker:
-    """What a worker says of itself, checked."""
+    """The worker as it describes itself, checked."""
     checks.text(f"{path}.worker_id", info.worker_id, 128, 1)
     checks.text(f"{path}.version", info.version, 64)
     checks.text(f"{path}.sdk", info.sdk, 64)
@@ -45,14 +45,14 @@ def seen_worker(
 def lease_seconds(
     checks: RequestChecks, path: str, request: pb.Subscribe | pb.LeaseJobsRequest
 ) -> float | None:
-    """The length of leases that a worker asks for; None leaves it to the queue."""
+    """The lease duration that a worker asks for; None leaves it to the queue."""
     if not request.HasField("lease_duration"):
         return None
     return checks.seconds(path, request.lease_duration, MIN_LEASE_SECONDS, MAX_LEASE_SECONDS)
 
 
 def extensions(
-    request: pb.ExtendLeasesRequest, worker_id: str | None, most: int
+    request: pb.ExtendLeasesRequest, worker_id: str | None, max_count: int
 ) -> list[Extension | None]:
     """The leases to extend, in their order; None for an id that no server has made.
 
@@ -61,7 +61,7 @@ def extensions(
     """
     checks = RequestChecks()
     checks.text("worker_id", request.worker_id, 128)
-    checks.count("extensions", request.extensions, 1, most)
+    checks.count("extensions", request.extensions, 1, max_count)
     checks.raise_if_violated()
     found: list[Extension | None] = []
     for index, item in enumerate(request.extensions):
@@ -86,7 +86,7 @@ def extensions(
     return found
 
 
-def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
+def outcome(item: pb.JobOutcome, max_payload_bytes: int) -> Outcome:
     """How an attempt ended.
 
     Raises:
@@ -96,7 +96,7 @@ def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
     if kind == "success":
         if not item.success.HasField("output"):
             return DONE
-        text, _ = payload_text(item.success.output, "success.output", most_payload_bytes)
+        text, _ = payload_text(item.success.output, "success.output", max_payload_bytes)
         return Success(text)
     checks = RequestChecks()
     if kind == "failure":
@@ -123,8 +123,8 @@ def outcome(item: pb.JobOutcome, most_payload_bytes: int) -> Outcome:
 
 
 def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], encoding: int) -> None:
-    """Appends leased jobs as they are sent. This runs for every job: what jobs share is copied,
-    which takes half the time, and the rest is filled in in place."""
+    """Appends leased jobs as they are sent. This runs for every job: fields that jobs share are
+    copied, which takes half the time, and the others are filled in in place."""
     shared, delivery, create_time = pb.JobLease(), None, None
     for job in jobs:
         if job.delivery is not delivery:
@@ -157,7 +157,7 @@ def _write_delivery(message: pb.JobLease, delivery: Delivery) -> None:
 
 
 def lease_status(lease_id: str, extended: Extended | None) -> pb.LeaseStatus:
-    """How a lease stands after it was to be extended."""
+    """The status of a lease after its extension; None if it was not current."""
     if extended is None:
         return lost_status(lease_id, "the lease is not current")
     state = pb.LEASE_STATE_CANCEL_REQUESTED if extended.cancel_requested else pb.LEASE_STATE_HELD
@@ -170,7 +170,7 @@ def lease_status(lease_id: str, extended: Extended | None) -> pb.LeaseStatus:
 
 
 def lost_status(lease_id: str, reason: str) -> pb.LeaseStatus:
-    """That a lease is lost."""
+    """The status of a lost lease."""
     return pb.LeaseStatus(lease_id=lease_id, state=pb.LEASE_STATE_LOST, reason=reason)
 
 
@@ -182,16 +182,16 @@ def reported_leases(request: pb.ReportOutcomesRequest) -> list[str]:
 def outcome_results(
     lease_ids: Sequence[str], statuses: Sequence[status_pb2.Status | None], outcomes: int
 ) -> pb.ReportOutcomesResponse:
-    """What became of the report on each lease, of which the first `outcomes` had an outcome; None
-    is success."""
+    """The result of the report on each lease; a status None is success. The first `outcomes` leases
+    were reported with an outcome, the others by id alone."""
     if statuses.count(None) == len(statuses):  # mostly
         response = _all_committed(lease_ids[:outcomes])
         response.committed_lease_ids.extend(lease_ids[outcomes:])
         return response
     response = pb.ReportOutcomesResponse()
     left = MAX_RESULTS_BYTES
-    for place, (lease_id, status) in enumerate(zip(lease_ids, statuses, strict=True)):
-        if status is None and place >= outcomes:
+    for index, (lease_id, status) in enumerate(zip(lease_ids, statuses, strict=True)):
+        if status is None and index >= outcomes:
             response.committed_lease_ids.append(lease_id)
             continue
         _write_result(response, lease_id, status)
@@ -206,7 +206,7 @@ def outcome_results(
 def _all_committed(lease_ids: Sequence[str]) -> pb.ReportOutcomesResponse:
     response = pb.ReportOutcomesResponse()
     if len(set(map(len, lease_ids))) == 1:
-        # Only the first is written.
+        # Only the first is written, and its bytes are copied.
         _write_result(response, lease_ids[0], None)
         return response.FromString(repeat_item(response.SerializeToString(), lease_ids))
     for lease_id in lease_ids:

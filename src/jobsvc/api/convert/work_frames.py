@@ -1,4 +1,4 @@
-"""Frames of `Work` that are more than a lease: the subscription, dispatch, and news."""
+"""Converts frames of `Work` that are more than a lease: subscribe, dispatch, and notices."""
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
@@ -20,17 +20,16 @@ _MAX_HELD = 10_000
 _MAX_ID = 128
 _MAX_LEASES = 1000
 _DEFAULT_LEASES = 100
-#: Of a frame, less what it has besides its leases: workers behind slow lines must be able to
-#: acknowledge it in time.
+#: Bytes of leases in a frame: workers behind slow lines must be able to acknowledge it in time.
 _MAX_BYTES = 256 * 1024 - 32
-#: To write a Struct takes so much longer that more would block the loop.
+#: As Structs, which take so much longer to write that more would block the loop.
 _MAX_STRUCT_BYTES = 128 * 1024 - 32
-#: What a lease adds to a frame besides its own bytes: tag and length.
+#: Bytes that a lease adds to a frame besides its own: tag and length.
 _ITEM_BYTES = 6
 
 
-def worker_stream(request: pb.Subscribe) -> ConnectedWorker:
-    """The stream that a subscribe frame asks for.
+def connected_worker(request: pb.Subscribe) -> ConnectedWorker:
+    """The worker that a subscribe frame describes.
 
     Raises:
         WorkProtocolViolation: a field breaks a rule of the contract.
@@ -58,36 +57,36 @@ def worker_stream(request: pb.Subscribe) -> ConnectedWorker:
 
 
 def dispatch_frame(
-    jobs: Sequence[LeasedJob], encoding: int, most: int
+    jobs: Sequence[LeasedJob], encoding: int, max_leases: int
 ) -> tuple[pb.WorkResponse, int]:
-    """The next jobs in one frame, and how many they are: up to `most` (0: 100), and what
-    `write_some` takes."""
+    """The next jobs in one frame, and how many they are: up to `max_leases` (0: 100), as far as
+    `write_some` takes them."""
     frame = pb.WorkResponse()
     write_duration(frame.dispatch.expires_in, jobs[0].delivery.duration_seconds)
-    return frame, write_some(frame.dispatch, jobs[: most or _DEFAULT_LEASES], encoding)
+    return frame, write_some(frame.dispatch, jobs[: max_leases or _DEFAULT_LEASES], encoding)
 
 
 def write_some(response: pb.LeaseJobsResponse, jobs: Sequence[LeasedJob], encoding: int) -> int:
-    """Fills an empty message with the next jobs as they are sent, and answers how many they are.
+    """Fills an empty message with the next jobs as they are sent, and returns how many they are.
 
-    They have leases of equal length, and are one at least, and up to 256 KiB as JSON text, 128 KiB
-    as Structs.
+    All have leases of the same duration. There is one job at least, and up to 256 KiB as JSON text,
+    128 KiB as Structs.
     """
-    most_bytes = _MAX_BYTES if encoding == JSON_TEXT else _MAX_STRUCT_BYTES
+    max_bytes = _MAX_BYTES if encoding == JSON_TEXT else _MAX_STRUCT_BYTES
     leases = response.leases
-    convert.write_leases(response, _some(jobs, leases, encoding, most_bytes), encoding)
-    if response.ByteSize() > most_bytes:
+    convert.write_leases(response, _some(jobs, leases, encoding, max_bytes), encoding)
+    if response.ByteSize() > max_bytes:
         sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases)
-        del leases[max(1, sum(size <= most_bytes for size in sizes)) :]
+        del leases[max(1, sum(size <= max_bytes for size in sizes)) :]
     return len(leases)
 
 
 def _some(
-    jobs: Sequence[LeasedJob], written: Sequence[pb.JobLease], encoding: int, most_bytes: int
+    jobs: Sequence[LeasedJob], written: Sequence[pb.JobLease], encoding: int, max_bytes: int
 ) -> Iterator[LeasedJob]:
     """The first jobs whose leases are as long as the first one's, and that may fit into one frame.
 
-    `written` has those that were taken before, as they are sent.
+    `written` has the jobs yielded before, as they are sent.
     """
     size = 0
     for job in jobs:
@@ -96,18 +95,18 @@ def _some(
         yield job
         # Text is as large as its message, near enough; a Struct may be many times as large.
         size += len(job.input or "") if encoding == JSON_TEXT else written[-1].ByteSize()
-        if size > most_bytes:
+        if size > max_bytes:
             return
 
 
-def news_frame(news: Lost | Draining) -> pb.WorkResponse:
-    """News that the worker did not ask for."""
-    if isinstance(news, Draining):
+def notice_frame(notice: Lost | Draining) -> pb.WorkResponse:
+    """The frame of a notice, which the worker did not ask for."""
+    if isinstance(notice, Draining):
         return pb.WorkResponse(
-            drain=pb.Drain(grace=duration(news.grace_seconds), reason="the server is about to go")
+            drain=pb.Drain(grace=duration(notice.grace_seconds), reason="the server is about to go")
         )
     return pb.WorkResponse(
         lease_statuses=pb.ExtendLeasesResponse(
-            leases=[convert.lost_status(i, news.reason) for i in news.lease_ids]
+            leases=[convert.lost_status(i, notice.reason) for i in notice.lease_ids]
         )
     )

@@ -1,0 +1,102 @@
+"""The first frame of `Work`: subscribes the worker, and takes over the leases that it holds."""
+
+import asyncio
+from dataclasses import dataclass
+
+from grpc import aio
+
+from jobsvc.api.convert.times import duration
+from jobsvc.api.convert.work_frames import connected_worker
+from jobsvc.api.guard import Context
+from jobsvc.api.resume_leases import redeliver_unlisted, take_over
+from jobsvc.dispatch.connected_worker import ConnectedWorker
+from jobsvc.dispatch.dispatcher import Dispatcher
+from jobsvc.dispatch.lease_duration import LeaseDuration
+from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.domain.errors import WorkProtocolViolation
+from jobsvc.settings import Settings
+from jobsvc.store.store import Store
+from jobsvc.v1 import worker_service_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A worker that has joined the dispatcher, how it wants its jobs, and the response to send."""
+
+    worker: ConnectedWorker
+    payload_encoding: int
+    max_dispatch_leases: int
+    response: pb.WorkResponse
+
+
+class WorkSubscriber:
+    """Subscribes workers to the dispatcher of this replica."""
+
+    def __init__(
+        self,
+        store: Store,
+        dispatcher: Dispatcher,
+        lease_duration: LeaseDuration,
+        redelivery: Redelivery,
+        server_id: str,
+        settings: Settings,
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._lease_duration = lease_duration
+        self._redelivery = redelivery
+        self._server_id = server_id
+        self._settings = settings
+
+    async def subscribe(self, context: Context) -> Subscribed:
+        """Reads the subscribe frame and lets its worker join; the caller must let it leave.
+
+        Raises:
+            WorkProtocolViolation: the frame is malformed, another one, or does not come.
+            DatabaseUnavailable: the worker has not joined.
+        """
+        request = await self._read(context)
+        worker = connected_worker(request)
+        await self._store.queues.declare(list(worker.subscription.limits))
+        self._dispatcher.replace(worker.worker_id)
+        statuses = await take_over(self._store, worker, request.held_lease_ids)
+        await redeliver_unlisted(self._store, self._redelivery, worker.worker_id, worker.leases)
+        response = pb.WorkResponse(
+            subscribed=pb.Subscribed(
+                server_id=self._server_id,
+                extend_interval=duration(await self._extend_seconds(worker)),
+                heartbeat_interval=duration(self._settings.heartbeat_interval_seconds),
+                held_leases=statuses,
+                limits=pb.ServerLimits(
+                    max_payload_bytes=self._settings.max_payload_bytes,
+                    max_message_bytes=self._settings.max_message_bytes,
+                    max_batch_items=self._settings.max_batch_items,
+                ),
+                takes_succeeded_lease_ids=True,
+            )
+        )
+        # On its own: as long as the headers are on their way with a frame, gRPC sends no status.
+        await context.send_initial_metadata(())
+        # Again: of two that subscribe at the same time, one joined while the other was at it.
+        self._dispatcher.replace(worker.worker_id)
+        self._dispatcher.join(worker)
+        return Subscribed(worker, request.payload_encoding, request.max_dispatch_leases, response)
+
+    async def _read(self, context: Context) -> pb.Subscribe:
+        try:
+            async with asyncio.timeout(self._settings.subscribe_seconds):
+                received = await context.read()
+        except TimeoutError:
+            raise WorkProtocolViolation("no subscribe frame arrived in time") from None
+        frame = None if received is aio.EOF else received.message
+        if frame is None or not frame.HasField("subscribe"):
+            raise WorkProtocolViolation("the first frame must be subscribe")
+        return frame.subscribe  # type: ignore[no-any-return]  # a WorkRequest's
+
+    async def _extend_seconds(self, worker: ConnectedWorker) -> float:
+        """How often to extend: three times at least in the shortest lease that may come."""
+        asked = worker.subscription.lease_seconds
+        shortest = min(
+            [await self._lease_duration.seconds(q, asked) for q in worker.subscription.limits]
+        )
+        return min(self._settings.extend_interval_seconds, shortest / 3)
