@@ -1,4 +1,4 @@
-"""Processes of the demo are heard, and never left behind."""
+"""The demo reads the output of its processes, and never leaves them behind."""
 
 import os
 import signal

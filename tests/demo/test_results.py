@@ -1,4 +1,4 @@
-"""The demo notices when something did not come out as it must, and says what did."""
+"""The demo finds each result that is not as it must be, and names it."""
 
 import msgspec
 from rich.console import Console

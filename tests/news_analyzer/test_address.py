@@ -1,4 +1,4 @@
-"""Which addresses a URL may lead to."""
+"""Only public addresses are connected to, unless private ones are allowed."""
 
 from ipaddress import ip_address
 

@@ -1,4 +1,4 @@
-"""What a document is, and by which charset it is read."""
+"""Type and charset of a document are found."""
 
 import pytest
 

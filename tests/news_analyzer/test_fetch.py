@@ -1,4 +1,4 @@
-"""Fetching from a real server on loopback: what is final, what may pass, and what is bounded."""
+"""Fetching from a real server on loopback: final failures, passing ones, and limits."""
 
 import gzip
 import shutil

@@ -1,4 +1,4 @@
-"""Whatever it is given, the analysis is complete or the failure has a reason."""
+"""For any input, the analysis is complete or the failure has a reason."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""From pages to paragraphs, words, measures, keywords and a summary."""
+"""Pages become paragraphs, words, measures, keywords and a summary."""
 
 import pytest
 

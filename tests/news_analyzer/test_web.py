@@ -1,4 +1,4 @@
-"""What URLs and headers say."""
+"""URLs and headers are parsed."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""A waterfall shows every span once, under its parent, in the right place."""
+"""A waterfall shows every span once, under its parent, at the right time."""
 
 from io import StringIO
 from pathlib import Path
@@ -55,15 +55,15 @@ BATCH = [span("create", "", 0, 4, "caller"), *job_spans("one"), *job_spans("two"
 
 
 def test_parents_come_first_and_siblings_by_start() -> None:
-    placed = rows(reversed(BATCH))
-    assert [row.span.name for row in placed[:5]] == [
+    found = rows(reversed(BATCH))
+    assert [row.span.name for row in found[:5]] == [
         "create",
         "send-one",
         "process-one",
         "fetch-one",
         "settle-one",
     ]
-    assert placed[3].lasts == (False, False, True)
+    assert found[3].lasts == (False, False, True)
 
 
 def test_bars_stand_where_the_spans_were() -> None:
@@ -94,9 +94,9 @@ def any_spans(draw: st.DrawFn) -> list[Span]:
 def test_every_span_appears_once_whatever_its_parents_and_times(
     spans: list[Span], width: int
 ) -> None:
-    placed = rows(spans)
-    assert sorted(row.span.span_id for row in placed) == sorted(s.span_id for s in spans)
-    for row in placed:
+    found = rows(spans)
+    assert sorted(row.span.span_id for row in found) == sorted(s.span_id for s in spans)
+    for row in found:
         first, past = bar_cells(row, width)
         assert 0 <= first < past <= width
         assert row.duration_ns >= 0

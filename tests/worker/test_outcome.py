@@ -1,4 +1,4 @@
-"""What the server is told of an attempt's end."""
+"""The end of an attempt becomes the outcome that the server is told."""
 
 import asyncio
 import re

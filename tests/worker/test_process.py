@@ -1,4 +1,4 @@
-"""A worker as a process of its own: what it prints, how it ends, that it stays alive while busy."""
+"""A worker as a process: its output, its end, and its heartbeats while it is busy."""
 
 import asyncio
 import os
@@ -124,7 +124,7 @@ async def test_blocked_loop_does_not_keep_threads_from_working(
 
 
 @pytest.mark.parametrize("queue", ["block", "hang"])
-async def test_what_hangs_is_handed_back_and_the_process_ends(
+async def test_hanging_job_is_released_and_the_process_ends(
     server: ScriptedServer, modules: Path, queue: str
 ) -> None:
     options = ("--target", server.target, "--grace", "0.2")
@@ -136,7 +136,7 @@ async def test_what_hangs_is_handed_back_and_the_process_ends(
         (outcome,) = await stream.outcomes(1)
         assert outcome.WhichOneof("result") == "release"
         await stream.see_off()
-        # A blocked event loop cannot be left in order; the process ends all the same.
+        # A blocked event loop cannot end in order; the process ends all the same.
         assert await p.wait() == (1 if queue == "block" else 0)
 
 

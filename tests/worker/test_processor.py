@@ -1,4 +1,4 @@
-"""From a function to a queue's contract."""
+"""A function becomes a processor and the contract of its queue."""
 
 import types
 from collections.abc import Callable, Iterator

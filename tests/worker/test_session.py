@@ -179,7 +179,7 @@ async def test_late_outcome_of_a_lost_lease_is_dropped(server: ScriptedServer) -
         await stream.frame("acknowledge")
         await stream.tell("a", "LOST")
         await asyncio.to_thread(cancelled.wait, 10)
-        # Its only thread does not come back; another one takes over.
+        # The only thread does not return; another one replaces it.
         await stream.dispatch(lease("b"))
         (outcome,) = await stream.outcomes(1)
         assert outcome.lease_id == "b"

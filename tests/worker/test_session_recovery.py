@@ -147,7 +147,7 @@ async def test_drain_moves_the_worker_and_loses_nothing(server: ScriptedServer) 
         await old.frame("acknowledge")
         await old.send(drain=Drain(reason="deploy"))
         new = await server.next_stream(accept=False)
-        # Not accepted yet: the old stream still serves.
+        # Not accepted yet: the old stream is still in use.
         go_on.set()
         (outcome,) = await old.outcomes(1, confirm=False)
         assert list(new.subscribe.held_lease_ids) == ["a"]

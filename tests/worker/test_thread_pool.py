@@ -1,4 +1,4 @@
-"""Threads for processors: given up when they hang, and done without when there are none."""
+"""Threads for processors: abandoned when they hang, and spared when the system has none."""
 
 import threading
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def exhausted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 
 class _Hanging:
-    """Work of which the item `hangs` takes until `go_on`."""
+    """Work that returns at once, for the item `hangs` after `go_on`."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()

@@ -1,4 +1,4 @@
-"""A Worker and the real server: jobs run, end, fail and are handed back."""
+"""A Worker and the real server: jobs run, end, fail and are released."""
 
 import asyncio
 from collections.abc import Callable

@@ -39,13 +39,13 @@ async def test_cancelled_job_stops_its_processor(
         finally:
             stopped.set()
 
-    def look(value: dict[str, Any], context: Context) -> None:
+    def wait_in_thread(value: dict[str, Any], context: Context) -> None:
         started.set()
         asyncio.run(context.wait_cancelled())
         stopped.set()
         context.raise_if_cancelled()
 
-    function: Any = forever if kind == "async" else look
+    function: Any = forever if kind == "async" else wait_in_thread
     async with (
         replica(dsn, replace(settings, extend_interval_seconds=0.2)) as server,
         aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
@@ -111,7 +111,7 @@ async def test_leaving_worker_lets_its_job_end(server: Replica, caller: Caller) 
 async def test_job_goes_on_when_its_replica_drains(
     server: Replica, dsn: str, settings: Settings
 ) -> None:
-    """The worker ends the job through a replica that came up while it ran."""
+    """The worker ends the job through a replica that started while the job ran."""
     started, go_on = asyncio.Event(), asyncio.Event()
 
     @processor("q")

@@ -41,7 +41,7 @@ class _Site(ThreadingHTTPServer):
         self._visits: Counter[str] = Counter()
         self._lock = Lock()
 
-    def answer(self, path: str) -> tuple[HTTPStatus, bytes]:
+    def respond(self, path: str) -> tuple[HTTPStatus, bytes]:
         """Returns status and body for one more request of `path`."""
         with self._lock:
             self._visits[path] += 1
@@ -57,7 +57,7 @@ class _Site(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, _Site)
-        status, body = self.server.answer(self.path)
+        status, body = self.server.respond(self.path)
         self.send_response(status)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

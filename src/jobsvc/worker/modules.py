@@ -11,7 +11,7 @@ from types import ModuleType
 
 
 class ModuleUnusable(Exception):
-    """A module cannot be imported. The text says in one line which, what was tried, and why."""
+    """A module cannot be imported. The text names it and the cause, in one line."""
 
 
 def load(names: Sequence[str]) -> list[ModuleType]:

@@ -21,8 +21,7 @@ class Stop(Enum):
 class RunningAttempt:
     """A leased job and its state here. Slots and no properties: one is made for every job.
 
-    Each field has one writer and is replaced whole, so other threads read it
-    without a lock.
+    Every field is replaced whole, so that other threads can read it without a lock.
     """
 
     __slots__ = (

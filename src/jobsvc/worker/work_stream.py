@@ -18,7 +18,7 @@ from jobsvc.worker.stream_end import StreamEnd, end_of
 
 #: Longest wait for `subscribed`, the connection included.
 OPEN_SECONDS = 10.0
-#: The stream is given up after this many heartbeat intervals of silence.
+#: The stream is abandoned after this many heartbeat intervals of silence.
 SILENT_INTERVALS = 3
 
 _OPTIONS = (
@@ -65,7 +65,7 @@ class WorkStream:
         self._wake = asyncio.Event()
         self._unacknowledged = 0
         self._half_close = False
-        #: Dispatches that came since another stream tries to take over; None while none does.
+        #: Dispatches since another stream began to replace this one; None while none does.
         self._aside: list[WorkResponse] | None = None
         self._receive: Callable[[WorkResponse], None] = lambda _: None
 
@@ -122,11 +122,14 @@ class WorkStream:
         self._wake.set()
 
     def set_aside(self) -> None:
-        """Sets dispatches aside while another stream tries to take over: then they are not ours."""
+        """Sets dispatches aside while another stream tries to replace this one.
+
+        If it succeeds, the server gives those jobs to a worker again.
+        """
         self._aside = []
 
     def resume(self) -> None:
-        """Takes the dispatches that were set aside, as no other stream took over."""
+        """Takes the dispatches that were set aside: the other stream has failed."""
         aside, self._aside = self._aside or [], None
         for frame in aside:
             self._take(frame)

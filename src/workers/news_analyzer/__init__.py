@@ -1,6 +1,6 @@
 """The `news-analyzer` processor: reads an article and reports what it is about.
 
-It needs the `news` extra. `python -m jobsvc.worker` or `Worker` runs `analyze`.
+It needs the `news` extra. `jobsvc work workers.news_analyzer` runs it.
 """
 
 from workers.news_analyzer.article import Analysis, ArticleInput

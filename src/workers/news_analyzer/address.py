@@ -1,4 +1,4 @@
-"""Which network addresses a URL may lead to."""
+"""Resolves hosts, and tells public network addresses from private ones."""
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -31,12 +31,12 @@ def is_public(address: IpAddress) -> bool:
 
 
 def resolve(host: str, port: int, *, allow_private: bool) -> list[IpAddress]:
-    """The addresses of `host` that may be connected to, in the resolver's order.
+    """Returns the addresses of `host` that may be connected to, in the resolver's order.
 
     Connect to one of these and not to the name again, which may by then lead
     elsewhere. Raises Fail (DOCUMENT_NOT_FOUND) for an unknown host, Fail
     (ADDRESS_NOT_ALLOWED) when all its addresses are private, Retry when the
-    resolver does not answer. Waits as long as the system's resolver does.
+    resolver is silent. Waits as long as the system's resolver does.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

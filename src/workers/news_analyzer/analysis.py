@@ -1,4 +1,4 @@
-"""From a document to its analysis: the steps in their order, no I/O."""
+"""Analyses a document, step by step. No I/O."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -15,17 +15,17 @@ from workers.news_analyzer.summary import summarise
 from workers.news_analyzer.terms import find_terms, load_stop_words
 from workers.news_analyzer.words import find_words, split_sentences
 
-# Keywords and summary look at so much of a text; sizes and readability at all of it.
+# Keywords and summary are made from so much of a text; sizes and readability from all of it.
 _RANKED_CHARACTERS = 100_000
 
 Step = Callable[[int, str], None]
 
 
 def analyze_document(document: Document, article: ArticleInput, step: Step) -> Analysis:
-    """The analysis of a document; `article` says how much of it is wanted.
+    """Returns the analysis of a document; `article` limits its length.
 
-    `step` is called before each step with the percentage done and what comes
-    now; it may raise to stop. Raises Fail (UNSUPPORTED_CONTENT, TOO_LARGE, NO_TEXT).
+    `step` is called before each step with the percentage done and the name of
+    the step; it may raise to stop. Raises Fail (UNSUPPORTED_CONTENT, TOO_LARGE, NO_TEXT).
     """
     step(30, "extracting")
     content_type = judge_content_type(document)
@@ -78,7 +78,7 @@ def analyze_document(document: Document, article: ArticleInput, step: Step) -> A
 
 
 def _take(sentences: list[str], characters: int) -> list[str]:
-    """The first sentences that come to no more than `characters`; the last one is cut to fit."""
+    """Returns the first sentences, no more than `characters` together; the last is cut to fit."""
     taken = []
     for sentence in sentences:
         if characters <= 0:

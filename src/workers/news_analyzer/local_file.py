@@ -1,4 +1,4 @@
-"""Documents from file URLs: regular files below the allowed roots."""
+"""Reads documents from file URLs: regular files below the allowed roots."""
 
 import errno
 import os
@@ -24,9 +24,9 @@ _TYPES = {
 
 
 def read_file_document(address: str, policy: ReadPolicy) -> Document:
-    """The document behind a file URL, typed by the ending of its name.
+    """Returns the document of a file URL, typed by the ending of its name.
 
-    Read is only a regular file whose path, all symbolic links resolved, lies
+    Only a regular file is read whose path, all symbolic links resolved, lies
     below one of the policy's roots. Raises Fail: URL_INVALID, PATH_NOT_ALLOWED
     (whether or not there is such a file), DOCUMENT_NOT_FOUND, ACCESS_DENIED,
     UNSUPPORTED_CONTENT, TOO_LARGE; Retry when the disk fails.
@@ -68,13 +68,13 @@ def _parse_path(address: str) -> Path:
 
 
 def _locate(path: Path, policy: ReadPolicy) -> tuple[Path, Path]:
-    """The root that `path` lies below and the way from there, all links resolved."""
+    """Returns the root above `path`, and the path from there, all links resolved."""
     try:
         target = path.resolve()
         for root in policy.file_roots:
-            place = root.resolve()
-            if target != place and target.is_relative_to(place):
-                return place, target.relative_to(place)
+            folder = root.resolve()
+            if target != folder and target.is_relative_to(folder):
+                return folder, target.relative_to(folder)
     except (OSError, RuntimeError) as error:
         # A loop of links, or a name longer than the system takes.
         raise reject(Reason.DOCUMENT_NOT_FOUND, "there is no such file") from error
@@ -83,7 +83,7 @@ def _locate(path: Path, policy: ReadPolicy) -> tuple[Path, Path]:
 
 @contextmanager
 def _open_below(root: Path, inner: Path) -> Iterator[int]:
-    """Open step by step and follow no link, so that a link set meanwhile leads nowhere."""
+    """Opens folder by folder and follows no link, as one may have been set since `_locate`."""
     opened = [os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
     try:
         for part in inner.parts[:-1]:

@@ -1,4 +1,4 @@
-"""The article inside a document: its main text in paragraphs, its title and by-line."""
+"""Extracts the article from a document: its main text in paragraphs, its title and by-line."""
 
 import logging
 import re
@@ -17,7 +17,7 @@ _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _LINE_END = re.compile("\r\n?|[\x0c\x85\u2028\u2029]")
-# Behind the Latin ones: full stops, exclamation and question marks of Chinese and
+# After the Latin ones: full stops, exclamation and question marks of Chinese and
 # Japanese, the danda of Hindi, Arabic question mark and Urdu full stop.
 _SENTENCE_END = tuple('.!?…:"”\u3002\uff01\uff1f\u0964\u061f\u06d4')
 _TITLE_CHARACTERS = 200
@@ -43,17 +43,17 @@ class MainText:
 
 
 def extract_html(html: str, url: str | None = None) -> MainText:
-    """The main text of a page, without navigation, comments and advertisements.
+    """Returns the main text of a page, without navigation, comments and advertisements.
 
-    No paragraphs when the page holds no main text. `published_date` is what the
-    page itself states, YYYY-MM-DD. Raises Fail (TOO_LARGE) for a page of more
+    There are no paragraphs when the page holds no main text. `published_date` is the
+    date that the page itself states, YYYY-MM-DD. Raises Fail (TOO_LARGE) for a page of more
     than 50,000 elements.
     """
     html = clean(html)
     if html.count("<") > _ELEMENTS:
         raise reject(Reason.TOO_LARGE, f"the page has more than {_ELEMENTS} elements")
     if not _SHELL.search(html[:4096]):
-        # trafilatura takes a fragment of a single element for no HTML at all.
+        # trafilatura does not accept a fragment of a single element as HTML.
         html = f"<html><body>{html}</body></html>"
     found = trafilatura.bare_extraction(
         html,
@@ -86,9 +86,9 @@ def extract_html(html: str, url: str | None = None) -> MainText:
 
 
 def extract_plain(text: str) -> MainText:
-    """The paragraphs of a plain text, and its title when it begins with one.
+    """Returns the paragraphs of a plain text, and its title when it begins with one.
 
-    Blank lines part paragraphs; in a text without any, so do line ends after
+    Blank lines separate paragraphs; in a text without any, so do line ends after
     the end of a sentence. A title is a first paragraph of one short line
     that does not end like a sentence.
     """
@@ -99,7 +99,7 @@ def extract_plain(text: str) -> MainText:
     title = None
     first = blocks[0]
     if len(blocks) > 1 and _is_title(first):
-        # The mark of a heading in Markdown.
+        # "#" marks a heading in Markdown.
         title = _shorten(first.lstrip("#"))
         blocks = blocks[1:]
     paragraphs = [_squeeze(block) for block in blocks]
@@ -107,7 +107,7 @@ def extract_plain(text: str) -> MainText:
 
 
 def clean(text: str) -> str:
-    """The text in Unicode's composed form (NFC), with "\\n" for every line end, printable."""
+    """Returns printable text in Unicode's composed form (NFC), with "\\n" for every line end."""
     text = _UNPRINTABLE.sub("", _LINE_END.sub("\n", text))
     return unicodedata.normalize("NFC", text)
 

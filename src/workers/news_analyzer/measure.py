@@ -1,4 +1,4 @@
-"""How long an article is, how long it takes to read, and how hard that is."""
+"""Measures an article: its sizes, its reading time and its readability."""
 
 import re
 
@@ -7,7 +7,7 @@ from workers.news_analyzer.words import is_unspaced
 
 # Silent reading of non-fiction in English (Brysbaert 2019, "How many words do we
 # read per minute?"); characters of Chinese and of Japanese (Trauzettel-Klosinski
-# and Dietz 2012, the IReST study). Scripts without spaces but Japanese go by the Chinese.
+# and Dietz 2012, the IReST study). Other scripts without spaces are measured as Chinese.
 _WORDS_PER_MINUTE = 238
 _CHARACTERS_PER_MINUTE = 255
 _JAPANESE_CHARACTERS_PER_MINUTE = 357
@@ -29,7 +29,7 @@ _LIX_LEVELS = ((55, "very difficult"), (45, "difficult"), (35, "medium"), (25, "
 
 
 def count_text(paragraphs: list[str], words: list[str], sentences: list[str]) -> Counts:
-    """The sizes of one text given in paragraphs, in words and in sentences."""
+    """Returns the sizes of a text, which is given in paragraphs, in words and in sentences."""
     return Counts(
         characters=sum(map(len, paragraphs)),
         words=len(words),
@@ -39,7 +39,7 @@ def count_text(paragraphs: list[str], words: list[str], sentences: list[str]) ->
 
 
 def estimate_reading_seconds(words: list[str], language: str) -> int:
-    """How long an adult reads, at least one second."""
+    """Returns the time that an adult reads, at least one second."""
     characters = sum(map(is_unspaced, words))
     japanese = language == "ja"
     pace = _JAPANESE_CHARACTERS_PER_MINUTE if japanese else _CHARACTERS_PER_MINUTE
@@ -50,7 +50,7 @@ def estimate_reading_seconds(words: list[str], language: str) -> int:
 def rate_readability(
     words: list[str], sentence_count: int, language: str
 ) -> list[ReadabilityScore]:
-    """LIX, before it Flesch reading ease and Flesch-Kincaid grade for English.
+    """Returns LIX; for English, Flesch reading ease and Flesch-Kincaid grade before it.
 
     Empty where letters do not make words: without words, and in scripts
     without spaces.
@@ -81,7 +81,7 @@ def _rate_flesch(words: list[str], sentence_count: int) -> list[ReadabilityScore
 
 
 def count_syllables(word: str) -> int:
-    """Syllables of an English word, at least one: groups of vowels, less a silent ending."""
+    """Counts the syllables of an English word: groups of vowels but a silent ending; at least 1."""
     word = word.lower()
     groups = len(_VOWELS.findall(word))
     if _SILENT_END.search(word) and not _SOUNDED_END.search(word):

@@ -1,4 +1,4 @@
-"""What the news-analyzer may read, and how much of it."""
+"""Limits on the documents that the news-analyzer reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class ReadPolicy:
     `file_roots`: files are read below these directories only.
     `allow_private`: also connect to loopback, private and other non-public addresses.
     `max_bytes`: size of a document with its content encoding undone.
-    `fetch_seconds`: from the first byte of a connection to the last of its answer.
+    `fetch_seconds`: from the first byte of a connection to the last of its response.
     """
 
     file_roots: tuple[Path, ...] = ()
@@ -26,12 +26,12 @@ class ReadPolicy:
 
 
 def read_policy(environ: Mapping[str, str], working_directory: Path) -> ReadPolicy:
-    """The policy that the environment asks for.
+    """Returns the policy that the environment sets.
 
     NEWS_ANALYZER_FILE_ROOTS: directories separated by colons; unset means the
     working directory only, empty means no files at all.
     NEWS_ANALYZER_ALLOW_PRIVATE: 1, true, yes or on lets URLs lead to private
-    addresses, which opens the worker's own network to whoever may create jobs.
+    addresses, which opens the worker's own network to everybody who may create jobs.
     """
     roots = environ.get("NEWS_ANALYZER_FILE_ROOTS")
     if roots is None:

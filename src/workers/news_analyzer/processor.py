@@ -14,11 +14,11 @@ from workers.news_analyzer.web import fetch_document
 
 @processor("news-analyzer")
 def analyze(article: ArticleInput, context: Context) -> Analysis:
-    """Title, language, sizes, readability, keywords and summary of one article.
+    """Returns title, language, sizes, readability, keywords and summary of one article.
 
-    The article comes along as text or HTML, or is read from an http, https or
+    The article is in the input as text or HTML, or is read from an http, https or
     file URL as far as the environment allows (see `read_policy`). Runs in a
-    thread: it computes for some ten milliseconds and waits for one server.
+    thread, as it computes for some ten milliseconds and waits for one server.
     Raises Fail with one of `Reason`, Retry with one of `PassingReason`, and
     stops between two steps when the job is cancelled.
     """

@@ -1,4 +1,4 @@
-"""Which nodes of a graph matter: PageRank, as TextRank applies it to words and sentences."""
+"""Ranks the nodes of a graph: PageRank, as TextRank applies it to words and sentences."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,11 +11,11 @@ Graph = Sequence[Mapping[int, float]]
 
 
 def rank_nodes(graph: Graph, preference: Sequence[float] | None = None) -> list[float]:
-    """The rank of each node; the ranks add up to 1.
+    """Returns the rank of each node; the ranks add up to 1.
 
     Weighted PageRank on an undirected graph (Mihalcea and Tarau 2004, "TextRank:
-    Bringing Order into Texts"). `preference`, positive numbers, says where a
-    random reader starts anew; all nodes alike by default.
+    Bringing Order into Texts"). `preference`, positive numbers, weighs the nodes
+    at which a random reader starts again; by default all weigh the same.
     """
     size = len(graph)
     if size == 0:

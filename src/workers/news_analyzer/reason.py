@@ -1,4 +1,4 @@
-"""Why an article cannot be analysed: the reasons a caller sees, and which of them are final."""
+"""The reasons why an article cannot be analysed, as callers see them: final or passing."""
 
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ class Reason(StrEnum):
     DOCUMENT_NOT_FOUND = "DOCUMENT_NOT_FOUND"
     #: The file may not be read, HTTP 401, 402, 403, 407 or 451.
     ACCESS_DENIED = "ACCESS_DENIED"
-    #: Any other answer that is no document.
+    #: Any other status without a document.
     REQUEST_REJECTED = "REQUEST_REJECTED"
     TOO_MANY_REDIRECTS = "TOO_MANY_REDIRECTS"
     #: The server's certificate does not hold.
@@ -58,10 +58,10 @@ _CODES = {
 
 
 def reject(reason: Reason, message: str) -> Fail:
-    """The permanent failure for `reason`, to be raised."""
+    """Returns the permanent failure for `reason`."""
     return Fail(message, reason=reason.value, code=_CODES.get(reason, code_pb2.INVALID_ARGUMENT))
 
 
 def postpone(reason: PassingReason, message: str, delay_seconds: float | None = None) -> Retry:
-    """The transient failure for `reason`, to be raised; no delay leaves it to the queue."""
+    """Returns the passing failure for `reason`; without a delay the queue sets it."""
     return Retry(message, reason=reason.value, delay=delay_seconds)

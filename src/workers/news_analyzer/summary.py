@@ -1,4 +1,4 @@
-"""The sentences that tell an article in short."""
+"""Chooses the sentences that summarise an article."""
 
 import math
 from collections import defaultdict
@@ -7,20 +7,20 @@ from workers.news_analyzer.article import SummarySentence
 from workers.news_analyzer.rank import rank_nodes
 from workers.news_analyzer.terms import Term
 
-# Comparing every sentence with every other one; the rest of a longer text is not considered.
+# Every sentence is compared with every other; the rest of a longer text is left out.
 _SENTENCES = 200
 _SENTENCE_CHARACTERS = 600
-# Sentences that share more of their terms than this say the same.
+# Sentences that share more of their terms than this count as the same.
 _SAME = 0.6
 
 
 def summarise(sentences: list[str], terms: list[list[Term]], limit: int) -> list[SummarySentence]:
-    """The most telling sentences, at most `limit`, in the order of the text.
+    """Returns the highest ranked sentences, at most `limit`, in the order of the text.
 
-    TextRank over the first 200 sentences: two are as similar as they share terms,
-    relative to their lengths. The random reader starts at earlier sentences more
-    often, as news put what matters first. A longer sentence than 600
-    characters is cut.
+    TextRank over the first 200 sentences: the similarity of two is the number of
+    terms that they share, relative to their lengths. The random reader starts at
+    earlier sentences more often, as an article begins with the important ones. A
+    sentence of more than 600 characters is cut.
     """
     rows = [frozenset(term.key for term in row) for row in terms[:_SENTENCES]]
     lead = [1 / math.sqrt(1 + position) for position in range(len(rows))]
@@ -42,20 +42,20 @@ def summarise(sentences: list[str], terms: list[list[Term]], limit: int) -> list
 
 def _compare(rows: list[frozenset[str]]) -> list[dict[int, float]]:
     """Similarity of sentences after Mihalcea and Tarau 2004: shared terms over log lengths."""
-    # The terms are walked in the order of the alphabet: sets have none that lasts.
-    places: defaultdict[str, list[int]] = defaultdict(list)
+    # Sorted: the order of a set differs from run to run.
+    positions_of: defaultdict[str, list[int]] = defaultdict(list)
     for position, row in enumerate(rows):
         for key in sorted(row):
-            places[key].append(position)
+            positions_of[key].append(position)
     shared: list[defaultdict[int, int]] = [defaultdict(int) for _ in rows]
-    for positions in places.values():
+    for positions in positions_of.values():
         for index, one in enumerate(positions):
             for other in positions[index + 1 :]:
                 shared[one][other] += 1
     graph: list[dict[int, float]] = [{} for _ in rows]
     for one, others in enumerate(shared):
         for other, count in others.items():
-            # One more than the lengths, or two sentences of one term divide by zero.
+            # Lengths plus one: otherwise two sentences of one term divide by zero.
             weight = count / (math.log(1 + len(rows[one])) + math.log(1 + len(rows[other])))
             graph[one][other] = graph[other][one] = weight
     return graph

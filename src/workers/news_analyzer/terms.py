@@ -1,4 +1,4 @@
-"""The words of a sentence that carry its meaning."""
+"""Finds the content words of a sentence."""
 
 import functools
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _JOINED_CHARACTERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A content word: what it counts as, and where in its sentence it stands."""
+    """A content word: the key it counts as, and its position in the sentence."""
 
     key: str
     start: int
@@ -22,17 +22,17 @@ class Term:
 
 @functools.cache
 def load_stop_words(language: str) -> frozenset[str]:
-    """Words of `language` (ISO 639-1) that carry no meaning alone; empty when it is unknown."""
+    """Returns the words without meaning of `language` (ISO 639-1); none when it is unknown."""
     return frozenset(word.casefold() for word in stopwordsiso.stopwords(language))
 
 
 def find_terms(sentence: str, stop_words: frozenset[str]) -> list[Term]:
-    """The content words of a sentence in their order.
+    """Returns the content words of a sentence in their order.
 
     Words without letters, of a single letter, and stop words are left out, but
-    not stop words with a capital inside a sentence, which are names. Chinese and
-    Japanese have pairs of neighbouring characters for words, as search engines
-    do; of the other scripts without spaces there are no terms.
+    not stop words with a capital inside a sentence, which are names. In Chinese
+    and Japanese, pairs of neighbouring characters are words, as in search engines;
+    the other scripts without spaces have no terms.
     """
     terms = []
     spans = find_words(sentence)
@@ -56,9 +56,9 @@ def find_terms(sentence: str, stop_words: frozenset[str]) -> list[Term]:
 
 
 def _strip_joined(word: str) -> tuple[int, str]:
-    """A word without what an apostrophe joins to it, and where in the word that begins.
+    """Returns a word without the part that an apostrophe joins to it, after its offset.
 
-    The short ending goes, as in "it's" or "government's", else the short
+    The short ending is removed, as in "it's" or "government's", else the short
     beginning, as in "l'état"; "o'clock" counts as "clock".
     """
     head, mark, tail = word.replace("\u2019", "'").partition("'")

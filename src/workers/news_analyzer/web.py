@@ -1,4 +1,4 @@
-"""Documents from http and https URLs."""
+"""Fetches documents from http and https URLs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from jobsvc.worker import Fail, Retry
-from workers.news_analyzer.connection import Answer, request
+from workers.news_analyzer.connection import Response, request
 from workers.news_analyzer.document import Document
 from workers.news_analyzer.policy import ReadPolicy
 from workers.news_analyzer.reason import PassingReason, Reason, postpone, reject
@@ -22,34 +22,34 @@ _BUSY = frozenset({408, 425, 429})
 
 
 def fetch_document(address: str, policy: ReadPolicy, check: Callable[[], None]) -> Document:
-    """The document behind an http or https URL, redirects followed.
+    """Returns the document of an http or https URL; follows redirects.
 
-    Every hop is held to `policy` anew. `check` is called along the way and may
-    raise to stop. Raises Fail for what will not change (HTTP 4xx, too large,
-    not allowed), Retry for what may (timeouts, broken connections, HTTP 408,
+    `policy` applies to every hop. `check` is called between the steps and may
+    raise to stop. Raises Fail for lasting failures (HTTP 4xx, too large, not
+    allowed), Retry for passing ones (timeouts, broken connections, HTTP 408,
     425, 429 and 5xx; with the delay that Retry-After asks for, up to
     `max_retry_delay_seconds`).
     """
     for _ in range(policy.max_redirects + 1):
         check()
         url = parse_web_url(address)
-        answer = request(url, policy, check)
-        if answer.status in _REDIRECTS and "location" in answer.headers:
-            address = _join(url.url, answer.headers["location"])
+        response = request(url, policy, check)
+        if response.status in _REDIRECTS and "location" in response.headers:
+            address = _join(url.url, response.headers["location"])
             continue
-        if answer.status != 200:
-            raise judge_status(answer, policy, datetime.now(UTC))
-        content_type, charset = parse_content_type(answer.headers.get("content-type", ""))
-        return Document(answer.body, content_type, charset, url._replace(fragment=None).url)
+        if response.status != 200:
+            raise judge_status(response, policy, datetime.now(UTC))
+        content_type, charset = parse_content_type(response.headers.get("content-type", ""))
+        return Document(response.body, content_type, charset, url._replace(fragment=None).url)
     message = f"more than {policy.max_redirects} redirects"
     raise reject(Reason.TOO_MANY_REDIRECTS, message)
 
 
 def parse_web_url(address: str) -> Url:
-    """The parts of an http or https URL, percent-encoded and with an ASCII host.
+    """Returns the parts of an http or https URL, percent-encoded and with an ASCII host.
 
     Raises Fail: SCHEME_NOT_ALLOWED for any other scheme (also where a redirect
-    leads to one), URL_INVALID for what is no URL, has no host or carries credentials.
+    leads to one), URL_INVALID without a host, with credentials, or if it is no URL.
     """
     try:
         url = parse_url(address)
@@ -64,11 +64,11 @@ def parse_web_url(address: str) -> Url:
     return url
 
 
-def judge_status(answer: Answer, policy: ReadPolicy, now: datetime) -> Fail | Retry:
-    """The failure that an HTTP status other than 200 amounts to."""
-    status = answer.status
+def judge_status(response: Response, policy: ReadPolicy, now: datetime) -> Fail | Retry:
+    """Returns the failure for an HTTP status other than 200."""
+    status = response.status
     message = f"the server answered HTTP {status}"
-    delay = parse_retry_after(answer.headers.get("retry-after", ""), now)
+    delay = parse_retry_after(response.headers.get("retry-after", ""), now)
     if delay is not None:
         delay = min(delay, policy.max_retry_delay_seconds)
     if status in _BUSY:
@@ -83,7 +83,7 @@ def judge_status(answer: Answer, policy: ReadPolicy, now: datetime) -> Fail | Re
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Seconds from `now`, never negative, that a Retry-After header asks for (RFC 9110, 10.2.3)."""
+    """Returns the seconds that a Retry-After header asks for, at least 0 (RFC 9110, 10.2.3)."""
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
@@ -97,7 +97,7 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
 
 
 def parse_content_type(header: str) -> tuple[str, str | None]:
-    """Media type in lower case ("" when none is named) and charset of a Content-Type header."""
+    """Returns media type, in lower case ("" for none), and charset of a Content-Type header."""
     if not header.strip():
         return "", None
     message = Message()

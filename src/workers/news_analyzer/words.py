@@ -1,4 +1,4 @@
-"""Words and sentences of a text, in any script."""
+"""Finds the words and sentences of a text, in any script."""
 
 import regex  # type: ignore[import-untyped]  # no stubs in the wheel
 import sentencex  # type: ignore[import-untyped]  # no stubs in the wheel
@@ -18,7 +18,7 @@ _UNSPACED_WORD = regex.compile(_UNSPACED)
 
 
 def find_words(text: str) -> list[tuple[int, int]]:
-    """Start and end of every word; in scripts without spaces every character is one."""
+    """Returns start and end of every word; in scripts without spaces each character is a word."""
     return [match.span() for match in _WORD.finditer(text)]
 
 
@@ -28,9 +28,9 @@ def is_unspaced(word: str) -> bool:
 
 
 def split_sentences(paragraph: str, language: str) -> list[str]:
-    """The sentences of a paragraph by the rules of `language` (its ISO 639 code).
+    """Returns the sentences of a paragraph by the rules of `language` (its ISO 639 code).
 
-    What holds no word is no sentence. Text without any end of a sentence is one.
+    A sentence holds a word. Text without any end of a sentence is one sentence.
     """
     sentences = (sentence.strip() for sentence in sentencex.segment(language, paragraph))
     return [sentence for sentence in sentences if _WORD.search(sentence)]

@@ -1,7 +1,7 @@
-"""The server's side of the contract, with a test's hand on every frame.
+"""The server's side of the contract, every frame of it under the control of a test.
 
-For what a real server does not do on demand: refuse an outcome, fall silent,
-drain, lose a lease. Not a copy of jobsvc: it knows frames, and no rules.
+It does what a real server does not do on demand: refuses an outcome, falls silent,
+drains, loses a lease. It is no copy of jobsvc: it knows frames, and no rules.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class ScriptedStream:
         )
 
     async def tell(self, lease_id: str, state: str, reason: str = "") -> None:
-        """News of a lease; `state` is HELD, CANCEL_REQUESTED or LOST."""
+        """Sends the status of a lease; `state` is HELD, CANCEL_REQUESTED or LOST."""
         status = wire.LeaseStatus(
             lease_id=lease_id, state=wire.LeaseState.Value(f"LEASE_STATE_{state}"), reason=reason
         )
@@ -139,7 +139,7 @@ class ScriptedServer(
     def __init__(self) -> None:
         self.target = ""
         self.declared: dict[str, queues.UpdateQueueRequest] = {}
-        #: What UpdateQueue answers, one call each; OK when empty.
+        #: Codes of the next calls of UpdateQueue; OK when empty.
         self.declare_codes: list[grpc.StatusCode] = []
         self._streams: asyncio.Queue[ScriptedStream] = asyncio.Queue()
 
