@@ -50,9 +50,9 @@ class LeaseStore:
     ) -> Mapping[LeaseId, str]:
         """Moves leased jobs that never reached their worker back into their queues.
 
-        Returns the leases of those jobs, each with its queue. A lease that was redelivered too often
-        stays, and so does a confirmed one, unless `confirmed_too`. With `unsent`, the jobs go back
-        to their old positions, and the redelivery is not counted.
+        Returns the leases of those jobs, each with its queue. A lease stays if its job was
+        redelivered too often, or if it is confirmed, unless `confirmed_too`. With `unsent`, the
+        jobs go back to their old positions, and the redelivery is not counted.
         """
         rows = await self._database.fetch(
             "redeliver_leases",
