@@ -13,6 +13,7 @@ from grpc import aio
 
 from jobsvc.app import Replica
 from jobsvc.domain.outcome import MAX_REDELIVERIES
+from jobsvc.store.statement import sql as text_of
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as job_service
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -237,7 +238,8 @@ async def test_wait_ends_when_a_stream_of_the_same_worker_takes_over_during_a_cl
     async def in_line() -> list[asyncpg.Record]:
         return await sql.fetch(
             "SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            " AND datname = current_database() AND query LIKE '%queues that have a ready job%'"
+            " AND datname = current_database() AND query = $1",
+            text_of("ready_queues"),
         )
 
     async def claiming() -> list[asyncpg.Record]:

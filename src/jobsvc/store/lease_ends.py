@@ -35,7 +35,7 @@ class EndPlan(NamedTuple):
 
 
 def plan_ends(ends: Sequence[End]) -> EndPlan:
-    """Chooses the end of each lease that counts, and sorts those into statements."""
+    """Chooses the end of each lease that counts, and sorts the chosen ends into statements."""
     counting = counting_ends(ends)
     finishes = [end for end in counting.values() if isinstance(end.verdict, Finish)]
     requeues = [end for end in counting.values() if isinstance(end.verdict, Requeue)]
@@ -43,10 +43,9 @@ def plan_ends(ends: Sequence[End]) -> EndPlan:
 
 
 def counting_ends(ends: Sequence[End]) -> dict[LeaseId, End]:
-    """Returns the end of each lease that counts: the first one.
+    """Returns the end of each lease that counts: the first without `until`, or else the first.
 
-    An end with `until` gives way to a later one without: it counts only if the lease was not
-    extended.
+    An end with `until` is written only if the lease was not extended, so others go before it.
     """
     counting = {end.id: end for end in ends}
     if len(counting) == len(ends):

@@ -1,4 +1,4 @@
-"""Current leases: read, extended in batches, and given back for redelivery; fenced by lease id."""
+"""Current leases: read, extended in batches, redelivered; fenced by lease id."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -48,11 +48,11 @@ class LeaseStore:
     async def redeliver(
         self, lease_ids: Sequence[LeaseId], confirmed_too: bool = False, unsent: bool = False
     ) -> Mapping[LeaseId, str]:
-        """Gives leases that never reached their worker back to their queues.
+        """Moves leased jobs that never reached their worker back into their queues.
 
-        Returns those that went back, each with its queue. A lease that was redelivered too often
-        stays, and so does a confirmed one, unless `confirmed_too`. With `unsent`, the jobs go back
-        to their old positions, and the redelivery is not counted.
+        Returns the leases of those jobs, each with its queue. A lease stays if its job was
+        redelivered too often, or if it is confirmed, unless `confirmed_too`. With `unsent`, the
+        jobs go back to their old positions, and the redelivery is not counted.
         """
         rows = await self._database.fetch(
             "redeliver_leases",
