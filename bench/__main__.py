@@ -50,11 +50,12 @@ def main() -> int:
 
 async def _measure(options: Options) -> Findings:
     async with running_postgres() as postgres:
-        planned = measurements(_systems(postgres, options), options.scenarios, options.rounds)
+        planned = measurements(chosen_systems(postgres, options), options.scenarios, options.rounds)
         return await run(postgres, planned, options.jobs)
 
 
-def _systems(postgres: Postgres, options: Options) -> list[System]:
+def chosen_systems(postgres: Postgres, options: Options) -> list[System]:
+    """The systems of a run; those of another checkout right after ours, as they are compared."""
     systems = [ceiling_system(postgres), echo_system(postgres)]
     own = jobsvc_systems(postgres, options.backlog)
     if options.beside is None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.__main__ import chosen_systems
 from bench.measure.checkout import THIS, Checkout
+from bench.measure.postgres import Postgres
 from bench.options import read_options
+from bench.plan import measurements
 
 
 def _old_checkout(folder: Path) -> Checkout:
@@ -48,6 +51,16 @@ def test_beside_measures_jobsvc_alone_unless_other_systems_are_named(tmp_path: P
     assert read_options([*beside, "--systems", "echo"]).systems == ("echo",)
     assert read_options([]).systems == ()
     assert read_options(beside).label == f" @ {tmp_path.name}"
+
+
+def test_the_two_checkouts_are_neighbours_in_every_round(tmp_path: Path) -> None:
+    options = read_options(["--beside", str(_old_checkout(tmp_path).folder)])
+    systems = chosen_systems(Postgres("postgresql://", tmp_path), options)
+    order = [m.system.name.partition(" @ ") for m in measurements(systems, ["create-32"], 2)]
+    assert [(name, bool(at)) for name, at, _ in order] == [
+        *(("jobsvc", False), ("jobsvc", True), ("jobsvc x2", False), ("jobsvc x2", True)),
+        *(("jobsvc x2", True), ("jobsvc x2", False), ("jobsvc", True), ("jobsvc", False)),
+    ]
 
 
 def test_beside_refuses_a_folder_that_is_no_checkout(
