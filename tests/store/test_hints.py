@@ -119,4 +119,4 @@ async def test_listening_connection_that_died_silently_is_replaced(
             async with asyncio.timeout(15):
                 while one.heard.empty():
                     other.hints.tell(ready=["q"])
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(0.1)  # Between two tries.
