@@ -26,7 +26,7 @@ async def test_exception_fails_the_attempt_and_no_other_job(
         bad = await caller.create(queue, retry=TWICE)
         good = [await caller.create("nap", {"seconds": 0.1}) for _ in range(10)]
         await caller.follow([bad, *good])
-        jobs = await stage.settle(caller, [bad, *good])
+        jobs = await stage.check(caller, [bad, *good])
         error = jobs[bad].status.error
         assert error is not None
         assert (jobs[bad].state, error.code, error.reason) == (JobState.FAILED, code, reason)
@@ -62,7 +62,7 @@ async def test_poison_job_fails_after_its_attempts_while_others_finish(stage: St
         assert len(deaths) >= 2
         assert set(deaths) == {7}
         assert time.monotonic() - began < len(deaths) * (LEASE_SECONDS + 5) + 5
-        jobs = await stage.settle(caller, [poison, *good])
+        jobs = await stage.check(caller, [poison, *good])
         error = jobs[poison].status.error
         assert error is not None
         assert (jobs[poison].state, error.reason) == (JobState.FAILED, "LEASE_EXPIRED")
@@ -80,7 +80,7 @@ async def test_attempt_that_hangs_is_over_at_its_timeout(stage: Stage) -> None:
         good = await caller.create("nap")
         await caller.follow([hung, good])
         assert 2 * LEASE_SECONDS <= time.monotonic() - began < 2 * LEASE_SECONDS + 5
-        jobs = await stage.settle(caller, [hung, good])
+        jobs = await stage.check(caller, [hung, good])
         error = jobs[hung].status.error
         assert error is not None
         assert (jobs[hung].state, error.reason) == (JobState.FAILED, "ATTEMPT_TIMEOUT")
@@ -97,7 +97,7 @@ async def test_lease_is_kept_through_a_computation_longer_than_it(stage: Stage, 
         job_id = await caller.create(queue, {"seconds": 2.5 * LEASE_SECONDS})
         await caller.follow([job_id])
         assert time.monotonic() - began > 2 * LEASE_SECONDS, "it did not outlast its lease"
-        jobs = await stage.settle(caller, [job_id])
+        jobs = await stage.check(caller, [job_id])
         assert (jobs[job_id].state, jobs[job_id].status.attempt) == (JobState.COMPLETED, 1)
         assert len(stage.history.runs(job_id)) == 1
         assert caller.output(job_id)["rounds"] > 1000

@@ -41,11 +41,11 @@ class Victims:
     async def kill_worker(self) -> None:
         """The worker that has been there longest, in the middle of something."""
         victim = self.workers.pop(0)
-        held = "SELECT FROM lease WHERE worker_id = $1"
+        leases = "SELECT FROM lease WHERE worker_id = $1"
 
         async def caught() -> bool:
             victim.freeze()  # so that what is seen now is what dies
-            if await fetch(self._stage.embedded_dsn, held, victim.id):
+            if await fetch(self._stage.embedded_dsn, leases, victim.id):
                 return True
             victim.thaw()
             return False
@@ -96,7 +96,7 @@ async def test_all_jobs_end_and_none_twice_whatever_is_killed(stage: Stage) -> N
                 assert len(caller.ended) < JOBS, "everything was over before it was killed"
                 await kill()
         assert len(caller.ended) == JOBS
-        jobs = await stage.settle(caller, caller.ended, stage.embedded_dsn)
+        jobs = await stage.check(caller, caller.ended, stage.embedded_dsn)
 
     assert all(job.succeeded for job in jobs.values())
     _faults_were_felt(stage)
@@ -106,8 +106,8 @@ async def test_all_jobs_end_and_none_twice_whatever_is_killed(stage: Stage) -> N
 async def _create_and_follow(caller: Caller, dice: random.Random) -> None:
     async with asyncio.TaskGroup() as follows:
         for _ in range(JOBS // CALLERS // 20):
-            wishes = [{"seconds": dice.uniform(0.0, 0.06)} for _ in range(20)]
-            job_ids = [await caller.create("nap", wish) for wish in wishes]
+            inputs = [{"seconds": dice.uniform(0.0, 0.06)} for _ in range(20)]
+            job_ids = [await caller.create("nap", input_) for input_ in inputs]
             follows.create_task(caller.follow(job_ids))
 
 

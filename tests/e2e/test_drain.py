@@ -68,7 +68,7 @@ async def test_server_drains_under_load_and_nothing_is_lost(stage: Stage) -> Non
     print(f"drained in {drain_seconds:.1f} s")
 
     async with stage.calls(server.target) as caller:
-        jobs = await stage.settle(caller, [*running, *job_ids], stage.embedded_dsn)
+        jobs = await stage.check(caller, [*running, *job_ids], stage.embedded_dsn)
     assert all(job.succeeded and job.status.attempt == 1 for job in jobs.values())
     # What ran when the signal came was brought to its end under the old leases.
     assert len(stage.history.runs(*running)) == 3
@@ -107,7 +107,7 @@ async def test_rolling_restart_of_two_replicas_goes_unnoticed(stage: Stage) -> N
                     lambda n=ended: len(caller.ended) > n + 50, seconds=20, what="load goes on"
                 )
             stop.set()
-        jobs = await stage.settle(caller, job_ids)
+        jobs = await stage.check(caller, job_ids)
     assert all(job.succeeded and job.status.attempt == 1 for job in jobs.values())
     answers = [e.answer for e in stage.history.events() if isinstance(e, Create)]
     assert answers == ["ok"] * len(job_ids), "a creation failed although a replica was there"

@@ -48,11 +48,11 @@ async def test_worker_of_unary_calls_runs_a_job(stage: Stage) -> None:
         assert (lease["job_id"], lease["attempt"]) == (job_id, 1)
         terms = lease["input"]["json"]["terms"]
 
-        held = {
+        extend = {
             "worker_id": "by-hand/1",
             "extensions": [{"lease_id": lease["lease_id"], "progress": {"percent": 60}}],
         }
-        (status,) = (await grpcurl(target, "WorkerService/ExtendLeases", held))["leases"]
+        (status,) = (await grpcurl(target, "WorkerService/ExtendLeases", extend))["leases"]
         assert status["state"] == "LEASE_STATE_HELD"
         assert float(status["expires_in"].removesuffix("s")) <= 30
 
@@ -65,7 +65,7 @@ async def test_worker_of_unary_calls_runs_a_job(stage: Stage) -> None:
         stage.history.note(Report(job_id=job_id, lease_id=number, answer="ok"))
         await caller.follow([job_id])
         assert caller.output(job_id)["sum"] == 42
-        jobs = await stage.settle(caller, [job_id])
+        jobs = await stage.check(caller, [job_id])
         assert jobs[job_id].status.progress_percent == 60
 
         outcome["lease_id"] = lease["lease_id"].rpartition(".")[0] + ".999999"

@@ -53,7 +53,7 @@ async def test_killed_server_takes_postgres_along_and_comes_back_with_its_data(
     await stage.work(back.target)
     async with stage.calls(back.target) as caller:
         await caller.follow([job_id])
-        await stage.settle(caller, [job_id], stage.embedded_dsn)
+        await stage.check(caller, [job_id], stage.embedded_dsn)
 
 
 async def test_server_killed_while_jobs_run_and_creates_are_in_flight(stage: Stage) -> None:
@@ -83,7 +83,7 @@ async def test_server_killed_while_jobs_run_and_creates_are_in_flight(stage: Sta
         async with asyncio.timeout(30):
             await caller.follow([*long, *short])
         assert time.monotonic() - kill_time < 30
-        jobs = await stage.settle(caller, [*long, *short], stage.embedded_dsn)
+        jobs = await stage.check(caller, [*long, *short], stage.embedded_dsn)
         assert len(jobs) == 8 + 8 * 60
         # The worker came back with its leases: what ran has counted, and was not run again.
         for job_id in long:
@@ -123,4 +123,4 @@ async def test_create_that_was_committed_and_never_answered_makes_one_job(stage:
         stage.history.note(Create(request_id=REQUEST_ID, answer="ok", job_id=job.id))
         await stage.work(back.target)
         await caller.follow([job.id])
-        await stage.settle(caller, [job.id], stage.embedded_dsn)
+        await stage.check(caller, [job.id], stage.embedded_dsn)

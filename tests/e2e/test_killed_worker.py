@@ -38,12 +38,12 @@ async def test_job_of_a_killed_worker_runs_elsewhere(stage: Stage) -> None:
         (killed,) = [worker for worker in workers if worker.pid == first.pid]
         killed.kill()
         kill_time = time.time()
-        held = await fetch(stage.dsn, "SELECT worker_id FROM lease WHERE job_id = $1", job_id)
-        assert [row["worker_id"] for row in held] == [killed.id], "it was not killed mid-job"
+        leases = await fetch(stage.dsn, "SELECT worker_id FROM lease WHERE job_id = $1", job_id)
+        assert [row["worker_id"] for row in leases] == [killed.id], "it was not killed mid-job"
 
         await caller.follow([job_id])
         assert time.time() - kill_time < RESCUE_SECONDS
-        jobs = await stage.settle(caller, [job_id])
+        jobs = await stage.check(caller, [job_id])
         status = jobs[job_id].status
         assert (status.state, status.attempt) == (JobState.COMPLETED, 2)
         assert [a.error.reason for a in status.recent_attempts if a.error] == ["LEASE_EXPIRED"]
@@ -62,7 +62,7 @@ async def test_worker_killed_on_the_last_attempt_leaves_a_failed_job(stage: Stag
         kill_time = time.time()
         await caller.follow([job_id])
         assert time.time() - kill_time < RESCUE_SECONDS
-        jobs = await stage.settle(caller, [job_id])
+        jobs = await stage.check(caller, [job_id])
         status = jobs[job_id].status
         assert (status.state, status.attempt) == (JobState.FAILED, 1)
         assert status.error is not None
@@ -85,7 +85,7 @@ async def test_frozen_worker_has_lost_its_job_when_it_wakes(stage: Stage, queue:
         # Told, or refused, whichever comes first.
         await frozen.says(2, "lease lost", "came too late")
         await caller.follow([job_id])
-        jobs = await stage.settle(caller, [job_id])
+        jobs = await stage.check(caller, [job_id])
         assert (jobs[job_id].status.attempt, caller.output(job_id)["run"]) == (2, second.run)
 
         # It goes on working.
@@ -132,5 +132,5 @@ async def test_outcome_under_a_lost_lease_changes_nothing(stage: Stage) -> None:
         assert await report("prompt", prompt) == code_pb2.OK
         async with asyncio.timeout(5):
             await caller.follow([job_id])
-        await stage.settle(caller, [job_id])
+        await stage.check(caller, [job_id])
         assert caller.output(job_id) == {"run": "prompt"}

@@ -16,7 +16,7 @@ async def test_created_job_is_run_and_its_status_arrives_on_the_stream(stage: St
         states = [e.state for e in stage.history.events() if isinstance(e, Update)]
         assert states[-1] == JobState.COMPLETED
         assert JobState.PROCESSING in states
-        jobs = await stage.settle(caller, [job_id], stage.embedded_dsn)
+        jobs = await stage.check(caller, [job_id], stage.embedded_dsn)
         assert jobs[job_id].status.worker_id == worker.id
         assert jobs[job_id].status.progress_percent == 50
         (run,) = stage.history.runs()
@@ -29,7 +29,7 @@ async def test_failed_attempt_is_run_again(stage: Stage) -> None:
     async with stage.calls(server.target) as caller:
         job_id = await caller.create("flaky")
         await caller.follow([job_id])
-        jobs = await stage.settle(caller, [job_id])
+        jobs = await stage.check(caller, [job_id])
         assert jobs[job_id].succeeded
         assert [run.attempt for run in stage.history.runs(job_id)] == [1, 2]
 
@@ -41,5 +41,5 @@ async def test_jobs_created_before_the_worker_came_are_run(stage: Stage) -> None
         job_ids = [await caller.create("nap") for _ in range(20)]
         await stage.work(server.target)
         await caller.follow(job_ids)
-        jobs = await stage.settle(caller, job_ids)
+        jobs = await stage.check(caller, job_ids)
         assert all(job.succeeded and job.status.attempt == 1 for job in jobs.values())

@@ -46,7 +46,7 @@ async def test_job_and_status_cross_from_replica_to_replica_at_once(stage: Stage
         for _ in range(5):
             assert await _seconds_to_the_end(caller) < PROMPT_SECONDS
             assert await _followed_seconds(caller) < PROMPT_SECONDS
-        await stage.settle(caller, caller.ended)
+        await stage.check(caller, caller.ended)
 
 
 async def test_without_listening_everything_is_late_by_polls_and_not_lost(stage: Stage) -> None:
@@ -59,7 +59,7 @@ async def test_without_listening_everything_is_late_by_polls_and_not_lost(stage:
         assert max(waits) < TWO_POLLS_SECONDS + MARGIN_SECONDS
         # The fault hit: with hints all three together take a tenth of that.
         assert max(waits) > 0.2, waits
-        await stage.settle(caller, caller.ended)
+        await stage.check(caller, caller.ended)
 
 
 async def test_hint_connections_that_die_again_and_again_delay_by_polls_at_most(
@@ -86,7 +86,7 @@ async def test_hint_connections_that_die_again_and_again_delay_by_polls_at_most(
         # They came back, and were killed, while the jobs ran.
         await eventually(lambda: len(killed) >= before + 4, what="backends that came back")
         killer.cancel()
-        await stage.settle(caller, caller.ended)
+        await stage.check(caller, caller.ended)
         # The servers recover: hints flow again.
         await eventually(lambda: _prompt(caller), seconds=10, what="promptness")
 

@@ -58,12 +58,14 @@ class Caller:
         await self._channel.close()
         await self.client.__aexit__(kind, error, traceback)
 
-    async def create(self, queue: str, wish: dict[str, Any] | None = None, **options: Any) -> str:
+    async def create(self, queue: str, input_: dict[str, Any] | None = None, **options: Any) -> str:
         """Creates a job; says the same again, by the same request id, until it is answered."""
         request_id = str(uuid4())
         while True:
             try:
-                job = await self.client.create(queue, wish or {}, request_id=request_id, **options)
+                job = await self.client.create(
+                    queue, input_ or {}, request_id=request_id, **options
+                )
             except CallFailed as failure:
                 unknown = failure.transient
                 answer = "unknown" if unknown else "fail"

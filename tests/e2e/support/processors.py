@@ -32,28 +32,28 @@ def enter(context: Context) -> dict[str, Any]:
 
 
 @processor("nap")
-async def nap(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+async def nap(input_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Takes `seconds`; says when it was done."""
     output = enter(context)
-    await asyncio.sleep(wish.get("seconds", 0))  # As long as the job says.
+    await asyncio.sleep(input_.get("seconds", 0))  # As long as the job says.
     return {**output, "done": time.time()}
 
 
 @processor("thread-nap")
-def thread_nap(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+def thread_nap(input_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Takes `seconds`, in a thread and deaf to cancellation."""
     output = enter(context)
-    time.sleep(wish.get("seconds", 0))  # As long as the job says.
+    time.sleep(input_.get("seconds", 0))  # As long as the job says.
     return {**output, "done": time.time()}
 
 
 @processor("greet")
-async def greet(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+async def greet(input_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Tells progress, then greets `name`."""
     output = enter(context)
     context.progress(50, "thinking of a greeting")
-    await asyncio.sleep(wish.get("seconds", 0))  # As long as the job says.
-    return {**output, "greeting": f"Hello, {wish['name']}"}
+    await asyncio.sleep(input_.get("seconds", 0))  # As long as the job says.
+    return {**output, "greeting": f"Hello, {input_['name']}"}
 
 
 @processor("flaky")
@@ -95,17 +95,17 @@ def hangs(_: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 @processor("computes")
-def computes(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+def computes(input_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Pure Python for `seconds`, in a thread."""
     output = enter(context)
-    return {**output, "rounds": _spin(wish["seconds"])}
+    return {**output, "rounds": _spin(input_["seconds"])}
 
 
 @processor("blocks")
-async def blocks(wish: dict[str, Any], context: Context) -> dict[str, Any]:
+async def blocks(input_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Pure Python for `seconds`, on the event loop."""
     output = enter(context)
-    return {**output, "rounds": _spin(wish["seconds"])}
+    return {**output, "rounds": _spin(input_["seconds"])}
 
 
 def _spin(seconds: float) -> int:

@@ -45,12 +45,12 @@ class Stage:
 
         `settings` are named as in `Settings`.
         """
-        place = {"JOBSVC_DATA_DIR": str(self.data_dir)} if embedded else {"JOBSVC_DSN": self.dsn}
+        database = {"JOBSVC_DATA_DIR": str(self.data_dir)} if embedded else {"JOBSVC_DSN": self.dsn}
         named = {f"JOBSVC_{name.upper()}": str(value) for name, value in settings.items()}
         server = Server(
             ["jobsvc", "serve"],
             self.folder / f"server-{len(self._servers)}",
-            {**SETTINGS, **place, "JOBSVC_LISTEN": f"127.0.0.1:{port}", **named},
+            {**SETTINGS, **database, "JOBSVC_LISTEN": f"127.0.0.1:{port}", **named},
         )
         self._servers.append(server)
         await server.ready()
@@ -78,7 +78,7 @@ class Stage:
         async with Caller(target, self.history) as caller:
             yield caller
 
-    async def settle(self, caller: Caller, job_ids: Iterable[str], dsn: str = "") -> dict[str, Job]:
+    async def check(self, caller: Caller, job_ids: Iterable[str], dsn: str = "") -> dict[str, Job]:
         """Reads all jobs once more, and checks every invariant; all must have ended."""
         jobs = await caller.read(job_ids)
         assert violations(self.history.events(), await read_tables(dsn or self.dsn)) == []
