@@ -133,7 +133,7 @@ async def test_insecure_listens_beyond_loopback_and_says_so(stage: Stage) -> Non
 
 def test_migrate_brings_a_database_up_to_date_once(empty_dsn: str) -> None:
     first = run("migrate", JOBSVC_DSN=empty_dsn)
-    applied = ["0001_jobs", "0002_sample", "0003_place_of_leased"]
+    applied = ["0001_jobs", "0002_sample", "0003_place_of_leased", "0004_start_within"]
     assert first.returncode == 0
     assert first.stdout.splitlines() == [f"applied {name}" for name in applied]
     again = run("migrate", JOBSVC_DSN=empty_dsn)

@@ -17,10 +17,17 @@ INSTALLED = "from jobsvc.extras import *; print([e for e in MODULES if is_instal
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
+try:
+    import typer
+except ImportError:
+    # The health check is for `jobsvc health`, and so comes with the command.
+    left_out = ("jobsvc.client.health",)
+else:
+    left_out = ()
 for name in sys.argv[1:]:
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):
-        if not module.name.endswith(".__main__"):
+        if not module.name.endswith(".__main__") and module.name not in left_out:
             importlib.import_module(module.name)
 """
 
