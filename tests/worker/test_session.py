@@ -165,11 +165,12 @@ async def test_cancel_of_a_waiting_job_is_reported_without_running_it(
 
 
 async def test_late_outcome_of_a_lost_lease_is_dropped(server: ScriptedServer) -> None:
-    go_on, cancelled = threading.Event(), threading.Event()
+    begun, go_on, cancelled = threading.Event(), threading.Event(), threading.Event()
 
     @processor("q")
     def stubborn(value: dict[str, Any], context: Context) -> None:
         if context.job_id == "job-a":
+            begun.set()
             asyncio.run(context.wait_cancelled())
             cancelled.set()
             go_on.wait(10)
@@ -177,8 +178,9 @@ async def test_late_outcome_of_a_lost_lease_is_dropped(server: ScriptedServer) -
     async with streaming(server, stubborn, concurrency=1) as stream:
         await stream.dispatch(lease("a"))
         await stream.frame("acknowledge")
+        assert await asyncio.to_thread(begun.wait, 10)
         await stream.tell("a", "LOST")
-        await asyncio.to_thread(cancelled.wait, 10)
+        assert await asyncio.to_thread(cancelled.wait, 10)
         # The only thread does not return; another one replaces it.
         await stream.dispatch(lease("b"))
         (outcome,) = await stream.outcomes(1)
