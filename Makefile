@@ -41,7 +41,7 @@ test-fast: setup ## Run the tests of pure rules, store and use cases (one minute
 GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
 grpcurl: setup ## Install grpcurl into .venv, where there is Go
 	@command -v grpcurl >/dev/null \
-	  || GOBIN="$(CURDIR)/$(BIN)" go install $(GRPCURL) >$(VENV)/grpcurl.log 2>&1 \
+	  || GOBIN="$(CURDIR)/$(BIN)" timeout 300 go install $(GRPCURL) >$(VENV)/grpcurl.log 2>&1 \
 	  || echo "grpcurl is not installed, so its test is skipped: $$(tail -n 1 $(VENV)/grpcurl.log)"
 
 BENCHED := $(VENV)/.installed-bench
