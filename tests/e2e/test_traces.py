@@ -12,8 +12,8 @@ from jobsvc.tracing.span_folder import find_trace, find_trace_ids
 from tests.e2e.support.stage import Stage
 from tests.support.probe import eventually
 
-#: Spans reach their file within half a second of their end.
-WRITTEN_SECONDS = 5.0
+#: Spans reach their file within half a second of their end, on a machine that is not busy.
+WRITTEN_SECONDS = 30.0
 
 
 def create(target: str, traces: Path, queue: str, text: str = "{}") -> str:

@@ -112,7 +112,7 @@ class Server(Process):
         """Where it listens."""
         return f"127.0.0.1:{self.port}"
 
-    async def ready(self, seconds: float = 20.0) -> None:
+    async def ready(self, seconds: float = 60.0) -> None:
         """Waits for the line that says where it listens."""
         line = await self._line(_READY, seconds)
         self.port = int(line.rpartition(":")[2])
@@ -123,7 +123,7 @@ class Worker(Process):
 
     id = ""
 
-    async def ready(self, seconds: float = 20.0) -> None:
+    async def ready(self, seconds: float = 60.0) -> None:
         """Waits until it is subscribed."""
         line = await self._line(_SUBSCRIBED, seconds)
         self.id = line.split()[2]
