@@ -146,7 +146,7 @@ async def test_statements_touch_what_they_are_asked_for(
         ids = [job.id for job in jobs]
         assert len(await store.jobs.read(ids)) == BATCH
         assert len(await store.jobs.find_changed(dict.fromkeys(ids, 0))) == BATCH
-        await store.jobs.read_attempts(ids[0])
+        await store.jobs.read_attempts(ids[0], 9)
         assert touched.max_rows() <= BATCH
         async with store.database.connection() as connection:
             requests = [("", str(job.request_id)) for job in jobs]

@@ -112,9 +112,10 @@ class JobStore:
         rows = await self._database.fetch("find_changed", list(seen), list(seen.values()))
         return {str(row["id"]): row["version"] for row in rows}
 
-    async def read_attempts(self, job_id: str) -> list[AttemptRecord]:
-        """Returns the used attempts before the last one, newest first, at most ten."""
-        rows = await self._database.fetch("read_attempts", job_id)
+    async def read_attempts(self, job_id: str, last: int) -> list[AttemptRecord]:
+        """Returns the attempts up to number `last` after which the job waited again, newest first,
+        at most ten."""
+        rows = await self._database.fetch("read_attempts", job_id, last)
         return [
             AttemptRecord(
                 row["attempt"],
