@@ -153,7 +153,7 @@ async def test_statements_touch_what_they_are_asked_for(
             assert len(await store.jobs.find_requests(requests, connection)) == BATCH
             keys = [("q", f"k{n}") for n in range(BATCH)]
             held = await store.jobs.find_key_holders(keys, connection)
-            assert held == dict(zip(keys, ids, strict=True))
+            assert held == {k: (i, False) for k, i in zip(keys, ids, strict=True)}
         assert touched.max_rows() <= BATCH
 
         assert await store.claims.ready(["q", "queue-1"]) == ["q"]
