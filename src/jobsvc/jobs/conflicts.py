@@ -106,11 +106,11 @@ async def _key_holders(
     overdue = [holder.job_id for holder in found.values() if holder.overdue]
     expired: Sequence[str] = ()
     if overdue:
+        # One that is missing was ended or leased meanwhile; the write finds out whether its key is
+        # free.
         expired = await store.upkeep.expire_named(
             overdue, settings.failed_retention_seconds, settings.request_id_seconds, connection
         )
-        if len(expired) < len(overdue):
-            raise _ConflictGone
     holders = {key: holder.job_id for key, holder in found.items() if not holder.overdue}
     if not holders:
         return {}, expired
