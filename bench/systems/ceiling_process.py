@@ -65,6 +65,8 @@ async def _lease_and_finish(database: Database, max_jobs: int) -> int:
         [_SETTINGS.retention_seconds],
         None,  # error
         None,  # output
+        (),  # percent of the progress
+        (),  # its message
     )
     return len(leased)
 

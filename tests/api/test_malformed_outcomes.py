@@ -61,6 +61,10 @@ _MALFORMED: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"release": pb.JobRelease(delay=Duration(seconds=604_801))}, _INVALID),
     ({"release": pb.JobRelease(reason="r" * 501)}, _INVALID),
     ({"cancelled": pb.JobCancelled(message="m" * 501)}, _INVALID),
+    (_success("{}") | {"progress": job_pb2.JobProgress(percent=101)}, _INVALID),
+    (_success("{}") | {"progress": job_pb2.JobProgress(percent=-1)}, _INVALID),
+    (_success("{}") | {"progress": job_pb2.JobProgress(message="m" * 501)}, _INVALID),
+    (_success("{}") | {"progress": job_pb2.JobProgress(message="\0")}, _INVALID),
     # Well-formed, but nobody asked to cancel.
     ({"cancelled": pb.JobCancelled()}, _INVALID),
 ]

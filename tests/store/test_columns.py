@@ -11,6 +11,7 @@ from msgspec.structs import astuple, replace
 from jobsvc.domain.job import JobState, NewJob
 from jobsvc.domain.job_id import new_job_id
 from jobsvc.domain.lease import Slot
+from jobsvc.domain.lease_end import Progress
 from jobsvc.domain.outcome import Finish
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.retry import RetryPolicy
@@ -163,7 +164,12 @@ async def test_ends_of_a_batch_may_differ_in_everything(
     until = await sql.fetchval("SELECT max(until) FROM lease")
     ends = [
         end(ids[0], Finish(JobState.COMPLETED)),
-        end(ids[1], Finish(JobState.COMPLETED, output='{"a": 1}'), retention_seconds=7.0),
+        end(
+            ids[1],
+            Finish(JobState.COMPLETED, output='{"a": 1}'),
+            retention_seconds=7.0,
+            progress=Progress(100, f"done {SEPARATOR}"),
+        ),
         end(ids[2], Finish(JobState.FAILED, error=BROKEN), until=until),
         end(ids[3], Finish(JobState.CANCELLED), until=until - timedelta(days=1)),
     ]
@@ -172,6 +178,8 @@ async def test_ends_of_a_batch_may_differ_in_everything(
     statuses = [read[i.job_id].status for i in ids]
     assert [s.state.name for s in statuses] == ["COMPLETED", "COMPLETED", "FAILED", "PROCESSING"]
     assert [s.output for s in statuses] == [None, '{"a": 1}', None, None]
+    assert [s.progress_percent for s in statuses] == [None, 100, None, None]
+    assert [s.progress_message for s in statuses] == ["", f"done {SEPARATOR}", "", ""]
     assert [s.error for s in statuses] == [None, None, BROKEN, None]
     kept = [s.purge_time - s.end_time for s in statuses[:3] if s.purge_time and s.end_time]
     assert [k.total_seconds() for k in kept] == [3600.0, 7.0, 3600.0]

@@ -15,7 +15,7 @@ from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.lease import Slot
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.run_policy import RunPolicy
-from jobsvc.store.jobs import KeyTaken
+from jobsvc.store.jobs import KeyHolder, KeyTaken
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     COMPLETED,
@@ -156,7 +156,9 @@ async def test_taken_key_writes_nothing_at_all(store: Store, sql: asyncpg.Connec
     assert await counts(sql) == before
     async with store.database.connection() as connection:
         keys = [("q", "k"), ("p", "k"), ("q", "other")]
-        assert await store.jobs.find_key_holders(keys, connection) == {("q", "k"): holder}
+        assert await store.jobs.find_key_holders(keys, connection) == {
+            ("q", "k"): KeyHolder(holder, overdue=False)
+        }
 
 
 async def test_taken_key_is_no_defect_in_the_log(

@@ -56,7 +56,7 @@ async def test_job_that_expires_between_attempts_shows_its_last_one(
     assert (after.attempt, after.worker_id) == (1, "w")
     assert after.start_time == before.start_time
     assert after.error == JOB_EXPIRED
-    assert len(await store.jobs.read_attempts(lease_id.job_id)) == 1
+    assert len(await store.jobs.read_attempts(lease_id.job_id, 9)) == 1
 
 
 @pytest.mark.parametrize(

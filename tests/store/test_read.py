@@ -27,7 +27,7 @@ async def test_unknown_job_is_missing(store: Store) -> None:
     assert set(await store.jobs.read([unknown, job_id])) == {job_id}
     assert await store.jobs.find_changed({str(unknown): 1, job_id: 1}) == {str(unknown): None}
     assert await store.jobs.read([]) == {}
-    assert await store.jobs.read_attempts(unknown) == []
+    assert await store.jobs.read_attempts(unknown, 9) == []
 
 
 async def test_job_with_a_later_version_than_was_seen_has_changed(store: Store) -> None:

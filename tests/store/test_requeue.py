@@ -43,7 +43,7 @@ async def test_used_attempt_enters_the_history(store: Store) -> None:
     lease_id = await create_leased(store)
     (before,) = (await store.jobs.read([lease_id.job_id])).values()
     await store.lease_ends.ends.submit_one(end(lease_id, RETRY))
-    (attempt,) = await store.jobs.read_attempts(lease_id.job_id)
+    (attempt,) = await store.jobs.read_attempts(lease_id.job_id, 9)
     assert attempt == AttemptRecord(1, "w", before.status.start_time, attempt.end_time, BROKEN)
     assert attempt.end_time is not None
     assert attempt.start_time is not None
@@ -57,8 +57,10 @@ async def test_history_names_the_last_ten_newest_first(store: Store) -> None:
         (job,) = await lease(store, worker=f"w{number + 1}")
         lease_id = job.id
         assert job.delivery.terms.attempt == number + 1
-    history = await store.jobs.read_attempts(lease_id.job_id)
+    history = await store.jobs.read_attempts(lease_id.job_id, 13)
     assert [attempt.attempt for attempt in history] == list(range(12, 2, -1))
+    before = await store.jobs.read_attempts(lease_id.job_id, 5)
+    assert [attempt.attempt for attempt in before] == [5, 4, 3, 2, 1]
     assert history[0].worker_id == "w12"
 
 

@@ -146,14 +146,14 @@ async def test_statements_touch_what_they_are_asked_for(
         ids = [job.id for job in jobs]
         assert len(await store.jobs.read(ids)) == BATCH
         assert len(await store.jobs.find_changed(dict.fromkeys(ids, 0))) == BATCH
-        await store.jobs.read_attempts(ids[0])
+        await store.jobs.read_attempts(ids[0], 9)
         assert touched.max_rows() <= BATCH
         async with store.database.connection() as connection:
             requests = [("", str(job.request_id)) for job in jobs]
             assert len(await store.jobs.find_requests(requests, connection)) == BATCH
             keys = [("q", f"k{n}") for n in range(BATCH)]
             held = await store.jobs.find_key_holders(keys, connection)
-            assert held == dict(zip(keys, ids, strict=True))
+            assert held == {k: (i, False) for k, i in zip(keys, ids, strict=True)}
         assert touched.max_rows() <= BATCH
 
         assert await store.claims.ready(["q", "queue-1"]) == ["q"]

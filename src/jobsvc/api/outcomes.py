@@ -90,16 +90,21 @@ class Outcomes:
                 statuses[index] = status_of(LeaseLost(lease_id))
                 continue
             try:
-                outcome = (
-                    convert.DONE
+                report = (
+                    Report(lease_id, convert.DONE, terms)
                     if item is None
-                    else convert.outcome(item, self._settings.max_payload_bytes)
+                    else Report(
+                        lease_id,
+                        convert.outcome(item, self._settings.max_payload_bytes),
+                        terms,
+                        convert.outcome_progress(item),
+                    )
                 )
             except JobsvcError as error:
                 statuses[index] = status_of(error)
             else:
                 indexes.append(index)
-                reports.append(Report(lease_id, outcome, terms))
+                reports.append(report)
         errors = await self._settlement.report(reports, worker_id)
         if errors.count(None) == len(lease_ids):  # mostly
             self._on_ended(lease_ids, worker)

@@ -8,17 +8,26 @@ from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outcome import Finish, Requeue
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """How far an attempt came, in the words of its worker."""
+
+    percent: int
+    message: str = ""
+
+
 class End(msgspec.Struct, frozen=True):
     """A decided end of a lease.
 
     With `until`, it counts only if the lease has not been extended past that time.
-    `retention_seconds` applies to a job that finishes.
+    `retention_seconds` and `progress` apply to a job that finishes; `progress` None keeps the last
+    one of the lease.
     """
 
     id: LeaseId
     verdict: Finish | Requeue
     retention_seconds: float
     until: datetime | None = None
+    progress: Progress | None = None
 
 
 class Requeued(msgspec.Struct, frozen=True):

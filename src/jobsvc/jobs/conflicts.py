@@ -1,7 +1,7 @@
 """Jobs with unique keys and request ids: in one transaction, each is created, or found because an
 earlier call created it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from jobsvc.domain.errors import DatabaseUnavailable, RequestIdReused, UniqueKey
 from jobsvc.domain.job import Job, NewJob
 from jobsvc.domain.job_request import JobRequest
 from jobsvc.domain.owner import Owner, check_owner
+from jobsvc.settings import Settings
 from jobsvc.store.database import Connection
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
@@ -20,15 +21,24 @@ _MAX_TRIES = 5
 Key = tuple[str, str]
 
 
+class Resolution(msgspec.Struct, frozen=True):
+    """The result of each request, and the jobs that were failed because their time was over."""
+
+    results: list[CreateResult]
+    expired: Sequence[str]
+
+
 async def create_or_find(
     store: Store,
+    settings: Settings,
     requests: Sequence[JobRequest],
     new_jobs: Sequence[NewJob],
     owner: Owner,
     dry_run: bool = False,
-) -> list[CreateResult]:
-    """Creates all jobs or none, except those that exist already. `dry_run` writes nothing and
-    returns what the call would.
+) -> Resolution:
+    """Creates all jobs or none, except those that exist already. A waiting job whose time is over
+    keeps no key: it is failed first. `dry_run` writes nothing and returns the results that the call
+    would have.
 
     Raises:
         RequestIdReused: a request id was used for another spec.
@@ -39,12 +49,15 @@ async def create_or_find(
     for _ in range(_MAX_TRIES):
         try:
             async with store.database.transaction() as connection:
-                results = await _create_or_find(store, connection, requests, new_jobs, owner)
+                holders, expired = await _key_holders(store, settings, connection, requests)
+                results = await _create_or_find(
+                    store, connection, requests, new_jobs, holders, owner
+                )
                 if dry_run:
                     raise _DryRunDone(results)
-            return results
+            return Resolution(results, expired)
         except _DryRunDone as done:
-            return done.results
+            return Resolution(done.results, ())
         except (KeyTaken, _ConflictGone):
             # Another call took a key, or the job in the way ended meanwhile.
             continue
@@ -68,10 +81,9 @@ async def _create_or_find(
     connection: Connection,
     requests: Sequence[JobRequest],
     new_jobs: Sequence[NewJob],
+    holders: Mapping[Key, Job],
     owner: Owner,
 ) -> list[CreateResult]:
-    keys = {key for request in requests if (key := _key(request)) is not None}
-    holders = await _key_holders(store, connection, keys) if keys else {}
     sorted_out = sort_out(requests, new_jobs, holders, owner)
     results: dict[int, CreateResult] = {**sorted_out.existing}
     results |= await _write(store, connection, new_jobs, sorted_out.to_write)
@@ -85,16 +97,27 @@ async def _create_or_find(
 
 
 async def _key_holders(
-    store: Store, connection: Connection, keys: Collection[Key]
-) -> dict[Key, Job]:
-    """The jobs that hold these keys; free keys are missing."""
-    holders = await store.jobs.find_key_holders(keys, connection)
+    store: Store, settings: Settings, connection: Connection, requests: Sequence[JobRequest]
+) -> tuple[dict[Key, Job], Sequence[str]]:
+    """The jobs that hold the keys of the requests, without free keys; and the jobs that held one
+    though their time was over, which are failed by now."""
+    keys = {key for request in requests if (key := _key(request)) is not None}
+    found = await store.jobs.find_key_holders(keys, connection) if keys else {}
+    overdue = [holder.job_id for holder in found.values() if holder.overdue]
+    expired: Sequence[str] = ()
+    if overdue:
+        # One that is missing was ended or leased meanwhile; the write finds out whether its key is
+        # free.
+        expired = await store.upkeep.expire_named(
+            overdue, settings.failed_retention_seconds, settings.request_id_seconds, connection
+        )
+    holders = {key: holder.job_id for key, holder in found.items() if not holder.overdue}
     if not holders:
-        return {}
+        return {}, expired
     jobs = await store.jobs.read(list(holders.values()), False, False, connection)
     if any(i not in jobs or jobs[i].status.state.ended for i in holders.values()):
         raise _ConflictGone
-    return {key: jobs[job_id] for key, job_id in holders.items()}
+    return {key: jobs[job_id] for key, job_id in holders.items()}, expired
 
 
 class SortedOut(msgspec.Struct, frozen=True):

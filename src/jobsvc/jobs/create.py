@@ -43,6 +43,7 @@ class Creation:
         self._catalog = catalog
         self._hints = hints
         self._on_due = on_due
+        self._settings = settings
         self._defaults = server_defaults(settings)
         self._tracer = tracer
         self._traced = telemetry.is_traced()
@@ -116,31 +117,39 @@ class Creation:
                     created = Created(new_jobs[0], create_time)
                     self._tell([created])
                     return created
-            (result,) = await create_or_find(self._store, [request], new_jobs, owner)
-            self._tell([result])
+            (result,) = await self._create_or_find([request], new_jobs, owner)
             return result
 
     async def preview(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """The results that `create_all` would have; creates nothing. Raises as `create`."""
         checked = await self.check(requests, owner)
-        return await create_or_find(self._store, requests, checked, owner, dry_run=True)
+        resolution = await create_or_find(
+            self._store, self._settings, requests, checked, owner, dry_run=True
+        )
+        return resolution.results
 
     async def create_all(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
         checked = await self.check(requests, owner)
         with self._sending(checked) as new_jobs:
-            results: list[CreateResult]
             if any(r.unique_key or r.request_id for r in requests):
-                results = await create_or_find(self._store, requests, new_jobs, owner)
-            else:
-                # No earlier job can conflict: one statement will do.
-                create_time = await self._store.jobs.create_unnamed(new_jobs)
-                results = [Created(new, create_time) for new in new_jobs]
+                return await self._create_or_find(requests, new_jobs, owner)
+            # No earlier job can conflict: one statement will do.
+            create_time = await self._store.jobs.create_unnamed(new_jobs)
+            results: list[CreateResult] = [Created(new, create_time) for new in new_jobs]
             self._tell(results)
             return results
 
-    def _tell(self, results: Sequence[CreateResult]) -> None:
-        """Tells all replicas which queues have new ready jobs, and this one which will have."""
+    async def _create_or_find(
+        self, requests: Sequence[JobRequest], new_jobs: Sequence[NewJob], owner: Owner
+    ) -> list[CreateResult]:
+        resolution = await create_or_find(self._store, self._settings, requests, new_jobs, owner)
+        self._tell(resolution.results, resolution.expired)
+        return resolution.results
+
+    def _tell(self, results: Sequence[CreateResult], ended: Sequence[str] = ()) -> None:
+        """Tells all replicas which queues have new ready jobs and which jobs have ended, and this
+        one which queues will have ready jobs."""
         ready: dict[str, None] = {}
         # Most jobs of a batch share one options object.
         for created in {id(r.new.options): r for r in results if isinstance(r, Created)}.values():
@@ -150,8 +159,8 @@ class Creation:
                 self._on_due(options.queue, delay.total_seconds())
             else:
                 ready[options.queue] = None
-        if ready:
-            self._hints.tell(ready=ready)
+        if ready or ended:
+            self._hints.tell(ended, ready)
 
     @contextmanager
     def _sending(self, new_jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:

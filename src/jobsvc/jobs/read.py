@@ -13,6 +13,9 @@ from jobsvc.store.store import Store
 
 #: Attempts that are shown of a job.
 _MAX_ATTEMPTS = 10
+#: States in which the status is that of the last attempt. A job may fail or be cancelled while it
+#: waits: then its last attempt ended before, in another way than the job.
+_SHOWS_ITS_ATTEMPT = {JobState.PROCESSING, JobState.COMPLETED}
 
 
 class JobReader:
@@ -81,9 +84,12 @@ class JobReader:
         status = job.status
         if not status.attempt:
             return []
-        if status.attempt == 1 and status.state is not JobState.PENDING:
-            return _last_attempts(status, [])
-        return _last_attempts(status, await self._store.jobs.read_attempts(job.id))
+        if status.attempt == 1 and status.state in _SHOWS_ITS_ATTEMPT:
+            return [_attempt_of(status)]
+        past = await self._store.jobs.read_attempts(job.id, status.attempt)
+        if past and past[0].attempt == status.attempt:
+            return past
+        return [_attempt_of(status), *past][:_MAX_ATTEMPTS]
 
 
 def check_visible(jobs: Mapping[str, Job], job_ids: Sequence[str], caller: Owner) -> None:
@@ -105,15 +111,12 @@ def _ends_wait(status: JobStatus, after_version: int | None) -> bool:
     return after_version is not None and status.version > after_version
 
 
-def _last_attempts(status: JobStatus, past: list[AttemptRecord]) -> list[AttemptRecord]:
-    """The `past` attempts that are recorded, and the one that the status shows."""
-    if past and past[0].attempt == status.attempt:
-        return past
-    last = AttemptRecord(
+def _attempt_of(status: JobStatus) -> AttemptRecord:
+    """The attempt that the status is about: it runs, or the job has ended with it."""
+    return AttemptRecord(
         status.attempt,
         status.worker_id,
         status.start_time,
         status.end_time,
         status.error if status.state.ended else None,
     )
-    return [last, *past][:_MAX_ATTEMPTS]

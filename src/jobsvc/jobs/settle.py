@@ -12,7 +12,7 @@ from jobsvc import telemetry
 from jobsvc.domain.errors import InvalidRequest, LeaseLost, Violation
 from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.lease import LeaseId, LeaseTerms
-from jobsvc.domain.lease_end import End, Requeued
+from jobsvc.domain.lease_end import End, Progress, Requeued
 from jobsvc.domain.limits import MAX_ERROR_CHARACTERS
 from jobsvc.domain.outcome import (
     OUTPUT_REJECTED,
@@ -38,11 +38,15 @@ _MIN_KEEP_SECONDS = 60.0
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A worker's word on how an attempt ended; `terms` are those of its lease, if at hand."""
+    """A worker's word on how an attempt ended; `terms` are those of its lease, if at hand.
+
+    `progress` is no part of the outcome: a report that differs in nothing else is the same.
+    """
 
     id: LeaseId
     outcome: Outcome
     terms: LeaseTerms | None = None
+    progress: Progress | None = None
 
 
 class DecidedEnd(msgspec.Struct, frozen=True):
@@ -91,13 +95,18 @@ def sort_reports(
 
 
 def decide_end(
-    lease_id: LeaseId, terms: LeaseTerms, outcome: Outcome, settings: Settings, spread: float
+    lease_id: LeaseId,
+    terms: LeaseTerms,
+    outcome: Outcome,
+    settings: Settings,
+    spread: float,
+    progress: Progress | None = None,
 ) -> DecidedEnd:
     """The end of a lease on a reported outcome. Pure; `spread` as in `decide`."""
     verdict = decide(terms, outcome, spread)
     failed = isinstance(verdict, Finish) and verdict.state is not JobState.COMPLETED
     keep = keep_seconds(terms, failed, settings)
-    return DecidedEnd(terms, outcome, End(lease_id, verdict, keep))
+    return DecidedEnd(terms, outcome, End(lease_id, verdict, keep, None, progress))
 
 
 def check_output(success: Success, schema: Schema) -> Outcome:
@@ -172,7 +181,9 @@ class Settlement:
                 if time_slice.used_up:
                     await time_slice.yield_()
             spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
-            decided.append(decide_end(report.id, terms, outcome, self._settings, spread))
+            decided.append(
+                decide_end(report.id, terms, outcome, self._settings, spread, report.progress)
+            )
         return decided
 
     async def _unrecorded(self, reports: Sequence[Report], lost: Sequence[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import asyncpg
 from msgspec.structs import astuple
@@ -22,6 +23,14 @@ _OPTIONAL = [name in OPTIONAL for name in RunPolicy.__struct_fields__]
 
 class KeyTaken(Exception):
     """A job that has not ended holds one of the unique keys, or another call is taking it."""
+
+
+class KeyHolder(NamedTuple):
+    """A job that holds a unique key. `overdue`: it waits, and has expired or not started in time,
+    so that it will be failed."""
+
+    job_id: str
+    overdue: bool
 
 
 class JobStore:
@@ -81,12 +90,15 @@ class JobStore:
 
     async def find_key_holders(
         self, keys: Collection[tuple[str, str]], connection: Connection
-    ) -> Mapping[tuple[str, str], str]:
-        """Returns the ids of jobs that hold pairs of queue and unique key, without free pairs."""
+    ) -> Mapping[tuple[str, str], KeyHolder]:
+        """Returns the jobs that hold pairs of queue and unique key, without free pairs."""
         rows = await connection.fetch(
             sql("find_key_holders"), [queue for queue, _ in keys], [key for _, key in keys]
         )
-        return {(row["queue"], row["unique_key"]): str(row["job_id"]) for row in rows}
+        return {
+            (row["queue"], row["unique_key"]): KeyHolder(str(row["job_id"]), row["overdue"])
+            for row in rows
+        }
 
     async def read(
         self,
@@ -112,9 +124,10 @@ class JobStore:
         rows = await self._database.fetch("find_changed", list(seen), list(seen.values()))
         return {str(row["id"]): row["version"] for row in rows}
 
-    async def read_attempts(self, job_id: str) -> list[AttemptRecord]:
-        """Returns the used attempts before the last one, newest first, at most ten."""
-        rows = await self._database.fetch("read_attempts", job_id)
+    async def read_attempts(self, job_id: str, last: int) -> list[AttemptRecord]:
+        """Returns the attempts up to number `last` after which the job waited again, newest first,
+        at most ten."""
+        rows = await self._database.fetch("read_attempts", job_id, last)
         return [
             AttemptRecord(
                 row["attempt"],

@@ -87,6 +87,7 @@ class LeaseEndStore:
 
     async def _finish(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
         verdicts = [v for end in part if isinstance(v := end.verdict, Finish)]
+        progress = sparse([end.progress for end in part])
         rows = await self._database.fetch(
             "finish_jobs",
             words([end.id for end in part]),
@@ -95,6 +96,8 @@ class LeaseEndStore:
             short([end.retention_seconds for end in part]),
             documents([encode_error(v.error) for v in verdicts]),
             documents([v.output for v in verdicts]),
+            [p and p.percent for p in progress],
+            [p and p.message for p in progress],
         )
         if len(rows) == len(part):
             return dict.fromkeys([end.id for end in part], True)

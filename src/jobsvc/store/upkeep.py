@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 
 from jobsvc.domain.outcome import JOB_EXPIRED, START_DEADLINE
-from jobsvc.store.database import Database
+from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import encode_error
+from jobsvc.store.statement import sql
 
 #: The statement for each table; a table's name cannot be a parameter.
 _VACUUM = {"lease": "vacuum_lease", "waiting": "vacuum_waiting"}
 
 
+#: Errors of a job that expired, and of one that did not start in time.
+_ERRORS = encode_error(JOB_EXPIRED), encode_error(START_DEADLINE)
+
+
 class UpkeepStore:
-    """Statements that no caller asks for. Each does a bounded amount of work."""
+    """Statements that the clock asks for. Each does a bounded amount of work."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -24,12 +29,21 @@ class UpkeepStore:
         `limit` bounds each of the two kinds.
         """
         rows = await self._database.fetch(
-            "expire_jobs",
-            limit,
-            encode_error(JOB_EXPIRED),
-            encode_error(START_DEADLINE),
-            failed_retention_seconds,
-            request_id_seconds,
+            "expire_jobs", limit, *_ERRORS, failed_retention_seconds, request_id_seconds, ()
+        )
+        return [str(row["job_id"]) for row in rows]
+
+    async def expire_named(
+        self,
+        job_ids: Sequence[str],
+        failed_retention_seconds: float,
+        request_id_seconds: float,
+        connection: Connection,
+    ) -> Sequence[str]:
+        """As `expire`, for those of these jobs of which it is true, inside the caller's
+        transaction."""
+        rows = await connection.fetch(
+            sql("expire_jobs"), 0, *_ERRORS, failed_retention_seconds, request_id_seconds, job_ids
         )
         return [str(row["job_id"]) for row in rows]
 

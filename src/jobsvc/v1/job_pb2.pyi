@@ -264,8 +264,9 @@ class JobSpec(_message.Message):
     """Jobs with a higher number leave their queue first. Default 0. -100 to 100."""
     unique_key: _builtins.str
     """At most one job of the queue that has not ended holds a given key. What
-    happens to a second one is set by `unique_conflict_policy`. At most 255
-    characters.
+    happens to a second one is set by `unique_conflict_policy`. A waiting job
+    whose `expire_time` or `start_within` has passed holds no key any more. At
+    most 255 characters.
     """
     unique_conflict_policy: Global___UniqueConflictPolicy.ValueType
     """Answer to a taken `unique_key`."""

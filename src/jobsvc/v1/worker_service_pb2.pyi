@@ -835,6 +835,7 @@ class JobOutcome(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
     """The lease. 1 to 128 characters."""
     @_builtins.property
@@ -853,6 +854,13 @@ class JobOutcome(_message.Message):
     def cancelled(self) -> Global___JobCancelled:
         """The worker stopped because cancellation was requested."""
 
+    @_builtins.property
+    def progress(self) -> _job_pb2.JobProgress:
+        """Last progress of the attempt, for the status in which the job ends. Unset
+        keeps what was sent by `extend_leases`. A job that waits again has none.
+        Outcomes that differ in nothing else are the same.
+        """
+
     def __init__(
         self,
         *,
@@ -861,10 +869,11 @@ class JobOutcome(_message.Message):
         failure: Global___JobFailure | None = ...,
         release: Global___JobRelease | None = ...,
         cancelled: Global___JobCancelled | None = ...,
+        progress: _job_pb2.JobProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "failure", b"failure", "release", b"release", "result", b"result", "success", b"success"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "failure", b"failure", "progress", b"progress", "release", b"release", "result", b"result", "success", b"success"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "failure", b"failure", "lease_id", b"lease_id", "release", b"release", "result", b"result", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "failure", b"failure", "lease_id", b"lease_id", "progress", b"progress", "release", b"release", "result", b"result", "success", b"success"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["success", "failure", "release", "cancelled"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015

@@ -127,7 +127,8 @@ class Context:
         """Reports progress to everybody who follows the job. Cheap, and never waits.
 
         `percent` is 0 to 100; `message` is cut to 500 characters. Progress is sent
-        about every 0.2 s at most, and the latest call wins.
+        about every 0.2 s at most, and the latest call wins. The last one is also that
+        of the status in which the job ends.
 
         Raises:
             ValueError: `percent` is out of its range.

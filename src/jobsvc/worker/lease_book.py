@@ -54,6 +54,10 @@ class LeaseBook(Generic[T]):
             self._unsent[lease_id] = outcome
         return attempt
 
+    def amend(self, outcome: Outcome) -> None:
+        """Puts `outcome` in the place of the unsent outcome of its lease."""
+        self._unsent[_lease_of(outcome)] = outcome
+
     def lose(self, lease_id: str) -> T | None:
         """Removes a waiting or running lease; returns None if it is neither.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from google.rpc import code_pb2
 
-from jobsvc.v1.job_pb2 import JobError
+from jobsvc.v1.job_pb2 import JobError, JobProgress
 from jobsvc.v1.worker_service_pb2 import JobOutcome, ReportOutcomesRequest
 from jobsvc.worker.duration import Seconds, to_duration, to_seconds
 
@@ -139,6 +139,15 @@ def cancelled(lease_id: str, message: str = "") -> JobOutcome:
     """Cancelled: the processor stopped because cancellation was requested."""
     outcome = JobOutcome(lease_id=lease_id)
     outcome.cancelled.message = clean(message, MAX_NOTE_CHARACTERS)
+    return outcome
+
+
+def with_progress(outcome: Outcome, percent: int, message: str) -> JobOutcome:
+    """Returns the outcome as a message that carries the last progress of its attempt."""
+    if isinstance(outcome, str):
+        outcome = JobOutcome(lease_id=outcome)
+        outcome.success.SetInParent()
+    outcome.progress.CopyFrom(JobProgress(percent=percent, message=message))
     return outcome
 
 

@@ -26,7 +26,7 @@ from jobsvc.v1.worker_service_pb2 import (
 from jobsvc.worker.duration import from_duration
 from jobsvc.worker.failure import job_error
 from jobsvc.worker.lease_book import LeaseBook
-from jobsvc.worker.outcome import Outcome, cancelled, failed, released, report
+from jobsvc.worker.outcome import Outcome, cancelled, failed, released, report, with_progress
 from jobsvc.worker.runner import Runner
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 
@@ -168,7 +168,9 @@ class WorkProtocol:
         """Notes how attempts ended; drops outcomes whose lease is gone."""
         end = self.book.end
         for outcome in outcomes:
-            end(outcome)
+            attempt = end(outcome)
+            if attempt is not None and attempt.progress is not None:
+                self._add_progress(attempt, outcome)
         self._runner.start(self.book.start())
 
     def note_progress(self, attempts: list[RunningAttempt]) -> None:
@@ -250,8 +252,14 @@ class WorkProtocol:
         # Does not wait for the processor: it may never return.
         waited = self.book.waits(attempt.lease_id)
         self.book.end(outcome)
+        self._add_progress(attempt, outcome)
         if not waited:
             self._runner.stop(attempt, stop)
+
+    def _add_progress(self, attempt: RunningAttempt, outcome: Outcome) -> None:
+        # Also progress that was sent: the server may record the outcome before it, or have lost it.
+        if attempt.progress is not None:
+            self.book.amend(with_progress(outcome, *attempt.progress))
 
     # To the server.
 

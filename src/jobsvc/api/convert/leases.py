@@ -14,6 +14,7 @@ from jobsvc.api.convert.times import duration, write_duration, write_timestamp
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.job import JobError
 from jobsvc.domain.lease import Delivery, Extended, Extension, LeasedJob, LeaseId
+from jobsvc.domain.lease_end import Progress
 from jobsvc.domain.limits import (
     MAX_DELAY_SECONDS,
     MAX_ENTRIES,
@@ -74,8 +75,7 @@ def extensions(
         )
         percent = None
         if item.HasField("progress"):
-            percent = checks.number(f"{path}.progress.percent", item.progress.percent, 0, 100)
-            checks.text(f"{path}.progress.message", item.progress.message, 500)
+            percent = _progress(checks, f"{path}.progress", item.progress).percent
         lease_id = LeaseId.parse(item.lease_id)
         found.append(
             None
@@ -120,6 +120,20 @@ def outcome(item: pb.JobOutcome, max_payload_bytes: int) -> Outcome:
         checks.raise_if_violated()
         return Cancelled(item.cancelled.message)
     raise InvalidRequest([Violation("result", "is required")])
+
+
+def outcome_progress(item: pb.JobOutcome) -> Progress | None:
+    """The last progress of the attempt; None if the outcome brings none.
+
+    Raises:
+        InvalidRequest: a field breaks a rule of the contract.
+    """
+    if not item.HasField("progress"):
+        return None
+    checks = RequestChecks()
+    progress = _progress(checks, "progress", item.progress)
+    checks.raise_if_violated()
+    return progress
 
 
 def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], encoding: int) -> None:
@@ -223,6 +237,13 @@ def _write_result(
         result.status.SetInParent()  # OK
     else:
         result.status.CopyFrom(status)
+
+
+def _progress(checks: RequestChecks, path: str, progress: job_pb2.JobProgress) -> Progress:
+    return Progress(
+        checks.number(f"{path}.percent", progress.percent, 0, 100),
+        checks.text(f"{path}.message", progress.message, 500),
+    )
 
 
 def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> JobError:

@@ -1,7 +1,8 @@
 -- Fails waiting jobs that have expired, and those whose first attempt has not begun in time; if both
--- are true of a job, the earlier is the reason.
+-- are true of a job, the earlier is the reason. Passes over jobs that others are about to move, but
+-- waits for those that are named.
 -- $1 limit of each kind, $2 error of the former (JSON), $3 error of the latter (JSON),
--- $4 default retention, $5 request id window
+-- $4 default retention, $5 request id window, $6 named jobs of either kind, beyond the limit
 WITH expired AS MATERIALIZED (
     SELECT job_id FROM waiting
     WHERE expire_time <= statement_timestamp()
@@ -12,9 +13,17 @@ unstarted AS MATERIALIZED (
     WHERE start_deadline <= statement_timestamp()
     ORDER BY start_deadline LIMIT $1 FOR UPDATE SKIP LOCKED
 ),
+named AS MATERIALIZED (
+    SELECT job_id FROM waiting
+    WHERE job_id = ANY ($6::uuid[])
+        AND least(expire_time, start_deadline) <= statement_timestamp()
+    ORDER BY job_id FOR UPDATE
+),
 gone AS (
     DELETE FROM waiting
-    WHERE job_id = ANY (ARRAY(SELECT job_id FROM expired UNION ALL SELECT job_id FROM unstarted))
+    WHERE job_id = ANY (ARRAY(
+        SELECT job_id FROM expired UNION ALL SELECT job_id FROM unstarted
+        UNION ALL SELECT job_id FROM named))
     RETURNING *
 ),
 freed AS (

@@ -1,7 +1,8 @@
 -- Ends leased jobs, fenced by lease id; with `until`, only if the lease was not extended past it. A
 -- job that has another lease by now is left alone and has no row in the result.
 -- $1 lease id (job id and number, words) in order, $2 until (sparse), $3 state (short),
--- $4 retention (short), $5 error (documents), $6 output (documents); see columns.py
+-- $4 retention (short), $5 error (documents), $6 output (documents), $7 and $8 percent and message
+-- of the progress (sparse; NULL keeps that of the lease); see columns.py
 WITH asked AS MATERIALIZED (
     SELECT
         array_agg(split_part(id, '.', 1)::uuid) AS jobs,
@@ -31,7 +32,8 @@ SELECT
     job_id, coalesce(($3::smallint[])[index], ($3::smallint[])[1]), attempt, version + 1, worker_id,
     lease_id, start_time, end_time,
     end_time + coalesce(($4::float8[])[index], ($4::float8[])[1]) * interval '1 second',
-    progress_percent, progress_message, cancel_request_time,
+    coalesce(($7::smallint[])[index], progress_percent),
+    coalesce(($8::text[])[index], progress_message), cancel_request_time,
     ((SELECT errors FROM asked))[index], ((SELECT outputs FROM asked))[index]
 FROM gone
 RETURNING lease_id

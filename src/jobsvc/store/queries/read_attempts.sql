@@ -1,4 +1,5 @@
--- Reads the ten newest used attempts of a job before its last one, newest first.
--- $1 id
+-- Reads the ten newest attempts of a job, up to a given one, after which it waited again, newest
+-- first.
+-- $1 id, $2 number of the last attempt to read
 SELECT attempt, worker_id, start_time, end_time, error
-FROM attempt WHERE job_id = $1 ORDER BY attempt DESC LIMIT 10
+FROM attempt WHERE job_id = $1 AND attempt <= $2 ORDER BY attempt DESC LIMIT 10
