@@ -123,6 +123,22 @@ async def test_blocked_loop_does_not_keep_threads_from_working(
         assert outcome.lease_id == "b"
 
 
+async def test_blocked_loop_is_named_and_takes_no_job_until_it_answers(
+    server: ScriptedServer, modules: Path
+) -> None:
+    async with worker_process(modules, "mine", "--target", server.target) as p:
+        stream = await server.next_stream()
+        await stream.dispatch(lease("a", "block", '{"seconds":4}'))
+        assert (await stream.frame("set_window")).window == 0
+        (outcome,) = await stream.outcomes(1)
+        assert outcome.HasField("success")
+        assert (await stream.frame("set_window")).window == 8
+        p.send_signal(signal.SIGTERM)
+        await stream.see_off()
+        _, stderr = await p.communicate()
+        assert "ERROR jobsvc.worker: job job-a of block, attempt 1 blocks the worker" in f"{stderr}"
+
+
 @pytest.mark.parametrize("queue", ["block", "hang"])
 async def test_hanging_job_is_released_and_the_process_ends(
     server: ScriptedServer, modules: Path, queue: str
