@@ -243,7 +243,7 @@ class WorkProtocol:
         self._progressed.clear()
 
     def pause(self, paused: bool, blocker: RunningAttempt | None = None) -> None:
-        """Takes no more jobs while `paused`; `blocker` blocks the processor loop, if it is known."""
+        """Takes no more jobs while `paused`. `blocker` blocks the processor loop; None: unknown."""
         self._window.paused = paused
         self._blocker = blocker
 
