@@ -111,14 +111,20 @@ async def test_worker_that_fails_itself_costs_that_job_an_attempt_and_names_it(
             assert f"failed while it handled job {bad} of {queue}" in worker.stderr
 
 
-async def test_blocked_event_loop_fails_no_job_that_has_not_begun(stage: Stage) -> None:
+@pytest.mark.parametrize("in_task", [False, True], ids=["directly", "in_task"])
+async def test_blocked_event_loop_fails_no_job_that_has_not_begun(
+    stage: Stage, in_task: bool
+) -> None:
     server = await stage.serve()
     async with stage.calls(server.target) as caller:
         await caller.client.declare_queue("sleeps")
         once = RetryPolicy(max_attempts=1)
         bad, *good = [
             await caller.create(
-                "sleeps", {"seconds": seconds}, attempt_timeout=LEASE_SECONDS + 1, retry=once
+                "sleeps",
+                {"seconds": seconds, "in_task": in_task and seconds > 0},
+                attempt_timeout=LEASE_SECONDS + 1,
+                retry=once,
             )
             for seconds in (3600, *[0] * 39)
         ]

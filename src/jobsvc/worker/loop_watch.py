@@ -57,8 +57,7 @@ class LoopWatch:
         # When this thread did not run either, the whole process stood still.
         self._silent_seconds += min(passed, 2 * ASK_SECONDS)
         if self._blocker is None:
-            task = asyncio.current_task(self._loop)
-            self._blocker = next((a for a in self._on_loop() if a.task is task), None)
+            self._blocker = self._find_blocker()
         if self._silent_seconds < SILENT_SECONDS:
             return None
         self._protocol.pause(True, self._blocker)
@@ -83,6 +82,13 @@ class LoopWatch:
 
     def _answer(self) -> None:
         self._answered = True
+
+    def _find_blocker(self) -> RunningAttempt | None:
+        jobs = self._on_loop()
+        # A job may block in a task of its own making; one that is alone is found all the same.
+        alone = jobs[0] if len(jobs) == 1 else None
+        task = asyncio.current_task(self._loop)
+        return next((attempt for attempt in jobs if attempt.task is task), alone)
 
     def _on_loop(self) -> list[RunningAttempt]:
         return [a for a in self._protocol.book.attempts() if a.begun and a.task is not None]

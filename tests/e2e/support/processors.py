@@ -153,9 +153,13 @@ def hangs(_: dict[str, Any], context: Context) -> dict[str, Any]:
 
 @processor("sleeps")
 async def sleeps(input_: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Sleeps for `seconds` on the event loop, as nobody should."""
+    """Sleeps for `seconds` on the event loop, as nobody should; `in_task` in a task of its own."""
     output = enter(context)
-    _sleep(input_.get("seconds", 0))
+
+    async def sleep() -> None:
+        _sleep(input_.get("seconds", 0))
+
+    await (asyncio.create_task(sleep()) if input_.get("in_task") else sleep())
     return output
 
 
