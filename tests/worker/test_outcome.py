@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +26,29 @@ class ArticleGone(Fail):
 
 class Unprintable(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("no text")
+        raise SystemExit("no text")
+
+
+class UnprintableFail(Fail, Unprintable):
+    __str__ = Unprintable.__str__
+
+
+class Nameless(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]  # on purpose
+        raise SystemExit("no name")
+
+
+class Classless(Exception, metaclass=Nameless):
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]  # on purpose
+        raise SystemExit("no class")
+
+
+class Causeless(Exception):
+    @property
+    def __cause__(self) -> Any:  # type: ignore[override]  # on purpose
+        raise SystemExit("no cause")
 
 
 @pytest.mark.parametrize(
@@ -107,8 +130,30 @@ def test_stack_trace_keeps_its_end() -> None:
     assert trace.endswith("end\n")
 
 
-def test_exception_without_text_is_reported() -> None:
-    assert outcome_of("l", Unprintable()).failure.error.message == "Unprintable"
+@pytest.mark.parametrize(
+    ("make", "message", "stack_trace"),
+    [
+        (Unprintable, "Unprintable cannot be described", ""),
+        (UnprintableFail, "UnprintableFail cannot be described", ""),
+        (lambda: Classless(), "Classless cannot be described", "Classless cannot be described"),
+        (lambda: Causeless("x"), "x", "Causeless: the stack trace cannot be described"),
+        (
+            lambda: SyntaxError("bad", ("mine.py", 1, "column", "text")),
+            "bad (mine.py, line 1)",
+            "SyntaxError: the stack trace cannot be described",
+        ),
+        (lambda: Release(reason=7), "Release cannot be described", "Release cannot be described"),
+        (lambda: Fail(reason=7), "Fail cannot be described", "Fail cannot be described"),
+    ],
+)
+def test_exception_that_cannot_be_described_is_reported(
+    make: Callable[[], BaseException], message: str, stack_trace: str
+) -> None:
+    # Made here: pytest asks a parameter for its class and name.
+    failure = outcome_of("l", make()).failure
+    assert failure.error.message == message
+    assert stack_trace in failure.error.stack_trace
+    assert failure.error.reason
 
 
 @given(st.text(max_size=100))

@@ -12,18 +12,24 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 
 pytestmark = pytest.mark.timeout(60)
 
 PROCESSORS = '''
+import asyncio
 import time
 from jobsvc.worker import Context, processor
 
 @processor("echo")
 async def echo(value: dict) -> dict:
     return value
+
+@processor("wait")
+async def wait(value: dict) -> None:
+    await asyncio.Event().wait()
 
 @processor("block")
 async def block(value: dict) -> None:
@@ -85,8 +91,8 @@ async def test_announces_itself_works_and_leaves_on_sigterm(
         stream = await server.next_stream()
         assert stream.subscribe.worker.version == "v7"
         announced = f"jobsvc worker {stream.subscribe.worker.worker_id} subscribed to"
-        assert await line(p) == f"{announced} echo, block, compute, hang (concurrency 8)"
-        assert set(server.declared) == {"echo", "block", "compute", "hang"}
+        assert await line(p) == f"{announced} echo, wait, block, compute, hang (concurrency 8)"
+        assert set(server.declared) == {"echo", "wait", "block", "compute", "hang"}
         await stream.dispatch(lease("a", "echo", '{"x":1}'))
         (outcome,) = await stream.outcomes(1)
         assert outcome.success.output.json_text == '{"x":1}'
@@ -121,6 +127,41 @@ async def test_blocked_loop_does_not_keep_threads_from_working(
         await stream.dispatch(lease("b", "compute", '{"seconds":0}'))
         (outcome,) = await stream.outcomes(1)
         assert outcome.lease_id == "b"
+
+
+async def test_blocked_loop_is_named_and_takes_no_job_until_it_answers(
+    server: ScriptedServer, modules: Path
+) -> None:
+    async with worker_process(modules, "mine", "--target", server.target) as p:
+        stream = await server.next_stream()
+        await stream.dispatch(lease("a", "block", '{"seconds":4}'))
+        assert (await stream.frame("set_window")).window == 0
+        (outcome,) = await stream.outcomes(1)
+        assert outcome.HasField("success")
+        assert (await stream.frame("set_window")).window == 8
+        p.send_signal(signal.SIGTERM)
+        await stream.see_off()
+        _, stderr = await p.communicate()
+        assert "ERROR jobsvc.worker: job job-a of block, attempt 1 blocks the worker" in f"{stderr}"
+
+
+async def test_time_that_another_job_blocks_is_not_held_against_a_job(
+    server: ScriptedServer, modules: Path
+) -> None:
+    async with worker_process(modules, "mine", "--target", server.target):
+        stream = await server.next_stream()
+        await stream.dispatch(
+            lease("begun", "wait", attempt_timeout=Duration(seconds=3)),
+            lease("blocker", "block", '{"seconds":60}', attempt_timeout=Duration(seconds=4)),
+            lease("waits", "wait", attempt_timeout=Duration(seconds=3)),
+        )
+        outcomes = await stream.outcomes(3)
+        assert [(o.lease_id, o.WhichOneof("result")) for o in outcomes] == [
+            ("waits", "release"),
+            ("begun", "release"),
+            ("blocker", "failure"),
+        ]
+        assert outcomes[2].failure.error.reason == "ATTEMPT_TIMEOUT"
 
 
 @pytest.mark.parametrize("queue", ["block", "hang"])

@@ -2,16 +2,21 @@
 
 import asyncio
 import threading
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobsvc.v1.worker_service_pb2 import JobLease
 from jobsvc.worker import Cancelled, Context
-from jobsvc.worker.backoff import Backoff
+from jobsvc.worker.attempt_times import sort_by_time
+from jobsvc.worker.backoff import Backoff, ReleaseBackoff
+from jobsvc.worker.duration import to_duration
 from jobsvc.worker.mailbox import Mailbox
 from jobsvc.worker.reminder import Reminder
-from jobsvc.worker.running_attempt import Stop
+from jobsvc.worker.running_attempt import RunningAttempt, Stop
+from jobsvc.worker.window import Window
 
 WAIT = 10.0
 
@@ -81,6 +86,51 @@ def test_backoff_grows_to_five_seconds(draws: list[float]) -> None:
         assert backoff.delay_seconds(draw) == min(5.0, 0.05 * 2**failures) * draw
     backoff.reset()
     assert backoff.delay_seconds(1.0) == 0.05
+
+
+def test_releases_in_a_row_are_delayed_longer_and_longer() -> None:
+    backoff, now = ReleaseBackoff(), 100.0
+    delays = []
+    for count in range(1, 9):
+        in_a_row, delay = backoff.note("q", now)
+        assert in_a_row == count
+        delays.append(delay)
+        now += delay
+    assert delays == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert backoff.note("other", now) == (1, 1)
+    assert backoff.note("q", now) == (9, 60)
+    assert backoff.note("q", now + 59) == (10, 60), "a burst counts once"
+    backoff.reset("q")
+    assert backoff.note("q", now) == (1, 1)
+
+
+def test_time_is_held_against_an_attempt_only_once_it_has_begun() -> None:
+    lease = JobLease(attempt_timeout=to_duration(10))
+    begun, waits = (RunningAttempt(lease, 0.0, lambda _: None) for _ in range(2))
+    begun.begun = True
+    assert sort_by_time([begun, waits], 0.9) == ([], [], 1.0)
+    assert sort_by_time([begun, waits], 1.0) == ([], [waits], 10.0)
+    assert sort_by_time([begun, waits], 10.0) == ([begun], [waits], inf)
+
+
+def test_window_shrinks_to_what_is_left_and_grows_when_all_is_calm() -> None:
+    window = Window(2, 20)
+    window.shrink(5, now=0.0)
+    assert window.leases == 5
+    window.shrink(7, now=1.0)
+    window.grow(now=10.9)
+    assert window.leases == 5, "handing back does not widen it"
+    window.shrink(0, now=11.0)
+    assert window.leases == 2
+    seen = []
+    for now in range(21, 61, 10):
+        window.grow(now)
+        seen.append(window.leases)
+    assert seen == [4, 8, 16, 20]
+    window.paused = True
+    assert window.leases == 0
+    window.paused, window.retired = False, True
+    assert window.leases == 0
 
 
 def test_trouble_is_mentioned_at_once_and_then_every_ten_seconds() -> None:

@@ -40,6 +40,29 @@ async def test_leaving_lets_jobs_end_and_confirms_them(server: ScriptedServer) -
         await worker.wait_left()
 
 
+async def test_job_that_arrives_while_the_worker_leaves_goes_back_at_once(
+    server: ScriptedServer,
+) -> None:
+    go_on = asyncio.Event()
+
+    @processor("q")
+    async def hold(value: dict[str, Any]) -> None:
+        await go_on.wait()
+
+    async with working(server, hold, grace_seconds=10.0) as worker:
+        stream = await server.next_stream()
+        await stream.dispatch(lease("a"))
+        await stream.frame("acknowledge")
+        worker.leave()
+        assert (await stream.frame("set_window")).window == 0
+        await stream.dispatch(lease("b"))
+        (outcome,) = await stream.outcomes(1)
+        assert (outcome.lease_id, outcome.WhichOneof("result")) == ("b", "release")
+        go_on.set()
+        await stream.outcomes(1)
+        await stream.see_off()
+
+
 async def test_wish_to_leave_before_it_has_begun_is_kept(server: ScriptedServer) -> None:
     leaver = Worker([Processor(echo, "q")], target=server.target)
     leaver.leave()  # as a signal may say while the process starts

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -23,7 +23,10 @@ TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 async def run(
-    function: Callable[..., Any], stop: Stop | None = None, text: str = "{}"
+    function: Callable[..., Any],
+    stop: Stop | None = None,
+    text: str = "{}",
+    also: SpanProcessor | None = None,
 ) -> tuple[list[ReadableSpan], JobOutcome]:
     """Runs one attempt; with `stop`, stops it once it has begun."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -39,6 +42,8 @@ async def run(
     exporter = Exporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
+    if also is not None:
+        provider.add_span_processor(also)
     tracer = provider.get_tracer("test")
     outcomes: asyncio.Queue[JobOutcome] = asyncio.Queue()
     lease = JobLease(
@@ -51,6 +56,7 @@ async def run(
     )
     attempt = RunningAttempt(lease, loop.time(), lambda _: None)
     begun = asyncio.Event()
+    failures: list[str] = []
     processors = {"q": bind(Processor(function, "q"))}
     async with asyncio.TaskGroup() as group:
         runner = Runner(
@@ -60,6 +66,7 @@ async def run(
             2,
             ProcessSpans(tracer, "w1"),
             lambda outcome: loop.call_soon_threadsafe(outcomes.put_nowait, outcome) and None,
+            failures.append,
         )
         runner.start([attempt])
         if stop is not None:
@@ -68,7 +75,9 @@ async def run(
             runner.stop(attempt, stop)
         outcome = await outcomes.get()
         runner.close()
-    await ended.wait()
+    if also is None:
+        await ended.wait()
+    assert not failures
     return list(exporter.get_finished_spans()), outcome
 
 
@@ -127,6 +136,44 @@ async def test_failure_is_recorded(function: Callable[..., Any], error: str, tex
     assert span.status.status_code is trace.StatusCode.ERROR
     assert (span.attributes or {})[telemetry.ERROR_TYPE] == error
     assert [event.name for event in span.events] == ["exception"]
+
+
+class Unprintable(BaseException):
+    def __str__(self) -> str:
+        raise SystemExit("no text")
+
+
+async def raise_unprintable(value: dict[str, Any]) -> None:
+    raise Unprintable
+
+
+def raise_untraceable(value: dict[str, Any]) -> None:
+    raise SyntaxError("bad", ("mine.py", 1, "column", "text"))
+
+
+@pytest.mark.parametrize("function", [raise_unprintable, raise_untraceable])
+async def test_exception_that_cannot_be_recorded_is_an_error_all_the_same(
+    function: Callable[..., Any],
+) -> None:
+    (span,), outcome = await run(function)
+    assert outcome.HasField("failure")
+    assert span.status.status_code is trace.StatusCode.ERROR
+
+
+class BrokenProcessor(SpanProcessor):
+    """Tracing of the developer's that fails at every span."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        raise SystemExit("no start")
+
+    def on_end(self, span: Any) -> None:
+        raise SystemExit("no end")
+
+
+@pytest.mark.parametrize("function", [succeed_async, succeed_in_thread])
+async def test_tracer_that_fails_costs_no_attempt(function: Callable[..., Any]) -> None:
+    _, outcome = await run(function, also=BrokenProcessor())
+    assert outcome == "l1"
 
 
 async def release(value: dict[str, Any]) -> None:

@@ -25,6 +25,13 @@ def work(
     grace: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time for running jobs to end after SIGTERM.")
     ] = 25.0,
+    blocked_seconds: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="End the process when a job blocks its event loop for so long.",
+        ),
+    ] = 300.0,
     version: Annotated[
         str, typer.Option(metavar="TEXT", help="Release of the worker's code, for people.")
     ] = "",
@@ -39,5 +46,6 @@ def work(
         window=window,
         grace_seconds=grace,
         version=version,
+        blocked_seconds=blocked_seconds,
     )
     raise typer.Exit(code)

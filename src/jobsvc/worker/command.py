@@ -18,7 +18,13 @@ from jobsvc.worker.modules import ModuleUnusable, load
 from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
 from jobsvc.worker.session import CONFIRM_SECONDS
 from jobsvc.worker.stream_end import WorkerStopped
-from jobsvc.worker.worker import DEFAULT_CONCURRENCY, DEFAULT_GRACE_SECONDS, DEFAULT_TARGET, Worker
+from jobsvc.worker.worker import (
+    DEFAULT_BLOCKED_SECONDS,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_GRACE_SECONDS,
+    DEFAULT_TARGET,
+    Worker,
+)
 
 #: A process that hangs is killed this long after all its deadlines.
 _LAST_RESORT_SECONDS = 3.0
@@ -35,11 +41,13 @@ def run(
     window: int | None = None,
     grace_seconds: float = DEFAULT_GRACE_SECONDS,
     version: str = "",
+    blocked_seconds: float = DEFAULT_BLOCKED_SECONDS,
 ) -> None:
     """Works until SIGTERM or SIGINT, which let running jobs end first; a second one does not.
 
     `target` is HOST:PORT, by default `JOBSVC_TARGET` or 127.0.0.1:50051; the
-    other arguments are those of `Worker`. Must be called on the main thread.
+    other arguments are those of `Worker`. Must be called on the main thread. A process
+    whose event loop stays blocked ends with code 1.
 
     Raises:
         ModuleUnusable, ProcessorInvalid, ValueError: before any job is taken.
@@ -53,6 +61,8 @@ def run(
         window=window,
         grace_seconds=grace_seconds,
         version=version,
+        blocked_seconds=blocked_seconds,
+        on_blocked=_end_process,
     )
     if not logging.getLogger().handlers:
         logging.basicConfig(
@@ -76,6 +86,12 @@ def _tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+
+
+def _end_process(problem: str) -> None:
+    # A process whose main thread is blocked cannot end in order.
+    print(f"jobsvc worker: {problem}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 async def _work(worker: Worker) -> None:
@@ -166,6 +182,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="time for running jobs to end after SIGTERM (default: %(default)g)",
     )
     parser.add_argument(
+        "--blocked-seconds",
+        type=float,
+        default=DEFAULT_BLOCKED_SECONDS,
+        metavar="SECONDS",
+        help="end the process when a job blocks its event loop for so long (default: %(default)g)",
+    )
+    parser.add_argument(
         "--version", default="", metavar="TEXT", help="release of the worker's code, for people"
     )
     chosen = parser.parse_args(arguments)
@@ -176,4 +199,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         window=chosen.window,
         grace_seconds=chosen.grace,
         version=chosen.version,
+        blocked_seconds=chosen.blocked_seconds,
     )

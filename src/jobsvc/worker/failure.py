@@ -1,4 +1,8 @@
-"""Converts an exception of a processor to the outcome of its attempt. Pure."""
+"""Converts an exception of a processor to the outcome of its attempt. Pure.
+
+The class of the exception is the developer's, so whatever asks it for something may
+raise anything. Nothing here does: what cannot be described is reported as that.
+"""
 
 import re
 import traceback
@@ -12,6 +16,8 @@ from jobsvc.worker.outcome import Cancelled, Ending, Fail, Release, Retry, clean
 
 MAX_MESSAGE_CHARACTERS = 4_096
 MAX_TRACE_CHARACTERS = 16_384
+#: Ends each text that stands for what an exception would not tell.
+UNDESCRIBED = "cannot be described"
 
 #: First match wins; any other exception is UNKNOWN, which is tried again, as most
 #: of these are: only the processor knows whether a ValueError is permanent, and
@@ -24,6 +30,8 @@ _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (CancelledError, code_pb2.CANCELLED),
     (Cancelled, code_pb2.CANCELLED),
 )
+#: Reads the name of a class; a metaclass may hide it.
+_NAME = type.__dict__["__name__"]
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,61}[A-Z0-9]")
 _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -33,8 +41,40 @@ def outcome_of(lease_id: str, exception: BaseException) -> JobOutcome:
 
     Retry, Fail and Release say themselves how the attempt ends. Any other
     exception, SystemExit and KeyboardInterrupt included, is a failure of this
-    attempt, retried unless its code is permanent.
+    attempt, retried unless its code is permanent. So is one that cannot be described.
     """
+    try:
+        return _outcome_of(lease_id, exception)
+    except BaseException:
+        name = type_name(exception)
+        text = clean(f"{name} {UNDESCRIBED}", MAX_MESSAGE_CHARACTERS)
+        reason = upper_snake(name) or "EXCEPTION"
+        error = JobError(code=code_pb2.UNKNOWN, reason=reason, message=text, stack_trace=text)
+        return failed(lease_id, error)
+
+
+def describe(exception: BaseException) -> str:
+    """Returns the name of its class and its text."""
+    return f"{type_name(exception)}: {text_of(exception)}"
+
+
+def text_of(exception: BaseException) -> str:
+    """Returns its text; the name of its class if it has none."""
+    try:
+        if isinstance(exception, SystemExit):
+            return f"the processor called sys.exit({exception.code!r})"
+        # `join` makes a plain text of one whose class is the developer's too.
+        return "".join((str(exception),)) or type_name(exception)
+    except BaseException:
+        return f"{type_name(exception)} {UNDESCRIBED}"
+
+
+def type_name(exception: BaseException) -> str:
+    """Returns the name of its class, whatever that class says."""
+    return str(_NAME.__get__(type(exception)))
+
+
+def _outcome_of(lease_id: str, exception: BaseException) -> JobOutcome:
     exception = _only_leaf(exception)
     if isinstance(exception, Release):
         return released(lease_id, exception.delay_seconds or 0.0, exception.reason)
@@ -49,7 +89,7 @@ def error_of(exception: BaseException, code: int) -> JobError:
     return JobError(
         code=code,
         reason=_reason(exception),
-        message=clean(_message(exception), MAX_MESSAGE_CHARACTERS),
+        message=clean(text_of(exception), MAX_MESSAGE_CHARACTERS),
         stack_trace=_stack_trace(exception),
     )
 
@@ -90,21 +130,14 @@ def _reason(exception: BaseException) -> str:
             return upper_snake(exception.reason)
         if type(exception) in (Retry, Fail):
             return ""
-    return upper_snake(type(exception).__name__) or "EXCEPTION"
-
-
-def _message(exception: BaseException) -> str:
-    if isinstance(exception, SystemExit):
-        return f"the processor called sys.exit({exception.code!r})"
-    try:
-        text = str(exception)
-    except Exception:
-        # A broken __str__ must not cost the report itself.
-        text = ""
-    return text or type(exception).__name__
+    return upper_snake(type_name(exception)) or "EXCEPTION"
 
 
 def _stack_trace(exception: BaseException) -> str:
-    text = "".join(traceback.format_exception(exception))
+    try:
+        text = "".join(traceback.format_exception(exception))
+    except BaseException:
+        # For example a SyntaxError with a text as its column, or a cause that raises.
+        text = f"{type_name(exception)}: the stack trace {UNDESCRIBED}"
     # Cut at the front: the end of a trace names the error.
     return clean(text, len(text))[-MAX_TRACE_CHARACTERS:]

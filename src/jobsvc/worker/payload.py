@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 
 from jobsvc.v1.payload_pb2 import Payload
 from jobsvc.v1.worker_service_pb2 import JobOutcome
-from jobsvc.worker.failure import job_error
+from jobsvc.worker.failure import job_error, text_of
 from jobsvc.worker.outcome import Outcome, failed, succeeded
 
 
@@ -22,10 +22,10 @@ def input_text(payload: Payload) -> str:
     return json_format.MessageToJson(payload.json) if payload.HasField("json") else "{}"
 
 
-def input_rejected(lease_id: str, error: Exception) -> JobOutcome:
+def input_rejected(lease_id: str, why: str) -> JobOutcome:
     """Returns the permanent failure of an attempt whose input is not of the processor's type."""
     return failed(
-        lease_id, job_error(code_pb2.INVALID_ARGUMENT, "INPUT_REJECTED", f"input: {error}"), False
+        lease_id, job_error(code_pb2.INVALID_ARGUMENT, "INPUT_REJECTED", f"input: {why}"), False
     )
 
 
@@ -43,9 +43,9 @@ def outcome_of_value(
     try:
         text = encode(value)
         output = text.decode()
-    except Exception as error:
+    except BaseException as error:
         # A foreign type may make the encoder raise anything.
-        return _unusable(lease_id, "OUTPUT_INVALID", f"the output is not JSON: {error}")
+        return _unusable(lease_id, "OUTPUT_INVALID", f"the output is not JSON: {text_of(error)}")
     if not output.startswith("{"):
         kind = type(value).__name__
         return _unusable(lease_id, "OUTPUT_INVALID", f"the output is not an object but {kind}")

@@ -2,17 +2,29 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from contextvars import Context as Variables
 from typing import Any
 
+from google.rpc import code_pb2
+
 from jobsvc.v1.worker_service_pb2 import JobOutcome
 from jobsvc.worker import payload
+from jobsvc.worker.backoff import ReleaseBackoff
 from jobsvc.worker.bound_processor import BoundProcessor
-from jobsvc.worker.failure import outcome_of
+from jobsvc.worker.duration import from_duration, to_duration
+from jobsvc.worker.failure import (
+    UNDESCRIBED,
+    describe,
+    job_error,
+    outcome_of,
+    text_of,
+    type_name,
+)
 from jobsvc.worker.mailbox import Mailbox
-from jobsvc.worker.outcome import Cancelled, Ending, Outcome, cancelled, released
+from jobsvc.worker.outcome import Cancelled, Ending, Outcome, cancelled, failed, released
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 from jobsvc.worker.spans import ProcessSpans, record_failure
 from jobsvc.worker.thread_pool import ThreadPool
@@ -31,6 +43,11 @@ class Runner:
     `start` and `stop` are called on the session's thread, and do not wait for
     the processor loop: a processor that blocks it delays other `async def`
     processors, nothing else.
+
+    Whatever a processor raises or returns becomes the outcome of its attempt. Should
+    the runner itself fail, that attempt fails with WORKER_ERROR, and `end_worker` is
+    called with a sentence that names the job, in the same thread: going on might use up
+    the attempts of job after job.
     """
 
     def __init__(
@@ -41,6 +58,7 @@ class Runner:
         concurrency: int,
         spans: ProcessSpans | None,
         report: Callable[[Outcome], None],
+        end_worker: Callable[[str], None],
     ) -> None:
         #: Largest output that the server takes.
         self.max_payload_bytes = 256 * 1024
@@ -48,6 +66,8 @@ class Runner:
         self._group = group
         self._spans = spans
         self._report = report
+        self._end_worker = end_worker
+        self._releases = ReleaseBackoff()
         self._encode = payload.encoder()
         self._threads = ThreadPool(min(concurrency, MAX_THREADS), self._run_in_thread)
         self._to_start = Mailbox[RunningAttempt](loop, self._start_tasks)
@@ -102,38 +122,47 @@ class Runner:
                 attempt.task.cancel()
 
     async def _run_in_task(self, attempt: RunningAttempt) -> None:
-        with self._spans.process(attempt) if self._spans else self._no_span:
-            prepared = self._prepare(attempt)
-            if prepared is None:
-                return
-            bound, value = prepared
-            try:
-                result = await bound.call(value, attempt)
-            except BaseException as exception:
-                # SystemExit and KeyboardInterrupt too end this attempt only, not the
-                # process and every other job in it.
-                self._report(self._failed(attempt, exception))
-                if isinstance(exception, asyncio.CancelledError):
+        try:
+            with self._spans.process(attempt) if self._spans else self._no_span:
+                prepared = self._prepare(attempt)
+                if prepared is None:
+                    return
+                bound, value = prepared
+                try:
+                    result = await bound.call(value, attempt)
+                except asyncio.CancelledError as exception:
+                    self._report(self._failed(attempt, exception))
                     raise
-            else:
-                self._report(self._returned(attempt, result))
+                except BaseException as exception:
+                    # SystemExit and KeyboardInterrupt too end this attempt only, not the
+                    # process and every other job in it.
+                    self._report(self._failed(attempt, exception))
+                else:
+                    self._report(self._returned(attempt, result))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as defect:
+            self._note_defect(attempt, defect)
 
     def _run_in_thread(self, attempt: RunningAttempt) -> None:
         # The next job in this thread must not see the variables of this one.
         Variables().run(self._call_in_thread, attempt)
 
     def _call_in_thread(self, attempt: RunningAttempt) -> None:
-        with self._spans.process(attempt) if self._spans else self._no_span:
-            prepared = self._prepare(attempt)
-            if prepared is None:
-                return
-            bound, value = prepared
-            try:
-                result = bound.call(value, attempt)
-            except BaseException as exception:  # as above
-                self._report(self._failed(attempt, exception))
-            else:
-                self._report(self._returned(attempt, result))
+        try:
+            with self._spans.process(attempt) if self._spans else self._no_span:
+                prepared = self._prepare(attempt)
+                if prepared is None:
+                    return
+                bound, value = prepared
+                try:
+                    result = bound.call(value, attempt)
+                except BaseException as exception:  # as above
+                    self._report(self._failed(attempt, exception))
+                else:
+                    self._report(self._returned(attempt, result))
+        except BaseException as defect:
+            self._note_defect(attempt, defect)
 
     def _prepare(self, attempt: RunningAttempt) -> tuple[BoundProcessor, Any] | None:
         # Returns the decoded input; None if the attempt has ended and is reported.
@@ -147,10 +176,11 @@ class Runner:
         bound = self._processors[lease.queue]
         try:
             return bound, bound.decode(payload.input_text(lease.input))
-        except Exception as error:  # the developer's types decode: they may raise anything
-            log.warning("job %s of %s: input: %s", lease.job_id, lease.queue, error)
+        except BaseException as error:  # the developer's types decode: they may raise anything
+            why = text_of(error)
+            self._tell(attempt, f"input: {why}")
             record_failure(error, None)
-            self._report(payload.input_rejected(lease.lease_id, error))
+            self._report(payload.input_rejected(lease.lease_id, why))
             return None
 
     def _returned(self, attempt: RunningAttempt, value: Any) -> Outcome:
@@ -158,30 +188,70 @@ class Runner:
         outcome = payload.outcome_of_value(
             attempt.lease_id, value, self._encode, self.max_payload_bytes
         )
+        self._releases.reset(attempt.queue)
         if not isinstance(outcome, str) and outcome.HasField("failure"):
             error = TypeError(outcome.failure.error.message)
-            log.error("job %s of %s: %s", attempt.lease.job_id, attempt.queue, error)
+            self._tell(attempt, outcome.failure.error.message, level=logging.ERROR)
             record_failure(error, None)
         return outcome
 
     def _failed(self, attempt: RunningAttempt, exception: BaseException) -> JobOutcome:
         record_failure(exception, attempt.stop)
-        stopped = isinstance(exception, asyncio.CancelledError | Cancelled)
+        # The type alone is asked: what the exception says of its class may raise.
+        kind = type(exception)
+        stopped = issubclass(kind, asyncio.CancelledError | Cancelled)
         if stopped and attempt.stop is Stop.CANCEL_REQUESTED:
             return cancelled(attempt.lease_id)
         if stopped and self._closed:
             return released(attempt.lease_id, 0.0, Stop.RELEASED.value)
-        if not (stopped and attempt.stop):
-            lease = attempt.lease
+        outcome = outcome_of(attempt.lease_id, exception)
+        if stopped and attempt.stop:
+            return outcome
+        if outcome.HasField("release"):
+            self._slow_down(attempt, outcome)
+            return outcome
+        self._releases.reset(attempt.queue)
+        if issubclass(kind, Ending):
             # An exception that was raised on purpose needs no stack trace.
-            purpose = isinstance(exception, Ending)
-            what = f"{type(exception).__name__}: {exception}" if purpose else "failed"
-            log.warning(
-                "job %s of %s, attempt %d: %s",
-                lease.job_id,
-                lease.queue,
-                lease.attempt,
-                what,
-                exc_info=None if purpose else exception,
-            )
-        return outcome_of(attempt.lease_id, exception)
+            self._tell(attempt, describe(exception))
+        elif outcome.failure.error.stack_trace.endswith(UNDESCRIBED):
+            # The log would trip over it as well.
+            self._tell(attempt, f"failed: {type_name(exception)} {UNDESCRIBED}")
+        else:
+            self._tell(attempt, "failed", exception)
+        return outcome
+
+    def _slow_down(self, attempt: RunningAttempt, outcome: JobOutcome) -> None:
+        # A processor that releases every job would spin them between server and worker.
+        count, delay_seconds = self._releases.note(attempt.queue, time.monotonic())
+        release = outcome.release
+        if not release.HasField("delay"):
+            release.delay.CopyFrom(to_duration(delay_seconds))
+        why = release.reason or "no reason given"
+        back = from_duration(release.delay)
+        self._tell(attempt, f"released: {why} (release {count} in a row, back in {back:g} s)")
+
+    def _note_defect(self, attempt: RunningAttempt, defect: BaseException) -> None:
+        lease = attempt.lease
+        problem = (
+            f"the worker failed while it handled job {lease.job_id} of {lease.queue},"
+            f" attempt {lease.attempt}: {describe(defect)}"
+        )
+        try:
+            self._tell(attempt, "the worker itself failed", defect, logging.ERROR)
+            error = job_error(code_pb2.INTERNAL, "WORKER_ERROR", problem)
+            self._report(failed(lease.lease_id, error))
+        finally:
+            self._end_worker(problem)
+
+    def _tell(
+        self,
+        attempt: RunningAttempt,
+        what: str,
+        exception: BaseException | None = None,
+        level: int = logging.WARNING,
+    ) -> None:
+        lease = attempt.lease
+        line = "job %s of %s, attempt %d: %s"
+        with suppress(BaseException):  # a handler or filter of the developer's may raise
+            log.log(level, line, lease.job_id, lease.queue, lease.attempt, what, exc_info=exception)

@@ -8,6 +8,10 @@ from math import inf
 from jobsvc.v1.worker_service_pb2 import JobLease
 from jobsvc.worker.duration import from_duration
 
+#: Share of its attempt_timeout for which a job may wait in the worker. The server counts
+#: the time from the lease, so the wait is taken from the processor.
+WAITING_SHARE = 0.1
+
 
 class Stop(Enum):
     """Why an attempt must stop before its processor is done."""
@@ -16,6 +20,7 @@ class Stop(Enum):
     LOST = "the lease was lost"
     TIMED_OUT = "the attempt ran longer than attempt_timeout"
     RELEASED = "the worker is leaving"
+    NOT_BEGUN = "the attempt did not begin in time"
 
 
 class RunningAttempt:
@@ -25,6 +30,7 @@ class RunningAttempt:
     """
 
     __slots__ = (
+        "begin_by",
         "begun",
         "deadline",
         "lease",
@@ -52,6 +58,8 @@ class RunningAttempt:
         self.queue: str = lease.queue
         #: Reading of the monotonic clock; infinite without a timeout.
         self.deadline = now + timeout_seconds if timeout_seconds > 0 else inf
+        #: When an attempt that has not begun is handed back, on the same clock.
+        self.begin_by = now + WAITING_SHARE * timeout_seconds if timeout_seconds > 0 else inf
         self.stop: Stop | None = None
         self.progress: tuple[int, str] | None = None
         #: Whether the session knows that there is progress to fetch.

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from math import inf
 
 import grpc
@@ -19,10 +20,12 @@ from jobsvc.v1.worker_service_pb2 import (
 )
 from jobsvc.worker.backoff import GOOD_SECONDS, Backoff
 from jobsvc.worker.bound_processor import BoundProcessor
+from jobsvc.worker.failure import describe
+from jobsvc.worker.loop_watch import LoopWatch
 from jobsvc.worker.queue_declaration import declare
 from jobsvc.worker.reminder import Reminder
 from jobsvc.worker.stream_end import StreamEnd, WorkerStopped
-from jobsvc.worker.work_protocol import WorkProtocol
+from jobsvc.worker.work_protocol import TICK_SECONDS, WorkProtocol
 from jobsvc.worker.work_stream import StreamFailed, WorkStream
 
 #: Longest wait of a leaving worker for its last confirmations and the end of the stream.
@@ -50,6 +53,7 @@ class Session:
         info: WorkerInfo,
         processors: Mapping[str, BoundProcessor],
         protocol: WorkProtocol,
+        loop_watch: LoopWatch | None,
         stuck_threads: Callable[[], int],
         on_subscribed: Callable[[], None],
     ) -> None:
@@ -57,6 +61,7 @@ class Session:
         self._info = info
         self._processors = processors
         self._protocol = protocol
+        self._loop_watch = loop_watch
         self._stuck_threads = stuck_threads
         self._on_subscribed = on_subscribed
         self._declared = False
@@ -66,12 +71,13 @@ class Session:
         self._changed = asyncio.Event()
         self._leaving = asyncio.Event()
         self._leave_at = inf
+        self._problem = ""
 
     async def run(self) -> None:
         """Works until `leave` is called and every job has ended or is released.
 
         Raises:
-            WorkerStopped: the server refuses this worker for good.
+            WorkerStopped: the server refuses this worker for good, or `fail` was called.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -87,6 +93,22 @@ class Session:
             if stopped is None or rest is not None:
                 raise
             raise WorkerStopped(str(_first(stopped))) from None
+        if self._problem:
+            raise WorkerStopped(self._problem)
+
+    def fail(self, problem: str) -> None:
+        """Releases all jobs at once, and ends with `problem`: the worker cannot be trusted."""
+        self._problem = self._problem or problem
+        self.leave(0.0)
+
+    @contextmanager
+    def failing(self, action: str) -> Iterator[None]:
+        """Calls `fail` should the block raise: a defect of ours costs no job its attempt."""
+        try:
+            yield
+        except Exception as defect:
+            log.exception("the worker failed while it %s", action)
+            self.fail(f"the worker failed while it {action}: {describe(defect)}")
 
     def leave(self, grace_seconds: float) -> None:
         """Takes no more jobs, gives the running ones `grace_seconds`, releases the rest, ends.
@@ -100,6 +122,11 @@ class Session:
             if running := self._protocol.book.open:
                 log.info("leaving: %d jobs have %g s to end", running, grace_seconds)
         self.wake()
+
+    @property
+    def ended_blocked(self) -> bool:
+        """Whether a problem ended it, and the processor loop is blocked."""
+        return bool(self._problem) and self._loop_watch is not None and self._loop_watch.silent
 
     def wake(self) -> None:
         """Says that there may be a frame to send, or fewer jobs and outcomes to wait for."""
@@ -160,11 +187,14 @@ class Session:
 
     async def _hold(self, stream: WorkStream) -> None:
         def receive(frame: WorkResponse) -> None:
-            self._protocol.receive(frame, time.monotonic())
+            with self.failing(f"read a frame {frame.WhichOneof('frame')}"):
+                self._protocol.receive(frame, time.monotonic())
             self.wake()
 
         def next_frame() -> WorkRequest | None:
-            return self._protocol.next_frame() if stream is self._stream else None
+            with self.failing("made a frame"):
+                return self._protocol.next_frame() if stream is self._stream else None
+            return None
 
         await stream.hold(receive, next_frame)
         if stream is self._stream:
@@ -177,7 +207,10 @@ class Session:
         while True:
             self._hurry.clear()
             now = time.monotonic()
-            due = self._protocol.tick(now)
+            due = now + TICK_SECONDS
+            with self.failing("kept time"):
+                self._look_at_loop(now)
+                due = self._protocol.tick(now)
             self.wake()
             stuck_before, stuck = stuck, self._stuck_threads()
             if stuck and stuck_before and reminder.due(now):
@@ -189,6 +222,12 @@ class Session:
                     await self._hurry.wait()
             except TimeoutError:
                 continue
+
+    def _look_at_loop(self, now: float) -> None:
+        if self._loop_watch is not None and not self._leaving.is_set():
+            problem = self._loop_watch.look(now)
+            if problem:
+                self.fail(problem)
 
     async def _wait_and_leave(self) -> None:
         protocol = self._protocol

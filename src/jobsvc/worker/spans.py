@@ -1,18 +1,22 @@
 """The `process {queue}` span of an attempt, through the OpenTelemetry API alone."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from opentelemetry import trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from jobsvc import telemetry
+from jobsvc.worker.failure import describe
 from jobsvc.worker.outcome import Cancelled, Release
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 
 #: To stop for these reasons is no failure.
-_ASKED = (Stop.CANCEL_REQUESTED, Stop.RELEASED)
+_ASKED = (Stop.CANCEL_REQUESTED, Stop.RELEASED, Stop.NOT_BEGUN)
+
+log = logging.getLogger("jobsvc.worker")
 
 
 class ProcessSpans:
@@ -24,14 +28,27 @@ class ProcessSpans:
 
     @contextmanager
     def process(self, attempt: RunningAttempt) -> Iterator[None]:
-        """Makes the attempt's span current in the block, so that spans of the processor nest."""
+        """Makes the attempt's span current in the block, so that spans of the processor nest.
+
+        A tracer that fails costs the span, and no attempt.
+        """
+        spans: list[AbstractContextManager[trace.Span]] = []
+        try:
+            if _try(lambda: spans.append(self._span(attempt))):
+                _try(spans[0].__enter__)
+            yield
+        finally:
+            if spans:
+                _try(lambda: spans[0].__exit__(None, None, None))
+
+    def _span(self, attempt: RunningAttempt) -> AbstractContextManager[trace.Span]:
         lease = attempt.lease
         parent = telemetry.parent(lease.traceparent, lease.tracestate)
         creation = trace.get_current_span(parent).get_span_context()
         attributes = telemetry.messaging_attributes("process", lease.queue, lease.job_id)
         attributes[telemetry.JOB_ATTEMPT] = lease.attempt
         attributes[telemetry.WORKER_ID] = self._worker_id
-        with self._tracer.start_as_current_span(
+        return self._tracer.start_as_current_span(
             f"process {lease.queue}",
             context=parent,
             kind=SpanKind.CONSUMER,
@@ -39,8 +56,7 @@ class ProcessSpans:
             links=[Link(creation)] if creation.is_valid else [],
             record_exception=False,
             set_status_on_exception=False,
-        ):
-            yield
+        )
 
 
 def find_tracer() -> trace.Tracer | None:
@@ -53,14 +69,29 @@ def find_tracer() -> trace.Tracer | None:
 
 def record_failure(exception: BaseException, stop: Stop | None) -> None:
     """Marks the current span as failed, unless the processor stopped because it was told to."""
-    stopped = stop is not None and isinstance(exception, asyncio.CancelledError | Cancelled)
-    if isinstance(exception, Release) or (stopped and stop in _ASKED):
+    # The type alone is asked: what the exception says of its class may raise.
+    kind = type(exception)
+    stopped = stop is not None and issubclass(kind, asyncio.CancelledError | Cancelled)
+    if issubclass(kind, Release) or (stopped and stop in _ASKED):
         return
-    span = trace.get_current_span()
-    if span.is_recording():
-        description = f"{type(exception).__name__}: {exception}"
-        if stopped and stop is not None:
-            description = stop.value
-        span.record_exception(exception)
-        span.set_attribute(telemetry.ERROR_TYPE, type(exception).__qualname__)
-        span.set_status(Status(StatusCode.ERROR, description))
+
+    def record() -> None:
+        span = trace.get_current_span()
+        if span.is_recording():
+            description = stop.value if stopped and stop is not None else describe(exception)
+            span.set_status(Status(StatusCode.ERROR, description))
+            span.set_attribute(telemetry.ERROR_TYPE, kind.__qualname__)
+            span.record_exception(exception)
+
+    _try(record)
+
+
+def _try(action: Callable[[], object]) -> bool:
+    # Returns whether it did not raise. Only synchronous: no cancellation is eaten.
+    try:
+        action()
+    except BaseException as error:
+        with suppress(BaseException):  # as in the runner
+            log.warning("tracing failed: %s", describe(error))
+        return False
+    return True

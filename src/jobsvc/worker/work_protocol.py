@@ -23,12 +23,14 @@ from jobsvc.v1.worker_service_pb2 import (
     WorkRequest,
     WorkResponse,
 )
+from jobsvc.worker.attempt_times import sort_by_time
 from jobsvc.worker.duration import from_duration
 from jobsvc.worker.failure import job_error
 from jobsvc.worker.lease_book import LeaseBook
 from jobsvc.worker.outcome import Outcome, cancelled, failed, released, report, with_progress
 from jobsvc.worker.runner import Runner
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
+from jobsvc.worker.window import Window
 
 #: Shortest time between two frames with progress.
 PROGRESS_SECONDS = 0.2
@@ -56,9 +58,9 @@ class WorkProtocol:
         tell_progress: Callable[[RunningAttempt], None],
     ) -> None:
         self.book = LeaseBook[RunningAttempt](concurrency)
-        #: The window that the server should know.
-        self.window = window
+        self._window = Window(concurrency, window)
         self._window_sent = window
+        self._blocker: RunningAttempt | None = None
         self._runner = runner
         self._queues = queues
         self._tell_progress = tell_progress
@@ -72,6 +74,11 @@ class WorkProtocol:
         self._progressed: dict[str, RunningAttempt] = {}
         self._progress_at = -inf
         self._resend_at = inf
+
+    @property
+    def window(self) -> int:
+        """The window that the server should know."""
+        return self._window.leases
 
     # From the server.
 
@@ -124,6 +131,8 @@ class WorkProtocol:
                 log.error("job %s is of queue %s, not one of ours", lease.job_id, attempt.queue)
                 reason = "the worker has no processor for this queue"
                 self.book.end(released(attempt.lease_id, _MISDELIVERED_SECONDS, reason))
+        if self._window.retired:  # sent before the server knew
+            self.retire()
         self._runner.start(self.book.start())
 
     def _note_statuses(self, statuses: Iterable[LeaseStatus]) -> None:
@@ -182,7 +191,8 @@ class WorkProtocol:
 
     def tick(self, now: float) -> float:
         """Does everything that is due, and returns the time of the next tick."""
-        due = min(now + TICK_SECONDS, self._time_out(now))
+        due = min(now + TICK_SECONDS, self._look_at_times(now))
+        self._window.grow(now)
         if self._resend_at <= now:
             self._resend_at = inf
             self.book.resend_deferred()
@@ -200,22 +210,28 @@ class WorkProtocol:
             due = min(due, self._progress_at)
         return min(due, self._extend_at, self._resend_at)
 
-    def _time_out(self, now: float) -> float:
-        # Returns the earliest deadline that is left.
-        earliest = inf
-        late = []
-        for attempt in self.book.attempts():
-            if attempt.deadline <= now:
-                late.append(attempt)
-            elif attempt.deadline < earliest:
-                earliest = attempt.deadline
+    def _look_at_times(self, now: float) -> float:
+        # Returns the earliest time that is left.
+        late, waited, earliest = sort_by_time(self.book.attempts(), now)
         for attempt in late:
-            log.warning("job %s of %s: attempt timed out", attempt.lease.job_id, attempt.queue)
-            error = job_error(code_pb2.DEADLINE_EXCEEDED, "ATTEMPT_TIMEOUT", Stop.TIMED_OUT.value)
-            self._end(attempt, failed(attempt.lease_id, error), Stop.TIMED_OUT)
-        if late:
+            self._time_out(attempt)
+        for attempt in waited:
+            self._release(attempt, Stop.NOT_BEGUN)
+        if waited:
+            log.info("%d jobs waited for too long and were handed back", len(waited))
+            self._window.shrink(self.book.open, now)
+        if late or waited:
             self._runner.start(self.book.start())
         return earliest
+
+    def _time_out(self, attempt: RunningAttempt) -> None:
+        if self._blocker not in (None, attempt) and attempt.task is not None:
+            # Another one kept it from going on.
+            self._release(attempt, Stop.TIMED_OUT)
+            return
+        log.warning("job %s of %s: attempt timed out", attempt.lease.job_id, attempt.queue)
+        error = job_error(code_pb2.DEADLINE_EXCEEDED, "ATTEMPT_TIMEOUT", Stop.TIMED_OUT.value)
+        self._end(attempt, failed(attempt.lease_id, error), Stop.TIMED_OUT)
 
     def _extend_progressed(self) -> None:
         for lease_id, attempt in self._progressed.items():
@@ -228,25 +244,35 @@ class WorkProtocol:
                 self._extensions.append(LeaseExtension(lease_id=lease_id, progress=latest))
         self._progressed.clear()
 
+    def pause(self, paused: bool, blocker: RunningAttempt | None = None) -> None:
+        """Takes no more jobs while `paused`. `blocker` blocks the processor loop; None: unknown."""
+        self._window.paused = paused
+        self._blocker = blocker
+
+    def fail_blocker(self, problem: str) -> None:
+        """Fails the attempt that blocks the processor loop, if it is known."""
+        if self._blocker is not None:
+            error = job_error(code_pb2.DEADLINE_EXCEEDED, "LOOP_BLOCKED", problem)
+            self._end(self._blocker, failed(self._blocker.lease_id, error), Stop.TIMED_OUT)
+
     # On leaving.
 
     def retire(self) -> None:
         """Takes no more jobs; releases those that have not begun."""
-        self.window = 0
+        self._window.retired = True
         for attempt in list(self.book.attempts()):
             if self.book.waits(attempt.lease_id):
-                self._release(attempt)
+                self._release(attempt, Stop.RELEASED)
 
     def release_rest(self) -> int:
         """Stops and releases all jobs that are left; returns how many."""
         rest = list(self.book.attempts())
         for attempt in rest:
-            self._release(attempt)
+            self._release(attempt, Stop.RELEASED)
         return len(rest)
 
-    def _release(self, attempt: RunningAttempt) -> None:
-        outcome = released(attempt.lease_id, 0.0, Stop.RELEASED.value)
-        self._end(attempt, outcome, Stop.RELEASED)
+    def _release(self, attempt: RunningAttempt, stop: Stop) -> None:
+        self._end(attempt, released(attempt.lease_id, 0.0, stop.value), stop)
 
     def _end(self, attempt: RunningAttempt, outcome: JobOutcome, stop: Stop) -> None:
         # Does not wait for the processor: it may never return.

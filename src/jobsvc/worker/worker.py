@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
@@ -14,6 +14,7 @@ from typing import Self
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from jobsvc.worker.bound_processor import bind
+from jobsvc.worker.loop_watch import SILENT_SECONDS, LoopWatch
 from jobsvc.worker.mailbox import Mailbox
 from jobsvc.worker.outcome import Outcome
 from jobsvc.worker.processor import AnyProcessor, collect
@@ -27,6 +28,7 @@ from jobsvc.worker.work_protocol import WorkProtocol
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_CONCURRENCY = 8
 DEFAULT_GRACE_SECONDS = 25.0
+DEFAULT_BLOCKED_SECONDS = 300.0
 MAX_WINDOW = 10_000
 
 
@@ -44,15 +46,21 @@ class Worker:
         target: HOST:PORT of the server.
         concurrency: maximum of jobs that run at a time, 1 to 10,000.
         window: maximum of leased jobs, 1 to 10,000; those beyond `concurrency`
-            wait here, and their leases are extended. Default: `concurrency`.
+            wait here, for a tenth of their attempt_timeout at most. Default:
+            `concurrency`.
         grace_seconds: see above.
         version: release of the worker's code, for people; cut to 64 characters.
+        blocked_seconds: a worker whose event loop is blocked takes no more jobs,
+            and after this long it fails the job that blocks it, releases the
+            others and ends. At least 2.
+        on_blocked: called with the reason, in another thread, when the worker has
+            ended so and its loop is still blocked. The process should end then.
 
     Raises:
         ProcessorInvalid: a processor cannot be used as it is written.
         ValueError: a number is out of its range.
         WorkerStopped: raised by the block, when the server refuses the worker
-            for good.
+            for good, its event loop was blocked for too long, or it failed itself.
     """
 
     def __init__(
@@ -64,6 +72,8 @@ class Worker:
         window: int | None = None,
         grace_seconds: float = DEFAULT_GRACE_SECONDS,
         version: str = "",
+        blocked_seconds: float = DEFAULT_BLOCKED_SECONDS,
+        on_blocked: Callable[[str], None] = lambda _: None,
     ) -> None:
         if not 1 <= concurrency <= MAX_WINDOW:
             raise ValueError(f"concurrency must be 1 to {MAX_WINDOW}, not {concurrency}")
@@ -71,11 +81,17 @@ class Worker:
             raise ValueError(f"window must be 1 to {MAX_WINDOW}, not {window}")
         if not grace_seconds >= 0:
             raise ValueError(f"grace_seconds must not be negative, but is {grace_seconds}")
+        if not blocked_seconds >= SILENT_SECONDS:
+            raise ValueError(
+                f"blocked_seconds must be at least {SILENT_SECONDS:g}, not {blocked_seconds}"
+            )
         self.processors = {p.queue: bind(p) for p in collect(processors)}
         self.target = target
         self.concurrency = concurrency
         self.window = concurrency if window is None else window
         self.grace_seconds = grace_seconds
+        self.blocked_seconds = blocked_seconds
+        self._on_blocked = on_blocked
         #: Identifies this run to the server; new for every Worker.
         self.id = f"{socket.gethostname()[:96]}-{os.getpid()}/{secrets.token_hex(4)}"
         self._info = WorkerInfo(worker_id=self.id, version=version[:64], sdk=_sdk())
@@ -130,7 +146,7 @@ class Worker:
                 # A daemon: the process may have to end while the server is silent.
                 threading.Thread(
                     target=_run_session,
-                    args=(session_loop, session, loop, ended),
+                    args=(session_loop, session, loop, ended, self._on_blocked),
                     name="jobsvc session",
                     daemon=True,
                 ).start()
@@ -155,7 +171,8 @@ class Worker:
         session_loop: asyncio.AbstractEventLoop,
     ) -> tuple[Runner, Session]:
         def receive_outcomes(outcomes: list[Outcome]) -> None:
-            protocol.collect(outcomes)
+            with session.failing("noted outcomes"):
+                protocol.collect(outcomes)
             session.wake()
 
         def receive_progress(attempts: list[RunningAttempt]) -> None:
@@ -165,19 +182,29 @@ class Worker:
         def note_subscribed() -> None:
             loop.call_soon_threadsafe(self._subscribed.set)
 
+        def end_worker(problem: str) -> None:
+            with suppress(RuntimeError):  # closed: the session has ended
+                session_loop.call_soon_threadsafe(session.fail, problem)
+
         outcomes = Mailbox(session_loop, receive_outcomes)
         progress = Mailbox(session_loop, receive_progress)
         tracer = find_tracer()
         spans = ProcessSpans(tracer, self.id) if tracer else None
-        runner = Runner(self.processors, loop, group, self.concurrency, spans, outcomes.put)
+        runner = Runner(
+            self.processors, loop, group, self.concurrency, spans, outcomes.put, end_worker
+        )
         protocol = WorkProtocol(
             runner, self.processors, self.concurrency, self.window, progress.put
         )
+        # Plain processors do not need the loop.
+        needs_loop = any(bound.is_async for bound in self.processors.values())
+        loop_watch = LoopWatch(loop, protocol, self.blocked_seconds) if needs_loop else None
         session = Session(
             self.target,
             self._info,
             self.processors,
             protocol,
+            loop_watch,
             lambda: runner.stuck_threads,
             note_subscribed,
         )
@@ -198,6 +225,7 @@ def _run_session(
     session: Session,
     loop: asyncio.AbstractEventLoop,
     ended: "asyncio.Future[None]",
+    on_blocked: Callable[[str], None],
 ) -> None:
     problem: BaseException | None = None
     try:
@@ -215,6 +243,8 @@ def _run_session(
 
     with suppress(RuntimeError):  # closed: the block has ended, and nobody waits
         loop.call_soon_threadsafe(tell)
+    if session.ended_blocked:
+        on_blocked(str(problem))
 
 
 def _plain(problems: BaseExceptionGroup[BaseException]) -> BaseException:

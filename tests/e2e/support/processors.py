@@ -11,7 +11,7 @@ import time
 from typing import Any
 from uuid import uuid4
 
-from jobsvc.worker import Context, Retry, processor
+from jobsvc.worker import Context, Release, Retry, processor
 
 _HISTORY = os.open(os.environ["E2E_HISTORY"], os.O_WRONLY | os.O_APPEND)
 
@@ -72,6 +72,63 @@ async def raises(_: dict[str, Any], context: Context) -> dict[str, Any]:
     raise RuntimeError("the teapot is empty")
 
 
+class Unspeakable(BaseException):
+    """An exception that raises when it is asked for anything."""
+
+    def __str__(self) -> str:
+        raise SystemExit("no text")
+
+    @property
+    def __cause__(self) -> Any:  # type: ignore[override]  # on purpose
+        raise SystemExit("no cause")
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]  # on purpose
+        raise SystemExit("no class")
+
+
+def _bad_column() -> BaseException:
+    # `traceback` computes with the column, and cannot with a text.
+    return SyntaxError("bad", ("mine.py", 1, "column", "text"))
+
+
+@processor("unspeakable")
+async def unspeakable(input_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Raises what nobody can describe."""
+    enter(context)
+    raise _bad_column() if input_.get("column") else Unspeakable()
+
+
+@processor("unspeakable-thread")
+def unspeakable_in_thread(input_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """The same in a thread."""
+    enter(context)
+    raise _bad_column() if input_.get("column") else Unspeakable()
+
+
+@processor("sabotages")
+async def sabotages(input_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Breaks the worker's own record of this attempt, as a bug of the worker would."""
+    output = enter(context)
+    del context._attempt.lease_id
+    return output
+
+
+@processor("sabotages-thread")
+def sabotages_in_thread(input_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """The same in a thread."""
+    output = enter(context)
+    del context._attempt.lease_id
+    return output
+
+
+@processor("releases")
+async def releases(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Gives every job back, without a reason."""
+    enter(context)
+    raise Release
+
+
 @processor("exits")
 def exits(_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Calls sys.exit."""
@@ -94,6 +151,18 @@ def hangs(_: dict[str, Any], context: Context) -> dict[str, Any]:
         time.sleep(3600)  # The processor hangs.
 
 
+@processor("sleeps")
+async def sleeps(input_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Sleeps for `seconds` on the event loop, as nobody should; `in_task` in a task of its own."""
+    output = enter(context)
+
+    async def sleep() -> None:
+        _sleep(input_.get("seconds", 0))
+
+    await (asyncio.create_task(sleep()) if input_.get("in_task") else sleep())
+    return output
+
+
 @processor("computes")
 def computes(input_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Pure Python for `seconds`, in a thread."""
@@ -106,6 +175,10 @@ async def blocks(input_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Pure Python for `seconds`, on the event loop."""
     output = enter(context)
     return {**output, "rounds": _spin(input_["seconds"])}
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)  # As long as the job says.
 
 
 def _spin(seconds: float) -> int:
