@@ -8,10 +8,11 @@ import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 from grpc import aio
 
-from jobsvc.v1 import job_pb2
+from jobsvc.v1 import job_pb2, queue_service_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
+from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload, PayloadSchema
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import Refusal, refused
 
@@ -57,6 +58,15 @@ async def test_payload_that_lost_a_part_is_refused_with_a_hint(
     assert refusal.fields == [path]
     assert "json_text" in refusal.message
     assert await tables() == before
+
+
+async def test_schema_that_lost_a_part_is_refused_by_its_path(queues: QueueServiceStub) -> None:
+    schema = PayloadSchema(json_schema=Struct(fields={"enum": _list(Value())}))
+    queue = queue_service_pb2.Queue(name="q", input_schema=schema)
+    request = queue_service_pb2.UpdateQueueRequest(queue=queue, allow_missing=True)
+    refusal = await refused(queues.UpdateQueue(request))
+    assert refusal.what == (_INVALID, "INVALID_REQUEST")
+    assert refusal.fields == ["queue.input_schema.json_schema.enum[0]"]
 
 
 async def test_null_is_a_kind(create: Create, jobs: JobServiceStub) -> None:

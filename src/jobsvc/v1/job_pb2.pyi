@@ -288,7 +288,8 @@ class JobSpec(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """Absolute form. Must be later than the earliest time of the first
         attempt, by the clock of the database: a job that could never begin is
-        refused. Always set on output when the job can expire.
+        refused, and so is exactly 0 (1970). Always set on output when the job
+        can expire.
         """
 
     @_builtins.property
@@ -321,11 +322,11 @@ class JobSpec(_message.Message):
     def start_within(self) -> _duration_pb2.Duration:
         """How long the job may wait until its first attempt begins, counted from the
         moment at which it may first run: its creation, or `schedule_time` if that
-        is later, or the end of `schedule_delay`. If no attempt has begun by then, the job fails with reason
-        `START_DEADLINE`. Retries are not bound by it, unlike by `expire_time`; an
-        attempt that was handed back or never reached its worker has not begun.
-        Default: that of the queue. Unset there too means no bound. At least 0.001
-        seconds.
+        is later, or the end of `schedule_delay`. If no attempt has begun by then,
+        the job fails with reason `START_DEADLINE`. Retries are not bound by it,
+        unlike by `expire_time`; an attempt that was handed back or never reached
+        its worker has not begun. Default: that of the queue. Unset there too means
+        no bound. At least 0.001 seconds.
         """
 
     @_builtins.property
