@@ -74,6 +74,7 @@ async def create(database: Database, ids: Sequence[str]) -> None:
         [""],  # traceparent
         [""],  # tracestate
         documents([INPUT] * len(ids)),
+        nothing,  # schedule_delay
         [_SETTINGS.max_attempts],
         [_SETTINGS.initial_backoff_seconds],
         [_SETTINGS.max_backoff_seconds],

@@ -23,6 +23,8 @@ _TIMES = (
     Timestamp(seconds=2**63 - 1),
     Timestamp(nanos=-1),
     Timestamp(nanos=1_000_000_000),
+    # A Date, as protobuf for JavaScript sends it.
+    Timestamp(),
 )
 
 
@@ -43,6 +45,12 @@ _BAD_SPECS: list[tuple[dict[str, Any], str]] = [
         {"schedule_time": Timestamp(seconds=9), "expire_time": Timestamp(seconds=8)},
         "spec.expire_time",
     ),
+    *(({"schedule_delay": d}, "spec.schedule_delay") for d in BAD_DURATIONS),
+    (
+        {"schedule_time": Timestamp(seconds=9), "schedule_delay": Duration()},
+        "spec.schedule_delay",
+    ),
+    ({"ttl": Duration(seconds=9), "schedule_delay": Duration(seconds=9)}, "spec.ttl"),
     ({"ttl": Duration()}, "spec.ttl"),
     *(({"ttl": d}, "spec.ttl") for d in BAD_DURATIONS),
     *(({"retention": d}, "spec.retention") for d in BAD_DURATIONS),

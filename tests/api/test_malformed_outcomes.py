@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct, Value
 
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -33,6 +34,7 @@ def _failure(**error: Any) -> dict[str, Any]:
 
 
 _LONG = '{"a": "' + "x" * 262_144 + '"}'
+_KINDLESS = Payload(json=Struct(fields={"a": Value()}))
 _NAN = Payload()
 _NAN.json["a"] = float("nan")
 _MALFORMED: list[tuple[dict[str, Any], tuple[str, str]]] = [
@@ -40,6 +42,9 @@ _MALFORMED: list[tuple[dict[str, Any], tuple[str, str]]] = [
     (_success("[]"), ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
     (_success('{"a": "\\u0000"}'), ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
     ({"success": pb.JobSuccess(output=_NAN)}, ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
+    # A payload unset is the empty object; one that is set has an encoding.
+    ({"success": pb.JobSuccess(output=Payload())}, ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
+    ({"success": pb.JobSuccess(output=_KINDLESS)}, ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
     (_success(_LONG), ("INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE")),
     ({"failure": pb.JobFailure()}, _INVALID),
     (_failure(code=0), _INVALID),

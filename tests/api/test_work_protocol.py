@@ -176,7 +176,9 @@ async def test_garbage_ends_the_stream(
 
     assert (await sent(garbage)).what == _VIOLATION
     opening = pb.WorkRequest(subscribe=subscribe()).SerializeToString()
-    assert (await sent(opening, garbage)).what == _VIOLATION
+    refusal = await sent(opening, garbage)
+    assert refusal.what == _VIOLATION
+    assert "cannot be decoded" in refusal.message
 
 
 async def test_leases_of_a_stream_that_broke_the_protocol_run_on(

@@ -37,6 +37,17 @@ def run(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Run:
 CREATED = job_service_pb2.CreateJobResponse(job=job())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--session", ""), ("--user", "ä"), ("--token", " "), ("--delay", "2h", "--ttl", "1h")],
+)
+def test_what_no_call_could_carry_is_a_usage_error(
+    peer: Peer, run: Run, words: tuple[str, ...]
+) -> None:
+    assert run("create", "news", *words).exit_code == 2
+    assert peer.calls == []
+
+
 def test_create_prints_the_id(peer: Peer, run: Run) -> None:
     peer.answer("CreateJob", CREATED)
     result = run(
@@ -50,7 +61,7 @@ def test_create_prints_the_id(peer: Peer, run: Run) -> None:
     spec = call.request.spec
     assert spec.input.json_text == '{"a": 1}'
     assert (spec.priority, spec.ttl.seconds, spec.unique_key) == (5, 3600, "k")
-    assert spec.HasField("schedule_time")
+    assert spec.schedule_delay.seconds == 300
     assert dict(spec.labels) == {"team": "x", "a": "b=c"}
     assert spec.retry_policy.max_attempts == 2
     assert call.request.request_id == "b6f1c7e2-0000-4000-8000-000000000000"

@@ -67,7 +67,7 @@ def test_every_option_arrives() -> None:
             {"a": 1},
             priority=7,
             schedule_time=start,
-            ttl=timedelta(hours=1),
+            expire_time=start + timedelta(hours=1),
             attempt_timeout=1.5,
             retry=RetryPolicy(5, 0.25, timedelta(minutes=1), 3.0),
             retention=0,
@@ -84,8 +84,9 @@ def test_every_option_arrives() -> None:
     assert request.validate_only
     assert (spec.queue, spec.input.json_text, spec.priority) == ("news", '{"a":1}', 7)
     assert spec.schedule_time.ToDatetime(tzinfo=UTC) == start
-    assert spec.ttl.seconds == 3600
-    assert not spec.HasField("expire_time")
+    assert spec.expire_time.ToDatetime(tzinfo=UTC) == start + timedelta(hours=1)
+    assert not spec.HasField("schedule_delay")
+    assert not spec.HasField("ttl")
     assert spec.attempt_timeout.ToNanoseconds() == 1_500_000_000
     assert spec.HasField("retention")
     assert spec.retention.seconds == 0
@@ -116,11 +117,12 @@ def test_a_new_job_says_the_same_each_time_it_is_sent() -> None:
     assert create_request(NewJob("news")).request_id != create_request(job).request_id
 
 
-def test_a_delay_counts_from_when_the_job_was_made() -> None:
-    before = datetime.now(UTC)
-    start = NewJob("news", delay=60).schedule_time
-    assert start is not None
-    assert timedelta(0) <= start - before - timedelta(seconds=60) < timedelta(seconds=5)
+def test_relative_times_stay_relative() -> None:
+    spec = create_request(NewJob("news", delay=timedelta(seconds=1.5), ttl=3600)).spec
+    assert spec.schedule_delay.ToNanoseconds() == 1_500_000_000
+    assert spec.ttl.seconds == 3600
+    assert not spec.HasField("schedule_time")
+    assert not spec.HasField("expire_time")
 
 
 @pytest.mark.parametrize(
@@ -130,17 +132,25 @@ def test_a_delay_counts_from_when_the_job_was_made() -> None:
         {"ttl": 1, "expire_time": datetime(2030, 1, 1, tzinfo=UTC)},
         {"schedule_time": datetime(2030, 1, 1)},
         {"delay": float("nan")},
+        {"ttl": float("inf")},
+        {"ttl": 60, "delay": timedelta(minutes=1)},
+        {"ttl": 59.9, "delay": 60},
+        {"ttl": 0},
+        {
+            "schedule_time": datetime(2030, 1, 1, tzinfo=UTC),
+            "expire_time": datetime(2030, 1, 1, tzinfo=UTC),
+        },
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"exclude|time zone|finite"):
+    with pytest.raises(ValueError, match=r"exclude|time zone|finite|longer|later"):
         NewJob("news", **options)  # type: ignore[arg-type]
 
 
 def test_a_copy_keeps_its_request_id() -> None:
     job = NewJob("news", delay=5)
     copy = dataclasses.replace(job, priority=3)
-    assert (copy.request_id, copy.schedule_time) == (job.request_id, job.schedule_time)
+    assert (copy.request_id, copy.delay) == (job.request_id, job.delay)
 
 
 def test_batches_hold_at_most_a_thousand_jobs_in_order() -> None:

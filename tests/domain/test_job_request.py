@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from jobsvc.domain.created_job import fresh_job
@@ -46,6 +47,32 @@ def test_everything_else_is_taken_over() -> None:
     assert options.output_schema_id == 6
     same = ("queue", "priority", "schedule_time", "expire_time", "ttl_seconds", "labels")
     assert [getattr(options, name) for name in same] == [getattr(OPEN, name) for name in same]
+
+
+def test_delay_is_a_schedule_once_the_job_is_created() -> None:
+    options = resolve(replace(OPEN, schedule_delay_seconds=0.5), queue(), DEFAULTS)
+    job = fresh_job(NewJob(JOB_ID, options, OWNER, None), NOW)
+    assert job.schedule_time == job.status.run_time == NOW + SECOND / 2
+
+
+@pytest.mark.parametrize(
+    ("options", "can_begin"),
+    [
+        ({}, True),
+        ({"schedule_time": NOW + 59 * SECOND}, True),
+        ({"schedule_time": NOW + 60 * SECOND}, False),
+        ({"schedule_delay_seconds": 59.9}, True),
+        ({"schedule_delay_seconds": 60.0}, False),
+        ({"ttl_seconds": None, "expire_time": NOW}, False),
+        ({"ttl_seconds": None, "expire_time": NOW + SECOND, "schedule_time": NOW - SECOND}, True),
+        ({"ttl_seconds": None, "expire_time": NOW + SECOND, "schedule_delay_seconds": 1.0}, False),
+        ({"ttl_seconds": None, "schedule_delay_seconds": 1.0}, True),
+    ],
+)
+def test_job_can_begin_if_it_may_run_before_it_expires(
+    options: dict[str, Any], can_begin: bool
+) -> None:
+    assert resolve(replace(OPEN, **options), queue(), DEFAULTS).can_begin(NOW) == can_begin
 
 
 def test_fresh_job_waits() -> None:

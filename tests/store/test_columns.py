@@ -36,7 +36,7 @@ LATER = datetime.now(UTC) + timedelta(hours=1)
 KINDS = {
     "queue": ("q", "p"),
     "schedule_time": (None, LATER),
-    "expire_time": (None, LATER),
+    "expire_time": (None, LATER + timedelta(hours=1)),
     "priority": (0, -7),
     "run_policy": (
         RunPolicy(3, 1.0, 600.0, 2.0, 900.0),
@@ -73,7 +73,7 @@ async def test_jobs_of_a_batch_may_agree_in_everything(store: Store, which: int)
 async def _same_when_read(store: Store, jobs: list[NewJob]) -> None:
     await store.queues.declare(["p", "q"])
     async with store.database.transaction() as connection:
-        assert all(await store.jobs.create_all(connection, jobs))
+        assert all((await store.jobs.create_all(connection, jobs))[1])
     read = await store.jobs.read([job.id for job in jobs])
     for job in jobs:
         stored = read[job.id]
@@ -86,7 +86,7 @@ async def test_one_job_of_a_claim_may_differ_in_everything(store: Store, odd: in
     jobs = [new_job(**{name: pair[n == odd] for name, pair in kinds.items()}) for n in range(3)]
     await store.queues.declare(["q"])
     async with store.database.transaction() as connection:
-        assert all(await store.jobs.create_all(connection, jobs))
+        assert all((await store.jobs.create_all(connection, jobs))[1])
     leased = {job.id.job_id: job for job in await lease(store, 3)}
     assert list(leased) == sorted(job.id for job in jobs)
     stored = await store.jobs.read([job.id for job in jobs])

@@ -67,6 +67,12 @@ async def test_time_counts_from_when_the_job_may_first_run(
     assert await seconds_to_start(sql) == 90.5
 
 
+async def test_time_counts_from_the_end_of_a_delay(store: Store, sql: asyncpg.Connection) -> None:
+    await create(store, start_within_seconds=90.5, schedule_delay_seconds=3600.0)
+    assert await seconds_to_start(sql) == 90.5
+    assert await sql.fetchval("SELECT run_at - update_time FROM waiting") == timedelta(hours=1)
+
+
 async def test_job_without_a_deadline_costs_its_index_nothing(
     store: Store, sql: asyncpg.Connection
 ) -> None:

@@ -2,14 +2,11 @@
 
 import hashlib
 import hmac
-import re
 from collections.abc import Iterable
 from contextvars import ContextVar
 
 from jobsvc.domain.errors import InvalidRequest, Violation
-from jobsvc.domain.owner import Owner
-
-_PRINTABLE = re.compile(r"[\x20-\x7e]{1,256}")
+from jobsvc.domain.owner import CALLER_ID, CALLER_ID_RULE, Owner
 
 Metadata = Iterable[tuple[str, str | bytes]]
 
@@ -39,10 +36,8 @@ class CallerReader:
             if key in values:
                 raise InvalidRequest([Violation(key, "is given more than once")])
             text = value.decode("latin-1") if isinstance(value, bytes) else value
-            if not _PRINTABLE.fullmatch(text):
-                raise InvalidRequest(
-                    [Violation(key, "must be 1 to 256 printable ASCII characters")]
-                )
+            if not CALLER_ID.fullmatch(text):
+                raise InvalidRequest([Violation(key, CALLER_ID_RULE)])
             values[key] = text
         session = values.get("x-session-id")
         return Owner(

@@ -21,10 +21,17 @@ from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.methods import Method
+from jobsvc.domain.payload import MAX_LEVELS
 
 log = logging.getLogger(__name__)
 
 Context = aio.ServicerContext[Any, Any]
+
+#: The parser does not say which. One level of a Struct is three messages.
+UNDECODABLE = (
+    "cannot be decoded: it is malformed, or nests deeper than 100 messages"
+    f" (a payload may nest {MAX_LEVELS} levels)"
+)
 
 
 class _Unreadable:
@@ -126,7 +133,7 @@ class Guard:
     def _check(self, method: Method, request: Any, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller."""
         if isinstance(request, _Unreadable):
-            raise InvalidRequest([Violation("request", "cannot be decoded")])
+            raise InvalidRequest([Violation("request", UNDECODABLE)])
         self._admission.check_draining(method)
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata))

@@ -10,7 +10,7 @@ from grpc import aio
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.work_frames import MAX_WINDOW, dispatch_frame, notice_frame
-from jobsvc.api.guard import Context
+from jobsvc.api.guard import UNDECODABLE, Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
 from jobsvc.api.work_subscriber import WorkSubscriber
@@ -111,7 +111,7 @@ class WorkStream:
         while (received := await context.read()) is not aio.EOF:
             frame, size_bytes = received
             if frame is None:
-                raise WorkProtocolViolation("the frame cannot be decoded")
+                raise WorkProtocolViolation(f"the frame {UNDECODABLE}")
             match frame.WhichOneof("frame"):
                 case "acknowledge":
                     worker.confirm_frames(frame.acknowledge.sequence, time.monotonic())

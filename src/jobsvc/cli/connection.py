@@ -23,12 +23,16 @@ def connect(options: ServerOptions) -> Iterator["Client"]:
 
     with start_tracing("jobsvc-cli", None):
         try:
-            with Client(
-                options.target,
-                session_id=options.session,
-                user_id=options.user,
-                token=options.token,
-            ) as client:
+            try:
+                client = Client(
+                    options.target,
+                    session_id=options.session,
+                    user_id=options.user,
+                    token=options.token,
+                )
+            except ValueError as error:  # an identity that no call can carry
+                raise typer.BadParameter(str(error)) from None
+            with client:
                 yield client
         except CallFailed as failure:
             typer.echo(f"jobsvc: {failure}", err=True)

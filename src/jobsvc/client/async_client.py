@@ -33,11 +33,12 @@ class AsyncClient(AsyncConnection):
     `session_id` and `user_id` say for whom the caller acts: jobs that it creates
     are bound to them, and jobs bound to others stay invisible. `token`, or the
     text that the function returns at each call, is the identity of the calling
-    service (`authorization: Bearer`). `credentials` turn on TLS. `metadata` goes
-    with every call. `timeout` is the deadline of one call, in seconds. A
-    `channel` that is given is used as it is (with its own options) and left
-    open. `wait` and `follow` measure with `clock` (seconds) and pause with
-    `sleep`.
+    service (`authorization: Bearer`). Each of the three is None, or printable
+    ASCII and not empty (the ids up to 256 characters): ValueError otherwise.
+    `credentials` turn on TLS. `metadata` goes with every call. `timeout` is the
+    deadline of one call, in seconds. A `channel` that is given is used as it is
+    (with its own options) and left open. `wait` and `follow` measure with
+    `clock` (seconds) and pause with `sleep`.
 
     Every method fails with a `CallFailed`. A call that finds the server
     UNAVAILABLE is repeated for about seven seconds, within its deadline, which

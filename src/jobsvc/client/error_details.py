@@ -33,9 +33,10 @@ def read_failure(error: grpc.RpcError) -> CallFailed:
         elif detail.Unpack(retry):
             retry_delay_seconds = retry.retry_delay.ToNanoseconds() / 1e9
     code = error.code().name
-    return failure_class(code, reason)(
+    message = error.details() or "no further words"
+    return failure_class(code, reason, message)(
         code,
-        error.details() or "no further words",
+        message,
         reason=reason,
         metadata=metadata,
         violations=violations,

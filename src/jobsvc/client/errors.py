@@ -71,7 +71,8 @@ class PayloadRejected(InvalidRequest):
 
 
 class PayloadTooLarge(InvalidRequest):
-    """The input is larger than the server accepts."""
+    """The input, or the request as a whole (then RESOURCE_EXHAUSTED), is larger than the server
+    accepts."""
 
 
 class UniqueKeyTaken(CallFailed):
@@ -115,8 +116,12 @@ _BY_CODE: Mapping[str, type[CallFailed]] = MappingProxyType(
 )
 
 
-def failure_class(code: str, reason: str) -> type[CallFailed]:
+def failure_class(code: str, reason: str, message: str = "") -> type[CallFailed]:
     """Returns the exception of the reason, or else of the code, or else `CallFailed`."""
+    # gRPC itself enforces limits on whole messages, so that nothing of ours is in its status:
+    # "SERVER: Received message larger than max (5000098 vs. 4194304)".
+    if code == "RESOURCE_EXHAUSTED" and not reason and "message larger than max" in message:
+        return CallFailed if "CLIENT: Received" in message else PayloadTooLarge
     return _BY_REASON.get(reason) or _BY_CODE.get(code) or CallFailed
 
 

@@ -1,11 +1,15 @@
 """Who calls, and for whom: the metadata that goes with every call."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from opentelemetry import trace
 
 from jobsvc import telemetry
+from jobsvc.domain.owner import CALLER_ID, CALLER_ID_RULE
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 # No repr: it would show secrets.
@@ -18,15 +22,30 @@ class Identity:
     token: str | Callable[[], str] | None
     metadata: Sequence[tuple[str, str]]
 
+    def __post_init__(self) -> None:
+        """Checks what gRPC could not send, or what would mean nobody where somebody was meant.
+
+        Raises:
+            ValueError: an id or a token is empty or out of its alphabet. The text does not show it.
+        """
+        for name, value in (("session_id", self.session_id), ("user_id", self.user_id)):
+            if value is not None and not CALLER_ID.fullmatch(value):
+                raise ValueError(f"{name} {CALLER_ID_RULE}; None stands for none")
+        if isinstance(self.token, str):
+            _check_token(self.token)
+
     def headers(self, span: trace.Span) -> tuple[tuple[str, str], ...]:
         """Returns the metadata of one call, made within `span`."""
         headers = list(self.metadata)
-        if self.session_id:
+        if self.session_id is not None:
             headers.append(("x-session-id", self.session_id))
-        if self.user_id:
+        if self.user_id is not None:
             headers.append(("x-user-id", self.user_id))
-        if self.token:
-            token = self.token if isinstance(self.token, str) else self.token()
+        if self.token is not None:
+            token = self.token
+            if not isinstance(token, str):
+                token = token()
+                _check_token(token)
             headers.append(("authorization", f"Bearer {token}"))
         traceparent, tracestate = telemetry.headers(span)
         if traceparent:
@@ -34,3 +53,8 @@ class Identity:
         if tracestate:
             headers.append(("tracestate", tracestate))
         return tuple(headers)
+
+
+def _check_token(token: str) -> None:
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("token must be printable ASCII without blanks; None stands for none")

@@ -1,8 +1,8 @@
 """A job to create, with its options."""
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, TypedDict
 from uuid import UUID, uuid4
 
@@ -35,12 +35,12 @@ class NewJob:
 
     `input` None is the empty object. A higher `priority` (-100 to 100) leaves
     the queue first. The first attempt starts at `schedule_time`, or `delay`
-    after this object was made (by the clock of this machine), or at once. The
-    job is given up at `expire_time`, or `ttl` after its creation, or never.
-    It fails if its first attempt has not begun `start_within` after the time at
-    which it may first run. `attempt_timeout` bounds one attempt, `retention` is
-    how long the ended job is kept; all three, and `retry`, default to the options
-    of the queue.
+    after its creation (by the clock of the database), or at once. The job is
+    given up at `expire_time`, or `ttl` after its creation, or never; one that
+    could never begin is refused. It fails if its first attempt has not begun
+    `start_within` after the time at which it may first run. `attempt_timeout`
+    bounds one attempt, `retention` is how long the ended job is kept; all three,
+    and `retry`, default to the options of the queue.
 
     At most one job of a queue that has not ended holds a `unique_key`. A second
     creation returns that job (`"use_existing"`), or fails with `UniqueKeyTaken`
@@ -55,7 +55,7 @@ class NewJob:
     input: PayloadLike | None = None
     priority: int = 0
     schedule_time: datetime | None = None
-    delay: InitVar[Duration | None] = None
+    delay: Duration | None = None
     expire_time: datetime | None = None
     ttl: Duration | None = None
     attempt_timeout: Duration | None = None
@@ -67,18 +67,20 @@ class NewJob:
     labels: Mapping[str, str] | None = None
     request_id: str | UUID | None = field(default_factory=lambda: str(uuid4()))
 
-    def __post_init__(self, delay: Duration | None) -> None:
-        """Fixes the request id and the moment of a delay, so that each try says the same."""
+    def __post_init__(self) -> None:
+        """Fixes the request id, so that each try says the same, and checks what needs no clock."""
         if self.request_id is None:
             object.__setattr__(self, "request_id", str(uuid4()))
-        if delay is not None:
-            if self.schedule_time is not None:
-                raise ValueError("schedule_time and delay exclude each other")
-            start = datetime.now(UTC) + timedelta(seconds=to_seconds(delay))
-            object.__setattr__(self, "schedule_time", start)
+        if self.delay is not None and self.schedule_time is not None:
+            raise ValueError("schedule_time and delay exclude each other")
         if self.expire_time is not None and self.ttl is not None:
             raise ValueError("expire_time and ttl exclude each other")
         for name in ("schedule_time", "expire_time"):
             time = getattr(self, name)
             if time is not None and time.tzinfo is None:
                 raise ValueError(f"{name} needs a time zone")
+        delay = 0.0 if self.delay is None else to_seconds(self.delay)
+        if self.ttl is not None and to_seconds(self.ttl) <= delay:
+            raise ValueError("ttl must be above 0, and longer than delay")
+        if self.expire_time and self.schedule_time and self.expire_time <= self.schedule_time:
+            raise ValueError("expire_time must be later than schedule_time")

@@ -37,7 +37,7 @@ def fresh_job(new: NewJob, create_time: datetime) -> Job:
         owner=new.owner,
         input=None,
         priority=options.priority,
-        schedule_time=options.schedule_time,
+        schedule_time=options.scheduled_at(create_time),
         expire_time=options.expires_at(create_time),
         run_policy=options.run_policy,
         unique_key=new.unique_key,

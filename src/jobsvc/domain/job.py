@@ -60,8 +60,8 @@ class JobError:
 class JobOptions(msgspec.Struct, frozen=True):
     """How a job will run, with all defaults filled in. Jobs of a batch share one object.
 
-    `schedule_time` None means now, `expire_time` and `ttl_seconds` None never
-    (at most one of them is set). `run_policy` leaves open only what is OPTIONAL.
+    `schedule_time` and `schedule_delay_seconds` None mean now, `expire_time` and `ttl_seconds` None
+    never (at most one of each pair is set). `run_policy` leaves open only what is OPTIONAL.
     """
 
     queue: str
@@ -72,16 +72,39 @@ class JobOptions(msgspec.Struct, frozen=True):
     run_policy: RunPolicy
     labels: dict[str, str]
     output_schema_id: int | None
+    schedule_delay_seconds: float | None = None
+
+    def scheduled_at(self, create_time: datetime) -> datetime | None:
+        """Schedule of a job created at that time, None for none; create_jobs.sql does the same."""
+        if self.schedule_time is not None or self.schedule_delay_seconds is None:
+            return self.schedule_time
+        return create_time + _microseconds(self.schedule_delay_seconds)
 
     def run_time(self, create_time: datetime) -> datetime:
         """Earliest start of a job created at that time; create_jobs.sql does the same."""
-        return create_time if self.schedule_time is None else max(self.schedule_time, create_time)
+        scheduled = self.scheduled_at(create_time)
+        return create_time if scheduled is None else max(scheduled, create_time)
 
     def expires_at(self, create_time: datetime) -> datetime | None:
         """Expiry of a job created at that time, None for never; create_jobs.sql does the same."""
         if self.expire_time is not None or self.ttl_seconds is None:
             return self.expire_time
-        return create_time + timedelta(microseconds=round(self.ttl_seconds * 1_000_000))
+        return create_time + _microseconds(self.ttl_seconds)
+
+    @property
+    def may_expire(self) -> bool:
+        """Whether a job may expire at all."""
+        return self.expire_time is not None or self.ttl_seconds is not None
+
+    def can_begin(self, create_time: datetime) -> bool:
+        """Whether a job created at that time may run before it expires; create_jobs.sql writes no
+        other."""
+        end = self.expires_at(create_time)
+        return end is None or end > self.run_time(create_time)
+
+
+def _microseconds(seconds: float) -> timedelta:
+    return timedelta(microseconds=round(seconds * 1_000_000))
 
 
 class NewJob(msgspec.Struct, frozen=True):

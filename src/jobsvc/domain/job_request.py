@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from jobsvc.domain.errors import JobsvcError
+from jobsvc.domain.errors import InvalidRequest, JobsvcError, Violation
 from jobsvc.domain.job import JobOptions
 from jobsvc.domain.queue import Queue
 from jobsvc.domain.run_policy import RunPolicy
@@ -27,6 +27,7 @@ class RequestedOptions(msgspec.Struct, frozen=True):
     run_policy: RunPolicy
     fail_if_taken: bool
     labels: dict[str, str]
+    schedule_delay_seconds: float | None = None
 
 
 class JobRequest(msgspec.Struct, frozen=True):
@@ -44,9 +45,18 @@ class JobRequest(msgspec.Struct, frozen=True):
     @property
     def input_path(self) -> str:
         """Path of the input in the call, for violations."""
-        if self.batch_index is None:
-            return "spec.input"
-        return f"requests[{self.batch_index}].spec.input"
+        return self._path("spec.input")
+
+    @property
+    def cannot_begin(self) -> InvalidRequest:
+        """The refusal of a job that would expire before it may first run."""
+        field = "ttl" if self.options.expire_time is None else "expire_time"
+        described = "the job would expire before it may first run, by the clock of the database"
+        violation = Violation(self._path(f"spec.{field}"), described)
+        return InvalidRequest([violation], **self.error_metadata)
+
+    def _path(self, field: str) -> str:
+        return field if self.batch_index is None else f"requests[{self.batch_index}].{field}"
 
     @property
     def error_metadata(self) -> dict[str, str]:
@@ -74,4 +84,5 @@ def resolve(asked: RequestedOptions, queue: Queue, defaults: RunPolicy) -> JobOp
         run_policy=asked.run_policy.over(queue.policy.run_policy).over(defaults),
         labels=asked.labels,
         output_schema_id=queue.output_schema_id,
+        schedule_delay_seconds=asked.schedule_delay_seconds,
     )

@@ -1,8 +1,14 @@
 """The owner of a job, and the callers who may see it. Pure."""
 
+import re
+
 import msgspec
 
 from jobsvc.domain.errors import JobNotOwned
+
+#: Alphabet and length of a session id, a user id.
+CALLER_ID = re.compile(r"[\x20-\x7e]{1,256}")
+CALLER_ID_RULE = "must be 1 to 256 printable ASCII characters"
 
 
 class Owner(msgspec.Struct, frozen=True):

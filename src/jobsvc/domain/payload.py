@@ -17,7 +17,12 @@ _CONTAINERS = (dict, list)
 
 
 class PayloadInvalid(Exception):
-    """The text is no payload. The text of the error says why."""
+    """The text is no payload. The text of the error says why, and `place` where: a path below the
+    payload, empty for the payload as a whole."""
+
+    def __init__(self, why: str, place: str = "") -> None:
+        super().__init__(why)
+        self.place = place
 
 
 def parse_payload(text: str) -> dict[str, Any]:

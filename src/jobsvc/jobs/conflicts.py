@@ -44,6 +44,7 @@ async def create_or_find(
         RequestIdReused: a request id was used for another spec.
         UniqueKeyTaken: a unique key is held, and the request wants to fail then.
         JobNotOwned: an existing job is somebody else's.
+        InvalidRequest: a job would expire before it may first run.
         DatabaseUnavailable: the jobs may or may not have been created.
     """
     for _ in range(_MAX_TRIES):
@@ -86,11 +87,9 @@ async def _create_or_find(
 ) -> list[CreateResult]:
     sorted_out = sort_out(requests, new_jobs, holders, owner)
     results: dict[int, CreateResult] = {**sorted_out.existing}
-    results |= await _write(store, connection, new_jobs, sorted_out.to_write)
-    # The statement has passed over jobs whose request id is taken.
-    taken = {i: requests[i] for i in sorted_out.to_write if i not in results}
-    if taken:
-        results |= await _find_by_request_id(store, connection, taken, owner)
+    if sorted_out.to_write:
+        to_write = {index: new_jobs[index] for index in sorted_out.to_write}
+        results |= await _write_or_find(store, connection, requests, to_write, owner)
     for index, first in sorted_out.same_key_as.items():
         results[index] = Existing(results[first].job)
     return [results[index] for index in range(len(requests))]
@@ -163,34 +162,45 @@ def sort_out(
     return sorted_out
 
 
-async def _write(
-    store: Store, connection: Connection, new_jobs: Sequence[NewJob], indexes: Sequence[int]
+async def _write_or_find(
+    store: Store,
+    connection: Connection,
+    requests: Sequence[JobRequest],
+    to_write: Mapping[int, NewJob],
+    owner: Owner,
 ) -> dict[int, CreateResult]:
-    """Writes the jobs at `indexes`; those whose request id is taken are missing."""
-    if not indexes:
-        return {}
-    jobs = [new_jobs[index] for index in indexes]
-    times = await store.jobs.create_all(connection, jobs)
-    written = zip(indexes, jobs, times, strict=True)
-    return {index: Created(job, time) for index, job, time in written if time is not None}
+    """Writes jobs by the index of their request, or finds those whose request id is taken."""
+    now, times = await store.jobs.create_all(connection, list(to_write.values()))
+    written = zip(to_write.items(), times, strict=True)
+    results: dict[int, CreateResult] = {
+        index: Created(job, time) for (index, job), time in written if time is not None
+    }
+    passed_over = {index: requests[index] for index in to_write if index not in results}
+    results |= await _find_by_request_id(store, connection, passed_over, owner)
+    for index, request in passed_over.items():
+        if index not in results:
+            raise _ConflictGone if to_write[index].options.can_begin(now) else request.cannot_begin
+    return results
 
 
 async def _find_by_request_id(
     store: Store, connection: Connection, requests: Mapping[int, JobRequest], owner: Owner
 ) -> dict[int, CreateResult]:
     """The jobs that earlier calls created under the request ids of these requests."""
-    ids = {index: (owner.service, _request_id(request)) for index, request in requests.items()}
+    ids = {i: (owner.service, r.request_id) for i, r in requests.items() if r.request_id}
+    if not ids:
+        return {}
     job_ids = await store.jobs.find_requests(list(ids.values()), connection)
     jobs = await store.jobs.read(list(set(job_ids.values())), False, False, connection)
     found: dict[int, CreateResult] = {}
-    for index, request in requests.items():
-        job = jobs.get(job_ids.get(ids[index], ""))
+    for index, (_, request_id) in ids.items():
+        job, request = jobs.get(job_ids.get(ids[index], "")), requests[index]
         if job is None:
-            raise _ConflictGone
+            continue
         with request.marking_errors():
             check_owner(owner, job.owner, job.id)
             if job.request_digest != request.request_digest:
-                raise RequestIdReused(_request_id(request))
+                raise RequestIdReused(request_id)
         found[index] = Existing(job)
     return found
 
@@ -207,8 +217,3 @@ def _check_may_join(request: JobRequest, holder_id: str) -> None:
 
 def _same_request_id(request: JobRequest, request_id: str | None) -> bool:
     return request.request_id is not None and request.request_id == request_id
-
-
-def _request_id(request: JobRequest) -> str:
-    assert request.request_id is not None, "only a request id can be taken"
-    return request.request_id

@@ -106,6 +106,7 @@ class Creation:
             RequestIdReused: the request id was used for another spec.
             UniqueKeyTaken: the unique key is held, and the request wants to fail then.
             JobNotOwned: the existing job is somebody else's.
+            InvalidRequest: the job would expire before it may first run.
             DatabaseUnavailable: it may or may not have been created.
         """
         checked = await self.check([request], owner)
@@ -132,9 +133,11 @@ class Creation:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
         checked = await self.check(requests, owner)
         with self._sending(checked) as new_jobs:
-            if any(r.unique_key or r.request_id for r in requests):
+            if any(r.unique_key or r.request_id for r in requests) or any(
+                new.options.may_expire for new in new_jobs
+            ):
                 return await self._create_or_find(requests, new_jobs, owner)
-            # No earlier job can conflict: one statement will do.
+            # Nothing can keep a job from being written: one statement will do.
             create_time = await self._store.jobs.create_unnamed(new_jobs)
             results: list[CreateResult] = [Created(new, create_time) for new in new_jobs]
             self._tell(results)

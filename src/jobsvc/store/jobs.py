@@ -43,8 +43,8 @@ class JobStore:
         )
 
     async def create(self, job: NewJob) -> datetime | None:
-        """Writes a job and its queue entry. Returns its creation time; None if its request id is
-        taken.
+        """Writes a job and its queue entry. Returns its creation time; None if it was not written:
+        its request id is taken, or it could not begin before it expires.
 
         Raises:
             KeyTaken: its unique key is held. The rest of its batch is written without it.
@@ -55,16 +55,17 @@ class JobStore:
             raise KeyTaken from error
 
     async def create_unnamed(self, jobs: Sequence[NewJob]) -> datetime:
-        """Writes jobs without unique keys and request ids, all or none; returns when."""
+        """Writes jobs that have no unique key and no request id and never expire, all or none;
+        returns when."""
         rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
         create_time: datetime = rows[0]["create_time"]
         return create_time
 
     async def create_all(
         self, connection: Connection, jobs: Sequence[NewJob]
-    ) -> Sequence[datetime | None]:
-        """Writes jobs inside the caller's transaction. Returns the creation time of each; None for
-        each whose request id is taken.
+    ) -> tuple[datetime, Sequence[datetime | None]]:
+        """Writes jobs inside the caller's transaction. Returns the time, and the creation time of
+        each job; None for each that was not written, as in `create`.
 
         Raises:
             KeyTaken: a unique key is held, or another transaction won a conflict; this one is lost.
@@ -73,7 +74,7 @@ class JobStore:
             rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
         except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
             raise KeyTaken from error
-        return _create_times(jobs, rows)
+        return rows[0]["create_time"], _create_times(jobs, rows)
 
     async def _create(self, jobs: Sequence[NewJob]) -> Sequence[datetime | None]:
         rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
@@ -173,6 +174,7 @@ def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
         short([job.traceparent for job in jobs]),
         short([job.tracestate for job in jobs]),
         documents([job.input for job in jobs]),
+        spread([o.schedule_delay_seconds for o in few], len(jobs)),
         *[
             spread(column, len(jobs)) if optional else short(column)
             for optional, column in zip(_OPTIONAL, policies, strict=True)

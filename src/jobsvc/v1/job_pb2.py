@@ -29,7 +29,7 @@ from google.rpc import code_pb2 as google_dot_rpc_dot_code__pb2
 from jobsvc.v1 import payload_pb2 as jobsvc_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13jobsvc/v1/job.proto\x12\tjobsvc.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15google/rpc/code.proto\x1a\x17jobsvc/v1/payload.proto\"\xa5\x02\n\x03Job\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.jobsvc.v1.JobSpec\x12*\n\x06status\x18\x03 \x01(\x0b\x32\x14.jobsvc.v1.JobStatusB\x04\xe2\x41\x01\x03\x12(\n\x05owner\x18\x04 \x01(\x0b\x32\x13.jobsvc.v1.JobOwnerB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\npurge_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\x12\x19\n\x0btraceparent\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\"\xec\x04\n\x07JobSpec\x12\x13\n\x05queue\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12!\n\x05input\x18\x02 \x01(\x0b\x32\x12.jobsvc.v1.Payload\x12\x10\n\x08priority\x18\x03 \x01(\x05\x12\x31\n\rschedule_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12.\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x04H\x00\x12\x32\n\x0f\x61ttempt_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x0cretry_policy\x18\x08 \x01(\x0b\x32\x16.jobsvc.v1.RetryPolicy\x12,\n\tretention\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nunique_key\x18\n \x01(\t\x12?\n\x16unique_conflict_policy\x18\x0b \x01(\x0e\x32\x1f.jobsvc.v1.UniqueConflictPolicy\x12.\n\x06labels\x18\x0c \x03(\x0b\x32\x1e.jobsvc.v1.JobSpec.LabelsEntry\x12/\n\x0cstart_within\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\nexpiration\"\xe8\x04\n\tJobStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.jobsvc.v1.JobState\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12(\n\x08progress\x18\x04 \x01(\x0b\x32\x16.jobsvc.v1.JobProgress\x12\"\n\x06output\x18\x05 \x01(\x0b\x32\x12.jobsvc.v1.Payload\x12\"\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x13.jobsvc.v1.JobError\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11next_attempt_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0bwait_reason\x18\x0b \x01(\x0e\x32\x15.jobsvc.v1.WaitReason\x12\x11\n\tworker_id\x18\x0c \x01(\t\x12\x35\n\x11lease_expire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13\x63\x61ncel_request_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0frecent_attempts\x18\x0f \x03(\x0b\x32\x15.jobsvc.v1.JobAttempt\"\xa3\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x62\x61\x63koff_multiplier\x18\x04 \x01(\x01\"/\n\x0bJobProgress\x12\x0f\n\x07percent\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xcc\x01\n\x08JobError\x12$\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.google.rpc.CodeB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x33\n\x08metadata\x18\x04 \x03(\x0b\x32!.jobsvc.v1.JobError.MetadataEntry\x12\x13\n\x0bstack_trace\x18\x05 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb2\x01\n\nJobAttempt\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x13.jobsvc.v1.JobError\"A\n\x08JobOwner\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bhas_session\x18\x03 \x01(\x08\"B\n\x0fStreamHeartbeat\x12/\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x9e\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x18\n\x14JOB_STATE_PROCESSING\x10\x02\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*\xbc\x01\n\nWaitReason\x12\x1b\n\x17WAIT_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19WAIT_REASON_SCHEDULE_TIME\x10\x01\x12\x1b\n\x17WAIT_REASON_RETRY_DELAY\x10\x02\x12\x19\n\x15WAIT_REASON_NO_WORKER\x10\x03\x12\x1c\n\x18WAIT_REASON_WORKERS_BUSY\x10\x04\x12\x1c\n\x18WAIT_REASON_QUEUE_PAUSED\x10\x05*\x88\x01\n\x14UniqueConflictPolicy\x12&\n\"UNIQUE_CONFLICT_POLICY_UNSPECIFIED\x10\x00\x12\'\n#UNIQUE_CONFLICT_POLICY_USE_EXISTING\x10\x01\x12\x1f\n\x1bUNIQUE_CONFLICT_POLICY_FAIL\x10\x02*J\n\x07JobView\x12\x18\n\x14JOB_VIEW_UNSPECIFIED\x10\x00\x12\x12\n\x0eJOB_VIEW_BASIC\x10\x01\x12\x11\n\rJOB_VIEW_FULL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13jobsvc/v1/job.proto\x12\tjobsvc.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15google/rpc/code.proto\x1a\x17jobsvc/v1/payload.proto\"\xa5\x02\n\x03Job\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.jobsvc.v1.JobSpec\x12*\n\x06status\x18\x03 \x01(\x0b\x32\x14.jobsvc.v1.JobStatusB\x04\xe2\x41\x01\x03\x12(\n\x05owner\x18\x04 \x01(\x0b\x32\x13.jobsvc.v1.JobOwnerB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x34\n\npurge_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x07 \x01(\t\x12\x19\n\x0btraceparent\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\"\xa5\x05\n\x07JobSpec\x12\x13\n\x05queue\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12!\n\x05input\x18\x02 \x01(\x0b\x32\x12.jobsvc.v1.Payload\x12\x10\n\x08priority\x18\x03 \x01(\x05\x12\x31\n\rschedule_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12.\n\x03ttl\x18\x06 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x04H\x00\x12\x32\n\x0f\x61ttempt_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x0cretry_policy\x18\x08 \x01(\x0b\x32\x16.jobsvc.v1.RetryPolicy\x12,\n\tretention\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nunique_key\x18\n \x01(\t\x12?\n\x16unique_conflict_policy\x18\x0b \x01(\x0e\x32\x1f.jobsvc.v1.UniqueConflictPolicy\x12.\n\x06labels\x18\x0c \x03(\x0b\x32\x1e.jobsvc.v1.JobSpec.LabelsEntry\x12/\n\x0cstart_within\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x0eschedule_delay\x18\x0e \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x04\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\nexpiration\"\xe8\x04\n\tJobStatus\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.jobsvc.v1.JobState\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12(\n\x08progress\x18\x04 \x01(\x0b\x32\x16.jobsvc.v1.JobProgress\x12\"\n\x06output\x18\x05 \x01(\x0b\x32\x12.jobsvc.v1.Payload\x12\"\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x13.jobsvc.v1.JobError\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11next_attempt_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0bwait_reason\x18\x0b \x01(\x0e\x32\x15.jobsvc.v1.WaitReason\x12\x11\n\tworker_id\x18\x0c \x01(\t\x12\x35\n\x11lease_expire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13\x63\x61ncel_request_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0frecent_attempts\x18\x0f \x03(\x0b\x32\x15.jobsvc.v1.JobAttempt\"\xa3\x01\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12\x32\n\x0finitial_backoff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\x12\x62\x61\x63koff_multiplier\x18\x04 \x01(\x01\"/\n\x0bJobProgress\x12\x0f\n\x07percent\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xcc\x01\n\x08JobError\x12$\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.google.rpc.CodeB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x33\n\x08metadata\x18\x04 \x03(\x0b\x32!.jobsvc.v1.JobError.MetadataEntry\x12\x13\n\x0bstack_trace\x18\x05 \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb2\x01\n\nJobAttempt\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x05\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x13.jobsvc.v1.JobError\"A\n\x08JobOwner\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0bhas_session\x18\x03 \x01(\x08\"B\n\x0fStreamHeartbeat\x12/\n\x0bserver_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x9e\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x18\n\x14JOB_STATE_PROCESSING\x10\x02\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*\xbc\x01\n\nWaitReason\x12\x1b\n\x17WAIT_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19WAIT_REASON_SCHEDULE_TIME\x10\x01\x12\x1b\n\x17WAIT_REASON_RETRY_DELAY\x10\x02\x12\x19\n\x15WAIT_REASON_NO_WORKER\x10\x03\x12\x1c\n\x18WAIT_REASON_WORKERS_BUSY\x10\x04\x12\x1c\n\x18WAIT_REASON_QUEUE_PAUSED\x10\x05*\x88\x01\n\x14UniqueConflictPolicy\x12&\n\"UNIQUE_CONFLICT_POLICY_UNSPECIFIED\x10\x00\x12\'\n#UNIQUE_CONFLICT_POLICY_USE_EXISTING\x10\x01\x12\x1f\n\x1bUNIQUE_CONFLICT_POLICY_FAIL\x10\x02*J\n\x07JobView\x12\x18\n\x14JOB_VIEW_UNSPECIFIED\x10\x00\x12\x12\n\x0eJOB_VIEW_BASIC\x10\x01\x12\x11\n\rJOB_VIEW_FULL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,38 +54,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSPEC'].fields_by_name['queue']._serialized_options = b'\342A\001\002'
   _globals['_JOBSPEC'].fields_by_name['ttl']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['ttl']._serialized_options = b'\342A\001\004'
+  _globals['_JOBSPEC'].fields_by_name['schedule_delay']._loaded_options = None
+  _globals['_JOBSPEC'].fields_by_name['schedule_delay']._serialized_options = b'\342A\001\004'
   _globals['_JOBERROR_METADATAENTRY']._loaded_options = None
   _globals['_JOBERROR_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_JOBERROR'].fields_by_name['code']._loaded_options = None
   _globals['_JOBERROR'].fields_by_name['code']._serialized_options = b'\342A\001\002'
-  _globals['_JOBSTATE']._serialized_start=2457
-  _globals['_JOBSTATE']._serialized_end=2615
-  _globals['_WAITREASON']._serialized_start=2618
-  _globals['_WAITREASON']._serialized_end=2806
-  _globals['_UNIQUECONFLICTPOLICY']._serialized_start=2809
-  _globals['_UNIQUECONFLICTPOLICY']._serialized_end=2945
-  _globals['_JOBVIEW']._serialized_start=2947
-  _globals['_JOBVIEW']._serialized_end=3021
+  _globals['_JOBSTATE']._serialized_start=2514
+  _globals['_JOBSTATE']._serialized_end=2672
+  _globals['_WAITREASON']._serialized_start=2675
+  _globals['_WAITREASON']._serialized_end=2863
+  _globals['_UNIQUECONFLICTPOLICY']._serialized_start=2866
+  _globals['_UNIQUECONFLICTPOLICY']._serialized_end=3002
+  _globals['_JOBVIEW']._serialized_start=3004
+  _globals['_JOBVIEW']._serialized_end=3078
   _globals['_JOB']._serialized_start=181
   _globals['_JOB']._serialized_end=474
   _globals['_JOBSPEC']._serialized_start=477
-  _globals['_JOBSPEC']._serialized_end=1097
-  _globals['_JOBSPEC_LABELSENTRY']._serialized_start=1038
-  _globals['_JOBSPEC_LABELSENTRY']._serialized_end=1083
-  _globals['_JOBSTATUS']._serialized_start=1100
-  _globals['_JOBSTATUS']._serialized_end=1716
-  _globals['_RETRYPOLICY']._serialized_start=1719
-  _globals['_RETRYPOLICY']._serialized_end=1882
-  _globals['_JOBPROGRESS']._serialized_start=1884
-  _globals['_JOBPROGRESS']._serialized_end=1931
-  _globals['_JOBERROR']._serialized_start=1934
-  _globals['_JOBERROR']._serialized_end=2138
-  _globals['_JOBERROR_METADATAENTRY']._serialized_start=2091
-  _globals['_JOBERROR_METADATAENTRY']._serialized_end=2138
-  _globals['_JOBATTEMPT']._serialized_start=2141
-  _globals['_JOBATTEMPT']._serialized_end=2319
-  _globals['_JOBOWNER']._serialized_start=2321
-  _globals['_JOBOWNER']._serialized_end=2386
-  _globals['_STREAMHEARTBEAT']._serialized_start=2388
-  _globals['_STREAMHEARTBEAT']._serialized_end=2454
+  _globals['_JOBSPEC']._serialized_end=1154
+  _globals['_JOBSPEC_LABELSENTRY']._serialized_start=1095
+  _globals['_JOBSPEC_LABELSENTRY']._serialized_end=1140
+  _globals['_JOBSTATUS']._serialized_start=1157
+  _globals['_JOBSTATUS']._serialized_end=1773
+  _globals['_RETRYPOLICY']._serialized_start=1776
+  _globals['_RETRYPOLICY']._serialized_end=1939
+  _globals['_JOBPROGRESS']._serialized_start=1941
+  _globals['_JOBPROGRESS']._serialized_end=1988
+  _globals['_JOBERROR']._serialized_start=1991
+  _globals['_JOBERROR']._serialized_end=2195
+  _globals['_JOBERROR_METADATAENTRY']._serialized_start=2148
+  _globals['_JOBERROR_METADATAENTRY']._serialized_end=2195
+  _globals['_JOBATTEMPT']._serialized_start=2198
+  _globals['_JOBATTEMPT']._serialized_end=2376
+  _globals['_JOBOWNER']._serialized_start=2378
+  _globals['_JOBOWNER']._serialized_end=2443
+  _globals['_STREAMHEARTBEAT']._serialized_start=2445
+  _globals['_STREAMHEARTBEAT']._serialized_end=2511
 # @@protoc_insertion_point(module_scope)

@@ -256,6 +256,7 @@ class JobSpec(_message.Message):
     UNIQUE_CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     START_WITHIN_FIELD_NUMBER: _builtins.int
+    SCHEDULE_DELAY_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Name of an existing queue, for example `news-analyzer`. Matches
     `^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`.
@@ -272,23 +273,31 @@ class JobSpec(_message.Message):
     """Answer to a taken `unique_key`."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
-        """Input for the worker. Unset means the empty object. Must fit the input
-        schema of the queue. Omitted in the BASIC view.
+        """Input for the worker. Unset means the empty object; set, it must have an
+        encoding. Must fit the input schema of the queue. Omitted in the BASIC
+        view.
         """
 
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """Earliest time of the first attempt. Unset or past means now."""
+        """Earliest time of the first attempt. Unset or past means now; exactly 0
+        (1970), the usual trace of a lost value, is refused. Set on output when
+        `schedule_delay` was asked for, too.
+        """
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Absolute form; must be later than `schedule_time`. Always set on output
-        when the job can expire.
+        """Absolute form. Must be later than the earliest time of the first
+        attempt, by the clock of the database: a job that could never begin is
+        refused, and so is exactly 0 (1970). Always set on output when the job
+        can expire.
         """
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """Relative to the creation of the job. Above 0."""
+        """Relative to the creation of the job. Above 0, and longer than the time
+        until `schedule_time`, or `schedule_delay`.
+        """
 
     @_builtins.property
     def attempt_timeout(self) -> _duration_pb2.Duration:
@@ -314,11 +323,19 @@ class JobSpec(_message.Message):
     def start_within(self) -> _duration_pb2.Duration:
         """How long the job may wait until its first attempt begins, counted from the
         moment at which it may first run: its creation, or `schedule_time` if that
-        is later. If no attempt has begun by then, the job fails with reason
-        `START_DEADLINE`. Retries are not bound by it, unlike by `expire_time`; an
-        attempt that was handed back or never reached its worker has not begun.
-        Default: that of the queue. Unset there too means no bound. At least 0.001
-        seconds.
+        is later, or the end of `schedule_delay`. If no attempt has begun by then,
+        the job fails with reason `START_DEADLINE`. Retries are not bound by it,
+        unlike by `expire_time`; an attempt that was handed back or never reached
+        its worker has not begun. Default: that of the queue. Unset there too means
+        no bound. At least 0.001 seconds.
+        """
+
+    @_builtins.property
+    def schedule_delay(self) -> _duration_pb2.Duration:
+        """`schedule_time` relative to the creation of the job, by the clock of the
+        database, so that the clock of the caller does not matter. Only one of the
+        two may be set. On output `schedule_time` has what this came to. Not
+        negative; 0 means now.
         """
 
     def __init__(
@@ -337,10 +354,11 @@ class JobSpec(_message.Message):
         unique_conflict_policy: Global___UniqueConflictPolicy.ValueType = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         start_within: _duration_pb2.Duration | None = ...,
+        schedule_delay: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "expiration", b"expiration", "expire_time", b"expire_time", "input", b"input", "retention", b"retention", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "start_within", b"start_within", "ttl", b"ttl"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "expiration", b"expiration", "expire_time", b"expire_time", "input", b"input", "retention", b"retention", "retry_policy", b"retry_policy", "schedule_delay", b"schedule_delay", "schedule_time", b"schedule_time", "start_within", b"start_within", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "expiration", b"expiration", "expire_time", b"expire_time", "input", b"input", "labels", b"labels", "priority", b"priority", "queue", b"queue", "retention", b"retention", "retry_policy", b"retry_policy", "schedule_time", b"schedule_time", "start_within", b"start_within", "ttl", b"ttl", "unique_conflict_policy", b"unique_conflict_policy", "unique_key", b"unique_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "expiration", b"expiration", "expire_time", b"expire_time", "input", b"input", "labels", b"labels", "priority", b"priority", "queue", b"queue", "retention", b"retention", "retry_policy", b"retry_policy", "schedule_delay", b"schedule_delay", "schedule_time", b"schedule_time", "start_within", b"start_within", "ttl", b"ttl", "unique_conflict_policy", b"unique_conflict_policy", "unique_key", b"unique_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_expiration: _TypeAlias = _typing.Literal["expire_time", "ttl"]  # noqa: Y015
     _WhichOneofArgType_expiration: _TypeAlias = _typing.Literal["expiration", b"expiration"]  # noqa: Y015

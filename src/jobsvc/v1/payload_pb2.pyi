@@ -51,6 +51,12 @@ class Payload(_message.Message):
     white space are not promised to survive. A payload is at most 256 KiB as
     JSON text unless the server says otherwise (`ServerLimits.max_payload_bytes`),
     nests at most 32 levels and holds no NUL character.
+
+    A payload that is set must have an encoding, and every `Value` of a Struct a
+    kind: where one is missing, the caller's library has dropped something that
+    it did not know, and the payload is refused. `json_text` is the right
+    spelling from JavaScript and other languages whose libraries do not turn
+    plain objects into Structs.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -52,7 +52,8 @@ class RequestReader:
             raise InvalidRequest([Violation("spec", "is required")])
         spec = request.spec
         # These are the job's own; other jobs may share the rest, compared by its encoding.
-        given, unique_key, request_id = spec.input, spec.unique_key, request.request_id
+        given = spec.input if spec.HasField("input") else None
+        unique_key, request_id = spec.unique_key, request.request_id
         spec.ClearField("input")
         if unique_key:
             spec.ClearField("unique_key")
@@ -95,20 +96,24 @@ class RequestReader:
 def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
     checks.queue("spec.queue", spec.queue)
     checks.number("spec.priority", spec.priority, -100, 100)
-    schedule_time = (
-        checks.time("spec.schedule_time", spec.schedule_time)
-        if spec.HasField("schedule_time")
-        else None
-    )
+    schedule_time, delay = None, None
+    if spec.HasField("schedule_time"):
+        schedule_time = checks.set_time("spec.schedule_time", spec.schedule_time)
+    if spec.HasField("schedule_delay"):
+        delay = checks.seconds("spec.schedule_delay", spec.schedule_delay)
+        if schedule_time is not None:
+            checks.add("spec.schedule_delay", "must not be set beside spec.schedule_time")
     expire_time, ttl = None, None
     if spec.HasField("expire_time"):
-        expire_time = checks.time("spec.expire_time", spec.expire_time)
+        expire_time = checks.set_time("spec.expire_time", spec.expire_time)
         if schedule_time is not None and expire_time <= schedule_time:
             checks.add("spec.expire_time", "must be later than spec.schedule_time")
     elif spec.HasField("ttl"):
         ttl = checks.seconds("spec.ttl", spec.ttl)
         if ttl == 0:
             checks.add("spec.ttl", "must be above 0")
+        elif delay is not None and ttl <= delay:
+            checks.add("spec.ttl", "must be longer than spec.schedule_delay")
     on_conflict = spec.unique_conflict_policy
     if on_conflict:
         checks.enum("spec.unique_conflict_policy", on_conflict, pb.UniqueConflictPolicy.values())
@@ -124,6 +129,7 @@ def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
         run_policy=read_run_policy(checks, "spec", spec),
         fail_if_taken=on_conflict == pb.UNIQUE_CONFLICT_POLICY_FAIL,
         labels=labels,
+        schedule_delay_seconds=delay,
     )
 
 

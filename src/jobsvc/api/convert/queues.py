@@ -127,7 +127,10 @@ def _schema(checks: RequestChecks, path: str, message: pb.Queue, field: str) -> 
     try:
         text = json.dumps(struct_dict(schema.json_schema), sort_keys=True, ensure_ascii=False)
         Schema(text)
-    except (SchemaInvalid, PayloadInvalid) as defect:
+    except PayloadInvalid as defect:
+        checks.add(f"{path}.json_schema{defect.place}", f"{defect}")
+        return None
+    except SchemaInvalid as defect:
         checks.add(f"{path}.json_schema", f"{defect}")
         return None
     return text

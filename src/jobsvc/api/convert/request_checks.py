@@ -17,6 +17,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 #: The first and the last moment of a datetime stand for the infinities in PostgreSQL.
 _FIRST_TIME = datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=1)
 _LAST_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(microseconds=1)
+_NO_TIME = Timestamp()
 
 
 class RequestChecks:
@@ -129,3 +130,14 @@ class RequestChecks:
         except (ValueError, OverflowError):
             self.add(field, "is not a valid timestamp")
             return datetime.now(UTC)
+
+    def set_time(self, field: str, value: Timestamp) -> datetime:
+        """As `time`, for a time that a caller chose: 1970 is the trace of a library that dropped
+        the value, as protobuf for JavaScript drops a Date."""
+        if value == _NO_TIME:
+            self.add(
+                field,
+                "is exactly 0 (1970): the caller's library has dropped its value; set `seconds`,"
+                " or leave the field out",
+            )
+        return self.time(field, value)

@@ -32,6 +32,8 @@ def create_request(job: NewJob, validate_only: bool = False) -> job_service_pb2.
         spec.input.json_text = encode_payload(job.input)
     if job.schedule_time is not None:
         spec.schedule_time.FromDatetime(job.schedule_time)
+    if job.delay is not None:
+        spec.schedule_delay.CopyFrom(duration_message(job.delay))
     if job.expire_time is not None:
         spec.expire_time.FromDatetime(job.expire_time)
     if job.ttl is not None:
