@@ -11,6 +11,7 @@ from opentelemetry import trace
 from jobsvc import telemetry
 from jobsvc.domain.errors import InvalidRequest, LeaseLost, Violation
 from jobsvc.domain.job import JobError, JobState
+from jobsvc.domain.lapse import Lapse
 from jobsvc.domain.lease import LeaseId, LeaseTerms
 from jobsvc.domain.lease_end import End, Requeued
 from jobsvc.domain.limits import MAX_ERROR_CHARACTERS
@@ -19,22 +20,19 @@ from jobsvc.domain.outcome import (
     Cancelled,
     Failure,
     Finish,
-    Lapse,
     Outcome,
     Requeue,
     Success,
     decide,
 )
 from jobsvc.domain.payload import parse_payload
+from jobsvc.domain.retention import keep_seconds
 from jobsvc.domain.schema import Schema
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
-
-#: Several polls: time for every follower to read a terminal status.
-_MIN_KEEP_SECONDS = 60.0
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -237,12 +235,3 @@ class Settlement:
                     telemetry.ERROR_TYPE, cause.error.reason or code_pb2.Code.Name(cause.error.code)
                 )
         span.end()
-
-
-def keep_seconds(terms: LeaseTerms, failed: bool, settings: Settings) -> float:
-    """How long an ended job is kept: its retention, but long enough for its request id to be
-    remembered and for its followers to see its end. expire_jobs.sql does the same."""
-    asked = terms.retention_seconds
-    if asked is None:
-        asked = settings.failed_retention_seconds if failed else settings.retention_seconds
-    return max(asked, settings.request_id_seconds if terms.has_request else _MIN_KEEP_SECONDS)

@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable, Iterable
 
+from jobsvc.domain.lapse import Lapse, lapse
 from jobsvc.domain.lease import LapsedLease, LeaseId
 from jobsvc.domain.lease_end import End
-from jobsvc.domain.outcome import Lapse, decide, lapse
-from jobsvc.jobs.settle import DecidedEnd, Settlement, keep_seconds
+from jobsvc.domain.outcome import decide
+from jobsvc.domain.retention import keep_seconds
+from jobsvc.jobs.settle import DecidedEnd, Settlement
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
 

@@ -1,7 +1,7 @@
 -- Fails waiting jobs that have expired, and those whose first attempt has not begun in time; if both
 -- are true of a job, the earlier is the reason.
 -- $1 limit of each kind, $2 error of the former (JSON), $3 error of the latter (JSON),
--- $4 default retention, $5 request id window
+-- $4 default retention, $5 request id window; 60 is _MIN_KEEP_SECONDS of domain/retention.py
 WITH expired AS MATERIALIZED (
     SELECT job_id FROM waiting
     WHERE expire_time <= statement_timestamp()
