@@ -92,8 +92,8 @@ def get(
 ) -> None:
     """Show a job as it is now."""
     with open_client(server) as client:
+        from jobsvc.cli.console import new_console
         from jobsvc.cli.job_text import job_json, print_job
-        from jobsvc.tracing.drawing import new_console
 
         job = client.get(job_id)
         if server.as_json:
@@ -113,9 +113,9 @@ def watch(
 
 
 def _watch(client: "Client", job_ids: Iterable[str], as_json: bool) -> None:
+    from jobsvc.cli.console import new_console
     from jobsvc.cli.job_text import job_json
     from jobsvc.cli.status_display import StatusDisplay
-    from jobsvc.tracing.drawing import new_console
 
     all_succeeded = True
     # JSON lines and a table that repaints itself do not share a terminal.
