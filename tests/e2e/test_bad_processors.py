@@ -45,7 +45,7 @@ async def test_poison_job_fails_after_its_attempts_while_others_finish(stage: St
         deaths = []
 
         async def keep_working() -> None:
-            """What an init system does."""
+            """Restarts the worker whenever it ends, as an init system does."""
             while True:
                 worker = stage.start_worker(server.target)
                 await eventually(

@@ -1,4 +1,4 @@
-"""Who calls, and for whom: from the metadata of a call."""
+"""Reads the caller from metadata."""
 
 import hashlib
 import hmac
@@ -13,9 +13,9 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]{1,256}")
 
 Metadata = Iterable[tuple[str, str | bytes]]
 
-#: The caller of the call in hand. The guard sets it for methods whose row says `reads_caller`, in
-#: the task that gRPC starts for each call; to read it elsewhere raises LookupError. Handlers get it
-#: this way because the contract fixes their arguments.
+#: The caller of the call in progress. The guard sets it for methods whose row says `reads_caller`,
+#: in the task that gRPC starts for each call; to read it elsewhere raises LookupError. Handlers get
+#: it this way because the contract fixes their arguments.
 current_caller: ContextVar[Owner] = ContextVar("current_caller")
 
 

@@ -140,7 +140,8 @@ class Creation:
             return results
 
     def _tell(self, results: Sequence[CreateResult]) -> None:
-        """Tells all replicas which queues have new ready jobs, and this one which will have."""
+        """Tells all replicas which queues have ready jobs, and starts timers for jobs that are due
+        later."""
         ready: dict[str, None] = {}
         # Most jobs of a batch share one options object.
         for created in {id(r.new.options): r for r in results if isinstance(r, Created)}.values():

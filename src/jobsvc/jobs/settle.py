@@ -36,7 +36,7 @@ from jobsvc.store.store import Store
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A worker's word on how an attempt ended; `terms` are those of its lease, if at hand."""
+    """A worker's report on how an attempt ended; `terms` are those of its lease, if known."""
 
     id: LeaseId
     outcome: Outcome
@@ -110,7 +110,7 @@ def check_output(success: Success, schema: Schema) -> Outcome:
 
 
 class Settlement:
-    """Ends leases, on outcomes that workers report and on the word of upkeep."""
+    """Ends leases: on reports of workers, and because of lapses."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class Settlement:
         return decided
 
     async def _unrecorded(self, reports: Sequence[Report], lost: Sequence[int]) -> list[int]:
-        """Those of the lost reports whose outcome is not on record under exactly their lease."""
+        """Returns the lost reports whose outcome is not recorded under exactly their lease."""
         if not lost:
             return []
         outcomes = [(reports[index].id, reports[index].outcome) for index in lost]

@@ -38,8 +38,8 @@ async def rescue_leases(
 
 
 def _end(lapsed: LapsedLease, cause: Lapse, spread: float, settings: Settings) -> DecidedEnd:
-    """The end of a lapsed lease, provided that it is not extended before that is written. `spread`
-    is the random part of the retry delay."""
+    """Returns the end of a lapsed lease; it counts only if the lease is not extended before the
+    write. `spread` is the random part of the retry delay."""
     terms = lapsed.terms
     job_expired = lapsed.expire_time is not None and lapsed.read_time >= lapsed.expire_time
     verdict = decide(terms, cause, spread, job_expired)
