@@ -13,9 +13,8 @@ from jobsvc.cli.loopback import is_local_target
 from jobsvc.cli.startup import exit_line
 
 if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
-    import grpc
-
     from jobsvc.client import Client
+    from jobsvc.client.tls import Credentials
 
 
 @contextmanager
@@ -47,7 +46,7 @@ def open_client(options: CallOptions) -> Iterator["Client"]:
             raise typer.Exit(1) from None
 
 
-def channel_credentials(tls: bool, ca: Path | None) -> "grpc.ChannelCredentials | None":
+def channel_credentials(tls: bool, ca: Path | None) -> "Credentials | None":
     """Returns the credentials for `--tls` and `--ca`, None without TLS; ends the command with one
     line when the file is unusable. To be called before gRPC is imported."""
     # gRPC's own log is no text for people; this must be set before gRPC is imported.

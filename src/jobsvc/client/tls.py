@@ -2,11 +2,14 @@
 
 import ssl
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 
+Credentials: TypeAlias = grpc.ChannelCredentials
 
-def tls_credentials(ca: Path | None = None) -> grpc.ChannelCredentials:
+
+def tls_credentials(ca: Path | None = None) -> Credentials:
     """Returns credentials that trust the certificates in the PEM file `ca`, by default gRPC's own.
 
     Raises:
