@@ -24,7 +24,7 @@ class CallLimit:
         self._in_progress += 1
 
     def __exit__(self, *_: object) -> None:
-        """Counts one call less."""
+        """Counts one call fewer."""
         self._in_progress -= 1
 
 
