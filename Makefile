@@ -32,7 +32,7 @@ demo: setup ## Run real jobs from creation to result and look at their trace
 test: setup ## Run the whole test suite against a real PostgreSQL
 	@pytest -n 2 --dist loadgroup
 
-# No server, no channel, no process: what can be tested without.
+# Neither a server of jobsvc nor a channel; the tests of the store start a PostgreSQL.
 FAST := domain store jobs dispatch event_loop bench
 test-fast: setup ## Run the tests of pure rules, store and use cases (one minute)
 	@pytest -n 2 --dist loadgroup $(addprefix tests/,$(FAST)) tests/test_*.py

@@ -1,7 +1,7 @@
 """Which packages of others a module may import, over every file below src/.
 
-import-linter keeps the layers; this test keeps the drivers at their borders. Imports inside
-functions and for type checkers count.
+import-linter keeps the layers; these tests keep the drivers at their borders, and the worker
+processes of this project on the SDK. Imports inside functions and for type checkers count.
 """
 
 import ast
@@ -24,6 +24,8 @@ ALLOWED = {
 EXCEPTIONS = {
     "google.rpc.code_pb2": "the numbers of the status codes, which errors have in the domain too",
 }
+#: All that src/workers may import of jobsvc, as any user of the SDK.
+SDK = "jobsvc.worker"
 
 
 def _within(name: str, package: str) -> bool:
@@ -59,6 +61,15 @@ def forbidden(text: str, module: str) -> list[str]:
     ]
 
 
+def beyond_sdk(text: str, module: str) -> list[str]:
+    """The imports of a module that are of jobsvc and not of its SDK."""
+    return [
+        imported
+        for imported in imports(ast.parse(text), module)
+        if _within(imported, "jobsvc") and not _within(imported, SDK)
+    ]
+
+
 def _modules() -> dict[str, Path]:
     """Every module below src/ by its full name; a package counts as its `__init__`."""
     return {
@@ -76,6 +87,33 @@ def test_drivers_are_imported_at_their_borders_only() -> None:
         if (names := forbidden(path.read_text(encoding="utf-8"), module))
     }
     assert found == {}
+
+
+def test_worker_processes_import_only_the_sdk() -> None:
+    workers = {m: path for m, path in _modules().items() if _within(m, "workers")}
+    texts = {module: path.read_text(encoding="utf-8") for module, path in workers.items()}
+    assert any("jobsvc.worker" in text for text in texts.values())
+    found = {module: names for module in texts if (names := beyond_sdk(texts[module], module))}
+    assert found == {}
+
+
+def test_every_import_beyond_the_sdk_is_seen() -> None:
+    for text in (
+        "import jobsvc",
+        "import jobsvc.client",
+        "from jobsvc import client",
+        "from jobsvc.extras import NotInstalled",
+        "def late():\n    from jobsvc.domain.job import Job",
+        "import jobsvc.workers",
+    ):
+        assert len(beyond_sdk(text, "workers.any.processor")) == 1, text
+    for text in (
+        "from jobsvc.worker import Context",
+        "from jobsvc import worker",
+        "import jobsvc.worker.failure",
+        "from . import web",
+    ):
+        assert beyond_sdk(text, "workers.any.processor") == [], text
 
 
 def test_every_exception_and_every_owner_is_needed() -> None:

@@ -30,7 +30,7 @@ def modules() -> list[Path]:
 
 
 def found(search: Callable[[str], Iterator[str]]) -> list[str]:
-    """What a search finds in the text of each module."""
+    """Returns the findings of a search in the text of each module."""
     return [
         f"{path}: {what}"
         for path in modules()

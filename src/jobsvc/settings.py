@@ -8,10 +8,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-#: Most attempts of a job (contract: `RetryPolicy`).
+#: Most attempts of a job (contract: `RetryPolicy`). Here, because it bounds a setting, and
+#: settings import no other module.
 MAX_ATTEMPTS = 100
-#: Besides the intervals.
-_ABOVE_ZERO = ("max_attempts", "lease_seconds", "pool_size", "statement_seconds")
 
 
 class SettingsInvalid(Exception):

@@ -83,7 +83,7 @@ async def test_nothing_is_dispatched_any_more(
     assert await leaving.report(release(lease)) == [OK]
     assert (await leaving.refusal()).what == _DRAINING
     await draining
-    # A claim that was under way may have taken it, and has put it back.
+    # A claim that was under way may have taken it, and has redelivered it.
     assert tuple(await sql.fetchrow("SELECT attempt, returns FROM waiting") or ()) == (0, 0)
 
 

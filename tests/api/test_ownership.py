@@ -1,4 +1,4 @@
-"""Whose a job is: the session or the user of the call that created it, and nobody else."""
+"""A job belongs to the session or the user of the call that created it, and to nobody else."""
 
 import json
 from collections.abc import Awaitable, Callable

@@ -57,7 +57,7 @@ def details(error: BaseException, trace_id: str = "") -> dict[str, Message]:
 
 
 def trailer_bytes(error: JobsvcError) -> int:
-    """What the status weighs on the wire: the message percent-encoded, the details as base64."""
+    """Returns the size of the status on the wire: percent-encoded message, details as base64."""
     status = status_of(error)
     message = sum(1 if 32 <= byte < 127 else 3 for byte in status.message.encode())
     return message + (status.ByteSize() + 2) // 3 * 4 + 200

@@ -1,4 +1,4 @@
-"""What a caller sees of trouble inside: never more than is meant for callers."""
+"""Callers see of trouble inside never more than is meant for them."""
 
 import asyncio
 import tempfile
@@ -177,23 +177,23 @@ async def test_status_stream_ends_when_the_database_is_away_and_can_be_opened_ag
 async def test_200_calls_cancelled_at_once_leave_the_tables_consistent(
     create: Create, jobs: JobServiceStub, workers: WorkerServiceStub, sql: asyncpg.Connection
 ) -> None:
-    for turn in range(5):
-        calls = [asyncio.ensure_future(create(unique_key=f"{turn}-{n}")) for n in range(100)]
+    for round_ in range(5):
+        calls = [asyncio.ensure_future(create(unique_key=f"{round_}-{n}")) for n in range(100)]
         calls += [asyncio.ensure_future(lease_all(workers, max_jobs=5)) for _ in range(100)]
-        # Each turn is cut off at another point of the way.
-        await asyncio.wait(calls, timeout=0.02 * turn)
+        # Each round is cut off at another point of the way.
+        await asyncio.wait(calls, timeout=0.02 * round_)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
     assert (await create()).id
-    # Nothing is under way any more when two looks are the same.
+    # Nothing is under way any more when two readings are the same.
     counts = """SELECT (SELECT count(*) FROM job),
         (SELECT count(*) FROM waiting) + (SELECT count(*) FROM lease),
         (SELECT count(*) FROM job WHERE id IN (SELECT job_id FROM waiting)
             AND id IN (SELECT job_id FROM lease)),
         (SELECT count(*) FROM held_key)"""
-    created, placed, doubled, keys = await eventually(
+    created, unended, doubled, keys = await eventually(
         lambda: sql.fetchrow(counts), lambda row: row[0] == row[1] == row[3] + 1
     )
     assert doubled == 0
-    assert created == placed == keys + 1
+    assert created == unended == keys + 1

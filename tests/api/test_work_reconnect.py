@@ -25,7 +25,7 @@ from tests.support.settings import TEST_SETTINGS
 
 _REPLACED = (grpc.StatusCode.ABORTED, "WORKER_REPLACED")
 _DEAF = (grpc.StatusCode.UNAVAILABLE, "WORKER_DEAF")
-#: For tests in which nothing may come back for want of a confirmation.
+#: For tests in which nothing may come back for want of an acknowledgement.
 _LONG_ACKNOWLEDGE = replace(TEST_SETTINGS, acknowledge_seconds=60.0)
 _HELD, _LOST = pb.LEASE_STATE_HELD, pb.LEASE_STATE_LOST
 
@@ -186,7 +186,7 @@ async def test_unacknowledged_job_comes_again_and_the_stream_ends(
 
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=2.0)])
 @pytest.mark.parametrize("by", ["acknowledge", "extend", "report", "report by id"])
-async def test_confirmed_job_stays(
+async def test_acknowledged_job_stays(
     channel: aio.Channel, create: Create, sql: asyncpg.Connection, by: str
 ) -> None:
     await create()
@@ -224,7 +224,7 @@ async def test_confirmed_job_stays(
 
 
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=0.3)])
-async def test_unconfirmed_jobs_of_a_worker_that_vanished_are_back(
+async def test_unacknowledged_jobs_of_a_worker_that_vanished_are_back(
     server: Replica, channel: aio.Channel, create: Create, settings: Settings
 ) -> None:
     job = await create(retry_policy=job_pb2.RetryPolicy(max_attempts=1))

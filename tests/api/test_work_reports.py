@@ -22,7 +22,7 @@ _REPORTS = 24
 
 
 class _Reporting:
-    """Reports of 3.5 MB each, one after the other, and a confirmation of all that came before.
+    """Reports of 3.5 MB each, one after the other, and an acknowledgement of all that came before.
 
     Their leases never existed, so a response only shows that its report was read.
     """
@@ -106,7 +106,7 @@ async def test_worker_that_is_not_read_is_not_taken_for_deaf(
             reporting = _Reporting(stream, lease)
             await reporting.until_stuck()
             await create()
-            # The confirmation stands behind the reports.
+            # The acknowledgement stands behind the reports.
             (other,) = await stream.dispatched(acknowledge=False)
             await create(queue="other")
             await deaf.dispatched(acknowledge=False)

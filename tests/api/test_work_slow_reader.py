@@ -117,7 +117,7 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
             assert back.count((0, 0)) > _JOBS // 2
 
 
-# It confirms nothing, and may need long to read what has piled up.
+# It acknowledges nothing, and may need long to read what has piled up.
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=60.0)])
 async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
     channel: aio.Channel, jobs: JobServiceStub, workers: WorkerServiceStub, sql: asyncpg.Connection

@@ -1,4 +1,4 @@
-"""What counts as a right result."""
+"""Job tables: results that count as right."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What processes have used."""
+"""Resources that processes have used."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What is meant to be reached."""
+"""The targets of the benchmarks."""
 
 from bench.report.summary import summarise
 from bench.report.target import targets

@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from jobsvc.cli import app
-from jobsvc.cli.arguments import parse_duration
+from jobsvc.cli.parse_text import parse_duration
 from jobsvc.cli.status_display import StatusDisplay, sums_text, took_text
 from jobsvc.client.convert.job_replies import read_status, read_update
 from jobsvc.v1 import job_pb2, job_service_pb2

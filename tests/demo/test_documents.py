@@ -14,7 +14,7 @@ from jobsvc.demo.documents import (
     licence_path,
     package_documents,
 )
-from jobsvc.demo.prose import prose
+from jobsvc.demo.readme_text import readme_text
 from jobsvc.demo.site import ARTICLE, BROKEN, BUSY, serve_site
 
 
@@ -66,7 +66,7 @@ Read [the *guide*](https://docs/guide) or see https://example.org/a?b=c.
 a < b and b > c
 ```
 """
-    assert prose(markdown).split() == [
+    assert readme_text(markdown).split() == [
         *["#", "Rich", "Read", "the", "*guide*", "or", "see"],
         *["a", "<", "b", "and", "b", ">", "c"],
     ]
@@ -77,7 +77,7 @@ a < b and b > c
    :target: https://ci
 
 Read `the guide <https://docs/guide>`_ first."""
-    assert prose(rest).split() == ["Title", "Read", "the", "guide", "first."]
+    assert readme_text(rest).split() == ["Title", "Read", "the", "guide", "first."]
 
 
 def test_licence_is_a_file_of_an_installed_package() -> None:

@@ -1,4 +1,4 @@
-"""A connected worker: its leases, its confirmations, and its notices."""
+"""A connected worker: its leases, its acknowledgements, and its notices."""
 
 import pytest
 from hypothesis import given
@@ -21,53 +21,53 @@ def worker() -> ConnectedWorker:
     return ConnectedWorker(subscription, seen_worker())
 
 
-def test_sent_frame_waits_for_its_confirmation(worker: ConnectedWorker) -> None:
+def test_sent_frame_waits_for_its_acknowledgement(worker: ConnectedWorker) -> None:
     assert worker.silent_since() is None
     worker.sent(4, [leased_job(1)], now=7.0)
     worker.sent(5, [leased_job(2)], now=8.0)
     assert worker.silent_since() == 7.0
 
 
-def test_sequence_confirms_every_frame_up_to_it(worker: ConnectedWorker) -> None:
+def test_sequence_acknowledges_every_frame_up_to_it(worker: ConnectedWorker) -> None:
     for sequence in (4, 5, 9):
         worker.sent(sequence, [leased_job(sequence)], now=float(sequence))
-    worker.confirm_frames(5, now=0.0)
+    worker.acknowledge_frames(5, now=0.0)
     assert worker.silent_since() == 9.0
-    worker.confirm_frames(8, now=0.0)
+    worker.acknowledge_frames(8, now=0.0)
     assert worker.silent_since() == 9.0
-    worker.confirm_frames(1000, now=0.0)
+    worker.acknowledge_frames(1000, now=0.0)
     assert worker.silent_since() is None
 
 
-def test_old_sequence_confirms_nothing(worker: ConnectedWorker) -> None:
+def test_old_sequence_acknowledges_nothing(worker: ConnectedWorker) -> None:
     worker.sent(4, [leased_job(1)], now=1.0)
-    worker.confirm_frames(3, now=0.0)
-    worker.confirm_frames(-1, now=0.0)
+    worker.acknowledge_frames(3, now=0.0)
+    worker.acknowledge_frames(-1, now=0.0)
     assert worker.silent_since() == 1.0
 
 
-def test_frame_is_confirmed_when_every_lease_in_it_is(worker: ConnectedWorker) -> None:
+def test_frame_is_acknowledged_when_every_lease_in_it_is(worker: ConnectedWorker) -> None:
     worker.sent(1, [leased_job(1), leased_job(2)], now=1.0)
     worker.sent(2, [leased_job(3)], now=2.0)
-    worker.confirm(lease_ids(1), now=0.0)
+    worker.acknowledge_leases(lease_ids(1), now=0.0)
     assert worker.silent_since() == 1.0
-    worker.confirm(lease_ids(2), now=0.0)
+    worker.acknowledge_leases(lease_ids(2), now=0.0)
     assert worker.silent_since() == 2.0
-    worker.confirm(lease_ids(3, 3, 99), now=0.0)
+    worker.acknowledge_leases(lease_ids(3, 3, 99), now=0.0)
     assert worker.silent_since() is None
 
 
-def test_confirmation_gives_the_next_frames_time_but_not_for_long(worker: ConnectedWorker) -> None:
+def test_acknowledgement_gives_the_next_frames_some_time(worker: ConnectedWorker) -> None:
     for sequence in (1, 2, 3):
         worker.sent(sequence, [leased_job(sequence)], now=1.0)
-    worker.confirm_frames(1, now=5.0)
+    worker.acknowledge_frames(1, now=5.0)
     assert worker.silent_since() == 5.0
-    worker.confirm(lease_ids(2), now=9.0)
+    worker.acknowledge_leases(lease_ids(2), now=9.0)
     assert worker.silent_since() == 9.0
-    worker.confirm(lease_ids(2), now=10.0)
+    worker.acknowledge_leases(lease_ids(2), now=10.0)
     assert worker.silent_since() == 9.0, "nothing new"
     worker.sent(4, [leased_job(4), leased_job(5)], now=11.0)
-    worker.confirm(lease_ids(4), now=99.0)
+    worker.acknowledge_leases(lease_ids(4), now=99.0)
     assert worker.silent_since() == 16.0
 
 
@@ -96,13 +96,13 @@ def test_worker_whose_frames_are_not_read_is_not_silent(worker: ConnectedWorker)
     assert worker.silent_since() is None
     worker.set_reading(True, now=50.0)
     assert worker.silent_since() == 50.0
-    worker.confirm_frames(4, now=51.0)
+    worker.acknowledge_frames(4, now=51.0)
     assert worker.silent_since() is None
 
 
-def test_foreign_lease_confirms_nothing(worker: ConnectedWorker) -> None:
+def test_foreign_lease_acknowledges_nothing(worker: ConnectedWorker) -> None:
     worker.sent(1, [leased_job(1)], now=1.0)
-    worker.confirm(lease_ids(2), now=0.0)
+    worker.acknowledge_leases(lease_ids(2), now=0.0)
     assert worker.silent_since() == 1.0
 
 

@@ -1,4 +1,4 @@
-"""Who gets the next job: windows are kept, and nobody starves."""
+"""The planner keeps windows, and no worker starves."""
 
 from itertools import pairwise
 

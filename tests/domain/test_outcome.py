@@ -1,13 +1,12 @@
 """The decision about a job whose attempt has ended."""
 
-from datetime import timedelta
-
 import pytest
 from google.rpc import code_pb2
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jobsvc.domain.job import JobError, JobState
+from jobsvc.domain.lapse import Lapse
 from jobsvc.domain.lease import LeaseTerms
 from jobsvc.domain.outcome import (
     JOB_EXPIRED,
@@ -15,16 +14,14 @@ from jobsvc.domain.outcome import (
     Ending,
     Failure,
     Finish,
-    Lapse,
     Release,
     Requeue,
     Success,
     decide,
-    lapse,
 )
 from jobsvc.domain.retry import PERMANENT_CODES, retry_delay_seconds
 from tests.domain.support.endings import CODES, ENDINGS, FAILURES, RELEASES, SECONDS, SPREADS, TERMS
-from tests.support.samples import NOW, RETRY, SECOND, terms
+from tests.support.samples import RETRY, terms
 
 
 @given(TERMS, st.none() | st.text(), SPREADS, st.booleans())
@@ -156,14 +153,3 @@ def test_lapse_on_the_last_attempt_fails_with_its_reason(cause: Lapse, reason: s
 
 def test_cancelled_worker_ends_the_job() -> None:
     assert decide(terms(), Cancelled(), 0) == Finish(JobState.CANCELLED)
-
-
-def test_lease_lapses_at_its_very_end() -> None:
-    later = NOW + timedelta(hours=1)
-    assert lapse(NOW + SECOND, later, NOW) is None
-    assert lapse(NOW, later, NOW) is Lapse.LEASE_EXPIRED
-    assert lapse(later, NOW, NOW) is Lapse.ATTEMPT_TIMEOUT
-
-
-def test_running_out_of_time_comes_before_silence() -> None:
-    assert lapse(NOW - SECOND, NOW, NOW) is Lapse.ATTEMPT_TIMEOUT

@@ -25,7 +25,7 @@ MAX_SECONDS = 90
 
 
 class Victims:
-    """What is killed, each started again at once."""
+    """The processes that are killed, each started again at once."""
 
     def __init__(self, stage: Stage, server: Server, workers: list[Worker]) -> None:
         self.server = server
@@ -118,6 +118,6 @@ def _faults_were_felt(stage: Stage) -> None:
         if isinstance(event, Run):
             deliveries[event.job_id] = deliveries.get(event.job_id, 0) + 1
     again = sum(count > 1 for count in deliveries.values())
-    unsure = sum(isinstance(e, Create) and e.answer == "unknown" for e in events)
+    unsure = sum(isinstance(e, Create) and e.result == "unknown" for e in events)
     print(f"{again} jobs were delivered again, {unsure} creations were in doubt")
     assert again > 0, "no job was running when its worker died"

@@ -34,10 +34,10 @@ def healthy() -> Case:
     """Job a is retried once and completes; job b's creation is retried, and a worker ends it."""
     return Case(
         events=[
-            Create(request_id="ra", answer="ok", job_id="a"),
-            Create(request_id="rb", answer="unknown"),
-            Create(request_id="rb", answer="ok", job_id="b"),
-            Create(request_id="rc", answer="fail"),
+            Create(request_id="ra", result="ok", job_id="a"),
+            Create(request_id="rb", result="unknown"),
+            Create(request_id="rb", result="ok", job_id="b"),
+            Create(request_id="rc", result="fail"),
             Update(stream=1, job_id="a", version=1, state=1),
             Run(job_id="a", attempt=1, run="first", time=10.0),
             Update(stream=1, job_id="a", version=3, state=1),
@@ -46,8 +46,8 @@ def healthy() -> Case:
             Close(stream=1, job_ids=["a"], code="OK"),
             Update(stream=2, job_id="b", version=2, state=2),
             Close(stream=2, job_ids=["b"], code="UNAVAILABLE"),
-            Report(job_id="b", lease_id=3, answer="ok"),
-            Report(job_id="b", lease_id=3, answer="ok"),
+            Report(job_id="b", lease_id=3, result="ok"),
+            Report(job_id="b", lease_id=3, result="ok"),
             Update(stream=0, job_id="b", version=3, state=4),
             Update(stream=0, job_id="a", version=5, state=3, output=_OUTPUT),
         ],
@@ -86,7 +86,7 @@ SEEDS: list[tuple[str, str, Callable[[Case], object]]] = [
     (
         "K2",
         "one request was answered with two jobs",
-        lambda c: c.change(Create, request_id="ra", answer="ok", job_id="b"),
+        lambda c: c.change(Create, request_id="ra", result="ok", job_id="b"),
     ),
     ("K2", "unknown job was delivered", lambda c: c.change(Run, job_id="x")),
     ("K3", "two outcomes were accepted", lambda c: c.change(Report, lease_id=4)),

@@ -109,8 +109,8 @@ async def test_rolling_restart_of_two_replicas_goes_unnoticed(stage: Stage) -> N
             stop.set()
         jobs = await stage.check(caller, job_ids)
     assert all(job.succeeded and job.status.attempt == 1 for job in jobs.values())
-    answers = [e.answer for e in stage.history.events() if isinstance(e, Create)]
-    assert answers == ["ok"] * len(job_ids), "a creation failed although a replica was there"
+    results = [e.result for e in stage.history.events() if isinstance(e, Create)]
+    assert results == ["ok"] * len(job_ids), "a creation failed although a replica was there"
     assert worker.exit_code is None
 
 

@@ -62,7 +62,7 @@ async def test_worker_of_unary_calls_runs_a_job(stage: Stage) -> None:
         (result,) = (await grpcurl(target, "WorkerService/ReportOutcomes", report))["results"]
         assert result.get("status", {}) == {}
         number = int(lease["lease_id"].rpartition(".")[2])
-        stage.history.note(Report(job_id=job_id, lease_id=number, answer="ok"))
+        stage.history.note(Report(job_id=job_id, lease_id=number, result="ok"))
         await caller.follow([job_id])
         assert caller.output(job_id)["sum"] == 42
         jobs = await stage.check(caller, [job_id])

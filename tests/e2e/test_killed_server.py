@@ -98,7 +98,7 @@ async def _create(caller: Caller, count: int) -> list[str]:
 
 def _acknowledged(stage: Stage) -> list[str]:
     events = stage.history.events()
-    return [e.job_id for e in events if isinstance(e, Create) and e.answer == "ok"]
+    return [e.job_id for e in events if isinstance(e, Create) and e.result == "ok"]
 
 
 async def test_create_that_was_committed_and_never_answered_makes_one_job(stage: Stage) -> None:
@@ -120,7 +120,7 @@ async def test_create_that_was_committed_and_never_answered_makes_one_job(stage:
         job = await creation
         assert job.existing, "the first try was not the one that made the job"
         assert len(await fetch(stage.embedded_dsn, count, REQUEST_ID)) == 1
-        stage.history.note(Create(request_id=REQUEST_ID, answer="ok", job_id=job.id))
+        stage.history.note(Create(request_id=REQUEST_ID, result="ok", job_id=job.id))
         await stage.work(back.target)
         await caller.follow([job.id])
         await stage.check(caller, [job.id], stage.embedded_dsn)

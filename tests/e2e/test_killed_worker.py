@@ -10,7 +10,7 @@ from grpc import aio
 from jobsvc.client import JobState, RetryPolicy
 from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.e2e.support.history import Report, Run
+from tests.e2e.support.history import Report, Result, Run
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
 from tests.e2e.support.tables import fetch
 from tests.support.probe import eventually
@@ -117,8 +117,8 @@ async def test_outcome_under_a_lost_lease_changes_nothing(stage: Stage) -> None:
             outcome.success.output.json_text = f'{{"run":"{worker_id}"}}'
             (result,) = (await worker.ReportOutcomes(request)).results
             number = int(lease.lease_id.rpartition(".")[2])
-            answer = "ok" if result.status.code == code_pb2.OK else "fail"
-            stage.history.note(Report(job_id=job_id, lease_id=number, answer=answer))
+            said: Result = "ok" if result.status.code == code_pb2.OK else "fail"
+            stage.history.note(Report(job_id=job_id, lease_id=number, result=said))
             return result.status.code
 
         await caller.client.declare_queue("by-hand")

@@ -1,4 +1,4 @@
-"""What stands in the way of a start is said in one clear line, and the exit code is not zero."""
+"""A failed start says its cause in one clear line, and the exit code is not zero."""
 
 import os
 import socket

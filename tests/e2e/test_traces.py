@@ -17,7 +17,7 @@ WRITTEN_SECONDS = 30.0
 
 
 def create(target: str, traces: Path, queue: str, text: str = "{}") -> str:
-    """Creates a job from a process of its own, which is traced, and answers with the id."""
+    """Creates a job from a process of its own, which is traced, and returns the id."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JOBSVC_", "OTEL_"))}
     return subprocess.run(
         [sys.executable, "-m", "jobsvc", "create", queue, text, "--target", target],

@@ -14,8 +14,8 @@ import pytest
 from jobsvc.embedded import EmbeddedUnavailable, embedded_postgres
 from jobsvc.embedded.account import Account, account_for
 from jobsvc.embedded.binaries import find_binaries
-from jobsvc.embedded.cluster import DRAFT_PREFIX, reachable
-from jobsvc.embedded.home import MAX_LOG_BYTES
+from jobsvc.embedded.data_directory import MAX_LOG_BYTES
+from jobsvc.embedded.initdb import DRAFT_PREFIX, reachable
 from tests.support.probe import blocking_eventually
 
 FAST = {"fsync": "off"}

@@ -30,7 +30,7 @@ def read(reader: InMemoryMetricReader) -> HistogramDataPoint:
 
 
 def count(reader: InMemoryMetricReader) -> int:
-    """How often the lag has been measured."""
+    """Returns the number of lags that were measured."""
     return read(reader).count if reader.get_metrics_data() is not None else 0
 
 
@@ -49,7 +49,7 @@ async def reader() -> AsyncIterator[InMemoryMetricReader]:
 async def block(reader: InMemoryMetricReader, seconds: float) -> None:
     """Blocks the loop, and returns when that has been seen."""
     seen = await eventually(lambda: count(reader))
-    time.sleep(seconds)  # noqa: ASYNC251  # that is the defect which is to be seen
+    time.sleep(seconds)  # noqa: ASYNC251  # the defect that must be seen
     await eventually(lambda: count(reader) > seen)
 
 

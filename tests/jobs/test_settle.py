@@ -1,7 +1,5 @@
 """Which reports count, and what they bring about. The statements are in tests/store."""
 
-from typing import Any
-
 import pytest
 from google.rpc import code_pb2
 from hypothesis import given
@@ -26,7 +24,6 @@ from jobsvc.jobs.settle import (
     SortedReports,
     check_output,
     decide_end,
-    keep_seconds,
     sort_reports,
 )
 from jobsvc.settings import Settings
@@ -108,22 +105,6 @@ def test_outcome_decides_verdict_and_retention(
     assert (decided.terms, decided.cause) == (TERMS, outcome)
     assert (decided.end.id, decided.end.verdict) == (lease_id(), verdict)
     assert (decided.end.retention_seconds, decided.end.until) == (keep, None)
-
-
-@pytest.mark.parametrize(
-    ("fields", "failed", "expected"),
-    [
-        ({}, False, SETTINGS.retention_seconds),
-        ({}, True, SETTINGS.failed_retention_seconds),
-        ({"retention_seconds": 99.0}, True, 99.0),
-        ({"retention_seconds": 0.0}, False, 60.0),
-        ({"retention_seconds": 0.0, "has_request": True}, True, SETTINGS.request_id_seconds),
-    ],
-)
-def test_ended_job_is_kept_long_enough(
-    fields: dict[str, Any], failed: bool, expected: float
-) -> None:
-    assert keep_seconds(replace(TERMS, **fields), failed, SETTINGS) == expected
 
 
 def test_output_that_does_not_fit_fails_the_attempt() -> None:

@@ -82,9 +82,9 @@ async def test_new_replica_is_told_from_its_greeting_on(dsn: str, sql: asyncpg.C
     job_ids = [f"01a20804-e9ba-7c83-b2c8-{number:012}" for number in range(500)]
     async with AsyncExitStack() as stack:
         heard = await stack.enter_async_context(listening(sql))
-        one = await stack.enter_async_context(running(Hints(dsn, "a", presence_seconds=3600.0)))
+        one = await stack.enter_async_context(running(Hints(dsn, "a", alive_seconds=3600.0)))
         await until_said(heard, "a p")
-        two = await stack.enter_async_context(running(Hints(dsn, "b", presence_seconds=3600.0)))
+        two = await stack.enter_async_context(running(Hints(dsn, "b", alive_seconds=3600.0)))
         # Each replies to the greeting of one that it did not know.
         await until_said(heard, "b p")
         await until_said(heard, "a p")

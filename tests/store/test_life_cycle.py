@@ -11,6 +11,7 @@ from hypothesis.stateful import (
 )
 
 from jobsvc.domain.job import JobState
+from jobsvc.domain.lapse import lapse
 from jobsvc.domain.lease import Extended, Extension, LeaseId, Slot
 from jobsvc.domain.lease_end import Requeued
 from jobsvc.domain.outcome import (
@@ -22,7 +23,6 @@ from jobsvc.domain.outcome import (
     Release,
     Success,
     decide,
-    lapse,
 )
 from jobsvc.store.jobs import KeyTaken
 from tests.store.support.known_job import (

@@ -178,7 +178,7 @@ class Collector(TraceServiceServicer, MetricsServiceServicer):
 
 
 def collected(code: str, variable: str = "ENDPOINT", **environment: str) -> list[str]:
-    """What a collector has received when a process that runs `code` has ended."""
+    """Runs `code` in a process, and returns the requests that a collector received from it."""
     collector = Collector()
     server = grpc.server(ThreadPoolExecutor(1))
     add_TraceServiceServicer_to_server(collector, server)

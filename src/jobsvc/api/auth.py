@@ -1,4 +1,4 @@
-"""Who calls, and for whom: from the metadata of a call."""
+"""Reads the caller from metadata."""
 
 import hashlib
 import hmac
@@ -10,9 +10,9 @@ from jobsvc.domain.owner import CALLER_ID, CALLER_ID_RULE, Owner
 
 Metadata = Iterable[tuple[str, str | bytes]]
 
-#: The caller of the call in hand. The guard sets it for methods whose row says `reads_caller`, in
-#: the task that gRPC starts for each call; to read it elsewhere raises LookupError. Handlers get it
-#: this way because the contract fixes their arguments.
+#: The caller of the call in progress. The guard sets it for methods whose row says `reads_caller`,
+#: in the task that gRPC starts for each call; to read it elsewhere raises LookupError. Handlers get
+#: it this way because the contract fixes their arguments.
 current_caller: ContextVar[Owner] = ContextVar("current_caller")
 
 

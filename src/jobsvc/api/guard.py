@@ -1,5 +1,5 @@
-"""Around every handler: limits, draining, the caller, the server's span of unary calls, and a
-status of ours for whatever the handler raises."""
+"""Wraps every handler: checks limits and draining, reads the caller, opens the span of a unary
+call, and turns every exception into a status."""
 
 # grpc's own handler types are generic for type checkers only.
 from __future__ import annotations
@@ -16,7 +16,7 @@ from grpc import aio
 from opentelemetry import trace
 
 from jobsvc import telemetry
-from jobsvc.api.admission import Admission, Slots
+from jobsvc.api.admission import Admission, CallLimit
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
@@ -57,12 +57,12 @@ class Guard:
         self._callers = callers
         self._tracer = tracer
         self._traced = telemetry.is_traced()
-        self._in_hand: set[asyncio.Task[Any]] = set()
+        self._in_progress: set[asyncio.Task[Any]] = set()
 
     async def until_ended(self, seconds: float) -> None:
-        """Waits until the calls in hand now have ended, but at most `seconds`."""
-        if self._in_hand:
-            await asyncio.wait(list(self._in_hand), timeout=seconds)
+        """Waits until the calls in progress now have ended, but at most `seconds`."""
+        if self._in_progress:
+            await asyncio.wait(list(self._in_progress), timeout=seconds)
 
     def wrap(self, method: Method, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         """Returns the handler of a method, wrapped."""
@@ -73,9 +73,9 @@ class Guard:
                 self._unary(method, handler.unary_unary), decode, encode
             )
         if handler.unary_stream:
-            slots = self._admission.status_streams
+            limit = self._admission.status_streams
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream, slots), decode, encode
+                self._stream(method, handler.unary_stream, limit), decode, encode
             )
         assert handler.stream_stream is not None, "the contract has no other kind"
         return grpc.stream_stream_rpc_method_handler(
@@ -86,14 +86,14 @@ class Guard:
 
     def _unary(self, method: Method, handle: Any) -> Any:
         name = method.full_name
-        slots = self._admission.unary_slots(method)
+        limit = self._admission.unary_limit(method)
 
         async def guarded(request: Any, context: Context) -> Any:
             self._note_call()
             metadata: Metadata = context.invocation_metadata() or ()
             with self._span(name, metadata) as span:
                 try:
-                    with slots:
+                    with limit:
                         self._check(method, request, metadata)
                         return await handle(request, context)
                 except aio.AbortError:
@@ -104,13 +104,13 @@ class Guard:
 
         return guarded
 
-    def _stream(self, method: Method, handle: Any, slots: Slots) -> Any:
+    def _stream(self, method: Method, handle: Any, limit: CallLimit) -> Any:
         name = method.full_name
 
         async def guarded(request: Any, context: Context) -> None:
             self._note_call()
             try:
-                with slots:
+                with limit:
                     self._check(method, request, context.invocation_metadata() or ())
                     await handle(request, context)
                     return
@@ -127,8 +127,8 @@ class Guard:
     def _note_call(self) -> None:
         # gRPC gives each call a task, which ends when the status is sent.
         if (call := asyncio.current_task()) is not None:
-            self._in_hand.add(call)
-            call.add_done_callback(self._in_hand.discard)
+            self._in_progress.add(call)
+            call.add_done_callback(self._in_progress.discard)
 
     def _check(self, method: Method, request: Any, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller."""
@@ -164,7 +164,7 @@ def _decode_request(decode: Any) -> Any:
 
 
 def _decode_frame(decode: Any) -> Any:
-    """As `_decode_request`, for the messages of a stream."""
+    """Decodes a message of a request stream; `Received` has None for one that cannot be decoded."""
 
     def decoded(data: bytes) -> Received:
         try:

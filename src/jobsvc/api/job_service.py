@@ -115,7 +115,7 @@ class JobService(JobServiceServicer):
 
 
 def _check_batch(request: pb.BatchCreateJobsRequest) -> bool:
-    """Returns whether nothing is to be created."""
+    """Returns whether the batch must create nothing, only validate."""
     checks = RequestChecks()
     checks.count("requests", request.requests, 1, _MAX_BATCH)
     validate_only = {item.validate_only for item in request.requests}

@@ -1,9 +1,9 @@
-"""Which methods get a request queue of their own in gRPC.
+"""Registers the methods with gRPC, some with a request queue of their own.
 
 Calls in one queue do not hold up those in another. But gRPC goes through all queues for each call
-that arrives: with one for each method, 38 with health, reflection and channelz, that took a tenth
-of a CreateJob. So only methods that are called by the thousand have their own. All others share
-one, in which reports, extensions and health checks never stand behind those.
+that arrives: with one for each method, that took a tenth of a CreateJob. So only methods that are
+called by the thousand have their own. All others share one, in which reports, extensions and health
+checks never stand behind those.
 """
 
 from typing import Any

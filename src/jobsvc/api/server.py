@@ -84,8 +84,8 @@ class GrpcServer:
             await self._server.stop(grace=None)
 
     async def finish(self) -> None:
-        """Waits a moment for the calls in hand to send their status. New calls still get one: in
-        gRPC's own grace period they would be dropped without a status of ours."""
+        """Waits a moment for the calls in progress to send their status. New calls still get one:
+        in gRPC's own grace period they would be dropped without a status of ours."""
         await self._guard.until_ended(_STATUS_SECONDS)
 
     async def tell_health(self, serving: bool) -> None:

@@ -18,7 +18,7 @@ _MAX_VIOLATIONS = 20
 _MAX_TEXT_BYTES = 300
 _MAX_MESSAGE_BYTES = 500
 _MAX_DETAILS_BYTES = 4_000
-#: Of texts in violations: the first that makes the details fit.
+#: Limits of the texts in violations: the first that makes the details fit is taken.
 _VIOLATION_TEXT_BYTES = (300, 150, 75)
 
 Details = Callable[[JobsvcError], Iterable[Message]]
@@ -26,9 +26,9 @@ Details = Callable[[JobsvcError], Iterable[Message]]
 
 class _Status(NamedTuple):
     code: int
-    #: Of the ErrorInfo.
+    #: `reason` of the ErrorInfo.
     reason: str
-    #: Those that follow the ErrorInfo.
+    #: Returns the details that follow the ErrorInfo.
     details: Details = lambda _: ()
 
 

@@ -95,11 +95,11 @@ class WorkStream:
             self._redeliver(worker)
 
     def _redeliver(self, worker: ConnectedWorker) -> None:
-        """Redelivers unsent jobs at once, and sent ones when their time to be confirmed is over:
+        """Redelivers unsent jobs at once, and sent ones when their time to be acknowledged is over:
         the worker may have them, and say so on its next stream."""
         # A job that cannot be written must not come back forever, so its redelivery counts.
         self._redelivery.schedule([job.id for job in worker.undelivered], unsent=not self._writing)
-        for since, lease_ids in worker.awaiting_confirmation():
+        for since, lease_ids in worker.awaiting_acknowledgement():
             age = time.monotonic() - since
             self._redelivery.schedule(lease_ids, self._settings.acknowledge_seconds - age)
 
@@ -114,7 +114,7 @@ class WorkStream:
                 raise WorkProtocolViolation(f"the frame {UNDECODABLE}")
             match frame.WhichOneof("frame"):
                 case "acknowledge":
-                    worker.confirm_frames(frame.acknowledge.sequence, time.monotonic())
+                    worker.acknowledge_frames(frame.acknowledge.sequence, time.monotonic())
                 case "report_outcomes":
                     await self._admit(worker, size_bytes)
                     tasks.create_task(self._report(worker, frame.report_outcomes, size_bytes))
@@ -153,9 +153,9 @@ class WorkStream:
         count = len(request.outcomes) + len(request.succeeded_lease_ids)
         if not 1 <= count <= self._settings.max_batch_items:
             raise WorkProtocolViolation("report_outcomes: the number of outcomes is out of range")
-        if worker.unconfirmed:
-            # The report confirms its leases, however long the database takes to record it.
-            worker.confirm(convert.reported_leases(request), time.monotonic())
+        if worker.unacknowledged:
+            # The report acknowledges its leases, however long the database takes to record it.
+            worker.acknowledge_leases(convert.reported_leases(request), time.monotonic())
         try:
             results = await self._outcomes.report(request, worker.worker_id, worker)
         except DatabaseUnavailable as error:
@@ -180,7 +180,7 @@ class WorkStream:
         request: pb.ExtendLeasesRequest,
         extensions: Sequence[Extension | None],
     ) -> None:
-        worker.confirm((e.id for e in extensions if e is not None), time.monotonic())
+        worker.acknowledge_leases((e.id for e in extensions if e is not None), time.monotonic())
         try:
             response = await self._outcomes.extend(request, extensions)
         except DatabaseUnavailable:

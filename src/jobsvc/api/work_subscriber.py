@@ -77,7 +77,7 @@ class WorkSubscriber:
         )
         # On its own: as long as the headers are on their way with a frame, gRPC sends no status.
         await context.send_initial_metadata(())
-        # Again: of two that subscribe at the same time, one joined while the other was at it.
+        # Again: another stream of this worker may have joined meanwhile.
         self._dispatcher.replace(worker.worker_id)
         self._dispatcher.join(worker)
         return Subscribed(worker, request.payload_encoding, request.max_dispatch_leases, response)
@@ -94,7 +94,7 @@ class WorkSubscriber:
         return frame.subscribe  # type: ignore[no-any-return]  # a WorkRequest's
 
     async def _extend_seconds(self, worker: ConnectedWorker) -> float:
-        """How often to extend: three times at least in the shortest lease that may come."""
+        """Returns the extension interval: at most a third of the shortest lease."""
         asked = worker.subscription.lease_seconds
         shortest = min(
             [await self._lease_duration.seconds(q, asked) for q in worker.subscription.limits]

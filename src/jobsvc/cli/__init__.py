@@ -3,7 +3,7 @@
 import typer
 
 from jobsvc.cli import demo, health, jobs, serve, trace, work
-from jobsvc.cli.server_options import OptionsBeforeCommand, ServerOptions
+from jobsvc.cli.call_options import CallOptions, OptionsBeforeCommand
 
 app = typer.Typer(
     name="jobsvc",
@@ -12,7 +12,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.callback(cls=OptionsBeforeCommand)(ServerOptions)
+app.callback(cls=OptionsBeforeCommand)(CallOptions)
 for command in (
     serve.serve,
     serve.migrate,

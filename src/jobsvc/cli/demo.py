@@ -25,10 +25,10 @@ def demo(
     # gRPC's core logs to the terminal when a connection ends, which happens here on purpose.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+    from jobsvc.cli.console import new_console
     from jobsvc.client import CallFailed
     from jobsvc.demo.failure import DemoFailed, tails
     from jobsvc.demo.run import run_demo
-    from jobsvc.tracing.drawing import new_console
 
     console = new_console()
 

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from jobsvc.cli.server_options import DEFAULT_TARGET, Target
+from jobsvc.cli.call_options import DEFAULT_TARGET, Ca, Target, Tls
+from jobsvc.cli.open_client import channel_credentials
+from jobsvc.cli.startup import exit_line
 
 
 def health(
@@ -12,14 +14,16 @@ def health(
         str, typer.Option(help="A service by its full name; the whole server when empty.")
     ] = "",
     target: Target = DEFAULT_TARGET,
+    tls: Tls = False,
+    ca: Ca = None,
 ) -> None:
     """Say whether a server is serving; exit code 1 when it is not."""
-    from jobsvc.cli.startup import exit_line
+    credentials = channel_credentials(tls, ca)
     from jobsvc.client import CallFailed
     from jobsvc.client.health import serving_status
 
     try:
-        status = serving_status(target, service)
+        status = serving_status(target, service, credentials=credentials)
     except CallFailed as failure:
         exit_line(f"{target}: {failure}")
     print(status)

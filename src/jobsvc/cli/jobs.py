@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobsvc.cli.arguments import parse_duration, parse_label, read_input
-from jobsvc.cli.connection import connect
-from jobsvc.cli.server_options import ServerOptions, calls_server
+from jobsvc.cli.call_options import CallOptions, calls_server
+from jobsvc.cli.open_client import open_client
+from jobsvc.cli.parse_text import parse_duration, parse_label, read_input
 
 if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
     from jobsvc.client import Client
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
 
 @calls_server
 def create(
-    server: ServerOptions,
+    server: CallOptions,
     queue: Annotated[str, typer.Argument(help="Queue that the job goes to.")],
     input: Annotated[
         str | None,
@@ -55,7 +55,7 @@ def create(
     delay_seconds = None if delay is None else parse_duration(delay)
     ttl_seconds = None if ttl is None else parse_duration(ttl)
     attempt_seconds = None if attempt_timeout is None else parse_duration(attempt_timeout)
-    with connect(server) as client:
+    with open_client(server) as client:
         from jobsvc.cli.job_text import job_json
         from jobsvc.client import RetryPolicy
 
@@ -87,13 +87,13 @@ def create(
 
 @calls_server
 def get(
-    server: ServerOptions,
+    server: CallOptions,
     job_id: Annotated[str, typer.Argument(metavar="ID", help="The job.")],
 ) -> None:
     """Show a job as it is now."""
-    with connect(server) as client:
+    with open_client(server) as client:
+        from jobsvc.cli.console import new_console
         from jobsvc.cli.job_text import job_json, print_job
-        from jobsvc.tracing.drawing import new_console
 
         job = client.get(job_id)
         if server.as_json:
@@ -104,18 +104,18 @@ def get(
 
 @calls_server
 def watch(
-    server: ServerOptions,
+    server: CallOptions,
     job_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs.")],
 ) -> None:
     """Follow jobs until all have ended; exit code 0 when all of them COMPLETED."""
-    with connect(server) as client:
+    with open_client(server) as client:
         _watch(client, job_ids, server.as_json)
 
 
 def _watch(client: "Client", job_ids: Iterable[str], as_json: bool) -> None:
+    from jobsvc.cli.console import new_console
     from jobsvc.cli.job_text import job_json
     from jobsvc.cli.status_display import StatusDisplay
-    from jobsvc.tracing.drawing import new_console
 
     all_succeeded = True
     # JSON lines and a table that repaints itself do not share a terminal.

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from jobsvc.cli.loopback import is_loopback
+
 
 def serve(
     listen: Annotated[
@@ -20,7 +22,7 @@ def serve(
 
     settings = read_settings(listen=listen)
     host = settings.listen.rpartition(":")[0]
-    if not insecure and not _is_loopback(host):
+    if not insecure and not is_loopback(host):
         exit_line(
             f"{host} is not loopback, and without authentication everyone who reaches it could"
             " create and work on jobs: pass --insecure to listen there all the same"
@@ -28,7 +30,7 @@ def serve(
     log_to_stderr()
     # Set before gRPC is imported. Everything that its core logs comes as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    if insecure and not _is_loopback(host):
+    if insecure and not is_loopback(host):
         import logging
 
         logging.getLogger("jobsvc").warning(
@@ -79,14 +81,3 @@ def migrate() -> None:
     with startup_errors():
         applied = asyncio.run(run(settings.dsn))
     print("\n".join(f"applied {name}" for name in applied) or "up to date")
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -20,7 +20,8 @@ def trace(
     ] = False,
 ) -> None:
     """Draw what happened to a job, from its creation to its end."""
-    from jobsvc.tracing.drawing import draw, new_console
+    from jobsvc.cli.console import new_console
+    from jobsvc.tracing.drawing import draw
     from jobsvc.tracing.span_folder import find_trace, find_trace_ids
     from jobsvc.tracing.waterfall import spans_of_job
 

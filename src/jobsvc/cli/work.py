@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
+from jobsvc.cli.call_options import DEFAULT_TARGET, Target
+
 
 def work(
     modules: Annotated[
         list[str],
         typer.Argument(metavar="MODULE", help="Dotted names, or paths of .py files."),
     ],
-    target: Annotated[
-        str, typer.Option(metavar="HOST:PORT", envvar="JOBSVC_TARGET", help="The server.")
-    ] = "127.0.0.1:50051",
+    target: Target = DEFAULT_TARGET,
     concurrency: Annotated[int, typer.Option(metavar="N", help="Jobs that run at a time.")] = 8,
     window: Annotated[
         int | None,
@@ -36,7 +36,10 @@ def work(
         str, typer.Option(metavar="TEXT", help="Release of the worker's code, for people.")
     ] = "",
 ) -> None:
-    """Work on jobs with the processors in MODULEs, until SIGTERM or SIGINT."""
+    """Work on jobs with the processors in MODULEs, until SIGTERM or SIGINT.
+
+    A worker connects without TLS.
+    """
     from jobsvc.worker.command import run_or_explain
 
     code = run_or_explain(

@@ -32,9 +32,9 @@ from jobsvc.client.job import (
     JobStatus,
     JobUpdate,
 )
+from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats
-from jobsvc.client.retry_policy import RetryPolicy
 from jobsvc.client.sync_client import Client
 from jobsvc.domain.errors import Violation
 

@@ -42,16 +42,18 @@ def channel_options() -> list[tuple[str, str | int]]:
         ("grpc.service_config", json.dumps(config)),
         ("grpc.service_config_disable_resolution", 1),
         ("grpc.per_rpc_retry_buffer_size", _RETRY_BUFFER_BYTES),
-        # A retry is no use while the channel itself backs off (default 1 s to 2 min).
-        # The middle one is how long a connection attempt may take.
+        # The first pause between connection attempts (default 1 s): a retry cannot help before.
         ("grpc.initial_reconnect_backoff_ms", 200),
+        # How long a connection attempt may take, despite its name.
         ("grpc.min_reconnect_backoff_ms", 5_000),
+        # The longest pause between connection attempts (default 2 min).
         ("grpc.max_reconnect_backoff_ms", 2_000),
-        # A connection that died silently is given up 15 s after its last sign, if a call waits.
-        # The third is for the pings that gRPC sends by itself: by default it waits a minute for
-        # their answers, and sends no others meanwhile.
+        # A ping follows this silence while a call waits.
         ("grpc.keepalive_time_ms", 10_000),
+        # A connection whose ping has no answer for this long is given up.
         ("grpc.keepalive_timeout_ms", 5_000),
+        # The same for the pings that gRPC sends by itself (default 1 min): meanwhile it sends no
+        # others.
         ("grpc.http2.ping_timeout_ms", 5_000),
         # The server decides how large a payload may be; the client reads any size.
         ("grpc.max_receive_message_length", -1),

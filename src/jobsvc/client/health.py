@@ -6,15 +6,25 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from jobsvc.client.error_details import read_failure
 
 
-def serving_status(target: str, service: str = "", timeout: float = 2.0) -> str:
+def serving_status(
+    target: str,
+    service: str = "",
+    timeout: float = 2.0,
+    credentials: grpc.ChannelCredentials | None = None,
+) -> str:
     """Returns the status of a service (`"SERVING"`), of the whole server when it is not named.
+
+    `credentials` turn on TLS.
 
     Raises:
         CallFailed: the server did not answer within `timeout` seconds, or does
             not know the service.
     """
     request = health_pb2.HealthCheckRequest(service=service)
-    with grpc.insecure_channel(target) as channel:
+    open_channel = (
+        grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)
+    )
+    with open_channel as channel:
         try:
             response = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout)
         except grpc.RpcError as error:

@@ -1,4 +1,4 @@
-"""Who calls, and for whom: the metadata that goes with every call."""
+"""Builds the metadata that identify the caller."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -7,8 +7,8 @@ from typing import Literal, TypedDict
 from uuid import UUID, uuid4
 
 from jobsvc.client.duration import Duration, to_seconds
+from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.payload import PayloadLike
-from jobsvc.client.retry_policy import RetryPolicy
 
 
 class JobOptions(TypedDict, total=False):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, TypedDict
 
 from jobsvc.client.duration import Duration
-from jobsvc.client.retry_policy import RetryPolicy
+from jobsvc.client.job_retry import RetryPolicy
 
 
 class QueueOptions(TypedDict, total=False):

@@ -6,7 +6,7 @@ from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
 from jobsvc.client import JobState
-from jobsvc.demo.prose import prose
+from jobsvc.demo.readme_text import readme_text
 from jobsvc.demo.site import ARTICLE, BROKEN, BUSY
 
 #: Attempts that each job gets.
@@ -35,7 +35,7 @@ def package_documents(
     texts: dict[str, str] = {}
     for package in distributions() if installed is None else installed:
         facts = package.metadata
-        text = prose(facts["Description"]) if "Description" in facts else ""
+        text = readme_text(facts["Description"]) if "Description" in facts else ""
         if len(text) >= _MIN_CHARACTERS:
             texts.setdefault(text, f"{package.name} {package.version}")
     longest = sorted(texts, key=lambda text: (-len(text), text))[:count]

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from jobsvc.demo import tether
+from jobsvc.demo import end_with_parent
 from jobsvc.demo.failure import DemoFailed
 
 _DRAIN_SECONDS = 15.0
@@ -77,7 +77,7 @@ async def start_process(
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            tether.__file__,
+            end_with_parent.__file__,
             str(os.getpid()),
             sys.executable,
             *arguments,

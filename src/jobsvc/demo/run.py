@@ -14,7 +14,7 @@ from typing import TypeAlias
 from rich.console import Console
 
 from jobsvc.client import AsyncClient, JobUpdate
-from jobsvc.demo.analysis import await_worker, create_jobs, follow_jobs
+from jobsvc.demo.caller import await_worker, create_jobs, follow_jobs
 from jobsvc.demo.documents import Document, all_documents, licence_path
 from jobsvc.demo.failure import DemoFailed
 from jobsvc.demo.process import Process, start_process

@@ -1,4 +1,4 @@
-"""The road of a claim, top to bottom: planned, claimed in the database, dealt, released."""
+"""The life of a claim: planned, claimed in the database, dealt, released."""
 
 import asyncio
 import time
@@ -67,8 +67,8 @@ class ClaimLoop:
         self._plan_again.set()
 
     async def poll(self) -> None:
-        """Asks the database which queues have a job that is ready, of those somebody would take
-        one from, and searches these from their beginning."""
+        """Asks the database which queues with free capacity have a ready job, and rescans
+        those."""
         queues = self._planner.with_capacity()
         if queues:
             ready = await self._store.claims.ready(queues)

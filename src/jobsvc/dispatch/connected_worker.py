@@ -1,6 +1,6 @@
-"""One worker as dispatch sees it, on a stream or in a unary call that waits: the leases it holds,
-those it has confirmed, and the notices for it. Free of protobuf; api/work_stream.py writes frames.
-"""
+"""One worker as dispatch sees it, on a stream or in a unary call that waits: its leases, which of
+them it has acknowledged, and the notices for it. Free of protobuf; api/work_stream.py writes
+frames."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.lease import LeasedJob, LeaseId, LeaseTerms
 from jobsvc.domain.worker import SeenWorker
 
-_MAX_CONFIRM_SECONDS = 15.0
+_MAX_ACKNOWLEDGE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,18 @@ class ConnectedWorker:
     info: SeenWorker
     #: Leases under way, with their terms: no need to read those when an outcome comes.
     leases: dict[LeaseId, LeaseTerms] = field(default_factory=dict)
-    #: Dealt, and not in a frame yet.
+    #: Jobs that were dealt and are not in a frame yet.
     undelivered: list[LeasedJob] = field(default_factory=list)
     notices: list[Lost | Draining] = field(default_factory=list)
     #: Set when there is something to send or to react to.
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set when the server ends the stream, because of `error`.
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    #: When each of the undelivered was dealt.
+    #: The time when each undelivered job was dealt.
     _deal_times: list[float] = field(default_factory=list)
-    #: Sent and not confirmed: by the frame's sequence, when it was sent and which leases it had.
-    unconfirmed: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
-    _last_confirm_time: float = -inf
+    #: Frames that the worker has not acknowledged: send time and leases, by sequence.
+    unacknowledged: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
+    _last_acknowledge_time: float = -inf
     _is_read: bool = True
     draining: bool = False
     #: Whether the server ends the stream as soon as every response is out.
@@ -117,24 +117,24 @@ class ConnectedWorker:
 
     def sent(self, sequence: int, jobs: Sequence[LeasedJob], now: float) -> None:
         """Records that a frame with these jobs has gone out."""
-        self.unconfirmed[sequence] = (now, {job.id for job in jobs})
+        self.unacknowledged[sequence] = (now, {job.id for job in jobs})
 
-    def confirm_frames(self, sequence: int, now: float) -> None:
+    def acknowledge_frames(self, sequence: int, now: float) -> None:
         """Records that the worker has every frame up to `sequence`."""
-        for number in [n for n in self.unconfirmed if n <= sequence]:
-            del self.unconfirmed[number]
-            self._last_confirm_time = now
+        for number in [n for n in self.unacknowledged if n <= sequence]:
+            del self.unacknowledged[number]
+            self._last_acknowledge_time = now
 
-    def confirm(self, lease_ids: Iterable[str], now: float) -> None:
+    def acknowledge_leases(self, lease_ids: Iterable[str], now: float) -> None:
         """Records that the worker has named these leases, and therefore has them."""
-        if self.unconfirmed:
+        if self.unacknowledged:
             named = set(lease_ids)
-            for number, (_, waiting) in list(self.unconfirmed.items()):
+            for number, (_, waiting) in list(self.unacknowledged.items()):
                 if waiting & named:
-                    self._last_confirm_time = now
+                    self._last_acknowledge_time = now
                 waiting -= named
                 if not waiting:
-                    del self.unconfirmed[number]
+                    del self.unacknowledged[number]
 
     def drop(self, lease_ids: Iterable[LeaseId]) -> list[LeaseId]:
         """Frees the capacity of leases that have ended. Returns those that are not held here."""
@@ -156,26 +156,27 @@ class ConnectedWorker:
         return others
 
     def set_reading(self, is_read: bool, now: float) -> None:
-        """Says whether the worker's frames are being read. While they are not, it cannot confirm
-        anything; so its time to confirm begins anew when they are."""
+        """Says whether the worker's frames are being read. While they are not, it cannot
+        acknowledge anything; so its time to acknowledge begins anew when they are."""
         if is_read and not self._is_read:
-            self.unconfirmed = {n: (now, ids) for n, (_, ids) in self.unconfirmed.items()}
+            self.unacknowledged = {n: (now, ids) for n, (_, ids) in self.unacknowledged.items()}
         self._is_read = is_read
 
     def silent_since(self) -> float | None:
-        """Since when the worker should have confirmed its oldest unconfirmed frame.
+        """Since when the worker should have acknowledged its oldest unacknowledged frame.
 
-        On a slow connection frames arrive one after the other, so each confirmed frame gives those
-        behind it more time, up to 15 s.
+        On a slow connection frames arrive one after the other, so each acknowledged frame gives
+        those behind it more time, up to 15 s.
         """
         if not self._is_read:
             return None
-        return min((since for since, _ in self.awaiting_confirmation()), default=None)
+        return min((since for since, _ in self.awaiting_acknowledgement()), default=None)
 
-    def awaiting_confirmation(self) -> Iterator[tuple[float, set[LeaseId]]]:
-        """Since when each unconfirmed frame should have been confirmed, and its leases."""
-        for sent, lease_ids in self.unconfirmed.values():
-            yield max(sent, min(self._last_confirm_time, sent + _MAX_CONFIRM_SECONDS)), lease_ids
+    def awaiting_acknowledgement(self) -> Iterator[tuple[float, set[LeaseId]]]:
+        """Since when each unacknowledged frame should have been acknowledged, and its leases."""
+        for sent, lease_ids in self.unacknowledged.values():
+            extended = min(self._last_acknowledge_time, sent + _MAX_ACKNOWLEDGE_SECONDS)
+            yield max(sent, extended), lease_ids
 
     def seen(self) -> SeenWorker:
         """The worker as operators see it. The window of one that is behind counts as full."""

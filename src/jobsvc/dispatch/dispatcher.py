@@ -83,7 +83,7 @@ class Dispatcher:
     def leases_ended(
         self, lease_ids: Collection[LeaseId], reporter: ConnectedWorker | None
     ) -> None:
-        """Frees the capacity of leases that have ended, by whichever way their outcomes came.
+        """Frees the capacity of leases that have ended.
 
         Most are held by `reporter`, whose stream reported them; a lease may also be reported
         by a unary call, or over the worker's next stream.
@@ -169,7 +169,7 @@ class Dispatcher:
         for worker in list(self._workers.values()):
             overdue = worker.overdue(now)
             if overdue:
-                # Its counts do not show that it reads nothing: it would get the same jobs again.
+                # Otherwise the worker would get the same jobs again: its window has room for them.
                 worker.subscription.is_stuck = True
             self._redeliver_unsent(worker, overdue)
             since = worker.silent_since()

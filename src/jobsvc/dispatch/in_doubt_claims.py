@@ -15,7 +15,7 @@ class InDoubtClaims:
     def __init__(self, store: Store, redelivery: Redelivery) -> None:
         self._store = store
         self._redelivery = redelivery
-        #: With the leases that the worker did not know at the last check; None before the first.
+        #: Leases that each worker did not know at the last check; None before the first check.
         self._unknown_to: dict[str, set[LeaseId] | None] = {}
 
     def __bool__(self) -> bool:

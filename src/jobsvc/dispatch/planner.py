@@ -1,4 +1,4 @@
-"""Who gets which job next, and where to search for it: subscriptions, windows and claims.
+"""Plans claims: how many jobs of which queue for which worker, and where the search begins.
 Pure: no I/O, and the clock's reading is an argument."""
 
 from collections import Counter, deque

@@ -34,7 +34,7 @@ class Redelivery:
 
     An unsent lease was never sent to its worker: it goes back to its position
     in the queue, and its redelivery is not counted. Any other counts, up to
-    MAX_REDELIVERIES, and stays if its worker has confirmed it by then.
+    MAX_REDELIVERIES, and stays if it is confirmed by then: its worker has extended it.
     """
 
     def __init__(self, store: Store, hints: Hints) -> None:

@@ -48,7 +48,7 @@ class UnaryLeases:
                 try:
                     jobs += await self._lease_from(queue, slots)
                 except BaseException:
-                    self._return_unsent(jobs)
+                    self._redeliver_unsent(jobs)
                     raise
         return jobs
 
@@ -81,7 +81,7 @@ class UnaryLeases:
             return connected.take(len(connected.undelivered))
         finally:
             self._dispatcher.leave(connected)
-            self._return_unsent(connected.undelivered)
+            self._redeliver_unsent(connected.undelivered)
 
     async def until_done(self, seconds: float) -> None:
         """Waits until nothing is being leased any more, for `seconds` at most."""
@@ -90,7 +90,7 @@ class UnaryLeases:
 
     async def _lease_from(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
         taken: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
-        # Goes on when the caller is cancelled: only a lease that is known can be put back.
+        # Goes on when the caller is cancelled: only a lease that is known can be redelivered.
         task = asyncio.create_task(self._lease(queue, slots, taken))
         self._leasing.add(task)
         task.add_done_callback(self._leasing.discard)
@@ -98,7 +98,7 @@ class UnaryLeases:
             return await taken
         except asyncio.CancelledError:
             if not taken.cancelled() and taken.exception() is None:
-                self._return_unsent(taken.result())
+                self._redeliver_unsent(taken.result())
             raise
 
     async def _lease(
@@ -113,9 +113,9 @@ class UnaryLeases:
         if jobs:
             self._hints.tell([job.id.job_id for job in jobs])
         if taken.done():
-            self._return_unsent(jobs)
+            self._redeliver_unsent(jobs)
         else:
             taken.set_result(jobs)
 
-    def _return_unsent(self, jobs: Sequence[LeasedJob]) -> None:
+    def _redeliver_unsent(self, jobs: Sequence[LeasedJob]) -> None:
         self._redelivery.schedule([job.id for job in jobs], unsent=True)

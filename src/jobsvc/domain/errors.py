@@ -118,7 +118,7 @@ class StreamLimit(JobsvcError):
 
 
 class RateLimited(JobsvcError):
-    """The server has as many calls in hand as it may."""
+    """The server has as many calls in progress as it may."""
 
 
 class DatabaseUnavailable(JobsvcError):

@@ -1,12 +1,10 @@
 """How attempts end, and the one pure decision about the job then."""
 
-from datetime import datetime
-from enum import StrEnum
-
 import msgspec
 from google.rpc import code_pb2
 
 from jobsvc.domain.job import JobError, JobState
+from jobsvc.domain.lapse import Lapse
 from jobsvc.domain.lease import LeaseTerms
 from jobsvc.domain.retry import PERMANENT_CODES, retry_delay_seconds
 
@@ -39,13 +37,6 @@ class Cancelled(msgspec.Struct, frozen=True):
     """The worker stopped because cancellation was requested."""
 
     message: str = ""
-
-
-class Lapse(StrEnum):
-    """How an attempt ended without a report of its worker."""
-
-    LEASE_EXPIRED = "LEASE_EXPIRED"
-    ATTEMPT_TIMEOUT = "ATTEMPT_TIMEOUT"
 
 
 Outcome = Success | Failure | Release | Cancelled
@@ -122,14 +113,3 @@ def decide(terms: LeaseTerms, ending: Ending, spread: float, expired: bool = Fal
     if delay is None:
         delay = retry_delay_seconds(terms.retry, terms.attempt, spread)
     return Requeue(delay, error=failure.error)
-
-
-def lapse(until: datetime, deadline: datetime, now: datetime) -> Lapse | None:
-    """Returns how a lease that runs `until` has lapsed at `now`, None if it has not.
-
-    `deadline` is the end of the attempt's time, or of the job's. It comes first:
-    a worker that stopped extending at the very end has run out of time.
-    """
-    if now >= deadline:
-        return Lapse.ATTEMPT_TIMEOUT
-    return Lapse.LEASE_EXPIRED if now >= until else None

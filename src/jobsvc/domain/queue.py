@@ -8,7 +8,7 @@ from jobsvc.domain.run_policy import RunPolicy
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """What a queue sets for its jobs. None takes the default of the server."""
+    """The settings of a queue for its jobs. None takes the default of the server."""
 
     input_schema: str | None = None  # JSON
     output_schema: str | None = None  # JSON

@@ -14,8 +14,8 @@ from pathlib import Path
 from jobsvc.embedded import sockets
 from jobsvc.embedded.account import Account
 from jobsvc.embedded.binaries import Binaries
-from jobsvc.embedded.cluster import arguments, reachable
-from jobsvc.embedded.home import Home, in_use
+from jobsvc.embedded.data_directory import DataDirectory, in_use
+from jobsvc.embedded.initdb import arguments, reachable
 from jobsvc.embedded.process import spawn
 from jobsvc.embedded.unavailable import EmbeddedUnavailable
 
@@ -26,7 +26,7 @@ READY_SECONDS = 300.0
 POLL_SECONDS = 0.005
 
 
-async def lock_when_free(home: Home) -> int:
+async def lock_when_free(data: DataDirectory) -> int:
     """Returns a locked descriptor of the data directory; a server that inherits it keeps the lock.
 
     So the lock is free when the last process of an earlier run has ended, backends included, even
@@ -35,17 +35,17 @@ async def lock_when_free(home: Home) -> int:
     Raises:
         EmbeddedUnavailable: another server uses the data, or an earlier one does not end.
     """
-    folder = os.open(home.pgdata, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(data.pgdata, os.O_RDONLY | os.O_DIRECTORY)
     try:
         deadline = time.monotonic() + LEAVE_SECONDS
         while not _locked(folder):
             if time.monotonic() >= deadline:
-                raise in_use(home, next(iter(_status(home)), ""))
+                raise in_use(data, next(iter(_status(data)), ""))
             if sys.platform != "linux":  # there was no parent-death signal
                 with suppress(ProcessLookupError, IndexError, ValueError):
-                    os.kill(int(_status(home)[0]), signal.SIGQUIT)
+                    os.kill(int(_status(data)[0]), signal.SIGQUIT)
             await asyncio.sleep(POLL_SECONDS)
-        _refuse_foreign(home)
+        _refuse_foreign(data)
     except BaseException:
         os.close(folder)
         raise
@@ -60,16 +60,16 @@ def _locked(folder: int) -> bool:
     return True
 
 
-def _refuse_foreign(home: Home) -> None:
+def _refuse_foreign(data: DataDirectory) -> None:
     """Raises if a server that was started by hand uses the data: it does not take our lock."""
-    pid = next(iter(_status(home)), "")
+    pid = next(iter(_status(data)), "")
     with suppress(OSError):  # the process has ended or is another user's, or there is no /proc
-        if pid and home.pgdata.samefile(f"/proc/{pid}/cwd"):
-            raise in_use(home, pid)
+        if pid and data.pgdata.samefile(f"/proc/{pid}/cwd"):
+            raise in_use(data, pid)
 
 
 def start(
-    home: Home,
+    data: DataDirectory,
     binaries: Binaries,
     account: Account | None,
     settings: Mapping[str, str],
@@ -80,54 +80,54 @@ def start(
     if sys.platform == "linux":
         # PostgreSQL trusts a left-over file if a process with its pid is alive, and a container
         # uses the same few pids again. On other systems we could not detect a foreign server.
-        (home.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        (data.pgdata / "postmaster.pid").unlink(missing_ok=True)
     sockets.clear(socket_folder)
     sockets_at = os.open(socket_folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         return spawn(
             [
                 binaries.postgres,
-                *("-D", reachable(locked, home.pgdata, account)),
+                *("-D", reachable(locked, data.pgdata, account)),
                 *("-k", reachable(sockets_at, socket_folder, account)),
                 *("-p", str(sockets.PORT)),
                 *arguments(settings),
             ],
             account=account,
             death_signal=signal.SIGQUIT,
-            log=home.log,
+            log=data.log,
             inherited=[locked, sockets_at],
         )
     finally:
         os.close(sockets_at)
 
 
-async def until_ready(process: subprocess.Popen[bytes], home: Home, offset: int) -> None:
+async def until_ready(process: subprocess.Popen[bytes], data: DataDirectory, offset: int) -> None:
     """Waits until the postmaster accepts connections; its log begins at `offset`.
 
     Raises:
         EmbeddedUnavailable: it has ended, or takes longer than any recovery should.
     """
     deadline = time.monotonic() + READY_SECONDS
-    while not _is_ready(home, process.pid):
+    while not _is_ready(data, process.pid):
         if process.poll() is not None:
             raise EmbeddedUnavailable(
-                f"PostgreSQL did not start: {home.complaint(offset)}; see {home.log}"
+                f"PostgreSQL did not start: {data.complaint(offset)}; see {data.log}"
             )
         if time.monotonic() >= deadline:
             raise EmbeddedUnavailable(
-                f"PostgreSQL is not ready after {READY_SECONDS:.0f} s; see {home.log}"
+                f"PostgreSQL is not ready after {READY_SECONDS:.0f} s; see {data.log}"
             )
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _is_ready(home: Home, pid: int) -> bool:
-    status = _status(home)
+def _is_ready(data: DataDirectory, pid: int) -> bool:
+    status = _status(data)
     return len(status) >= 8 and status[0] == str(pid) and status[7].strip() == "ready"
 
 
-def _status(home: Home) -> list[str]:
+def _status(data: DataDirectory) -> list[str]:
     """Returns the lines of postmaster.pid: the first is the pid, the eighth the state."""
     try:
-        return (home.pgdata / "postmaster.pid").read_text().splitlines()
+        return (data.pgdata / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return []

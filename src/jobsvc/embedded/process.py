@@ -12,7 +12,7 @@ from typing import IO
 
 from jobsvc.embedded.account import Account
 
-LAUNCHER = Path(__file__).with_name("launch.py")
+EXEC_CHILD = Path(__file__).with_name("exec_child.py")
 POLL_SECONDS = 0.02
 #: How long a fast and an immediate shutdown may take before the next signal.
 FAST_SECONDS = 10.0
@@ -35,14 +35,14 @@ def spawn(
     jobsvc, which still needs its database to drain.
     """
     uid, gid = (account.uid, account.gid) if account else (-1, -1)
-    launcher = [sys.executable, "-I", "-S", str(LAUNCHER)]
+    exec_child = [sys.executable, "-I", "-S", str(EXEC_CHILD)]
     arguments = map(str, (os.getpid(), int(death_signal), uid, gid))
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(log, flags, 0o600), "ab") as output:
         if account:  # so that an ordinary user can use the data after a start by root
             account.own(log)
         return subprocess.Popen(
-            [*launcher, *arguments, *command],
+            [*exec_child, *arguments, *command],
             stdin=stdin,
             stdout=output,
             stderr=output,

@@ -15,8 +15,8 @@ from typing import NoReturn
 from jobsvc.embedded import postmaster, process, sockets
 from jobsvc.embedded.account import Account, account_for
 from jobsvc.embedded.binaries import Binaries, find_binaries
-from jobsvc.embedded.cluster import ensure_cluster
-from jobsvc.embedded.home import Home, claim
+from jobsvc.embedded.data_directory import DataDirectory, claim
+from jobsvc.embedded.initdb import ensure_pgdata
 from jobsvc.embedded.unavailable import EmbeddedUnavailable
 
 logger = logging.getLogger(__name__)
@@ -47,14 +47,14 @@ class EmbeddedPostgres:
 
     def __init__(
         self,
-        home: Home,
+        data: DataDirectory,
         binaries: Binaries,
         account: Account | None,
         settings: Mapping[str, str],
         socket_folder: Path,
     ) -> None:
         """Does not start the server; `embedded_postgres` does."""
-        self._home = home
+        self._data = data
         self._binaries = binaries
         self._account = account
         self._settings = settings
@@ -69,7 +69,7 @@ class EmbeddedPostgres:
     @property
     def log(self) -> Path:
         """The log file of PostgreSQL. A start renames a file of more than 4 MB to `*.log.1`."""
-        return self._home.log
+        return self._data.log
 
     async def start(self) -> None:
         """Stops the running PostgreSQL, starts a new one, and waits until it accepts connections.
@@ -78,11 +78,11 @@ class EmbeddedPostgres:
             EmbeddedUnavailable: PostgreSQL does not start; the text says why.
         """
         await self.stop()
-        locked = await postmaster.lock_when_free(self._home)
+        locked = await postmaster.lock_when_free(self._data)
         try:
-            offset = self._home.rotate_log()
+            offset = self._data.rotate_log()
             self._process = postmaster.start(
-                self._home,
+                self._data,
                 self._binaries,
                 self._account,
                 self._settings,
@@ -91,7 +91,7 @@ class EmbeddedPostgres:
             )
         finally:
             os.close(locked)  # the child has inherited it
-        await postmaster.until_ready(self._process, self._home, offset)
+        await postmaster.until_ready(self._process, self._data, offset)
 
     async def watch(self) -> NoReturn:
         """Starts PostgreSQL again whenever it ends, with the same data and DSN. Never returns.
@@ -148,13 +148,13 @@ async def embedded_postgres(
     Raises:
         EmbeddedUnavailable: PostgreSQL cannot be used; the text is one line that says why.
     """
-    with claim(data_dir) as home:
-        account = account_for(home.pgdata)
-        binaries = find_binaries(account, home.root)
+    with claim(data_dir) as data:
+        account = account_for(data.pgdata)
+        binaries = find_binaries(account, data.root)
         effective = {**SETTINGS, **settings}
-        await ensure_cluster(home, binaries, account, effective)
-        with sockets.socket_folder(home, account) as folder:
-            server = EmbeddedPostgres(home, binaries, account, effective, folder)
+        await ensure_pgdata(data, binaries, account, effective)
+        with sockets.socket_folder(data, account) as folder:
+            server = EmbeddedPostgres(data, binaries, account, effective, folder)
             try:
                 await server.start()
                 yield server

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from jobsvc.embedded.account import Account
-from jobsvc.embedded.cluster import DATABASE, USER
-from jobsvc.embedded.home import Home
+from jobsvc.embedded.data_directory import DataDirectory
+from jobsvc.embedded.initdb import DATABASE, USER
 from jobsvc.embedded.unavailable import EmbeddedUnavailable
 
 PORT = 5432
@@ -21,7 +21,7 @@ PLAIN_PATH = re.compile(r"[\w/.+-]+", re.ASCII)
 
 
 @contextmanager
-def socket_folder(home: Home, account: Account | None) -> Iterator[Path]:
+def socket_folder(data: DataDirectory, account: Account | None) -> Iterator[Path]:
     """Makes the folder for the socket, which only its owner can open.
 
     The folder is `run` in the data directory, or a temporary one if that path is too long for
@@ -30,7 +30,7 @@ def socket_folder(home: Home, account: Account | None) -> Iterator[Path]:
     Raises:
         EmbeddedUnavailable: no usable path was found.
     """
-    if _usable(folder := home.root / "run"):
+    if _usable(folder := data.root / "run"):
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
         temporary = False

@@ -151,8 +151,8 @@ class Creation:
         return resolution.results
 
     def _tell(self, results: Sequence[CreateResult], ended: Sequence[str] = ()) -> None:
-        """Tells all replicas which queues have new ready jobs and which jobs have ended, and this
-        one which queues will have ready jobs."""
+        """Tells all replicas which queues have ready jobs and which jobs have ended, and starts
+        timers for jobs that are due later."""
         ready: dict[str, None] = {}
         # Most jobs of a batch share one options object.
         for created in {id(r.new.options): r for r in results if isinstance(r, Created)}.values():

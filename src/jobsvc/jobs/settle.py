@@ -11,6 +11,7 @@ from opentelemetry import trace
 from jobsvc import telemetry
 from jobsvc.domain.errors import InvalidRequest, LeaseLost, Violation
 from jobsvc.domain.job import JobError, JobState
+from jobsvc.domain.lapse import Lapse
 from jobsvc.domain.lease import LeaseId, LeaseTerms
 from jobsvc.domain.lease_end import End, Progress, Requeued
 from jobsvc.domain.limits import MAX_ERROR_CHARACTERS
@@ -19,13 +20,13 @@ from jobsvc.domain.outcome import (
     Cancelled,
     Failure,
     Finish,
-    Lapse,
     Outcome,
     Requeue,
     Success,
     decide,
 )
 from jobsvc.domain.payload import parse_payload
+from jobsvc.domain.retention import keep_seconds
 from jobsvc.domain.schema import Schema
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.queues.catalog import Catalog
@@ -33,12 +34,9 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 
-#: Several polls: time for every follower to read a terminal status.
-_MIN_KEEP_SECONDS = 60.0
-
 
 class Report(msgspec.Struct, frozen=True):
-    """A worker's word on how an attempt ended; `terms` are those of its lease, if at hand.
+    """A worker's report on how an attempt ended; `terms` are those of its lease, if known.
 
     `progress` is no part of the outcome: a report that differs in nothing else is the same.
     """
@@ -121,7 +119,7 @@ def check_output(success: Success, schema: Schema) -> Outcome:
 
 
 class Settlement:
-    """Ends leases, on outcomes that workers report and on the word of upkeep."""
+    """Ends leases: on reports of workers, and because of lapses."""
 
     def __init__(
         self,
@@ -187,7 +185,7 @@ class Settlement:
         return decided
 
     async def _unrecorded(self, reports: Sequence[Report], lost: Sequence[int]) -> list[int]:
-        """Those of the lost reports whose outcome is not on record under exactly their lease."""
+        """Returns the lost reports whose outcome is not recorded under exactly their lease."""
         if not lost:
             return []
         outcomes = [(reports[index].id, reports[index].outcome) for index in lost]
@@ -248,12 +246,3 @@ class Settlement:
                     telemetry.ERROR_TYPE, cause.error.reason or code_pb2.Code.Name(cause.error.code)
                 )
         span.end()
-
-
-def keep_seconds(terms: LeaseTerms, failed: bool, settings: Settings) -> float:
-    """How long an ended job is kept: its retention, but long enough for its request id to be
-    remembered and for its followers to see its end. expire_jobs.sql does the same."""
-    asked = terms.retention_seconds
-    if asked is None:
-        asked = settings.failed_retention_seconds if failed else settings.retention_seconds
-    return max(asked, settings.request_id_seconds if terms.has_request else _MIN_KEEP_SECONDS)

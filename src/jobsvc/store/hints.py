@@ -30,7 +30,7 @@ class _Kind(StrEnum):
     JOBS = "j"
     READY = "r"
     DECLARED = "d"
-    PRESENCE = "p"
+    ALIVE = "p"
 
 
 #: Each kind that carries names, with its field of `Hint` and the most names in one notification,
@@ -55,21 +55,21 @@ class Hints:
     """Sends and receives hints on connections of its own.
 
     Nothing is sent while no other replica is there to hear it: each says that it
-    is there every `presence_seconds`, and replies at once to a new one; after
+    is alive every `alive_seconds`, and replies at once to a new one; after
     `absence_seconds` of silence it counts as gone. Until that is clear, twice
-    `presence_seconds` after the start, hints are sent.
+    `alive_seconds` after the start, hints are sent.
     """
 
     def __init__(
         self,
         dsn: str,
         server_id: str,
-        presence_seconds: float = 1.0,
+        alive_seconds: float = 1.0,
         absence_seconds: float = 5.0,
     ) -> None:
         self._dsn = dsn
         self._server_id = server_id
-        self._presence_seconds = presence_seconds
+        self._alive_seconds = alive_seconds
         self._absence_seconds = absence_seconds
         self._hint_listeners: list[Callable[[Hint], None]] = []
         self._gap_listeners: list[Callable[[], None]] = []
@@ -84,8 +84,8 @@ class Hints:
         self._peers: dict[str, float] = {}
         #: Time after which every other replica must have been heard.
         self._alone_from = inf
-        #: When to say next that this replica is there.
-        self._present_at = 0.0
+        #: When to say next that this replica is alive.
+        self._next_alive_time = 0.0
 
     def listen(
         self, on_hint: Callable[[Hint], None], on_gap: Callable[[], None] | None = None
@@ -154,7 +154,7 @@ class Hints:
         await connection.execute(
             "SELECT pg_notify($1, $2)",
             _CHANNEL,
-            self._message(_Kind.PRESENCE),
+            self._message(_Kind.ALIVE),
             timeout=_DATABASE_SECONDS,
         )
         try:
@@ -185,14 +185,14 @@ class Hints:
     async def _send_on(self, connection: asyncpg.Connection) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._present_at):
+                async with asyncio.timeout_at(self._next_alive_time):
                     await self._added.wait()
             self._added.clear()
             messages = self._take()
             now = asyncio.get_running_loop().time()
-            if now >= self._present_at:
-                self._present_at = now + self._presence_seconds
-                messages.append(self._message(_Kind.PRESENCE))
+            if now >= self._next_alive_time:
+                self._next_alive_time = now + self._alive_seconds
+                messages.append(self._message(_Kind.ALIVE))
                 self._forget_absent_peers(now)
             if messages:
                 await connection.fetch(sql("send_hints"), messages, timeout=_DATABASE_SECONDS)
@@ -218,11 +218,11 @@ class Hints:
     ) -> None:
         sender, kind, rest = (*str(message).split(" ", 2), "", "")[:3]
         if sender == self._server_id:
-            if kind == _Kind.PRESENCE:
+            if kind == _Kind.ALIVE:
                 self._hear_itself()
             return
         if sender not in self._peers:
-            self._present_at = 0.0  # A new replica must know of this one at once.
+            self._next_alive_time = 0.0  # A new replica must know of this one at once.
             self._added.set()
         self._peers[sender] = asyncio.get_running_loop().time()
         for known, (field, _) in _NAMES.items():
@@ -234,7 +234,7 @@ class Hints:
         if not self._probed.is_set():
             self._probed.set()
             # The other replicas have yet to reply.
-            self._alone_from = self._heard_itself + 2 * self._presence_seconds
+            self._alone_from = self._heard_itself + 2 * self._alive_seconds
 
     def _pass_on(self, hint: Hint) -> None:
         for listener in self._hint_listeners:

@@ -11,19 +11,9 @@ from rich.text import Text
 from jobsvc.tracing.span import Span
 from jobsvc.tracing.waterfall import Row, bar_cells, notes, rows, services
 
-#: Width when the output is a file or a pipe.
-PLAIN_WIDTH = 140
 #: In a narrower terminal the begin of a span is shown by its bar alone.
 _START_WIDTH = 130
 _COLORS = ("cyan", "green", "magenta", "blue", "yellow")
-
-
-def new_console(stderr: bool = False) -> Console:
-    """Returns a console for tables and waterfalls: coloured in a terminal, else plain and wide."""
-    console = Console(stderr=stderr, highlight=False)
-    if not console.is_terminal:
-        console.width = PLAIN_WIDTH
-    return console
 
 
 def draw(spans: Sequence[Span], console: Console) -> None:

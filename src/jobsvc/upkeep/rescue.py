@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable, Iterable
 
+from jobsvc.domain.lapse import Lapse, lapse
 from jobsvc.domain.lease import LapsedLease, LeaseId
 from jobsvc.domain.lease_end import End
-from jobsvc.domain.outcome import Lapse, decide, lapse
-from jobsvc.jobs.settle import DecidedEnd, Settlement, keep_seconds
+from jobsvc.domain.outcome import decide
+from jobsvc.domain.retention import keep_seconds
+from jobsvc.jobs.settle import DecidedEnd, Settlement
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
 
@@ -36,8 +38,8 @@ async def rescue_leases(
 
 
 def _end(lapsed: LapsedLease, cause: Lapse, spread: float, settings: Settings) -> DecidedEnd:
-    """The end of a lapsed lease, provided that it is not extended before that is written. `spread`
-    is the random part of the retry delay."""
+    """Returns the end of a lapsed lease; it counts only if the lease is not extended before the
+    write. `spread` is the random part of the retry delay."""
     terms = lapsed.terms
     job_expired = lapsed.expire_time is not None and lapsed.read_time >= lapsed.expire_time
     verdict = decide(terms, cause, spread, job_expired)

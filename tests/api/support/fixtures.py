@@ -1,4 +1,4 @@
-"""What the fixtures of these tests return."""
+"""Types of the fixtures of these tests."""
 
 from collections.abc import Awaitable, Callable
 

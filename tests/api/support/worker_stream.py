@@ -56,14 +56,14 @@ class HandStream:
         return getattr(frame, kind)
 
     async def dispatched(self, acknowledge: bool = True) -> list[pb.JobLease]:
-        """The leases of the next frame, by default confirmed."""
+        """The leases of the next frame, by default acknowledged."""
         leases = list((await self.frame("dispatch")).leases)
         if acknowledge:
             await self.acknowledge()
         return leases
 
     async def acknowledge(self) -> None:
-        """Confirms every frame so far."""
+        """Acknowledges every frame so far."""
         await self.send(acknowledge=pb.Acknowledge(sequence=self.sequence))
 
     async def report(self, *outcomes: pb.JobOutcome) -> Results:

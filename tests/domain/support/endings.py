@@ -4,8 +4,9 @@ from google.rpc import code_pb2
 from hypothesis import strategies as st
 
 from jobsvc.domain.job import JobError
+from jobsvc.domain.lapse import Lapse
 from jobsvc.domain.lease import LeaseTerms
-from jobsvc.domain.outcome import Cancelled, Failure, Lapse, Release, Success
+from jobsvc.domain.outcome import Cancelled, Failure, Release, Success
 from jobsvc.domain.retry import RetryPolicy
 from tests.support.samples import terms
 

@@ -16,7 +16,7 @@ from jobsvc.client import AsyncClient, CallFailed, Job
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1 import payload_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from tests.e2e.support.history import Close, Create, History, Update
+from tests.e2e.support.history import Close, Create, History, Result, Update
 
 #: Longer than any job takes here; one that has not ended by then never will.
 FOLLOW_SECONDS = 60.0
@@ -59,7 +59,7 @@ class Caller:
         await self.client.__aexit__(kind, error, traceback)
 
     async def create(self, queue: str, input_: dict[str, Any] | None = None, **options: Any) -> str:
-        """Creates a job; says the same again, by the same request id, until it is answered."""
+        """Creates a job; says the same again, by the same request id, until it returns."""
         request_id = str(uuid4())
         while True:
             try:
@@ -68,12 +68,12 @@ class Caller:
                 )
             except CallFailed as failure:
                 unknown = failure.transient
-                answer = "unknown" if unknown else "fail"
-                self._history.note(Create(request_id=request_id, answer=answer))
+                result: Result = "unknown" if unknown else "fail"
+                self._history.note(Create(request_id=request_id, result=result))
                 if not unknown:
                     raise
             else:
-                self._history.note(Create(request_id=request_id, answer="ok", job_id=job.id))
+                self._history.note(Create(request_id=request_id, result="ok", job_id=job.id))
                 return job.id
 
     async def follow(self, job_ids: Iterable[str]) -> None:

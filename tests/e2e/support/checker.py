@@ -33,7 +33,7 @@ def violations(events: Iterable[AnyEvent], tables: Tables) -> list[str]:
 
 def _acknowledged_have_ended(events: Sequence[AnyEvent], tables: Tables) -> Iterator[str]:
     for event in events:
-        if isinstance(event, Create) and event.answer == "ok":
+        if isinstance(event, Create) and event.result == "ok":
             if event.job_id not in tables.jobs:
                 yield f"K1 {event.job_id} was acknowledged and is not there"
             elif event.job_id not in tables.results:
@@ -41,18 +41,18 @@ def _acknowledged_have_ended(events: Sequence[AnyEvent], tables: Tables) -> Iter
 
 
 def _all_were_created(events: Sequence[AnyEvent], tables: Tables) -> Iterator[str]:
-    answers: dict[str, set[str]] = defaultdict(set)
+    results: dict[str, set[str]] = defaultdict(set)
     made: dict[str, set[str]] = defaultdict(set)
     for event in events:
         if isinstance(event, Create):
-            answers[event.request_id].add(event.answer)
+            results[event.request_id].add(event.result)
             if event.job_id:
                 made[event.request_id].add(event.job_id)
         elif isinstance(event, Run | Update | Report) and event.job_id not in tables.jobs:
             yield f"K2 {event.job_id} was seen and is not there"
     for job_id, request_id in tables.jobs.items():
         made[request_id].add(job_id)
-        if not answers[request_id] & {"ok", "unknown"}:
+        if not results[request_id] & {"ok", "unknown"}:
             yield f"K2 {job_id} is there, and no creation of it can have succeeded"
     for request_id, job_ids in made.items():
         if len(job_ids) > 1:
@@ -62,7 +62,7 @@ def _all_were_created(events: Sequence[AnyEvent], tables: Tables) -> Iterator[st
 def _one_outcome(events: Sequence[AnyEvent], tables: Tables) -> Iterator[str]:
     accepted: dict[str, set[int]] = defaultdict(set)
     for event in events:
-        if isinstance(event, Report) and event.answer == "ok":
+        if isinstance(event, Report) and event.result == "ok":
             accepted[event.job_id].add(event.lease_id)
     for job_id, leases in accepted.items():
         result = tables.results.get(job_id)

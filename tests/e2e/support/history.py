@@ -1,4 +1,4 @@
-"""What clients and processors saw, one JSON line each, appended by any number of processes."""
+"""Events that clients and processors saw, one JSON line each, from any number of processes."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Answer = Literal["ok", "fail", "unknown"]
+Result = Literal["ok", "fail", "unknown"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
@@ -14,10 +14,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=st
 
 
 class Create(Event):
-    """A creation was answered; `unknown` when it may have been committed all the same."""
+    """A creation has returned; `unknown` when it may have been committed all the same."""
 
     request_id: str
-    answer: Answer
+    result: Result
     job_id: str = ""
 
 
@@ -51,11 +51,11 @@ class Run(Event):
 
 
 class Report(Event):
-    """The answer to an outcome that a worker of the test reported by itself."""
+    """The result of an outcome that a worker of the test reported by itself."""
 
     job_id: str
     lease_id: int
-    answer: Answer
+    result: Result
 
 
 AnyEvent = Create | Update | Close | Run | Report

@@ -34,12 +34,12 @@ class Process:
 
     @property
     def stdout(self) -> str:
-        """What it has printed so far."""
+        """Its output so far."""
         return (self._folder / "stdout").read_text()
 
     @property
     def stderr(self) -> str:
-        """What it has logged so far."""
+        """Its log so far."""
         return (self._folder / "stderr").read_text()
 
     @property
@@ -69,7 +69,7 @@ class Process:
         self._popen.send_signal(signal.SIGINT)
 
     async def exited(self, seconds: float) -> int:
-        """Waits until it has ended by itself, and answers with the exit code."""
+        """Waits until it has ended by itself, and returns the exit code."""
         await eventually(
             lambda: self.exit_code is not None, seconds=seconds, what=f"end of {self._folder.name}"
         )

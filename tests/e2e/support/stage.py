@@ -1,4 +1,4 @@
-"""What one test has running, and its end: all processes gone, every invariant held."""
+"""The processes of one test, and its end: all of them gone, every invariant held."""
 
 import shutil
 import tempfile

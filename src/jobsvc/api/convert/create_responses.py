@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from jobsvc.api.convert.item_template import repeat_item
 from jobsvc.api.convert.jobs import write_job
+from jobsvc.api.convert.repeated_item import repeat_item
 from jobsvc.domain.created_job import Created, CreateResult, Existing
 from jobsvc.v1 import job_service_pb2 as pb
 

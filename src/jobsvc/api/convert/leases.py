@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.bounds import MAX_RESULTS_BYTES
-from jobsvc.api.convert.item_template import repeat_item
 from jobsvc.api.convert.jobs import error_message, write_owner
 from jobsvc.api.convert.payloads import payload_text, write_payload
+from jobsvc.api.convert.repeated_item import repeat_item
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration, write_timestamp
 from jobsvc.domain.errors import InvalidRequest, Violation

@@ -22,8 +22,8 @@ class _Option(NamedTuple):
 
     field: str
     path: str
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     def holder(self, message: OptionsMessage) -> tuple[Any, str]:
         """The message that has the option, and its name there. Any: named at run time."""
@@ -63,13 +63,13 @@ def _read(
     path, value = f"{prefix}.{option.path}", getattr(holder, name)
     if isinstance(value, Duration):
         return (
-            checks.seconds(path, value, option.least, option.most)
+            checks.seconds(path, value, option.minimum, option.maximum)
             if holder.HasField(name)
             else None
         )
     if isinstance(value, float):
-        return checks.factor(path, value, option.most) or None
-    return checks.number(path, value, int(option.least), int(option.most)) or None
+        return checks.factor(path, value, option.maximum) or None
+    return checks.number(path, value, int(option.minimum), int(option.maximum)) or None
 
 
 def write_run_policy(message: OptionsMessage, policy: RunPolicy) -> None:

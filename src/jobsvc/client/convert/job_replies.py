@@ -4,7 +4,7 @@ from dataclasses import fields
 
 from google.rpc import code_pb2
 
-from jobsvc.client.convert.fields import read_json_text, read_seconds, read_time
+from jobsvc.client.convert.optional_fields import read_json_text, read_seconds, read_time
 from jobsvc.client.job import (
     AttemptRecord,
     CreatedJob,

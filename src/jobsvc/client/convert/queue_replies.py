@@ -1,6 +1,6 @@
 """Reads the replies of `QueueService`, as plain values. Pure."""
 
-from jobsvc.client.convert.fields import read_seconds, read_time
+from jobsvc.client.convert.optional_fields import read_seconds, read_time
 from jobsvc.client.queue import Queue, QueueStats
 from jobsvc.v1 import queue_service_pb2
 

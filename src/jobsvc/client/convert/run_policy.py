@@ -3,7 +3,7 @@
 from google.protobuf import duration_pb2
 
 from jobsvc.client.duration import Duration, to_seconds
-from jobsvc.client.retry_policy import RetryPolicy
+from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.v1 import job_pb2, queue_service_pb2
 
 

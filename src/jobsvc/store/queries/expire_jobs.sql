@@ -2,7 +2,8 @@
 -- are true of a job, the earlier is the reason. Passes over jobs that others are about to move, but
 -- waits for those that are named.
 -- $1 limit of each kind, $2 error of the former (JSON), $3 error of the latter (JSON),
--- $4 default retention, $5 request id window, $6 named jobs of either kind, beyond the limit
+-- $4 default retention, $5 request id window, $6 named jobs of either kind, beyond the limit.
+-- 60 is _MIN_KEEP_SECONDS of domain/retention.py.
 WITH expired AS MATERIALIZED (
     SELECT job_id FROM waiting
     WHERE expire_time <= statement_timestamp()

@@ -13,7 +13,7 @@ MAX_LOG_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class DataDirectory:
     """The paths in a data directory."""
 
     root: Path
@@ -52,7 +52,7 @@ class Home:
 
 
 @contextmanager
-def claim(data_dir: Path) -> Iterator[Home]:
+def claim(data_dir: Path) -> Iterator[DataDirectory]:
     """Locks the data directory for this process while entered; makes the directory if needed.
 
     The lock ends with the process, even if that is killed.
@@ -60,31 +60,31 @@ def claim(data_dir: Path) -> Iterator[Home]:
     Raises:
         EmbeddedUnavailable: another server has the lock, or the directory cannot be written.
     """
-    home = Home(data_dir.absolute())
+    data = DataDirectory(data_dir.absolute())
     try:
-        home.root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(home.root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        data.root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(data.root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise EmbeddedUnavailable(
-            f"cannot write to the data directory {home.root}: {error.strerror}"
+            f"cannot write to the data directory {data.root}: {error.strerror}"
         ) from error
     try:
-        if not os.access(home.root, os.W_OK | os.X_OK):
-            raise EmbeddedUnavailable(f"cannot write to the data directory {home.root}")
+        if not os.access(data.root, os.W_OK | os.X_OK):
+            raise EmbeddedUnavailable(f"cannot write to the data directory {data.root}")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise in_use(home, os.read(lock, 32).decode(errors="replace")) from None
+            raise in_use(data, os.read(lock, 32).decode(errors="replace")) from None
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())
-        yield home
+        yield data
     finally:
         os.close(lock)
 
 
-def in_use(home: Home, pid: str) -> EmbeddedUnavailable:
+def in_use(data: DataDirectory, pid: str) -> EmbeddedUnavailable:
     """Returns the error for a data directory that another process uses."""
     holder = f" (pid {pid.strip()})" if pid.strip() else ""
     return EmbeddedUnavailable(
-        f"the data directory {home.root} is in use by another server{holder}"
+        f"the data directory {data.root} is in use by another server{holder}"
     )

@@ -1,13 +1,14 @@
-"""The options of every command that calls a server: where it is, who asks, how to print.
+"""The options of every command that calls a server: where it is, TLS, who asks, how to print.
 
 They are accepted before the command and after it, and declared once: a new one
-is a field of `ServerOptions`.
+is a field of `CallOptions`.
 """
 
 import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
@@ -24,6 +25,16 @@ def _option(help: str, *names: str, **more: Any) -> Any:
 Target = Annotated[
     str, _option("Address of the server.", metavar="HOST:PORT", envvar="JOBSVC_TARGET")
 ]
+Tls = Annotated[bool, _option("Call over TLS.", "--tls", envvar="JOBSVC_TLS")]
+Ca = Annotated[
+    Path | None,
+    _option(
+        "Certificates to trust (PEM); turns on TLS.",
+        "--ca",
+        metavar="FILE",
+        envvar="JOBSVC_CA",
+    ),
+]
 _Session = Annotated[
     str | None, _option("Act for this session.", metavar="ID", envvar="JOBSVC_SESSION_ID")
 ]
@@ -38,24 +49,26 @@ DEFAULT_TARGET = "127.0.0.1:50051"
 
 # No repr: it would show the token.
 @dataclass(frozen=True, slots=True, repr=False)
-class ServerOptions:
+class CallOptions:
     """The values of these options, in the order of the help."""
 
     target: Target = DEFAULT_TARGET
+    tls: Tls = False
+    ca: Ca = None
     session: _Session = None
     user: _User = None
     token: _Token = None
     as_json: _AsJson = False
 
 
-def calls_server(command: Callable[Concatenate[ServerOptions, P], None]) -> Callable[P, None]:
-    """Gives a command the options of `ServerOptions`, and passes them to it as one value."""
+def calls_server(command: Callable[Concatenate[CallOptions, P], None]) -> Callable[P, None]:
+    """Gives a command the options of `CallOptions`, and passes them to it as one value."""
     own = list(inspect.signature(command).parameters.values())[1:]
-    shared = inspect.signature(ServerOptions).parameters
+    shared = inspect.signature(CallOptions).parameters
 
     @functools.wraps(command)
     def run(*arguments: P.args, **values: P.kwargs) -> None:
-        options = ServerOptions(**{name: values.pop(name) for name in shared})  # type: ignore[arg-type]
+        options = CallOptions(**{name: values.pop(name) for name in shared})  # type: ignore[arg-type]
         command(options, *arguments, **values)
 
     # Typer reads both.
@@ -79,5 +92,5 @@ class OptionsBeforeCommand(TyperGroup):
         for option in self.params:
             if ctx.get_parameter_source(option.name).name == "COMMANDLINE":
                 value = ctx.params[option.name]
-                before += [option.opts[0]] if value is True else [option.opts[0], value]
+                before += [option.opts[0]] if value is True else [option.opts[0], str(value)]
         return name, command, [*before, *rest]

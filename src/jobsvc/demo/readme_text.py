@@ -21,7 +21,7 @@ _REPLACEMENTS = tuple(
 )
 
 
-def prose(readme: str) -> str:
+def readme_text(readme: str) -> str:
     """Returns the text for a reader: link texts without addresses; no badges, tags or rules."""
     for pattern, text in _REPLACEMENTS:
         readme = pattern.sub(text, readme)

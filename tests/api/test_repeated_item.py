@@ -23,8 +23,8 @@ def test_each_report_is_answered_once(reports: list[tuple[int, bool]], outcomes:
     assert outcome_results(lease_ids, statuses, outcomes) == ReportOutcomesResponse(
         results=[
             OutcomeResult(lease_id=lease_id, status=status or status_pb2.Status())
-            for place, (lease_id, status) in enumerate(answers)
-            if status is not None or place < outcomes
+            for index, (lease_id, status) in enumerate(answers)
+            if status is not None or index < outcomes
         ],
         committed_lease_ids=[lease_id for lease_id, status in answers[outcomes:] if status is None],
     )

@@ -1,4 +1,4 @@
-"""Runs a command that ends when its parent does: `python tether.py PARENT_PID COMMAND…`.
+"""Runs a command that ends when its parent does: `python end_with_parent.py PARENT_PID COMMAND…`.
 
 Runs as a file, not as a module, and becomes the command by exec: so nothing is
 imported that the command does not need, and no process stays in between. Linux

@@ -1,4 +1,4 @@
-"""PostgreSQL's data directory: made once, atomically, and checked at every start."""
+"""Makes PostgreSQL's own data directory: once, atomically; checks it at every start."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobsvc.embedded.account import Account
 from jobsvc.embedded.binaries import Binaries
-from jobsvc.embedded.home import Home
+from jobsvc.embedded.data_directory import DataDirectory
 from jobsvc.embedded.process import exited, spawn
 from jobsvc.embedded.unavailable import EmbeddedUnavailable
 
@@ -20,10 +20,10 @@ USER = DATABASE = "jobsvc"
 DRAFT_PREFIX = "pgdata-draft-"
 
 
-async def ensure_cluster(
-    home: Home, binaries: Binaries, account: Account | None, settings: Mapping[str, str]
+async def ensure_pgdata(
+    data: DataDirectory, binaries: Binaries, account: Account | None, settings: Mapping[str, str]
 ) -> None:
-    """Makes `home.pgdata` with the database `jobsvc`, or checks an existing one.
+    """Makes `data.pgdata` with the database `jobsvc`, or checks an existing one.
 
     The directory appears complete or not at all: it is made under another name and then renamed.
 
@@ -31,41 +31,41 @@ async def ensure_cluster(
         EmbeddedUnavailable: initdb fails, or existing data are of another version, are no
             PostgreSQL data, or cannot be read.
     """
-    for draft in home.root.glob(DRAFT_PREFIX + "*"):  # left by a first start that was killed
+    for draft in data.root.glob(DRAFT_PREFIX + "*"):  # left by a first start that was killed
         shutil.rmtree(draft, ignore_errors=True)
-    if home.pgdata.exists():
-        _check(home, binaries, account)
+    if data.pgdata.exists():
+        _check(data, binaries, account)
         return
-    draft = Path(tempfile.mkdtemp(prefix=DRAFT_PREFIX, dir=home.root))
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT_PREFIX, dir=data.root))
     try:
-        await _initialise(draft, home, binaries, account, settings)
-        draft.rename(home.pgdata)
-        with _opened(home.root) as folder:
+        await _initialise(draft, data, binaries, account, settings)
+        draft.rename(data.pgdata)
+        with _opened(data.root) as folder:
             os.fsync(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _check(home: Home, binaries: Binaries, account: Account | None) -> None:
+def _check(data: DataDirectory, binaries: Binaries, account: Account | None) -> None:
     try:
-        version = (home.pgdata / "PG_VERSION").read_text().strip()
+        version = (data.pgdata / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
-        raise EmbeddedUnavailable(f"{home.pgdata} holds no PostgreSQL data") from None
+        raise EmbeddedUnavailable(f"{data.pgdata} holds no PostgreSQL data") from None
     except PermissionError:
-        owner = home.pgdata.stat().st_uid
-        raise EmbeddedUnavailable(f"{home.pgdata} belongs to uid {owner}") from None
+        owner = data.pgdata.stat().st_uid
+        raise EmbeddedUnavailable(f"{data.pgdata} belongs to uid {owner}") from None
     if version != binaries.major_version:
         raise EmbeddedUnavailable(
-            f"{home.pgdata} holds data of PostgreSQL {version}, but the embedded one is "
+            f"{data.pgdata} holds data of PostgreSQL {version}, but the embedded one is "
             f"PostgreSQL {binaries.major_version}: dump and restore them, or set JOBSVC_DSN"
         )
-    if account and home.pgdata.stat().st_uid != account.uid:  # root has restored it from a backup
-        account.own_tree(home.pgdata)
+    if account and data.pgdata.stat().st_uid != account.uid:  # root has restored it from a backup
+        account.own_tree(data.pgdata)
 
 
 async def _initialise(
     draft: Path,
-    home: Home,
+    data: DataDirectory,
     binaries: Binaries,
     account: Account | None,
     settings: Mapping[str, str],
@@ -78,28 +78,28 @@ async def _initialise(
         initdb += ["--locale=C.UTF-8", "--no-instructions"]
         if settings.get("fsync") == "off":
             initdb.append("--no-sync")
-        await _run("initdb", initdb, home, account, folder)
+        await _run("initdb", initdb, data, account, folder)
         statements.write(f"CREATE DATABASE {DATABASE};\n".encode())
         statements.seek(0)
         single = [binaries.postgres, "--single", "-D", target, "-c", "exit_on_error=on"]
         single += [*arguments(settings), "postgres"]
-        await _run("CREATE DATABASE", single, home, account, folder, statements.fileno())
+        await _run("CREATE DATABASE", single, data, account, folder, statements.fileno())
 
 
 async def _run(
     step: str,
     command: list[str],
-    home: Home,
+    data: DataDirectory,
     account: Account | None,
     folder: int,
     stdin: int = subprocess.DEVNULL,
 ) -> None:
-    offset = home.rotate_log()
+    offset = data.rotate_log()
     process = spawn(
         command,
         account=account,
         death_signal=signal.SIGKILL,
-        log=home.log,
+        log=data.log,
         inherited=[folder],
         stdin=stdin,
     )
@@ -110,7 +110,7 @@ async def _run(
         process.wait()
         raise
     if process.returncode:
-        raise EmbeddedUnavailable(f"{step} failed: {home.complaint(offset)}; see {home.log}")
+        raise EmbeddedUnavailable(f"{step} failed: {data.complaint(offset)}; see {data.log}")
 
 
 def arguments(settings: Mapping[str, str]) -> list[str]:

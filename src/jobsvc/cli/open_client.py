@@ -1,0 +1,65 @@
+"""The client of one command, and the TLS of its channel."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from jobsvc.cli.call_options import CallOptions
+from jobsvc.cli.loopback import is_local_target
+from jobsvc.cli.startup import exit_line
+
+if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
+    from jobsvc.client import Client
+    from jobsvc.client.tls import Credentials
+
+
+@contextmanager
+def open_client(options: CallOptions) -> Iterator["Client"]:
+    """Yields a client; a failed call becomes a line on stderr and exit code 1."""
+    credentials = channel_credentials(options.tls, options.ca)
+    if options.token and credentials is None and not is_local_target(options.target):
+        typer.echo(
+            f"jobsvc: warning: the token goes to {options.target} unencrypted; use --tls", err=True
+        )
+    from jobsvc.client import CallFailed, Client
+    from jobsvc.tracing import start_tracing
+
+    with start_tracing("jobsvc-cli", None):
+        try:
+            try:
+                client = Client(
+                    options.target,
+                    session_id=options.session,
+                    user_id=options.user,
+                    token=options.token,
+                    credentials=credentials,
+                )
+            except ValueError as error:  # an identity that no call can carry
+                raise typer.BadParameter(str(error)) from None
+            with client:
+                yield client
+        except CallFailed as failure:
+            typer.echo(f"jobsvc: {failure}", err=True)
+            # The message names the first defect already.
+            for violation in failure.violations[1:]:
+                typer.echo(f"  {violation.field}: {violation.description}", err=True)
+            raise typer.Exit(1) from None
+
+
+def channel_credentials(tls: bool, ca: Path | None) -> "Credentials | None":
+    """Returns the credentials for `--tls` and `--ca`, None without TLS; ends the command with one
+    line when the file is unusable. To be called before gRPC is imported."""
+    # gRPC's own log is no text for people; this must be set before gRPC is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if not tls and ca is None:
+        return None
+    from jobsvc.client.tls import tls_credentials
+
+    try:
+        return tls_credentials(ca)
+    except OSError as error:
+        exit_line(f"--ca {ca}: {error.strerror or error}")
