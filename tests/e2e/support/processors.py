@@ -156,10 +156,10 @@ async def sleeps(input_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Sleeps for `seconds` on the event loop, as nobody should; `in_task` in a task of its own."""
     output = enter(context)
 
-    async def sleep() -> None:
+    async def block() -> None:
         _sleep(input_.get("seconds", 0))
 
-    await (asyncio.create_task(sleep()) if input_.get("in_task") else sleep())
+    await (asyncio.create_task(block()) if input_.get("in_task") else block())
     return output
 
 
