@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from jobsvc.v1.worker_service_pb2 import JobLease
 from jobsvc.worker import Cancelled, Context
 from jobsvc.worker.attempt_times import sort_by_time
-from jobsvc.worker.backoff import Backoff, ReleaseBackoff
 from jobsvc.worker.duration import to_duration
+from jobsvc.worker.log_throttle import LogThrottle
 from jobsvc.worker.mailbox import Mailbox
-from jobsvc.worker.reminder import Reminder
+from jobsvc.worker.reconnect_backoff import Backoff, ReleaseBackoff
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 from jobsvc.worker.window import Window
 
@@ -134,13 +134,13 @@ def test_window_shrinks_to_what_is_left_and_grows_when_all_is_calm() -> None:
 
 
 def test_trouble_is_mentioned_at_once_and_then_every_ten_seconds() -> None:
-    reminder = Reminder()
-    assert [reminder.due(now) for now in (0.0, 1.0, 9.9, 10.0, 12.0)] == [
+    log_throttle = LogThrottle()
+    assert [log_throttle.due(now) for now in (0.0, 1.0, 9.9, 10.0, 12.0)] == [
         True,
         False,
         False,
         True,
         False,
     ]
-    reminder.reset()
-    assert reminder.due(13.0)
+    log_throttle.reset()
+    assert log_throttle.due(13.0)

@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from math import inf
 
-from jobsvc.worker.reminder import Reminder
+from jobsvc.worker.log_throttle import LogThrottle
 from jobsvc.worker.running_attempt import RunningAttempt
 from jobsvc.worker.work_protocol import WorkProtocol
 
@@ -31,7 +31,7 @@ class LoopWatch:
         self._loop = loop
         self._protocol = protocol
         self._blocked_seconds = blocked_seconds
-        self._reminder = Reminder()
+        self._log_throttle = LogThrottle()
         self._answered = True
         self._looked_at = -inf
         self._silent_seconds = 0.0
@@ -65,7 +65,7 @@ class LoopWatch:
         if self._silent_seconds >= self._blocked_seconds:
             self._protocol.fail_blocker(problem)
             return problem
-        if self._reminder.due(now):
+        if self._log_throttle.due(now):
             log.error("%s; no job is taken until it answers", problem)
         return None
 
@@ -73,7 +73,7 @@ class LoopWatch:
         if self._silent_seconds >= SILENT_SECONDS:
             log.warning("the event loop answers again after %.0f s", self._silent_seconds)
             self._protocol.pause(False)
-            self._reminder.reset()
+            self._log_throttle.reset()
         self._silent_seconds = 0.0
         self._blocker = None
         self._answered = False

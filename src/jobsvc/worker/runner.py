@@ -12,7 +12,6 @@ from google.rpc import code_pb2
 
 from jobsvc.v1.worker_service_pb2 import JobOutcome
 from jobsvc.worker import payload
-from jobsvc.worker.backoff import ReleaseBackoff
 from jobsvc.worker.bound_processor import BoundProcessor
 from jobsvc.worker.duration import from_duration, to_duration
 from jobsvc.worker.failure import (
@@ -25,6 +24,7 @@ from jobsvc.worker.failure import (
 )
 from jobsvc.worker.mailbox import Mailbox
 from jobsvc.worker.outcome import Cancelled, Ending, Outcome, cancelled, failed, released
+from jobsvc.worker.reconnect_backoff import ReleaseBackoff
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 from jobsvc.worker.spans import ProcessSpans, record_failure
 from jobsvc.worker.thread_pool import ThreadPool

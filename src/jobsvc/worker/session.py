@@ -18,12 +18,12 @@ from jobsvc.v1.worker_service_pb2 import (
     WorkRequest,
     WorkResponse,
 )
-from jobsvc.worker.backoff import GOOD_SECONDS, Backoff
 from jobsvc.worker.bound_processor import BoundProcessor
 from jobsvc.worker.failure import describe
+from jobsvc.worker.log_throttle import LogThrottle
 from jobsvc.worker.loop_watch import LoopWatch
 from jobsvc.worker.queue_declaration import declare
-from jobsvc.worker.reminder import Reminder
+from jobsvc.worker.reconnect_backoff import GOOD_SECONDS, Backoff
 from jobsvc.worker.stream_end import StreamEnd, WorkerStopped
 from jobsvc.worker.work_protocol import TICK_SECONDS, WorkProtocol
 from jobsvc.worker.work_stream import StreamFailed, WorkStream
@@ -139,15 +139,15 @@ class Session:
         self._hurry.set()
 
     async def _stay_connected(self, group: asyncio.TaskGroup) -> None:
-        backoff, reminder = Backoff(), Reminder()
+        backoff, log_throttle = Backoff(), LogThrottle()
         while True:
             try:
                 stream = await self._open()
             except StreamFailed as failure:
-                self._complain(failure.end, reminder)
+                self._complain(failure.end, log_throttle)
             else:
                 opened = time.monotonic()
-                reminder.reset()
+                log_throttle.reset()
                 hold = group.create_task(self._hold(stream))
                 self._holds.add(hold)
                 hold.add_done_callback(self._holds.discard)
@@ -157,7 +157,7 @@ class Session:
                 if stream.end is None:
                     log.info("the server is about to go; connecting anew")
                 elif not self._leaving.is_set() or stream.end.code is not grpc.StatusCode.OK:
-                    self._complain(stream.end, reminder)
+                    self._complain(stream.end, log_throttle)
             await asyncio.sleep(backoff.delay_seconds(random.random()))
 
     async def _open(self) -> WorkStream:
@@ -203,7 +203,7 @@ class Session:
             self._changed.set()
 
     async def _watch_clock(self) -> None:
-        reminder, stuck = Reminder(), 0
+        log_throttle, stuck = LogThrottle(), 0
         while True:
             self._hurry.clear()
             now = time.monotonic()
@@ -213,7 +213,7 @@ class Session:
                 due = self._protocol.tick(now)
             self.wake()
             stuck_before, stuck = stuck, self._stuck_threads()
-            if stuck and stuck_before and reminder.due(now):
+            if stuck and stuck_before and log_throttle.due(now):
                 log.error("%d threads are still in processors whose attempts were stopped", stuck)
             if stuck > MAX_STUCK_THREADS:
                 raise WorkerStopped(f"{stuck} threads hang in processors: start the worker anew")
@@ -269,11 +269,11 @@ class Session:
             max_dispatch_leases=_MAX_DISPATCH_LEASES,
         )
 
-    def _complain(self, end: StreamEnd, reminder: Reminder) -> None:
+    def _complain(self, end: StreamEnd, log_throttle: LogThrottle) -> None:
         text = end.describe(self._target)
         if end.fatal:
             raise WorkerStopped(text)
-        if reminder.due(time.monotonic()):
+        if log_throttle.due(time.monotonic()):
             log.warning("%s; trying again", text)
 
 

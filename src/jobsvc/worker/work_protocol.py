@@ -203,9 +203,7 @@ class WorkProtocol:
             self._extend_progressed()
         if self._extend_at <= now:
             self._extend_at = now + self._extend_seconds
-            self._extensions += [
-                LeaseExtension(lease_id=lease_id) for lease_id in self.book.extend()
-            ]
+            self._extensions += [LeaseExtension(lease_id=i) for i in self.book.extend()]
         if self._progressed:
             due = min(due, self._progress_at)
         return min(due, self._extend_at, self._resend_at)
@@ -299,6 +297,4 @@ class WorkProtocol:
             del self._extensions[: self._max_items]
             return WorkRequest(extend_leases=ExtendLeasesRequest(extensions=chunk))
         outcomes = self.book.send(self._max_items, self._max_bytes)
-        if outcomes:
-            return WorkRequest(report_outcomes=report(outcomes, self._takes_ids))
-        return None
+        return WorkRequest(report_outcomes=report(outcomes, self._takes_ids)) if outcomes else None

@@ -3,7 +3,7 @@
 INTERVAL_SECONDS = 10.0
 
 
-class Reminder:
+class LogThrottle:
     """Says when to log lasting trouble: at once, then every ten seconds."""
 
     def __init__(self) -> None:
