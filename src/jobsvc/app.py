@@ -146,7 +146,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 
-        redelivery = Redelivery(store, hints)
+        redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
         lease_duration = LeaseDuration(catalog, settings.lease_seconds)
         dispatcher = Dispatcher(
