@@ -114,6 +114,39 @@ async def test_broken_stream_is_opened_again_with_what_is_held(server: ScriptedS
         await second.see_off()
 
 
+async def test_token_is_presented_on_every_stream_to_come(server: ScriptedServer) -> None:
+    async with working(server, echo) as worker:
+        first = await server.next_stream(resume_token="secret")
+        assert first.subscribe.resume_token == ""
+        await first.finish(grpc.StatusCode.UNAVAILABLE, "restart")
+        second = await server.next_stream(accept=False)
+        assert second.subscribe.resume_token == "secret"
+        await second.finish(grpc.StatusCode.UNAVAILABLE, "restart")
+        third = await server.next_stream(resume_token="secret")
+        assert third.subscribe.resume_token == "secret"
+        worker.leave()
+        await third.see_off()
+
+
+async def test_worker_id_in_use_is_said_once_and_tried_again(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(server, echo) as worker:
+        times = []
+        for _ in range(6):
+            refused = await server.next_stream(accept=False)
+            times.append(time.monotonic())
+            await refused.finish(grpc.StatusCode.ALREADY_EXISTS, "worker_id w is in use")
+        stream = await server.next_stream()
+        worker.leave()
+        await stream.see_off()
+    (said,) = [r.getMessage() for r in caplog.records if "worker_id" in r.getMessage()]
+    assert "another process" in said
+    assert "make the Worker in the process that runs it" in said
+    # Up to 0.05 + 0.1 + 0.2 + 0.4 + 0.8 s; hardly all draws are so small.
+    assert times[-1] - times[0] > 0.05
+
+
 async def test_silent_server_is_given_up(server: ScriptedServer) -> None:
     async with working(server, echo) as worker:
         await server.next_stream(heartbeat_seconds=0.1)

@@ -111,9 +111,12 @@ class WorkerServiceServicer:
         reconnect every 5 seconds at least, however long the server is away.
 
         A second stream of one `worker_id` replaces the first, which ends with
-        `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
-        out of order ends the stream with `INVALID_ARGUMENT`
-        (`WORK_PROTOCOL_VIOLATION`).
+        `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
+        same process may do so: it sends the `resume_token` of `subscribed`, or
+        else names a lease that it holds in `held_lease_ids`. Any other stream is
+        refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
+        ended; it may try again. A frame out of order ends the stream with
+        `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,7 +124,9 @@ class WorkerServiceServicer:
 
     def LeaseJobs(self, request, context):
         """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-        the first one up to `wait`. An empty answer is not an error.
+        the first one up to `wait`. An empty answer is not an error. A process that
+        has a stream as well uses another `worker_id` here: leases that a stream
+        does not list when it subscribes go back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

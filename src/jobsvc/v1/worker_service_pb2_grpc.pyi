@@ -76,13 +76,18 @@ class WorkerServiceStub:
        reconnect every 5 seconds at least, however long the server is away.
 
     A second stream of one `worker_id` replaces the first, which ends with
-    `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
-    out of order ends the stream with `INVALID_ARGUMENT`
-    (`WORK_PROTOCOL_VIOLATION`).
+    `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
+    same process may do so: it sends the `resume_token` of `subscribed`, or
+    else names a lease that it holds in `held_lease_ids`. Any other stream is
+    refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
+    ended; it may try again. A frame out of order ends the stream with
+    `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
     """
     LeaseJobs: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]
     """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-    the first one up to `wait`. An empty answer is not an error.
+    the first one up to `wait`. An empty answer is not an error. A process that
+    has a stream as well uses another `worker_id` here: leases that a stream
+    does not list when it subscribes go back.
     """
     ExtendLeases: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]
     """Extends leases and records progress. Answers for each lease on its own:
@@ -141,13 +146,18 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
        reconnect every 5 seconds at least, however long the server is away.
 
     A second stream of one `worker_id` replaces the first, which ends with
-    `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
-    out of order ends the stream with `INVALID_ARGUMENT`
-    (`WORK_PROTOCOL_VIOLATION`).
+    `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
+    same process may do so: it sends the `resume_token` of `subscribed`, or
+    else names a lease that it holds in `held_lease_ids`. Any other stream is
+    refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
+    ended; it may try again. A frame out of order ends the stream with
+    `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
     """
     LeaseJobs: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]  # type: ignore[assignment]
     """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-    the first one up to `wait`. An empty answer is not an error.
+    the first one up to `wait`. An empty answer is not an error. A process that
+    has a stream as well uses another `worker_id` here: leases that a stream
+    does not list when it subscribes go back.
     """
     ExtendLeases: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]  # type: ignore[assignment]
     """Extends leases and records progress. Answers for each lease on its own:
@@ -209,9 +219,12 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
            reconnect every 5 seconds at least, however long the server is away.
 
         A second stream of one `worker_id` replaces the first, which ends with
-        `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
-        out of order ends the stream with `INVALID_ARGUMENT`
-        (`WORK_PROTOCOL_VIOLATION`).
+        `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
+        same process may do so: it sends the `resume_token` of `subscribed`, or
+        else names a lease that it holds in `held_lease_ids`. Any other stream is
+        refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
+        ended; it may try again. A frame out of order ends the stream with
+        `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
         """
 
     @_abc_1.abstractmethod
@@ -221,7 +234,9 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.LeaseJobsResponse, _abc.Awaitable[_worker_service_pb2.LeaseJobsResponse]]:
         """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-        the first one up to `wait`. An empty answer is not an error.
+        the first one up to `wait`. An empty answer is not an error. A process that
+        has a stream as well uses another `worker_id` here: leases that a stream
+        does not list when it subscribes go back.
         """
 
     @_abc_1.abstractmethod
