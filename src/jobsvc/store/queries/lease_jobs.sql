@@ -3,7 +3,7 @@
 -- precede: deleted rows stay in the index until a vacuum, and to skip them takes time.
 -- $1 queue, $2 number of slots, $3 worker_id, $4 the worker of each slot, an index from 1 into $3
 -- (short), $5 lease duration of each slot (short), $6 and $7 rank and run_at to begin at (NULL for
--- the first job); see columns.py
+-- the first job), $8 random bytes, eight for the number of each lease; see columns.py
 WITH RECURSIVE ranks AS (
     SELECT coalesce((
         SELECT rank FROM waiting WHERE queue = $1 AND rank < coalesce($6::smallint, 32767)
@@ -40,7 +40,10 @@ gone AS (
 ),
 dealt AS MATERIALIZED (
     SELECT
-        gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank, gone.run_at,
+        gone.job_id,
+        ('x' || encode(substr($8::bytea, 8 * gone.slot::integer - 7, 8), 'hex'))::bit(64)::bigint
+            AS lease_id,
+        gone.queue, gone.rank, gone.run_at,
         (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
         gone.expire_time, gone.start_deadline, gone.keyed, gone.released_lease,
         clock_timestamp() AS start_time, gone.slot,

@@ -30,4 +30,4 @@ queued AS (
         CASE WHEN NOT used THEN start_deadline END
     FROM back
 )
-SELECT lease_id, queue, end_time + delay * interval '1 second' AS run_at FROM back
+SELECT job_id, queue, end_time + delay * interval '1 second' AS run_at FROM back
