@@ -44,7 +44,7 @@ dealt AS MATERIALIZED (
         ('x' || encode(substr($8::bytea, 8 * gone.slot::integer - 7, 8), 'hex'))::bit(64)::bigint
             AS lease_id,
         gone.queue, gone.rank, gone.run_at,
-        (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
+        (gone.attempt + 1)::smallint AS attempt, gone.redeliveries, gone.version + 1 AS version,
         gone.expire_time, gone.start_deadline, gone.keyed, gone.released_lease,
         clock_timestamp() AS start_time, gone.slot,
         coalesce(($5::float8[])[gone.slot], ($5::float8[])[1]) AS duration,
@@ -62,11 +62,12 @@ dealt AS MATERIALIZED (
 ),
 taken AS (
     INSERT INTO lease (
-        job_id, lease_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time,
-        start_deadline, keyed, released_lease, worker_id, start_time, duration, until, deadline)
+        job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, update_time,
+        expire_time, start_deadline, keyed, released_lease, worker_id, start_time, duration, until,
+        deadline)
     SELECT
-        job_id, lease_id, queue, rank, run_at, attempt, returns, version, start_time, expire_time,
-        start_deadline, keyed, released_lease,
+        job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, start_time,
+        expire_time, start_deadline, keyed, released_lease,
         ($3::text[])[coalesce(($4::integer[])[slot], ($4::integer[])[1])], start_time,
         duration, start_time + duration * interval '1 second',
         least(start_time + attempt_timeout * interval '1 second', expire_time)
