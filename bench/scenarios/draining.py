@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.measure.job_tables import check, drained, until_ended, until_leased
+from bench.measure.job_tables import check, drained, until_ended, until_left, waiting_at
 from bench.measure.jobsvc_processes import WINDOW
 from bench.measure.observer import observing
 from bench.measure.sample import Sample
@@ -23,15 +23,16 @@ async def measure_drain(
     async with observing(deployment.dsn) as connection:
         # The workers subscribe first, so that only the drain is measured.
         await connection.execute(sql("pause_queue"), QUEUE, True)
+        # When this job leaves, the first `jobs` have ended, in whichever worker.
+        enough = jobs + min(behind, count * WINDOW)
+        last = await waiting_at(connection, QUEUE, enough - 1)
         async with deployment.workers(count) as workers:
             async with deployment.meter(workers) as meter:
                 await connection.execute(sql("pause_queue"), QUEUE, False)
                 if behind:
-                    # By then the first `jobs` have ended, in whichever worker.
-                    enough = jobs + min(behind, count * WINDOW)
-                    await until_leased(connection, enough)
+                    await until_left(connection, last)
                 else:
-                    await until_ended(connection, jobs)
+                    await until_ended(connection)
             in_all = await drained(connection, jobs + behind)
         first = await drained(connection, jobs)
         await check(connection, jobs + behind, jobs)

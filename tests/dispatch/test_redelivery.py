@@ -35,8 +35,8 @@ async def test_scheduled_lease_that_was_never_sent_is_not_counted(
     redelivery.schedule([sent.id], after_seconds=60)
     # Both are under the worker in the database, so whoever reads that finds both.
     await redelivery.redeliver_now([unsent.id, sent.id], confirmed_too=True)
-    rows = await sql.fetch("SELECT job_id::text, returns FROM waiting")
-    assert {row["job_id"]: row["returns"] for row in rows} == {
+    rows = await sql.fetch("SELECT job_id::text, redeliveries FROM waiting")
+    assert {row["job_id"]: row["redeliveries"] for row in rows} == {
         unsent.id.job_id: 0,
         sent.id.job_id: 1,
     }
