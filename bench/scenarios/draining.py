@@ -10,6 +10,9 @@ from bench.measure.statement import sql
 from bench.measure.workload import QUEUE
 from bench.scenarios.deployment import Deployment
 
+#: Leases at a time; the default of a worker.
+_CYCLES_WINDOW = 8
+
 
 async def measure_drain(
     deployment: Deployment, scenario: str, jobs: int, count: int, behind: int
@@ -38,3 +41,22 @@ async def measure_drain(
         await check(connection, jobs + behind, jobs)
     costs = meter.costs(in_all.jobs)
     return Sample(deployment.system, scenario, first.per_second, "jobs/s", jobs, costs)
+
+
+async def measure_cycles(deployment: Deployment, jobs: int) -> Sample:
+    """The peak memory of a worker that drains `jobs` which leave cycles.
+
+    Raises:
+        WrongResult: jobs did not end once, COMPLETED.
+    """
+    async with observing(deployment.dsn) as connection:
+        await connection.execute(sql("pause_queue"), QUEUE, True)
+        async with (
+            deployment.workers(1, "cycles", _CYCLES_WINDOW) as workers,
+            deployment.meter(workers) as meter,
+        ):
+            await connection.execute(sql("pause_queue"), QUEUE, False)
+            await until_ended(connection, jobs)
+        await check(connection, jobs, jobs)
+    costs = meter.costs(jobs)
+    return Sample(deployment.system, "cycles", costs.peak_mb["worker"], "MB", jobs, costs)

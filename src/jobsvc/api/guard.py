@@ -100,6 +100,7 @@ class Guard:
                     raise
                 except Exception as error:
                     status = _status(error, name, span)
+                del request  # see _abort
                 return await _abort(context, status)
 
         return guarded
@@ -120,6 +121,7 @@ class Guard:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
+            del request  # see _abort
             await _abort(context, status)
 
         return guarded
@@ -187,6 +189,8 @@ def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
 
 
 async def _abort(context: Context, status: status_pb2.Status) -> None:
+    # gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
+    # passes, in a cycle. What they hold stays until the collector comes.
     await context.abort(
         _CODES[status.code],
         status.message,
