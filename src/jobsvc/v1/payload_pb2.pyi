@@ -102,7 +102,12 @@ class PayloadSchema(_message.Message):
     JSON_SCHEMA_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def json_schema(self) -> _struct_pb2.Struct:
-        """A JSON Schema, draft 2020-12. `$ref` must stay inside the document."""
+        """A JSON Schema, draft 2020-12. `$ref` must stay inside the document.
+        A `format` that is known is asserted: those of the standard, with dates
+        and times that every decoder reads, and `date-time-local`, `time-local`,
+        `decimal` and `byte` (base64). docs/reference/formats.md says what each
+        takes. An unknown format says nothing.
+        """
 
     def __init__(
         self,
