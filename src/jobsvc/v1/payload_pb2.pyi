@@ -71,7 +71,8 @@ class Payload(_message.Message):
     def json(self) -> _struct_pb2.Struct:
         """The object as a structured message. Tools such as grpcurl read and write
         it as plain JSON. Numbers are IEEE 754 doubles: send integers beyond
-        2^53 as strings, or use `json_text`.
+        2^53 as strings, or use `json_text`. As text, a whole number below 10^21
+        has neither a point nor an exponent, so that it reads as an integer.
         """
 
     def __init__(
