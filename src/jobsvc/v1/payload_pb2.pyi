@@ -71,7 +71,8 @@ class Payload(_message.Message):
     def json(self) -> _struct_pb2.Struct:
         """The object as a structured message. Tools such as grpcurl read and write
         it as plain JSON. Numbers are IEEE 754 doubles: send integers beyond
-        2^53 as strings, or use `json_text`.
+        2^53 as strings, or use `json_text`. As text, a whole number below 10^21
+        has neither a point nor an exponent, so that it reads as an integer.
         """
 
     def __init__(
@@ -110,6 +111,10 @@ class PayloadSchema(_message.Message):
         """A JSON Schema, draft 2020-12. `$ref` must stay inside the document.
         Its numbers are doubles: one of 2^53 or more is refused, since it may have
         been rounded on the way; send such a schema as `json_schema_text`.
+        A `format` that is known is asserted: those of the standard, with dates
+        and times that every decoder reads, and `date-time-local`, `time-local`,
+        `decimal` and `byte` (base64). docs/reference/formats.md says what each
+        takes. An unknown format says nothing.
         """
 
     def __init__(
