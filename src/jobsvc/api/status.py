@@ -73,10 +73,12 @@ def _precondition(kind: str, subject: str) -> Details:
 
 
 def _quota(error: JobsvcError) -> Iterable[Message]:
+    assert isinstance(error, errors.RateLimited)
     yield error_details_pb2.QuotaFailure(
         violations=[
             error_details_pb2.QuotaFailure.Violation(
-                subject="server", description=_cut(error.message, _MAX_TEXT_BYTES)
+                subject=_cut(error.subject, _MAX_TEXT_BYTES),
+                description=_cut(error.message, _MAX_TEXT_BYTES),
             )
         ]
     )
