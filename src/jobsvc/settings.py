@@ -62,6 +62,7 @@ class Settings:
     max_calls: int = 2_000
     #: Of the three limits before, for callers that hold little.
     reserved_percent: int = 20
+    max_queues: int = 10_000
 
     pool_size: int = 8
     statement_seconds: float = 30.0

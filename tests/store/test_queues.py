@@ -6,8 +6,10 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
+from jobsvc.domain.errors import QueueLimit
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.domain.run_policy import RunPolicy
+from jobsvc.store.queues import QueueStore
 from jobsvc.store.store import Store
 from tests.store.support.samples import until_blocked
 
@@ -135,3 +137,18 @@ async def test_queues_are_listed_by_name_in_pages(store: Store) -> None:
     assert sorted(listed) == sorted(names)
     assert len(listed) == len(set(listed))
     assert listed == sorted(listed)
+
+
+async def test_no_queue_is_created_beyond_the_limit(store: Store, sql: asyncpg.Connection) -> None:
+    few = QueueStore(store.database, max_queues=3)
+    await few.declare(["a", "b"])
+    with pytest.raises(QueueLimit):
+        await few.declare(["c", "d"])
+    await few.declare(["b", "c", "c"])
+    with pytest.raises(QueueLimit):
+        await few.update("d", True, lambda _: FULL)
+    # What exists can still be declared and changed.
+    await few.declare(["a", "b", "c"])
+    assert await few.update("a", True, lambda _: FULL) is not None
+    assert await few.update("d", False, lambda _: FULL) is None
+    assert await sql.fetchval("SELECT array_agg(name ORDER BY name) FROM queue") == ["a", "b", "c"]

@@ -126,6 +126,13 @@ class StreamLimit(RateLimited):
     """The server, or the caller, holds as many streams as it may."""
 
 
+class QueueLimit(RateLimited):
+    """There are as many queues as there may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are {limit} queues already, as many as there may be", "queues")
+
+
 class DatabaseUnavailable(JobsvcError):
     """The database does not answer."""
 
