@@ -30,9 +30,14 @@ class QueueStore:
         rows = await self._database.fetch("read_queues", list(names), with_schemas)
         return {row["name"]: queue_from(row) for row in rows}
 
-    async def list_after(self, name: str, limit: int) -> list[Queue]:
-        """Returns the queues whose names follow `name`, ordered by name."""
-        return [queue_from(r) for r in await self._database.fetch("list_queues", name, limit)]
+    async def list_after(
+        self, name: str, limit: int, schema_bytes: int
+    ) -> tuple[list[Queue], bool]:
+        """Returns queues whose names follow `name`, ordered by name, and whether there are more:
+        `limit` at most, and with `schema_bytes` of schemas, unless the first has more."""
+        rows = await self._database.fetch("list_queues", name, limit + 1, schema_bytes)
+        page = [queue_from(row) for row in rows[:limit]]
+        return page, bool(rows) and len(page) < rows[0]["following"]
 
     async def declare(self, names: Sequence[str]) -> None:
         """Creates those of the queues that do not exist, with defaults.
