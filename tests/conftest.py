@@ -65,7 +65,9 @@ async def dsn(postgres: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[Store]:
     """A store on the fresh database."""
-    async with open_store(dsn, "test-server", pool_size=4, statement_seconds=10) as opened:
+    async with open_store(
+        dsn, "test-server", pool_size=4, statement_seconds=10, max_queues=1000
+    ) as opened:
         yield opened
 
 

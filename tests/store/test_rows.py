@@ -119,7 +119,7 @@ async def watched(dsn: str) -> AsyncIterator[tuple[Store, Touched]]:
         "SET auto_explain.log_level = 'notice'"
     )
     connection.add_log_listener(touched.heard)
-    store = Store(Database(OneConnection(connection), 5), "test")
+    store = Store(Database(OneConnection(connection), 5), "test", 1000)
     async with asyncio.TaskGroup() as tasks:
         batchers = [store.jobs.creates, store.lease_ends.ends, store.leases.extensions]
         running = [tasks.create_task(batcher.run()) for batcher in batchers]

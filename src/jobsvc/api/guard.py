@@ -16,7 +16,7 @@ from grpc import aio
 from opentelemetry import trace
 
 from jobsvc import telemetry
-from jobsvc.api.admission import Admission, CallLimit
+from jobsvc.api.admission import Admission, CallLimit, caller_of
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
@@ -93,9 +93,13 @@ class Guard:
             metadata: Metadata = context.invocation_metadata() or ()
             with self._span(name, metadata) as span:
                 try:
-                    with limit:
+                    caller = caller_of(context.peer())
+                    limit.enter(caller)
+                    try:
                         self._check(method, request, metadata)
                         return await handle(request, context)
+                    finally:
+                        limit.leave(caller)
                 except aio.AbortError:
                     raise
                 except Exception as error:
@@ -111,10 +115,14 @@ class Guard:
         async def guarded(request: Any, context: Context) -> None:
             self._note_call()
             try:
-                with limit:
+                caller = caller_of(context.peer())
+                limit.enter(caller)
+                try:
                     self._check(method, request, context.invocation_metadata() or ())
                     await handle(request, context)
                     return
+                finally:
+                    limit.leave(caller)
             except aio.AbortError:
                 raise
             except aio.InternalError:

@@ -196,8 +196,9 @@ class Subscribe(_message.Message):
     @_builtins.property
     def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueSubscription]:
         """What it works on. Queues are served in turn; within a queue priority
-        decides. A queue that does not exist yet is declared with defaults. 1 to
-        64 items.
+        decides. A queue that does not exist yet is declared with defaults; where
+        there are as many as the server allows, the stream ends with
+        `RESOURCE_EXHAUSTED` (`QUEUE_LIMIT`). 1 to 64 items.
         """
 
     @_builtins.property
