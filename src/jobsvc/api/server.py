@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from jobsvc.api.connections import cut_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.registration import GuardedServer, SharedQueueServer
 from jobsvc.settings import Settings
@@ -66,7 +67,7 @@ class GrpcServer:
     @asynccontextmanager
     async def listening(self, address: str) -> AsyncIterator[int]:
         """Serves on `address` (HOST:PORT) and yields the port. Calls that are open at the end are
-        cancelled.
+        cut off.
 
         Raises:
             PortTaken: the server cannot listen on the address.
@@ -81,6 +82,7 @@ class GrpcServer:
         try:
             yield port
         finally:
+            cut_connections(port)
             await self._server.stop(grace=None)
 
     async def finish(self) -> None:
