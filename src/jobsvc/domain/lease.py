@@ -66,13 +66,18 @@ class LeaseTerms(msgspec.Struct, frozen=True):
 
 
 class LapsedLease(msgspec.Struct, frozen=True):
-    """A lease that may have run out. `read_time` is the database's clock when it was read."""
+    """A lease that may have run out. `read_time` is the database's clock when it was read.
+
+    An extension makes it run for another `duration_seconds`, unless the worker asks otherwise.
+    """
 
     id: LeaseId
     terms: LeaseTerms
     until: datetime
     deadline: datetime
     expire_time: datetime | None
+    start_time: datetime
+    duration_seconds: float
     read_time: datetime
 
 

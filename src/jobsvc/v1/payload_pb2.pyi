@@ -111,6 +111,7 @@ class PayloadSchema(_message.Message):
         """A JSON Schema, draft 2020-12. `$ref` must stay inside the document.
         Its numbers are doubles: one of 2^53 or more is refused, since it may have
         been rounded on the way; send such a schema as `json_schema_text`.
+
         A `format` that is known is asserted: those of the standard, with dates
         and times that every decoder reads, and `date-time-local`, `time-local`,
         `decimal` and `byte` (base64). docs/reference/formats.md says what each
