@@ -56,7 +56,7 @@ async def measure_cycles(deployment: Deployment, jobs: int) -> Sample:
             deployment.meter(workers) as meter,
         ):
             await connection.execute(sql("pause_queue"), QUEUE, False)
-            await until_ended(connection, jobs)
+            await until_ended(connection)
         await check(connection, jobs, jobs)
     costs = meter.costs(jobs)
     return Sample(deployment.system, "cycles", costs.peak_mb["worker"], "MB", jobs, costs)

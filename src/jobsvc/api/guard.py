@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2
 from grpc import aio
 from opentelemetry import trace
+from opentelemetry.context import Context as TraceContext
 
 from jobsvc import telemetry
 from jobsvc.api.admission import Admission, CallLimit, caller_of
@@ -149,13 +150,12 @@ class Guard:
             current_caller.set(self._callers.read(metadata))
 
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
-        headers = dict(metadata)
-        traceparent = str(headers.get("traceparent", ""))
-        if not traceparent and not self._traced:
+        parent = telemetry.remote_parent(metadata)
+        if parent is None and not self._traced:
             return nullcontext(trace.INVALID_SPAN)
         return self._tracer.start_as_current_span(
             name,
-            context=telemetry.parent(traceparent, str(headers.get("tracestate", ""))),
+            context=parent or TraceContext(),
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
         )
