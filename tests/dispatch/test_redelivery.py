@@ -56,7 +56,7 @@ async def test_worker_may_confirm_a_lease_after_the_database_was_away(
     with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
         async with (
             database_link(dsn, Path(folder)) as link,
-            open_store(link.dsn, "s", pool_size=2, statement_seconds=5) as store,
+            open_store(link.dsn, "s", pool_size=2, statement_seconds=5, max_queues=10) as store,
             asyncio.TaskGroup() as tasks,
         ):
             lease_id = await create_leased(store)
