@@ -108,7 +108,7 @@ async def _key_holders(
         # One that is missing was ended or leased meanwhile; the write finds out whether its key is
         # free.
         expired = await store.upkeep.expire_named(
-            overdue, settings.failed_retention_seconds, settings.request_id_seconds, connection
+            overdue, settings.failed_retention_seconds, connection
         )
     holders = {key: holder.job_id for key, holder in found.items() if not holder.overdue}
     if not holders:
@@ -191,7 +191,8 @@ async def _find_by_request_id(
     if not ids:
         return {}
     job_ids = await store.jobs.find_requests(list(ids.values()), connection)
-    jobs = await store.jobs.read(list(set(job_ids.values())), False, False, connection)
+    found_ids = list(set(job_ids.values()))
+    jobs = await store.jobs.read(found_ids, False, False, connection, emptied_too=True)
     found: dict[int, CreateResult] = {}
     for index, (_, request_id) in ids.items():
         job, request = jobs.get(job_ids.get(ids[index], "")), requests[index]
