@@ -1,11 +1,11 @@
 -- Reads jobs as they are now, each from `job` and the one table that its state names.
--- $1 id, $2 whether to read inputs, $3 whether to read outputs, $4 whether to read emptied jobs, too
+-- $1 id, $2 whether to read inputs, $3 whether to read outputs, $4 whether to read emptied jobs
 SELECT
     job.id, job.queue, job.create_time, job.schedule_time, job.expire_time, job.priority,
     job.max_attempts, job.initial_backoff, job.max_backoff, job.backoff_multiplier,
     job.attempt_timeout, job.retention, job.start_within,
-    job.owner_service, job.owner_user, job.owner_session, job.request_id, job.request_digest, job.unique_key, job.labels::text AS labels,
-    job.traceparent, job.tracestate,
+    job.owner_service, job.owner_user, job.owner_session, job.request_id, job.request_digest,
+    job.unique_key, job.labels::text AS labels, job.traceparent, job.tracestate,
     CASE WHEN $2 THEN job.input END AS input,
     CASE WHEN waiting.job_id IS NOT NULL THEN 1 WHEN lease.job_id IS NOT NULL THEN 2
          ELSE result.state END AS state,
