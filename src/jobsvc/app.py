@@ -251,7 +251,7 @@ def _duties(
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
-        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store)),
+        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
     )
 
