@@ -142,7 +142,9 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     """A replica on a database whose schema is up to date, serving until the end of the block."""
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
-    async with open_store(dsn, server_id, settings.pool_size, settings.statement_seconds) as store:
+    async with open_store(
+        dsn, server_id, settings.pool_size, settings.statement_seconds, settings.max_queues
+    ) as store:
         hints = Hints(dsn, server_id)
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
@@ -253,7 +255,7 @@ def _duties(
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
-        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store)),
+        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
     )
 

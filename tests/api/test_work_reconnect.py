@@ -114,7 +114,7 @@ async def test_lost_delivery_uses_no_attempt_ten_times(
         async with work(channel) as stream:
             (lease,) = await stream.dispatched()
             assert lease.attempt == 1
-    assert await sql.fetchval("SELECT returns FROM lease") == 10
+    assert await sql.fetchval("SELECT redeliveries FROM lease") == 10
     async with work(channel) as stream:
         # From now on it is left to lapse, as an attempt.
         assert await sql.fetchval("SELECT count(*) FROM lease") == 1

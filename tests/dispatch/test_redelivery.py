@@ -42,8 +42,8 @@ async def test_scheduled_lease_that_was_never_sent_is_not_counted(
     redelivery.schedule([sent.id], after_seconds=60)
     # Both are under the worker in the database, so whoever reads that finds both.
     await redelivery.redeliver_now([unsent.id, sent.id], confirmed_too=True)
-    rows = await sql.fetch("SELECT job_id::text, returns FROM waiting")
-    assert {row["job_id"]: row["returns"] for row in rows} == {
+    rows = await sql.fetch("SELECT job_id::text, redeliveries FROM waiting")
+    assert {row["job_id"]: row["redeliveries"] for row in rows} == {
         unsent.id.job_id: 0,
         sent.id.job_id: 1,
     }
@@ -56,7 +56,7 @@ async def test_worker_may_confirm_a_lease_after_the_database_was_away(
     with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
         async with (
             database_link(dsn, Path(folder)) as link,
-            open_store(link.dsn, "s", pool_size=2, statement_seconds=5) as store,
+            open_store(link.dsn, "s", pool_size=2, statement_seconds=5, max_queues=10) as store,
             asyncio.TaskGroup() as tasks,
         ):
             lease_id = await create_leased(store)

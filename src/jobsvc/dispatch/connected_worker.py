@@ -155,6 +155,13 @@ class ConnectedWorker:
             self.subscription.unsent_size = _size(self.undelivered)
         return others
 
+    def forget(self) -> None:
+        """Drops what it held, once its stream has ended and it has left.
+
+        The stream's error may hold it in a cycle, until the collector comes.
+        """
+        self.leases, self.undelivered, self._deal_times = {}, [], []
+
     def set_reading(self, is_read: bool, now: float) -> None:
         """Says whether the worker's frames are being read. While they are not, it cannot
         acknowledge anything; so its time to acknowledge begins anew when they are."""
