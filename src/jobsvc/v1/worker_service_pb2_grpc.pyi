@@ -57,7 +57,10 @@ class WorkerServiceStub:
        An outcome counts once `outcome_results` confirms it; keep it until
        then, and send it again after a reconnect.
     4. The server sends `lease_statuses` in answer to `extend_leases`, and
-       unasked when a job is cancelled or a lease is lost.
+       unasked when a job is cancelled or a lease is lost. One without leases
+       says that the database is away. Then, or if there is no answer within
+       `extend_interval`, open a second stream as under 6: another replica may
+       be well. Keep the first until the second is subscribed.
     5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
        and half-closes; the server confirms the last outcomes and ends with
        OK.
@@ -127,7 +130,10 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
        An outcome counts once `outcome_results` confirms it; keep it until
        then, and send it again after a reconnect.
     4. The server sends `lease_statuses` in answer to `extend_leases`, and
-       unasked when a job is cancelled or a lease is lost.
+       unasked when a job is cancelled or a lease is lost. One without leases
+       says that the database is away. Then, or if there is no answer within
+       `extend_interval`, open a second stream as under 6: another replica may
+       be well. Keep the first until the second is subscribed.
     5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
        and half-closes; the server confirms the last outcomes and ends with
        OK.
@@ -200,7 +206,10 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
            An outcome counts once `outcome_results` confirms it; keep it until
            then, and send it again after a reconnect.
         4. The server sends `lease_statuses` in answer to `extend_leases`, and
-           unasked when a job is cancelled or a lease is lost.
+           unasked when a job is cancelled or a lease is lost. One without leases
+           says that the database is away. Then, or if there is no answer within
+           `extend_interval`, open a second stream as under 6: another replica may
+           be well. Keep the first until the second is subscribed.
         5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
            and half-closes; the server confirms the last outcomes and ends with
            OK.

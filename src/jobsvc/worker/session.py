@@ -157,7 +157,7 @@ class Session:
                 if time.monotonic() - opened >= GOOD_SECONDS:
                     backoff.reset()
                 if stream.end is None:
-                    log.info("the server is about to go; connecting anew")
+                    log.info("%s; connecting anew", stream.reason)
                 elif not self._leaving.is_set() or stream.end.code is not grpc.StatusCode.OK:
                     self._complain(stream.end, log_throttle)
             await asyncio.sleep(backoff.delay_seconds(random.random()))

@@ -153,6 +153,11 @@ class ScriptedServer(
             await stream.accept(**how)
         return stream
 
+    @property
+    def has_streams(self) -> bool:
+        """Whether a worker has opened a stream that was not asked for yet."""
+        return not self._streams.empty()
+
     async def Work(  # named by the contract
         self, request_iterator: Any, context: Any
     ) -> AsyncIterator[wire.WorkResponse]:
