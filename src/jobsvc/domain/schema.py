@@ -13,6 +13,10 @@ _MAX_VIOLATIONS = 20
 #: From this size on, finding every violation can take 10 ms and more.
 _LARGE_CHARACTERS = 4096
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_UNKNOWN_KEYS = (
+    jsonschema_rs.ValidationErrorKind.AdditionalProperties,
+    jsonschema_rs.ValidationErrorKind.UnevaluatedProperties,
+)
 
 
 class SchemaInvalid(Exception):
@@ -61,10 +65,17 @@ class Schema:
             where = "".join(
                 f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path
             )
-            found.append(Violation(path + where, error.message[:500]))
-            if len(found) == _MAX_VIOLATIONS:
+            if isinstance(error.kind, _UNKNOWN_KEYS):
+                # Each by its own path, which the message of the validator does not say.
+                found += [
+                    Violation(f"{path}{where}.{key[:60]}", "is not a property of the schema")
+                    for key in error.kind.unexpected
+                ]
+            else:
+                found.append(Violation(path + where, error.message[:500]))
+            if len(found) >= _MAX_VIOLATIONS:
                 break
-        return found
+        return found[:_MAX_VIOLATIONS]
 
     def _errors(
         self, payload: dict[str, Any], only_first: bool
