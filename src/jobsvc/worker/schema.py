@@ -2,32 +2,28 @@
 
 from typing import Any
 
-import msgspec
 from msgspec import inspect
+
+from jobsvc.worker.schema_writer import Schema, SchemaInvalid, SchemaWriter
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-#: A JSON Schema; its values are of any type that JSON allows.
-Schema = dict[str, Any]
 
-
-class SchemaInvalid(Exception):
-    """A type cannot be the input or output of a job. The text says why."""
-
-
-def object_schema(annotation: Any) -> Schema:
+def object_schema(annotation: Any, closed: bool = True) -> Schema:
     """Returns the JSON Schema (draft 2020-12) of a dataclass, Struct, TypedDict or dict.
 
     The schema is one self-contained document whose root is an object; every `$ref`
-    stays within it. `annotation` is any type annotation, hence Any.
+    stays within it. What it takes, msgspec's decoder takes once whole numbers are
+    integers. Where `closed`, it takes no key that a class does not name, unless the
+    class is marked by `allow_unknown_keys`. `annotation` is any type annotation,
+    hence Any.
 
     Raises:
-        SchemaInvalid: the type is not written as a JSON object, or msgspec does
-            not know it.
+        SchemaInvalid: the type is not written as a JSON object, or a part of it
+            has no such schema.
     """
     try:
         known = inspect.type_info(annotation)
-        schema: Schema = msgspec.json.schema(annotation)
     except (TypeError, RuntimeError) as error:
         raise SchemaInvalid(f"{_name(annotation)}: {str(error).splitlines()[0]}") from None
     if not _is_object(known):
@@ -35,11 +31,13 @@ def object_schema(annotation: Any) -> Schema:
             f"{_name(annotation)} is not written as a JSON object;"
             " use a dataclass, msgspec.Struct, TypedDict or dict"
         )
-    definitions: dict[str, Schema] = schema.pop("$defs", {})
+    writer = SchemaWriter(closed)
+    schema = writer.write(known)
+    definitions = writer.definitions
     root = schema.pop("$ref", None)
     if root is not None:
         name = root.rpartition("/")[2]
-        schema = definitions[name]
+        schema = definitions[name] | schema
         if not _refers_to(root, list(definitions.values())):
             del definitions[name]
     document: Schema = {"$schema": DIALECT, "type": "object", **schema}
