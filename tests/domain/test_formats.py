@@ -66,7 +66,7 @@ _TEXTS: dict[str, tuple[list[str], list[str]]] = {
             "PT1S1H",
             "+P1D",
             "P999999999D",
-            "PT99999999999999S",
+            "PT4294967296S",
             "PT\u0661S",
         ],
     ),

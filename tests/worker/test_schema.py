@@ -169,6 +169,8 @@ def test_output_may_have_more_keys_than_its_type_names() -> None:
 
     bound = bind(Processor(echo, "q"))
     more = {"url": "u", "found": 1}
+    assert bound.input_schema is not None
+    assert bound.output_schema is not None
     assert not jsonschema_rs.is_valid(bound.input_schema, more)
     assert jsonschema_rs.is_valid(bound.output_schema, more)
 

@@ -9,10 +9,9 @@ from typing import Any, get_type_hints
 import msgspec
 
 from jobsvc.worker.context import Context
-from jobsvc.worker.payload import whole_numbers
 from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
 from jobsvc.worker.running_attempt import RunningAttempt
-from jobsvc.worker.schema import object_schema
+from jobsvc.worker.schema import decoder, object_schema
 from jobsvc.worker.schema_writer import Schema, SchemaInvalid
 
 
@@ -63,7 +62,7 @@ def bind(processor: AnyProcessor) -> BoundProcessor:
         if inputs and hints.get(inputs[0].name, Any) is not Any:
             input_type = hints[inputs[0].name]
             input_schema = object_schema(input_type)
-            decode = whole_numbers(msgspec.json.Decoder(input_type).decode)
+            decode = decoder(input_type)
         output_schema = None
         returned = hints.get("return", Any)
         if returned is not Any:

@@ -81,7 +81,15 @@ def outcome_of_value(
 
 def encoder() -> Callable[[Any], bytes]:
     """Returns a function that writes a value as JSON, and raises if JSON cannot hold it."""
-    return msgspec.json.Encoder().encode
+    return msgspec.json.Encoder(enc_hook=_written_model).encode
+
+
+def _written_model(value: Any) -> msgspec.Raw:
+    # What msgspec does not know may be a pydantic model, which writes itself.
+    write = getattr(value, "model_dump_json", None)
+    if write is None:
+        raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+    return msgspec.Raw(write(by_alias=True).encode())
 
 
 def _unusable(lease_id: str, reason: str, message: str) -> JobOutcome:

@@ -88,8 +88,8 @@ def processor(
 ) -> Callable[[Callable[P, R]], Processor[P, R]]:
     """Makes a function the processor of `queue`.
 
-    The function takes the input (a dataclass, msgspec.Struct, TypedDict or
-    dict) and optionally a `Context`; it returns the output, of the same types,
+    The function takes the input (a dataclass, msgspec.Struct, TypedDict, dict
+    or pydantic model) and optionally a `Context`; it returns the output, of the same types,
     or None for the empty object. An `async def` runs on an event loop, a plain
     `def` in a thread. docs/reference/formats.md has the types of fields. A key
     that the input's class does not name is refused at the door, unless the

@@ -14,6 +14,7 @@ from jobsvc.worker.type_facts import (
     has_bounds,
     has_some_integers,
     is_hashable,
+    is_model,
 )
 from jobsvc.worker.unknown_keys import allows_unknown_keys
 
@@ -21,11 +22,13 @@ from jobsvc.worker.unknown_keys import allows_unknown_keys
 Schema = dict[str, Any]
 
 #: Beyond, the numbers that a double holds have gaps, and validators disagree about multiples.
-_MAX_EXACT = 2**53 - 1
+MAX_EXACT = 2**53 - 1
 #: Types whose texts or numbers are different whenever the JSON is.
 _DISTINCT = (inspect.StrType, inspect.IntType, inspect.DateType, inspect.EnumType)
 _OBJECTS = inspect.StructType | inspect.DataclassType | inspect.TypedDictType
 _CLASSES = _OBJECTS | inspect.NamedTupleType | inspect.EnumType
+#: Names of properties that stand for integers.
+INTEGER_KEYS = {"pattern": "^(?:0|-?[1-9][0-9]*)$", "maxLength": 300}
 _FORMATS: dict[type[inspect.Type], str] = {
     inspect.DateType: "date",
     inspect.TimeDeltaType: "duration",
@@ -36,6 +39,17 @@ _FORMATS: dict[type[inspect.Type], str] = {
 
 class SchemaInvalid(Exception):
     """A type cannot be the input or output of a job. The text says why."""
+
+
+def fraction_refusal(step: float | None) -> str | None:
+    """Says why a `multiple_of` is refused; None if it is not."""
+    if step is None or step == int(step):
+        return None
+    return (
+        f"multiple_of={step} has no meaning that validators agree on, since 19.99 is no multiple"
+        " of 0.01 to those that count in doubles: count in whole units, such as cents, or use a"
+        " Decimal"
+    )
 
 
 class SchemaWriter:
@@ -100,7 +114,7 @@ class SchemaWriter:
             return {"type": "string", "format": name}
         what = getattr(kind, "cls", None)
         named = what.__qualname__ if isinstance(what, type) else type(kind).__name__
-        if hasattr(what, "model_json_schema"):
+        if is_model(what):
             raise self._invalid(
                 f"{named} is a pydantic model, which can be an input or output, or a field of"
                 " another model, and nothing else: make the class around it a model, too"
@@ -117,13 +131,9 @@ class SchemaWriter:
     def _bounds(self, kind: inspect.IntType | inspect.FloatType) -> Schema:
         bounds: Schema = {}
         if (step := kind.multiple_of) is not None:
-            if step != int(step):
-                raise self._invalid(
-                    f"multiple_of={step} has no meaning that validators agree on, since 19.99 is"
-                    " no multiple of 0.01 to those that count in doubles: count in whole units,"
-                    " such as cents, or use a Decimal"
-                )
-            bounds = {"multipleOf": int(step), "minimum": -_MAX_EXACT, "maximum": _MAX_EXACT}
+            if (refusal := fraction_refusal(step)) is not None:
+                raise self._invalid(refusal)
+            bounds = {"multipleOf": int(step), "minimum": -MAX_EXACT, "maximum": MAX_EXACT}
         given = {
             "minimum": kind.ge,
             "exclusiveMinimum": kind.gt,
@@ -131,7 +141,7 @@ class SchemaWriter:
             "exclusiveMaximum": kind.lt,
         }
         for keyword, bound in given.items():
-            if bound is not None and (step is None or abs(bound) < _MAX_EXACT):
+            if bound is not None and (step is None or abs(bound) < MAX_EXACT):
                 bounds[keyword] = bound
         return bounds
 
@@ -199,7 +209,7 @@ class SchemaWriter:
             case inspect.AnyType():
                 return {}
             case inspect.IntType() if inner == inspect.IntType():
-                return {"pattern": "^(?:0|-?[1-9][0-9]*)$", "maxLength": 300}
+                return INTEGER_KEYS
             case inspect.EnumType():
                 return {"enum": [str(member.value) for member in inner.cls]}
             case inspect.LiteralType() if all(type(v) in (int, str) for v in inner.values):
@@ -242,6 +252,10 @@ class SchemaWriter:
         if kind.cls in self._names:
             return self._names[kind.cls]
         name = class_name(kind.cls)
+        if hasattr(kind.cls, "__pydantic_validator__"):
+            raise self._invalid(
+                f"{name} is a pydantic dataclass, whose validators would not run here: use a model"
+            )
         if name in self.definitions:
             name = f"{kind.cls.__module__}.{name}"
         while name in self.definitions:

@@ -2,10 +2,17 @@
 
 import re
 from inspect import cleandoc
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import inspect
+
+
+def is_model(annotation: Any) -> bool:
+    """Whether a type is a pydantic model, or a union with one. Needs no pydantic."""
+    if isinstance(annotation, type):
+        return hasattr(annotation, "model_validate_json")
+    return any(map(is_model, get_args(annotation)))
 
 
 def is_hashable(kind: inspect.Type) -> bool:

@@ -54,7 +54,7 @@ class Key(msgspec.Struct, frozen=True):
     b: str = ""
 
 
-_LEAVES: list[Typed] = [
+LEAVES: list[Typed] = [
     (int, _NUMBERS),
     (float, _NUMBERS),
     (bool, st.booleans()),
@@ -83,7 +83,7 @@ def _written(values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
 _DATE_TIMES = _written(st.datetimes()) | _written(st.datetimes(timezones=st.just(UTC)))
 _TIMES = _written(st.times()) | _written(st.times(timezones=st.just(UTC)))
 _BASE64 = _written(st.binary(max_size=7))
-_LEAVES += [
+LEAVES += [
     (datetime, _DATE_TIMES | _texts("2016-12-31T23:59:60Z", "2026-02-29T00:00:00Z")),
     (Annotated[datetime, Meta(tz=True)], _DATE_TIMES | _texts("2026-01-01 00:00:00Z")),
     (Annotated[datetime, Meta(tz=False)], _DATE_TIMES | _texts("2026-01-01")),
@@ -106,7 +106,8 @@ def _constrained(draw: st.DrawFn) -> Typed:
     if kind in (int, float):
         low, high = draw(st.sampled_from(["ge", "gt"])), draw(st.sampled_from(["le", "lt"]))
         steps = st.none() | st.integers(1, 10) if kind is int else st.sampled_from([None, 2.0])
-        meta = Meta(**{low: draw(bounds), high: draw(bounds)}, multiple_of=draw(steps))
+        given: dict[str, Any] = {low: draw(bounds), high: draw(bounds)}
+        meta = Meta(**given, multiple_of=draw(steps))
         return Annotated[kind, meta], _NUMBERS
     pattern = draw(st.sampled_from([None, r"^\w*$", r"\d", r"^\S+$", "^[^-]*$", r"^(?!a)"]))
     meta = Meta(
@@ -159,7 +160,7 @@ _KEYS: list[tuple[Any, st.SearchStrategy[str]]] = [
 @st.composite
 def _dicts(draw: st.DrawFn, inner: st.SearchStrategy[Typed]) -> Typed:
     (key, keys), (kind, values) = draw(st.sampled_from(_KEYS)), draw(inner)
-    annotation: Any = dict[key, kind]
+    annotation: Any = dict[key, kind]  # type: ignore[valid-type]  # as above
     if draw(st.booleans()):
         annotation = Annotated[annotation, Meta(min_length=draw(st.integers(0, 2)))]
     return annotation, st.dictionaries(keys, values, max_size=3)
@@ -196,7 +197,7 @@ def objects(draw: st.DrawFn, inner: st.SearchStrategy[Typed]) -> Typed:
         )
     _KEPT.append(annotation)
     upper = draw(st.booleans())
-    values = st.fixed_dictionaries(
+    values: st.SearchStrategy[Any] = st.fixed_dictionaries(
         {n.upper() if upper else n: v for n, _, v in fields[:needed]},
         optional={
             **{n.upper() if upper else n: v for n, _, v in fields[needed:]},
@@ -205,7 +206,7 @@ def objects(draw: st.DrawFn, inner: st.SearchStrategy[Typed]) -> Typed:
         },
     )
     if style == "row":
-        values |= st.tuples(*(v for _, _, v in fields)).map(list)  # type: ignore[assignment]
+        values |= st.tuples(*(v for _, _, v in fields)).map(list)
     return annotation, values
 
 
@@ -226,7 +227,7 @@ def _nested(inner: st.SearchStrategy[Typed]) -> st.SearchStrategy[Typed]:
     return st.one_of(_collections(inner), _dicts(inner), objects(inner), _unions(inner, False))
 
 
-_SCALARS = st.sampled_from(_LEAVES) | _constrained()
+_SCALARS = st.sampled_from(LEAVES) | _constrained()
 
 #: Types of any shape.
 ANY_TYPE: st.SearchStrategy[Typed] = st.recursive(
