@@ -24,10 +24,7 @@ class SchemaInvalid(Exception):
 
 
 class Schema:
-    """A compiled JSON Schema, draft 2020-12, whose `$ref`s stay inside the document.
-
-    Known formats are asserted, others say nothing.
-    """
+    """A compiled JSON Schema, draft 2020-12, whose `$ref`s stay inside the document."""
 
     def __init__(self, definition: str) -> None:
         """Compiles a definition (JSON text).
@@ -62,17 +59,7 @@ class Schema:
             return []
         found: list[Violation] = []
         for error in self._errors(payload, size > _LARGE_CHARACTERS):
-            where = "".join(
-                f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path
-            )
-            if isinstance(error.kind, _UNKNOWN_KEYS):
-                # Each by its own path, which the message of the validator does not say.
-                found += [
-                    Violation(f"{path}{where}.{key[:60]}", "is not a property of the schema")
-                    for key in error.kind.unexpected
-                ]
-            else:
-                found.append(Violation(path + where, error.message[:500]))
+            found += _told(error, path)
             if len(found) >= _MAX_VIOLATIONS:
                 break
         return found[:_MAX_VIOLATIONS]
@@ -87,6 +74,17 @@ class Schema:
             self._validator.validate(payload)
         except jsonschema_rs.ValidationError as error:
             yield error
+
+
+def _told(error: jsonschema_rs.ValidationError, path: str) -> list[Violation]:
+    """What the validator found: each key too many by its own path, which it does not say itself."""
+    path += "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path
+    )
+    if isinstance(error.kind, _UNKNOWN_KEYS):
+        keys = error.kind.unexpected[:_MAX_VIOLATIONS]
+        return [Violation(f"{path}.{key[:60]}", "is not a property of the schema") for key in keys]
+    return [Violation(path, error.message[:500])]
 
 
 def _refuse(uri: str) -> Any:

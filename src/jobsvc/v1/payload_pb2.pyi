@@ -96,6 +96,11 @@ class PayloadSchema(_message.Message):
     """Describes which payloads a queue accepts. A payload that does not fit is
     refused with `INVALID_ARGUMENT` and one field violation for each defect, 20
     at most; of one with more than 4,096 characters, for the first.
+
+    A `format` that is known is asserted: those of the standard, with dates and
+    times that every decoder reads, and `date-time-local`, `time-local`, `decimal`
+    and `byte` (base64). docs/reference/formats.md says what each takes. An
+    unknown format says nothing.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -103,12 +108,7 @@ class PayloadSchema(_message.Message):
     JSON_SCHEMA_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def json_schema(self) -> _struct_pb2.Struct:
-        """A JSON Schema, draft 2020-12. `$ref` must stay inside the document.
-        A `format` that is known is asserted: those of the standard, with dates
-        and times that every decoder reads, and `date-time-local`, `time-local`,
-        `decimal` and `byte` (base64). docs/reference/formats.md says what each
-        takes. An unknown format says nothing.
-        """
+        """A JSON Schema, draft 2020-12. `$ref` must stay inside the document."""
 
     def __init__(
         self,
