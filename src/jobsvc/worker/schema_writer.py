@@ -13,6 +13,7 @@ from jobsvc.worker.type_facts import (
     description_of,
     has_bounds,
     has_some_integers,
+    is_distinct,
     is_hashable,
     is_model,
 )
@@ -23,8 +24,6 @@ Schema = dict[str, Any]
 
 #: Beyond, the numbers that a double holds have gaps, and validators disagree about multiples.
 MAX_EXACT = 2**53 - 1
-#: Types whose texts or numbers are different whenever the JSON is.
-_DISTINCT = (inspect.StrType, inspect.IntType, inspect.DateType, inspect.EnumType)
 _OBJECTS = inspect.StructType | inspect.DataclassType | inspect.TypedDictType
 _CLASSES = _OBJECTS | inspect.NamedTupleType | inspect.EnumType
 #: Names of properties that stand for integers.
@@ -177,7 +176,7 @@ class SchemaWriter:
     def _refuse_merging(self, kind: inspect.Type, min_length: int | None, what: str) -> None:
         while isinstance(kind, inspect.Metadata):
             kind = kind.type
-        if (min_length or 0) > 1 and not isinstance(kind, _DISTINCT):
+        if (min_length or 0) > 1 and not is_distinct(kind):
             raise self._invalid(
                 f"{what} of this type can be equal though their JSON is not, so min_length cannot"
                 " be checked before the job runs: leave it out"
@@ -214,9 +213,9 @@ class SchemaWriter:
                 return {"enum": [str(member.value) for member in inner.cls]}
             case inspect.LiteralType() if all(type(v) in (int, str) for v in inner.values):
                 return {"enum": [str(value) for value in inner.values]}
-            case inspect.StrType() | inspect.DateTimeType() | inspect.TimeType():
+            case inspect.StrType() | inspect.BytesType():
                 pass
-            case inspect.BytesType():
+            case inspect.DateTimeType() | inspect.TimeType():
                 pass
             case _ if type(inner) not in _FORMATS:
                 raise self._invalid(
@@ -261,18 +260,16 @@ class SchemaWriter:
         while name in self.definitions:
             name += "_"
         self._names[kind.cls] = name
-        schema: Schema = {"title": class_name(kind.cls)}
-        self.definitions[name] = schema
+        # Filled below: the class may refer to itself.
+        schema = self.definitions[name] = {"title": class_name(kind.cls)}
         if description := description_of(kind.cls):
             schema["description"] = description
         if isinstance(kind, inspect.EnumType):
             schema["enum"] = [member.value for member in kind.cls]
         else:
             outer = self._place
-            schema |= self._fields(kind)
+            schema.update(self._fields(kind))
             self._place = outer
-        # Some operators above make a new dict.
-        self.definitions[name] = schema
         return name
 
     def _fields(self, kind: Any) -> Schema:

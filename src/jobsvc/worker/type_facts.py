@@ -7,6 +7,8 @@ from typing import Any, get_args
 import msgspec
 from msgspec import inspect
 
+_BOUNDS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
+
 
 def is_model(annotation: Any) -> bool:
     """Whether a type is a pydantic model, or a union with one. Needs no pydantic."""
@@ -52,9 +54,16 @@ def _is_hashable(kind: inspect.Type, seen: set[Any]) -> bool:
 
 
 def has_bounds(kind: inspect.Type) -> bool:
-    """Whether a number, text or bytes has constraints."""
-    bounded = inspect.IntType | inspect.FloatType | inspect.StrType | inspect.BytesType
-    return isinstance(kind, bounded) and kind != type(kind)()
+    """Whether a type has bounds, lengths or a pattern."""
+    return any(getattr(kind, name, None) is not None for name in _BOUNDS)
+
+
+def is_distinct(kind: inspect.Type) -> bool:
+    """Whether values of a type differ whenever their JSON does."""
+    if isinstance(kind, inspect.LiteralType):
+        return not any(isinstance(value, bool) for value in kind.values)
+    known = inspect.StrType | inspect.IntType | inspect.DateType | inspect.EnumType
+    return isinstance(kind, known)
 
 
 def has_some_integers(kind: inspect.Type) -> bool:
@@ -81,11 +90,11 @@ def default_of(field: inspect.Field) -> dict[str, Any]:
 
 
 def class_name(cls: Any) -> str:
-    """The name of a class or generic alias, of letters, digits and `_.-`."""
-    if hasattr(cls, "__origin__"):
-        inner = "_".join(getattr(arg, "__name__", str(arg)) for arg in cls.__args__)
-        return re.sub(r"[^\w.-]", "_", f"{cls.__origin__.__name__}_{inner}")
-    return re.sub(r"[^\w.-]", "_", cls.__name__)
+    """The name of a class or generic alias, in letters that need no escape in a `$ref`."""
+    name = getattr(cls, "__origin__", cls).__name__
+    for argument in getattr(cls, "__args__", ()):
+        name += f"_{getattr(argument, '__name__', argument)}"
+    return re.sub("[^A-Za-z0-9_.-]", "_", name)
 
 
 def description_of(cls: Any) -> str:
