@@ -13,6 +13,10 @@ _MAX_VIOLATIONS = 20
 #: From this size on, finding every violation can take 10 ms and more.
 _LARGE_CHARACTERS = 4096
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_UNKNOWN_KEYS = (
+    jsonschema_rs.ValidationErrorKind.AdditionalProperties,
+    jsonschema_rs.ValidationErrorKind.UnevaluatedProperties,
+)
 
 
 class SchemaInvalid(Exception):
@@ -20,10 +24,7 @@ class SchemaInvalid(Exception):
 
 
 class Schema:
-    """A compiled JSON Schema, draft 2020-12, whose `$ref`s stay inside the document.
-
-    Known formats are asserted, others say nothing.
-    """
+    """A compiled JSON Schema, draft 2020-12, whose `$ref`s stay inside the document."""
 
     def __init__(self, definition: str) -> None:
         """Compiles a definition (JSON text).
@@ -58,13 +59,10 @@ class Schema:
             return []
         found: list[Violation] = []
         for error in self._errors(payload, size > _LARGE_CHARACTERS):
-            where = "".join(
-                f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path
-            )
-            found.append(Violation(path + where, error.message[:500]))
-            if len(found) == _MAX_VIOLATIONS:
+            found += _told(error, path)
+            if len(found) >= _MAX_VIOLATIONS:
                 break
-        return found
+        return found[:_MAX_VIOLATIONS]
 
     def _errors(
         self, payload: dict[str, Any], only_first: bool
@@ -76,6 +74,17 @@ class Schema:
             self._validator.validate(payload)
         except jsonschema_rs.ValidationError as error:
             yield error
+
+
+def _told(error: jsonschema_rs.ValidationError, path: str) -> list[Violation]:
+    """What the validator found: each key too many by its own path, which it does not say itself."""
+    path += "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path
+    )
+    if isinstance(error.kind, _UNKNOWN_KEYS):
+        keys = error.kind.unexpected[:_MAX_VIOLATIONS]
+        return [Violation(f"{path}.{key[:60]}", "is not a property of the schema") for key in keys]
+    return [Violation(path, error.message[:500])]
 
 
 def _refuse(uri: str) -> Any:

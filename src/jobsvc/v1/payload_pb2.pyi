@@ -96,6 +96,11 @@ class PayloadSchema(_message.Message):
     """Describes which payloads a queue accepts. A payload that does not fit is
     refused with `INVALID_ARGUMENT` and one field violation for each defect, 20
     at most; of one with more than 4,096 characters, for the first.
+
+    A `format` that is known is asserted: those of the standard, with dates and
+    times that every decoder reads, and `date-time-local`, `time-local`, `decimal`
+    and `byte` (base64). docs/reference/formats.md says what each takes. An
+    unknown format says nothing.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -111,11 +116,6 @@ class PayloadSchema(_message.Message):
         """A JSON Schema, draft 2020-12. `$ref` must stay inside the document.
         Its numbers are doubles: one of 2^53 or more is refused, since it may have
         been rounded on the way; send such a schema as `json_schema_text`.
-
-        A `format` that is known is asserted: those of the standard, with dates
-        and times that every decoder reads, and `date-time-local`, `time-local`,
-        `decimal` and `byte` (base64). docs/reference/formats.md says what each
-        takes. An unknown format says nothing.
         """
 
     def __init__(

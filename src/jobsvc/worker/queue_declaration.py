@@ -11,7 +11,7 @@ from jobsvc.v1.job_pb2 import RetryPolicy
 from jobsvc.v1.queue_service_pb2 import Queue, UpdateQueueRequest
 from jobsvc.worker.bound_processor import BoundProcessor
 from jobsvc.worker.duration import to_duration
-from jobsvc.worker.schema import Schema
+from jobsvc.worker.schema_writer import Schema
 from jobsvc.worker.stream_end import end_of
 from jobsvc.worker.work_stream import OPEN_SECONDS, StreamFailed
 
