@@ -1,5 +1,7 @@
 """QueueService: declares and inspects queues."""
 
+import asyncio
+
 from jobsvc.api.convert.queues import queue_change, queue_message, stats_message
 from jobsvc.api.convert.request_checks import QUEUE_NAME, RequestChecks
 from jobsvc.api.guard import Context
@@ -21,6 +23,8 @@ class QueueService(QueueServiceServicer):
     def __init__(self, store: Store, hints: Hints) -> None:
         self._store = store
         self._hints = hints
+        #: Held to compile schemas: one thread at a time leaves time for the event loop.
+        self._compiling = asyncio.Lock()
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         checks = RequestChecks()
@@ -51,7 +55,8 @@ class QueueService(QueueServiceServicer):
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
         mask = request.update_mask if request.HasField("update_mask") else None
-        change = queue_change(request.queue, mask)
+        async with self._compiling:
+            change = await asyncio.to_thread(queue_change, request.queue, mask)
 
         def checked(queue: Queue) -> QueuePolicy:
             if request.queue.etag and request.queue.etag != queue.etag:

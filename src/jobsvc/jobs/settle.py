@@ -27,7 +27,7 @@ from jobsvc.domain.outcome import (
 )
 from jobsvc.domain.payload import parse_payload
 from jobsvc.domain.retention import keep_seconds
-from jobsvc.domain.schema import Schema
+from jobsvc.domain.schema import RefusedSchema, Schema
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
@@ -107,10 +107,10 @@ def decide_end(
     return DecidedEnd(terms, outcome, End(lease_id, verdict, keep, None, progress))
 
 
-def check_output(success: Success, schema: Schema) -> Outcome:
+def check_output(success: Success, schema: Schema | RefusedSchema) -> Outcome:
     """The success, or a failure instead if its output does not fit the schema. Pure."""
     text = success.output or "{}"
-    found = schema.violations(parse_payload(text), "output", len(text))
+    found = schema.violations(parse_payload(text), "output", text)
     if not found:
         return success
     message = "; ".join(f"{v.field}: {v.description}" for v in found)

@@ -1,13 +1,17 @@
 """Cache of queues, a second old at most, and of their compiled schemas."""
 
+import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from jobsvc.domain.errors import QueueNotFound
 from jobsvc.domain.queue import Queue
-from jobsvc.domain.schema import Schema
+from jobsvc.domain.schema import RefusedSchema, Schema, compile_recorded
 from jobsvc.store.queues import QueueStore
+
+log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 1.0
 #: Compiled schemas kept; beyond, the least recently used one goes.
@@ -21,7 +25,9 @@ class Catalog:
         self._queues = queues
         self._clock = clock
         self._known: dict[str, tuple[float, Queue]] = {}
-        self._schemas: OrderedDict[int, Schema] = OrderedDict()
+        self._schemas: OrderedDict[int, Schema | RefusedSchema] = OrderedDict()
+        #: Held to compile: one thread at a time leaves time for the event loop.
+        self._compiling = asyncio.Lock()
 
     async def queue(self, name: str) -> Queue:
         """Returns the queue of this name.
@@ -45,13 +51,19 @@ class Catalog:
         for name in names:
             self._known.pop(name, None)
 
-    async def schema(self, schema_id: int) -> Schema:
+    async def schema(self, schema_id: int) -> Schema | RefusedSchema:
         """Returns the compiled schema of this id; schemas never change."""
         schema = self._schemas.get(schema_id)
         if schema is None:
-            schema = Schema(await self._queues.read_schema(schema_id))
-            self._schemas[schema_id] = schema
-            if len(self._schemas) > _MAX_SCHEMAS:
-                self._schemas.popitem(last=False)
+            definition = await self._queues.read_schema(schema_id)
+            async with self._compiling:
+                schema = self._schemas.get(schema_id)
+                if schema is None:
+                    schema = await asyncio.to_thread(compile_recorded, definition)
+                    if isinstance(schema, RefusedSchema):
+                        log.error("schema %d is refused: %s", schema_id, schema.why)
+                    self._schemas[schema_id] = schema
+                    if len(self._schemas) > _MAX_SCHEMAS:
+                        self._schemas.popitem(last=False)
         self._schemas.move_to_end(schema_id)
         return schema

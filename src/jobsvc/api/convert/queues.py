@@ -131,6 +131,6 @@ def _schema(checks: RequestChecks, path: str, message: pb.Queue, field: str) -> 
         checks.add(f"{path}.json_schema{defect.place}", f"{defect}")
         return None
     except SchemaInvalid as defect:
-        checks.add(f"{path}.json_schema", f"{defect}")
+        checks.add(f"{path}.json_schema{defect.place}", f"{defect}")
         return None
     return text
