@@ -91,9 +91,8 @@ _ODD = [
 async def test_odd_outputs_get_one_answer_each_however_often_they_are_sent(
     create: Create, declare: Callable[..., Awaitable[Any]], workers: WorkerServiceStub
 ) -> None:
-    schema = PayloadSchema()
-    schema.json_schema.update({"additionalProperties": {"not": {"minimum": 1e307}}})
-    await declare("strict", output_schema=schema)
+    definition = '{"additionalProperties": {"not": {"minimum": 1e307}}}'
+    await declare("strict", output_schema=PayloadSchema(json_schema_text=definition))
     for queue in ["q", "strict"] * len(_ODD):
         await create(queue=queue)
     leases = await lease_all(workers, queues=["q", "strict"])

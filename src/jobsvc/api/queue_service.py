@@ -2,7 +2,12 @@
 
 import asyncio
 
-from jobsvc.api.convert.queues import queue_change, queue_message, stats_message
+from jobsvc.api.convert.queues import (
+    queue_change,
+    queue_message,
+    stats_message,
+    write_warnings,
+)
 from jobsvc.api.convert.request_checks import QUEUE_NAME, RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.pages import fill_page, items_per_page
@@ -63,14 +68,16 @@ class QueueService(QueueServiceServicer):
                 raise EtagMismatch(
                     "the queue has changed since its etag was read", queue=queue.name
                 )
-            return change(queue)
+            return change.apply(queue)
 
         name = request.queue.name
         queue = await self._store.queues.update(name, request.allow_missing, checked)
         if queue is None:
             raise QueueNotFound(name)
         self._hints.tell(declared=[name])
-        return pb.UpdateQueueResponse(queue=queue_message(queue))
+        response = pb.UpdateQueueResponse(queue=queue_message(queue))
+        write_warnings(response, change.warnings)
+        return response
 
     async def GetQueueStats(
         self, request: pb.GetQueueStatsRequest, context: Context

@@ -33,7 +33,7 @@ class PayloadInvalid(Exception):
         self.place = place
 
 
-def parse_payload(text: str) -> dict[str, Any]:
+def parse_payload(text: str, max_levels: int = MAX_LEVELS) -> dict[str, Any]:
     """Returns the object that a JSON text spells.
 
     Raises:
@@ -46,8 +46,8 @@ def parse_payload(text: str) -> dict[str, Any]:
     if nested:
         # The number of brackets bounds the depth from above; few payloads need the exact depth.
         brackets = text.count("{") + text.count("[")
-        if brackets > MAX_LEVELS and _levels(text) > MAX_LEVELS:
-            raise PayloadInvalid(f"nests deeper than {MAX_LEVELS} levels")
+        if brackets > max_levels and _levels(text) > max_levels:
+            raise PayloadInvalid(f"nests deeper than {max_levels} levels")
     escaped = "\\" in text and "\\u" in text
     # The quick decoder refuses numbers beyond a double, but for integers.
     finite = False
@@ -80,7 +80,7 @@ def parse_payload(text: str) -> dict[str, Any]:
             except UnicodeEncodeError:
                 raise PayloadInvalid("holds a lone surrogate") from None
     if not finite:
-        place = _place_beyond(value)
+        place = place_beyond(value, _LARGEST)
         if place is not None:
             raise PayloadInvalid("is a number that no double can hold; send it as a text", place)
     return value
@@ -103,10 +103,11 @@ def _has_long_number(text: str) -> bool:
     return b"0" * _LONG_DIGITS in text.encode(errors="surrogatepass").translate(_ALIKE)
 
 
-def _place_beyond(value: Any) -> str | None:
-    """The path of the first number that no double can hold, below the value; None if all can."""
+def place_beyond(value: Any, largest: float) -> str | None:
+    """Returns the path below a value of its first number that is larger than `largest`, whatever
+    its sign; None if there is none."""
     if isinstance(value, float | int):
-        return "" if abs(value) > _LARGEST else None
+        return "" if abs(value) > largest else None
     if isinstance(value, dict):
         parts: Iterable[tuple[str, Any]] = ((f".{key}", item) for key, item in value.items())
     elif isinstance(value, list):
@@ -114,7 +115,7 @@ def _place_beyond(value: Any) -> str | None:
     else:
         return None
     for step, part in parts:
-        place = _place_beyond(part)
+        place = place_beyond(part, largest)
         if place is not None:
             return step + place
     return None

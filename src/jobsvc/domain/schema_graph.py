@@ -10,7 +10,7 @@ from jobsvc.domain.pattern_cost import pattern_cost
 
 #: Sub-schemas that can be reached. Compiling so many takes about 50 ms.
 MAX_SUBSCHEMAS = 2000
-_MAX_LEVELS = 100
+MAX_SCHEMA_LEVELS = 100
 _MAX_PLACE_CHARACTERS = 300
 #: Bounds of the regular expressions of a schema, each and together: compiling them takes about as
 #: many microseconds as they have `size`, and a quarter of one for each shorthand and character.
@@ -105,8 +105,8 @@ class _Walk:
         levels = [(self._document, "", 0)]
         while levels:
             value, base, level = levels.pop()
-            if level > _MAX_LEVELS:
-                raise TooCostly(f"nests deeper than {_MAX_LEVELS} levels")
+            if level > MAX_SCHEMA_LEVELS:
+                raise TooCostly(f"nests deeper than {MAX_SCHEMA_LEVELS} levels")
             if isinstance(value, list):
                 levels += [(item, base, level + 1) for item in value]
             if not isinstance(value, dict):

@@ -6,7 +6,14 @@ from typing import Any
 from jobsvc.domain.schema_graph import NO_SCHEMAS, part_at
 
 #: Keywords whose values are schemas by name.
-_NAMED = {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
+NAMED_SCHEMAS = {
+    "properties",
+    "patternProperties",
+    "dependentSchemas",
+    "dependencies",
+    "$defs",
+    "definitions",
+}
 #: What a violation of alternatives says, instead of all violations of each of them.
 ALTERNATIVES = {
     "anyOf": "is not valid under any of the schemas listed in the 'anyOf' keyword",
@@ -57,7 +64,7 @@ def _rewritten(schema: Any, rewrite: Callable[[dict[str, Any], str], list[Any] |
     for keyword, value in schema.items():
         if keyword in NO_SCHEMAS:
             new[keyword] = value
-        elif keyword in _NAMED:
+        elif keyword in NAMED_SCHEMAS:
             new[keyword] = {name: _rewritten(child, rewrite) for name, child in value.items()}
         else:
             new[keyword] = _rewritten(value, rewrite)
