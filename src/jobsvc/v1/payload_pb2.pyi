@@ -109,7 +109,10 @@ Global___Payload: _TypeAlias = Payload  # noqa: Y015
 class PayloadSchema(_message.Message):
     """Describes which payloads a queue accepts. A payload that does not fit is
     refused with `INVALID_ARGUMENT` and one field violation for each defect, 20
-    at most; of one with more than 4,096 characters, for the first.
+    at most; of one with more than 4,096 characters, or under a costly schema,
+    for the first. A schema whose check could take too long is refused, and one
+    that takes no large payloads is answered with a warning; so is what other
+    languages refuse or read in another way.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
