@@ -45,11 +45,13 @@ from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs
 from jobsvc.upkeep.rescue import rescue_leases
+from jobsvc.upkeep.trim import trim_memory
 from jobsvc.upkeep.vacuum import vacuum_tables
 
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
+_TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
 
@@ -196,7 +198,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             catalog.forget(hint.declared)
 
         hints.listen(on_hint, hub.gap)
-        duties = _duties(store, settlement, hints, dispatcher, settings)
+        duties = _duties(store, settlement, hints, dispatcher, admission, settings)
         async with _running(
             ("hints", hints.run()),
             ("hub", hub.run()),
@@ -230,6 +232,7 @@ def _duties(
     settlement: Settlement,
     hints: Hints,
     dispatcher: Dispatcher,
+    admission: Admission,
     settings: Settings,
 ) -> Sequence[Duty]:
     rescue = partial(rescue_leases, store, settlement, settings, dispatcher.leases_lost)
@@ -239,6 +242,7 @@ def _duties(
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+        Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 
 

@@ -63,6 +63,7 @@ class Settings:
     #: Of the three limits before, for callers that hold little.
     reserved_percent: int = 20
     max_queues: int = 10_000
+    max_bytes_in_progress: int = 64 * 1024 * 1024
 
     pool_size: int = 8
     statement_seconds: float = 30.0
@@ -92,6 +93,9 @@ class Settings:
         self._at_least("attempt_timeout_seconds", self.lease_seconds, "the lease")
         self._at_least("retention_seconds", self.request_id_seconds, "the request id window")
         self._at_least("max_message_bytes", self.max_payload_bytes, "the largest payload")
+        self._at_least(
+            "max_bytes_in_progress", 8 * self.max_message_bytes, "8 x the largest message"
+        )
 
     def _at_least(self, name: str, floor: float, what: str) -> None:
         value = getattr(self, name)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from grpc import aio
 
+from jobsvc.api.byte_budget import current_charge
 from jobsvc.api.convert.times import duration
-from jobsvc.api.convert.work_frames import connected_worker
+from jobsvc.api.convert.work_frames import connected_worker, decode_frame
 from jobsvc.api.guard import Context
 from jobsvc.api.resume_leases import redeliver_unlisted, take_over
 from jobsvc.dispatch.connected_worker import ConnectedWorker
@@ -53,6 +54,8 @@ class WorkSubscriber:
 
         Raises:
             WorkProtocolViolation: the frame is malformed, another one, or does not come.
+            RateLimited: there is no room for the frame.
+            QueueLimit: a queue is missing, and there are too many.
             DatabaseUnavailable: the worker has not joined.
         """
         request = await self._read(context)
@@ -80,18 +83,22 @@ class WorkSubscriber:
         # Again: another stream of this worker may have joined meanwhile.
         self._dispatcher.replace(worker.worker_id)
         self._dispatcher.join(worker)
+        current_charge.get().settle(0)
         return Subscribed(worker, request.payload_encoding, request.max_dispatch_leases, response)
 
     async def _read(self, context: Context) -> pb.Subscribe:
         try:
             async with asyncio.timeout(self._settings.subscribe_seconds):
-                received = await context.read()
+                data = await context.read()
         except TimeoutError:
             raise WorkProtocolViolation("no subscribe frame arrived in time") from None
-        frame = None if received is aio.EOF else received.message
-        if frame is None or not frame.HasField("subscribe"):
+        if data is aio.EOF:
             raise WorkProtocolViolation("the first frame must be subscribe")
-        return frame.subscribe  # type: ignore[no-any-return]  # a WorkRequest's
+        await current_charge.get().reserve(len(data))
+        frame = decode_frame(data)
+        if not frame.HasField("subscribe"):
+            raise WorkProtocolViolation("the first frame must be subscribe")
+        return frame.subscribe
 
     async def _extend_seconds(self, worker: ConnectedWorker) -> float:
         """Returns the extension interval: at most a third of the shortest lease."""

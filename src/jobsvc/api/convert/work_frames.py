@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+from google.protobuf.message import DecodeError
+
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.payloads import JSON_TEXT
-from jobsvc.api.convert.request_checks import RequestChecks
+from jobsvc.api.convert.request_checks import UNDECODABLE, RequestChecks
 from jobsvc.api.convert.times import duration, write_duration
 from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
 from jobsvc.dispatch.subscription import Subscription
@@ -26,6 +28,18 @@ _MAX_BYTES = 256 * 1024 - 32
 _MAX_STRUCT_BYTES = 128 * 1024 - 32
 #: Bytes that a lease adds to a frame besides its own: tag and length.
 _ITEM_BYTES = 6
+
+
+def decode_frame(data: bytes) -> pb.WorkRequest:
+    """A frame of a worker.
+
+    Raises:
+        WorkProtocolViolation: it cannot be decoded.
+    """
+    try:
+        return pb.WorkRequest.FromString(data)
+    except DecodeError:
+        raise WorkProtocolViolation(f"the frame {UNDECODABLE}") from None
 
 
 def connected_worker(request: pb.Subscribe) -> ConnectedWorker:
