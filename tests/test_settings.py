@@ -115,12 +115,37 @@ def test_settings_that_start_hold_their_promises(changes: dict[str, float]) -> N
     assert settings.retention_seconds >= settings.request_id_seconds
 
 
-@pytest.mark.parametrize("listen", ["", "host", ":1", "host:", "host:x", "::1:80", "a b:1"])
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "",
+        "host",
+        ":1",
+        "host:",
+        "host:x",
+        "::1:80",
+        "a b:1",
+        "h:70000",
+        "h:65536",
+        "unix:",
+        "unix://h/x",
+    ],
+)
 def test_address_must_have_host_and_port(listen: str) -> None:
     with pytest.raises(SettingsInvalid, match="JOBSVC_LISTEN"):
         Settings(listen=listen)
 
 
-@pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "host.example:0"])
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "0.0.0.0:50051",
+        "[::]:65535",
+        "host.example:0",
+        "unix:a b",
+        "unix:///run/jobsvc",
+        "unix-abstract:x",
+    ],
+)
 def test_address_of_either_kind_is_taken(listen: str) -> None:
     assert Settings(listen=listen).listen == listen

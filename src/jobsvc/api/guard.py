@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2
 from grpc import aio
 from opentelemetry import trace
+from opentelemetry.context import Context as TraceContext
 
 from jobsvc import telemetry
 from jobsvc.api.admission import Admission
@@ -100,6 +101,7 @@ class Guard:
                     raise
                 except Exception as error:
                     status = _status(error, name, span)
+                del request  # see _abort
                 return await _abort(context, status)
 
         return guarded
@@ -127,6 +129,7 @@ class Guard:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
+            del request  # see _abort
             await _abort(context, status)
 
         return guarded
@@ -172,13 +175,12 @@ class Guard:
             raise InvalidRequest([Violation("request", UNDECODABLE)]) from None
 
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
-        headers = dict(metadata)
-        traceparent = str(headers.get("traceparent", ""))
-        if not traceparent and not self._traced:
+        parent = telemetry.remote_parent(metadata)
+        if parent is None and not self._traced:
             return nullcontext(trace.INVALID_SPAN)
         return self._tracer.start_as_current_span(
             name,
-            context=telemetry.parent(traceparent, str(headers.get("tracestate", ""))),
+            context=parent or TraceContext(),
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
         )
@@ -196,6 +198,8 @@ def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
 
 
 async def _abort(context: Context, status: status_pb2.Status) -> None:
+    # gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
+    # passes, in a cycle. What they hold stays until the collector comes.
     await context.abort(
         _CODES[status.code],
         status.message,

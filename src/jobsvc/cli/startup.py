@@ -40,7 +40,7 @@ def log_to_stderr() -> None:
 @contextmanager
 def startup_errors() -> Iterator[None]:
     """Ends the command with one line when the start fails for a known reason."""
-    from jobsvc.api.server import PortTaken
+    from jobsvc.api.listen_address import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable
     from jobsvc.store.migrate import SchemaTooOld

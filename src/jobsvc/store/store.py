@@ -31,6 +31,11 @@ class Store:
         self.credentials = CredentialStore(database)
         self.upkeep = UpkeepStore(database)
 
+    def take_found_away(self) -> bool:
+        """Whether, since the last call, the database was away for what workers last reported."""
+        found = [b.take_found_away() for b in (self.leases.extensions, self.lease_ends.ends)]
+        return any(found)
+
 
 @asynccontextmanager
 async def open_store(

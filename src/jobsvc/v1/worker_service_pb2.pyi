@@ -598,7 +598,10 @@ class JobLease(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PREVIOUS_ERROR_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
-    """Identifies this delivery. Opaque; names the job to the server."""
+    """Identifies this delivery. Opaque; names the job to the server. Holds 64
+    random bits: it cannot be worked out from the id of the job, nor from
+    other leases.
+    """
     job_id: _builtins.str
     """The job."""
     queue: _builtins.str
