@@ -18,6 +18,7 @@ from opentelemetry import trace
 from jobsvc import telemetry
 from jobsvc.api.admission import Admission, CallLimit
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
+from jobsvc.api.large_message import LARGE_BYTES, LargeMessage
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.methods import Method
@@ -39,11 +40,21 @@ class _Unreadable:
 
 
 class Received(NamedTuple):
-    """A message of a request stream, or None if it could not be decoded, and its size on the wire:
-    to ask the message for its size would cost more than decoding did."""
+    """A message of a request stream, and its size on the wire: to ask the message for it would cost
+    more than decoding did."""
 
+    #: None if it could not be decoded; a `LargeMessage` if it is large.
     message: Any
     size_bytes: int
+
+    async def decoded(self) -> Any:
+        """Returns the message, or None if it cannot be decoded."""
+        if not isinstance(self.message, LargeMessage):
+            return self.message
+        try:
+            return await self.message.decoded()
+        except DecodeError:
+            return None
 
 
 class Guard:
@@ -94,7 +105,7 @@ class Guard:
             with self._span(name, metadata) as span:
                 try:
                     with limit:
-                        self._check(method, request, metadata)
+                        request = await self._admit(method, request, metadata)
                         return await handle(request, context)
                 except aio.AbortError:
                     raise
@@ -111,7 +122,8 @@ class Guard:
             self._note_call()
             try:
                 with limit:
-                    self._check(method, request, context.invocation_metadata() or ())
+                    metadata = context.invocation_metadata() or ()
+                    request = await self._admit(method, request, metadata)
                     await handle(request, context)
                     return
             except aio.AbortError:
@@ -130,13 +142,17 @@ class Guard:
             self._in_progress.add(call)
             call.add_done_callback(self._in_progress.discard)
 
-    def _check(self, method: Method, request: Any, metadata: Metadata) -> None:
-        """Refuses a call that its handler must not get, and sets the current caller."""
+    async def _admit(self, method: Method, request: Any, metadata: Metadata) -> Any:
+        """Refuses a call that its handler must not get, sets the current caller, and returns the
+        request for the handler."""
+        self._admission.check_draining(method)
+        if isinstance(request, LargeMessage):
+            request = await _decoded(request)
         if isinstance(request, _Unreadable):
             raise InvalidRequest([Violation("request", UNDECODABLE)])
-        self._admission.check_draining(method)
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata))
+        return request
 
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
         headers = dict(metadata)
@@ -155,6 +171,8 @@ def _decode_request(decode: Any) -> Any:
     """Decodes a request, or says that it cannot: gRPC itself would answer INTERNAL."""
 
     def decoded(data: bytes) -> Any:
+        if len(data) > LARGE_BYTES:
+            return LargeMessage(decode(b""), data)
         try:
             return decode(data)
         except DecodeError:
@@ -163,10 +181,19 @@ def _decode_request(decode: Any) -> Any:
     return decoded
 
 
+async def _decoded(request: LargeMessage[Any]) -> Any:
+    try:
+        return await request.decoded()
+    except DecodeError:
+        return _Unreadable()
+
+
 def _decode_frame(decode: Any) -> Any:
     """Decodes a message of a request stream; `Received` has None for one that cannot be decoded."""
 
     def decoded(data: bytes) -> Received:
+        if len(data) > LARGE_BYTES:
+            return Received(LargeMessage(decode(b""), data), len(data))
         try:
             return Received(decode(data), len(data))
         except DecodeError:

@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from grpc import aio
 
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.work_frames import MAX_WINDOW, dispatch_frame, notice_frame
+from jobsvc.api.convert.work_frames import (
+    MAX_WINDOW,
+    dispatch_frame,
+    notice_frame,
+    write_long_input,
+)
 from jobsvc.api.guard import UNDECODABLE, Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
@@ -109,7 +114,7 @@ class WorkStream:
         self, worker: ConnectedWorker, context: Context, tasks: asyncio.TaskGroup
     ) -> None:
         while (received := await context.read()) is not aio.EOF:
-            frame, size_bytes = received
+            frame, size_bytes = await received.decoded(), received.size_bytes
             if frame is None:
                 raise WorkProtocolViolation(f"the frame {UNDECODABLE}")
             match frame.WhichOneof("frame"):
@@ -239,9 +244,11 @@ class WorkStream:
         frame, count = dispatch_frame(worker.undelivered, self._encoding, self._max_leases)
         self._writing = False
         was_behind = worker.subscription.is_behind
+        first = worker.undelivered[0]
         worker.sent(self._sequence + 1, worker.take(count), time.monotonic())
         if was_behind:
             self._dispatcher.capacity_freed()
+        await write_long_input(frame.dispatch, first, self._encoding)
         await self._send(worker, context, frame)
 
     async def _send(

@@ -88,7 +88,7 @@ class WorkSubscriber:
                 received = await context.read()
         except TimeoutError:
             raise WorkProtocolViolation("no subscribe frame arrived in time") from None
-        frame = None if received is aio.EOF else received.message
+        frame = None if received is aio.EOF else await received.decoded()
         if frame is None or not frame.HasField("subscribe"):
             raise WorkProtocolViolation("the first frame must be subscribe")
         return frame.subscribe  # type: ignore[no-any-return]  # a WorkRequest's
