@@ -60,6 +60,8 @@ class Settings:
     max_status_streams: int = 10_000
     max_worker_streams: int = 2_000
     max_calls: int = 2_000
+    #: The limit of open files may allow fewer.
+    max_connections: int = 20_000
 
     pool_size: int = 8
     statement_seconds: float = 30.0
@@ -81,6 +83,7 @@ class Settings:
                 f"JOBSVC_MAX_ATTEMPTS must be between 1 and {MAX_ATTEMPTS}, not {self.max_attempts}"
             )
         self._at_least("pool_size", 1, "one connection")
+        self._at_least("max_connections", 1, "one connection")
         self._at_least("lease_seconds", 3 * self.extend_interval_seconds, "3 x extend interval")
         self._at_least("attempt_timeout_seconds", self.lease_seconds, "the lease")
         self._at_least("retention_seconds", self.request_id_seconds, "the request id window")

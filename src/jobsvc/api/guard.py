@@ -18,6 +18,7 @@ from opentelemetry import trace
 from jobsvc import telemetry
 from jobsvc.api.admission import Admission, CallLimit
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
+from jobsvc.api.connections import Connections
 from jobsvc.api.large_message import LARGE_BYTES, LargeMessage
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
@@ -63,8 +64,15 @@ class Guard:
     Not an interceptor: gRPC would ask that for the handler anew on every call.
     """
 
-    def __init__(self, admission: Admission, callers: CallerReader, tracer: trace.Tracer) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        connections: Connections,
+        callers: CallerReader,
+        tracer: trace.Tracer,
+    ) -> None:
         self._admission = admission
+        self._connections = connections
         self._callers = callers
         self._tracer = tracer
         self._traced = telemetry.is_traced()
@@ -105,7 +113,7 @@ class Guard:
             with self._span(name, metadata) as span:
                 try:
                     with limit:
-                        request = await self._admit(method, request, metadata)
+                        request = await self._admit(method, request, context, metadata)
                         return await handle(request, context)
                 except aio.AbortError:
                     raise
@@ -123,7 +131,7 @@ class Guard:
             try:
                 with limit:
                     metadata = context.invocation_metadata() or ()
-                    request = await self._admit(method, request, metadata)
+                    request = await self._admit(method, request, context, metadata)
                     await handle(request, context)
                     return
             except aio.AbortError:
@@ -142,10 +150,14 @@ class Guard:
             self._in_progress.add(call)
             call.add_done_callback(self._in_progress.discard)
 
-    async def _admit(self, method: Method, request: Any, metadata: Metadata) -> Any:
+    async def _admit(
+        self, method: Method, request: Any, context: Context, metadata: Metadata
+    ) -> Any:
         """Refuses a call that its handler must not get, sets the current caller, and returns the
         request for the handler."""
         self._admission.check_draining(method)
+        if self._connections.full:
+            self._connections.check(context.peer())
         if isinstance(request, LargeMessage):
             request = await _decoded(request)
         if isinstance(request, _Unreadable):
