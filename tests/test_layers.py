@@ -17,8 +17,6 @@ ALLOWED = {
     "google.protobuf": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
     "google.rpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
     "jobsvc.v1": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
-    # Brings grpc along: spans and metrics go to the collector over OTLP/gRPC.
-    "opentelemetry.exporter.otlp.proto.grpc": ("jobsvc.tracing",),
 }
 #: Imports that are allowed everywhere else, with the reason.
 EXCEPTIONS = {

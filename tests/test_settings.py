@@ -86,6 +86,7 @@ def test_number_below_zero_or_without_end_is_named(name: str, value: float) -> N
         ({"retention_seconds": 60.0}, "JOBSVC_RETENTION_SECONDS", "the request id window"),
         ({"max_message_bytes": 1000}, "JOBSVC_MAX_MESSAGE_BYTES", "the largest payload"),
         ({"pool_size": 0}, "JOBSVC_POOL_SIZE", "one connection"),
+        ({"reserved_percent": 91}, "JOBSVC_RESERVED_PERCENT", "at most 90"),
         ({"max_attempts": 0}, "JOBSVC_MAX_ATTEMPTS", "between 1 and 100"),
         ({"max_attempts": 101}, "JOBSVC_MAX_ATTEMPTS", "between 1 and 100"),
     ],
@@ -113,12 +114,37 @@ def test_settings_that_start_hold_their_promises(changes: dict[str, float]) -> N
     assert settings.retention_seconds >= settings.request_id_seconds
 
 
-@pytest.mark.parametrize("listen", ["", "host", ":1", "host:", "host:x", "::1:80", "a b:1"])
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "",
+        "host",
+        ":1",
+        "host:",
+        "host:x",
+        "::1:80",
+        "a b:1",
+        "h:70000",
+        "h:65536",
+        "unix:",
+        "unix://h/x",
+    ],
+)
 def test_address_must_have_host_and_port(listen: str) -> None:
     with pytest.raises(SettingsInvalid, match="JOBSVC_LISTEN"):
         Settings(listen=listen)
 
 
-@pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "host.example:0"])
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "0.0.0.0:50051",
+        "[::]:65535",
+        "host.example:0",
+        "unix:a b",
+        "unix:///run/jobsvc",
+        "unix-abstract:x",
+    ],
+)
 def test_address_of_either_kind_is_taken(listen: str) -> None:
     assert Settings(listen=listen).listen == listen

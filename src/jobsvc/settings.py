@@ -12,6 +12,11 @@ from typing import Any, get_args, get_type_hints
 #: settings import no other module.
 MAX_ATTEMPTS = 100
 
+_LISTEN = re.compile(
+    r"unix(-abstract)?:(?!//[^/]).+|(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):(?P<port>\d+)", re.ASCII
+)
+_MAX_PORT = 65_535
+
 
 class SettingsInvalid(Exception):
     """A setting is malformed, or contradicts another one. The text of the error names it."""
@@ -24,7 +29,7 @@ class Settings:
     Durations are in seconds, sizes in bytes.
     """
 
-    #: HOST:PORT to serve on; port 0 takes a free one.
+    #: HOST:PORT to serve on, or unix:PATH; port 0 takes a free one.
     listen: str = "127.0.0.1:50051"
     #: The user's own PostgreSQL (14 to 18). Unset starts the embedded one.
     dsn: str | None = field(default=None, repr=False)
@@ -46,6 +51,8 @@ class Settings:
     failed_retention_seconds: float = 14 * 86_400.0
     request_id_seconds: float = 86_400.0
 
+    #: How long workers may need to connect again after an outage of the server.
+    reconnect_seconds: float = 5.0
     rescue_interval_seconds: float = 1.0
     poll_interval_seconds: float = 1.0
     prune_interval_seconds: float = 10.0
@@ -60,6 +67,9 @@ class Settings:
     max_status_streams: int = 10_000
     max_worker_streams: int = 2_000
     max_calls: int = 2_000
+    #: Of the three limits before, for callers that hold little.
+    reserved_percent: int = 20
+    max_queues: int = 10_000
     #: The limit of open files may allow fewer.
     max_connections: int = 20_000
 
@@ -72,8 +82,13 @@ class Settings:
         Raises:
             SettingsInvalid: naming the two that contradict.
         """
-        if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):\d{1,5}", self.listen):
+        listen = _LISTEN.fullmatch(self.listen)
+        if listen is None:
             raise SettingsInvalid(f"JOBSVC_LISTEN must be HOST:PORT, not {self.listen!r}")
+        if int(listen["port"] or 0) > _MAX_PORT:
+            raise SettingsInvalid(
+                f"JOBSVC_LISTEN: the port must be between 0 and {_MAX_PORT}, not {listen['port']}"
+            )
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 <= value < math.inf:
@@ -81,6 +96,10 @@ class Settings:
         if not 1 <= self.max_attempts <= MAX_ATTEMPTS:
             raise SettingsInvalid(
                 f"JOBSVC_MAX_ATTEMPTS must be between 1 and {MAX_ATTEMPTS}, not {self.max_attempts}"
+            )
+        if self.reserved_percent > 90:
+            raise SettingsInvalid(
+                f"JOBSVC_RESERVED_PERCENT must be at most 90, not {self.reserved_percent}"
             )
         self._at_least("pool_size", 1, "one connection")
         self._at_least("max_connections", 1, "one connection")

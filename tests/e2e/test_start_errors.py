@@ -105,6 +105,7 @@ async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres:
         ("ATTEMPT_TIMEOUT_SECONDS", "9", "JOBSVC_ATTEMPT_TIMEOUT_SECONDS is 9, but must be"),
         ("MAX_ATTEMPTS", "-1", "JOBSVC_MAX_ATTEMPTS must "),
         ("LISTEN", "here", "JOBSVC_LISTEN must be HOST:PORT, not 'here'"),
+        ("LISTEN", "127.0.0.1:70000", "JOBSVC_LISTEN: the port must be between 0 and 65535"),
         ("DSN", "mysql://127.0.0.1/jobs", "the database does not answer"),
     ],
 )
@@ -127,6 +128,21 @@ async def test_insecure_listens_beyond_loopback_and_says_so(stage: Stage) -> Non
         assert "WARNING jobsvc: listening on LOCALHOST without authentication" in server.stderr
         async with stage.calls(server.target) as caller:
             await caller.client.declare_queue("nap")
+    finally:
+        server.kill()
+
+
+async def test_path_needs_no_word_and_serves_commands_too(stage: Stage) -> None:
+    listen = f"unix:{stage.folder / 'jobs.sock'}"
+    server = Server(
+        ["jobsvc", "serve"],
+        stage.folder / "at-path",
+        {"JOBSVC_DSN": stage.dsn, "JOBSVC_LISTEN": listen},
+    )
+    try:
+        await server.says(60.0, f"jobsvc listening on {listen}\n")
+        done = run("health", JOBSVC_TARGET=listen)
+        assert (done.returncode, done.stdout) == (0, "SERVING\n")
     finally:
         server.kill()
 

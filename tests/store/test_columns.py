@@ -1,5 +1,6 @@
 """Many rows as a few parameters: a value that is sent once, or in one text, reaches every row."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -117,7 +118,7 @@ async def test_large_inputs_of_a_claim_keep_their_order_and_have_rows_of_their_o
     await store.queues.declare(["q"])
     async with store.database.transaction() as connection:
         await store.jobs.create_all(connection, jobs)
-        asked = "q", 9, ["w"], [1], [30.0], None, None
+        asked = "q", 9, ["w"], [1], [30.0], None, None, random.randbytes(72)
         rows = await connection.fetch(sql_text("lease_jobs"), *asked)
     assert sorted(len(row["slots"]) for row in rows) == [1, 1, 4]
     leased = leased_jobs_from(rows, [Slot("w", 30.0)] * 9)

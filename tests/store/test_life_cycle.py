@@ -207,12 +207,12 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
                 known is not None
                 and not known.confirmed
                 and not known.cancel_requested
-                and known.returns < MAX_REDELIVERIES
+                and known.redeliveries < MAX_REDELIVERIES
             )
             assert (lease_id in redelivered) == goes
             if known is not None and goes:
                 self.waits(known, used=False, ready=True)
-                known.returns += 1
+                known.redeliveries += 1
 
     # Upkeep.
 
@@ -262,7 +262,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             assert (row["attempt"], row["past"]) == (known.attempt, known.past)
             assert known.attempt <= known.max_attempts
             if not known.state.ended:
-                assert row["returns"] == known.returns <= MAX_REDELIVERIES
+                assert row["redeliveries"] == known.redeliveries <= MAX_REDELIVERIES
 
 
 def test_jobs_are_always_where_the_model_has_them(dsn: str) -> None:

@@ -1,4 +1,4 @@
-"""The server's TCP connections, found among the open files of the process: gRPC does not give them
+"""The server's connections, found among the open files of the process: gRPC does not give them
 out. Each takes a file, and where files run out, gRPC lets clients wait without a word."""
 
 import asyncio
@@ -27,6 +27,8 @@ _REFUSED_SHARE = 8
 
 #: Address and port of a client.
 Peer = tuple[str, int]
+#: The port that a socket is bound to, or its path.
+SocketName = int | bytes
 
 
 def most_connections() -> int:
@@ -55,11 +57,12 @@ class Connections:
         if self.full and _parsed(peer) not in self._served:
             raise RateLimited(
                 f"the server serves {self._most_served} connections at a time;"
-                " try again later, or at another replica"
+                " try again later, or at another replica",
+                "connections",
             )
 
     async def watch(self, port: int) -> None:
-        """Counts the connections to `port` again and again, until cancelled."""
+        """Counts the TCP connections to `port` again and again, until cancelled."""
         blind = False
         while True:
             await asyncio.sleep(_SCAN_SECONDS)
@@ -91,13 +94,13 @@ class Connections:
             log.info("%d connections: new ones are served again", len(peers))
 
 
-def cut_connections(port: int) -> None:
-    """Stops listening on `port`, and cuts every connection to it.
+def cut_connections(name: SocketName) -> None:
+    """Stops listening on a port or path, and cuts every connection to it.
 
     A call in progress then ends with UNAVAILABLE at its client. gRPC, told to stop, would end it
     with CANCELLED, as if the caller itself had given up.
     """
-    for found in _sockets(port):
+    for found in _sockets(name):
         with suppress(OSError):
             found.shutdown(socket.SHUT_RDWR)
 
@@ -111,16 +114,29 @@ def _peers(port: int) -> set[Peer]:
     return peers
 
 
-def _sockets(port: int) -> Iterator[socket.socket]:
-    """Copies of the sockets on `port`, each closed when the next one is asked for."""
+def path_of(address: str) -> bytes:
+    """Returns the name of the sockets of an address unix:PATH, or unix-abstract:NAME."""
+    scheme, _, path = address.partition(":")
+    return os.fsencode("\0" + path if scheme == "unix-abstract" else path.removeprefix("//"))
+
+
+def _sockets(name: SocketName) -> Iterator[socket.socket]:
+    """Copies of the sockets of this name, each closed when the next one is asked for."""
     for path in _FILES.iterdir():
         # Files are closed, and their numbers given to others, while this goes on.
         with suppress(OSError):
             if not stat.S_ISSOCK(os.fstat(int(path.name)).st_mode):
                 continue
             with socket.socket(fileno=os.dup(int(path.name))) as found:
-                if found.family in _IP and found.getsockname()[1] == port:
+                if _name(found) == name:
                     yield found
+
+
+def _name(of: socket.socket) -> SocketName | None:
+    if of.family in _IP:
+        port: int = of.getsockname()[1]
+        return port
+    return os.fsencode(of.getsockname()) if of.family == socket.AF_UNIX else None
 
 
 def _parsed(peer: str) -> Peer | None:

@@ -14,9 +14,10 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2
 from grpc import aio
 from opentelemetry import trace
+from opentelemetry.context import Context as TraceContext
 
 from jobsvc import telemetry
-from jobsvc.api.admission import Admission, CallLimit
+from jobsvc.api.admission import Admission, CallLimit, caller_of
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.connections import Connections
 from jobsvc.api.large_message import LARGE_BYTES, LargeMessage
@@ -112,13 +113,18 @@ class Guard:
             metadata: Metadata = context.invocation_metadata() or ()
             with self._span(name, metadata) as span:
                 try:
-                    with limit:
+                    caller = caller_of(context.peer())
+                    limit.enter(caller)
+                    try:
                         request = await self._admit(method, request, context, metadata)
                         return await handle(request, context)
+                    finally:
+                        limit.leave(caller)
                 except aio.AbortError:
                     raise
                 except Exception as error:
                     status = _status(error, name, span)
+                del request  # see _abort
                 return await _abort(context, status)
 
         return guarded
@@ -129,17 +135,22 @@ class Guard:
         async def guarded(request: Any, context: Context) -> None:
             self._note_call()
             try:
-                with limit:
+                caller = caller_of(context.peer())
+                limit.enter(caller)
+                try:
                     metadata = context.invocation_metadata() or ()
                     request = await self._admit(method, request, context, metadata)
                     await handle(request, context)
                     return
+                finally:
+                    limit.leave(caller)
             except aio.AbortError:
                 raise
             except aio.InternalError:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
+            del request  # see _abort
             await _abort(context, status)
 
         return guarded
@@ -167,13 +178,12 @@ class Guard:
         return request
 
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
-        headers = dict(metadata)
-        traceparent = str(headers.get("traceparent", ""))
-        if not traceparent and not self._traced:
+        parent = telemetry.remote_parent(metadata)
+        if parent is None and not self._traced:
             return nullcontext(trace.INVALID_SPAN)
         return self._tracer.start_as_current_span(
             name,
-            context=telemetry.parent(traceparent, str(headers.get("tracestate", ""))),
+            context=parent or TraceContext(),
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
         )
@@ -226,6 +236,8 @@ def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
 
 
 async def _abort(context: Context, status: status_pb2.Status) -> None:
+    # gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
+    # passes, in a cycle. What they hold stays until the collector comes.
     await context.abort(
         _CODES[status.code],
         status.message,

@@ -9,10 +9,11 @@ from grpc import aio
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection
 
-from jobsvc.api.connections import Connections, cut_connections
+from jobsvc.api.connections import Connections, cut_connections, path_of
 from jobsvc.api.guard import Guard
+from jobsvc.api.listen_address import bind
+from jobsvc.api.reflection import add_reflection
 from jobsvc.api.registration import GuardedServer, SharedQueueServer
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
@@ -37,10 +38,6 @@ _MAX_PENDING_CALLS = 100_000
 _STATUS_SECONDS = 1.0
 
 
-class PortTaken(Exception):
-    """The server cannot listen on its address."""
-
-
 class GrpcServer:
     """A gRPC server that has not started yet."""
 
@@ -63,23 +60,19 @@ class GrpcServer:
         add_QueueServiceServicer_to_server(queues, guarded)
         unguarded: Any = SharedQueueServer(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, unguarded)
-        others = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection((*SERVICES, *others), unguarded)
+        others = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
+        add_reflection((*SERVICES, *others), unguarded)
         channelz.add_channelz_servicer(unguarded)
 
     @asynccontextmanager
     async def listening(self, address: str) -> AsyncIterator[int]:
-        """Serves on `address` (HOST:PORT) and yields the port. Calls that are open at the end are
-        cut off.
+        """Serves on `address` (HOST:PORT or unix:PATH) and yields the port (0 for a path). Calls
+        that are open at the end are cut off.
 
         Raises:
             PortTaken: the server cannot listen on the address.
         """
-        try:
-            port = self._server.add_insecure_port(address)
-        except RuntimeError:
-            # gRPC does not say why.
-            raise PortTaken(f"cannot listen on {address}: the port is taken or not ours") from None
+        port = await bind(self._server, address)
         await self._server.start()
         await self.tell_health(serving=True)
         try:
@@ -88,7 +81,7 @@ class GrpcServer:
                 yield port
                 watch.cancel()
         finally:
-            cut_connections(port)
+            cut_connections(port or path_of(address))
             await self._server.stop(grace=None)
 
     async def finish(self) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
     from jobsvc.client import Client
     from jobsvc.client.tls import Credentials
 
+#: A collector that is away costs a command no longer.
+_FLUSH_SECONDS = 0.5
+
 
 @contextmanager
 def open_client(options: CallOptions) -> Iterator["Client"]:
@@ -28,7 +31,7 @@ def open_client(options: CallOptions) -> Iterator["Client"]:
     from jobsvc.client import CallFailed, Client
     from jobsvc.tracing import start_tracing
 
-    with start_tracing("jobsvc-cli", None):
+    with start_tracing("jobsvc-cli", None, flush_seconds=_FLUSH_SECONDS):
         try:
             try:
                 client = Client(

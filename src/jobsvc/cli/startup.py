@@ -50,7 +50,7 @@ def raise_file_limit() -> None:
 @contextmanager
 def startup_errors() -> Iterator[None]:
     """Ends the command with one line when the start fails for a known reason."""
-    from jobsvc.api.server import PortTaken
+    from jobsvc.api.listen_address import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable
     from jobsvc.store.migrate import SchemaTooOld

@@ -126,6 +126,8 @@ def lapsed_lease_from(row: asyncpg.Record) -> LapsedLease:
         row["until"],
         row["deadline"],
         row["expire_time"],
+        row["start_time"],
+        row["duration"],
         row["read_time"],
     )
 

@@ -1,6 +1,7 @@
 """Upkeep of the tables: expired jobs, old jobs, dead rows."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from jobsvc.domain.outcome import JOB_EXPIRED, START_DEADLINE
 from jobsvc.store.database import Connection, Database
@@ -46,6 +47,12 @@ class UpkeepStore:
             sql("expire_jobs"), 0, *_ERRORS, failed_retention_seconds, request_id_seconds, job_ids
         )
         return [str(row["job_id"]) for row in rows]
+
+    async def clock(self) -> datetime:
+        """Returns the database's time."""
+        (row,) = await self._database.fetch("read_clock")
+        now: datetime = row["now"]
+        return now
 
     async def prune(self, limit: int) -> int:
         """Removes ended jobs whose retention has passed, and returns their number."""

@@ -27,7 +27,7 @@ WHERE_JOBS_ARE = """
         result.version AS result, result.state, lease.lease_id,
         held_key.unique_key IS NOT NULL AS keyed,
         coalesce(waiting.attempt, lease.attempt, result.attempt) AS attempt,
-        coalesce(waiting.returns, lease.returns, 0) AS returns,
+        coalesce(waiting.redeliveries, lease.redeliveries, 0) AS redeliveries,
         (SELECT count(*) FROM attempt WHERE attempt.job_id = id) AS past
     FROM job FULL JOIN waiting ON waiting.job_id = id FULL JOIN lease ON lease.job_id = id
         FULL JOIN result ON result.job_id = id FULL JOIN held_key ON held_key.job_id = id
@@ -44,7 +44,7 @@ class Known:
     state: JobState = JobState.PENDING
     version: int = 1
     attempt: int = 0
-    returns: int = 0
+    redeliveries: int = 0
     past: int = 0
     lease: LeaseId | None = None
     cancel_requested: bool = False
