@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
@@ -169,6 +170,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
+        connections = Connections(min(most_connections(), settings.max_connections))
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
@@ -192,7 +194,8 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 settings,
             ),
             QueueService(store, hints),  # type: ignore[abstract]
-            Guard(admission, callers, tracer),
+            Guard(admission, connections, callers, tracer),
+            connections,
             settings,
         )
 

@@ -71,6 +71,8 @@ class Settings:
     reserved_percent: int = 20
     max_queues: int = 10_000
     max_bytes_in_progress: int = 64 * 1024 * 1024
+    #: The limit of open files may allow fewer.
+    max_connections: int = 20_000
 
     pool_size: int = 8
     statement_seconds: float = 30.0
@@ -101,6 +103,7 @@ class Settings:
                 f"JOBSVC_RESERVED_PERCENT must be at most 90, not {self.reserved_percent}"
             )
         self._at_least("pool_size", 1, "one connection")
+        self._at_least("max_connections", 1, "one connection")
         self._at_least("lease_seconds", 3 * self.extend_interval_seconds, "3 x extend interval")
         self._at_least("attempt_timeout_seconds", self.lease_seconds, "the lease")
         self._at_least("retention_seconds", self.request_id_seconds, "the request id window")

@@ -21,7 +21,9 @@ from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.byte_budget import Charge, current_charge
 from jobsvc.api.call_limit import CallLimit, caller_of
+from jobsvc.api.connections import Connections
 from jobsvc.api.convert.request_checks import UNDECODABLE
+from jobsvc.api.large_message import decode_message
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.methods import Method
@@ -37,8 +39,15 @@ class Guard:
     Not an interceptor: gRPC would ask that for the handler anew on every call.
     """
 
-    def __init__(self, admission: Admission, callers: CallerReader, tracer: trace.Tracer) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        connections: Connections,
+        callers: CallerReader,
+        tracer: trace.Tracer,
+    ) -> None:
         self._admission = admission
+        self._connections = connections
         self._callers = callers
         self._tracer = tracer
         self._traced = telemetry.is_traced()
@@ -86,7 +95,7 @@ class Guard:
                 try:
                     limit.enter(caller)
                     try:
-                        self._check(method, metadata)
+                        self._check(method, context, metadata)
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
                             await handle(await self._read(method, decode, context, charge), context)
@@ -101,7 +110,7 @@ class Guard:
                     raise
                 except Exception as error:
                     status = _status(error, name, span)
-                del request  # see _abort
+                answer = b""  # see _abort
                 return await _abort(context, status)
 
         return guarded
@@ -116,7 +125,7 @@ class Guard:
             try:
                 limit.enter(caller)
                 try:
-                    self._check(method, context.invocation_metadata() or ())
+                    self._check(method, context, context.invocation_metadata() or ())
                     if decode is not None:
                         requests = await self._read(method, decode, context, charge)
                     await handle(requests, context)
@@ -129,7 +138,7 @@ class Guard:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
-            del request  # see _abort
+            del requests  # see _abort
             await _abort(context, status)
 
         return guarded
@@ -147,9 +156,11 @@ class Guard:
     def _end(self, call: asyncio.Task[Any]) -> None:
         self._in_progress.pop(call).close()
 
-    def _check(self, method: Method, metadata: Metadata) -> None:
+    def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller."""
         self._admission.check_draining(method)
+        if self._connections.full:
+            self._connections.check(context.peer())
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata))
 
@@ -170,7 +181,7 @@ class Guard:
         else:
             charge.take(len(data))
         try:
-            return decode(data)
+            return await decode_message(decode, data)
         except DecodeError:
             raise InvalidRequest([Violation("request", UNDECODABLE)]) from None
 

@@ -7,7 +7,8 @@ from jobsvc.api.bounds import MAX_ANSWER_BYTES
 from jobsvc.api.byte_budget import ExpectedSize, current_charge
 from jobsvc.api.convert.create_responses import created, previewed, runs, shorten, write_run
 from jobsvc.api.convert.job_requests import RequestReader
-from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job
+from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job, write_payloads
+from jobsvc.api.convert.payloads import spell_large_struct
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.status_stream import StatusStreams
@@ -48,7 +49,8 @@ class JobService(JobServiceServicer):
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = current_caller.get()
-        asked = self._requests.read(request)
+        spelled = await spell_large_struct(request.spec.input)
+        asked = self._requests.read(request, spelled=spelled)
         if request.validate_only:
             return previewed(*await self._creation.preview([asked], caller))
         return created(await self._creation.create(asked, caller))
@@ -61,7 +63,8 @@ class JobService(JobServiceServicer):
         asked = []
         time_slice = await TimeSlice.after_decoding(request.requests)
         for index, item in enumerate(request.requests):
-            asked.append(self._requests.read(item, index))
+            spelled = await spell_large_struct(item.spec.input)
+            asked.append(self._requests.read(item, index, spelled))
             if time_slice.used_up:
                 await time_slice.yield_()
         del request, item  # They are as large as all that was read from them.
@@ -94,7 +97,9 @@ class JobService(JobServiceServicer):
         reason = await self._reader.wait_reason(job)
         attempts = await self._reader.attempts(job) if full else ()
         response = pb.GetJobResponse()
-        write_job(response.job, job, full, request.payload_encoding, reason, attempts)
+        write_job(response.job, job, full, reason, attempts)
+        if full:
+            await write_payloads(response.job, job, request.payload_encoding)
         return response
 
     async def WaitJob(self, request: pb.WaitJobRequest, context: Context) -> pb.WaitJobResponse:
@@ -116,7 +121,9 @@ class JobService(JobServiceServicer):
         reason = await self._reader.wait_reason(job)
         await current_charge.get().reserve(_payload_size(job))
         response = pb.WaitJobResponse()
-        write_job(response.job, job, full, request.payload_encoding, reason)
+        write_job(response.job, job, full, reason)
+        if full:
+            await write_payloads(response.job, job, request.payload_encoding)
         return response
 
     # Writes by itself, which spares each stream two generators.

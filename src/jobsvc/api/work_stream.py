@@ -12,13 +12,14 @@ from jobsvc.api.byte_budget import Charge, current_charge
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.work_frames import (
     MAX_WINDOW,
-    decode_frame,
     dispatch_frame,
     notice_frame,
+    write_long_input,
 )
 from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
+from jobsvc.api.work_frame import decode_frame
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
@@ -120,7 +121,7 @@ class WorkStream:
         while (data := await context.read()) is not aio.EOF:
             size_bytes = len(data)
             await self._make_room(worker, charge, size_bytes)
-            frame = decode_frame(data)
+            frame = await decode_frame(data)
             del data  # Both are large.
             match frame.WhichOneof("frame"):
                 case "acknowledge":
@@ -268,9 +269,11 @@ class WorkStream:
         frame, count = dispatch_frame(worker.undelivered, self._encoding, self._max_leases)
         self._writing = False
         was_behind = worker.subscription.is_behind
+        first = worker.undelivered[0]
         worker.sent(self._sequence + 1, worker.take(count), time.monotonic())
         if was_behind:
             self._dispatcher.capacity_freed()
+        await write_long_input(frame.dispatch, first, self._encoding)
         await self._send(worker, context, frame)
 
     async def _send(

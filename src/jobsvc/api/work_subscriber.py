@@ -7,9 +7,10 @@ from grpc import aio
 
 from jobsvc.api.byte_budget import current_charge
 from jobsvc.api.convert.times import duration
-from jobsvc.api.convert.work_frames import connected_worker, decode_frame
+from jobsvc.api.convert.work_frames import connected_worker
 from jobsvc.api.guard import Context
 from jobsvc.api.resume_leases import redeliver_unlisted, take_over
+from jobsvc.api.work_frame import decode_frame
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.lease_duration import LeaseDuration
@@ -95,7 +96,7 @@ class WorkSubscriber:
         if data is aio.EOF:
             raise WorkProtocolViolation("the first frame must be subscribe")
         await current_charge.get().reserve(len(data))
-        frame = decode_frame(data)
+        frame = await decode_frame(data)
         if not frame.HasField("subscribe"):
             raise WorkProtocolViolation("the first frame must be subscribe")
         return frame.subscribe

@@ -9,7 +9,7 @@ from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration
-from jobsvc.api.convert.work_frames import write_some
+from jobsvc.api.convert.work_frames import write_long_input, write_some
 from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.work_stream import WorkStream
@@ -144,6 +144,7 @@ async def _response(
     while jobs:
         part = pb.LeaseJobsResponse()
         count = write_some(part, jobs, encoding)
+        await write_long_input(part, jobs[0], encoding)
         left -= part.ByteSize()
         if left < 0 and response.leases:
             break

@@ -15,11 +15,13 @@ from jobsvc.api.convert.run_policy import (
     read_run_policy,
     write_run_policy,
 )
+from jobsvc.api.convert.struct_json import fill_struct
 from jobsvc.api.convert.times import duration, timestamp, write_duration
 from jobsvc.domain.limits import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS
 from jobsvc.domain.payload import PayloadInvalid
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
 from jobsvc.domain.schema import Schema, SchemaInvalid
+from jobsvc.event_loop.time_slice import at_once
 from jobsvc.v1 import payload_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 
@@ -93,7 +95,7 @@ def queue_message(queue: Queue) -> pb.Queue:
         (policy.output_schema, message.output_schema),
     ):
         if definition is not None:
-            schema.json_schema.update(json.loads(definition))
+            at_once(fill_struct(schema.json_schema, definition))
     if policy.lease_seconds is not None:
         write_duration(message.lease_duration, policy.lease_seconds)
     write_run_policy(message, policy.run_policy)
