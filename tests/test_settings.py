@@ -85,6 +85,7 @@ def test_number_below_zero_or_without_end_is_named(name: str, value: float) -> N
         ({"attempt_timeout_seconds": 20.0}, "JOBSVC_ATTEMPT_TIMEOUT_SECONDS", "the lease"),
         ({"retention_seconds": 60.0}, "JOBSVC_RETENTION_SECONDS", "the request id window"),
         ({"max_message_bytes": 1000}, "JOBSVC_MAX_MESSAGE_BYTES", "the largest payload"),
+        ({"max_bytes_in_progress": 1 << 24}, "BYTES_IN_PROGRESS", "8 x the largest message"),
         ({"pool_size": 0}, "JOBSVC_POOL_SIZE", "one connection"),
         ({"reserved_percent": 91}, "JOBSVC_RESERVED_PERCENT", "at most 90"),
         ({"max_attempts": 0}, "JOBSVC_MAX_ATTEMPTS", "between 1 and 100"),

@@ -70,6 +70,9 @@ class Settings:
     #: Of the three limits before, for callers that hold little.
     reserved_percent: int = 20
     max_queues: int = 10_000
+    max_bytes_in_progress: int = 64 * 1024 * 1024
+    #: The limit of open files may allow fewer.
+    max_connections: int = 20_000
 
     pool_size: int = 8
     statement_seconds: float = 30.0
@@ -100,10 +103,14 @@ class Settings:
                 f"JOBSVC_RESERVED_PERCENT must be at most 90, not {self.reserved_percent}"
             )
         self._at_least("pool_size", 1, "one connection")
+        self._at_least("max_connections", 1, "one connection")
         self._at_least("lease_seconds", 3 * self.extend_interval_seconds, "3 x extend interval")
         self._at_least("attempt_timeout_seconds", self.lease_seconds, "the lease")
         self._at_least("retention_seconds", self.request_id_seconds, "the request id window")
         self._at_least("max_message_bytes", self.max_payload_bytes, "the largest payload")
+        self._at_least(
+            "max_bytes_in_progress", 8 * self.max_message_bytes, "8 x the largest message"
+        )
 
     def _at_least(self, name: str, floor: float, what: str) -> None:
         value = getattr(self, name)

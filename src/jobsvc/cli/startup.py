@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import typer
@@ -35,6 +35,16 @@ def log_to_stderr() -> None:
     )
     # The store logs a lost database in one line; the pool of the driver would add a stack trace.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+
+
+def raise_file_limit() -> None:
+    """Allows this process as many open files as it may have: each connection takes one, and most
+    systems allow 1,024 unless a process asks for more."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS has a limit of its own below this one.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.convert.jobs import error_message, write_owner
-from jobsvc.api.convert.payloads import JSON_TEXT, payload_text, write_payload
+from jobsvc.api.convert.payloads import JSON_TEXT, is_long, payload_text, write_payload
 from jobsvc.api.convert.repeated_item import repeat_item
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration, write_timestamp
@@ -23,6 +23,7 @@ from jobsvc.domain.limits import (
     MIN_LEASE_SECONDS,
 )
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
+from jobsvc.domain.payload import PayloadInvalid
 from jobsvc.domain.worker import SeenWorker
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -86,8 +87,10 @@ def extensions(
     return found
 
 
-def outcome(item: pb.JobOutcome, max_payload_bytes: int) -> Outcome:
-    """How an attempt ended.
+def outcome(
+    item: pb.JobOutcome, max_payload_bytes: int, spelled: str | PayloadInvalid | None = None
+) -> Outcome:
+    """How an attempt ended. `spelled` is its output if that was a large Struct.
 
     Raises:
         InvalidRequest: a field breaks a rule of the contract.
@@ -96,7 +99,7 @@ def outcome(item: pb.JobOutcome, max_payload_bytes: int) -> Outcome:
     if kind == "success":
         if not item.success.HasField("output"):
             return DONE
-        text, _ = payload_text(item.success.output, "success.output", max_payload_bytes)
+        text, _ = payload_text(item.success.output, "success.output", max_payload_bytes, spelled)
         return Success(text)
     checks = RequestChecks()
     if kind == "failure":
@@ -137,8 +140,9 @@ def outcome_progress(item: pb.JobOutcome) -> Progress | None:
 
 
 def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], encoding: int) -> None:
-    """Appends leased jobs as they are sent. This runs for every job: fields that jobs share are
-    copied, which takes half the time, and the others are filled in in place."""
+    """Appends leased jobs as they are sent, without inputs that take long to write. This runs for
+    every job: fields that jobs share are copied, which takes half the time, and the others are
+    filled in in place."""
     shared, delivery, create_time = pb.JobLease(), None, None
     is_text = encoding == JSON_TEXT
     for job in jobs:
@@ -153,7 +157,7 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
         message.CopyFrom(shared)
         message.lease_id = job.id
         message.job_id = job.id.job_id
-        if job.input is not None:
+        if job.input is not None and not is_long(job.input, encoding):
             write_payload(message.input, job.input, encoding)
         elif is_text:
             message.input.json_text = "{}"
