@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobsvc.client import Job, JobError, JobState, JobUpdate
+from jobsvc.plain_text import json_text, lines, one_line
 
 #: Colours of the states, wherever a state is shown.
 STATE_STYLES = {
@@ -32,7 +33,7 @@ _WAIT_REASONS = {
 
 def job_json(value: Job | JobUpdate, indent: int | None = None) -> str:
     """Returns a job or an update as a JSON object: the fields of the class, payloads as JSON."""
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=False)
+    return json_text(json.dumps(_plain(value), indent=indent, ensure_ascii=False))
 
 
 def _plain(value: Any) -> Any:  # Any: a field of any type
@@ -57,7 +58,7 @@ def _plain(value: Any) -> Any:  # Any: a field of any type
 
 
 def error_text(error: JobError) -> str:
-    """Returns the error of an attempt in one line."""
+    """Returns the error of an attempt."""
     cause = f" ({error.reason})" if error.reason else ""
     return f"{error.code}{cause}: {error.message}"
 
@@ -85,10 +86,10 @@ def print_job(job: Job, console: Console) -> None:
         for attempt in job.status.recent_attempts:
             attempts.add_row(
                 str(attempt.attempt),
-                Text(attempt.worker_id),
+                Text(one_line(attempt.worker_id)),
                 time_text(attempt.start_time) if attempt.start_time else "",
                 time_text(attempt.end_time) if attempt.end_time else "",
-                Text(error_text(attempt.error)) if attempt.error else "",
+                Text(lines(error_text(attempt.error))) if attempt.error else "",
             )
         console.print(attempts)
 
@@ -104,11 +105,12 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
     if status.attempt:
         yield "attempt", f"{status.attempt} of {job.max_attempts or '?'}"
     if status.progress_percent is not None:
-        yield "progress", Text(f"{status.progress_percent} % {status.progress_message}".rstrip())
+        progress = f"{status.progress_percent} % {status.progress_message}".rstrip()
+        yield "progress", Text(lines(progress))
     if status.error:
-        yield "error", Text(error_text(status.error), "red")
+        yield "error", Text(lines(error_text(status.error)), "red")
     if status.worker_id:
-        yield "worker", Text(status.worker_id)
+        yield "worker", Text(one_line(status.worker_id))
     times = {
         "created": job.create_time,
         "due": status.next_attempt_time,
@@ -124,9 +126,9 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
     if job.priority:
         yield "priority", str(job.priority)
     if job.unique_key:
-        yield "unique key", Text(job.unique_key)
+        yield "unique key", Text(one_line(job.unique_key))
     for key, value in job.labels.items():
-        yield "label", Text(f"{key}={value}")
+        yield "label", Text(one_line(f"{key}={value}"))
     if job.traceparent:
         yield "trace", job.traceparent
     if job.input_json is not None:
@@ -136,4 +138,4 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
 
 
 def _pretty(text: str) -> str:
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return json_text(json.dumps(json.loads(text), indent=2, ensure_ascii=False))

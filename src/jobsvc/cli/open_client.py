@@ -11,6 +11,7 @@ import typer
 from jobsvc.cli.call_options import CallOptions
 from jobsvc.cli.loopback import is_local_target
 from jobsvc.cli.startup import exit_line
+from jobsvc.plain_text import lines
 
 if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
     from jobsvc.client import Client
@@ -46,10 +47,10 @@ def open_client(options: CallOptions) -> Iterator["Client"]:
             with client:
                 yield client
         except CallFailed as failure:
-            typer.echo(f"jobsvc: {failure}", err=True)
+            typer.echo(f"jobsvc: {lines(str(failure))}", err=True)
             # The message names the first defect already.
             for violation in failure.violations[1:]:
-                typer.echo(f"  {violation.field}: {violation.description}", err=True)
+                typer.echo(f"  {lines(f'{violation.field}: {violation.description}')}", err=True)
             raise typer.Exit(1) from None
 
 

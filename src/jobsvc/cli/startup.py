@@ -9,12 +9,13 @@ from typing import Any, NoReturn
 
 import typer
 
+from jobsvc import plain_text
 from jobsvc.settings import Settings, SettingsInvalid
 
 
 def exit_line(text: str) -> NoReturn:
     """Ends the command with one line and exit code 1."""
-    print(f"jobsvc: {text}", file=sys.stderr)
+    print(f"jobsvc: {plain_text.lines(text)}", file=sys.stderr)
     raise typer.Exit(1)
 
 
@@ -28,11 +29,7 @@ def read_settings(**overrides: Any) -> Settings:
 
 def log_to_stderr() -> None:
     """Logs at the level of JOBSVC_LOG_LEVEL (default INFO) to stderr."""
-    logging.basicConfig(
-        level=os.environ.get("JOBSVC_LOG_LEVEL", "INFO").upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    plain_text.log_to_stderr(os.environ.get("JOBSVC_LOG_LEVEL", "INFO").upper())
     # The store logs a lost database in one line; the pool of the driver would add a stack trace.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 

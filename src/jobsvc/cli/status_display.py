@@ -12,6 +12,7 @@ from rich.text import Text
 
 from jobsvc.cli.job_text import error_text, state_text
 from jobsvc.client import JobState, JobStatus, JobUpdate
+from jobsvc.plain_text import one_line
 
 _REFRESHES_PER_SECOND = 8
 _BAR_WIDTH = 20
@@ -94,12 +95,12 @@ def update_line(update: JobUpdate) -> str:
 
 
 def remark_text(status: JobStatus) -> str:
-    """Returns the error of a status, or else the progress message of the worker."""
+    """Returns the error of a status, or else the progress message of the worker, in one line."""
     if status.error is not None and not status.succeeded:
-        return error_text(status.error)
+        return one_line(error_text(status.error))
     if status.cancel_request_time is not None and not status.ended:
         return "cancellation requested"
-    return "" if status.ended else status.progress_message
+    return "" if status.ended else one_line(status.progress_message)
 
 
 def took_text(status: JobStatus, now: datetime) -> str:

@@ -80,13 +80,13 @@ class AsyncConnection:
         name: str,
         method: aio.UnaryUnaryMultiCallable[Q, R],
         request: Q,
-        more_seconds: float = 0.0,
+        timeout_seconds: float | None = None,
     ) -> R:
         with call_span(f"jobsvc.v1.{name}") as span:
             try:
                 return await method(
                     request,
-                    timeout=self._timeout + more_seconds,
+                    timeout=self._timeout if timeout_seconds is None else timeout_seconds,
                     metadata=self._identity.headers(span),
                 )
             except grpc.RpcError as error:

@@ -122,20 +122,23 @@ class Client(Connection):
         A timeout is not an error: the job is returned as it is then, so ask it
         whether it has `ended`. While the server is away, the wait goes on for up
         to `reconnect_seconds`, or for the timeout of a call if the server has
-        never answered.
+        never answered, but no longer than a second after `timeout`.
 
         Raises:
             JobNotFound: no such job.
             JobNotOwned: the job belongs to another service, session or user.
-            Unavailable: the server stayed away.
+            Unavailable, DeadlineExceeded: the server stayed away.
         """
         deadline = WaitDeadline(timeout, self._clock())
         reconnect = ReconnectPolicy(self._timeout, reconnect_seconds, until=deadline.time)
         while True:
-            seconds = deadline.call_seconds(self._clock())
-            request = wait_request(job_id, seconds)
+            now = self._clock()
+            request = wait_request(job_id, deadline.call_seconds(now))
+            timeout_seconds = deadline.answer_seconds(now, self._timeout)
             try:
-                response = self._call("JobService/WaitJob", self._jobs.WaitJob, request, seconds)
+                response = self._call(
+                    "JobService/WaitJob", self._jobs.WaitJob, request, timeout_seconds
+                )
             except CallFailed as failure:
                 self._pause(reconnect, failure)
                 continue

@@ -8,6 +8,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from jobsvc.plain_text import one_line
 from jobsvc.tracing.span import Span
 from jobsvc.tracing.waterfall import Row, bar_cells, notes, rows, services
 
@@ -42,12 +43,13 @@ def draw(spans: Sequence[Span], console: Console) -> None:
         color = colors[row.span.service]
         failed = row.span.status == "ERROR"
         table.add_row(
-            Text(_branches(row, ascii_only), "dim") + Text(row.span.name, "red" if failed else ""),
-            Text(row.span.service, color),
+            Text(_branches(row, ascii_only), "dim")
+            + Text(one_line(row.span.name), "red" if failed else ""),
+            Text(one_line(row.span.service), color),
             _Bar(row, "red" if failed else color, "#" if ascii_only else "█"),
             *([Text("+" + duration_text(row.offset_ns), "dim")] if with_start else []),
             duration_text(row.duration_ns),
-            Text(" · ".join(notes(row.span, names)), "red" if failed else "dim"),
+            Text(one_line(" · ".join(notes(row.span, names))), "red" if failed else "dim"),
         )
     whole = max(row.offset_ns + row.duration_ns for row in found)
     console.print(

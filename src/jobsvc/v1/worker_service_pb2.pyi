@@ -240,7 +240,7 @@ Global___Subscribe: _TypeAlias = Subscribe  # noqa: Y015
 
 @_typing.final
 class WorkerInfo(_message.Message):
-    """Describes a worker process."""
+    """Describes a worker process. None of these texts may hold control characters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

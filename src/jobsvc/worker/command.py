@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.plain_text import log_to_stderr
 from jobsvc.worker.garbage import bound_garbage
 from jobsvc.worker.modules import ModuleUnusable, load
 from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
@@ -65,10 +65,7 @@ def run(
         blocked_seconds=blocked_seconds,
         on_blocked=_end_process,
     )
-    if not logging.getLogger().handlers:
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+    log_to_stderr()
     # Imported here: a program that only uses `Worker` brings its own tracing.
     from jobsvc.tracing import start_tracing
 

@@ -74,14 +74,13 @@ def extensions(
             if item.HasField("duration")
             else None
         )
-        percent = None
+        percent, message = None, ""
         if item.HasField("progress"):
-            percent = _progress(checks, f"{path}.progress", item.progress).percent
+            progress = _progress(checks, f"{path}.progress", item.progress)
+            percent, message = progress.percent, progress.message
         lease_id = LeaseId.parse(item.lease_id)
         found.append(
-            None
-            if lease_id is None
-            else Extension(lease_id, seconds, percent, item.progress.message, worker_id)
+            None if lease_id is None else Extension(lease_id, seconds, percent, message, worker_id)
         )
     checks.raise_if_violated()
     return found
@@ -115,13 +114,13 @@ def outcome(
         return Failure(error, retryable, delay)
     if kind == "release":
         seconds = checks.seconds("release.delay", item.release.delay, 0, MAX_DELAY_SECONDS)
-        checks.text("release.reason", item.release.reason, 500)
+        reason = checks.words("release.reason", item.release.reason, 500)
         checks.raise_if_violated()
-        return Release(seconds, item.release.reason)
+        return Release(seconds, reason)
     if kind == "cancelled":
-        checks.text("cancelled.message", item.cancelled.message, 500)
+        message = checks.words("cancelled.message", item.cancelled.message, 500)
         checks.raise_if_violated()
-        return Cancelled(item.cancelled.message)
+        return Cancelled(message)
     raise InvalidRequest([Violation("result", "is required")])
 
 
@@ -249,7 +248,7 @@ def _write_result(
 def _progress(checks: RequestChecks, path: str, progress: job_pb2.JobProgress) -> Progress:
     return Progress(
         checks.number(f"{path}.percent", progress.percent, 0, 100),
-        checks.text(f"{path}.message", progress.message, 500),
+        checks.words(f"{path}.message", progress.message, 500),
     )
 
 
@@ -258,9 +257,13 @@ def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> Job
         checks.add(f"{path}.code", f"must be an error code of google.rpc.Code, not {error.code}")
     if error.reason and not _REASON.fullmatch(error.reason):
         checks.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
-    checks.text(f"{path}.message", error.message, MAX_ERROR_CHARACTERS)
-    checks.text(f"{path}.stack_trace", error.stack_trace, 16_384)
-    metadata = checks.mapping(
-        f"{path}.metadata", error.metadata, MAX_ENTRIES, max_value_length=MAX_ERROR_CHARACTERS
-    )
-    return JobError(error.code, error.reason, error.message, metadata, error.stack_trace)
+    message = checks.words(f"{path}.message", error.message, MAX_ERROR_CHARACTERS)
+    stack_trace = checks.words(f"{path}.stack_trace", error.stack_trace, 16_384)
+    checks.count(f"{path}.metadata", error.metadata, 0, MAX_ENTRIES)
+    metadata = {}
+    for key, value in error.metadata.items():
+        place = f"{path}.metadata[{key[:80]!r}]"
+        if not key:
+            checks.add(place, "the key must not be empty")
+        metadata[checks.words(place, key, 255)] = checks.words(place, value, MAX_ERROR_CHARACTERS)
+    return JobError(error.code, error.reason, message, metadata, stack_trace)
