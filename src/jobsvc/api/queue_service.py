@@ -7,6 +7,7 @@ from jobsvc.api.pages import fill_page, items_per_page
 from jobsvc.domain.errors import EtagMismatch, PageTokenInvalid, QueueNotFound
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.queues.update_warnings import warnings_of
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 from jobsvc.v1 import queue_service_pb2 as pb
@@ -61,11 +62,18 @@ class QueueService(QueueServiceServicer):
             return change(queue)
 
         name = request.queue.name
-        queue = await self._store.queues.update(name, request.allow_missing, checked)
-        if queue is None:
+        update = await self._store.queues.update(
+            name, request.allow_missing, checked, request.keep_newer_schema
+        )
+        if update is None:
             raise QueueNotFound(name)
         self._hints.tell(declared=[name])
-        return pb.UpdateQueueResponse(queue=queue_message(queue))
+        response = pb.UpdateQueueResponse(queue=queue_message(update.queue))
+        for warning in await warnings_of(update, self._store.queues):
+            response.warnings.add(
+                field=warning.field, reason=warning.reason, message=warning.message
+            )
+        return response
 
     async def GetQueueStats(
         self, request: pb.GetQueueStatsRequest, context: Context

@@ -1,0 +1,69 @@
+"""What a change of a queue did that may not be meant."""
+
+import time
+
+import msgspec
+
+from jobsvc.domain.queue import QueueUpdate, QueueWarning
+from jobsvc.domain.schema import Schema
+from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.store.queues import QueueStore
+
+#: Bounds of one look: the first jobs of the queue, bytes of their inputs, and time for the check.
+MAX_JOBS = 1000
+_MAX_BYTES = 4 * 1024 * 1024
+_MAX_SECONDS = 0.5
+
+
+async def warnings_of(update: QueueUpdate, queues: QueueStore) -> list[QueueWarning]:
+    """Returns the warnings: schemas that were not taken back, and jobs that do not fit.
+
+    Jobs are looked at only when the schema of inputs has changed.
+    """
+    if update.superseded:
+        return [_superseded(field) for field in update.superseded]
+    new = update.queue.policy.input_schema
+    if new is None or new == update.before.policy.input_schema:
+        return []
+    misfits = await _count_misfits(queues, update.queue.name, new)
+    return [_misfits(misfits)] if misfits else []
+
+
+def _superseded(field: str) -> QueueWarning:
+    return QueueWarning(
+        f"queue.{field}",
+        "SCHEMA_SUPERSEDED",
+        f"the queue has had this {field} before and replaced it since, so nothing was changed",
+    )
+
+
+def _misfits(counted: str) -> QueueWarning:
+    return QueueWarning(
+        "queue.input_schema",
+        "WAITING_JOBS_DO_NOT_FIT",
+        f"{counted}; they are not checked again, and a worker may reject them",
+    )
+
+
+async def _count_misfits(queues: QueueStore, name: str, definition: str) -> str:
+    """How many of the jobs that leave the queue first do not fit a schema, in words; empty for
+    none. Lets others have the event loop in between."""
+    schema = Schema(definition)
+    # One more says whether others wait.
+    inputs, waiting = await queues.first_inputs(name, MAX_JOBS + 1, _MAX_BYTES)
+    count = checked = 0
+    time_slice, until = TimeSlice(), time.monotonic() + _MAX_SECONDS
+    for text in inputs[:MAX_JOBS]:
+        payload = msgspec.json.decode(text or "{}")
+        # Of a large payload only the first violation is looked for.
+        count += bool(schema.violations(payload, "input", _MAX_BYTES))
+        checked += 1
+        if time_slice.used_up:
+            if time.monotonic() >= until:
+                break
+            await time_slice.yield_()
+    if not count:
+        return ""
+    if checked == waiting:
+        return f"{count:,} of {checked:,} waiting jobs do not fit it"
+    return f"at least {count:,} waiting jobs do not fit it, of the first {checked:,}"
