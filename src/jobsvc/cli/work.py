@@ -35,6 +35,13 @@ def work(
     version: Annotated[
         str, typer.Option(metavar="TEXT", help="Release of the worker's code, for people.")
     ] = "",
+    take_back: Annotated[
+        bool,
+        typer.Option(
+            "--take-back",
+            help="For a rollback: declare the schemas even where a queue has newer ones.",
+        ),
+    ] = False,
 ) -> None:
     """Work on jobs with the processors in MODULEs, until SIGTERM or SIGINT.
 
@@ -49,6 +56,7 @@ def work(
         window=window,
         grace_seconds=grace,
         version=version,
+        take_back=take_back,
         blocked_seconds=blocked_seconds,
     )
     raise typer.Exit(code)

@@ -16,12 +16,13 @@ _MAX_SECONDS = 0.5
 
 
 async def warnings_of(update: QueueUpdate, queues: QueueStore) -> list[QueueWarning]:
-    """Returns the warnings: schemas that were not taken back, and jobs that do not fit.
+    """Returns the warnings: a schema that was not taken back, or jobs that do not fit.
 
     Jobs are looked at only when the schema of inputs has changed.
     """
     if update.superseded:
-        return [_superseded(field) for field in update.superseded]
+        # One of them says it all.
+        return [_superseded(update.superseded[0])]
     new = update.queue.policy.input_schema
     if new is None or new == update.before.policy.input_schema:
         return []

@@ -42,6 +42,7 @@ def run(
     window: int | None = None,
     grace_seconds: float = DEFAULT_GRACE_SECONDS,
     version: str = "",
+    take_back: bool = False,
     blocked_seconds: float = DEFAULT_BLOCKED_SECONDS,
 ) -> None:
     """Works until SIGTERM or SIGINT, which let running jobs end first; a second one does not.
@@ -62,6 +63,7 @@ def run(
         window=window,
         grace_seconds=grace_seconds,
         version=version,
+        take_back=take_back,
         blocked_seconds=blocked_seconds,
         on_blocked=_end_process,
     )
@@ -188,6 +190,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--version", default="", metavar="TEXT", help="release of the worker's code, for people"
     )
+    parser.add_argument(
+        "--take-back",
+        action="store_true",
+        help="for a rollback: declare the schemas even where a queue has newer ones",
+    )
     chosen = parser.parse_args(arguments)
     return run_or_explain(
         chosen.modules,
@@ -196,5 +203,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         window=chosen.window,
         grace_seconds=chosen.grace,
         version=chosen.version,
+        take_back=chosen.take_back,
         blocked_seconds=chosen.blocked_seconds,
     )

@@ -19,13 +19,19 @@ from jobsvc.worker.work_stream import OPEN_SECONDS, StreamFailed
 #: declares the queues in another way.
 _TOLERATED = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED)
 
+#: What to do about a warning of the server, by its reason.
+_WAYS_OUT = {
+    "SCHEMA_SUPERSEDED": "; this worker is older than the queue (to roll back: --take-back)"
+}
+
 log = logging.getLogger("jobsvc.worker")
 
 
-def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
+def declaration(bound: BoundProcessor, take_back: bool) -> UpdateQueueRequest | None:
     """Returns the change that declares a processor's queue; None if there is none. Pure.
 
-    The mask covers only the fields that the processor sets.
+    The mask covers only the fields that the processor sets. With `take_back` the queue takes
+    back schemas that it has replaced since.
     """
     processor = bound.processor
     queue = Queue(name=processor.queue)
@@ -54,22 +60,29 @@ def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
         paths.append("retry_policy")
     if not paths:
         return None
-    return UpdateQueueRequest(queue=queue, update_mask=FieldMask(paths=paths), allow_missing=True)
+    return UpdateQueueRequest(
+        queue=queue,
+        update_mask=FieldMask(paths=paths),
+        allow_missing=True,
+        keep_newer_schema=not take_back,
+    )
 
 
-async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -> None:
-    """Declares the queues. Logs a warning where the server does not allow it.
+async def declare(
+    channel: grpc.aio.Channel, processors: list[BoundProcessor], take_back: bool
+) -> None:
+    """Declares the queues. Logs the server's warnings, and a warning where it does not allow it.
 
     Raises:
         StreamFailed: the server returned any other error.
     """
     queues = queue_service_pb2_grpc.QueueServiceStub(channel)
     for bound in processors:
-        request = declaration(bound)
+        request = declaration(bound, take_back)
         if request is None:
             continue
         try:
-            await queues.UpdateQueue(request, timeout=OPEN_SECONDS)
+            response = await queues.UpdateQueue(request, timeout=OPEN_SECONDS)
         except grpc.aio.AioRpcError as error:
             if error.code() not in _TOLERATED:
                 raise StreamFailed(end_of(error)) from None
@@ -79,6 +92,10 @@ async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -
                 error.code().name,
                 error.details(),
             )
+        else:
+            for warning in response.warnings:
+                way_out = _WAYS_OUT.get(warning.reason, "")
+                log.warning("queue %s: %s%s", request.queue.name, warning.message, way_out)
 
 
 def _struct(schema: Schema) -> Struct:

@@ -56,6 +56,7 @@ class Session:
         loop_watch: LoopWatch | None,
         stuck_threads: Callable[[], int],
         on_subscribed: Callable[[], None],
+        take_back: bool = False,
     ) -> None:
         self._target = target
         self._info = info
@@ -64,6 +65,7 @@ class Session:
         self._loop_watch = loop_watch
         self._stuck_threads = stuck_threads
         self._on_subscribed = on_subscribed
+        self._take_back = take_back
         self._declared = False
         self._stream: WorkStream | None = None
         self._holds: set[asyncio.Task[None]] = set()
@@ -164,7 +166,7 @@ class Session:
         stream, previous = WorkStream(self._target), self._stream
         try:
             if not self._declared:
-                await declare(stream.channel, list(self._processors.values()))
+                await declare(stream.channel, list(self._processors.values()), self._take_back)
                 self._declared = True
             subscribe = self._subscribe()
             if previous is not None:

@@ -50,6 +50,8 @@ class Worker:
             `concurrency`.
         grace_seconds: see above.
         version: release of the worker's code, for people; cut to 64 characters.
+        take_back: for a rollback. Each queue takes back the schemas of its processor
+            even if it has replaced them since; by default it keeps the newer ones.
         blocked_seconds: a worker whose event loop is blocked takes no more jobs,
             and after this long it fails the job that blocks it, releases the
             others and ends. At least 2.
@@ -72,6 +74,7 @@ class Worker:
         window: int | None = None,
         grace_seconds: float = DEFAULT_GRACE_SECONDS,
         version: str = "",
+        take_back: bool = False,
         blocked_seconds: float = DEFAULT_BLOCKED_SECONDS,
         on_blocked: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -92,6 +95,7 @@ class Worker:
         self.grace_seconds = grace_seconds
         self.blocked_seconds = blocked_seconds
         self._on_blocked = on_blocked
+        self._take_back = take_back
         #: Identifies this run to the server; new for every Worker.
         self.id = f"{socket.gethostname()[:96]}-{os.getpid()}/{secrets.token_hex(4)}"
         self._info = WorkerInfo(worker_id=self.id, version=version[:64], sdk=_sdk())
@@ -207,6 +211,7 @@ class Worker:
             loop_watch,
             lambda: runner.stuck_threads,
             note_subscribed,
+            self._take_back,
         )
         return runner, session
 
