@@ -36,10 +36,13 @@ async def update(
 
 
 async def declare(
-    queues: QueueServiceStub, *schemas: dict[str, Any], **fields: Any
+    queues: QueueServiceStub,
+    input_schema: dict[str, Any],
+    output_schema: dict[str, Any] | None = None,
+    **fields: Any,
 ) -> pb.UpdateQueueResponse:
     """As workers do."""
-    return await update(queues, *schemas, keep_newer_schema=True, **fields)
+    return await update(queues, input_schema, output_schema, True, **fields)
 
 
 def warned(response: pb.UpdateQueueResponse) -> list[tuple[str, str]]:

@@ -56,9 +56,11 @@ class Session:
         loop_watch: LoopWatch | None,
         stuck_threads: Callable[[], int],
         on_subscribed: Callable[[], None],
+        credentials: grpc.ChannelCredentials | None = None,
         take_back: bool = False,
     ) -> None:
         self._target = target
+        self._credentials = credentials
         self._info = info
         self._processors = processors
         self._protocol = protocol
@@ -163,7 +165,7 @@ class Session:
             await asyncio.sleep(backoff.delay_seconds(random.random()))
 
     async def _open(self) -> WorkStream:
-        stream, previous = WorkStream(self._target), self._stream
+        stream, previous = WorkStream(self._target, self._credentials), self._stream
         try:
             if not self._declared:
                 await declare(stream.channel, list(self._processors.values()), self._take_back)

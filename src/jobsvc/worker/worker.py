@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
 from typing import Self
 
+import grpc
+
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from jobsvc.worker.bound_processor import bind
@@ -44,6 +46,7 @@ class Worker:
     Args:
         processors: Processor objects, and modules that contain some.
         target: HOST:PORT of the server.
+        credentials: gRPC's channel credentials, for a connection over TLS.
         concurrency: maximum of jobs that run at a time, 1 to 10,000.
         window: maximum of leased jobs, 1 to 10,000; those beyond `concurrency`
             wait here, for a tenth of their attempt_timeout at most. Default:
@@ -70,6 +73,7 @@ class Worker:
         processors: Iterable[ModuleType | AnyProcessor],
         *,
         target: str = DEFAULT_TARGET,
+        credentials: grpc.ChannelCredentials | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         window: int | None = None,
         grace_seconds: float = DEFAULT_GRACE_SECONDS,
@@ -90,6 +94,7 @@ class Worker:
             )
         self.processors = {p.queue: bind(p) for p in collect(processors)}
         self.target = target
+        self._credentials = credentials
         self.concurrency = concurrency
         self.window = concurrency if window is None else window
         self.grace_seconds = grace_seconds
@@ -211,6 +216,7 @@ class Worker:
             loop_watch,
             lambda: runner.stuck_threads,
             note_subscribed,
+            self._credentials,
             self._take_back,
         )
         return runner, session
