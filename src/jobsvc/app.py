@@ -183,7 +183,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints),  # type: ignore[abstract]
+            QueueService(store, hints, catalog),  # type: ignore[abstract]
             Guard(admission, callers, tracer),
             settings,
         )

@@ -7,6 +7,7 @@ from jobsvc.api.pages import fill_page, items_per_page
 from jobsvc.domain.errors import EtagMismatch, PageTokenInvalid, QueueNotFound
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.update_warnings import warnings_of
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
@@ -19,9 +20,10 @@ _MAX_NAMES = 1000
 class QueueService(QueueServiceServicer):
     """Queues, for operators and for workers that declare their own."""
 
-    def __init__(self, store: Store, hints: Hints) -> None:
+    def __init__(self, store: Store, hints: Hints, catalog: Catalog) -> None:
         self._store = store
         self._hints = hints
+        self._catalog = catalog
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         checks = RequestChecks()
@@ -69,7 +71,7 @@ class QueueService(QueueServiceServicer):
             raise QueueNotFound(name)
         self._hints.tell(declared=[name])
         response = pb.UpdateQueueResponse(queue=queue_message(update.queue))
-        for warning in await warnings_of(update, self._store.queues):
+        for warning in await warnings_of(update, self._store.queues, self._catalog):
             response.warnings.add(
                 field=warning.field, reason=warning.reason, message=warning.message
             )

@@ -7,6 +7,7 @@ import msgspec
 from jobsvc.domain.queue import QueueUpdate, QueueWarning
 from jobsvc.domain.schema import Schema
 from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.queues.catalog import Catalog
 from jobsvc.store.queues import QueueStore
 
 #: Bounds of one look: the first jobs of the queue, bytes of their inputs, and time for the check.
@@ -15,7 +16,9 @@ _MAX_BYTES = 4 * 1024 * 1024
 _MAX_SECONDS = 0.5
 
 
-async def warnings_of(update: QueueUpdate, queues: QueueStore) -> list[QueueWarning]:
+async def warnings_of(
+    update: QueueUpdate, queues: QueueStore, catalog: Catalog
+) -> list[QueueWarning]:
     """Returns the warnings: a schema that was not taken back, or jobs that do not fit.
 
     Jobs are looked at only when the schema of inputs has changed.
@@ -23,10 +26,10 @@ async def warnings_of(update: QueueUpdate, queues: QueueStore) -> list[QueueWarn
     if update.superseded:
         # One of them says it all.
         return [_superseded(update.superseded[0])]
-    new = update.queue.policy.input_schema
-    if new is None or new == update.before.policy.input_schema:
+    new = update.queue.input_schema_id
+    if new is None or new == update.before.input_schema_id:
         return []
-    misfits = await _count_misfits(queues, update.queue.name, new)
+    misfits = await _count_misfits(queues, update.queue.name, await catalog.schema(new))
     return [_misfits(misfits)] if misfits else []
 
 
@@ -46,18 +49,16 @@ def _misfits(counted: str) -> QueueWarning:
     )
 
 
-async def _count_misfits(queues: QueueStore, name: str, definition: str) -> str:
+async def _count_misfits(queues: QueueStore, name: str, schema: Schema) -> str:
     """How many of the jobs that leave the queue first do not fit a schema, in words; empty for
     none. Lets others have the event loop in between."""
-    schema = Schema(definition)
     # One more says whether others wait.
     inputs, waiting = await queues.first_inputs(name, MAX_JOBS + 1, _MAX_BYTES)
     count = checked = 0
     time_slice, until = TimeSlice(), time.monotonic() + _MAX_SECONDS
-    for text in inputs[:MAX_JOBS]:
-        payload = msgspec.json.decode(text or "{}")
-        # Of a large payload only the first violation is looked for.
-        count += bool(schema.violations(payload, "input", _MAX_BYTES))
+    for stored in inputs[:MAX_JOBS]:
+        text = stored or "{}"
+        count += bool(schema.violations(msgspec.json.decode(text), "input", len(text)))
         checked += 1
         if time_slice.used_up:
             if time.monotonic() >= until:
