@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncpg
 from google.protobuf.duration_pb2 import Duration
 
 from jobsvc.queues.update_warnings import MAX_JOBS
@@ -62,6 +63,15 @@ async def test_waiting_jobs_that_would_be_refused_are_counted(
     assert warning.message.startswith("2 of 3 waiting jobs do not fit it")
     assert warned(await update(queues, B)) == []
     assert warned(await update(queues, {})) == []
+
+
+async def test_input_that_was_taken_under_other_rules_does_not_fit(
+    queues: QueueServiceStub, create: Create, sql: asyncpg.Connection
+) -> None:
+    await create()
+    await sql.execute("""UPDATE job SET input = '{"b": 1, "b": 2}'""")
+    (warning,) = (await update(queues, B)).warnings
+    assert warning.message.startswith("1 of 1 waiting jobs do not fit it")
 
 
 async def test_only_the_first_of_many_waiting_jobs_are_looked_at(
