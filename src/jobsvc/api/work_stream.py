@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from grpc import aio
 
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.work_frames import MAX_WINDOW, dispatch_frame, notice_frame
+from jobsvc.api.convert.work_frames import dispatch_frame, notice_frame
 from jobsvc.api.guard import UNDECODABLE, Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
@@ -24,6 +24,7 @@ from jobsvc.domain.errors import (
     WorkProtocolViolation,
 )
 from jobsvc.domain.lease import Extension
+from jobsvc.domain.limits import MAX_WINDOW
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb

@@ -10,6 +10,7 @@ from math import inf
 
 import grpc
 
+from jobsvc.domain.limits import MAX_HELD_LEASES
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2 import (
     QueueSubscription,
@@ -32,8 +33,6 @@ from jobsvc.worker.work_stream import StreamFailed, WorkStream
 CONFIRM_SECONDS = 4.0
 #: With more threads that never return, the process must be restarted.
 MAX_STUCK_THREADS = 256
-#: Maximum of the contract for `held_lease_ids`.
-_MAX_HELD_LEASE_IDS = 10_000
 #: Maximum of the contract; large frames are cheap.
 _MAX_DISPATCH_LEASES = 1000
 
@@ -269,7 +268,7 @@ class Session:
             ],
             window=self._protocol.window,
             payload_encoding=PayloadEncoding.PAYLOAD_ENCODING_JSON_TEXT,
-            held_lease_ids=self._protocol.book.lease_ids()[:_MAX_HELD_LEASE_IDS],
+            held_lease_ids=self._protocol.book.lease_ids()[:MAX_HELD_LEASES],
             max_dispatch_leases=_MAX_DISPATCH_LEASES,
         )
 

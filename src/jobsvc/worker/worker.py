@@ -13,6 +13,7 @@ from typing import Self
 
 import grpc
 
+from jobsvc.domain.limits import MAX_WINDOW
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from jobsvc.worker.bound_processor import bind
@@ -31,7 +32,6 @@ DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_CONCURRENCY = 8
 DEFAULT_GRACE_SECONDS = 25.0
 DEFAULT_BLOCKED_SECONDS = 300.0
-MAX_WINDOW = 10_000
 
 
 class Worker:

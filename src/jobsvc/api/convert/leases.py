@@ -20,6 +20,8 @@ from jobsvc.domain.limits import (
     MAX_ENTRIES,
     MAX_ERROR_CHARACTERS,
     MAX_LEASE_SECONDS,
+    MAX_NOTE_CHARACTERS,
+    MAX_TRACE_CHARACTERS,
     MIN_LEASE_SECONDS,
 )
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
@@ -112,11 +114,11 @@ def outcome(item: pb.JobOutcome, max_payload_bytes: int) -> Outcome:
         return Failure(error, retryable, delay)
     if kind == "release":
         seconds = checks.seconds("release.delay", item.release.delay, 0, MAX_DELAY_SECONDS)
-        checks.text("release.reason", item.release.reason, 500)
+        checks.text("release.reason", item.release.reason, MAX_NOTE_CHARACTERS)
         checks.raise_if_violated()
         return Release(seconds, item.release.reason)
     if kind == "cancelled":
-        checks.text("cancelled.message", item.cancelled.message, 500)
+        checks.text("cancelled.message", item.cancelled.message, MAX_NOTE_CHARACTERS)
         checks.raise_if_violated()
         return Cancelled(item.cancelled.message)
     raise InvalidRequest([Violation("result", "is required")])
@@ -242,7 +244,7 @@ def _write_result(
 def _progress(checks: RequestChecks, path: str, progress: job_pb2.JobProgress) -> Progress:
     return Progress(
         checks.number(f"{path}.percent", progress.percent, 0, 100),
-        checks.text(f"{path}.message", progress.message, 500),
+        checks.text(f"{path}.message", progress.message, MAX_NOTE_CHARACTERS),
     )
 
 
@@ -252,7 +254,7 @@ def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> Job
     if error.reason and not _REASON.fullmatch(error.reason):
         checks.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
     checks.text(f"{path}.message", error.message, MAX_ERROR_CHARACTERS)
-    checks.text(f"{path}.stack_trace", error.stack_trace, 16_384)
+    checks.text(f"{path}.stack_trace", error.stack_trace, MAX_TRACE_CHARACTERS)
     metadata = checks.mapping(
         f"{path}.metadata", error.metadata, MAX_ENTRIES, max_value_length=MAX_ERROR_CHARACTERS
     )
