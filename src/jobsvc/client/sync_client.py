@@ -12,7 +12,7 @@ from jobsvc.client.convert.job_requests import (
     get_request,
     wait_request,
 )
-from jobsvc.client.convert.queue_replies import read_queue, read_stats
+from jobsvc.client.convert.queue_replies import read_declared, read_stats
 from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
@@ -210,7 +210,7 @@ class Client(Connection):
         """Makes a queue, or changes the given options of one that exists."""
         request = declare_request(name, options)
         response = self._call("QueueService/UpdateQueue", self._queues.UpdateQueue, request)
-        return read_queue(response.queue)
+        return read_declared(response)
 
     def queue_stats(self, *queues: str) -> list[QueueStats]:
         """Counts the jobs and workers of queues, of all when none is named.

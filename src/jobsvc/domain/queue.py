@@ -36,6 +36,15 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueWarning:
+    """Something about a queue that works, and that may not be meant. `field` is its path."""
+
+    field: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class QueueUpdate:
     """A queue before and after a change.
 
@@ -46,15 +55,6 @@ class QueueUpdate:
     before: Queue
     queue: Queue
     superseded: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class QueueWarning:
-    """What a change did that may not be meant; `field` is a path, `reason` for programs."""
-
-    field: str
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ def declaration(bound: BoundProcessor, take_back: bool) -> UpdateQueueRequest | 
 async def declare(
     channel: grpc.aio.Channel, processors: list[BoundProcessor], take_back: bool
 ) -> None:
-    """Declares the queues. Logs the server's warnings, and a warning where it does not allow it.
+    """Declares the queues. Logs a warning where the server does not allow it, and those that it
+    answers with.
 
     Raises:
         StreamFailed: the server returned any other error.
@@ -92,10 +93,15 @@ async def declare(
                 error.code().name,
                 error.details(),
             )
-        else:
-            for warning in response.warnings:
-                way_out = _WAYS_OUT.get(warning.reason, "")
-                log.warning("queue %s: %s%s", request.queue.name, warning.message, way_out)
+            continue
+        for warning in response.warnings:
+            log.warning(
+                "queue %s: %s: %s: %s",
+                request.queue.name,
+                warning.field,
+                warning.reason,
+                warning.message + _WAYS_OUT.get(warning.reason, ""),
+            )
 
 
 def _struct(schema: Schema) -> Struct:
