@@ -208,9 +208,16 @@ class AsyncClient(AsyncConnection):
         response = await self._call("JobService/CancelJob", self._jobs.CancelJob, request)
         return read_job(response.job)
 
-    async def declare_queue(self, name: str, **options: Unpack[QueueOptions]) -> Queue:
-        """Makes a queue, or changes the given options of one that exists."""
-        request = declare_request(name, options)
+    async def declare_queue(
+        self, name: str, *, keep_newer_schema: bool = False, **options: Unpack[QueueOptions]
+    ) -> Queue:
+        """Makes a queue, or changes the given options of one that exists.
+
+        With `keep_newer_schema`, for programs that declare a queue whenever they start,
+        nothing is changed if the queue has had one of the schemas before and replaced it
+        since; the queue that is returned has a warning then.
+        """
+        request = declare_request(name, options, keep_newer_schema)
         response = await self._call("QueueService/UpdateQueue", self._queues.UpdateQueue, request)
         return read_declared(response)
 
