@@ -195,7 +195,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints),  # type: ignore[abstract]
+            QueueService(store, hints, catalog),  # type: ignore[abstract]
             Guard(admission, connections, callers, tracer),
             connections,
             settings,

@@ -8,7 +8,7 @@ from google.rpc import code_pb2
 
 from jobsvc.client import JobState, JobStatus
 from jobsvc.client.convert.job_replies import read_created, read_job, read_status
-from jobsvc.client.convert.queue_replies import read_queue, read_stats
+from jobsvc.client.convert.queue_replies import read_declared, read_stats
 from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
 from tests.client.support.messages import JOB_ID, job, status
 
@@ -113,7 +113,11 @@ def test_queues_and_their_counts() -> None:
     queue = queue_service_pb2.Queue(name="q", state=queue_service_pb2.QUEUE_STATE_PAUSED)
     queue.lease_duration.FromSeconds(30)
     queue.start_within.FromSeconds(20)
-    read = read_queue(queue)
+    warning = queue_service_pb2.QueueWarning(field="queue", reason="ODD", message="It is odd.")
+    read = read_declared(queue_service_pb2.UpdateQueueResponse(queue=queue, warnings=[warning]))
+    assert [(w.field, w.reason, w.message) for w in read.warnings] == [
+        ("queue", "ODD", "It is odd.")
+    ]
     assert (read.start_within_seconds, read.retention_seconds) == (20, None)
     assert (read.name, read.paused, read.lease_seconds, read.max_attempts) == ("q", True, 30, None)
     stats = read_stats(queue_service_pb2.QueueStats(queue="q", ready_count=3, worker_count=1))

@@ -234,6 +234,16 @@ async def test_unusable_command_line_is_explained_in_one_line(
     assert only.startswith(f"jobsvc worker: {complaint}")
 
 
+@pytest.mark.parametrize("options", [[], ["--take-back"]])
+async def test_declares_as_the_command_line_says(
+    server: ScriptedServer, modules: Path, options: list[str]
+) -> None:
+    async with worker_process(modules, "mine", "--target", server.target, *options):
+        await server.next_stream()
+        kept = {request.keep_newer_schema for request in server.declared.values()}
+        assert kept == {not options}
+
+
 async def test_missing_server_is_waited_for_and_said(modules: Path) -> None:
     async with scripted_server() as gone:
         target = gone.target

@@ -64,6 +64,26 @@ async def test_worker_declares_the_contract_of_its_queue(server: Replica, caller
             await caller.create(text='{"b": 1}')
 
 
+async def test_older_worker_leaves_a_newer_schema_and_takes_it_back_when_asked(
+    server: Replica, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def newer(value: Sum) -> None: ...
+
+    async def required() -> list[object]:
+        queue = (await caller.queues.GetQueue(queues_pb.GetQueueRequest(name="q"))).queue
+        return list(queue.input_schema.json_schema["required"])
+
+    for function, needed in ((add, "a"), (newer, "total"), (add, "total")):
+        assert "older than the queue" not in caplog.text
+        async with worker(server, Processor(function, "q")):
+            assert await required() == [needed]
+    assert caplog.text.count("older than the queue (to roll back: --take-back)") == 1
+    async with worker(server, Processor(add, "q"), take_back=True):
+        assert await required() == ["a"]
+        job = await caller.run('{"a": 1}')
+        assert job.status.state == job_pb2.JOB_STATE_COMPLETED
+
+
 async def test_input_of_another_type_uses_up_the_attempts(server: Replica, caller: Caller) -> None:
     retry = job_pb2.RetryPolicy(max_attempts=3, initial_backoff=Duration(nanos=10_000_000))
     job_id = await caller.create(text='{"a": "one"}', retry_policy=retry)

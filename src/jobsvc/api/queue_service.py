@@ -16,6 +16,8 @@ from jobsvc.api.pages import fill_page, items_per_page
 from jobsvc.domain.errors import EtagMismatch, PageTokenInvalid, QueueNotFound
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.queues.catalog import Catalog
+from jobsvc.queues.update_warnings import warnings_of
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 from jobsvc.v1 import queue_service_pb2 as pb
@@ -27,11 +29,12 @@ _MAX_NAMES = 1000
 class QueueService(QueueServiceServicer):
     """Queues, for operators and for workers that declare their own."""
 
-    def __init__(self, store: Store, hints: Hints) -> None:
+    def __init__(self, store: Store, hints: Hints, catalog: Catalog) -> None:
         self._store = store
         self._hints = hints
         #: Held to compile schemas: one thread at a time leaves time for the event loop.
         self._compiling = asyncio.Lock()
+        self._catalog = catalog
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         checks = RequestChecks()
@@ -75,12 +78,15 @@ class QueueService(QueueServiceServicer):
             return change.apply(queue)
 
         name = request.queue.name
-        queue = await self._store.queues.update(name, request.allow_missing, checked)
-        if queue is None:
+        update = await self._store.queues.update(
+            name, request.allow_missing, checked, request.keep_newer_schema
+        )
+        if update is None:
             raise QueueNotFound(name)
         self._hints.tell(declared=[name])
-        response = pb.UpdateQueueResponse(queue=queue_message(queue))
-        write_warnings(response, change.warnings)
+        response = pb.UpdateQueueResponse(queue=queue_message(update.queue))
+        found = await warnings_of(update, self._store.queues, self._catalog)
+        write_warnings(response, [*change.warnings, *found])
         return response
 
     async def GetQueueStats(

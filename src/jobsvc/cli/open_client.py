@@ -15,7 +15,7 @@ from jobsvc.plain_text import lines
 
 if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
     from jobsvc.client import Client
-    from jobsvc.client.tls import Credentials
+    from jobsvc.tls import Credentials
 
 #: A collector that is away costs a command no longer.
 _FLUSH_SECONDS = 0.5
@@ -61,7 +61,7 @@ def channel_credentials(tls: bool, ca: Path | None) -> "Credentials | None":
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if not tls and ca is None:
         return None
-    from jobsvc.client.tls import tls_credentials
+    from jobsvc.tls import tls_credentials
 
     try:
         return tls_credentials(ca)

@@ -34,7 +34,7 @@ from jobsvc.client.job import (
 )
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats
+from jobsvc.client.queue import Queue, QueueOptions, QueueStats, QueueWarning
 from jobsvc.client.sync_client import Client
 from jobsvc.domain.errors import Violation
 
@@ -62,6 +62,7 @@ __all__ = [
     "QueueNotFound",
     "QueueOptions",
     "QueueStats",
+    "QueueWarning",
     "RequestIdReused",
     "RetryPolicy",
     "Unavailable",

@@ -20,6 +20,8 @@ from jobsvc.domain.limits import (
     MAX_ENTRIES,
     MAX_ERROR_CHARACTERS,
     MAX_LEASE_SECONDS,
+    MAX_NOTE_CHARACTERS,
+    MAX_TRACE_CHARACTERS,
     MIN_LEASE_SECONDS,
 )
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
@@ -114,11 +116,11 @@ def outcome(
         return Failure(error, retryable, delay)
     if kind == "release":
         seconds = checks.seconds("release.delay", item.release.delay, 0, MAX_DELAY_SECONDS)
-        reason = checks.words("release.reason", item.release.reason, 500)
+        reason = checks.words("release.reason", item.release.reason, MAX_NOTE_CHARACTERS)
         checks.raise_if_violated()
         return Release(seconds, reason)
     if kind == "cancelled":
-        message = checks.words("cancelled.message", item.cancelled.message, 500)
+        message = checks.words("cancelled.message", item.cancelled.message, MAX_NOTE_CHARACTERS)
         checks.raise_if_violated()
         return Cancelled(message)
     raise InvalidRequest([Violation("result", "is required")])
@@ -248,7 +250,7 @@ def _write_result(
 def _progress(checks: RequestChecks, path: str, progress: job_pb2.JobProgress) -> Progress:
     return Progress(
         checks.number(f"{path}.percent", progress.percent, 0, 100),
-        checks.words(f"{path}.message", progress.message, 500),
+        checks.words(f"{path}.message", progress.message, MAX_NOTE_CHARACTERS),
     )
 
 
@@ -258,7 +260,7 @@ def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> Job
     if error.reason and not _REASON.fullmatch(error.reason):
         checks.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
     message = checks.words(f"{path}.message", error.message, MAX_ERROR_CHARACTERS)
-    stack_trace = checks.words(f"{path}.stack_trace", error.stack_trace, 16_384)
+    stack_trace = checks.words(f"{path}.stack_trace", error.stack_trace, MAX_TRACE_CHARACTERS)
     checks.count(f"{path}.metadata", error.metadata, 0, MAX_ENTRIES)
     metadata = {}
     for key, value in error.metadata.items():

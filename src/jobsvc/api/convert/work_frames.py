@@ -12,11 +12,9 @@ from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.errors import WorkProtocolViolation
 from jobsvc.domain.lease import LeasedJob
-from jobsvc.domain.limits import MAX_WORKER_QUEUES
+from jobsvc.domain.limits import MAX_HELD_LEASES, MAX_WINDOW, MAX_WORKER_QUEUES
 from jobsvc.v1 import worker_service_pb2 as pb
 
-MAX_WINDOW = 10_000
-_MAX_HELD = 10_000
 _MAX_ID = 128
 _MAX_TOKEN = 64
 _MAX_LEASES = 1000
@@ -43,7 +41,7 @@ def connected_worker(request: pb.Subscribe) -> ConnectedWorker:
         checks.number(f"queues[{index}].max_leases", item.max_leases, 0, 2**31 - 1)
         limits[item.queue] = item.max_leases
     checks.number("window", request.window, 0, MAX_WINDOW)
-    checks.count("held_lease_ids", request.held_lease_ids, 0, _MAX_HELD)
+    checks.count("held_lease_ids", request.held_lease_ids, 0, MAX_HELD_LEASES)
     if any(len(lease_id) > _MAX_ID for lease_id in request.held_lease_ids):
         checks.add("held_lease_ids", f"must have at most {_MAX_ID} characters each")
     worker = convert.seen_worker(checks, "worker", request.worker, list(limits), request.window)
