@@ -2,10 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import datetime
-from enum import Enum
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -32,28 +29,7 @@ _WAIT_REASONS = {
 
 def job_json(value: Job | JobUpdate, indent: int | None = None) -> str:
     """Returns a job or an update as a JSON object: the fields of the class, payloads as JSON."""
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:  # Any: a field of any type
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    plain: dict[str, Any] = {}
-    for field in fields(value):
-        item = getattr(value, field.name)
-        if field.name.endswith("_json"):
-            plain[field.name.removesuffix("_json")] = None if item is None else json.loads(item)
-        else:
-            plain[field.name] = _plain(item)
-    return plain
+    return json.dumps(value.as_dict(), indent=indent, ensure_ascii=False)
 
 
 def error_text(error: JobError) -> str:

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
 from typing import Self
 
+from jobsvc.domain.target import check_target
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from jobsvc.worker.bound_processor import bind
@@ -85,6 +86,7 @@ class Worker:
             raise ValueError(
                 f"blocked_seconds must be at least {SILENT_SECONDS:g}, not {blocked_seconds}"
             )
+        check_target(target)
         self.processors = {p.queue: bind(p) for p in collect(processors)}
         self.target = target
         self.concurrency = concurrency
