@@ -116,15 +116,20 @@ def _watch(client: "Client", job_ids: Iterable[str], as_json: bool) -> None:
     from jobsvc.cli.console import new_console
     from jobsvc.cli.job_text import job_json
     from jobsvc.cli.status_display import StatusDisplay
+    from jobsvc.cli.wait_reasons import WaitReasons
 
     all_succeeded = True
     # JSON lines and a table that repaints itself do not share a terminal.
-    with nullcontext() if as_json else StatusDisplay(new_console()) as display:
+    with (
+        nullcontext() if as_json else StatusDisplay(new_console()) as display,
+        nullcontext() if display is None else WaitReasons(client, display.explain) as reasons,
+    ):
         for update in client.follow(job_ids):
-            if display is None:
+            if display is None or reasons is None:
                 typer.echo(job_json(update))
             else:
                 display.show(update)
+                reasons.note(update)
             if update.status.ended and not update.status.succeeded:
                 all_succeeded = False
     if not all_succeeded:
