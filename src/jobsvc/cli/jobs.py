@@ -20,29 +20,35 @@ def create(
     queue: Annotated[str, typer.Argument(help="Queue that the job goes to.")],
     input: Annotated[
         str | None,
-        typer.Argument(metavar="[JSON]", help="Input: a JSON object, - for stdin, or @file."),
+        typer.Argument(metavar="JSON", help="Input: a JSON object, - for stdin, or @file."),
     ] = None,
     priority: Annotated[
         int, typer.Option(min=-100, max=100, help="Higher leaves the queue first.")
     ] = 0,
     delay: Annotated[
-        str | None, typer.Option(help="Start no earlier than after this: 90, 5m, 2h, 1d.")
+        str | None,
+        typer.Option(metavar="DURATION", help="Start no earlier than after this: 90, 5m, 2h, 1d."),
     ] = None,
-    ttl: Annotated[str | None, typer.Option(help="Give up if it has not ended after this.")] = None,
+    ttl: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Give up if it has not ended after this.")
+    ] = None,
     attempt_timeout: Annotated[
-        str | None, typer.Option(help="Longest run of a single attempt.")
+        str | None, typer.Option(metavar="DURATION", help="Longest run of a single attempt.")
     ] = None,
     max_attempts: Annotated[
         int | None, typer.Option(min=1, max=100, help="Attempts in all; 1 means no retry.")
     ] = None,
     unique_key: Annotated[
-        str | None, typer.Option(help="Return the job that holds this key, if one is under way.")
+        str | None,
+        typer.Option(
+            metavar="KEY", help="Return the job that holds this key, if one is under way."
+        ),
     ] = None,
     label: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="May be given more than once.")
     ] = None,
     request_id: Annotated[
-        str | None, typer.Option(help="UUID: the same one never creates a second job.")
+        str | None, typer.Option(metavar="UUID", help="The same one never creates a second job.")
     ] = None,
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Check everything, create nothing.")
