@@ -87,6 +87,7 @@ def test_number_below_zero_or_without_end_is_named(name: str, value: float) -> N
         ({"retention_seconds": 60.0}, "JOBSVC_RETENTION_SECONDS", "the request id window"),
         ({"max_message_bytes": 1000}, "JOBSVC_MAX_MESSAGE_BYTES", "the largest payload"),
         ({"pool_size": 0}, "JOBSVC_POOL_SIZE", "one connection"),
+        ({"reserved_percent": 91}, "JOBSVC_RESERVED_PERCENT", "at most 90"),
         ({"max_attempts": 0}, "JOBSVC_MAX_ATTEMPTS", "between 1 and 100"),
         ({"max_attempts": 101}, "JOBSVC_MAX_ATTEMPTS", "between 1 and 100"),
     ],

@@ -30,6 +30,7 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
+from jobsvc.domain.outages import Outages
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.jobs.create import Creation
@@ -106,6 +107,7 @@ class Replica:
         hub: Hub,
         dispatcher: Dispatcher,
         redelivery: Redelivery,
+        outages: Outages,
         settings: Settings,
     ) -> None:
         self.port = port
@@ -114,11 +116,13 @@ class Replica:
         self._hub = hub
         self._dispatcher = dispatcher
         self._redelivery = redelivery
+        self._outages = outages
         self._settings = settings
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
         self._admission.draining = True
+        self._outages.leave()
         await self._server.tell_health(serving=False)
         self._hub.drain()
         self._dispatcher.drain()
@@ -137,12 +141,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     """A replica on a database whose schema is up to date, serving until the end of the block."""
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
-    async with open_store(dsn, server_id, settings.pool_size, settings.statement_seconds) as store:
+    async with open_store(
+        dsn, server_id, settings.pool_size, settings.statement_seconds, settings.max_queues
+    ) as store:
         hints = Hints(dsn, server_id)
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 
-        redelivery = Redelivery(store, hints)
+        redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
         lease_duration = LeaseDuration(catalog, settings.lease_seconds)
         dispatcher = Dispatcher(
@@ -194,17 +200,26 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             catalog.forget(hint.declared)
 
         hints.listen(on_hint, hub.gap)
-        duties = _duties(store, settlement, hints, dispatcher, settings)
+        outages = Outages(
+            settings.extend_interval_seconds + settings.reconnect_seconds,
+            settings.rescue_interval_seconds,
+        )
+        duties = _duties(store, settlement, hints, dispatcher, outages, settings)
         async with _running(
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
-            ("upkeep", run_duties(*duties)),
         ):
-            async with server.listening(settings.listen) as port:
-                yield Replica(port, server, admission, hub, dispatcher, redelivery, settings)
+            async with (
+                server.listening(settings.listen) as port,
+                # Only now: the silence of a worker counts from its first look.
+                _running(("upkeep", run_duties(*duties))),
+            ):
+                yield Replica(
+                    port, server, admission, hub, dispatcher, redelivery, outages, settings
+                )
             # Calls that were cancelled now may have held leases.
             await server.finish()
             await unary_leases.until_done(_UNARY_SECONDS)
@@ -228,14 +243,15 @@ def _duties(
     settlement: Settlement,
     hints: Hints,
     dispatcher: Dispatcher,
+    outages: Outages,
     settings: Settings,
 ) -> Sequence[Duty]:
-    rescue = partial(rescue_leases, store, settlement, settings, dispatcher.leases_lost)
+    rescue = partial(rescue_leases, store, settlement, outages, settings, dispatcher.leases_lost)
     expire = partial(expire_jobs, store, hints, settings)
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
-        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store)),
+        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
     )
 

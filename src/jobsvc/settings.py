@@ -57,6 +57,8 @@ class Settings:
     failed_retention_seconds: float = 14 * 86_400.0
     request_id_seconds: float = 86_400.0
 
+    #: How long workers may need to connect again after an outage of the server.
+    reconnect_seconds: float = 5.0
     rescue_interval_seconds: float = 1.0
     poll_interval_seconds: float = 1.0
     prune_interval_seconds: float = 10.0
@@ -71,6 +73,9 @@ class Settings:
     max_status_streams: int = 10_000
     max_worker_streams: int = 2_000
     max_calls: int = 2_000
+    #: Of the three limits before, for callers that hold little.
+    reserved_percent: int = 20
+    max_queues: int = 10_000
 
     pool_size: int = 8
     statement_seconds: float = 30.0
@@ -95,6 +100,10 @@ class Settings:
         if not 1 <= self.max_attempts <= MAX_ATTEMPTS:
             raise SettingsInvalid(
                 f"JOBSVC_MAX_ATTEMPTS must be between 1 and {MAX_ATTEMPTS}, not {self.max_attempts}"
+            )
+        if self.reserved_percent > 90:
+            raise SettingsInvalid(
+                f"JOBSVC_RESERVED_PERCENT must be at most 90, not {self.reserved_percent}"
             )
         self._at_least("pool_size", 1, "one connection")
         self._at_least("lease_seconds", 3 * self.extend_interval_seconds, "3 x extend interval")

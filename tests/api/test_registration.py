@@ -49,5 +49,6 @@ async def test_flood_of_calls_holds_up_neither_workers_nor_health(
         await workers.ExtendLeases(worker_pb.ExtendLeasesRequest(extensions=[{"lease_id": "x"}]))
     else:
         await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-    assert sum(call.done() for call in flood) < 1500
+    # Some ten; nearly all, if the call stood in line behind them.
+    assert sum(call.done() for call in flood) < 2500
     await asyncio.gather(*flood, return_exceptions=True)

@@ -30,6 +30,7 @@ ANSWERS: dict[type[JobsvcError], tuple[str, str, set[str]]] = {
     errors.WorkerDeaf: ("UNAVAILABLE", "WORKER_DEAF", {"RetryInfo"}),
     errors.StreamLimit: ("RESOURCE_EXHAUSTED", "STREAM_LIMIT", {"QuotaFailure", "RetryInfo"}),
     errors.RateLimited: ("RESOURCE_EXHAUSTED", "RATE_LIMITED", {"QuotaFailure", "RetryInfo"}),
+    errors.QueueLimit: ("RESOURCE_EXHAUSTED", "QUEUE_LIMIT", {"QuotaFailure"}),
     errors.DatabaseUnavailable: ("UNAVAILABLE", "DATABASE_UNAVAILABLE", {"RetryInfo"}),
     errors.ServerDraining: ("UNAVAILABLE", "SERVER_DRAINING", {"RetryInfo"}),
 }

@@ -2,6 +2,7 @@
 way go back without using an attempt."""
 
 import asyncio
+import time as clock
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -20,7 +21,7 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create
 from tests.api.support.refusal import refused
 from tests.api.support.worker import OK, report, success
-from tests.api.support.worker_stream import create_many, open_stream, subscribe, work
+from tests.api.support.worker_stream import answered, create_many, open_stream, subscribe, work
 from tests.support.settings import TEST_SETTINGS
 
 _REPLACED = (grpc.StatusCode.ABORTED, "WORKER_REPLACED")
@@ -146,7 +147,7 @@ async def test_lost_delivery_uses_no_attempt_ten_times(
         async with work(channel) as stream:
             (lease,) = await stream.dispatched()
             assert lease.attempt == 1
-    assert await sql.fetchval("SELECT returns FROM lease") == 10
+    assert await sql.fetchval("SELECT redeliveries FROM lease") == 10
     async with work(channel) as stream:
         # From now on it is left to lapse, as an attempt.
         assert await sql.fetchval("SELECT count(*) FROM lease") == 1
@@ -182,6 +183,17 @@ async def test_unacknowledged_job_comes_again_and_the_stream_ends(
             (again,) = await other.dispatched()
             assert (again.job_id, again.attempt) == (lease.job_id, 1)
             assert await other.report(success(again)) == [OK]
+
+
+async def test_server_that_stood_still_does_not_call_its_workers_deaf(
+    channel: aio.Channel, create: Create
+) -> None:
+    async with work(channel) as stream:
+        await create()
+        (lease,) = await stream.dispatched(acknowledge=False)
+        clock.sleep(3.5)  # noqa: ASYNC251  # The server stands still, and reads nothing.
+        await answered(stream)
+        assert await stream.report(success(lease)) == [OK]
 
 
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=2.0)])

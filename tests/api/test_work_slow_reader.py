@@ -66,11 +66,11 @@ async def test_what_was_not_sent_before_the_stream_broke_has_not_been_returned(
         ) as stream:
             await stream.dispatched()
 
-    async def returns() -> int | None:
-        row = await sql.fetchrow("SELECT returns FROM waiting WHERE job_id = $1", last)
-        return None if row is None else int(row["returns"])
+    async def redeliveries() -> int | None:
+        row = await sql.fetchrow("SELECT redeliveries FROM waiting WHERE job_id = $1", last)
+        return None if row is None else int(row["redeliveries"])
 
-    assert await eventually(returns, lambda found: found is not None) == 0
+    assert await eventually(redeliveries, lambda found: found is not None) == 0
 
 
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=60.0)])
@@ -204,5 +204,5 @@ async def _results(sql: asyncpg.Connection) -> int:
 
 
 async def _waiting(sql: asyncpg.Connection) -> list[tuple[int, int]]:
-    """Attempts and returns of each waiting job."""
-    return [tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")]
+    """Attempts and redeliveries of each waiting job."""
+    return [tuple(row) for row in await sql.fetch("SELECT attempt, redeliveries FROM waiting")]

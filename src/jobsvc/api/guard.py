@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context as TraceContext
 
 from jobsvc import telemetry
-from jobsvc.api.admission import Admission, CallLimit
+from jobsvc.api.admission import Admission, CallLimit, caller_of
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
@@ -94,13 +94,18 @@ class Guard:
             metadata: Metadata = context.invocation_metadata() or ()
             with self._span(name, metadata) as span:
                 try:
-                    with limit:
+                    caller = caller_of(context.peer())
+                    limit.enter(caller)
+                    try:
                         self._check(method, request, metadata)
                         return await handle(request, context)
+                    finally:
+                        limit.leave(caller)
                 except aio.AbortError:
                     raise
                 except Exception as error:
                     status = _status(error, name, span)
+                del request  # see _abort
                 return await _abort(context, status)
 
         return guarded
@@ -111,16 +116,21 @@ class Guard:
         async def guarded(request: Any, context: Context) -> None:
             self._note_call()
             try:
-                with limit:
+                caller = caller_of(context.peer())
+                limit.enter(caller)
+                try:
                     self._check(method, request, context.invocation_metadata() or ())
                     await handle(request, context)
                     return
+                finally:
+                    limit.leave(caller)
             except aio.AbortError:
                 raise
             except aio.InternalError:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
+            del request  # see _abort
             await _abort(context, status)
 
         return guarded
@@ -187,6 +197,8 @@ def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
 
 
 async def _abort(context: Context, status: status_pb2.Status) -> None:
+    # gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
+    # passes, in a cycle. What they hold stays until the collector comes.
     await context.abort(
         _CODES[status.code],
         status.message,

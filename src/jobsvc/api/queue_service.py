@@ -1,5 +1,6 @@
 """QueueService: declares and inspects queues."""
 
+from jobsvc.api.bounds import MAX_PAGE_BYTES
 from jobsvc.api.convert.queues import queue_change, queue_message, stats_message
 from jobsvc.api.convert.request_checks import QUEUE_NAME, RequestChecks
 from jobsvc.api.guard import Context
@@ -40,10 +41,10 @@ class QueueService(QueueServiceServicer):
         # The token is the last name of the page before, so it stays good whatever changes.
         if request.page_token and not QUEUE_NAME.fullmatch(request.page_token):
             raise PageTokenInvalid("page_token was not made by this server")
-        queues = await self._store.queues.list_after(request.page_token, size + 1)
+        queues, more = await self._store.queues.list_after(request.page_token, size, MAX_PAGE_BYTES)
         response = pb.ListQueuesResponse()
-        count = await fill_page(response.queues, queues[:size], queue_message)
-        if count < len(queues):
+        count = await fill_page(response.queues, queues, queue_message)
+        if more or count < len(queues):
             response.next_page_token = queues[count - 1].name
         return response
 

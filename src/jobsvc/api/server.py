@@ -9,6 +9,7 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
+from jobsvc.api.connections import cut_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.listen_address import bind
 from jobsvc.api.reflection import add_reflection
@@ -63,7 +64,7 @@ class GrpcServer:
     @asynccontextmanager
     async def listening(self, address: str) -> AsyncIterator[int]:
         """Serves on `address` (HOST:PORT or unix:PATH) and yields the port (0 for a path). Calls
-        that are open at the end are cancelled.
+        that are open at the end are cut off.
 
         Raises:
             PortTaken: the server cannot listen on the address.
@@ -74,6 +75,7 @@ class GrpcServer:
         try:
             yield port
         finally:
+            cut_connections(port)
             await self._server.stop(grace=None)
 
     async def finish(self) -> None:

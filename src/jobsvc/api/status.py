@@ -73,13 +73,19 @@ def _precondition(kind: str, subject: str) -> Details:
 
 
 def _quota(error: JobsvcError) -> Iterable[Message]:
+    assert isinstance(error, errors.RateLimited)
     yield error_details_pb2.QuotaFailure(
         violations=[
             error_details_pb2.QuotaFailure.Violation(
-                subject="server", description=_cut(error.message, _MAX_TEXT_BYTES)
+                subject=_cut(error.subject, _MAX_TEXT_BYTES),
+                description=_cut(error.message, _MAX_TEXT_BYTES),
             )
         ]
     )
+
+
+def _passing_quota(error: JobsvcError) -> Iterable[Message]:
+    yield from _quota(error)
     yield from _retry(error)
 
 
@@ -120,8 +126,9 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.EtagMismatch: _Status(code_pb2.ABORTED, "ETAG_MISMATCH"),
     errors.WorkerReplaced: _Status(code_pb2.ABORTED, "WORKER_REPLACED"),
     errors.WorkerDeaf: _Status(code_pb2.UNAVAILABLE, "WORKER_DEAF", _retry),
-    errors.StreamLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _quota),
-    errors.RateLimited: _Status(code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", _quota),
+    errors.StreamLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _passing_quota),
+    errors.RateLimited: _Status(code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", _passing_quota),
+    errors.QueueLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "QUEUE_LIMIT", _quota),
     errors.DatabaseUnavailable: _Status(code_pb2.UNAVAILABLE, "DATABASE_UNAVAILABLE", _retry),
     errors.ServerDraining: _Status(code_pb2.UNAVAILABLE, "SERVER_DRAINING", _retry),
 }

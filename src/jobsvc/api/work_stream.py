@@ -93,6 +93,7 @@ class WorkStream:
         finally:
             self._dispatcher.leave(worker)
             self._redeliver(worker)
+            worker.forget()
 
     def _redeliver(self, worker: ConnectedWorker) -> None:
         """Redelivers unsent jobs at once, and sent ones when their time to be acknowledged is over:

@@ -113,12 +113,24 @@ class WorkerDeaf(JobsvcError):
     """The worker did not acknowledge a dispatch in time."""
 
 
-class StreamLimit(JobsvcError):
-    """The server holds as many streams as it may."""
-
-
 class RateLimited(JobsvcError):
-    """The server has as many calls in progress as it may."""
+    """The server, or the caller, has as much in progress as it may. `subject` says of what, and for
+    whom."""
+
+    def __init__(self, message: str, subject: str) -> None:
+        super().__init__(message)
+        self.subject = subject
+
+
+class StreamLimit(RateLimited):
+    """The server, or the caller, holds as many streams as it may."""
+
+
+class QueueLimit(RateLimited):
+    """There are as many queues as there may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are {limit} queues already, as many as there may be", "queues")
 
 
 class DatabaseUnavailable(JobsvcError):

@@ -10,8 +10,10 @@ from jobsvc.domain.schema import Schema
 from jobsvc.store.queues import QueueStore
 
 _FRESH_SECONDS = 1.0
-#: Compiled schemas kept; beyond, the least recently used one goes.
+#: Compiled schemas kept, and characters of their definitions; beyond, the least recently used ones
+#: go.
 _MAX_SCHEMAS = 500
+_MAX_CHARACTERS = 8 << 20
 
 
 class Catalog:
@@ -21,10 +23,12 @@ class Catalog:
         self._queues = queues
         self._clock = clock
         self._known: dict[str, tuple[float, Queue]] = {}
-        self._schemas: OrderedDict[int, Schema] = OrderedDict()
+        #: Compiled schemas by id, each with the length of its definition.
+        self._schemas: OrderedDict[int, tuple[int, Schema]] = OrderedDict()
+        self._characters = 0
 
     async def queue(self, name: str) -> Queue:
-        """Returns the queue of this name.
+        """Returns the queue of this name, without the text of its schemas.
 
         Raises:
             QueueNotFound: there is none.
@@ -33,7 +37,7 @@ class Catalog:
         if known is not None and self._clock() - known[0] < _FRESH_SECONDS:
             return known[1]
         now = self._clock()
-        queue = (await self._queues.read([name])).get(name)
+        queue = (await self._queues.read([name], with_schemas=False)).get(name)
         if queue is None:
             self._known.pop(name, None)
             raise QueueNotFound(name)
@@ -47,11 +51,19 @@ class Catalog:
 
     async def schema(self, schema_id: int) -> Schema:
         """Returns the compiled schema of this id; schemas never change."""
-        schema = self._schemas.get(schema_id)
-        if schema is None:
-            schema = Schema(await self._queues.read_schema(schema_id))
-            self._schemas[schema_id] = schema
-            if len(self._schemas) > _MAX_SCHEMAS:
-                self._schemas.popitem(last=False)
-        self._schemas.move_to_end(schema_id)
-        return schema
+        kept = self._schemas.get(schema_id)
+        if kept is None:
+            definition = await self._queues.read_schema(schema_id)
+            kept = len(definition), Schema(definition)
+            self._keep(schema_id, kept)
+        else:
+            self._schemas.move_to_end(schema_id)
+        return kept[1]
+
+    def _keep(self, schema_id: int, kept: tuple[int, Schema]) -> None:
+        if schema_id not in self._schemas:
+            self._characters += kept[0]
+        self._schemas[schema_id] = kept
+        while len(self._schemas) > _MAX_SCHEMAS or self._characters > _MAX_CHARACTERS:
+            _, (characters, _) = self._schemas.popitem(last=False)
+            self._characters -= characters

@@ -49,6 +49,7 @@ class Batcher(Generic[Item, Result]):
         #: How many batches in a row had one call, which came while no statement was in flight.
         self._lone = 0
         self._has_items = asyncio.Event()
+        self._found_away = False
 
     async def submit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         """Writes `items` together with those of other calls. Returns a result or error for each.
@@ -70,6 +71,11 @@ class Batcher(Generic[Item, Result]):
         if isinstance(result, Exception):
             raise result
         return result
+
+    def take_found_away(self) -> bool:
+        """Whether the last batch since the last call found the database away."""
+        found_away, self._found_away = self._found_away, False
+        return found_away
 
     async def run(self) -> None:
         """Writes submitted items until cancelled, and then cancels the calls that are waiting."""
@@ -117,8 +123,11 @@ class Batcher(Generic[Item, Result]):
 
     async def _write_all(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
-            return await self._write(items)
+            results = await self._write(items)
+            self._found_away = False
+            return results
         except DatabaseUnavailable as error:
+            self._found_away = True
             return [error] * len(items)
         except Exception as error:
             if len(items) == 1:

@@ -101,8 +101,8 @@ class LeaseEndStore:
         )
         if len(rows) == len(part):
             return dict.fromkeys([end.id for end in part], True)
-        finished = {row["lease_id"] for row in rows}
-        return {end.id: end.id.number in finished for end in part}
+        finished = {str(row["job_id"]) for row in rows}
+        return {end.id: end.id.job_id in finished for end in part}
 
     async def _requeue(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
         verdicts = [v for end in part if isinstance(v := end.verdict, Requeue)]
@@ -114,8 +114,8 @@ class LeaseEndStore:
             [v.attempt_used for v in verdicts],
             [encode_error(v.error) for v in verdicts],
         )
-        requeued = {row["lease_id"]: Requeued(row["queue"], row["run_at"]) for row in rows}
-        return {end.id: requeued.get(end.id.number, False) for end in part}
+        requeued = {str(row["job_id"]): Requeued(row["queue"], row["run_at"]) for row in rows}
+        return {end.id: requeued.get(end.id.job_id, False) for end in part}
 
 
 def _same(

@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+import asyncpg
 from msgspec.structs import astuple
 
+from jobsvc.domain.errors import QueueLimit
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
@@ -17,21 +19,35 @@ _WORKER_SEEN_SECONDS = 10.0
 class QueueStore:
     """Statements on queues."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, max_queues: int) -> None:
+        """Where there are `max_queues` queues, no more is created."""
         self._database = database
+        self._max_queues = max_queues
 
-    async def read(self, names: Sequence[str]) -> Mapping[str, Queue]:
-        """Returns queues by name, without those that do not exist."""
-        rows = await self._database.fetch("read_queues", list(names))
+    async def read(self, names: Sequence[str], with_schemas: bool = True) -> Mapping[str, Queue]:
+        """Returns queues by name, without those that do not exist. A schema may have a megabyte;
+        without them, their ids are there still."""
+        rows = await self._database.fetch("read_queues", list(names), with_schemas)
         return {row["name"]: queue_from(row) for row in rows}
 
-    async def list_after(self, name: str, limit: int) -> list[Queue]:
-        """Returns the queues whose names follow `name`, ordered by name."""
-        return [queue_from(r) for r in await self._database.fetch("list_queues", name, limit)]
+    async def list_after(
+        self, name: str, limit: int, schema_bytes: int
+    ) -> tuple[list[Queue], bool]:
+        """Returns queues whose names follow `name`, ordered by name, and whether there are more:
+        `limit` at most, and with `schema_bytes` of schemas, unless the first has more."""
+        rows = await self._database.fetch("list_queues", name, limit + 1, schema_bytes)
+        page = [queue_from(row) for row in rows[:limit]]
+        return page, bool(rows) and len(page) < rows[0]["following"]
 
     async def declare(self, names: Sequence[str]) -> None:
-        """Creates those of the queues that do not exist, with defaults."""
-        await self._database.fetch("declare_queues", sorted(set(names)))
+        """Creates those of the queues that do not exist, with defaults.
+
+        Raises:
+            QueueLimit: there are too many; none is created.
+        """
+        rows = await self._database.fetch("missing_queues", list(set(names)), self._max_queues)
+        if rows:
+            await self._database.fetch("declare_queues", self._creatable(rows))
 
     async def update(
         self, name: str, create: bool, change: Callable[[Queue], QueuePolicy]
@@ -40,10 +56,15 @@ class QueueStore:
 
         A missing queue is created with `create`; otherwise the result is None. If `change` raises
         an error, nothing is changed.
+
+        Raises:
+            QueueLimit: the queue is missing, and there are too many.
         """
         async with self._database.transaction() as connection:
             if create:
-                await connection.fetch(sql("declare_queues"), [name])
+                rows = await connection.fetch(sql("missing_queues"), [name], self._max_queues)
+                if rows:
+                    await connection.fetch(sql("declare_queues"), self._creatable(rows))
             rows = await connection.fetch(sql("lock_queue"), name)
             if not rows:
                 return None
@@ -90,6 +111,18 @@ class QueueStore:
         """Returns the number of workers of a queue, and how many more leases they would take."""
         rows = await self._database.fetch("count_workers", [name], _WORKER_SEEN_SECONDS)
         return (rows[0]["workers"], rows[0]["open_window"]) if rows else (0, 0)
+
+    def _creatable(self, missing: Sequence[asyncpg.Record]) -> list[str]:
+        """The names in rows of missing_queues.sql, in the order in which they are created.
+
+        Others may create queues at the same time, so the limit is not exact.
+
+        Raises:
+            QueueLimit: there would be too many.
+        """
+        if missing[0]["queues"] + len(missing) > self._max_queues:
+            raise QueueLimit(self._max_queues)
+        return sorted(row["name"] for row in missing)
 
 
 async def _save_schema(connection: Connection, definition: str | None) -> int | None:

@@ -311,7 +311,12 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
-        """How long the ended job is kept. Default: that of the queue. Not negative."""
+        """How long the ended job is kept, though a minute at least. After that it is
+        `NOT_FOUND`, and all that it carried is removed: input, output, errors,
+        attempts, progress, labels. `CreateJobRequest.request_id` says what remains
+        of a job that was created with one. Default: that of the queue. Not
+        negative.
+        """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

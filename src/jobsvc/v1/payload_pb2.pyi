@@ -71,7 +71,8 @@ class Payload(_message.Message):
     def json(self) -> _struct_pb2.Struct:
         """The object as a structured message. Tools such as grpcurl read and write
         it as plain JSON. Numbers are IEEE 754 doubles: send integers beyond
-        2^53 as strings, or use `json_text`.
+        2^53 as strings, or use `json_text`. As text, a whole number below 10^21
+        has neither a point nor an exponent, so that it reads as an integer.
         """
 
     def __init__(
@@ -100,20 +101,34 @@ class PayloadSchema(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JSON_SCHEMA_FIELD_NUMBER: _builtins.int
+    JSON_SCHEMA_TEXT_FIELD_NUMBER: _builtins.int
+    json_schema_text: _builtins.str
+    """The same as UTF-8 JSON text, which keeps every digit. The server answers
+    with it where `json_schema` would lose something, and only there.
+    """
     @_builtins.property
     def json_schema(self) -> _struct_pb2.Struct:
-        """A JSON Schema, draft 2020-12. `$ref` must stay inside the document."""
+        """A JSON Schema, draft 2020-12. `$ref` must stay inside the document.
+        Its numbers are doubles: one of 2^53 or more is refused, since it may have
+        been rounded on the way; send such a schema as `json_schema_text`.
+
+        A `format` that is known is asserted: those of the standard, with dates
+        and times that every decoder reads, and `date-time-local`, `time-local`,
+        `decimal` and `byte` (base64). docs/reference/formats.md says what each
+        takes. An unknown format says nothing.
+        """
 
     def __init__(
         self,
         *,
         json_schema: _struct_pb2.Struct | None = ...,
+        json_schema_text: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "json_schema", b"json_schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "json_schema", b"json_schema", "json_schema_text", b"json_schema_text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "json_schema", b"json_schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "json_schema", b"json_schema", "json_schema_text", b"json_schema_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_definition: _TypeAlias = _typing.Literal["json_schema"]  # noqa: Y015
+    _WhichOneofReturnType_definition: _TypeAlias = _typing.Literal["json_schema", "json_schema_text"]  # noqa: Y015
     _WhichOneofArgType_definition: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_definition) -> _WhichOneofReturnType_definition | None: ...
 

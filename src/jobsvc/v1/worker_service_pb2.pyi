@@ -196,8 +196,9 @@ class Subscribe(_message.Message):
     @_builtins.property
     def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueSubscription]:
         """What it works on. Queues are served in turn; within a queue priority
-        decides. A queue that does not exist yet is declared with defaults. 1 to
-        64 items.
+        decides. A queue that does not exist yet is declared with defaults; where
+        there are as many as the server allows, the stream ends with
+        `RESOURCE_EXHAUSTED` (`QUEUE_LIMIT`). 1 to 64 items.
         """
 
     @_builtins.property
@@ -597,7 +598,10 @@ class JobLease(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PREVIOUS_ERROR_FIELD_NUMBER: _builtins.int
     lease_id: _builtins.str
-    """Identifies this delivery. Opaque; names the job to the server."""
+    """Identifies this delivery. Opaque; names the job to the server. Holds 64
+    random bits: it cannot be worked out from the id of the job, nor from
+    other leases.
+    """
     job_id: _builtins.str
     """The job."""
     queue: _builtins.str

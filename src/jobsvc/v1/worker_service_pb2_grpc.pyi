@@ -68,6 +68,12 @@ class WorkerServiceStub:
        the same `worker_id` and its `held_lease_ids`. Leases of that worker
        that are not listed were lost on the way: they go back to their queues
        at once and do not count as an attempt, at most ten times per job.
+    8. A worker is dead when it has not extended a lease in time. Silence is
+       not held against it while the server or its database was away: leases
+       that ran out meanwhile, and attempts that ran out of time, are given to
+       others only after `extend_interval` and 5 seconds (a setting of the
+       server) in which the worker could have extended or reported. So try to
+       reconnect every 5 seconds at least, however long the server is away.
 
     A second stream of one `worker_id` replaces the first, which ends with
     `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
@@ -127,6 +133,12 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
        the same `worker_id` and its `held_lease_ids`. Leases of that worker
        that are not listed were lost on the way: they go back to their queues
        at once and do not count as an attempt, at most ten times per job.
+    8. A worker is dead when it has not extended a lease in time. Silence is
+       not held against it while the server or its database was away: leases
+       that ran out meanwhile, and attempts that ran out of time, are given to
+       others only after `extend_interval` and 5 seconds (a setting of the
+       server) in which the worker could have extended or reported. So try to
+       reconnect every 5 seconds at least, however long the server is away.
 
     A second stream of one `worker_id` replaces the first, which ends with
     `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
@@ -189,6 +201,12 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
            the same `worker_id` and its `held_lease_ids`. Leases of that worker
            that are not listed were lost on the way: they go back to their queues
            at once and do not count as an attempt, at most ten times per job.
+        8. A worker is dead when it has not extended a lease in time. Silence is
+           not held against it while the server or its database was away: leases
+           that ran out meanwhile, and attempts that ran out of time, are given to
+           others only after `extend_interval` and 5 seconds (a setting of the
+           server) in which the worker could have extended or reported. So try to
+           reconnect every 5 seconds at least, however long the server is away.
 
         A second stream of one `worker_id` replaces the first, which ends with
         `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame

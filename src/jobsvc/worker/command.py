@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.worker.garbage import bound_garbage
 from jobsvc.worker.modules import ModuleUnusable, load
 from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
 from jobsvc.worker.session import CONFIRM_SECONDS
@@ -76,16 +77,11 @@ def run(
         start_tracing("jobsvc-worker", Path(trace_dir) if trace_dir else None),
         _signals(worker),
     ):
-        _tune_collector()
+        # The collector never looks at what is loaded by now.
+        gc.collect()
+        gc.freeze()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_work(worker))
-
-
-def _tune_collector() -> None:
-    # By default Python searches for cycles after every few dozen jobs, and ours make none.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
 
 
 def _end_process(problem: str) -> None:
@@ -96,9 +92,10 @@ def _end_process(problem: str) -> None:
 
 async def _work(worker: Worker) -> None:
     async with worker, asyncio.TaskGroup() as group:
-        announcement = group.create_task(_announce(worker))
+        duties = [group.create_task(_announce(worker)), group.create_task(bound_garbage())]
         await worker.wait_left()
-        announcement.cancel()
+        for duty in duties:
+            duty.cancel()
 
 
 async def _announce(worker: Worker) -> None:

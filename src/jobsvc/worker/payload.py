@@ -23,10 +23,12 @@ def input_text(payload: Payload) -> str:
 
 
 def input_rejected(lease_id: str, why: str) -> JobOutcome:
-    """Returns the permanent failure of an attempt whose input is not of the processor's type."""
-    return failed(
-        lease_id, job_error(code_pb2.INVALID_ARGUMENT, "INPUT_REJECTED", f"input: {why}"), False
-    )
+    """Returns the failure of an attempt whose input is not of the processor's type.
+
+    It is retried, unlike others of its code: during a deploy the next worker may know the type.
+    """
+    error = job_error(code_pb2.INVALID_ARGUMENT, "INPUT_REJECTED", f"input: {why}")
+    return failed(lease_id, error, retryable=True)
 
 
 def outcome_of_value(

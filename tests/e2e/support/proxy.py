@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 class Proxy:
     """Forwards connections to `127.0.0.1:port`, and fails them while nobody is there."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, source: str) -> None:
         self.port = 0
         #: Whether the server's answers are swallowed.
         self.muted = False
@@ -18,6 +18,7 @@ class Proxy:
         self._first_alive = 0
         self._dead: list[asyncio.StreamWriter] = []
         self._server_port = port
+        self._source = (source, 0)
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -33,7 +34,9 @@ class Proxy:
         number, self._opened = self._opened, self._opened + 1
         with suppress(ConnectionError):
             try:
-                upstream = await asyncio.open_connection("127.0.0.1", self._server_port)
+                upstream = await asyncio.open_connection(
+                    "127.0.0.1", self._server_port, local_addr=self._source
+                )
             except OSError:
                 writer.close()
                 return
@@ -62,9 +65,9 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(port: int) -> AsyncIterator[Proxy]:
-    """A proxy before the server on `port`."""
-    opened = Proxy(port)
+async def proxy(port: int, source: str = "127.0.0.1") -> AsyncIterator[Proxy]:
+    """A proxy before the server on `port`, which sees `source` as the address of its peer."""
+    opened = Proxy(port, source)
     connections: set[asyncio.Task[None]] = set()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,6 +11,9 @@ from jobsvc.domain.errors import PayloadRejected, PayloadTooLarge, Violation
 from jobsvc.domain.payload import PayloadInvalid, parse_payload
 from jobsvc.v1 import payload_pb2 as pb
 
+#: From here on whole numbers are written with an exponent, as JavaScript does.
+_MAX_DIGITS = 1e21
+
 JSON_TEXT = pb.PAYLOAD_ENCODING_JSON_TEXT
 
 _HINT = "the caller's library has dropped what it did not know; json_text is the safe spelling"
@@ -92,7 +95,7 @@ def _plain(value: Value) -> Any:
             number = value.number_value
             if not math.isfinite(number):
                 raise PayloadInvalid(f"holds {number}, which is no JSON number")
-            return int(number) if number.is_integer() and abs(number) < 2**53 else number
+            return int(number) if number.is_integer() and abs(number) < _MAX_DIGITS else number
         case "bool_value":
             return value.bool_value
         case "struct_value":
