@@ -19,7 +19,7 @@ _LISTEN = re.compile(
 _MAX_PORT = 65_535
 
 #: Read from the environment by others than the server's settings.
-_OTHERS = ("TARGET", "SESSION_ID", "USER_ID", "TOKEN", "TLS", "CA", "LOG_LEVEL")
+_OTHERS = ("TARGET", "SESSION_ID", "USER_ID", "TOKEN", "TLS", "CA", "LOG_LEVEL", "LOG_FORMAT")
 #: Kubernetes sets these for a service that is named jobsvc; the last one is for our tests.
 _FOREIGN = re.compile(r"JOBSVC_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?|TEST_DSN)")
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import typer
 
 from jobsvc.settings import Settings, SettingsInvalid, unknown_names
+from jobsvc.tracing.json_log import log_json_if_asked
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -35,14 +36,19 @@ def read_settings(**overrides: Any) -> Settings:
 
 
 def log_to_stderr() -> None:
-    """Logs at the level of JOBSVC_LOG_LEVEL (default INFO) to stderr."""
+    """Logs at the level of JOBSVC_LOG_LEVEL (default INFO), in JOBSVC_LOG_FORMAT, to stderr."""
     level = os.environ.get("JOBSVC_LOG_LEVEL", "").upper() or "INFO"
     if level not in _LOG_LEVELS:
         exit_line(f"JOBSVC_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
     # DEBUG is for what we log ourselves.
     logging.getLogger("jobsvc").setLevel(level)
+    level = "INFO" if level == "DEBUG" else level
+    try:
+        log_json_if_asked(level)
+    except ValueError as error:
+        exit_line(f"{error}")
     logging.basicConfig(
-        level="INFO" if level == "DEBUG" else level,
+        level=level,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
