@@ -17,6 +17,8 @@ ALLOWED = {
     "google.protobuf": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
     "google.rpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
     "jobsvc.v1": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
+    # Optional: only processors with models of it need it.
+    "pydantic": ("jobsvc.worker.pydantic_models",),
 }
 #: Imports that are allowed everywhere else, with the reason.
 EXCEPTIONS = {

@@ -1,6 +1,7 @@
 """Single calls, of both clients, to a peer on a real port."""
 
 import asyncio
+import json
 from typing import Any
 
 import grpc
@@ -199,7 +200,7 @@ async def test_a_queue_can_be_declared(client: Any, peer: Peer) -> None:
     assert queue.name == "q"
     assert request.allow_missing
     assert not request.HasField("update_mask")
-    assert request.queue.input_schema.json_schema["type"] == "object"
+    assert json.loads(request.queue.input_schema.json_schema_text)["type"] == "object"
     assert request.queue.retry_policy.max_attempts == 7
     assert request.queue.lease_duration.seconds == 60
     assert not request.queue.HasField("output_schema")

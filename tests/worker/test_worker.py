@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
@@ -13,6 +14,7 @@ from jobsvc.app import Replica
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import queue_service_pb2 as queues_pb
 from jobsvc.worker import Context, Fail, Processor, Release, Retry, RetryPolicy, processor
+from tests.support.probe import eventually
 from tests.worker.support.callers import QUICK, Caller, Numbers, Sum, add, add_in_thread, worker
 
 pytestmark = pytest.mark.timeout(60)
@@ -188,3 +190,21 @@ async def test_progress_is_followed_before_the_next_heartbeat(
         assert status.progress.message == "reading"
         seen.set()
         await caller.end(job_id)
+
+
+class Odd(msgspec.Struct):
+    """An input whose pattern not every language compiles."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^a\@b$")]
+
+
+async def test_warnings_of_the_server_are_logged_once_when_queues_are_declared(
+    server: Replica, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(numbers: Odd, context: Context) -> None: ...
+
+    async with worker(server, Processor(read, "q")):
+        await eventually(lambda: "SCHEMA_NOT_PORTABLE" in caplog.text)
+        job = await caller.end(await caller.create(text='{"name": "a@b"}'))
+    assert job.status.state == job_pb2.JOB_STATE_COMPLETED
+    assert caplog.text.count("SCHEMA_NOT_PORTABLE") == 1

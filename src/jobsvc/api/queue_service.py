@@ -1,7 +1,14 @@
 """QueueService: declares and inspects queues."""
 
+import asyncio
+
 from jobsvc.api.bounds import MAX_PAGE_BYTES
-from jobsvc.api.convert.queues import queue_change, queue_message, stats_message
+from jobsvc.api.convert.queues import (
+    queue_change,
+    queue_message,
+    stats_message,
+    write_warnings,
+)
 from jobsvc.api.convert.request_checks import QUEUE_NAME, RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.pages import fill_page, items_per_page
@@ -22,6 +29,8 @@ class QueueService(QueueServiceServicer):
     def __init__(self, store: Store, hints: Hints) -> None:
         self._store = store
         self._hints = hints
+        #: Held to compile schemas: one thread at a time leaves time for the event loop.
+        self._compiling = asyncio.Lock()
 
     async def GetQueue(self, request: pb.GetQueueRequest, context: Context) -> pb.GetQueueResponse:
         checks = RequestChecks()
@@ -52,21 +61,24 @@ class QueueService(QueueServiceServicer):
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
         mask = request.update_mask if request.HasField("update_mask") else None
-        change = queue_change(request.queue, mask)
+        async with self._compiling:
+            change = await asyncio.to_thread(queue_change, request.queue, mask)
 
         def checked(queue: Queue) -> QueuePolicy:
             if request.queue.etag and request.queue.etag != queue.etag:
                 raise EtagMismatch(
                     "the queue has changed since its etag was read", queue=queue.name
                 )
-            return change(queue)
+            return change.apply(queue)
 
         name = request.queue.name
         queue = await self._store.queues.update(name, request.allow_missing, checked)
         if queue is None:
             raise QueueNotFound(name)
         self._hints.tell(declared=[name])
-        return pb.UpdateQueueResponse(queue=queue_message(queue))
+        response = pb.UpdateQueueResponse(queue=queue_message(queue))
+        write_warnings(response, change.warnings)
+        return response
 
     async def GetQueueStats(
         self, request: pb.GetQueueStatsRequest, context: Context

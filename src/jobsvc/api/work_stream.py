@@ -91,7 +91,7 @@ class WorkStream:
                 log.warning("work stream of %s: also %r", worker.worker_id, error)
             raise first from None
         finally:
-            self._dispatcher.leave(worker)
+            self._subscriber.leave(subscribed)
             self._redeliver(worker)
             worker.forget()
 

@@ -374,7 +374,9 @@ class QueueWarning(_message.Message):
     """What it is, for programs. Matches `^[A-Z][A-Z0-9_]*$`. More may be added.
 
     `SCHEMA_NOT_PORTABLE`: validators of other languages read a part of the
-    schema in another way, or refuse it.
+    schema in another way, or refuse it. `SCHEMA_COSTLY`: payloads from a
+    size on that is below 256 KiB are refused, because their check could take
+    too long.
     """
     message: _builtins.str
     """What it is, for people: a sentence, with the place in a schema if there is

@@ -1,17 +1,16 @@
 """Declares the queues of a worker's processors, through `QueueService.UpdateQueue`."""
 
+import json
 import logging
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.struct_pb2 import Struct
 
 from jobsvc.v1 import queue_service_pb2_grpc
 from jobsvc.v1.job_pb2 import RetryPolicy
 from jobsvc.v1.queue_service_pb2 import Queue, UpdateQueueRequest
 from jobsvc.worker.bound_processor import BoundProcessor
 from jobsvc.worker.duration import to_duration
-from jobsvc.worker.schema import Schema
 from jobsvc.worker.stream_end import end_of
 from jobsvc.worker.work_stream import OPEN_SECONDS, StreamFailed
 
@@ -31,10 +30,10 @@ def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
     queue = Queue(name=processor.queue)
     paths = []
     if bound.input_schema is not None:
-        queue.input_schema.json_schema.CopyFrom(_struct(bound.input_schema))
+        queue.input_schema.json_schema_text = json.dumps(bound.input_schema)
         paths.append("input_schema")
     if bound.output_schema is not None:
-        queue.output_schema.json_schema.CopyFrom(_struct(bound.output_schema))
+        queue.output_schema.json_schema_text = json.dumps(bound.output_schema)
         paths.append("output_schema")
     if processor.attempt_timeout is not None:
         queue.attempt_timeout.CopyFrom(to_duration(processor.attempt_timeout))
@@ -58,7 +57,8 @@ def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
 
 
 async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -> None:
-    """Declares the queues. Logs a warning where the server does not allow it.
+    """Declares the queues. Logs a warning where the server does not allow it, and those that it
+    answers with.
 
     Raises:
         StreamFailed: the server returned any other error.
@@ -69,7 +69,7 @@ async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -
         if request is None:
             continue
         try:
-            await queues.UpdateQueue(request, timeout=OPEN_SECONDS)
+            response = await queues.UpdateQueue(request, timeout=OPEN_SECONDS)
         except grpc.aio.AioRpcError as error:
             if error.code() not in _TOLERATED:
                 raise StreamFailed(end_of(error)) from None
@@ -79,9 +79,12 @@ async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -
                 error.code().name,
                 error.details(),
             )
-
-
-def _struct(schema: Schema) -> Struct:
-    struct = Struct()
-    struct.update(schema)
-    return struct
+            continue
+        for warning in response.warnings:
+            log.warning(
+                "queue %s: %s: %s: %s",
+                request.queue.name,
+                warning.field,
+                warning.reason,
+                warning.message,
+            )

@@ -65,6 +65,8 @@ class Session:
         self._stuck_threads = stuck_threads
         self._on_subscribed = on_subscribed
         self._declared = False
+        #: Shows the server that the next stream is of this process, too.
+        self._resume_token = ""
         self._stream: WorkStream | None = None
         self._holds: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
@@ -155,7 +157,7 @@ class Session:
                 if time.monotonic() - opened >= GOOD_SECONDS:
                     backoff.reset()
                 if stream.end is None:
-                    log.info("the server is about to go; connecting anew")
+                    log.info("%s; connecting anew", stream.reason)
                 elif not self._leaving.is_set() or stream.end.code is not grpc.StatusCode.OK:
                     self._complain(stream.end, log_throttle)
             await asyncio.sleep(backoff.delay_seconds(random.random()))
@@ -175,6 +177,7 @@ class Session:
                 previous.resume()
             await stream.close()
             raise
+        self._resume_token = subscribed.resume_token
         previous, self._stream = self._stream, stream
         if previous is not None:
             # It is draining, but confirms outcomes until the server ends it.
@@ -267,6 +270,7 @@ class Session:
             payload_encoding=PayloadEncoding.PAYLOAD_ENCODING_JSON_TEXT,
             held_lease_ids=self._protocol.book.lease_ids()[:_MAX_HELD_LEASE_IDS],
             max_dispatch_leases=_MAX_DISPATCH_LEASES,
+            resume_token=self._resume_token,
         )
 
     def _complain(self, end: StreamEnd, log_throttle: LogThrottle) -> None:

@@ -80,6 +80,7 @@ class ScriptedStream:
         heartbeat_seconds: float = 15.0,
         held: dict[str, str] | None = None,
         takes_ids: bool = False,
+        resume_token: str = "",
         **limits: int,
     ) -> None:
         """Answers `subscribe`."""
@@ -99,6 +100,7 @@ class ScriptedStream:
                 ],
                 limits=wire.ServerLimits(**limits),
                 takes_succeeded_lease_ids=takes_ids,
+                resume_token=resume_token,
             )
         )
 
@@ -150,6 +152,11 @@ class ScriptedServer(
         if accept:
             await stream.accept(**how)
         return stream
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether a worker has opened a stream that was not asked for yet."""
+        return not self._streams.empty()
 
     async def Work(  # named by the contract
         self, request_iterator: Any, context: Any

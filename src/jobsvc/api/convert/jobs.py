@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jobsvc.api.bounds import MAX_ATTEMPTS_BYTES
-from jobsvc.api.convert.payloads import write_payload
+from jobsvc.api.convert.payloads import JSON_TEXT, write_payload
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.run_policy import merge_run_policy
 from jobsvc.api.convert.times import write_timestamp
@@ -62,7 +62,8 @@ def write_job(
         spec.unique_key = job.unique_key
     if job.labels:
         spec.labels.update(job.labels)
-    if full and job.input is not None:
+    # To a reader of text an empty input is `{}`; a Struct may be unset.
+    if full and (job.input is not None or encoding == JSON_TEXT):
         write_payload(spec.input, job.input, encoding)
     if job.schedule_time is not None:
         write_timestamp(spec.schedule_time, job.schedule_time)

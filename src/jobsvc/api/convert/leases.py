@@ -7,7 +7,7 @@ from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.convert.jobs import error_message, write_owner
-from jobsvc.api.convert.payloads import payload_text, write_payload
+from jobsvc.api.convert.payloads import JSON_TEXT, payload_text, write_payload
 from jobsvc.api.convert.repeated_item import repeat_item
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration, write_timestamp
@@ -140,6 +140,7 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
     """Appends leased jobs as they are sent. This runs for every job: fields that jobs share are
     copied, which takes half the time, and the others are filled in in place."""
     shared, delivery, create_time = pb.JobLease(), None, None
+    is_text = encoding == JSON_TEXT
     for job in jobs:
         if job.delivery is not delivery:
             delivery, create_time = job.delivery, None
@@ -154,6 +155,8 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
         message.job_id = job.id.job_id
         if job.input is not None:
             write_payload(message.input, job.input, encoding)
+        elif is_text:
+            message.input.json_text = "{}"
 
 
 def _write_delivery(message: pb.JobLease, delivery: Delivery) -> None:

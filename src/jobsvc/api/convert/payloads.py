@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
@@ -58,7 +58,7 @@ def write_payload(message: pb.Payload, text: str | None, encoding: int) -> None:
         return
     message.json.SetInParent()
     if text is not None:
-        message.json.update(_finite(json.loads(text, parse_int=float)))
+        message.json.update(json.loads(text, parse_int=float))
 
 
 def struct_dict(struct: Struct) -> dict[str, Any]:
@@ -134,14 +134,3 @@ def _members(struct: Struct) -> Iterator[tuple[str, Value]]:
 
 def _items(values: ListValue) -> list[Value]:
     return list(values.values)
-
-
-def _finite(value: Any) -> Any:
-    """Writes numbers beyond a double as texts, as a Struct cannot carry them."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return value

@@ -18,6 +18,7 @@ from jobsvc.v1 import worker_service_pb2 as pb
 MAX_WINDOW = 10_000
 _MAX_HELD = 10_000
 _MAX_ID = 128
+_MAX_TOKEN = 64
 _MAX_LEASES = 1000
 _DEFAULT_LEASES = 100
 #: Bytes of leases in a frame: workers behind slow lines must be able to acknowledge it in time.
@@ -49,6 +50,7 @@ def connected_worker(request: pb.Subscribe) -> ConnectedWorker:
     seconds = convert.lease_seconds(checks, "lease_duration", request)
     check_encoding(checks, request.payload_encoding)
     checks.number("max_dispatch_leases", request.max_dispatch_leases, 0, _MAX_LEASES)
+    checks.text("resume_token", request.resume_token, _MAX_TOKEN)
     if checks.violations:
         first = checks.violations[0]
         raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")

@@ -1,9 +1,7 @@
 """Builds the requests of `QueueService`. Pure."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from google.protobuf import json_format, struct_pb2
+import json
+from collections.abc import Sequence
 
 from jobsvc.client.convert.run_policy import duration_message, write_run_policy
 from jobsvc.client.queue import QueueOptions
@@ -14,9 +12,9 @@ def declare_request(name: str, options: QueueOptions) -> queue_service_pb2.Updat
     """Returns the request that makes a queue, or changes the given options of an existing one."""
     queue = queue_service_pb2.Queue(name=name)
     if "input_schema" in options:
-        queue.input_schema.json_schema.CopyFrom(_struct(options["input_schema"]))
+        queue.input_schema.json_schema_text = json.dumps(dict(options["input_schema"]))
     if "output_schema" in options:
-        queue.output_schema.json_schema.CopyFrom(_struct(options["output_schema"]))
+        queue.output_schema.json_schema_text = json.dumps(dict(options["output_schema"]))
     if "lease" in options:
         queue.lease_duration.CopyFrom(duration_message(options["lease"]))
     write_run_policy(
@@ -32,8 +30,3 @@ def declare_request(name: str, options: QueueOptions) -> queue_service_pb2.Updat
 def stats_request(queues: Sequence[str]) -> queue_service_pb2.GetQueueStatsRequest:
     """Returns the request that counts the jobs and workers of queues; of all for no names."""
     return queue_service_pb2.GetQueueStatsRequest(queues=queues)
-
-
-# Any: a JSON Schema can hold any JSON.
-def _struct(value: Mapping[str, Any]) -> struct_pb2.Struct:
-    return json_format.ParseDict(dict(value), struct_pb2.Struct())
