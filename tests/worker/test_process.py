@@ -214,6 +214,7 @@ async def test_refusal_is_one_line_and_exit_code_1(server: ScriptedServer, modul
         (["empty"], "module empty has no processor"),
         (["twice"], "queue q has two processors: twice.a and twice.b"),
         (["mine", "--concurrency", "0"], "concurrency must be 1 to 10000, not 0"),
+        (["mine", "--target", "h:70000"], "target h:70000: the port must be at most 65535"),
     ],
 )
 async def test_unusable_command_line_is_explained_in_one_line(

@@ -48,6 +48,8 @@ def open_client(options: CallOptions) -> Iterator["Client"]:
                 yield client
         except CallFailed as failure:
             typer.echo(f"jobsvc: {lines(str(failure))}", err=True)
+            if missing := failure.metadata.get("missingMetadata"):
+                typer.echo(f"  the call had no {missing}: pass --session or --user", err=True)
             # The message names the first defect already.
             for violation in failure.violations[1:]:
                 typer.echo(f"  {lines(f'{violation.field}: {violation.description}')}", err=True)

@@ -21,7 +21,7 @@ def work(
         int | None,
         typer.Option(
             metavar="N",
-            help="Jobs to lease, running or waiting [default: as --concurrency]",
+            help="Jobs to lease, running or waiting (by default as --concurrency).",
             show_default=False,
         ),
     ] = None,

@@ -3,7 +3,7 @@
     async with AsyncClient("jobs.internal:50051", user_id="42") as client:
         created = await client.create("news-analyzer", {"url": "https://example.org"})
         job = await client.wait(created.id)
-        print(job.output())
+        print(job.state, job.output)
 
 `Client` does the same for code that blocks. Neither needs a database.
 """

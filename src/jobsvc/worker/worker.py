@@ -14,6 +14,7 @@ from typing import Self
 import grpc
 
 from jobsvc.domain.limits import MAX_WINDOW
+from jobsvc.domain.target import check_target
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from jobsvc.worker.bound_processor import bind
@@ -92,6 +93,7 @@ class Worker:
             raise ValueError(
                 f"blocked_seconds must be at least {SILENT_SECONDS:g}, not {blocked_seconds}"
             )
+        check_target(target)
         self.processors = {p.queue: bind(p) for p in collect(processors)}
         self.target = target
         self._credentials = credentials
