@@ -69,9 +69,9 @@ def startup_errors() -> Iterator[None]:
     from jobsvc.api.listen_address import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable
-    from jobsvc.store.migrate import SchemaTooOld
+    from jobsvc.store.migrate import DatabaseUnsuitable
 
-    known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld)
+    known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable)
     try:
         yield
     except known as error:

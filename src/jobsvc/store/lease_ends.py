@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import LeaseId
-from jobsvc.domain.lease_end import End, Ended, Requeued
+from jobsvc.domain.lease_end import End, Ended, Requeued, end_instead
 from jobsvc.domain.outcome import (
+    OUTCOME_REJECTED,
     OUTPUT_REJECTED,
     Failure,
     Finish,
@@ -65,7 +66,7 @@ class LeaseEndStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS)
+        self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS, instead=end_instead)
 
     async def were_recorded(self, outcomes: Sequence[tuple[LeaseId, Outcome]]) -> list[bool]:
         """Returns for each outcome whether it is on record under exactly its lease. What cannot be
@@ -136,9 +137,12 @@ def _same(
     """Returns whether a record is of this outcome: equal outputs, or equal errors.
 
     Outputs are compared as objects: a schema check or a second encoder may spell one differently.
-    Nothing is kept of a rejected output; any success then counts as the same.
+    Nothing is kept of a rejected output, or of an outcome that could not be stored; any success, or
+    any outcome, then counts as the same.
     """
     recorded = decode_error(error)
+    if recorded == OUTCOME_REJECTED:
+        return True
     if isinstance(outcome, Release):
         return released or (state == JobState.CANCELLED and recorded is None)
     if isinstance(outcome, Success):
