@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.settings import unknown_names
 from jobsvc.tracing.json_log import log_json_if_asked
 from jobsvc.worker.garbage import bound_garbage
 from jobsvc.worker.modules import ModuleUnusable, load
@@ -191,6 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--version", default="", metavar="TEXT", help="release of the worker's code, for people"
     )
     chosen = parser.parse_args(arguments)
+    if complaint := unknown_names(os.environ):
+        print(f"jobsvc worker: warning: {complaint}", file=sys.stderr)
     return run_or_explain(
         chosen.modules,
         target=chosen.target,
