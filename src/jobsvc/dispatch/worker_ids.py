@@ -3,6 +3,7 @@ the next only within one process."""
 
 import asyncio
 import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -57,7 +58,7 @@ class WorkerIds:
         digest = hashlib.sha256(token.encode()).digest()
         holding = Holding(HeldId(worker_id, secrets.token_hex(8), digest), token)
         try:
-            await self._take(holding, prove)
+            await self._take(holding.held, prove)
         except WorkerIdInUse:
             raise
         except BaseException:
@@ -66,22 +67,29 @@ class WorkerIds:
         self._here[worker_id] = holding
         return holding
 
-    async def _take(self, holding: Holding, prove: Callable[[], Awaitable[bool]]) -> None:
-        worker_id = holding.held.worker_id
+    async def _take(self, held: HeldId, prove: Callable[[], Awaitable[bool]]) -> None:
         patience_end = time.monotonic() + _PATIENCE_SECONDS
         is_proven: bool | None = None
         while True:
             await self._release_ended()
             # A stream that is here is not gone, however long the database was away.
-            gone_seconds = None if worker_id in self._here else _GONE_SECONDS
-            if await self._store.workers.take_id(holding.held, bool(is_proven), gone_seconds):
+            if (is_proven or not self._is_taken_here(held)) and await self._store.workers.take_id(
+                held, bool(is_proven), _GONE_SECONDS
+            ):
                 return
             if is_proven is None:
                 is_proven = await prove()
             elif time.monotonic() >= patience_end:
-                raise WorkerIdInUse(worker_id)
+                raise WorkerIdInUse(held.worker_id)
             if not is_proven:
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    def _is_taken_here(self, held: HeldId) -> bool:
+        """Whether a stream of another process has the id on this replica."""
+        here = self._here.get(held.worker_id)
+        return here is not None and not hmac.compare_digest(
+            here.held.token_digest, held.token_digest
+        )
 
     def check(self, holding: Holding) -> None:
         """Checks that the stream still has its id.

@@ -42,9 +42,9 @@ class WorkerStore:
         """Records that these workers left this replica."""
         await self._database.fetch("forget_workers", self._server_id, list(worker_ids))
 
-    async def take_id(self, held: HeldId, by_force: bool, gone_seconds: float | None) -> bool:
+    async def take_id(self, held: HeldId, by_force: bool, gone_seconds: float) -> bool:
         """Gives a worker id to a stream. False if another stream has it, with another token, and
-        was seen within `gone_seconds` (None: at any time); unless `by_force`."""
+        was seen within `gone_seconds`; unless `by_force`."""
         return bool(await self._database.fetch("take_worker_id", *held, by_force, gone_seconds))
 
     async def keep_ids(self, held: Sequence[HeldId]) -> set[str]:
