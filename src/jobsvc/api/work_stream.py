@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 #: for the database; reading pauses beyond.
 _MAX_UNANSWERED = 64
 _MAX_UNDECIDED_BYTES = 16 << 20
+#: Frames that a worker sends only if it has heard what was sent to it.
+_SIGNS_OF_HEARING = ("acknowledge", "extend_leases", "report_outcomes")
 
 
 class WorkStream:
@@ -113,7 +115,10 @@ class WorkStream:
             frame, size_bytes = received
             if frame is None:
                 raise WorkProtocolViolation(f"the frame {UNDECODABLE}")
-            match frame.WhichOneof("frame"):
+            kind = frame.WhichOneof("frame")
+            if worker.trial_time is not None and kind in _SIGNS_OF_HEARING:
+                self._dispatcher.hears(worker)
+            match kind:
                 case "acknowledge":
                     worker.acknowledge_frames(frame.acknowledge.sequence, time.monotonic())
                 case "report_outcomes":
