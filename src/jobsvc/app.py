@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
@@ -47,11 +48,13 @@ from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs
 from jobsvc.upkeep.rescue import rescue_leases
+from jobsvc.upkeep.trim import trim_memory
 from jobsvc.upkeep.vacuum import vacuum_tables
 
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
+_TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
 
@@ -60,7 +63,7 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
 
     Raises:
-        EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld, PortTaken: it cannot start.
+        EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -169,6 +172,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
+        connections = Connections(min(most_connections(), settings.max_connections))
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
@@ -191,8 +195,9 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints),  # type: ignore[abstract]
-            Guard(admission, callers, tracer),
+            QueueService(store, hints, catalog),  # type: ignore[abstract]
+            Guard(admission, connections, callers, tracer),
+            connections,
             settings,
         )
 
@@ -206,7 +211,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
         )
-        duties = _duties(store, settlement, hints, dispatcher, outages, settings)
+        duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
         async with _running(
             ("hints", hints.run()),
             ("hub", hub.run()),
@@ -248,6 +253,7 @@ def _duties(
     hints: Hints,
     dispatcher: Dispatcher,
     outages: Outages,
+    admission: Admission,
     settings: Settings,
 ) -> Sequence[Duty]:
     rescue = partial(rescue_leases, store, settlement, outages, settings, dispatcher.leases_lost)
@@ -257,6 +263,7 @@ def _duties(
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+        Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 
 

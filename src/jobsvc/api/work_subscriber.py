@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from grpc import aio
 
+from jobsvc.api.byte_budget import current_charge
 from jobsvc.api.convert.times import duration
 from jobsvc.api.convert.work_frames import connected_worker
 from jobsvc.api.guard import Context
 from jobsvc.api.resume_leases import holds_any, redeliver_unlisted, take_over
+from jobsvc.api.work_frame import decode_frame
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.lease_duration import LeaseDuration
@@ -59,6 +61,8 @@ class WorkSubscriber:
             WorkProtocolViolation: the frame is malformed, another one, or does not come.
             WorkerIdInUse: another stream has the worker id.
             WorkerReplaced: a later stream of the worker was faster.
+            RateLimited: there is no room for the frame.
+            QueueLimit: a queue is missing, and there are too many.
             DatabaseUnavailable: the worker has not joined.
         """
         request = await self._read(context)
@@ -76,6 +80,7 @@ class WorkSubscriber:
             self._worker_ids.check(holding)
             self._dispatcher.replace(worker.worker_id)
             self._dispatcher.join(worker)
+            current_charge.get().settle(0)
         except BaseException:
             self._worker_ids.release(holding)
             raise
@@ -114,13 +119,16 @@ class WorkSubscriber:
     async def _read(self, context: Context) -> pb.Subscribe:
         try:
             async with asyncio.timeout(self._settings.subscribe_seconds):
-                received = await context.read()
+                data = await context.read()
         except TimeoutError:
             raise WorkProtocolViolation("no subscribe frame arrived in time") from None
-        frame = None if received is aio.EOF else received.message
-        if frame is None or not frame.HasField("subscribe"):
+        if data is aio.EOF:
             raise WorkProtocolViolation("the first frame must be subscribe")
-        return frame.subscribe  # type: ignore[no-any-return]  # a WorkRequest's
+        await current_charge.get().reserve(len(data))
+        frame = await decode_frame(data)
+        if not frame.HasField("subscribe"):
+            raise WorkProtocolViolation("the first frame must be subscribe")
+        return frame.subscribe
 
     async def _extend_seconds(self, worker: ConnectedWorker) -> float:
         """Returns the extension interval: at most a third of the shortest lease."""

@@ -143,8 +143,16 @@ class QueueLimit(RateLimited):
         super().__init__(f"there are {limit} queues already, as many as there may be", "queues")
 
 
-class DatabaseUnavailable(JobsvcError):
-    """The database does not answer."""
+class DatabaseFailure(JobsvcError):
+    """The database did not do what it was asked for. A loop expects this, and goes on."""
+
+
+class DatabaseUnavailable(DatabaseFailure):
+    """The database does not answer, or refuses what it must do for jobsvc: try again."""
+
+
+class NotStorable(InvalidRequest, DatabaseFailure):
+    """The database cannot store the values of a request. The same again is refused again."""
 
 
 class ServerDraining(JobsvcError):

@@ -240,7 +240,7 @@ Global___Subscribe: _TypeAlias = Subscribe  # noqa: Y015
 
 @_typing.final
 class WorkerInfo(_message.Message):
-    """Describes a worker process."""
+    """Describes a worker process. None of these texts may hold control characters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -629,7 +629,7 @@ class JobLease(_message.Message):
     """W3C `tracestate` that goes with it."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
-        """Its input; unset for the empty object."""
+        """Its input. For the empty object: `{}` as `json_text`, unset as `json`."""
 
     @_builtins.property
     def attempt_timeout(self) -> _duration_pb2.Duration:
@@ -751,7 +751,7 @@ class ExtendLeasesResponse(_message.Message):
     LEASES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseStatus]:
-        """State of each lease."""
+        """State of each lease; one that the server cannot look at is left out."""
 
     def __init__(
         self,

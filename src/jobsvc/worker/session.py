@@ -10,6 +10,7 @@ from math import inf
 
 import grpc
 
+from jobsvc.domain.limits import MAX_HELD_LEASES
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2 import (
     QueueSubscription,
@@ -32,8 +33,6 @@ from jobsvc.worker.work_stream import StreamFailed, WorkStream
 CONFIRM_SECONDS = 4.0
 #: With more threads that never return, the process must be restarted.
 MAX_STUCK_THREADS = 256
-#: Maximum of the contract for `held_lease_ids`.
-_MAX_HELD_LEASE_IDS = 10_000
 #: Maximum of the contract; large frames are cheap.
 _MAX_DISPATCH_LEASES = 1000
 
@@ -56,14 +55,18 @@ class Session:
         loop_watch: LoopWatch | None,
         stuck_threads: Callable[[], int],
         on_subscribed: Callable[[], None],
+        credentials: grpc.ChannelCredentials | None = None,
+        take_back: bool = False,
     ) -> None:
         self._target = target
+        self._credentials = credentials
         self._info = info
         self._processors = processors
         self._protocol = protocol
         self._loop_watch = loop_watch
         self._stuck_threads = stuck_threads
         self._on_subscribed = on_subscribed
+        self._take_back = take_back
         self._declared = False
         #: Shows the server that the next stream is of this process, too.
         self._resume_token = ""
@@ -163,10 +166,10 @@ class Session:
             await asyncio.sleep(backoff.delay_seconds(random.random()))
 
     async def _open(self) -> WorkStream:
-        stream, previous = WorkStream(self._target), self._stream
+        stream, previous = WorkStream(self._target, self._credentials), self._stream
         try:
             if not self._declared:
-                await declare(stream.channel, list(self._processors.values()))
+                await declare(stream.channel, list(self._processors.values()), self._take_back)
                 self._declared = True
             subscribe = self._subscribe()
             if previous is not None:
@@ -268,7 +271,7 @@ class Session:
             ],
             window=self._protocol.window,
             payload_encoding=PayloadEncoding.PAYLOAD_ENCODING_JSON_TEXT,
-            held_lease_ids=self._protocol.book.lease_ids()[:_MAX_HELD_LEASE_IDS],
+            held_lease_ids=self._protocol.book.lease_ids()[:MAX_HELD_LEASES],
             max_dispatch_leases=_MAX_DISPATCH_LEASES,
             resume_token=self._resume_token,
         )

@@ -54,8 +54,12 @@ class StreamFailed(Exception):
 class WorkStream:
     """The worker's end of one `WorkerService.Work` stream: `open`, then `hold`, then `close`."""
 
-    def __init__(self, target: str) -> None:
-        self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self.channel = (
+            grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+            if credentials
+            else grpc.aio.insecure_channel(target, options=_OPTIONS)
+        )
         #: Set when another stream should take over: the server drains or does not extend leases, or
         #: the stream has ended.
         self.leaving = asyncio.Event()

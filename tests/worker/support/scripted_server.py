@@ -174,13 +174,18 @@ class ScriptedServer(
 
 
 @asynccontextmanager
-async def scripted_server(address: str = "127.0.0.1:0") -> AsyncIterator[ScriptedServer]:
-    """A server that runs while the block does."""
+async def scripted_server(
+    address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[ScriptedServer]:
+    """A server that runs while the block does; with credentials it speaks TLS only."""
     servicer = ScriptedServer()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(servicer, server)
     queue_service_pb2_grpc.add_QueueServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port(address)
+    if credentials is None:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, credentials)
     servicer.target = f"127.0.0.1:{port}"
     await server.start()
     try:
