@@ -3,16 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jobsvc.domain.schema_graph import NO_SCHEMAS, part_at
+from jobsvc.domain.schema_graph import part_at
 
-#: Keywords whose values are schemas by name.
-NAMED_SCHEMAS = {
-    "properties",
-    "patternProperties",
-    "dependentSchemas",
-    "dependencies",
-    "$defs",
-    "definitions",
+#: Keywords whose values are schemas by name, lists of schemas, or a schema.
+NAMED_SCHEMAS = {"properties", "patternProperties", "dependentSchemas", "dependencies"} | {
+    *("$defs", "definitions")
+}
+SCHEMAS = {"allOf", "anyOf", "oneOf", "prefixItems", "not", "if", "then", "else", "items"} | {
+    *("contains", "unevaluatedItems", "propertyNames"),
+    *("additionalProperties", "unevaluatedProperties"),
 }
 #: What a violation of alternatives says, instead of all violations of each of them.
 ALTERNATIVES = {
@@ -62,12 +61,10 @@ def _rewritten(schema: Any, rewrite: Callable[[dict[str, Any], str], list[Any] |
         return schema
     new: dict[str, Any] = {}
     for keyword, value in schema.items():
-        if keyword in NO_SCHEMAS:
-            new[keyword] = value
-        elif keyword in NAMED_SCHEMAS:
+        if keyword in NAMED_SCHEMAS:
             new[keyword] = {name: _rewritten(child, rewrite) for name, child in value.items()}
         else:
-            new[keyword] = _rewritten(value, rewrite)
+            new[keyword] = _rewritten(value, rewrite) if keyword in SCHEMAS else value
     for keyword in ALTERNATIVES.keys() & new.keys():
         conditions = rewrite(new, keyword)
         if conditions is not None:
