@@ -186,6 +186,17 @@ def test_violation_in_a_tagged_union_is_that_of_the_variant_meant(
     assert found.description.startswith(violation.description)
 
 
+def test_violation_is_told_without_its_place_if_references_lead_into_alternatives() -> None:
+    definition = {
+        "properties": {
+            "a": {"anyOf": [{"type": "string"}]},
+            "b": {"$ref": "#/properties/a/anyOf/0"},
+        }
+    }
+    (violation,) = Schema(json.dumps(definition)).violations({"b": 1}, "i")
+    assert violation == Violation("i", "does not fit the schema; the place cannot be told")
+
+
 def test_alternatives_that_do_not_fit_are_one_violation() -> None:
     schema = Schema(
         json.dumps(

@@ -102,7 +102,7 @@ class Schema:
             found.append(Violation(path + _place(error), _message(error)[:500]))
             if len(found) == _MAX_VIOLATIONS:
                 break
-        return found or [Violation(path, "does not fit the schema; where is too costly to find")]
+        return found or [Violation(path, "does not fit the schema; the place cannot be told")]
 
     def _errors(
         self, payload: dict[str, Any], size: int

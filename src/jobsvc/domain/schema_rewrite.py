@@ -29,7 +29,7 @@ def by_tag(document: Any) -> Any:
     texts of its own for it. Of such alternatives one fits at most, so `oneOf` and `anyOf` are the
     same. Besides the work it saves, violations are those of the variant that is meant.
     """
-    if _refers_into_alternatives(document):
+    if not isinstance(document, dict) or _refers_into_alternatives(document | {"$id": None}):
         return document
 
     def rewrite(schema: dict[str, Any], keyword: str) -> list[Any] | None:
@@ -74,14 +74,14 @@ def _rewritten(schema: Any, rewrite: Callable[[dict[str, Any], str], list[Any] |
 
 
 def _refers_into_alternatives(part: Any) -> bool:
-    """Whether a reference leads to an alternative by its place, or may lead anywhere."""
+    """Whether a reference leads to an alternative by its place, or depends on an inner `$id`."""
     if isinstance(part, list):
         return any(map(_refers_into_alternatives, part))
     if not isinstance(part, dict):
         return False
     reference = part.get("$ref", "")
     return (
-        "$id" in part
+        part.get("$id") is not None
         or (isinstance(reference, str) and ("/anyOf/" in reference or "/oneOf/" in reference))
         or any(map(_refers_into_alternatives, part.values()))
     )
