@@ -10,7 +10,10 @@ from pathlib import Path
 from bench.scenarios.catalog import SCENARIOS
 
 #: Every kind of measurement once.
-_SMOKE = ("create-32", "batch-create", "drain", "drain-1m-2-workers", "life-cycle", "latency")
+_SMOKE = (
+    *("create-32", "batch-create", "drain", "drain-1m-2-workers", "life-cycle"),
+    *("cycles", "latency"),
+)
 
 _JOBSVC = ("jobsvc", "jobsvc x2")
 

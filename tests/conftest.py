@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -28,6 +29,9 @@ hypothesis.settings.load_profile("jobsvc")
 
 _numbers = itertools.count()
 
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 4 << 30
+
 
 @pytest.fixture(scope="session")
 async def postgres() -> AsyncIterator[str]:
@@ -42,7 +46,7 @@ async def postgres() -> AsyncIterator[str]:
         await migrate(_named(other, "template_jobsvc"))
         yield other
         return
-    with tempfile.TemporaryDirectory(prefix="jobsvc-test-") as folder:
+    with tempfile.TemporaryDirectory(prefix="jobsvc-test-", dir=_in_memory()) as folder:
         async with embedded_postgres(Path(folder), {"fsync": "off"}) as server:
             await _execute(server.dsn, "CREATE DATABASE template_jobsvc")
             await migrate(_named(server.dsn, "template_jobsvc"))
@@ -61,7 +65,9 @@ async def dsn(postgres: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[Store]:
     """A store on the fresh database."""
-    async with open_store(dsn, "test-server", pool_size=4, statement_seconds=10) as opened:
+    async with open_store(
+        dsn, "test-server", pool_size=4, statement_seconds=10, max_queues=1000
+    ) as opened:
         yield opened
 
 
@@ -105,6 +111,13 @@ def start_replica(
             yield running
 
     return start
+
+
+def _in_memory() -> Path | None:
+    """A folder whose files are in memory, where there is a large one: a database for each test is
+    many writes. None means the usual temporary folder."""
+    large = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES
+    return _MEMORY if large else None
 
 
 async def _execute(dsn: str, statement: str) -> None:

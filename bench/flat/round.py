@@ -113,7 +113,7 @@ class Bench:
 async def bench(dsn: str, target: str) -> AsyncIterator[Bench]:
     """A store on `dsn` and a channel to `target`, for the length of the block."""
     async with (
-        open_store(dsn, "bench", pool_size=2, statement_seconds=30) as store,
+        open_store(dsn, "bench", pool_size=2, statement_seconds=30, max_queues=1000) as store,
         aio.insecure_channel(target) as channel,
     ):
         yield Bench(store, channel)

@@ -38,8 +38,9 @@ class Checkout:
         return "jobsvc.worker" if worker.is_dir() else "workers"
 
     def processor(self, name: str) -> Path:
-        """The file of this checkout's own processor: `noop` or `timed`."""
-        return next(self.folder.glob(f"bench/**/{name}.py"))
+        """The file of a processor of `bench/measure/processors`: its own, if it has it."""
+        pattern = f"bench/**/{name}.py"
+        return next(self.folder.glob(pattern), None) or next(THIS.folder.glob(pattern))
 
     async def fill(self, dsn: str, jobs: int) -> None:
         """Makes the schema and puts jobs into the queue, by this checkout's own statements.

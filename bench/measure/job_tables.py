@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from uuid import UUID
 
 import asyncpg
 
@@ -31,23 +31,28 @@ class Ended:
         return self.jobs / self.seconds
 
 
-async def until_leased(connection: asyncpg.Connection, jobs: int) -> None:
-    """Waits until so many leases have been given. Cheap, however full the tables are.
+async def waiting_at(connection: asyncpg.Connection, queue: str, place: int) -> UUID:
+    """Returns the job at a place in a queue, from 0, in the order in which jobs leave it."""
+    job_id: UUID = await connection.fetchval(sql("waiting_at"), queue, place)
+    return job_id
+
+
+async def until_left(connection: asyncpg.Connection, job_id: UUID) -> None:
+    """Waits until a job has left its queue. Cheap, however full the tables are.
 
     Raises:
         WrongResult: it takes too long.
     """
-    await _until(connection, "leased", lambda count: int(count) >= jobs)
+    await _until(connection, "has_left", job_id)
 
 
-async def until_ended(connection: asyncpg.Connection, jobs: int) -> None:
-    """Waits until all of a database's jobs have ended, `jobs` of them at least.
+async def until_ended(connection: asyncpg.Connection) -> None:
+    """Waits until all of a database's jobs have ended; nobody may be creating any.
 
     Raises:
         WrongResult: it takes too long.
     """
-    await until_leased(connection, jobs)
-    await _until(connection, "all_ended", bool)
+    await _until(connection, "all_ended")
 
 
 async def drained(connection: asyncpg.Connection, max_jobs: int) -> Ended:
@@ -92,11 +97,11 @@ def judge(counts: Mapping[str, int], created: int, min_ended: int) -> None:
         raise WrongResult(f"of {created:,} jobs, {min_ended:,} should have ended: {found}")
 
 
-async def _until(connection: asyncpg.Connection, query: str, done: Callable[[Any], bool]) -> None:
+async def _until(connection: asyncpg.Connection, query: str, *arguments: object) -> None:
     try:
         async with asyncio.timeout(_MAX_WAIT_SECONDS):
             # Polls, since the measured system must not know that it is watched.
-            while not done(await connection.fetchval(sql(query))):  # noqa: ASYNC110
+            while not await connection.fetchval(sql(query), *arguments):  # noqa: ASYNC110
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         row = await connection.fetchrow(sql("outcome"))

@@ -29,7 +29,7 @@ class Costs:
 class Sample:
     """One measurement of one scenario of one system, once.
 
-    `value` is in `unit`, "jobs/s" or "ms"; `jobs` is how many jobs were measured. `detail`
+    `value` is in `unit`, "jobs/s", "ms" or "MB"; `jobs` is how many jobs were measured. `detail`
     has other times, milliseconds by name: percentiles, the steps of a latency.
     """
 

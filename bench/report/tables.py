@@ -29,7 +29,7 @@ def sections(
     if goals:
         found.append(("Targets, from medians of this run", targets_table(goals)))
     if comparisons:
-        title = "This checkout / the other, round by round (jobs/s: above 1 is faster; ms: below)"
+        title = "This checkout / the other, round by round (jobs/s: better above 1; ms, MB: below)"
         found.append((title, comparisons_table(comparisons)))
     return found
 

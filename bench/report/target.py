@@ -45,6 +45,7 @@ _RATIOS = (
 )
 _COMMITS_PER_JOB = 1 / 8
 _LATENCY_MS = 9.2
+_CYCLES_MB = 300.0
 
 
 def targets(lines: Sequence[Line]) -> list[Target]:
@@ -59,6 +60,9 @@ def targets(lines: Sequence[Line]) -> list[Target]:
     if shared and shared.costs:
         text = "commits per job, 64 concurrent creates"
         goals.append(Target(text, shared.costs.commits, _COMMITS_PER_JOB, at_least=False))
+    if cycles := found.get(("jobsvc", "cycles")):
+        text = "memory of a worker whose jobs leave cycles, MB"
+        goals.append(Target(text, cycles.median, _CYCLES_MB, at_least=False))
     if latency := found.get(("jobsvc", "latency")):
         text = "create to terminal status, idle, ms"
         goals.append(Target(text, latency.median, _LATENCY_MS, at_least=False))

@@ -26,6 +26,7 @@ SCENARIOS = {
     "drain-1m": Scenario("drain, 1 worker, backlog behind"),
     "drain-1m-2-workers": Scenario("drain, 2 workers, backlog behind"),
     "life-cycle": Scenario("full life cycle, 1 worker"),
+    "cycles": Scenario("worker's memory, jobs that leave 2 MB in cycles", 1 / 16),
     "latency": Scenario("create to terminal status, idle", 1 / 128),
 }
 

@@ -26,12 +26,12 @@ async def measure_life_cycle(deployment: Deployment, jobs: int) -> Sample:
     async with observing(deployment.dsn) as connection, deployment.workers(1) as workers:
         await connection.execute(sql("pause_queue"), QUEUE, False)
         async with child_process("caller", arguments, "ready", log_folder) as caller:
-            await until_ended(connection, 1)  # the jobs that the caller warmed up with
+            await until_ended(connection)  # the jobs that the caller warmed up with
             since = await connection.fetchval("SELECT clock_timestamp()")
             async with deployment.meter(workers, caller) as meter:
                 caller.start_work()
                 numbers = await caller.result()
-                await until_ended(connection, jobs + int(numbers["warm"]))
+                await until_ended(connection)
         await check(connection, jobs + int(numbers["warm"]))
         ended = await lived(connection, since)
     costs = meter.costs(jobs)

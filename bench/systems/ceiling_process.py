@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import secrets
 import time
 from collections.abc import Sequence
 
@@ -52,7 +53,15 @@ async def _drain(database: Database, ids: Sequence[str]) -> None:
 
 async def _lease_and_finish(database: Database, max_jobs: int) -> int:
     rows = await database.fetch(
-        "lease_jobs", QUEUE, max_jobs, ["ceiling"], [1], [_SETTINGS.lease_seconds], None, None
+        "lease_jobs",
+        QUEUE,
+        max_jobs,
+        ["ceiling"],
+        [1],
+        [_SETTINGS.lease_seconds],
+        None,  # rank to begin at
+        None,  # run_at to begin at
+        secrets.token_bytes(8 * max_jobs),
     )
     leased = sorted(lease_id for row in rows for lease_id in row["lease_ids"].split(" "))
     if not leased:

@@ -9,7 +9,7 @@ from bench.measure.sample import Sample
 from bench.scenarios.catalog import SCENARIOS
 from bench.scenarios.creating import CREATES, measure_creates
 from bench.scenarios.deployment import Deployment
-from bench.scenarios.draining import measure_drain
+from bench.scenarios.draining import measure_cycles, measure_drain
 from bench.scenarios.latency import measure_latency
 from bench.scenarios.life_cycle import measure_life_cycle
 from bench.systems.system import System, Template
@@ -59,5 +59,7 @@ async def _measure(deployment: Deployment, scenario: str, jobs: int, backlog: in
     behind = backlog if scenario in _WITH_BACKLOG else 0
     if not behind:
         await deployment.checkout.fill(deployment.dsn, jobs)
+    if scenario == "cycles":
+        return await measure_cycles(deployment, jobs)
     count = 2 if scenario.endswith("-2-workers") else 1
     return await measure_drain(deployment, scenario, jobs, count, behind)

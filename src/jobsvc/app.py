@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
@@ -30,6 +31,8 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
+from jobsvc.dispatch.worker_ids import WorkerIds
+from jobsvc.domain.outages import Outages
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.jobs.create import Creation
@@ -45,11 +48,13 @@ from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs
 from jobsvc.upkeep.rescue import rescue_leases
+from jobsvc.upkeep.trim import trim_memory
 from jobsvc.upkeep.vacuum import vacuum_tables
 
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
+_TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
 
@@ -58,7 +63,7 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
 
     Raises:
-        EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld, PortTaken: it cannot start.
+        EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -106,6 +111,7 @@ class Replica:
         hub: Hub,
         dispatcher: Dispatcher,
         redelivery: Redelivery,
+        outages: Outages,
         settings: Settings,
     ) -> None:
         self.port = port
@@ -114,11 +120,13 @@ class Replica:
         self._hub = hub
         self._dispatcher = dispatcher
         self._redelivery = redelivery
+        self._outages = outages
         self._settings = settings
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
         self._admission.draining = True
+        self._outages.leave()
         await self._server.tell_health(serving=False)
         self._hub.drain()
         self._dispatcher.drain()
@@ -137,12 +145,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     """A replica on a database whose schema is up to date, serving until the end of the block."""
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
-    async with open_store(dsn, server_id, settings.pool_size, settings.statement_seconds) as store:
+    async with open_store(
+        dsn, server_id, settings.pool_size, settings.statement_seconds, settings.max_queues
+    ) as store:
         hints = Hints(dsn, server_id)
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 
-        redelivery = Redelivery(store, hints)
+        redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
         lease_duration = LeaseDuration(catalog, settings.lease_seconds)
         dispatcher = Dispatcher(
@@ -155,16 +165,18 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings,
         )
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
+        worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
         settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
         creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
+        connections = Connections(min(most_connections(), settings.max_connections))
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
-            store, dispatcher, lease_duration, redelivery, server_id, settings
+            store, dispatcher, lease_duration, redelivery, worker_ids, server_id, settings
         )
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
@@ -183,8 +195,9 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints),  # type: ignore[abstract]
-            Guard(admission, callers, tracer),
+            QueueService(store, hints, catalog),  # type: ignore[abstract]
+            Guard(admission, connections, callers, tracer),
+            connections,
             settings,
         )
 
@@ -194,21 +207,32 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             catalog.forget(hint.declared)
 
         hints.listen(on_hint, hub.gap)
-        duties = _duties(store, settlement, hints, dispatcher, settings)
+        outages = Outages(
+            settings.extend_interval_seconds + settings.reconnect_seconds,
+            settings.rescue_interval_seconds,
+        )
+        duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
         async with _running(
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
-            ("upkeep", run_duties(*duties)),
+            ("worker ids", worker_ids.run()),
         ):
-            async with server.listening(settings.listen) as port:
-                yield Replica(port, server, admission, hub, dispatcher, redelivery, settings)
+            async with (
+                server.listening(settings.listen) as port,
+                # Only now: the silence of a worker counts from its first look.
+                _running(("upkeep", run_duties(*duties))),
+            ):
+                yield Replica(
+                    port, server, admission, hub, dispatcher, redelivery, outages, settings
+                )
             # Calls that were cancelled now may have held leases.
             await server.finish()
             await unary_leases.until_done(_UNARY_SECONDS)
             await redelivery.flush()
+            await worker_ids.flush()
 
 
 @asynccontextmanager
@@ -228,15 +252,18 @@ def _duties(
     settlement: Settlement,
     hints: Hints,
     dispatcher: Dispatcher,
+    outages: Outages,
+    admission: Admission,
     settings: Settings,
 ) -> Sequence[Duty]:
-    rescue = partial(rescue_leases, store, settlement, settings, dispatcher.leases_lost)
+    rescue = partial(rescue_leases, store, settlement, outages, settings, dispatcher.leases_lost)
     expire = partial(expire_jobs, store, hints, settings)
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
-        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store)),
+        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+        Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 
 

@@ -7,6 +7,7 @@ MODULES = {
     "cli": ("typer", "rich", "grpc_health"),
     "server": ("asyncpg", "grpc_channelz", "grpc_reflection", "jsonschema_rs"),
     "otlp": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc"),
+    "otlp-http": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
 }
 
 

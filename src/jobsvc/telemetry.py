@@ -3,8 +3,10 @@
 Names follow OpenTelemetry's messaging and RPC semantic conventions. A job's
 trace: caller -> `jobsvc.v1.JobService/CreateJob` (SERVER) -> `send {queue}`
 (PRODUCER, its context is stored with the job) -> `process {queue}` (CONSUMER,
-in the worker, one per attempt) and `settle {queue}` (in the server).
+in the worker, one per attempt) and `settle {queue}` (CLIENT, in the server).
 """
+
+from collections.abc import Iterable
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -15,7 +17,7 @@ DESTINATION = "messaging.destination.name"
 OPERATION_NAME = "messaging.operation.name"
 OPERATION_TYPE = "messaging.operation.type"
 MESSAGE_ID = "messaging.message.id"
-RPC_SYSTEM = "rpc.system"
+RPC_SYSTEM = "rpc.system.name"
 RPC_METHOD = "rpc.method"
 RPC_STATUS_CODE = "rpc.response.status_code"
 ERROR_TYPE = "error.type"
@@ -26,6 +28,9 @@ WORKER_ID = "jobsvc.worker.id"
 #: Histogram, seconds.
 LOOP_LAG = "jobsvc.loop.lag"
 LOOP_LAG_BOUNDARIES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+
+#: A longer `tracestate` is cut: W3C's Trace Context asks nobody to carry more.
+TRACESTATE_CHARACTERS = 512
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -47,11 +52,23 @@ def messaging_attributes(operation: str, queue: str, job_id: str) -> dict[str, s
     }
 
 
+def remote_parent(metadata: Iterable[tuple[str, str | bytes]]) -> Context | None:
+    """The context of a call's caller; None when no `traceparent`, or more than one, names it."""
+    traceparents: list[str] = []
+    tracestates: list[str] = []
+    for key, value in metadata:
+        if key == "traceparent":
+            traceparents.append(str(value))
+        elif key == "tracestate":
+            tracestates.append(str(value))
+    return parent(traceparents[0], ",".join(tracestates)) if len(traceparents) == 1 else None
+
+
 def parent(traceparent: str, tracestate: str = "") -> Context:
     """The context that a W3C `traceparent` names; an empty one for a bad or missing header."""
     carrier = {"traceparent": traceparent}
     if tracestate:
-        carrier["tracestate"] = tracestate
+        carrier["tracestate"] = cut_tracestate(tracestate)
     return _PROPAGATOR.extract(carrier, context=Context())
 
 
@@ -59,4 +76,12 @@ def headers(span: trace.Span) -> tuple[str, str]:
     """`traceparent` and `tracestate` of a span; empty strings when it is not recording a trace."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, trace.set_span_in_context(span, Context()))
-    return carrier.get("traceparent", ""), carrier.get("tracestate", "")
+    return carrier.get("traceparent", ""), cut_tracestate(carrier.get("tracestate", ""))
+
+
+def cut_tracestate(tracestate: str) -> str:
+    """A `tracestate` without the members, from the right, that exceed `TRACESTATE_CHARACTERS`."""
+    if len(tracestate) <= TRACESTATE_CHARACTERS:
+        return tracestate
+    # One character more, so that a comma right behind the last member counts as its end.
+    return tracestate[: TRACESTATE_CHARACTERS + 1].rpartition(",")[0]

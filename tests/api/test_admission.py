@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -11,6 +12,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
+from jobsvc.api.call_limit import caller_of
+from jobsvc.api.guard import Context
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from tests.api.support.fixtures import Create
@@ -108,6 +111,26 @@ async def test_waiting_calls_are_limited_apart(create: Create, jobs: JobServiceS
             return False
 
     await eventually(admitted)
+
+
+async def test_caller_is_the_address_without_its_port(tmp_path: Path) -> None:
+    async def told(_: bytes, context: Context) -> bytes:
+        return caller_of(context.peer()).encode()
+
+    server = aio.server()
+    handler = grpc.unary_unary_rpc_method_handler(told)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a", {"b": handler}),))
+    targets = {
+        f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}": "ipv4:127.0.0.1",
+        f"[::1]:{server.add_insecure_port('[::1]:0')}": "ipv6:%5B::1%5D",
+        f"unix:{tmp_path}/socket": "unix",
+    }
+    server.add_insecure_port(f"unix:{tmp_path}/socket")
+    await server.start()
+    for target, caller in targets.items():
+        async with aio.insecure_channel(target) as channel:
+            assert await channel.unary_unary("/a/b")(b"") == caller.encode()
+    await server.stop(None)
 
 
 async def test_burst_of_calls_is_answered(create: Create, jobs: JobServiceStub) -> None:

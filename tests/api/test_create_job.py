@@ -10,7 +10,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Tables
+from tests.api.support.worker import lease_one
 
 
 async def test_created_job_is_pending(create: Create, jobs: JobServiceStub) -> None:
@@ -145,3 +147,16 @@ async def test_trace_of_the_caller_stays_with_the_job(create: Create) -> None:
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
     created = await create(metadata=(("traceparent", f"00-{trace_id}-00f067aa0ba902b7-01"),))
     assert created.traceparent.split("-")[1] == trace_id
+
+
+async def test_trace_context_travels_with_the_job(
+    create: Create, workers: WorkerServiceStub
+) -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    long = ",".join(f"m{number}={'x' * 100}" for number in range(5))
+    await create(
+        metadata=(("traceparent", traceparent), ("tracestate", "a=1"), ("tracestate", long))
+    )
+    lease = await lease_one(workers)
+    assert lease.traceparent == traceparent
+    assert lease.tracestate == "a=1," + ",".join(f"m{number}={'x' * 100}" for number in range(4))

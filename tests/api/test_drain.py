@@ -84,9 +84,10 @@ async def test_nothing_is_dispatched_any_more(
     assert (await leaving.refusal()).what == _DRAINING
     await draining
     # A claim that was under way may have taken it, and has redelivered it.
-    assert tuple(await sql.fetchrow("SELECT attempt, returns FROM waiting") or ()) == (0, 0)
+    assert tuple(await sql.fetchrow("SELECT attempt, redeliveries FROM waiting") or ()) == (0, 0)
 
 
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, drain_seconds=60)])
 async def test_new_calls_are_refused_and_reports_are_taken(
     leaving: HandStream,
     create: Create,

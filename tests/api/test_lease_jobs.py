@@ -98,14 +98,14 @@ async def test_answer_has_what_fits_into_a_message_and_the_rest_comes_next(
     least: int,
 ) -> None:
     created = [(await create(input=Payload(json_text=text))).id for _ in range(count)]
-    await sql.execute("UPDATE waiting SET returns = $1", MAX_REDELIVERIES)
+    await sql.execute("UPDATE waiting SET redeliveries = $1", MAX_REDELIVERIES)
     parts = []
     while part := await lease_all(workers, payload_encoding=encoding):
         parts.append(part)
     assert [lease.job_id for part in parts for lease in part] == created
     # Three mebibytes of four at least.
     assert [len(part) >= least for part in parts] == [True, False]
-    rows = await sql.fetch("SELECT DISTINCT attempt, returns FROM lease")
+    rows = await sql.fetch("SELECT DISTINCT attempt, redeliveries FROM lease")
     assert [tuple(row) for row in rows] == [(1, MAX_REDELIVERIES)]
 
 
@@ -228,7 +228,7 @@ async def test_server_that_leaves_puts_back_what_it_was_about_to_lease(
             leasing.cancel()
             unblocking = asyncio.create_task(unblock())
         await asyncio.gather(leasing, unblocking, return_exceptions=True)
-    rows = await sql.fetch("SELECT attempt, returns FROM waiting")
+    rows = await sql.fetch("SELECT attempt, redeliveries FROM waiting")
     assert [tuple(row) for row in rows] == [(0, 0)]
 
 
@@ -268,6 +268,7 @@ _BAD_LEASES: list[tuple[dict[str, Any], str]] = [
     ({"worker": pb.WorkerInfo()}, "worker.worker_id"),
     ({"worker": pb.WorkerInfo(worker_id="w" * 129)}, "worker.worker_id"),
     ({"worker": pb.WorkerInfo(worker_id="w\0")}, "worker.worker_id"),
+    ({"worker": pb.WorkerInfo(worker_id="w\n")}, "worker.worker_id"),
     ({"worker": pb.WorkerInfo(worker_id="w", version="v" * 65)}, "worker.version"),
     ({"worker": pb.WorkerInfo(worker_id="w", sdk="s" * 65)}, "worker.sdk"),
     (

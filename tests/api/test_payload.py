@@ -56,13 +56,14 @@ def _struct(value: Value) -> Payload:
 
 
 _BAD_STRUCTS = {
-    "NaN": _struct(Value(number_value=float("nan"))),
-    "Infinity": _struct(Value(number_value=float("inf"))),
-    "NaN in a list": _struct(
-        Value(list_value=ListValue(values=[Value(number_value=float("nan"))]))
+    "NaN": (_struct(Value(number_value=float("nan"))), ".a"),
+    "Infinity": (_struct(Value(number_value=float("inf"))), ".a"),
+    "NaN in a list": (
+        _struct(Value(list_value=ListValue(values=[Value(number_value=float("nan"))]))),
+        ".a[0]",
     ),
-    "NUL": _struct(Value(string_value="a\0b")),
-    "NUL in a key": Payload(json=Struct(fields={"\0": Value(bool_value=True)})),
+    "NUL": (_struct(Value(string_value="a\0b")), ""),
+    "NUL in a key": (Payload(json=Struct(fields={"\0": Value(bool_value=True)})), ""),
 }
 
 
@@ -93,14 +94,14 @@ async def test_number_beyond_a_double_is_refused_by_its_place(
     assert await tables() == before
 
 
-@pytest.mark.parametrize("payload", _BAD_STRUCTS.values(), ids=_BAD_STRUCTS.keys())
+@pytest.mark.parametrize(("payload", "place"), _BAD_STRUCTS.values(), ids=_BAD_STRUCTS.keys())
 async def test_struct_that_is_no_payload_is_refused(
-    jobs: JobServiceStub, queue: str, tables: Tables, payload: Payload
+    jobs: JobServiceStub, queue: str, tables: Tables, payload: Payload, place: str
 ) -> None:
     before = await tables()
     refusal = await _refused(jobs, queue, payload)
     assert refusal.what == (_INVALID, "PAYLOAD_REJECTED")
-    assert refusal.fields == ["spec.input.json"]
+    assert refusal.fields == [f"spec.input.json{place}"]
     assert await tables() == before
 
 

@@ -165,6 +165,23 @@ async def test_unknown_and_foreign_leases_are_lost(
     assert await report(workers, success(lease), worker_id="") == [OK]
 
 
+async def test_lease_of_another_worker_cannot_be_guessed(
+    create: Create, workers: WorkerServiceStub, tables: Tables
+) -> None:
+    for _ in range(3):
+        await create()
+    # The caller of a job knows its id; a worker knows its own leases, before and after this one.
+    before, victim, after = [await lease_one(workers, worker_id=f"w{n}") for n in range(3)]
+    known = [int(lease.lease_id.split(".")[1]) for lease in (before, after)]
+    near = (number + step for number in known for step in range(-200, 200))
+    guesses = [*range(100), *near, sum(known) // 2][:899]
+    outcomes = [success(pb.JobLease(lease_id=f"{victim.job_id}.{guess}")) for guess in guesses]
+    rows = await tables()
+    assert await report(workers, *outcomes, worker_id="") == [LOST] * len(outcomes)
+    assert await tables() == rows
+    assert await report(workers, success(victim), worker_id="w1") == [OK]
+
+
 async def test_stale_worker_cannot_finish(
     create: Create, workers: WorkerServiceStub, tables: Tables
 ) -> None:

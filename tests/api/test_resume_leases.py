@@ -38,8 +38,8 @@ async def test_lease_that_the_worker_does_not_list_goes_back_confirmed_or_not(
     await sql.execute("UPDATE lease SET confirmed = job_id = $1", confirmed.id.job_id)
     redelivery = Redelivery(store, Hints(dsn, "s"))
     await redeliver_unlisted(store, redelivery, "w", [listed.id])
-    rows = await sql.fetch("SELECT job_id::text, returns FROM waiting")
-    assert {row["job_id"]: row["returns"] for row in rows} == {
+    rows = await sql.fetch("SELECT job_id::text, redeliveries FROM waiting")
+    assert {row["job_id"]: row["redeliveries"] for row in rows} == {
         confirmed.id.job_id: 1,
         unconfirmed.id.job_id: 1,
     }

@@ -1,42 +1,85 @@
 """The standard services on the same port: reflection and channelz. Health is in test_drain."""
 
 import grpc
+import pytest
 from google.protobuf import descriptor_pb2
 from grpc import aio
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from jobsvc.api.server import SERVICES
 from tests.api.support.fixtures import Create
 
 
+@pytest.fixture(params=["v1", "v1alpha"])
+def version(request: pytest.FixtureRequest) -> str:
+    """A version of reflection."""
+    return str(request.param)
+
+
 async def _ask(
-    channel: aio.Channel, request: reflection_pb2.ServerReflectionRequest
+    channel: aio.Channel, version: str, **request: str
 ) -> reflection_pb2.ServerReflectionResponse:
-    call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
-    await call.write(request)
+    call = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )()
+    await call.write(reflection_pb2.ServerReflectionRequest(**request))
     await call.done_writing()
     return await call.read()
 
 
-async def test_reflection_lists_every_service(channel: aio.Channel) -> None:
-    request = reflection_pb2.ServerReflectionRequest(list_services="")
-    listed = (await _ask(channel, request)).list_services_response.service
+async def test_reflection_lists_every_service(channel: aio.Channel, version: str) -> None:
+    listed = (await _ask(channel, version, list_services="")).list_services_response.service
     assert {service.name for service in listed} == {
         *SERVICES,
         "grpc.health.v1.Health",
         "grpc.channelz.v1.Channelz",
         "grpc.reflection.v1alpha.ServerReflection",
+        "grpc.reflection.v1.ServerReflection",
     }
 
 
-async def test_reflection_describes_the_contract(channel: aio.Channel) -> None:
-    for symbol in (*SERVICES, "jobsvc.v1.Payload", "google.rpc.Status"):
-        request = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
-        files = (await _ask(channel, request)).file_descriptor_response.file_descriptor_proto
-        file = descriptor_pb2.FileDescriptorProto.FromString(files[0])
-        names = [f"{file.package}.{item.name}" for item in (*file.service, *file.message_type)]
-        assert symbol in names
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        *SERVICES,
+        "jobsvc.v1.Payload",
+        "google.rpc.Status",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1.ServerReflectionRequest",
+    ],
+)
+async def test_reflection_describes_services_and_messages(
+    channel: aio.Channel, version: str, symbol: str
+) -> None:
+    file = await _first_file(channel, version, file_containing_symbol=symbol)
+    assert symbol in [f"{file.package}.{item.name}" for item in (*file.service, *file.message_type)]
+    assert file == await _first_file(channel, version, file_by_filename=file.name)
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["jobsvc.v1.JobService.CreateJob", "grpc.reflection.v1.ServerReflection.ServerReflectionInfo"],
+)
+async def test_reflection_describes_methods(
+    channel: aio.Channel, version: str, symbol: str
+) -> None:
+    file = await _first_file(channel, version, file_containing_symbol=symbol)
+    assert symbol in [
+        f"{file.package}.{service.name}.{method.name}"
+        for service in file.service
+        for method in service.method
+    ]
+
+
+async def _first_file(
+    channel: aio.Channel, version: str, **request: str
+) -> descriptor_pb2.FileDescriptorProto:
+    files = (await _ask(channel, version, **request)).file_descriptor_response
+    return descriptor_pb2.FileDescriptorProto.FromString(files.file_descriptor_proto[0])
 
 
 async def test_channelz_counts_calls(create: Create, channel: aio.Channel) -> None:
@@ -46,7 +89,7 @@ async def test_channelz_counts_calls(create: Create, channel: aio.Channel) -> No
     assert any(server.data.calls_succeeded >= 1 for server in servers)
 
 
-async def test_unknown_symbol_is_not_found(channel: aio.Channel) -> None:
-    request = reflection_pb2.ServerReflectionRequest(file_containing_symbol="no.Such")
-    error = (await _ask(channel, request)).error_response
+@pytest.mark.parametrize("symbol", ["no.Such", "jobsvc.v1.JobService.NoSuch", "", "."])
+async def test_unknown_symbol_is_not_found(channel: aio.Channel, version: str, symbol: str) -> None:
+    error = (await _ask(channel, version, file_containing_symbol=symbol)).error_response
     assert error.error_code == grpc.StatusCode.NOT_FOUND.value[0]

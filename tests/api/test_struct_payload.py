@@ -75,6 +75,26 @@ async def test_null_is_a_kind(create: Create, jobs: JobServiceStub) -> None:
     assert json.loads((await jobs.GetJob(read)).job.spec.input.json_text) == {"a": None}
 
 
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1.0, "1"),
+        (-0.0, "0"),
+        (2.0**53, "9007199254740992"),
+        (-(2.0**63), "-9223372036854775808"),
+        (1e20, "100000000000000000000"),
+        (1e21, "1e+21"),
+        (0.5, "0.5"),
+    ],
+)
+async def test_whole_double_is_written_as_an_integer(
+    create: Create, jobs: JobServiceStub, number: float, text: str
+) -> None:
+    job = await create(input=_struct(a=Value(number_value=number)))
+    read = pb.GetJobRequest(job_id=job.id, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT)
+    assert (await jobs.GetJob(read)).job.spec.input.json_text == f'{{"a":{text}}}'
+
+
 @pytest.mark.parametrize("spec", [{}, {"input": _struct()}, {"input": Payload(json_text="{}")}])
 async def test_empty_object_may_be_spelled_or_left_out(
     create: Create, jobs: JobServiceStub, spec: dict[str, Any]

@@ -171,7 +171,7 @@ async def test_answer_that_would_come_too_late_is_not_given(
             if got is not None:
                 await report(workers, *map(success, got.leases))
                 await create()
-    (row,) = await eventually(lambda: sql.fetch("SELECT attempt, returns FROM waiting"))
+    (row,) = await eventually(lambda: sql.fetch("SELECT attempt, redeliveries FROM waiting"))
     assert tuple(row) == (0, 0)
 
 
@@ -185,7 +185,7 @@ async def test_who_leaves_while_jobs_are_written_down_loses_none(
     leaves: str,
 ) -> None:
     await _create(jobs, 100, _LONG_TEXT)
-    await sql.execute("UPDATE waiting SET returns = $1", MAX_REDELIVERIES)
+    await sql.execute("UPDATE waiting SET redeliveries = $1", MAX_REDELIVERIES)
     impatient = replace(TEST_SETTINGS, drain_seconds=0.0)
     async with replica(dsn, impatient) as leaving:
         channel = aio.insecure_channel(f"127.0.0.1:{leaving.port}")

@@ -66,11 +66,11 @@ async def test_what_was_not_sent_before_the_stream_broke_has_not_been_returned(
         ) as stream:
             await stream.dispatched()
 
-    async def returns() -> int | None:
-        row = await sql.fetchrow("SELECT returns FROM waiting WHERE job_id = $1", last)
-        return None if row is None else int(row["returns"])
+    async def redeliveries() -> int | None:
+        row = await sql.fetchrow("SELECT redeliveries FROM waiting WHERE job_id = $1", last)
+        return None if row is None else int(row["redeliveries"])
 
-    assert await eventually(returns, lambda found: found is not None) == 0
+    assert await eventually(redeliveries, lambda found: found is not None) == 0
 
 
 @pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, acknowledge_seconds=60.0)])
@@ -111,7 +111,7 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
     await _create(jobs)
     async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
         await stream.dispatched()
-        async with work(channel, window=0):
+        async with work(channel, window=0, resume_token=stream.token):
             back = await eventually(lambda: _waiting(sql), lambda found: len(found) == _JOBS)
             # Few had been sent: the connection took no more.
             assert back.count((0, 0)) > _JOBS // 2
@@ -169,7 +169,7 @@ async def test_worker_that_did_not_read_is_told_why_its_stream_ended(
     async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
         await stream.dispatched()
         await eventually(lambda: sql.fetchval("SELECT count(*) FROM lease"), lambda n: n == _JOBS)
-        async with work(channel, window=0):
+        async with work(channel, window=0, resume_token=stream.token):
             assert (await refused(_read_on(stream))).what[1] == "WORKER_REPLACED"
 
 
@@ -204,5 +204,5 @@ async def _results(sql: asyncpg.Connection) -> int:
 
 
 async def _waiting(sql: asyncpg.Connection) -> list[tuple[int, int]]:
-    """Attempts and returns of each waiting job."""
-    return [tuple(row) for row in await sql.fetch("SELECT attempt, returns FROM waiting")]
+    """Attempts and redeliveries of each waiting job."""
+    return [tuple(row) for row in await sql.fetch("SELECT attempt, redeliveries FROM waiting")]

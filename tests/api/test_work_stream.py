@@ -157,7 +157,7 @@ async def test_stale_and_current_lease_in_one_frame_are_told_apart(
         # Rescued by another replica: nobody tells this one.
         await sql.execute(
             """WITH gone AS (DELETE FROM lease RETURNING *)
-            INSERT INTO waiting (job_id, queue, rank, run_at, attempt, returns, version,
+            INSERT INTO waiting (job_id, queue, rank, run_at, attempt, redeliveries, version,
                 update_time, keyed)
             SELECT job_id, queue, rank, now(), attempt, 0, version + 1, now(), keyed FROM gone"""
         )

@@ -32,6 +32,7 @@ def test_an_old_checkout_runs_its_own_processor_in_its_own_worker(tmp_path: Path
     old = _old_checkout(tmp_path)
     assert old.worker_module == "workers"
     assert old.processor("noop") == tmp_path / "bench" / "noop.py"
+    assert old.processor("cycles") == THIS.processor("cycles")
 
 
 def test_a_process_imports_the_code_of_its_checkout_and_not_the_installed_one(

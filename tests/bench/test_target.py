@@ -21,8 +21,10 @@ def test_a_bound_from_above_is_missed_above_it() -> None:
         [
             sample(9.1, scenario="latency", unit="ms"),
             sample(1, scenario="create-64", commits=0.126),
+            sample(301, scenario="cycles", unit="MB"),
         ]
     )
-    commits, latency = targets(lines)
+    commits, cycles, latency = targets(lines)
     assert not commits.met
+    assert not cycles.met
     assert latency.met

@@ -78,7 +78,7 @@ async def test_jobs_for_a_worker_that_goes_during_the_claim_go_back_uncounted(
         await dispatcher.until_idle()
     assert (worker.undelivered, worker.leases, worker.subscription.reserved) == ([], {}, 0)
     await redelivery.flush()
-    rows = await sql.fetch("SELECT attempt, returns FROM waiting")
+    rows = await sql.fetch("SELECT attempt, redeliveries FROM waiting")
     assert [tuple(row) for row in rows] == [(0, 0)]
 
 

@@ -33,5 +33,5 @@ async def test_caller_that_left_as_its_jobs_came_has_not_used_an_attempt(
         await leasing
     assert await sql.fetchval("SELECT count(*) FROM lease") == 1
     await redelivery.flush()
-    rows = await sql.fetch("SELECT attempt, returns FROM waiting")
+    rows = await sql.fetch("SELECT attempt, redeliveries FROM waiting")
     assert [tuple(row) for row in rows] == [(0, 0)]

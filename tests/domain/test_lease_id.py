@@ -10,7 +10,7 @@ from jobsvc.domain.lease import LeaseId
 from tests.support.samples import JOB_ID
 
 
-@given(st.uuids(), st.integers(0, 10**18 - 1))
+@given(st.uuids(), st.integers(-(2**63), 2**63 - 1))
 def test_every_lease_id_survives_its_text(job_id: UUID, number: int) -> None:
     lease_id = LeaseId.of(job_id, number)
     assert LeaseId.parse(str(lease_id)) == lease_id
@@ -31,12 +31,18 @@ def test_any_text_is_a_lease_id_or_none(text: str) -> None:
         str(JOB_ID),
         f"{JOB_ID}.",
         f"{JOB_ID}.x",
-        f"{JOB_ID}.-1",
+        f"{JOB_ID}.-",
+        f"{JOB_ID}.-0",
+        f"{JOB_ID}.+1",
+        f"{JOB_ID}.--1",
         f"{JOB_ID}.01",
+        f"{JOB_ID}.-01",
         f"{JOB_ID}.1.1",
         f"{JOB_ID}.1 ",
         f"{JOB_ID}.\u0661",
-        f"{JOB_ID}." + "9" * 19,
+        f"{JOB_ID}.{2**63}",
+        f"{JOB_ID}.{-(2**63) - 1}",
+        f"{JOB_ID}." + "9" * 99,
         f"{JOB_ID}".upper() + ".1",
         "{" + f"{JOB_ID}"[1:-1] + "}.1",
         f"{JOB_ID}".replace("-", "x") + ".1",

@@ -48,6 +48,15 @@ def test_violation_names_its_path() -> None:
     ]
 
 
+def test_each_unknown_key_is_told_by_its_path() -> None:
+    closed = {"properties": {"words": {}}, "additionalProperties": False}
+    schema = Schema(json.dumps({"properties": {"article": closed}}))
+    found = schema.violations({"article": {"wrods": 1, "x": 2}}, "input")
+    what = "is not a property of the schema"
+    assert found == [Violation(f"input.article.{key}", what) for key in ("wrods", "x")]
+    assert len(schema.violations({"article": {str(n): n for n in range(99)}}, "input")) == 20
+
+
 def test_violations_are_bounded() -> None:
     found = PERSON.violations({"name": "x", "tags": ["long"] * 100}, "input")
     assert len(found) == 20

@@ -109,6 +109,12 @@ def test_ordinary_schema_takes_payloads_of_a_mebibyte(name: str) -> None:
     assert Schema(json.dumps(ORDINARY[name])).max_bytes > MIB
 
 
+def test_texts_with_formats_take_payloads_of_half_a_mebibyte() -> None:
+    times = {"type": "array", "items": {"format": "date-time"}}
+    definition = an_object({"at": times, "id": {"format": "uuid"}, "price": {"format": "decimal"}})
+    assert Schema(json.dumps(definition)).max_bytes > MIB / 2
+
+
 def doubling(levels: int, last: dict[str, Any]) -> dict[str, Any]:
     """A schema that applies the last of its definitions 2 ** levels times to one value."""
     both = lambda n: [{"$ref": f"#/$defs/d{n + 1}"}] * 2  # noqa: E731
@@ -138,6 +144,9 @@ def test_recursion_that_multiplies_is_counted() -> None:
         ({"uniqueItems": True}, {}),
         ({"items": {"multipleOf": 0.01}}, {"items": {"multipleOf": 2}}),
         ({"items": {"multipleOf": 1e-300}}, {"items": {"multipleOf": 0.01}}),
+        ({"items": {"format": "duration"}}, {"items": {"format": "uuid"}}),
+        ({"items": {"format": "regex"}}, {"items": {"format": "uuid"}}),
+        ({"items": {"format": "uuid"}}, {"items": {"type": "string"}}),
         ({"items": {"minimum": 0.5}}, {"items": {"minimum": 0}}),
         ({"items": {"minimum": 0}}, {"items": {"type": "number"}}),
         ({"items": {"enum": [0.5, 1.5]}}, {"items": {"enum": [0, 1]}}),

@@ -9,6 +9,8 @@ import pytest
 from grpc import aio
 
 from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.queue_service_pb2 import GetQueueRequest
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.e2e.support.caller import Caller, reason_of
 from tests.e2e.support.history import AnyEvent, Close, Create, Update
@@ -172,3 +174,36 @@ async def test_leaving_worker_ends_what_runs_and_hands_back_the_rest(
 async def _held(stage: Stage, worker_id: str, count: int) -> bool:
     rows = await fetch(stage.dsn, "SELECT FROM lease WHERE worker_id = $1", worker_id)
     return len(rows) == count
+
+
+async def test_callers_without_a_pause_are_told_that_the_server_leaves(stage: Stage) -> None:
+    refusals: list[aio.AioRpcError] = []
+    answers = 0
+
+    async def call_until_cut_off(target: str) -> None:
+        nonlocal answers
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+        async with aio.insecure_channel(target, options=options) as channel:
+            get_queue = QueueServiceStub(channel).GetQueue
+            while True:
+                try:
+                    await get_queue(GetQueueRequest(name="nap"))
+                    answers += 1
+                except aio.AioRpcError as error:
+                    refusals.append(error)
+                    if reason_of(error) != "SERVER_DRAINING":
+                        break
+
+    for _ in range(2):
+        server = await stage.serve()
+        async with stage.calls(server.target) as caller:
+            await caller.client.declare_queue("nap")
+        before = answers
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(16):
+                tasks.create_task(call_until_cut_off(server.target))
+            await eventually(lambda n=before: answers > n + 100, what="callers at work")
+            server.terminate()
+        assert await server.exited(MARGIN_SECONDS) == 0
+    assert {error.code() for error in refusals} == {grpc.StatusCode.UNAVAILABLE}
+    assert "SERVER_DRAINING" in map(reason_of, refusals)

@@ -59,7 +59,7 @@ def check_of_job(spans: list[Span], queue: str, job_id: str, attempts: int) -> N
         (create_job, "SERVER"): 1,
         (f"send {queue}", "PRODUCER"): 1,
         (f"process {queue}", "CONSUMER"): attempts,
-        (f"settle {queue}", "INTERNAL"): attempts,
+        (f"settle {queue}", "CLIENT"): attempts,
     }
     (send,) = [span for span in spans if span.kind == "PRODUCER"]
     assert parent_of(spans, send) == create_job

@@ -42,7 +42,7 @@ async def fill(sql: asyncpg.Connection, ready: int, scheduled: int) -> None:
     await sql.execute(
         """
         INSERT INTO waiting (
-            job_id, queue, rank, run_at, attempt, returns, version, update_time, keyed)
+            job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, keyed)
         SELECT md5(n::text)::uuid, 'q', n % 3,
             now() + CASE WHEN n <= $1 THEN '-1 hour' ELSE '1 hour' END::interval,
             0, 0, 1, now(), false

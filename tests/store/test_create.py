@@ -63,7 +63,7 @@ async def test_rows_of_a_new_job_agree(store: Store, sql: asyncpg.Connection) ->
         "SELECT job.queue = waiting.queue AND waiting.rank = -job.priority"
         " AND waiting.keyed AND waiting.expire_time = job.expire_time"
         " AND held_key.queue = job.queue AND held_key.unique_key = job.unique_key"
-        " AND waiting.returns = 0 AND waiting.released_lease IS NULL"
+        " AND waiting.redeliveries = 0 AND waiting.released_lease IS NULL"
         " FROM job JOIN waiting ON job_id = id JOIN held_key USING (job_id)"
     )
     assert row is not None

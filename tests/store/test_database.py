@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable, NotStorable
 from jobsvc.store.database import Database, open_database
 from tests.api.support.database_link import database_link
 from tests.store.support.samples import until_blocked
@@ -57,8 +57,8 @@ async def test_cancelled_statement_lets_go_of_a_database_that_is_silent(dsn: str
 async def test_exhausted_pool_is_waited_for_a_bounded_time(small: Database) -> None:
     async with small.connection():
         with pytest.raises(DatabaseUnavailable):
-            await asyncio.wait_for(small.fetch("read_queues", ["a"]), 5)
-    assert await small.fetch("read_queues", ["a"]) == []
+            await asyncio.wait_for(small.fetch("read_queues", ["a"], True), 5)
+    assert await small.fetch("read_queues", ["a"], True) == []
 
 
 async def test_error_rolls_the_transaction_back(small: Database) -> None:
@@ -69,7 +69,7 @@ async def test_error_rolls_the_transaction_back(small: Database) -> None:
 
     with pytest.raises(LookupError):
         await fail_half_way()
-    assert await small.fetch("read_queues", ["a"]) == []
+    assert await small.fetch("read_queues", ["a"], True) == []
 
 
 async def test_cancelled_statement_gives_its_connection_back(
@@ -82,9 +82,9 @@ async def test_cancelled_statement_gives_its_connection_back(
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
-    assert await small.fetch("read_queues", ["a"]) == []
+    assert await small.fetch("read_queues", ["a"], True) == []
 
 
 async def test_defect_in_a_value_is_not_called_unavailable(small: Database) -> None:
-    with pytest.raises(asyncpg.CharacterNotInRepertoireError):
+    with pytest.raises(NotStorable):
         await small.fetch("declare_queues", ["a\0"])

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import Extension, LeaseId
 from jobsvc.domain.lease_end import Requeued
-from jobsvc.domain.outcome import Finish
+from jobsvc.domain.outcome import Finish, Requeue
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     BROKEN,
@@ -134,6 +134,21 @@ async def test_batch_answers_for_each_end_in_order(store: Store, sql: asyncpg.Co
         "result": 3,
         "attempt": 2,
     }
+
+
+@pytest.mark.parametrize("verdict", [COMPLETED, RETRY])
+async def test_leases_of_two_jobs_may_share_a_number(
+    store: Store, sql: asyncpg.Connection, verdict: Finish | Requeue
+) -> None:
+    job_ids = [await create(store) for _ in range(2)]
+    await lease(store, 2)
+    await sql.execute("UPDATE lease SET lease_id = 5")
+    ends = [end(LeaseId.of(job_id, 5), verdict) for job_id in job_ids]
+    passed = await sql.fetchval("SELECT now() - interval '1 minute'")
+    # One of them does not end, since it was extended after it was found to have lapsed.
+    ends[0] = replace(ends[0], until=passed)
+    results = await store.lease_ends.ends.submit(ends)
+    assert [bool(result) for result in results] == [False, True]
 
 
 async def test_output_that_cannot_be_stored_spoils_no_neighbour(

@@ -1,7 +1,9 @@
 """lease_jobs.sql and ready_queues.sql: who gets which job next."""
 
 import asyncio
+import random
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -135,7 +137,6 @@ async def test_leasers_at_once_never_share_a_job(store: Store) -> None:
     assert all(len(jobs) <= 7 for jobs in taken)
     leased = [job.id for jobs in taken for job in jobs]
     assert len({lease_id.job_id for lease_id in leased}) == len(leased)
-    assert len({lease_id.number for lease_id in leased}) == len(leased)
     rest = await lease(store, 100)
     assert {lease_id.job_id for lease_id in leased} | {j.id.job_id for j in rest} == set(ids)
 
@@ -152,15 +153,29 @@ async def test_leaser_passes_over_what_another_one_is_taking(
     assert [job.id.job_id for job in await lease(store, 3)] == ids[:2]
 
 
-async def test_lease_ids_never_repeat(store: Store) -> None:
+async def test_every_lease_of_a_job_has_an_id_of_its_own(store: Store) -> None:
     lease_id = await create_leased(store)
-    numbers = {lease_id.number}
+    seen = {lease_id}
     for _ in range(5):
         assert await store.leases.redeliver([lease_id])
         (job,) = await lease(store)
         lease_id = job.id
-        assert lease_id.number > max(numbers)
-        numbers.add(lease_id.number)
+        assert lease_id not in seen
+        seen.add(lease_id)
+
+
+async def test_lease_ids_cannot_be_guessed_from_each_other(store: Store) -> None:
+    for _ in range(300):
+        await create(store)
+    claims = [await lease(store, 100) for _ in range(3)]
+    numbers = [job.id.number for jobs in claims for job in jobs]
+    assert len(set(numbers)) == 300
+    # Every one of the 64 bits is set in about half of them: the bounds are ten sigma away.
+    set_in = [sum(number >> bit & 1 for number in numbers) for bit in range(64)]
+    assert all(63 < count < 237 for count in set_in), set_in
+    # No distance between leases in a row comes twice, as those of a counter would.
+    distances = {after - before for before, after in pairwise(numbers)}
+    assert len(distances) == 299
 
 
 @pytest.mark.parametrize(
@@ -193,7 +208,7 @@ async def test_no_more_rows_are_locked_than_are_leased(store: Store) -> None:
             await create(store, priority=priority)
     # Another leaser has taken the first four, over two priorities, and has not committed yet.
     async with store.database.transaction() as connection:
-        asked = "q", 4, ["v"], [1], [30.0], None, None
+        asked = "q", 4, ["v"], [1], [30.0], None, None, random.randbytes(32)
         taken = await connection.fetch(text_of("lease_jobs"), *asked)
         rest = await lease(store, 9)
     theirs = [lease_id for row in taken for lease_id in row["lease_ids"].split(" ")]

@@ -6,8 +6,10 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
+from jobsvc.domain.errors import QueueLimit
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.domain.run_policy import RunPolicy
+from jobsvc.store.queues import QueueStore
 from jobsvc.store.store import Store
 from tests.store.support.samples import until_blocked
 
@@ -20,9 +22,9 @@ FULL = QueuePolicy(
 
 
 async def put(store: Store, name: str, policy: QueuePolicy) -> Queue:
-    queue = await store.queues.update(name, True, lambda _: policy)
-    assert queue is not None
-    return queue
+    update = await store.queues.update(name, True, lambda _: policy)
+    assert update is not None
+    return update.queue
 
 
 async def test_declared_queue_leaves_everything_to_the_server(store: Store) -> None:
@@ -129,9 +131,41 @@ async def test_queues_are_listed_by_name_in_pages(store: Store) -> None:
     names = ["b-1", "a", "b", "a-0", "c"]
     await store.queues.declare(names)
     listed: list[str] = []
-    while page := await store.queues.list_after(listed[-1] if listed else "", 2):
-        assert len(page) <= 2
+    more = True
+    while more:
+        page, more = await store.queues.list_after(listed[-1] if listed else "", 2, 1)
+        assert 1 <= len(page) <= 2
         listed += [queue.name for queue in page]
     assert sorted(listed) == sorted(names)
     assert len(listed) == len(set(listed))
     assert listed == sorted(listed)
+
+
+async def test_page_ends_where_its_schemas_become_too_large(store: Store) -> None:
+    assert await store.queues.list_after("", 9, 100) == ([], False)
+    for name, size in (("a", 0), ("b", 200), ("c", 40), ("d", 40), ("e", 0), ("f", 40)):
+        schema = f'"{"x" * (size - 2)}"' if size else None
+        await put(store, name, QueuePolicy(input_schema=schema, output_schema=schema))
+    pages = []
+    for first in ("", "a", "b", "d"):
+        page, more = await store.queues.list_after(first, 9, 170)
+        pages.append(("".join(queue.name for queue in page), more))
+        for queue in page:
+            assert queue == (await store.queues.read([queue.name]))[queue.name]
+    assert pages == [("a", True), ("b", True), ("cde", True), ("ef", False)]
+    assert len((await store.queues.list_after("b", 2, 170))[0]) == 2
+
+
+async def test_no_queue_is_created_beyond_the_limit(store: Store, sql: asyncpg.Connection) -> None:
+    few = QueueStore(store.database, max_queues=3)
+    await few.declare(["a", "b"])
+    with pytest.raises(QueueLimit):
+        await few.declare(["c", "d"])
+    await few.declare(["b", "c", "c"])
+    with pytest.raises(QueueLimit):
+        await few.update("d", True, lambda _: FULL)
+    # What exists can still be declared and changed.
+    await few.declare(["a", "b", "c"])
+    assert await few.update("a", True, lambda _: FULL) is not None
+    assert await few.update("d", False, lambda _: FULL) is None
+    assert await sql.fetchval("SELECT array_agg(name ORDER BY name) FROM queue") == ["a", "b", "c"]

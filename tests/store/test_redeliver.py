@@ -15,7 +15,7 @@ async def test_redelivered_job_waits_at_once(store: Store, sql: asyncpg.Connecti
     assert await tables_of(sql, lease_id.job_id) == {"job", "waiting", "held_key"}
     status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
     assert (status.state, status.version, status.attempt) == (JobState.PENDING, 3, 0)
-    row = await sql.fetchrow("SELECT rank, returns, keyed FROM waiting")
+    row = await sql.fetchrow("SELECT rank, redeliveries, keyed FROM waiting")
     assert row is not None
     assert tuple(row) == (-3, 1, True)
     (job,) = await lease(store)
@@ -27,13 +27,13 @@ async def test_unsent_job_goes_back_to_its_position_as_often_as_it_takes(
 ) -> None:
     order = [await create(store) for _ in range(3)]
     await sql.execute("UPDATE waiting SET attempt = 1, run_at = now() - interval '1 hour'")
-    before = await sql.fetch("SELECT job_id, run_at, attempt, returns FROM waiting")
+    before = await sql.fetch("SELECT job_id, run_at, attempt, redeliveries FROM waiting")
     for _ in range(MAX_REDELIVERIES + 1):
         _, *rest = jobs = await lease(store, 3)
         assert [job.id.job_id for job in jobs] == order
         assert await store.leases.redeliver([job.id for job in rest], unsent=True)
         assert await store.leases.redeliver([jobs[0].id], unsent=True)
-    again = await sql.fetch("SELECT job_id, run_at, attempt, returns FROM waiting")
+    again = await sql.fetch("SELECT job_id, run_at, attempt, redeliveries FROM waiting")
     assert set(again) == set(before)
 
 

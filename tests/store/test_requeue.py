@@ -74,7 +74,7 @@ async def test_released_job_is_as_if_it_had_not_been_leased(
     assert (status.state, status.version, status.attempt) == (JobState.PENDING, 3, 0)
     assert (status.error, status.worker_id, status.start_time) == (None, "", None)
     assert await sql.fetchval("SELECT released_lease FROM waiting") == lease_id.number
-    assert await sql.fetchval("SELECT returns FROM waiting") == 0
+    assert await sql.fetchval("SELECT redeliveries FROM waiting") == 0
 
 
 async def test_job_released_in_its_second_attempt_shows_the_first(store: Store) -> None:

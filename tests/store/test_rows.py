@@ -36,14 +36,15 @@ FILL = f"""
     FROM generate_series(1, 3 * {ROWS});
     CREATE TEMP TABLE filled AS SELECT id, row_number() OVER () AS n FROM job;
     INSERT INTO waiting (
-        job_id, queue, rank, run_at, attempt, returns, version, update_time, keyed, expire_time)
+        job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, keyed,
+        expire_time)
     SELECT id, 'q', -5 + n % 3, now() + (n % 2 - 0.5) * interval '1 hour', 1, 0, 1, now(), false,
         now() + interval '1 hour'
     FROM filled WHERE n <= {ROWS};
     INSERT INTO lease (
-        job_id, lease_id, queue, rank, attempt, returns, version, update_time, keyed, worker_id,
-        start_time, duration, until, deadline)
-    SELECT id, nextval('lease_id'), 'q', 0, 2, 0, 2, now(), false, 'other', now(), 30,
+        job_id, lease_id, queue, rank, attempt, redeliveries, version, update_time, keyed,
+        worker_id, start_time, duration, until, deadline)
+    SELECT id, n, 'q', 0, 2, 0, 2, now(), false, 'other', now(), 30,
         now() + interval '1 hour', now() + interval '1 hour'
     FROM filled WHERE n BETWEEN {ROWS} + 1 AND 2 * {ROWS};
     INSERT INTO result (
@@ -118,7 +119,7 @@ async def watched(dsn: str) -> AsyncIterator[tuple[Store, Touched]]:
         "SET auto_explain.log_level = 'notice'"
     )
     connection.add_log_listener(touched.heard)
-    store = Store(Database(OneConnection(connection), 5), "test")
+    store = Store(Database(OneConnection(connection), 5), "test", 1000)
     async with asyncio.TaskGroup() as tasks:
         batchers = [store.jobs.creates, store.lease_ends.ends, store.leases.extensions]
         running = [tasks.create_task(batcher.run()) for batcher in batchers]
@@ -195,7 +196,8 @@ async def test_upkeep_touches_a_batch(dsn: str, sql: asyncpg.Connection, analyse
     await sql.execute("UPDATE waiting SET start_deadline = expire_time")
     await sql.execute("UPDATE result SET purge_time = now() - interval '1 hour'")
     async with watched(dsn) as (store, touched):
-        assert len(await store.upkeep.expire(BATCH, KEEP_SECONDS, KEEP_SECONDS)) == BATCH
+        assert len(await store.upkeep.expire(BATCH, KEEP_SECONDS)) == BATCH
         assert touched.max_rows() <= BATCH
-        assert await store.upkeep.prune(BATCH) == BATCH
-        assert touched.max_rows() <= BATCH
+        for request_id_seconds in (KEEP_SECONDS, 0.0):
+            assert await store.upkeep.prune(BATCH, request_id_seconds) == BATCH
+            assert touched.max_rows() <= BATCH

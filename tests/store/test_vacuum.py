@@ -13,7 +13,7 @@ async def churn(dsn: str, jobs: int) -> None:
         await connection.execute(
             """
             INSERT INTO lease (
-                job_id, lease_id, queue, rank, attempt, returns, version, update_time, keyed,
+                job_id, lease_id, queue, rank, attempt, redeliveries, version, update_time, keyed,
                 worker_id, start_time, duration, until, deadline)
             SELECT gen_random_uuid(), n, 'q', 0, 1, 0, 2, now(), false, 'w', now(), 30, now(), now()
             FROM generate_series(1, $1::integer) AS n

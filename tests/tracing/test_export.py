@@ -1,32 +1,13 @@
-"""Spans reach the files and the collector they should, and exporting never holds a process up."""
+"""Spans reach the files they should."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import grpc
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-)
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
-    MetricsServiceServicer,
-    add_MetricsServiceServicer_to_server,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
-    TraceServiceServicer,
-    add_TraceServiceServicer_to_server,
-)
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
@@ -35,23 +16,7 @@ from jobsvc.tracing.span import Span, decode, encode
 from jobsvc.tracing.span_file import SpanFile
 from jobsvc.tracing.span_folder import SUFFIX, find_trace, find_trace_ids, read_spans, remove_older
 from tests.support.probe import blocking_eventually
-
-
-def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs `code` in a process of its own: a tracer provider is installed once per process."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**clean_environment(), **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def clean_environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "JOBSVC_"))}
-
+from tests.tracing.support.process import clean_environment, run
 
 TRACED = """
 from pathlib import Path
@@ -106,19 +71,22 @@ def test_sampler_of_the_environment_is_respected(tmp_path: Path) -> None:
     assert list(read_spans(tmp_path, "")) == []
 
 
-def test_untraced_process_does_not_load_the_sdk() -> None:
+def test_folder_that_cannot_be_made_costs_spans_and_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run(TRACED.format(folder=None), JOBSVC_TRACE_DIR=str(tmp_path / "file"))
+    warning = f"no spans are written to {tmp_path / 'file'}: File exists\n"
+    assert (done.returncode, done.stderr) == (0, warning)
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "console"}]
+)
+def test_untraced_process_does_not_load_the_sdk(variables: dict[str, str]) -> None:
     done = run(
-        TRACED.format(folder=None) + "\nimport sys; print('opentelemetry.sdk' in sys.modules)"
+        TRACED.format(folder=None) + "\nimport sys; print('opentelemetry.sdk' in sys.modules)",
+        **variables,
     )
     assert done.stdout.strip() == "False", done.stderr
-
-
-def test_absent_collector_does_not_hold_up_the_exit() -> None:
-    # Port 9 (discard): nothing listens there.
-    begin = time.monotonic()
-    done = run(TRACED.format(folder=None), OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
-    assert done.returncode == 0, done.stderr
-    assert time.monotonic() - begin < 10
 
 
 def test_killed_process_leaves_the_spans_it_had_ended(tmp_path: Path) -> None:
@@ -153,76 +121,6 @@ for name in ("first", "second"):
     assert done.returncode == 0, done.stderr
     for name in ("first", "second"):
         assert [(s.name, s.service) for s in read_spans(tmp_path / name, name)] == [(name, name)]
-
-
-class Collector(TraceServiceServicer, MetricsServiceServicer):
-    """An OTLP collector that remembers the names of the spans and metrics it is sent."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def Export(
-        self,
-        request: ExportTraceServiceRequest | ExportMetricsServiceRequest,
-        context: grpc.ServicerContext,
-    ) -> ExportTraceServiceResponse | ExportMetricsServiceResponse:
-        if isinstance(request, ExportMetricsServiceRequest):
-            for resource in request.resource_metrics:
-                for scope in resource.scope_metrics:
-                    self.names.extend(metric.name for metric in scope.metrics)
-            return ExportMetricsServiceResponse()
-        for traced in request.resource_spans:
-            for spans in traced.scope_spans:
-                self.names.extend(span.name for span in spans.spans)
-        return ExportTraceServiceResponse()
-
-
-def collected(code: str, variable: str = "ENDPOINT", **environment: str) -> list[str]:
-    """Runs `code` in a process, and returns the requests that a collector received from it."""
-    collector = Collector()
-    server = grpc.server(ThreadPoolExecutor(1))
-    add_TraceServiceServicer_to_server(collector, server)
-    add_MetricsServiceServicer_to_server(collector, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        environment[f"OTEL_EXPORTER_OTLP_{variable}"] = f"http://127.0.0.1:{port}"
-        done = run(code, **environment)
-    finally:
-        server.stop(None).wait()
-    assert done.returncode == 0, done.stderr
-    return sorted(collector.names)
-
-
-def test_collector_receives_the_spans_by_the_exit() -> None:
-    assert collected(TRACED.format(folder=None)) == ["inner", "outer"]
-
-
-METERED = """
-from opentelemetry import metrics, trace
-from jobsvc.tracing import start_tracing
-counter = metrics.get_meter("t").create_counter("counted")
-with start_tracing("tester", None, with_metrics=True):
-    counter.add(1)
-    trace.get_tracer("t").start_span("spanned").end()
-"""
-
-
-def test_collector_receives_the_metrics_by_the_exit() -> None:
-    assert collected(METERED) == ["counted", "spanned"]
-
-
-def test_metrics_and_spans_can_be_had_apart() -> None:
-    assert collected(METERED, "METRICS_ENDPOINT") == ["counted"]
-    assert collected(METERED, "TRACES_ENDPOINT") == ["spanned"]
-    assert collected(METERED, OTEL_METRICS_EXPORTER="none") == ["spanned"]
-
-
-def test_absent_collector_of_metrics_does_not_hold_up_the_exit() -> None:
-    begin = time.monotonic()
-    done = run(METERED, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT="http://127.0.0.1:9")
-    assert done.returncode == 0, done.stderr
-    assert time.monotonic() - begin < 10
 
 
 def span(**changes: object) -> Span:

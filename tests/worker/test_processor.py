@@ -116,9 +116,9 @@ def test_declares_only_what_the_processor_says() -> None:
     def vague(value: Any) -> Any:
         return value
 
-    assert declaration(bind(silent)) is None
-    assert declaration(bind(vague)) is None
-    request = declaration(bind(talkative))
+    assert declaration(bind(silent), False) is None
+    assert declaration(bind(vague), False) is None
+    request = declaration(bind(talkative), False)
     assert request is not None
     assert list(request.update_mask.paths) == [
         "input_schema",

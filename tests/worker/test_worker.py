@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 from grpc import aio
 
@@ -63,14 +64,51 @@ async def test_worker_declares_the_contract_of_its_queue(server: Replica, caller
             await caller.create(text='{"b": 1}')
 
 
-async def test_input_of_another_type_fails_for_good(server: Replica, caller: Caller) -> None:
-    job_id = await caller.create(text='{"a": "one"}')
-    async with worker(server, Processor(add, "q", retry=QUICK)):
+async def test_older_worker_leaves_a_newer_schema_and_takes_it_back_when_asked(
+    server: Replica, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def newer(value: Sum) -> None: ...
+
+    async def required() -> list[object]:
+        queue = (await caller.queues.GetQueue(queues_pb.GetQueueRequest(name="q"))).queue
+        return list(queue.input_schema.json_schema["required"])
+
+    for function, needed in ((add, "a"), (newer, "total"), (add, "total")):
+        assert "older than the queue" not in caplog.text
+        async with worker(server, Processor(function, "q")):
+            assert await required() == [needed]
+    assert caplog.text.count("older than the queue (to roll back: --take-back)") == 1
+    async with worker(server, Processor(add, "q"), take_back=True):
+        assert await required() == ["a"]
+        job = await caller.run('{"a": 1}')
+        assert job.status.state == job_pb2.JOB_STATE_COMPLETED
+
+
+async def test_input_of_another_type_uses_up_the_attempts(server: Replica, caller: Caller) -> None:
+    retry = job_pb2.RetryPolicy(max_attempts=3, initial_backoff=Duration(nanos=10_000_000))
+    job_id = await caller.create(text='{"a": "one"}', retry_policy=retry)
+    async with worker(server, Processor(add, "q")):
         job = await caller.end(job_id)
     assert job.status.state == job_pb2.JOB_STATE_FAILED
-    assert job.status.attempt == 1
+    assert job.status.attempt == 3
     assert job.status.error.code == code_pb2.INVALID_ARGUMENT
     assert job.status.error.reason == "INPUT_REJECTED"
+
+
+async def test_job_that_an_older_worker_rejects_is_done_by_a_newer_one(
+    server: Replica, caller: Caller
+) -> None:
+    async def add_texts(value: dict[str, Any]) -> Sum:
+        return Sum(int(value["a"]))
+
+    retry = job_pb2.RetryPolicy(max_attempts=100, initial_backoff=Duration(nanos=50_000_000))
+    job_id = await caller.create(text='{"a": "1"}', retry_policy=retry)
+    async with worker(server, Processor(add, "q")):
+        await caller.follow(job_id, lambda status: status.attempt >= 2)
+        async with worker(server, Processor(add_texts, "q")):
+            job = await caller.end(job_id)
+    assert job.status.output.json["total"] == 1
+    assert job.status.recent_attempts[1].error.reason == "INPUT_REJECTED"
 
 
 async def test_exception_is_retried_and_the_next_attempt_knows_why(

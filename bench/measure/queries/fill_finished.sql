@@ -13,6 +13,6 @@ WITH made AS (
 INSERT INTO result (
     job_id, state, attempt, version, worker_id, lease_id, start_time, end_time, purge_time,
     progress_message)
-SELECT id, 3, 1, 3, 'worker', nextval('lease_id'), create_time, create_time,
+SELECT id, 3, 1, 3, 'worker', 1, create_time, create_time,
     create_time + interval '7 days', ''
 FROM made

@@ -11,8 +11,8 @@ WITH made AS (
     RETURNING id, create_time
 )
 INSERT INTO lease (
-    job_id, lease_id, queue, rank, attempt, returns, version, update_time, keyed, worker_id,
+    job_id, lease_id, queue, rank, attempt, redeliveries, version, update_time, keyed, worker_id,
     start_time, duration, until, deadline)
-SELECT id, nextval('lease_id'), $1, 0, 1, 0, 2, create_time, false, 'worker', create_time, 30,
+SELECT id, 1, $1, 0, 1, 0, 2, create_time, false, 'worker', create_time, 30,
     create_time + interval '1 hour', create_time + interval '1 hour'
 FROM made

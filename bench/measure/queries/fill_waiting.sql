@@ -11,5 +11,5 @@ WITH made AS (
     RETURNING id, create_time
 )
 INSERT INTO waiting (
-    job_id, queue, rank, run_at, attempt, returns, version, update_time, keyed)
+    job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, keyed)
 SELECT id, $1, 0, create_time, 0, 0, 1, create_time, false FROM made

@@ -1,31 +1,15 @@
-"""Limits the calls in progress, and refuses calls while the server drains."""
+"""What a replica takes on: its limits, and whether it drains."""
 
-from jobsvc.domain.errors import JobsvcError, RateLimited, ServerDraining, StreamLimit
+from jobsvc.api.byte_budget import ByteBudget
+from jobsvc.api.call_limit import CallLimit
+from jobsvc.domain.errors import RateLimited, ServerDraining, StreamLimit
+from jobsvc.domain.fair_limit import FairLimit
 from jobsvc.domain.methods import Method
 from jobsvc.settings import Settings
 
-
-class CallLimit:
-    """The most calls of a kind in progress. Beyond, a call is refused rather than queued.
-
-    Entered once for each call.
-    """
-
-    def __init__(self, limit: int, refusal: type[JobsvcError], kind: str) -> None:
-        self._limit = limit
-        self._refusal = refusal
-        self._kind = kind
-        self._in_progress = 0
-
-    def __enter__(self) -> None:
-        """Counts one more call. Raises the refusal when the limit is reached."""
-        if self._in_progress >= self._limit:
-            raise self._refusal(f"the server has {self._limit} {self._kind} in progress; try again")
-        self._in_progress += 1
-
-    def __exit__(self, *_: object) -> None:
-        """Counts one call fewer."""
-        self._in_progress -= 1
+#: Half of the bytes are kept for callers that hold little, so that each has room for a large
+#: message or two.
+_RESERVED_BYTES_PERCENT = 50
 
 
 class Admission:
@@ -34,17 +18,29 @@ class Admission:
     def __init__(self, settings: Settings) -> None:
         #: The replica is about to exit: set once, never unset.
         self.draining = False
-        self._calls = CallLimit(settings.max_calls, RateLimited, "calls")
-        # Apart, so that waiting callers cannot keep workers from extending and reporting.
-        self._waiting_calls = CallLimit(settings.max_calls, RateLimited, "waiting calls")
+        self._reserved_percent = settings.reserved_percent
+        self._max_calls = settings.max_calls
+        self._calls = self._limit(settings.max_calls, RateLimited, "calls")
         #: Streams that only the server writes to.
-        self.status_streams = CallLimit(settings.max_status_streams, StreamLimit, "status streams")
+        self.status_streams = self._limit(
+            settings.max_status_streams, StreamLimit, "status streams"
+        )
         #: Streams that both sides write to.
-        self.worker_streams = CallLimit(settings.max_worker_streams, StreamLimit, "worker streams")
+        self.worker_streams = self._limit(
+            settings.max_worker_streams, StreamLimit, "worker streams"
+        )
+        self.bytes = ByteBudget(
+            FairLimit.reserving(settings.max_bytes_in_progress, _RESERVED_BYTES_PERCENT)
+        )
+        self.max_request_bytes = settings.max_message_bytes
 
     def unary_limit(self, method: Method) -> CallLimit:
-        """Returns the limit that counts the unary calls of a method."""
-        return self._waiting_calls if method.waits else self._calls
+        """Returns the limit that counts the unary calls of a method. Ask once for each method."""
+        if not method.waits:
+            return self._calls
+        # Apart, so that calls that wait cannot keep workers from extending and reporting, nor
+        # workers from getting jobs.
+        return self._limit(self._max_calls, RateLimited, f"{method.name} calls")
 
     def check_draining(self, method: Method) -> None:
         """Refuses a call that a draining server does not serve.
@@ -54,3 +50,6 @@ class Admission:
         """
         if self.draining and not method.served_while_draining:
             raise ServerDraining("the server is about to go; try again")
+
+    def _limit(self, limit: int, error: type[RateLimited], kind: str) -> CallLimit:
+        return CallLimit(FairLimit.reserving(limit, self._reserved_percent), error, kind)

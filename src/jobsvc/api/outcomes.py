@@ -8,10 +8,12 @@ from itertools import chain, repeat
 from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
+from jobsvc.api.convert.payloads import spell_large_struct
 from jobsvc.api.status import status_of
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.domain.errors import DatabaseUnavailable, JobsvcError, LeaseLost
 from jobsvc.domain.lease import Extension, LeaseId, LeaseTerms
+from jobsvc.domain.outcome import Outcome
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.settle import Report, Settlement
 from jobsvc.settings import Settings
@@ -92,7 +94,7 @@ class Outcomes:
                     if item is None
                     else Report(
                         lease_id,
-                        convert.outcome(item, self._settings.max_payload_bytes),
+                        await self._outcome(item),
                         terms,
                         convert.outcome_progress(item),
                     )
@@ -116,3 +118,7 @@ class Outcomes:
                 ended.append(report.id)
         self._on_ended(ended, worker)
         return convert.outcome_results(lease_ids, statuses, len(request.outcomes))
+
+    async def _outcome(self, item: pb.JobOutcome) -> Outcome:
+        spelled = await spell_large_struct(item.success.output)
+        return convert.outcome(item, self._settings.max_payload_bytes, spelled)

@@ -73,13 +73,19 @@ def _precondition(kind: str, subject: str) -> Details:
 
 
 def _quota(error: JobsvcError) -> Iterable[Message]:
+    assert isinstance(error, errors.RateLimited)
     yield error_details_pb2.QuotaFailure(
         violations=[
             error_details_pb2.QuotaFailure.Violation(
-                subject="server", description=_cut(error.message, _MAX_TEXT_BYTES)
+                subject=_cut(error.subject, _MAX_TEXT_BYTES),
+                description=_cut(error.message, _MAX_TEXT_BYTES),
             )
         ]
     )
+
+
+def _passing_quota(error: JobsvcError) -> Iterable[Message]:
+    yield from _quota(error)
     yield from _retry(error)
 
 
@@ -91,6 +97,7 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.InvalidRequest: _Status(code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", _bad_request),
     errors.PayloadRejected: _Status(code_pb2.INVALID_ARGUMENT, "PAYLOAD_REJECTED", _bad_request),
     errors.PayloadTooLarge: _Status(code_pb2.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", _bad_request),
+    errors.NotStorable: _Status(code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", _bad_request),
     errors.PageTokenInvalid: _Status(code_pb2.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID"),
     errors.WorkProtocolViolation: _Status(code_pb2.INVALID_ARGUMENT, "WORK_PROTOCOL_VIOLATION"),
     errors.JobNotOwned: _Status(code_pb2.PERMISSION_DENIED, "JOB_NOT_OWNED"),
@@ -114,14 +121,20 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
         "REQUEST_ID_REUSED",
         _resource("request_id", lambda e: e.metadata["requestId"]),
     ),
+    errors.WorkerIdInUse: _Status(
+        code_pb2.ALREADY_EXISTS,
+        "WORKER_ID_IN_USE",
+        _resource("worker_id", lambda e: e.metadata["workerId"]),
+    ),
     errors.LeaseLost: _Status(
         code_pb2.FAILED_PRECONDITION, "LEASE_LOST", _precondition("LEASE", "leaseId")
     ),
     errors.EtagMismatch: _Status(code_pb2.ABORTED, "ETAG_MISMATCH"),
     errors.WorkerReplaced: _Status(code_pb2.ABORTED, "WORKER_REPLACED"),
     errors.WorkerDeaf: _Status(code_pb2.UNAVAILABLE, "WORKER_DEAF", _retry),
-    errors.StreamLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _quota),
-    errors.RateLimited: _Status(code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", _quota),
+    errors.StreamLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _passing_quota),
+    errors.RateLimited: _Status(code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", _passing_quota),
+    errors.QueueLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "QUEUE_LIMIT", _quota),
     errors.DatabaseUnavailable: _Status(code_pb2.UNAVAILABLE, "DATABASE_UNAVAILABLE", _retry),
     errors.ServerDraining: _Status(code_pb2.UNAVAILABLE, "SERVER_DRAINING", _retry),
 }

@@ -4,12 +4,16 @@ from typing import Annotated
 
 import typer
 
-from jobsvc.cli.loopback import is_loopback
+from jobsvc.cli.loopback import is_local_target
 
 
 def serve(
     listen: Annotated[
-        str | None, typer.Option(help="HOST:PORT [env JOBSVC_LISTEN, default 127.0.0.1:50051]")
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="HOST:PORT or unix:PATH (JOBSVC_LISTEN; by default 127.0.0.1:50051).",
+        ),
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Listen beyond loopback without authentication.")
@@ -18,19 +22,21 @@ def serve(
     """Serve jobs over gRPC until SIGTERM. Settings come from JOBSVC_* (docs/configuration.md)."""
     import os
 
-    from jobsvc.cli.startup import exit_line, log_to_stderr, read_settings
+    from jobsvc.cli.startup import exit_line, log_to_stderr, raise_file_limit, read_settings
 
     settings = read_settings(listen=listen)
     host = settings.listen.rpartition(":")[0]
-    if not insecure and not is_loopback(host):
+    is_local = is_local_target(settings.listen)
+    if not insecure and not is_local:
         exit_line(
             f"{host} is not loopback, and without authentication everyone who reaches it could"
             " create and work on jobs: pass --insecure to listen there all the same"
         )
     log_to_stderr()
+    raise_file_limit()
     # Set before gRPC is imported. Everything that its core logs comes as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    if insecure and not is_loopback(host):
+    if insecure and not is_local:
         import logging
 
         logging.getLogger("jobsvc").warning(
@@ -47,24 +53,30 @@ def serve(
 
     with startup_errors(), start_tracing("jobsvc", settings.trace_dir, with_metrics=True):
         _tune_collector()
-        loop.run(
-            run(settings, lambda port: print(f"jobsvc listening on {host}:{port}", flush=True))
-        )
+        loop.run(run(settings, lambda port: print(_ready_line(settings.listen, port), flush=True)))
     # Skips the interpreter's tear-down of gRPC's threads: everything is closed already.
     os._exit(0)
+
+
+def _ready_line(listen: str, port: int) -> str:
+    """What is printed when the server is ready, with the port that it took in place of 0."""
+    if port:  # none for a path
+        listen = f"{listen.rpartition(':')[0]}:{port}"
+    return f"jobsvc listening on {listen}"
 
 
 def _tune_collector() -> None:
     """Makes Python's garbage collector run less often.
 
     Otherwise it scans every batch of jobs several times for cycles that do not
-    exist. Everything loaded by now is never scanned again.
+    exist. Those that do exist hold little: gRPC leaves a small one for each call. Everything
+    loaded by now is never scanned again.
     """
     import gc
 
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 10, 10)
 
 
 def migrate() -> None:

@@ -155,12 +155,23 @@ class ConnectedWorker:
             self.subscription.unsent_size = _size(self.undelivered)
         return others
 
+    def forget(self) -> None:
+        """Drops what it held, once its stream has ended and it has left.
+
+        The stream's error may hold it in a cycle, until the collector comes.
+        """
+        self.leases, self.undelivered, self._deal_times = {}, [], []
+
     def set_reading(self, is_read: bool, now: float) -> None:
         """Says whether the worker's frames are being read. While they are not, it cannot
         acknowledge anything; so its time to acknowledge begins anew when they are."""
         if is_read and not self._is_read:
-            self.unacknowledged = {n: (now, ids) for n, (_, ids) in self.unacknowledged.items()}
+            self.begin_anew(now)
         self._is_read = is_read
+
+    def begin_anew(self, now: float) -> None:
+        """Gives the worker all its time to acknowledge anew: its frames were not read until now."""
+        self.unacknowledged = {n: (now, ids) for n, (_, ids) in self.unacknowledged.items()}
 
     def silent_since(self) -> float | None:
         """Since when the worker should have acknowledged its oldest unacknowledged frame.

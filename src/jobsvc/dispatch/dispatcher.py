@@ -11,8 +11,9 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.subscription import Subscription
-from jobsvc.domain.errors import DatabaseUnavailable, WorkerDeaf, WorkerReplaced
+from jobsvc.domain.errors import DatabaseFailure, WorkerDeaf, WorkerReplaced
 from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.outages import LATE_SECONDS
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
@@ -46,6 +47,7 @@ class Dispatcher:
         self._draining = False
         #: Leases that were not current at the last check.
         self._suspects: set[LeaseId] = set()
+        self._slow_check_time = time.monotonic()
 
     async def run(self) -> None:
         """Claims, deals and checks until cancelled."""
@@ -166,7 +168,11 @@ class Dispatcher:
     async def _check_slow(self) -> None:
         """Redelivers what slow readers were not sent in time, and ends streams of deaf workers."""
         now = time.monotonic()
+        stood_still = now - self._slow_check_time > _SLOW_CHECK_SECONDS + LATE_SECONDS
+        self._slow_check_time = now
         for worker in list(self._workers.values()):
+            if stood_still:
+                worker.begin_anew(now)
             overdue = worker.overdue(now)
             if overdue:
                 # Otherwise the worker would get the same jobs again: its window has room for them.
@@ -198,5 +204,5 @@ async def _every(seconds: float, check: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
         try:
             await check()
-        except DatabaseUnavailable:
+        except DatabaseFailure:
             continue

@@ -6,6 +6,8 @@ from jobsvc.store.hints import Hints
 
 #: A job that is due later than this is left to the poll, which bounds the number of timers.
 _MAX_DELAY_SECONDS = 60.0
+#: So are jobs beyond so many timers.
+MAX_TIMERS = 20_000
 
 
 class DueTimers:
@@ -17,7 +19,7 @@ class DueTimers:
 
     def start(self, queue: str, delay_seconds: float) -> None:
         """Gives the hint that a queue has a ready job, after a delay."""
-        if delay_seconds > _MAX_DELAY_SECONDS:
+        if delay_seconds > _MAX_DELAY_SECONDS or len(self._timers) >= MAX_TIMERS:
             return
         loop = asyncio.get_running_loop()
         key = (queue, int((loop.time() + delay_seconds) * 100) + 1)

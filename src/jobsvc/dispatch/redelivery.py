@@ -5,10 +5,12 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from math import inf
 from typing import NamedTuple
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseFailure
 from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.outages import LATE_SECONDS
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 
@@ -34,12 +36,14 @@ class Redelivery:
 
     An unsent lease was never sent to its worker: it goes back to its position
     in the queue, and its redelivery is not counted. Any other counts, up to
-    MAX_REDELIVERIES, and stays if it is confirmed by then: its worker has extended it.
+    MAX_REDELIVERIES, and stays if it is confirmed by then: its worker has extended it. After an
+    outage the worker has `reconnect_seconds` for that.
     """
 
-    def __init__(self, store: Store, hints: Hints) -> None:
+    def __init__(self, store: Store, hints: Hints, reconnect_seconds: float = 0.0) -> None:
         self._store = store
         self._hints = hints
+        self._reconnect_seconds = reconnect_seconds
         self._scheduled: list[_Scheduled] = []
         self._added = asyncio.Event()
 
@@ -69,24 +73,36 @@ class Redelivery:
     async def run(self) -> None:
         """Redelivers what is due, until cancelled."""
         while True:
+            wait_end = time.monotonic() + _INTERVAL_SECONDS if self._scheduled else inf
             with suppress(TimeoutError):
                 async with asyncio.timeout(_INTERVAL_SECONDS if self._scheduled else None):
                     await self._added.wait()
             self._added.clear()
             now = time.monotonic()
+            if now - wait_end > LATE_SECONDS:
+                self._postpone()
             try:
                 await self._redeliver_scheduled([i for i in self._scheduled if i.due_time <= now])
-            except DatabaseUnavailable:
+            except DatabaseFailure:
                 await asyncio.sleep(_INTERVAL_SECONDS)
+                self._postpone()
 
     async def flush(self) -> None:
         """Redelivers everything scheduled, due or not, for a server that is about to go."""
         try:
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await self._redeliver_scheduled(self._scheduled)
-        except (DatabaseUnavailable, TimeoutError):
+        except (DatabaseFailure, TimeoutError):
             count = sum(len(item.lease_ids) for item in self._scheduled)
             log.warning("%d leases that never reached their workers are left to lapse", count)
+
+    def _postpone(self) -> None:
+        """Gives workers that may have these leases the time to come back and confirm them."""
+        due_time = time.monotonic() + self._reconnect_seconds
+        self._scheduled = [
+            item if item.unsent else item._replace(due_time=max(item.due_time, due_time))
+            for item in self._scheduled
+        ]
 
     async def _redeliver_scheduled(self, items: Sequence[_Scheduled]) -> None:
         for batch in _batches(items):

@@ -109,20 +109,50 @@ class WorkerReplaced(JobsvcError):
     """Another stream of the same worker id took over."""
 
 
+class WorkerIdInUse(JobsvcError):
+    """Another stream has the worker id, and this one does not show that it is the same worker."""
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(
+            f"worker_id {worker_id} is in use by another stream; every process needs its own",
+            workerId=worker_id,
+        )
+
+
 class WorkerDeaf(JobsvcError):
     """The worker did not acknowledge a dispatch in time."""
 
 
-class StreamLimit(JobsvcError):
-    """The server holds as many streams as it may."""
-
-
 class RateLimited(JobsvcError):
-    """The server has as many calls in progress as it may."""
+    """The server, or the caller, has as much in progress as it may. `subject` says of what, and for
+    whom."""
+
+    def __init__(self, message: str, subject: str) -> None:
+        super().__init__(message)
+        self.subject = subject
 
 
-class DatabaseUnavailable(JobsvcError):
-    """The database does not answer."""
+class StreamLimit(RateLimited):
+    """The server, or the caller, holds as many streams as it may."""
+
+
+class QueueLimit(RateLimited):
+    """There are as many queues as there may be."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"there are {limit} queues already, as many as there may be", "queues")
+
+
+class DatabaseFailure(JobsvcError):
+    """The database did not do what it was asked for. A loop expects this, and goes on."""
+
+
+class DatabaseUnavailable(DatabaseFailure):
+    """The database does not answer, or refuses what it must do for jobsvc: try again."""
+
+
+class NotStorable(InvalidRequest, DatabaseFailure):
+    """The database cannot store the values of a request. The same again is refused again."""
 
 
 class ServerDraining(JobsvcError):

@@ -8,13 +8,16 @@ import msgspec
 from jobsvc.domain.job import JobError
 from jobsvc.domain.retry import RetryPolicy
 
-_LEASE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?:0|[1-9][0-9]{0,17})")
+_LEASE_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(0|-?[1-9][0-9]{0,18})")
+#: What the column lease_id can hold.
+_NUMBERS = range(-(2**63), 2**63)
 
 
 class LeaseId(str):
     """Names one delivery of one job, as on the wire: `{job id}.{number}`.
 
-    The number comes from a sequence and never repeats.
+    The number is random, 64 bits with a sign: nobody can guess the lease of another, and no two
+    leases of a job share one.
     """
 
     __slots__ = ()
@@ -27,7 +30,8 @@ class LeaseId(str):
     @classmethod
     def parse(cls, text: str) -> "LeaseId | None":
         """Returns the lease id that `text` spells; None for a text that no server has made."""
-        return cls(text) if _LEASE_ID.fullmatch(text) else None
+        found = _LEASE_ID.fullmatch(text)
+        return cls(text) if found and int(found[1]) in _NUMBERS else None
 
     @property
     def job_id(self) -> str:
@@ -45,8 +49,7 @@ class LeaseTerms(msgspec.Struct, frozen=True):
 
     Leases that one claim gives to a worker share one object if their terms are equal.
 
-    `attempt` counts this one. `retention_seconds` None means the server's default. `has_request`
-    means that the job's request id must be remembered for a while.
+    `attempt` counts this one. `retention_seconds` None means the server's default.
     """
 
     queue: str
@@ -55,20 +58,24 @@ class LeaseTerms(msgspec.Struct, frozen=True):
     retry: RetryPolicy
     cancel_requested: bool
     retention_seconds: float | None
-    has_request: bool
     output_schema_id: int | None
     traceparent: str
     tracestate: str
 
 
 class LapsedLease(msgspec.Struct, frozen=True):
-    """A lease that may have run out. `read_time` is the database's clock when it was read."""
+    """A lease that may have run out. `read_time` is the database's clock when it was read.
+
+    An extension makes it run for another `duration_seconds`, unless the worker asks otherwise.
+    """
 
     id: LeaseId
     terms: LeaseTerms
     until: datetime
     deadline: datetime
     expire_time: datetime | None
+    start_time: datetime
+    duration_seconds: float
     read_time: datetime
 
 

@@ -32,6 +32,10 @@ class PayloadInvalid(Exception):
         super().__init__(why)
         self.place = place
 
+    def below(self, step: str) -> "PayloadInvalid":
+        """The same defect, found in a part of the payload."""
+        return PayloadInvalid(f"{self}", step + self.place)
+
 
 def parse_payload(text: str, max_levels: int = MAX_LEVELS) -> dict[str, Any]:
     """Returns the object that a JSON text spells.

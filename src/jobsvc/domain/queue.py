@@ -45,6 +45,19 @@ class QueueWarning:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueUpdate:
+    """A queue before and after a change.
+
+    `superseded` names schemas of the change that the queue has had and replaced; the change was
+    left out then.
+    """
+
+    before: Queue
+    queue: Queue
+    superseded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class QueueCounts:
     """How a queue is doing; `oldest_ready_seconds` None when nothing is ready."""
 

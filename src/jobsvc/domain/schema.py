@@ -9,6 +9,7 @@ import jsonschema_rs
 import msgspec
 
 from jobsvc.domain.errors import Violation
+from jobsvc.domain.formats import FORMATS
 from jobsvc.domain.schema_cost import MAX_STEPS, schema_cost
 from jobsvc.domain.schema_graph import TooCostly
 from jobsvc.domain.schema_rewrite import ALTERNATIVES, briefly, by_tag
@@ -17,6 +18,10 @@ _MAX_VIOLATIONS = 20
 #: From this size on, finding every violation can take 10 ms and more.
 _LARGE_CHARACTERS = 4096
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_UNKNOWN_KEYS = (
+    jsonschema_rs.ValidationErrorKind.AdditionalProperties,
+    jsonschema_rs.ValidationErrorKind.UnevaluatedProperties,
+)
 #: A schema must do for payloads of this size at least.
 _LEAST_BYTES = 16 * 1024
 #: Every violation is looked for if that takes so many steps at most.
@@ -99,10 +104,12 @@ class Schema:
             return []
         found: list[Violation] = []
         for error in self._errors(payload, size):
-            found.append(Violation(path + _place(error), _message(error)[:500]))
-            if len(found) == _MAX_VIOLATIONS:
+            found += _told(error, path)
+            if len(found) >= _MAX_VIOLATIONS:
                 break
-        return found or [Violation(path, "does not fit the schema; the place cannot be told")]
+        if not found:
+            return [Violation(path, "does not fit the schema; the place cannot be told")]
+        return found[:_MAX_VIOLATIONS]
 
     def _errors(
         self, payload: dict[str, Any], size: int
@@ -148,7 +155,11 @@ def compile_recorded(definition: str) -> Schema | RefusedSchema:
 
 def _compile(document: Any) -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(
-        document, retriever=_refuse, pattern_options=_PATTERNS
+        document,
+        retriever=_refuse,
+        pattern_options=_PATTERNS,
+        validate_formats=True,
+        formats=FORMATS,
     )
 
 
@@ -164,6 +175,15 @@ def _message(error: jsonschema_rs.ValidationError) -> str:
         value = json.dumps(error.instance, ensure_ascii=False)
         return f"{value if len(value) < 200 else value[:200] + '...'} {kind.value}"
     return error.message
+
+
+def _told(error: jsonschema_rs.ValidationError, path: str) -> list[Violation]:
+    """What the validator found: each key too many by its own path, which it does not say itself."""
+    path += _place(error)
+    if isinstance(error.kind, _UNKNOWN_KEYS):
+        keys = error.kind.unexpected[:_MAX_VIOLATIONS]
+        return [Violation(f"{path}.{key[:60]}", "is not a property of the schema") for key in keys]
+    return [Violation(path, _message(error)[:500])]
 
 
 def _refuse(uri: str) -> Any:

@@ -241,7 +241,7 @@ class Settlement:
         span = self._tracer.start_span(
             f"settle {terms.queue}",
             context=telemetry.parent(terms.traceparent, terms.tracestate),
-            kind=trace.SpanKind.INTERNAL,
+            kind=trace.SpanKind.CLIENT,
             start_time=began,
             attributes=telemetry.messaging_attributes("settle", terms.queue, end.id.job_id),
         )

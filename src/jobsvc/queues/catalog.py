@@ -14,8 +14,10 @@ from jobsvc.store.queues import QueueStore
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 1.0
-#: Compiled schemas kept; beyond, the least recently used one goes.
+#: Compiled schemas kept, and characters of their definitions; beyond, the least recently used ones
+#: go.
 _MAX_SCHEMAS = 500
+_MAX_CHARACTERS = 8 << 20
 
 
 class Catalog:
@@ -25,12 +27,14 @@ class Catalog:
         self._queues = queues
         self._clock = clock
         self._known: dict[str, tuple[float, Queue]] = {}
-        self._schemas: OrderedDict[int, Schema | RefusedSchema] = OrderedDict()
+        #: Compiled schemas by id, each with the length of its definition.
+        self._schemas: OrderedDict[int, tuple[int, Schema | RefusedSchema]] = OrderedDict()
+        self._characters = 0
         #: Held to compile: one thread at a time leaves time for the event loop.
         self._compiling = asyncio.Lock()
 
     async def queue(self, name: str) -> Queue:
-        """Returns the queue of this name.
+        """Returns the queue of this name, without the text of its schemas.
 
         Raises:
             QueueNotFound: there is none.
@@ -39,7 +43,7 @@ class Catalog:
         if known is not None and self._clock() - known[0] < _FRESH_SECONDS:
             return known[1]
         now = self._clock()
-        queue = (await self._queues.read([name])).get(name)
+        queue = (await self._queues.read([name], with_schemas=False)).get(name)
         if queue is None:
             self._known.pop(name, None)
             raise QueueNotFound(name)
@@ -53,17 +57,23 @@ class Catalog:
 
     async def schema(self, schema_id: int) -> Schema | RefusedSchema:
         """Returns the compiled schema of this id; schemas never change."""
-        schema = self._schemas.get(schema_id)
-        if schema is None:
-            definition = await self._queues.read_schema(schema_id)
-            async with self._compiling:
-                schema = self._schemas.get(schema_id)
-                if schema is None:
-                    schema = await asyncio.to_thread(compile_recorded, definition)
-                    if isinstance(schema, RefusedSchema):
-                        log.error("schema %d is refused: %s", schema_id, schema.why)
-                    self._schemas[schema_id] = schema
-                    if len(self._schemas) > _MAX_SCHEMAS:
-                        self._schemas.popitem(last=False)
-        self._schemas.move_to_end(schema_id)
-        return schema
+        kept = self._schemas.get(schema_id)
+        if kept is not None:
+            self._schemas.move_to_end(schema_id)
+            return kept[1]
+        definition = await self._queues.read_schema(schema_id)
+        async with self._compiling:
+            if (kept := self._schemas.get(schema_id)) is not None:
+                return kept[1]
+            schema = await asyncio.to_thread(compile_recorded, definition)
+            if isinstance(schema, RefusedSchema):
+                log.error("schema %d is refused: %s", schema_id, schema.why)
+            self._keep(schema_id, len(definition), schema)
+            return schema
+
+    def _keep(self, schema_id: int, characters: int, schema: Schema | RefusedSchema) -> None:
+        self._schemas[schema_id] = characters, schema
+        self._characters += characters
+        while len(self._schemas) > _MAX_SCHEMAS or self._characters > _MAX_CHARACTERS:
+            _, (dropped, _) = self._schemas.popitem(last=False)
+            self._characters -= dropped

@@ -1,5 +1,6 @@
 """Claims: the next ready jobs of a queue are leased to workers."""
 
+import secrets
 from collections.abc import Sequence
 
 import asyncpg
@@ -8,6 +9,9 @@ from jobsvc.domain.lease import LeasedJob, QueuePosition, Slot
 from jobsvc.store.columns import short
 from jobsvc.store.database import Database
 from jobsvc.store.records import last_position_from, leased_jobs_from
+
+#: Bytes of a lease's number. Random: who can guess the id of a lease can report on its job.
+_NUMBER_BYTES = 8
 
 
 class Claimed:
@@ -65,6 +69,7 @@ class ClaimStore:
             short([slot.duration_seconds for slot in slots]),
             begin and begin.rank,
             begin and begin.run_time,
+            secrets.token_bytes(_NUMBER_BYTES * len(slots)),
         )
         return Claimed(rows, slots)
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import LeaseId
-from jobsvc.domain.lease_end import End, Ended, Requeued
+from jobsvc.domain.lease_end import End, Ended, Requeued, end_instead
 from jobsvc.domain.outcome import (
+    OUTCOME_REJECTED,
     OUTPUT_REJECTED,
     Failure,
     Finish,
@@ -65,7 +66,7 @@ class LeaseEndStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS)
+        self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS, instead=end_instead)
 
     async def were_recorded(self, outcomes: Sequence[tuple[LeaseId, Outcome]]) -> list[bool]:
         """Returns for each outcome whether it is on record under exactly its lease. What cannot be
@@ -104,8 +105,8 @@ class LeaseEndStore:
         )
         if len(rows) == len(part):
             return dict.fromkeys([end.id for end in part], True)
-        finished = {row["lease_id"] for row in rows}
-        return {end.id: end.id.number in finished for end in part}
+        finished = {str(row["job_id"]) for row in rows}
+        return {end.id: end.id.job_id in finished for end in part}
 
     async def _requeue(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
         verdicts = [v for end in part if isinstance(v := end.verdict, Requeue)]
@@ -117,8 +118,8 @@ class LeaseEndStore:
             [v.attempt_used for v in verdicts],
             [encode_error(v.error) for v in verdicts],
         )
-        requeued = {row["lease_id"]: Requeued(row["queue"], row["run_at"]) for row in rows}
-        return {end.id: requeued.get(end.id.number, False) for end in part}
+        requeued = {str(row["job_id"]): Requeued(row["queue"], row["run_at"]) for row in rows}
+        return {end.id: requeued.get(end.id.job_id, False) for end in part}
 
 
 def _is_same(outcome: Outcome, *record: Any) -> bool:  # Any: columns of a row
@@ -136,9 +137,12 @@ def _same(
     """Returns whether a record is of this outcome: equal outputs, or equal errors.
 
     Outputs are compared as objects: a schema check or a second encoder may spell one differently.
-    Nothing is kept of a rejected output; any success then counts as the same.
+    Nothing is kept of a rejected output, or of an outcome that could not be stored; any success, or
+    any outcome, then counts as the same.
     """
     recorded = decode_error(error)
+    if recorded == OUTCOME_REJECTED:
+        return True
     if isinstance(outcome, Release):
         return released or (state == JobState.CANCELLED and recorded is None)
     if isinstance(outcome, Success):

@@ -19,22 +19,27 @@ from jobsvc.store.workers import WorkerStore
 class Store:
     """The typed statements, grouped by their subject."""
 
-    def __init__(self, database: Database, server_id: str) -> None:
+    def __init__(self, database: Database, server_id: str, max_queues: int) -> None:
         self.database = database
         self.jobs = JobStore(database)
         self.shared_reads = SharedReads(self.jobs)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)
-        self.queues = QueueStore(database)
+        self.queues = QueueStore(database, max_queues)
         self.workers = WorkerStore(database, server_id)
         self.credentials = CredentialStore(database)
         self.upkeep = UpkeepStore(database)
 
+    def take_found_away(self) -> bool:
+        """Whether, since the last call, the database was away for what workers last reported."""
+        found = [b.take_found_away() for b in (self.leases.extensions, self.lease_ends.ends)]
+        return any(found)
+
 
 @asynccontextmanager
 async def open_store(
-    dsn: str, server_id: str, pool_size: int, statement_seconds: float
+    dsn: str, server_id: str, pool_size: int, statement_seconds: float, max_queues: int
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
 
@@ -47,7 +52,7 @@ async def open_store(
         open_database(dsn, pool_size, statement_seconds) as database,
         asyncio.TaskGroup() as tasks,
     ):
-        store = Store(database, server_id)
+        store = Store(database, server_id, max_queues)
         batchers = [
             tasks.create_task(batcher.run(), name=f"batch {name}")
             for name, batcher in (

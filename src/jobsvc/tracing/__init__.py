@@ -7,61 +7,45 @@ rest of the code only knows the OpenTelemetry API and `jobsvc.telemetry`.
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from jobsvc import extras
-
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_METRICS_ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+from jobsvc.tracing.environment import CONFIG_FILE, exporters, is_disabled
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def start_tracing(
-    service_name: str, trace_dir: Path | None, with_metrics: bool = False
+    service_name: str,
+    trace_dir: Path | None,
+    with_metrics: bool = False,
+    flush_seconds: float = 3.0,
 ) -> Iterator[None]:
     """Exports the spans of this process while the block runs; at its end, flushes.
 
-    Spans go to the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names, and to a
-    file in `trace_dir` (or the folder in `JOBSVC_TRACE_DIR`). Metrics, if wanted,
-    go to the collector, unless `OTEL_METRICS_EXPORTER` is `none`. When none of
-    them is set nothing is imported or installed, and spans and metrics cost next
-    to nothing. Without the extra `otlp` a warning is logged and nothing is sent.
+    OpenTelemetry's own variables say where to, and its SDK reads them. Spans also go
+    to a file in `trace_dir` (or the folder in `JOBSVC_TRACE_DIR`), within half a
+    second of their end. When none of them asks for anything, nothing is imported or
+    installed, and spans and metrics cost next to nothing. Without the extra `otlp`,
+    or for a value that the SDK cannot use, a warning is logged, and the block runs.
 
-    `service_name` becomes `service.name` unless `OTEL_SERVICE_NAME` is set; the
-    sampler is that of `OTEL_TRACES_SAMPLER`. A file receives a span within half
-    a second of its end. The flush takes a few seconds at most, even when the
-    collector is away. Blocks may follow one another in one process.
-
-    Raises:
-        OSError: the folder cannot be made or written to.
+    `service_name` is the `service.name` unless the environment has one. The flush
+    takes `flush_seconds` at most; a collector that is away loses the rest. Blocks may
+    follow one another in one process, but only the first one reads the variables.
     """
-    name = os.environ.get("OTEL_SERVICE_NAME") or service_name
     folder = trace_dir or os.environ.get("JOBSVC_TRACE_DIR") or None
-    to_collector = any(os.environ.get(variable) for variable in _ENDPOINTS)
-    send_spans = folder is not None or to_collector
-    send_metrics = with_metrics and _metrics_go_out()
-    if (send_spans or send_metrics) and not extras.is_installed("otlp"):
-        log.warning("no spans and no metrics are sent: %s", extras.ask_for("otlp"))
-        send_spans = send_metrics = False
-    # The SDK is imported here, not above: only a process that sends something pays for it.
-    with ExitStack() as exports:
-        if send_metrics:
-            from jobsvc.tracing.metrics import export_metrics
-
-            exports.enter_context(export_metrics(name))
-        if send_spans:
-            from jobsvc.tracing.export import export_spans
-
-            exports.enter_context(
-                export_spans(name, Path(folder) if folder else None, to_collector)
-            )
+    chosen = exporters(os.environ, with_metrics)
+    asked = any(name != "none" for name in chosen.values()) or os.environ.get(CONFIG_FILE)
+    if is_disabled(os.environ) or not (asked or folder):
         yield
+    elif not extras.is_installed("otlp") and not extras.is_installed("otlp-http"):
+        log.warning("no spans and no metrics are sent: %s", extras.ask_for("otlp"))
+        yield
+    else:
+        # The SDK is imported here, not above: only a process that sends something pays for it.
+        from jobsvc.tracing.export import export
 
-
-def _metrics_go_out() -> bool:
-    if os.environ.get("OTEL_METRICS_EXPORTER") == "none":
-        return False
-    return any(os.environ.get(name) for name in _METRICS_ENDPOINTS)
+        with export(service_name, Path(folder) if folder else None, chosen, flush_seconds):
+            yield

@@ -1,70 +1,163 @@
-"""Sends spans through the OpenTelemetry SDK. Imported only by processes that are traced."""
+"""Sends spans and metrics by the OpenTelemetry SDK. Imported only by processes that send some."""
 
+import atexit
+import logging
+import os
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from opentelemetry import trace
-from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry import _logs, metrics, trace
 
-from jobsvc.tracing.span_file import SpanFile
+from jobsvc.tracing.environment import CONFIG_FILE, complaint
 
 #: A killed process loses the spans of this last time.
 FILE_DELAY_MILLIS = 250
-#: Longest wait at exit for an exporter to send its last spans.
-FLUSH_SECONDS = 3.0
-#: Longest further wait, after its connection was closed.
-_ABORT_SECONDS = 1.0
+
+log = logging.getLogger("jobsvc.tracing")
+
+Flush = Callable[[], object]
 
 
 @contextmanager
-def export_spans(service_name: str, folder: Path | None, to_collector: bool) -> Iterator[None]:
-    """Sends ended spans to a file in `folder` and to the collector named by the environment."""
-    instance = uuid4().hex
-    provider = _provider(service_name, instance)
-    with ExitStack() as exports:
-        if folder is not None:
-            file = SpanFile(folder, service_name, instance)
-            exports.enter_context(_export(provider, file, FILE_DELAY_MILLIS))
-        if to_collector:
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-
-            exports.enter_context(_export(provider, OTLPSpanExporter(), None))
-        yield
-
-
-def _provider(service_name: str, instance: str) -> TracerProvider:
-    """Returns the provider of this process, a new one if there is none.
-
-    OpenTelemetry allows to set it only once; a program that traces already has its own.
-    """
-    present = trace.get_tracer_provider()
-    if isinstance(present, TracerProvider):
-        return present
-    resource = Resource.create({SERVICE_NAME: service_name, SERVICE_INSTANCE_ID: instance})
-    # Not at exit: `_export` flushes, within a time that the SDK does not limit.
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    trace.set_tracer_provider(provider)
-    return provider
-
-
-@contextmanager
-def _export(
-    provider: TracerProvider, exporter: SpanExporter, delay_millis: float | None
+def export(
+    service_name: str, folder: Path | None, exporters: Mapping[str, str], flush_seconds: float
 ) -> Iterator[None]:
-    processor = BatchSpanProcessor(exporter, schedule_delay_millis=delay_millis)
-    provider.add_span_processor(processor)
+    """Sends spans to a file in `folder`, and what `exporters` say to where they say.
+
+    A value or a folder that is of no use costs what it is about, and a line in the log.
+    """
+    flushes: list[Flush] = []
+    with _one_line_each():
+        try:
+            # The SDK reads variables as it is imported, too.
+            from opentelemetry.sdk.trace import TracerProvider
+
+            # OpenTelemetry allows to set it only once. A program that is traced already, by
+            # `opentelemetry-instrument` say, has read the environment.
+            if not isinstance(trace.get_tracer_provider(), TracerProvider):
+                try:
+                    _configure(service_name, exporters)
+                finally:
+                    flushes += _ends_of_providers()
+            if folder is not None:
+                flushes += _write_to(folder, service_name)
+        except Exception as error:  # The SDK raises what it happens to, for a value it cannot use.
+            log.warning(
+                "spans or metrics are not sent: %s",
+                complaint(f"{error}" or type(error).__name__, os.environ),
+            )
     try:
         yield
     finally:
-        # In a thread that can be left behind: the SDK waits up to 30 s for its exporter.
-        flush = threading.Thread(target=processor.shutdown, name="flush spans", daemon=True)
-        flush.start()
-        flush.join(FLUSH_SECONDS)
-        if flush.is_alive():
-            exporter.shutdown()
-            flush.join(_ABORT_SECONDS)
+        _end(flushes, flush_seconds)
+
+
+def _configure(service_name: str, exporters: Mapping[str, str]) -> None:
+    """Lets the SDK configure itself by its variables, as distributions of OpenTelemetry do."""
+    from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+    from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME
+
+    class Configurator(_OTelSDKConfigurator):
+        """It wants to be derived from."""
+
+    unset = {SERVICE_NAME: service_name, SERVICE_INSTANCE_ID: f"{uuid4()}"}
+    resource = {key: _from_environment().get(key, value) for key, value in unset.items()}
+    # A file says all by itself.
+    options = {} if os.environ.get(CONFIG_FILE) else {"resource_attributes": resource}
+    with _variables(exporters):
+        Configurator().configure(**options)  # type: ignore[no-untyped-call]  # the SDK's
+
+
+def _from_environment() -> Mapping[str, object]:
+    """The attributes of this process that the environment says: of the service, mostly."""
+    from opentelemetry.sdk.resources import OTELResourceDetector
+
+    return OTELResourceDetector().detect().attributes
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables of the environment in the block: the SDK takes no other defaults."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _ends_of_providers() -> list[Flush]:
+    ends = []
+    for provider in (
+        trace.get_tracer_provider(),
+        metrics.get_meter_provider(),
+        _logs.get_logger_provider(),
+    ):
+        if shutdown := getattr(provider, "shutdown", None):  # the SDK's have one
+            # They registered it to run at exit, for as long as it takes.
+            atexit.unregister(shutdown)
+            ends.append(shutdown)
+    return ends
+
+
+def _write_to(folder: Path, service_name: str) -> list[Flush]:
+    from opentelemetry.sdk.resources import SERVICE_NAME
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    from jobsvc.tracing.span_file import SpanFile
+
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider), "it is configured"
+    name = str(_from_environment().get(SERVICE_NAME, service_name))
+    try:
+        file = SpanFile(folder, name, uuid4().hex)
+    except OSError as error:
+        log.warning("no spans are written to %s: %s", folder, error.strerror)
+        return []
+    processor = BatchSpanProcessor(file, schedule_delay_millis=FILE_DELAY_MILLIS)
+    provider.add_span_processor(processor)
+    return [processor.shutdown]
+
+
+def _end(flushes: list[Flush], seconds: float) -> None:
+    """Flushes side by side, for at most `seconds`: the SDK would wait for up to 30 s each."""
+    # Threads that can be left behind.
+    threads = [threading.Thread(target=flush, name="flush", daemon=True) for flush in flushes]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in threads):
+        log.warning("the last spans and metrics are lost: not taken within %g s", seconds)
+
+
+@contextmanager
+def _one_line_each() -> Iterator[None]:
+    """Logs what the SDK logs in the block: each message once, and without a stack trace."""
+    lines: dict[str, None] = {}
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines[record.getMessage()] = None
+
+    source, collector = logging.getLogger("opentelemetry"), Collector(logging.WARNING)
+    propagated = source.propagate
+    source.addHandler(collector)
+    source.propagate = False
+    try:
+        yield
+    finally:
+        source.removeHandler(collector)
+        source.propagate = propagated
+        for line in lines:
+            log.warning("OpenTelemetry: %s", complaint(line, os.environ))

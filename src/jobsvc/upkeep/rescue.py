@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 
 from jobsvc.domain.lapse import Lapse, lapse
 from jobsvc.domain.lease import LapsedLease, LeaseId
 from jobsvc.domain.lease_end import End
+from jobsvc.domain.outages import Outages
 from jobsvc.domain.outcome import decide
 from jobsvc.domain.retention import keep_seconds
 from jobsvc.jobs.settle import DecidedEnd, Settlement
@@ -18,23 +20,35 @@ _MAX_LEASES = 500
 async def rescue_leases(
     store: Store,
     settlement: Settlement,
+    outages: Outages,
     settings: Settings,
     on_lost: Callable[[Iterable[LeaseId], str], None],
 ) -> int:
     """Ends a batch of leases that have run out. Returns how many did end.
 
-    A lease that is extended after it was read is left alone. `on_lost` is told of
-    the leases that ended.
+    A lease is left alone if an outage excuses the silence of its worker, or if it is extended after
+    it was read. `on_lost` is told of the leases that ended.
     """
     lapsed_leases = await store.leases.lapsed(_MAX_LEASES)
+    # After the leases were read, so that an outage meanwhile is known.
+    outages.looked(await store.upkeep.clock(), store.take_found_away())
     ends = [
         _end(lapsed, cause, random.uniform(-1, 1), settings)
         for lapsed in lapsed_leases
         if (cause := lapse(lapsed.until, lapsed.deadline, lapsed.read_time)) is not None
+        and not _is_excused(lapsed, outages)
     ]
     ended = await settlement.lapse(ends) if ends else []
     on_lost(ended, "the lease has expired, or the attempt has run out of time")
     return len(ended)
+
+
+def _is_excused(lapsed: LapsedLease, outages: Outages) -> bool:
+    """Whether the worker may have had no chance to extend the lease, or to report the outcome: one
+    that comes after the deadline counts too, until the lease is ended."""
+    end = min(lapsed.until, lapsed.deadline)
+    last_extension = end - timedelta(seconds=lapsed.duration_seconds)
+    return outages.excuse(max(lapsed.start_time, last_extension), end)
 
 
 def _end(lapsed: LapsedLease, cause: Lapse, spread: float, settings: Settings) -> DecidedEnd:

@@ -86,7 +86,8 @@ class Payload(_message.Message):
     def json(self) -> _struct_pb2.Struct:
         """The object as a structured message. Tools such as grpcurl read and write
         it as plain JSON. Numbers are IEEE 754 doubles: send integers beyond
-        2^53 as strings, or use `json_text`.
+        2^53 as strings, or use `json_text`. As text, a whole number below 10^21
+        has neither a point nor an exponent, so that it reads as an integer.
         """
 
     def __init__(
@@ -113,6 +114,11 @@ class PayloadSchema(_message.Message):
     for the first. A schema whose check could take too long is refused, and one
     that takes no large payloads is answered with a warning; so is what other
     languages refuse or read in another way.
+
+    A `format` that is known is asserted: those of the standard, with dates and
+    times that every decoder reads, and `date-time-local`, `time-local`, `decimal`
+    and `byte` (base64). docs/reference/formats.md says what each takes. An
+    unknown format says nothing.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

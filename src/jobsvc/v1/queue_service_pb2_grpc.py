@@ -120,7 +120,9 @@ class QueueServiceServicer:
 
     def UpdateQueue(self, request, context):
         """Changes a queue, or declares it with `allow_missing`. Jobs that exist keep
-        the schema check and the defaults they were created with.
+        the schema check and the defaults they were created with. Fails with
+        `RESOURCE_EXHAUSTED` (`QUEUE_LIMIT`) where there are as many queues as the
+        server allows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,9 @@ class QueueServiceStub:
     """Lists queues by name."""
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.UpdateQueueResponse]
     """Changes a queue, or declares it with `allow_missing`. Jobs that exist keep
-    the schema check and the defaults they were created with.
+    the schema check and the defaults they were created with. Fails with
+    `RESOURCE_EXHAUSTED` (`QUEUE_LIMIT`) where there are as many queues as the
+    server allows.
     """
     DeleteQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DeleteQueueRequest, _queue_service_pb2.DeleteQueueResponse]
     """Removes a queue. Fails with `FAILED_PRECONDITION` (`QUEUE_NOT_EMPTY`)
@@ -79,7 +81,9 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """Lists queues by name."""
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.UpdateQueueResponse]  # type: ignore[assignment]
     """Changes a queue, or declares it with `allow_missing`. Jobs that exist keep
-    the schema check and the defaults they were created with.
+    the schema check and the defaults they were created with. Fails with
+    `RESOURCE_EXHAUSTED` (`QUEUE_LIMIT`) where there are as many queues as the
+    server allows.
     """
     DeleteQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DeleteQueueRequest, _queue_service_pb2.DeleteQueueResponse]  # type: ignore[assignment]
     """Removes a queue. Fails with `FAILED_PRECONDITION` (`QUEUE_NOT_EMPTY`)
@@ -134,7 +138,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.UpdateQueueResponse, _abc.Awaitable[_queue_service_pb2.UpdateQueueResponse]]:
         """Changes a queue, or declares it with `allow_missing`. Jobs that exist keep
-        the schema check and the defaults they were created with.
+        the schema check and the defaults they were created with. Fails with
+        `RESOURCE_EXHAUSTED` (`QUEUE_LIMIT`) where there are as many queues as the
+        server allows.
         """
 
     @_abc_1.abstractmethod

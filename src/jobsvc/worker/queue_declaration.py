@@ -18,13 +18,19 @@ from jobsvc.worker.work_stream import OPEN_SECONDS, StreamFailed
 #: declares the queues in another way.
 _TOLERATED = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED)
 
+#: What to do about a warning of the server, by its reason.
+_WAYS_OUT = {
+    "SCHEMA_SUPERSEDED": "; this worker is older than the queue (to roll back: --take-back)"
+}
+
 log = logging.getLogger("jobsvc.worker")
 
 
-def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
+def declaration(bound: BoundProcessor, take_back: bool) -> UpdateQueueRequest | None:
     """Returns the change that declares a processor's queue; None if there is none. Pure.
 
-    The mask covers only the fields that the processor sets.
+    The mask covers only the fields that the processor sets. With `take_back` the queue takes
+    back schemas that it has replaced since.
     """
     processor = bound.processor
     queue = Queue(name=processor.queue)
@@ -53,10 +59,17 @@ def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
         paths.append("retry_policy")
     if not paths:
         return None
-    return UpdateQueueRequest(queue=queue, update_mask=FieldMask(paths=paths), allow_missing=True)
+    return UpdateQueueRequest(
+        queue=queue,
+        update_mask=FieldMask(paths=paths),
+        allow_missing=True,
+        keep_newer_schema=not take_back,
+    )
 
 
-async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -> None:
+async def declare(
+    channel: grpc.aio.Channel, processors: list[BoundProcessor], take_back: bool
+) -> None:
     """Declares the queues. Logs a warning where the server does not allow it, and those that it
     answers with.
 
@@ -65,7 +78,7 @@ async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -
     """
     queues = queue_service_pb2_grpc.QueueServiceStub(channel)
     for bound in processors:
-        request = declaration(bound)
+        request = declaration(bound, take_back)
         if request is None:
             continue
         try:
@@ -86,5 +99,5 @@ async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -
                 request.queue.name,
                 warning.field,
                 warning.reason,
-                warning.message,
+                warning.message + _WAYS_OUT.get(warning.reason, ""),
             )

@@ -91,9 +91,11 @@ def _leases_in_order(tables: Tables) -> Iterator[str]:
             )
     for job_id, of_job in windows.items():
         of_job.sort()
+        if len({lease_id for _, lease_id, _, _ in of_job}) < len(of_job):
+            yield f"K3 {job_id}: a lease id comes twice: {of_job}"
         for before, after in pairwise(of_job):
-            if not (before[0] < after[0] and before[1] < after[1]):
-                yield f"K3 {job_id}: attempts or leases repeat: {before[:2]}, {after[:2]}"
+            if before[0] == after[0]:
+                yield f"K3 {job_id}: attempt {after[0]} comes twice"
             if after[2] < before[3]:
                 yield f"K4 {job_id}: attempt {after[0]} began before {before[0]} was over"
 

@@ -8,16 +8,20 @@ from contextlib import asynccontextmanager, suppress
 class Proxy:
     """Forwards connections to `127.0.0.1:port`, and fails them while nobody is there."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, source: str) -> None:
         self.port = 0
         #: Whether the server's answers are swallowed.
         self.muted = False
+        #: Cleared, the server's answers are not read, and so it can send no more.
+        self.reads_answers = asyncio.Event()
+        self.reads_answers.set()
         self.swallowed_bytes = 0
         self._opened = 0
         #: Connections before this one are dead.
         self._first_alive = 0
         self._dead: list[asyncio.StreamWriter] = []
         self._server_port = port
+        self._source = (source, 0)
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -33,7 +37,9 @@ class Proxy:
         number, self._opened = self._opened, self._opened + 1
         with suppress(ConnectionError):
             try:
-                upstream = await asyncio.open_connection("127.0.0.1", self._server_port)
+                upstream = await asyncio.open_connection(
+                    "127.0.0.1", self._server_port, local_addr=self._source
+                )
             except OSError:
                 writer.close()
                 return
@@ -49,6 +55,8 @@ class Proxy:
     ) -> None:
         try:
             while data := await reader.read(65536):
+                if answers_of is not None:
+                    await self.reads_answers.wait()
                 if answers_of is not None and (self.muted or answers_of < self._first_alive):
                     self.swallowed_bytes += len(data)
                     continue
@@ -62,9 +70,9 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(port: int) -> AsyncIterator[Proxy]:
-    """A proxy before the server on `port`."""
-    opened = Proxy(port)
+async def proxy(port: int, source: str = "127.0.0.1") -> AsyncIterator[Proxy]:
+    """A proxy before the server on `port`, which sees `source` as the address of its peer."""
+    opened = Proxy(port, source)
     connections: set[asyncio.Task[None]] = set()
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

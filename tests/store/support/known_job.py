@@ -24,10 +24,10 @@ END_RETENTION = "UPDATE result SET purge_time = now() - interval '1 minute' WHER
 #: Every row of every job, with the tables that it is in; also rows without a job.
 WHERE_JOBS_ARE = """
     SELECT id::text AS job_id, waiting.version AS waiting, lease.version AS lease,
-        result.version AS result, result.state, lease.lease_id,
+        result.version AS result, result.state, result.emptied_time, lease.lease_id,
         held_key.unique_key IS NOT NULL AS keyed,
         coalesce(waiting.attempt, lease.attempt, result.attempt) AS attempt,
-        coalesce(waiting.returns, lease.returns, 0) AS returns,
+        coalesce(waiting.redeliveries, lease.redeliveries, 0) AS redeliveries,
         (SELECT count(*) FROM attempt WHERE attempt.job_id = id) AS past
     FROM job FULL JOIN waiting ON waiting.job_id = id FULL JOIN lease ON lease.job_id = id
         FULL JOIN result ON result.job_id = id FULL JOIN held_key ON held_key.job_id = id
@@ -41,15 +41,17 @@ class Known:
     max_attempts: int
     priority: int
     key: str | None
+    has_request: bool = False
     state: JobState = JobState.PENDING
     version: int = 1
     attempt: int = 0
-    returns: int = 0
+    redeliveries: int = 0
     past: int = 0
     lease: LeaseId | None = None
     cancel_requested: bool = False
     confirmed: bool = False
     ready: bool = True
+    emptied: bool = False
 
     @property
     def terms(self) -> LeaseTerms:

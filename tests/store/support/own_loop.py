@@ -26,7 +26,9 @@ class OwnLoop:
         self.store, self.sql = self.loop.run_until_complete(opened)
 
     async def _keep(self, opened: asyncio.Future[tuple[Store, asyncpg.Connection]]) -> None:
-        async with open_store(self.dsn, "test", pool_size=2, statement_seconds=10) as store:
+        async with open_store(
+            self.dsn, "test", pool_size=2, statement_seconds=10, max_queues=1000
+        ) as store:
             connection = await asyncpg.connect(self.dsn)
             opened.set_result((store, connection))
             await self._close.wait()

@@ -16,6 +16,7 @@ from jobsvc.api.convert.run_policy import (
     read_run_policy,
     write_run_policy,
 )
+from jobsvc.api.convert.struct_json import fill_struct
 from jobsvc.api.convert.times import duration, timestamp, write_duration
 from jobsvc.domain.limits import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS
 from jobsvc.domain.payload import PayloadInvalid, parse_payload, place_beyond
@@ -23,6 +24,7 @@ from jobsvc.domain.portable_schema import portability_warnings
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy, QueueWarning
 from jobsvc.domain.schema import Schema, SchemaInvalid
 from jobsvc.domain.schema_graph import MAX_SCHEMA_LEVELS
+from jobsvc.event_loop.time_slice import at_once
 from jobsvc.v1 import payload_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 
@@ -142,7 +144,7 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
 def _write_schema(message: payload_pb2.PayloadSchema, definition: str) -> None:
     document = json.loads(definition)
     if place_beyond(document, _LARGEST_EXACT) is None:
-        message.json_schema.update(document)
+        at_once(fill_struct(message.json_schema, definition))
     else:
         message.json_schema_text = definition
 

@@ -8,7 +8,9 @@ from jobsvc.client.queue import QueueOptions
 from jobsvc.v1 import queue_service_pb2
 
 
-def declare_request(name: str, options: QueueOptions) -> queue_service_pb2.UpdateQueueRequest:
+def declare_request(
+    name: str, options: QueueOptions, keep_newer_schema: bool
+) -> queue_service_pb2.UpdateQueueRequest:
     """Returns the request that makes a queue, or changes the given options of an existing one."""
     queue = queue_service_pb2.Queue(name=name)
     if "input_schema" in options:
@@ -24,7 +26,9 @@ def declare_request(name: str, options: QueueOptions) -> queue_service_pb2.Updat
         options.get("retention"),
         options.get("start_within"),
     )
-    return queue_service_pb2.UpdateQueueRequest(queue=queue, allow_missing=True)
+    return queue_service_pb2.UpdateQueueRequest(
+        queue=queue, allow_missing=True, keep_newer_schema=keep_newer_schema
+    )
 
 
 def stats_request(queues: Sequence[str]) -> queue_service_pb2.GetQueueStatsRequest:

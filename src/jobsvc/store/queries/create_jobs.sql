@@ -53,8 +53,8 @@ held AS (
 ),
 queued AS (
     INSERT INTO waiting (
-        job_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time, keyed,
-        start_deadline)
+        job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
+        keyed, start_deadline)
     SELECT id, queue, -priority, greatest(schedule_time, create_time), 0, 0, 1, create_time,
         expire_time, unique_key IS NOT NULL,
         greatest(schedule_time, create_time) + start_within * interval '1 second'

@@ -36,4 +36,4 @@ SELECT
     coalesce(($8::text[])[index], progress_message), cancel_request_time,
     ((SELECT errors FROM asked))[index], ((SELECT outputs FROM asked))[index]
 FROM gone
-RETURNING lease_id
+RETURNING job_id

@@ -1,9 +1,9 @@
 -- Finds leases whose worker has stopped extending, or whose attempt has run out of time, oldest
 -- first.
 -- $1 limit
-SELECT terms.*, clock_timestamp() AS read_time
+SELECT terms.*, lapsed.start_time, lapsed.duration, clock_timestamp() AS read_time
 FROM (
-    SELECT job_id FROM lease
+    SELECT job_id, start_time, duration FROM lease
     WHERE least(until, deadline) <= statement_timestamp()
     ORDER BY until LIMIT $1
 ) AS lapsed

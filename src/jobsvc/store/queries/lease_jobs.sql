@@ -3,7 +3,7 @@
 -- precede: deleted rows stay in the index until a vacuum, and to skip them takes time.
 -- $1 queue, $2 number of slots, $3 worker_id, $4 the worker of each slot, an index from 1 into $3
 -- (short), $5 lease duration of each slot (short), $6 and $7 rank and run_at to begin at (NULL for
--- the first job); see columns.py
+-- the first job), $8 random bytes, eight for the number of each lease; see columns.py
 WITH RECURSIVE ranks AS (
     SELECT coalesce((
         SELECT rank FROM waiting WHERE queue = $1 AND rank < coalesce($6::smallint, 32767)
@@ -40,15 +40,18 @@ gone AS (
 ),
 dealt AS MATERIALIZED (
     SELECT
-        gone.job_id, nextval('lease_id') AS lease_id, gone.queue, gone.rank, gone.run_at,
-        (gone.attempt + 1)::smallint AS attempt, gone.returns, gone.version + 1 AS version,
+        gone.job_id,
+        ('x' || encode(substr($8::bytea, 8 * gone.slot::integer - 7, 8), 'hex'))::bit(64)::bigint
+            AS lease_id,
+        gone.queue, gone.rank, gone.run_at,
+        (gone.attempt + 1)::smallint AS attempt, gone.redeliveries, gone.version + 1 AS version,
         gone.expire_time, gone.start_deadline, gone.keyed, gone.released_lease,
         clock_timestamp() AS start_time, gone.slot,
         coalesce(($5::float8[])[gone.slot], ($5::float8[])[1]) AS duration,
         job.create_time, job.max_attempts, job.initial_backoff, job.max_backoff,
         job.backoff_multiplier, job.attempt_timeout, job.retention,
-        job.request_id IS NOT NULL AS has_request, job.output_schema_id,
-        job.owner_service, job.owner_user, job.owner_session IS NOT NULL AS has_session,
+        job.output_schema_id, job.owner_service, job.owner_user,
+        job.owner_session IS NOT NULL AS has_session,
         job.labels::text AS labels, job.traceparent, job.tracestate, job.input,
         CASE WHEN gone.attempt > 0 THEN (
             SELECT attempt.error FROM attempt
@@ -59,11 +62,12 @@ dealt AS MATERIALIZED (
 ),
 taken AS (
     INSERT INTO lease (
-        job_id, lease_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time,
-        start_deadline, keyed, released_lease, worker_id, start_time, duration, until, deadline)
+        job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, update_time,
+        expire_time, start_deadline, keyed, released_lease, worker_id, start_time, duration, until,
+        deadline)
     SELECT
-        job_id, lease_id, queue, rank, run_at, attempt, returns, version, start_time, expire_time,
-        start_deadline, keyed, released_lease,
+        job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, start_time,
+        expire_time, start_deadline, keyed, released_lease,
         ($3::text[])[coalesce(($4::integer[])[slot], ($4::integer[])[1])], start_time,
         duration, start_time + duration * interval '1 second',
         least(start_time + attempt_timeout * interval '1 second', expire_time)
@@ -80,14 +84,14 @@ SELECT
     array_agg(slot) AS slots,
     (SELECT ROW(rank, run_at) FROM dealt ORDER BY slot DESC LIMIT 1) AS last,
     $1 AS queue, attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, retention,
-    has_request, output_schema_id, owner_service, owner_user, has_session, labels, traceparent,
-    tracestate, previous_error,
+    output_schema_id, owner_service, owner_user, has_session, labels, traceparent, tracestate,
+    previous_error,
     CASE WHEN expire_time IS NULL THEN attempt_timeout
          ELSE least(attempt_timeout, extract(epoch FROM expire_time - max(start_time))::float8)
     END AS remaining
 FROM dealt
 GROUP BY
     attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, attempt_timeout,
-    expire_time, retention, has_request, output_schema_id, owner_service, owner_user, has_session,
-    labels, traceparent, tracestate, previous_error,
+    expire_time, retention, output_schema_id, owner_service, owner_user, has_session, labels,
+    traceparent, tracestate, previous_error,
     CASE WHEN octet_length(input) > 8192 THEN slot END

@@ -1,7 +1,25 @@
--- Reads a page of queues, ordered by name.
--- $1 name to start after, $2 limit
-SELECT queue.*, i.definition AS input_schema, o.definition AS output_schema
-FROM queue
-LEFT JOIN payload_schema i ON i.id = queue.input_schema_id
-LEFT JOIN payload_schema o ON o.id = queue.output_schema_id
-WHERE queue.name > $1 ORDER BY queue.name LIMIT $2
+-- Reads a page of queues, ordered by name: the first, and as many more as keep the bytes of their
+-- schemas within a limit. Each has the number of queues that follow a name, as far as counted.
+-- $1 name to start after, $2 most queues that are counted, $3 bytes of schemas
+WITH named AS MATERIALIZED (
+    SELECT * FROM queue WHERE name > $1 ORDER BY name LIMIT $2
+),
+sized AS MATERIALIZED (
+    -- The length of a text is known without reading it.
+    SELECT named.*, coalesce(octet_length(i.definition), 0) AS input_bytes,
+        coalesce(octet_length(o.definition), 0) AS output_bytes
+    FROM named
+    LEFT JOIN payload_schema i ON i.id = named.input_schema_id
+    LEFT JOIN payload_schema o ON o.id = named.output_schema_id
+),
+page AS MATERIALIZED (
+    SELECT sized.*, count(*) OVER () AS following, row_number() OVER names AS place,
+        sum(input_bytes + output_bytes) OVER names AS bytes
+    FROM sized WINDOW names AS (ORDER BY name)
+)
+SELECT page.*, i.definition AS input_schema, o.definition AS output_schema
+FROM page
+LEFT JOIN payload_schema i ON i.id = page.input_schema_id
+LEFT JOIN payload_schema o ON o.id = page.output_schema_id
+WHERE bytes <= $3 OR place = 1
+ORDER BY page.name

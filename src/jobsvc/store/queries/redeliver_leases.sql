@@ -5,17 +5,17 @@
 WITH gone AS (
     DELETE FROM lease
     WHERE job_id = ANY ($1::uuid[]) AND lease_id = ANY ($2::bigint[])
-        AND ($4 OR NOT confirmed) AND ($5 OR returns < $3) AND cancel_request_time IS NULL
+        AND ($4 OR NOT confirmed) AND ($5 OR redeliveries < $3) AND cancel_request_time IS NULL
     RETURNING *
 ),
 queued AS (
     INSERT INTO waiting (
-        job_id, queue, rank, run_at, attempt, returns, version, update_time, expire_time, keyed,
-        released_lease, start_deadline)
+        job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
+        keyed, released_lease, start_deadline)
     SELECT
         job_id, queue, rank, CASE WHEN $5 THEN run_at ELSE clock_timestamp() END, attempt - 1,
-        returns + CASE WHEN $5 THEN 0 ELSE 1 END, version + 1, clock_timestamp(), expire_time, keyed,
-        released_lease, start_deadline
+        redeliveries + CASE WHEN $5 THEN 0 ELSE 1 END, version + 1, clock_timestamp(), expire_time,
+        keyed, released_lease, start_deadline
     FROM gone
 )
 SELECT job_id, lease_id, queue FROM gone
