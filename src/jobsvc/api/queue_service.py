@@ -67,8 +67,11 @@ class QueueService(QueueServiceServicer):
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
         mask = request.update_mask if request.HasField("update_mask") else None
-        async with self._compiling:
-            change = await asyncio.to_thread(queue_change, request.queue, mask)
+        if request.queue.HasField("input_schema") or request.queue.HasField("output_schema"):
+            async with self._compiling:
+                change = await asyncio.to_thread(queue_change, request.queue, mask)
+        else:
+            change = queue_change(request.queue, mask)
 
         def checked(queue: Queue) -> QueuePolicy:
             if request.queue.etag and request.queue.etag != queue.etag:
