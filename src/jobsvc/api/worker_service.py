@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from jobsvc.api.bounds import MAX_LEASES_BYTES
-from jobsvc.api.byte_budget import ExpectedSize, current_charge
+from jobsvc.api.byte_budget import ANSWER_SECONDS, ExpectedSize, current_charge
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.request_checks import RequestChecks
@@ -81,7 +81,7 @@ class WorkerService(WorkerServiceServicer):
         # A response carries one duration: the shortest of the queues asked.
         seconds = min([await self._lease_duration.seconds(queue, asked) for queue in queues])
         charge = current_charge.get()
-        await charge.reserve(self._expected_size.bytes)
+        await charge.reserve(self._expected_size.bytes, ANSWER_SECONDS)
         jobs = await self._unary_leases.lease_ready(worker, queues, max_jobs, seconds)
         waited = not jobs and wait > 0
         if waited:
@@ -94,7 +94,7 @@ class WorkerService(WorkerServiceServicer):
             size = sum(len(job.input or "") for job in jobs)
             self._expected_size.saw(size)
             if waited:
-                await charge.reserve(min(size, MAX_LEASES_BYTES))
+                await charge.reserve(min(size, MAX_LEASES_BYTES), ANSWER_SECONDS)
             response, rest = await _response(jobs, seconds, request.payload_encoding)
             await self._redelivery.redeliver_now(rest, unsent=True)
             remaining = context.time_remaining()
