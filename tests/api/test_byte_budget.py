@@ -135,6 +135,17 @@ async def test_wait_for_a_reservation_ends(budget: ByteBudget) -> None:
     await waiter.reserve(500, 1)
 
 
+async def test_what_is_larger_than_all_room_waits_for_all_of_it(budget: ByteBudget) -> None:
+    charge, other = Charge(budget, "a"), Charge(budget, "a")
+    await charge.reserve(9999, 1)
+    with pytest.raises(RateLimited):
+        other.take(1)
+    charge.close()
+    await charge.exchange(9999, 1)
+    charge.close()
+    other.take(500)
+
+
 def test_large_answers_are_expected_for_some_time() -> None:
     expected = ExpectedSize()
     least = expected.bytes

@@ -47,6 +47,8 @@ class ByteBudget:
 
     def __init__(self, limit: FairLimit) -> None:
         self._held = Holdings(limit)
+        #: What a caller that is alone gets.
+        self.most_bytes = limit.limit - limit.reserve
         self._lines: dict[str, _Line] = {}
 
     def take(self, caller: str, size_bytes: int) -> None:
@@ -136,11 +138,13 @@ class Charge:
         self._held_bytes += size_bytes
 
     async def reserve(self, size_bytes: int, wait_seconds: float) -> None:
-        """Takes bytes, after a wait if need be, for what is about to be read or written.
+        """Takes bytes, after a wait if need be, for what is about to be read or written. What is
+        larger than all room there is counts as that.
 
         Raises:
             RateLimited: there was no room.
         """
+        size_bytes = min(size_bytes, self._budget.most_bytes)
         try:
             async with asyncio.timeout(wait_seconds):
                 await self.wait(size_bytes)
@@ -158,11 +162,13 @@ class Charge:
             self.give_back(self._held_bytes - size_bytes)
 
     async def exchange(self, size_bytes: int, wait_seconds: float) -> None:
-        """Holds so many bytes from now on, in place of all others, after a wait if need be.
+        """Holds so many bytes from now on, in place of all others, after a wait if need be. What is
+        larger than all room there is counts as that.
 
         Raises:
             RateLimited: there was no room.
         """
+        size_bytes = min(size_bytes, self._budget.most_bytes)
         more = size_bytes - self._held_bytes
         try:
             if more > 0:
