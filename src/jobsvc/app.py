@@ -31,6 +31,7 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
+from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.domain.outages import Outages
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
@@ -62,7 +63,7 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
 
     Raises:
-        EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld, PortTaken: it cannot start.
+        EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -164,6 +165,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings,
         )
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
+        worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
         settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
@@ -174,7 +176,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
-            store, dispatcher, lease_duration, redelivery, server_id, settings
+            store, dispatcher, lease_duration, redelivery, worker_ids, server_id, settings
         )
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
@@ -193,7 +195,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints),  # type: ignore[abstract]
+            QueueService(store, hints, catalog),  # type: ignore[abstract]
             Guard(admission, connections, callers, tracer),
             connections,
             settings,
@@ -216,6 +218,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
+            ("worker ids", worker_ids.run()),
         ):
             async with (
                 server.listening(settings.listen) as port,
@@ -229,6 +232,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             await server.finish()
             await unary_leases.until_done(_UNARY_SECONDS)
             await redelivery.flush()
+            await worker_ids.flush()
 
 
 @asynccontextmanager

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from jobsvc.store import migrate
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
+
+MIGRATIONS = Path(migrate.__file__).with_name("migrations")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -106,11 +109,20 @@ async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres:
         ("MAX_ATTEMPTS", "-1", "JOBSVC_MAX_ATTEMPTS must "),
         ("LISTEN", "here", "JOBSVC_LISTEN must be HOST:PORT, not 'here'"),
         ("LISTEN", "127.0.0.1:70000", "JOBSVC_LISTEN: the port must be between 0 and 65535"),
+        ("LOG_LEVEL", "chatty", "JOBSVC_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, "),
         ("DSN", "mysql://127.0.0.1/jobs", "the database does not answer"),
     ],
 )
 def test_bad_setting(name: str, value: str, said: str) -> None:
     assert complaint(run("serve", **{f"JOBSVC_{name}": value})).startswith(said)
+
+
+def test_unknown_setting_is_a_warning() -> None:
+    done = run("--version", JOBSVC_LEASE_SECOND="5")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "jobsvc: warning: no such setting: JOBSVC_LEASE_SECOND (rather JOBSVC_LEASE_SECONDS?)\n",
+    )
 
 
 def test_address_beyond_loopback_needs_a_word(dsn: str) -> None:
@@ -149,7 +161,7 @@ async def test_path_needs_no_word_and_serves_commands_too(stage: Stage) -> None:
 
 def test_migrate_brings_a_database_up_to_date_once(empty_dsn: str) -> None:
     first = run("migrate", JOBSVC_DSN=empty_dsn)
-    applied = ["0001_jobs", "0002_sample", "0003_place_of_leased", "0004_start_within"]
+    applied = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
     assert first.returncode == 0
     assert first.stdout.splitlines() == [f"applied {name}" for name in applied]
     again = run("migrate", JOBSVC_DSN=empty_dsn)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from jobsvc.worker.command import main
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 
 pytestmark = pytest.mark.timeout(60)
@@ -214,6 +215,7 @@ async def test_refusal_is_one_line_and_exit_code_1(server: ScriptedServer, modul
         (["empty"], "module empty has no processor"),
         (["twice"], "queue q has two processors: twice.a and twice.b"),
         (["mine", "--concurrency", "0"], "concurrency must be 1 to 10000, not 0"),
+        (["mine", "--target", "h:70000"], "target h:70000: the port must be at most 65535"),
     ],
 )
 async def test_unusable_command_line_is_explained_in_one_line(
@@ -232,6 +234,16 @@ async def test_unusable_command_line_is_explained_in_one_line(
     assert p.returncode == 1
     (only,) = stderr.decode().splitlines()
     assert only.startswith(f"jobsvc worker: {complaint}")
+
+
+@pytest.mark.parametrize("options", [[], ["--take-back"]])
+async def test_declares_as_the_command_line_says(
+    server: ScriptedServer, modules: Path, options: list[str]
+) -> None:
+    async with worker_process(modules, "mine", "--target", server.target, *options):
+        await server.next_stream()
+        kept = {request.keep_newer_schema for request in server.declared.values()}
+        assert kept == {not options}
 
 
 async def test_missing_server_is_waited_for_and_said(modules: Path) -> None:
@@ -261,3 +273,15 @@ async def test_import_brings_no_server_along() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE)
     stdout, _ = await process.communicate()
     assert stdout.decode().strip() == "[]"
+
+
+def test_name_that_is_no_setting_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOBSVC_TRGT", "jobs:50051")
+    assert main(["nowhere.py"]) == 1
+    warning, problem = capsys.readouterr().err.splitlines()
+    assert warning == (
+        "jobsvc worker: warning: no such setting: JOBSVC_TRGT (rather JOBSVC_TARGET?)"
+    )
+    assert problem.startswith("jobsvc worker: there is no file")

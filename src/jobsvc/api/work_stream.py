@@ -11,7 +11,6 @@ from grpc import aio
 from jobsvc.api.byte_budget import Charge, current_charge
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.work_frames import (
-    MAX_WINDOW,
     dispatch_frame,
     notice_frame,
     write_long_input,
@@ -32,6 +31,7 @@ from jobsvc.domain.errors import (
     WorkProtocolViolation,
 )
 from jobsvc.domain.lease import Extension
+from jobsvc.domain.limits import MAX_WINDOW
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -99,7 +99,7 @@ class WorkStream:
                 log.warning("work stream of %s: also %r", worker.worker_id, error)
             raise first from None
         finally:
-            self._dispatcher.leave(worker)
+            self._subscriber.leave(subscribed)
             self._redeliver(worker)
             worker.forget()
 
