@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from jobsvc.embedded import embedded_postgres
+from jobsvc.embedded.account import OWN_ID, nobody
 
 FAST = {"fsync": "off"}
 SOURCE = Path(__file__).parents[2] / "src"
@@ -54,7 +56,59 @@ async def test_data_below_a_closed_folder(closed_folder: Path) -> None:
         await connection.execute("CREATE TABLE t AS SELECT generate_series(1, 1000)")
         await connection.execute("CHECKPOINT")
         await connection.close()
-    assert (closed_folder / "data" / "pgdata").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    assert (closed_folder / "data" / "pgdata").stat().st_uid == OWN_ID
+
+
+@contextmanager
+def acting_as(uid: int) -> Iterator[None]:
+    """Until the end of the block, this process is an ordinary user."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+async def connect_as(uid: int, dsn: str) -> None:
+    with acting_as(uid):
+        connection = await asyncpg.connect(dsn)
+    await connection.close()
+
+
+@needs_root
+async def test_only_root_can_connect_to_a_server_that_root_started(open_folder: Path) -> None:
+    async with embedded_postgres(open_folder / "data", FAST) as server:
+        for uid in (nobody().uid, 12345):
+            with pytest.raises(PermissionError):
+                await connect_as(uid, server.dsn)
+        # Not even the server's own account, which could open the socket.
+        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="Peer"):
+            await connect_as(OWN_ID, server.dsn)
+        await connect_as(0, server.dsn)
+
+
+@needs_root
+async def test_data_that_were_left_to_nobody_are_secured_at_the_next_start(
+    open_folder: Path,
+) -> None:
+    data = open_folder / "data"
+    async with embedded_postgres(data, FAST) as server:
+        connection = await asyncpg.connect(server.dsn)
+        await connection.execute("CREATE TABLE kept AS SELECT 42 AS n")
+        await connection.close()
+    # As before this account and this rule.
+    (data / "pgdata" / "pg_hba.conf").write_text("local all all trust\n")
+    for path in (data / "pgdata", data / "run"):
+        nobody().own_tree(path)
+    async with embedded_postgres(data, FAST) as server:
+        connection = await asyncpg.connect(server.dsn)
+        assert await connection.fetchval("SELECT n FROM kept") == 42
+        await connection.close()
+        with pytest.raises(PermissionError):
+            await connect_as(nobody().uid, server.dsn)
+        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="Peer"):
+            await connect_as(OWN_ID, server.dsn)
+    assert {path.stat().st_uid for path in (data / "pgdata").rglob("*")} == {OWN_ID}
 
 
 @needs_root
