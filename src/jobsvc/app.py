@@ -31,6 +31,7 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
+from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.domain.outages import Outages
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
@@ -47,11 +48,13 @@ from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs
 from jobsvc.upkeep.rescue import rescue_leases
+from jobsvc.upkeep.trim import trim_memory
 from jobsvc.upkeep.vacuum import vacuum_tables
 
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
+_TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
 
@@ -60,7 +63,7 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
 
     Raises:
-        EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld, PortTaken: it cannot start.
+        EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -162,6 +165,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings,
         )
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
+        worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
         settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
@@ -172,7 +176,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
-            store, dispatcher, lease_duration, redelivery, server_id, settings
+            store, dispatcher, lease_duration, redelivery, worker_ids, server_id, settings
         )
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
@@ -191,7 +195,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints),  # type: ignore[abstract]
+            QueueService(store, hints, catalog),  # type: ignore[abstract]
             Guard(admission, connections, callers, tracer),
             connections,
             settings,
@@ -207,13 +211,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
         )
-        duties = _duties(store, settlement, hints, dispatcher, outages, settings)
+        duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
         async with _running(
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
+            ("worker ids", worker_ids.run()),
         ):
             async with (
                 server.listening(settings.listen) as port,
@@ -227,6 +232,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             await server.finish()
             await unary_leases.until_done(_UNARY_SECONDS)
             await redelivery.flush()
+            await worker_ids.flush()
 
 
 @asynccontextmanager
@@ -247,6 +253,7 @@ def _duties(
     hints: Hints,
     dispatcher: Dispatcher,
     outages: Outages,
+    admission: Admission,
     settings: Settings,
 ) -> Sequence[Duty]:
     rescue = partial(rescue_leases, store, settlement, outages, settings, dispatcher.leases_lost)
@@ -254,8 +261,9 @@ def _duties(
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
-        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store)),
+        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+        Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 
 

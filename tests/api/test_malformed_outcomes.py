@@ -43,6 +43,8 @@ _MALFORMED: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({}, _INVALID),
     (_success("[]"), ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
     (_success('{"a": "\\u0000"}'), ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
+    (_success('{"a": 1e400}'), ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
+    (_success('{"a": 1' + "0" * 400 + "}"), ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
     ({"success": pb.JobSuccess(output=_NAN)}, ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),
     # A payload unset is the empty object; one that is set has an encoding.
     ({"success": pb.JobSuccess(output=Payload())}, ("INVALID_ARGUMENT", "PAYLOAD_REJECTED")),

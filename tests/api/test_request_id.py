@@ -17,7 +17,11 @@ from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import Payload
 from tests.api.support.fixtures import Tables
 from tests.api.support.refusal import refusal, refused
+from tests.support.probe import eventually
 
+_ANN = (("x-user-id", "ann"),)
+#: The request id of the job that is emptied.
+_EMPTIED = "01a20804-e9ba-7c83-b2c8-3509c2b541a3"
 _REUSED = (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
 
 
@@ -145,7 +149,79 @@ async def test_ended_job_is_found_again(
     await sql.execute("UPDATE waiting SET expire_time = now() - interval '1 second'")
     ended = await jobs.WaitJob(pb.WaitJobRequest(job_id=first.job.id))
     assert ended.job.status.state == job_pb2.JOB_STATE_FAILED
-    # Kept for the window of its request id, though its retention is zero.
     again = await jobs.CreateJob(request)
     assert (again.existing, again.job.id) == (True, first.job.id)
     assert again.job.status.state == job_pb2.JOB_STATE_FAILED
+
+
+async def _emptied(jobs: JobServiceStub, sql: asyncpg.Connection, **spec: Any) -> job_pb2.Job:
+    """A job of ann's that failed, and whose retention is over, as CreateJob answers it."""
+    request = _request(_EMPTIED, input=Payload(json_text='{"a": 1}'), labels={"a": "1"}, **spec)
+    created = (await jobs.CreateJob(request, metadata=_ANN)).job
+    await sql.execute("UPDATE waiting SET expire_time = now() - interval '1 second'")
+    await jobs.WaitJob(pb.WaitJobRequest(job_id=created.id), metadata=_ANN)
+    await sql.execute("UPDATE result SET purge_time = now()")
+    await eventually(lambda: sql.fetchval("SELECT emptied_time IS NOT NULL FROM result"))
+    again = await jobs.CreateJob(request, metadata=_ANN)
+    assert (again.existing, again.job.id) == (True, created.id)
+    return again.job
+
+
+async def test_creation_repeated_after_the_retention_returns_what_is_left_of_the_job(
+    jobs: JobServiceStub, queue: str, sql: asyncpg.Connection
+) -> None:
+    job = await _emptied(jobs, sql, priority=3)
+    assert (job.spec.queue, job.spec.priority, job.owner.user_id) == ("q", 3, "ann")
+    assert job.status.state == job_pb2.JOB_STATE_FAILED
+    assert job.status.end_time.ToNanoseconds() < job.purge_time.ToNanoseconds()
+    assert not job.status.HasField("error")
+    assert not job.spec.labels
+    assert not await sql.fetchval("SELECT input FROM job")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda jobs, job_id: jobs.GetJob(pb.GetJobRequest(job_id=job_id), metadata=_ANN),
+        lambda jobs, job_id: jobs.WaitJob(pb.WaitJobRequest(job_id=job_id), metadata=_ANN),
+        lambda jobs, job_id: jobs.StreamJobStatus(
+            pb.StreamJobStatusRequest(job_ids=[job_id]), metadata=_ANN
+        ).read(),
+    ],
+    ids=["GetJob", "WaitJob", "StreamJobStatus"],
+)
+async def test_reader_does_not_find_a_job_after_its_retention(
+    jobs: JobServiceStub, queue: str, sql: asyncpg.Connection, call: Any
+) -> None:
+    job = await _emptied(jobs, sql)
+    found = await refused(call(jobs, job.id))
+    assert found.what == (grpc.StatusCode.NOT_FOUND, "JOB_NOT_FOUND")
+
+
+async def test_request_id_is_fenced_after_the_retention_too(
+    jobs: JobServiceStub, queue: str, sql: asyncpg.Connection, tables: Tables
+) -> None:
+    await _emptied(jobs, sql)
+    before = await tables()
+    other = _request(_EMPTIED, input=Payload(json_text='{"a": 2}'), labels={"a": "1"})
+    assert (await refused(jobs.CreateJob(other, metadata=_ANN))).what == _REUSED
+    bob = await refused(jobs.CreateJob(other, metadata=(("x-user-id", "bob"),)))
+    assert bob.what == (grpc.StatusCode.PERMISSION_DENIED, "JOB_NOT_OWNED")
+    assert await tables() == before
+
+
+@pytest.mark.parametrize("unique_key", ["", "k"])
+async def test_batch_finds_a_job_after_its_retention(
+    jobs: JobServiceStub, queue: str, sql: asyncpg.Connection, unique_key: str
+) -> None:
+    job = await _emptied(jobs, sql, unique_key=unique_key)
+    again = _request(
+        _EMPTIED,
+        input=Payload(json_text='{"a": 1}'),
+        labels={"a": "1"},
+        unique_key=unique_key,
+    )
+    batch = pb.BatchCreateJobsRequest(requests=[_request(str(uuid4())), again])
+    new, old = (await jobs.BatchCreateJobs(batch, metadata=_ANN)).responses
+    assert (new.existing, old.existing) == (False, True)
+    assert old.job == job

@@ -17,6 +17,7 @@ ANSWERS: dict[type[JobsvcError], tuple[str, str, set[str]]] = {
     errors.InvalidRequest: ("INVALID_ARGUMENT", "INVALID_REQUEST", {"BadRequest"}),
     errors.PayloadRejected: ("INVALID_ARGUMENT", "PAYLOAD_REJECTED", {"BadRequest"}),
     errors.PayloadTooLarge: ("INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE", {"BadRequest"}),
+    errors.NotStorable: ("INVALID_ARGUMENT", "INVALID_REQUEST", {"BadRequest"}),
     errors.PageTokenInvalid: ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", set()),
     errors.WorkProtocolViolation: ("INVALID_ARGUMENT", "WORK_PROTOCOL_VIOLATION", set()),
     errors.JobNotOwned: ("PERMISSION_DENIED", "JOB_NOT_OWNED", set()),
@@ -24,6 +25,7 @@ ANSWERS: dict[type[JobsvcError], tuple[str, str, set[str]]] = {
     errors.QueueNotFound: ("NOT_FOUND", "QUEUE_NOT_FOUND", {"ResourceInfo"}),
     errors.UniqueKeyTaken: ("ALREADY_EXISTS", "UNIQUE_KEY_TAKEN", {"ResourceInfo"}),
     errors.RequestIdReused: ("ALREADY_EXISTS", "REQUEST_ID_REUSED", {"ResourceInfo"}),
+    errors.WorkerIdInUse: ("ALREADY_EXISTS", "WORKER_ID_IN_USE", {"ResourceInfo"}),
     errors.LeaseLost: ("FAILED_PRECONDITION", "LEASE_LOST", {"PreconditionFailure"}),
     errors.EtagMismatch: ("ABORTED", "ETAG_MISMATCH", set()),
     errors.WorkerReplaced: ("ABORTED", "WORKER_REPLACED", set()),
@@ -66,7 +68,7 @@ def trailer_bytes(error: JobsvcError) -> int:
 
 def every_error() -> set[type[JobsvcError]]:
     kinds = {k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, Exception)}
-    return kinds - {JobsvcError}
+    return kinds - {JobsvcError, errors.DatabaseFailure}
 
 
 def test_every_error_has_an_answer() -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import asyncpg
 import grpc
+import pytest
 from grpc import aio
 
 from jobsvc.v1 import job_pb2
@@ -104,3 +105,20 @@ async def test_repeated_call_is_no_rival_of_itself(jobs: JobServiceStub, queue: 
     answers = await asyncio.gather(*(jobs.CreateJob(request) for _ in range(20)))
     assert len({answer.job.id for answer in answers}) == 1
     assert sum(not answer.existing for answer in answers) == 1
+
+
+@pytest.mark.parametrize("policy", [_USE, _FAIL])
+async def test_repeated_call_returns_its_own_job_when_another_one_has_the_key_by_now(
+    jobs: JobServiceStub, queue: str, sql: asyncpg.Connection, tables: Tables, policy: int
+) -> None:
+    first = _request(policy, request_id=str(uuid4()))
+    job_id = (await jobs.CreateJob(first)).job.id
+    await sql.execute("UPDATE waiting SET expire_time = now() - interval '1 second'")
+    await jobs.WaitJob(pb.WaitJobRequest(job_id=job_id))
+    await jobs.CreateJob(_request(policy, request_id=str(uuid4())))
+    before = await tables()
+    again = await jobs.CreateJob(first)
+    assert (again.existing, again.job.id) == (True, job_id)
+    batch = await jobs.BatchCreateJobs(pb.BatchCreateJobsRequest(requests=[first]))
+    assert [(r.existing, r.job.id) for r in batch.responses] == [(True, job_id)]
+    assert await tables() == before

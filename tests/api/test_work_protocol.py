@@ -63,6 +63,7 @@ _BAD_SUBSCRIBES: list[tuple[pb.Subscribe, str]] = [
     (_bad(lease_duration=Duration(seconds=4)), "lease_duration"),
     (_bad(lease_duration=Duration(seconds=3601)), "lease_duration"),
     (_bad(payload_encoding=77), "payload_encoding"),
+    (_bad(resume_token="t" * 65), "resume_token"),
     (_bad(held_lease_ids=["x"] * 10_001), "held_lease_ids"),
     (_bad(held_lease_ids=["x" * 129]), "held_lease_ids"),
     (_bad(max_dispatch_leases=-1), "max_dispatch_leases"),

@@ -24,7 +24,7 @@ DONE = job_service_pb2.WaitJobResponse(
 async def test_a_wait_goes_on_until_the_job_has_ended(client: Any, peer: Peer) -> None:
     peer.answer("WaitJob", RUNNING, RUNNING, DONE)
     done = await client.wait(JOB_ID)
-    assert done.output() == {"words": 3}
+    assert done.output == {"words": 3}
     assert [request.timeout.seconds for request in peer.requests("WaitJob")] == [60, 60, 60]
     # gRPC rounds a deadline up on its way.
     assert all(60 < call.seconds_left < 72 for call in peer.calls)

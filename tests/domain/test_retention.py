@@ -20,7 +20,6 @@ SETTINGS = Settings()
         ({}, True, SETTINGS.failed_retention_seconds),
         ({"retention_seconds": 99.0}, True, 99.0),
         ({"retention_seconds": 0.0}, False, 60.0),
-        ({"retention_seconds": 0.0, "has_request": True}, True, SETTINGS.request_id_seconds),
     ],
 )
 def test_ended_job_is_kept_long_enough(

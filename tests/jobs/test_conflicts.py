@@ -14,7 +14,7 @@ from jobsvc.domain.job import Job, NewJob
 from jobsvc.domain.job_request import JobRequest, RequestedOptions
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.run_policy import RunPolicy
-from jobsvc.jobs.conflicts import Key, SortedOut, sort_out
+from jobsvc.jobs.conflicts import Key, SortedOut, rivals, sort_out
 from tests.store.support.samples import new_job
 from tests.support.samples import job
 
@@ -69,6 +69,22 @@ def test_repeated_request_is_left_to_its_request_id_although_it_holds_the_key() 
     assert sorted_out(request("a", FAIL, request_id=ONE), holders=holders).to_write == [0]
     with pytest.raises(UniqueKeyTaken):
         sorted_out(request("a", FAIL, request_id=TWO), holders=holders)
+
+
+def test_request_whose_key_another_job_holds_may_have_a_job_of_its_own() -> None:
+    holders = {("q", "a"): replace(HOLDER, request_id=ONE)}
+    requests = [
+        request("a", FAIL, request_id=TWO),
+        request("a", request_id=ONE),
+        request("b", request_id=TWO),
+        request(None, request_id=TWO),
+    ]
+    assert rivals(requests, holders) == {0: requests[0]}
+    assert rivals([request("a")], holders) == {}
+    # It does not join the holder then, nor keep the next one from doing so.
+    new_jobs = [new_job() for _ in requests]
+    got = sort_out([requests[0], request("a")], new_jobs, holders, Owner("web"), repeated={0})
+    assert got == SortedOut({1: Existing(holders["q", "a"])}, {}, [])
 
 
 def test_request_that_wants_to_fail_names_holder_and_index() -> None:

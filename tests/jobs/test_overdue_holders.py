@@ -125,7 +125,7 @@ async def test_create_waits_for_a_sweep_that_has_the_holder(
     holder = await create(store, unique_key="k")
     await sql.execute(EXPIRED)
     async with asyncio.TaskGroup() as tasks, sql.transaction():
-        swept = await sql.fetch(text_of("expire_jobs"), 10, *ERRORS, 60.0, 60.0, ())
+        swept = await sql.fetch(text_of("expire_jobs"), 10, *ERRORS, 60.0, ())
         assert [str(row["job_id"]) for row in swept] == [holder]
         asked = tasks.create_task(ask(store))
         await until_blocked(sql)
@@ -157,7 +157,7 @@ async def test_creates_and_sweeps_at_once_make_one_job_each_time(
     for _ in range(10):
         await sql.execute(EXPIRED)
         *resolutions, _ = await asyncio.gather(
-            *(ask(store) for _ in range(10)), store.upkeep.expire(10, 60.0, 60.0)
+            *(ask(store) for _ in range(10)), store.upkeep.expire(10, 60.0)
         )
         results = [resolution.results[0] for resolution in resolutions]
         assert len({result.job.id for result in results}) == 1

@@ -100,7 +100,6 @@ async def test_one_job_of_a_claim_may_differ_in_everything(store: Store, odd: in
         policy = job.options.run_policy
         assert got.attempt_timeout_seconds == policy.attempt_timeout_seconds
         assert got.labels == job.options.labels
-        assert got.terms.has_request == (job.request_id is not None)
         assert got.terms.retry == RetryPolicy(*astuple(policy)[:4])
         assert got.terms.retention_seconds == policy.retention_seconds
         same = ("traceparent", "tracestate")

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable, NotStorable
 from jobsvc.store.database import Database, open_database
 from tests.api.support.database_link import database_link
 from tests.store.support.samples import until_blocked
@@ -86,5 +86,5 @@ async def test_cancelled_statement_gives_its_connection_back(
 
 
 async def test_defect_in_a_value_is_not_called_unavailable(small: Database) -> None:
-    with pytest.raises(asyncpg.CharacterNotInRepertoireError):
+    with pytest.raises(NotStorable):
         await small.fetch("declare_queues", ["a\0"])

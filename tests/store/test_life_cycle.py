@@ -1,5 +1,7 @@
 """The store under any order of calls, against a model of jobs and leases."""
 
+from uuid import uuid4
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -69,11 +71,13 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         priority=st.integers(-1, 1),
         attempts=st.integers(1, 3),
         key=st.sampled_from([None, None, "a", "b"]),
+        has_request=st.booleans(),
     )
-    def create(self, priority: int, attempts: int, key: str | None) -> None:
+    def create(self, priority: int, attempts: int, key: str | None, has_request: bool) -> None:
         job = new_job(
             priority=priority,
             unique_key=key,
+            request_id=uuid4() if has_request else None,
             max_attempts=attempts,
             initial_backoff_seconds=RETRY.initial_backoff_seconds,
             ttl_seconds=86_400.0,
@@ -85,7 +89,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             assert taken
         else:
             assert not taken
-            self.jobs[job.id] = Known(attempts, priority, key)
+            self.jobs[job.id] = Known(attempts, priority, key, has_request)
 
     # Leases.
 
@@ -229,20 +233,23 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         job_id = data.draw(st.sampled_from(list(self.jobs)))
         known = self.jobs[job_id]
         self.run(self.sql.execute(END_JOB, job_id))
-        expired = self.run(self.store.upkeep.expire(100, 60.0, 60.0))
+        expired = self.run(self.store.upkeep.expire(100, 60.0))
         assert expired == ([job_id] if known.state is JobState.PENDING else [])
         if expired:
             known.state = JobState.FAILED
             known.version += 1
 
     @precondition(lambda self: any(known.state.ended for known in self.jobs.values()))
-    @rule(data=st.data())
-    def prune(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), request_id_seconds=st.sampled_from([0.0, 3600.0]))
+    def prune(self, data: st.DataObject, request_id_seconds: float) -> None:
         job_id = data.draw(st.sampled_from(list(self.jobs)))
+        known = self.jobs[job_id]
         self.run(self.sql.execute(END_RETENTION, job_id))
-        pruned = self.run(self.store.upkeep.prune(100))
-        assert pruned == self.jobs[job_id].state.ended
-        if pruned:
+        pruned = self.run(self.store.upkeep.prune(100, request_id_seconds))
+        assert pruned == known.state.ended
+        if pruned and known.has_request and request_id_seconds:
+            known.past, known.emptied = 0, True
+        elif pruned:
             del self.jobs[job_id]
 
     @invariant()
@@ -254,6 +261,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
             known = self.jobs[row["job_id"]]
             versions = [row["waiting"], row["lease"], row["result"]]
             assert len([v for v in versions if v is not None]) == 1, "in exactly one table"
+            assert (row["emptied_time"] is not None) == known.emptied
             state = 1 if row["waiting"] else 2 if row["lease"] else row["state"]
             assert state == known.state
             assert max(v or 0 for v in versions) == known.version

@@ -1,13 +1,14 @@
 """Migrations: each is applied once, whichever replica starts first."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from jobsvc.app import _migrate
 from jobsvc.domain.errors import DatabaseUnavailable
-from jobsvc.store.migrate import _LOCK, migrate
+from jobsvc.store.migrate import _LOCK, DatabaseUnsuitable, migrate
 from tests.store.support.samples import until_blocked
 
 
@@ -37,3 +38,20 @@ async def test_stop_ends_the_wait_for_another_that_migrates(
 async def test_database_that_is_away_is_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable):
         await migrate("postgresql://nobody@127.0.0.1:1/x")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_database_that_cannot_hold_every_text_is_refused(
+    dsn: str, sql: asyncpg.Connection, encoding: str
+) -> None:
+    name = f"in_{encoding}".lower()
+    await sql.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    other = urlsplit(dsn)._replace(path=f"/{name}").geturl()
+    try:
+        with pytest.raises(DatabaseUnsuitable, match=encoding):
+            await migrate(other)
+        looking = await asyncpg.connect(other)
+        assert await looking.fetchval("SELECT to_regclass('schema_migration')") is None
+        await looking.close()
+    finally:
+        await sql.execute(f"DROP DATABASE {name}")

@@ -196,7 +196,8 @@ async def test_upkeep_touches_a_batch(dsn: str, sql: asyncpg.Connection, analyse
     await sql.execute("UPDATE waiting SET start_deadline = expire_time")
     await sql.execute("UPDATE result SET purge_time = now() - interval '1 hour'")
     async with watched(dsn) as (store, touched):
-        assert len(await store.upkeep.expire(BATCH, KEEP_SECONDS, KEEP_SECONDS)) == BATCH
+        assert len(await store.upkeep.expire(BATCH, KEEP_SECONDS)) == BATCH
         assert touched.max_rows() <= BATCH
-        assert await store.upkeep.prune(BATCH) == BATCH
-        assert touched.max_rows() <= BATCH
+        for request_id_seconds in (KEEP_SECONDS, 0.0):
+            assert await store.upkeep.prune(BATCH, request_id_seconds) == BATCH
+            assert touched.max_rows() <= BATCH

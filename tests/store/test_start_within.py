@@ -20,13 +20,13 @@ from tests.store.support.samples import (
 )
 
 MINUTE = 60.0
-KEEP, KEEP_REQUEST = 3600.0, 7200.0
+KEEP = 3600.0
 AGE = "UPDATE waiting SET start_deadline = now() - interval '1 minute'"
 AGE_LEASED = "UPDATE lease SET start_deadline = now() - interval '1 minute'"
 
 
 async def expire(store: Store) -> list[str]:
-    return list(await store.upkeep.expire(100, KEEP, KEEP_REQUEST))
+    return list(await store.upkeep.expire(100, KEEP))
 
 
 async def seconds_to_start(sql: asyncpg.Connection) -> float | None:

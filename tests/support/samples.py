@@ -26,7 +26,6 @@ _TERMS = LeaseTerms(
     retry=RETRY,
     cancel_requested=False,
     retention_seconds=None,
-    has_request=False,
     output_schema_id=None,
     traceparent="",
     tracestate="",

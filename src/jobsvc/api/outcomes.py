@@ -1,6 +1,7 @@
 """Extensions and outcomes as workers send them, by stream or by unary call, and the response to
 each."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain, repeat
 
@@ -10,7 +11,7 @@ from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.payloads import spell_large_struct
 from jobsvc.api.status import status_of
 from jobsvc.dispatch.connected_worker import ConnectedWorker
-from jobsvc.domain.errors import JobsvcError, LeaseLost
+from jobsvc.domain.errors import DatabaseUnavailable, JobsvcError, LeaseLost
 from jobsvc.domain.lease import Extension, LeaseId, LeaseTerms
 from jobsvc.domain.outcome import Outcome
 from jobsvc.event_loop.time_slice import TimeSlice
@@ -19,6 +20,8 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 from jobsvc.v1 import worker_service_pb2 as pb
+
+log = logging.getLogger(__name__)
 
 
 class Outcomes:
@@ -47,24 +50,18 @@ class Outcomes:
         results = await self._store.leases.extensions.submit(
             [e for e in extensions if e is not None]
         )
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
         extended = iter(results)
-        statuses = [
-            convert.lease_status(
-                item.lease_id,
-                None if extension is None else next(extended),  # type: ignore[arg-type]  # no errors left
-            )
-            for item, extension in zip(request.extensions, extensions, strict=True)
-        ]
-        self._hints.tell(
-            extension.id.job_id
-            for extension, status in zip(extensions, statuses, strict=True)
-            if extension is not None
-            and extension.percent is not None
-            and status.state != pb.LEASE_STATE_LOST
-        )
+        statuses, progressed = [], []
+        for item, extension in zip(request.extensions, extensions, strict=True):
+            result = None if extension is None else next(extended)
+            if isinstance(result, DatabaseUnavailable):
+                raise result
+            if isinstance(result, Exception):
+                continue  # A defect, in the log; the others have their answer.
+            statuses.append(convert.lease_status(item.lease_id, result))
+            if extension is not None and extension.percent is not None and result is not None:
+                progressed.append(extension.id.job_id)
+        self._hints.tell(progressed)
         return pb.ExtendLeasesResponse(leases=statuses)
 
     async def report(
@@ -102,7 +99,9 @@ class Outcomes:
                         convert.outcome_progress(item),
                     )
                 )
-            except JobsvcError as error:
+            except Exception as error:
+                if not isinstance(error, JobsvcError):
+                    log.exception("the outcome under lease %s cannot be read", lease_id)
                 statuses[index] = status_of(error)
             else:
                 indexes.append(index)

@@ -104,6 +104,9 @@ def _options(settings: Settings, max_connections: int) -> list[tuple[str, Any]]:
     return [
         # Else two servers could listen on one port, and share its calls without knowing it.
         ("grpc.so_reuseport", 0),
+        # A stream that is not read is sent 64 KiB, and a message that is being read all of itself.
+        # By default gRPC would measure the line, and let each stream fill the memory for it.
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.max_allowed_incoming_connections", max_connections),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),

@@ -97,6 +97,7 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.InvalidRequest: _Status(code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", _bad_request),
     errors.PayloadRejected: _Status(code_pb2.INVALID_ARGUMENT, "PAYLOAD_REJECTED", _bad_request),
     errors.PayloadTooLarge: _Status(code_pb2.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", _bad_request),
+    errors.NotStorable: _Status(code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", _bad_request),
     errors.PageTokenInvalid: _Status(code_pb2.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID"),
     errors.WorkProtocolViolation: _Status(code_pb2.INVALID_ARGUMENT, "WORK_PROTOCOL_VIOLATION"),
     errors.JobNotOwned: _Status(code_pb2.PERMISSION_DENIED, "JOB_NOT_OWNED"),
@@ -119,6 +120,11 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
         code_pb2.ALREADY_EXISTS,
         "REQUEST_ID_REUSED",
         _resource("request_id", lambda e: e.metadata["requestId"]),
+    ),
+    errors.WorkerIdInUse: _Status(
+        code_pb2.ALREADY_EXISTS,
+        "WORKER_ID_IN_USE",
+        _resource("worker_id", lambda e: e.metadata["workerId"]),
     ),
     errors.LeaseLost: _Status(
         code_pb2.FAILED_PRECONDITION, "LEASE_LOST", _precondition("LEASE", "leaseId")

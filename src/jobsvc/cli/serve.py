@@ -12,7 +12,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="HOST:PORT or unix:PATH [env JOBSVC_LISTEN, default 127.0.0.1:50051]",
+            help="HOST:PORT or unix:PATH (JOBSVC_LISTEN; by default 127.0.0.1:50051).",
         ),
     ] = None,
     insecure: Annotated[

@@ -10,13 +10,22 @@ from typing import Any, NoReturn
 import typer
 
 from jobsvc import plain_text
-from jobsvc.settings import Settings, SettingsInvalid
+from jobsvc.settings import Settings, SettingsInvalid, unknown_names
+from jobsvc.tracing.json_log import log_json_if_asked
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def exit_line(text: str) -> NoReturn:
     """Ends the command with one line and exit code 1."""
     print(f"jobsvc: {plain_text.lines(text)}", file=sys.stderr)
     raise typer.Exit(1)
+
+
+def warn_of_unknown_settings() -> None:
+    """Says in one line which variables look like settings and are none."""
+    if complaint := unknown_names(os.environ):
+        print(f"jobsvc: warning: {complaint}", file=sys.stderr)
 
 
 def read_settings(**overrides: Any) -> Settings:
@@ -28,8 +37,18 @@ def read_settings(**overrides: Any) -> Settings:
 
 
 def log_to_stderr() -> None:
-    """Logs at the level of JOBSVC_LOG_LEVEL (default INFO) to stderr."""
-    plain_text.log_to_stderr(os.environ.get("JOBSVC_LOG_LEVEL", "INFO").upper())
+    """Logs at the level of JOBSVC_LOG_LEVEL (default INFO), in JOBSVC_LOG_FORMAT, to stderr."""
+    level = os.environ.get("JOBSVC_LOG_LEVEL", "").upper() or "INFO"
+    if level not in _LOG_LEVELS:
+        exit_line(f"JOBSVC_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
+    # DEBUG is for what we log ourselves.
+    logging.getLogger("jobsvc").setLevel(level)
+    level = "INFO" if level == "DEBUG" else level
+    try:
+        log_json_if_asked(level)
+    except ValueError as error:
+        exit_line(f"{error}")
+    plain_text.log_to_stderr(level)
     # The store logs a lost database in one line; the pool of the driver would add a stack trace.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
@@ -50,9 +69,9 @@ def startup_errors() -> Iterator[None]:
     from jobsvc.api.listen_address import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable
-    from jobsvc.store.migrate import SchemaTooOld
+    from jobsvc.store.migrate import DatabaseUnsuitable
 
-    known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, SchemaTooOld)
+    known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable)
     try:
         yield
     except known as error:

@@ -80,7 +80,7 @@ class UniqueKeyTaken(CallFailed):
 
 
 class RequestIdReused(CallFailed):
-    """The request id was used within the last day, for another job."""
+    """The request id was used before, for another job, and is remembered still."""
 
 
 class Overloaded(CallFailed):

@@ -45,7 +45,8 @@ class NewJob:
     At most one job of a queue that has not ended holds a `unique_key`. A second
     creation returns that job (`"use_existing"`), or fails with `UniqueKeyTaken`
     (`"fail"`). `labels` are up to 32 small searchable facts. `request_id` makes
-    the creation idempotent for 24 hours; one is made if none is given.
+    the creation idempotent until 24 hours after the end of the job, whatever its
+    `retention`; one is made if none is given.
 
     Raises:
         ValueError: two options contradict each other, or a time has no time zone.

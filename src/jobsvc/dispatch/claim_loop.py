@@ -10,7 +10,7 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.planner import Claim, ClaimPlanner, FollowUp
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.subscription import Subscription
-from jobsvc.domain.errors import DatabaseUnavailable, QueueNotFound
+from jobsvc.domain.errors import DatabaseFailure, QueueNotFound
 from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
 from jobsvc.store.claims import Claimed
 from jobsvc.store.hints import Hints
@@ -112,7 +112,7 @@ class ClaimLoop:
             return await self._store.claims.claim(claim.queue, slots, claim.begin)
         except QueueNotFound:
             pass  # Removed while a worker is subscribed to it: nothing to lease.
-        except DatabaseUnavailable:
+        except DatabaseFailure:
             for subscription in claim.slots:
                 if subscription in self._workers and not subscription.unary:
                     self._in_doubt.add(subscription.worker_id)

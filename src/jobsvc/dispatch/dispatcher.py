@@ -11,7 +11,7 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.subscription import Subscription
-from jobsvc.domain.errors import DatabaseUnavailable, WorkerDeaf, WorkerReplaced
+from jobsvc.domain.errors import DatabaseFailure, WorkerDeaf, WorkerReplaced
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outages import LATE_SECONDS
 from jobsvc.settings import Settings
@@ -204,5 +204,5 @@ async def _every(seconds: float, check: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
         try:
             await check()
-        except DatabaseUnavailable:
+        except DatabaseFailure:
             continue

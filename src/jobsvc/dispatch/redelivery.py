@@ -8,7 +8,7 @@ from contextlib import suppress
 from math import inf
 from typing import NamedTuple
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseFailure
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outages import LATE_SECONDS
 from jobsvc.store.hints import Hints
@@ -83,7 +83,7 @@ class Redelivery:
                 self._postpone()
             try:
                 await self._redeliver_scheduled([i for i in self._scheduled if i.due_time <= now])
-            except DatabaseUnavailable:
+            except DatabaseFailure:
                 await asyncio.sleep(_INTERVAL_SECONDS)
                 self._postpone()
 
@@ -92,7 +92,7 @@ class Redelivery:
         try:
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await self._redeliver_scheduled(self._scheduled)
-        except (DatabaseUnavailable, TimeoutError):
+        except (DatabaseFailure, TimeoutError):
             count = sum(len(item.lease_ids) for item in self._scheduled)
             log.warning("%d leases that never reached their workers are left to lapse", count)
 

@@ -109,6 +109,16 @@ class WorkerReplaced(JobsvcError):
     """Another stream of the same worker id took over."""
 
 
+class WorkerIdInUse(JobsvcError):
+    """Another stream has the worker id, and this one does not show that it is the same worker."""
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(
+            f"worker_id {worker_id} is in use by another stream; every process needs its own",
+            workerId=worker_id,
+        )
+
+
 class WorkerDeaf(JobsvcError):
     """The worker did not acknowledge a dispatch in time."""
 
@@ -133,8 +143,16 @@ class QueueLimit(RateLimited):
         super().__init__(f"there are {limit} queues already, as many as there may be", "queues")
 
 
-class DatabaseUnavailable(JobsvcError):
-    """The database does not answer."""
+class DatabaseFailure(JobsvcError):
+    """The database did not do what it was asked for. A loop expects this, and goes on."""
+
+
+class DatabaseUnavailable(DatabaseFailure):
+    """The database does not answer, or refuses what it must do for jobsvc: try again."""
+
+
+class NotStorable(InvalidRequest, DatabaseFailure):
+    """The database cannot store the values of a request. The same again is refused again."""
 
 
 class ServerDraining(JobsvcError):

@@ -49,8 +49,7 @@ class LeaseTerms(msgspec.Struct, frozen=True):
 
     Leases that one claim gives to a worker share one object if their terms are equal.
 
-    `attempt` counts this one. `retention_seconds` None means the server's default. `has_request`
-    means that the job's request id must be remembered for a while.
+    `attempt` counts this one. `retention_seconds` None means the server's default.
     """
 
     queue: str
@@ -59,7 +58,6 @@ class LeaseTerms(msgspec.Struct, frozen=True):
     retry: RetryPolicy
     cancel_requested: bool
     retention_seconds: float | None
-    has_request: bool
     output_schema_id: int | None
     traceparent: str
     tracestate: str

@@ -4,8 +4,9 @@ from datetime import datetime
 
 import msgspec
 
+from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import LeaseId
-from jobsvc.domain.outcome import Finish, Requeue
+from jobsvc.domain.outcome import OUTCOME_REJECTED, Finish, Requeue
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -28,6 +29,15 @@ class End(msgspec.Struct, frozen=True):
     retention_seconds: float
     until: datetime | None = None
     progress: Progress | None = None
+
+
+def end_instead(end: End) -> End:
+    """Returns what ends a lease if the database cannot store `end`: the job fails, or is cancelled
+    as decided, and keeps nothing of the outcome. Reported again and again, it would never end."""
+    verdict = end.verdict
+    is_cancelled = isinstance(verdict, Finish) and verdict.state is JobState.CANCELLED
+    state = JobState.CANCELLED if is_cancelled else JobState.FAILED
+    return End(end.id, Finish(state, error=OUTCOME_REJECTED), end.retention_seconds, end.until)
 
 
 class Requeued(msgspec.Struct, frozen=True):

@@ -66,6 +66,12 @@ Verdict = Finish | Requeue
 
 #: Reason of the failure of an attempt whose output did not fit the schema of its queue.
 OUTPUT_REJECTED = "OUTPUT_REJECTED"
+#: Error of a job whose outcome the database cannot store. The same again would be refused again.
+OUTCOME_REJECTED = JobError(
+    code_pb2.INTERNAL,
+    "OUTCOME_REJECTED",
+    "the database cannot store the outcome that the worker reported; the server's log says why",
+)
 #: Error of a job whose expire_time has passed.
 JOB_EXPIRED = JobError(
     code_pb2.DEADLINE_EXCEEDED, "JOB_EXPIRED", "the job's expire_time has passed"

@@ -8,9 +8,9 @@ _MIN_KEEP_SECONDS = 60.0
 
 
 def keep_seconds(terms: LeaseTerms, failed: bool, settings: Settings) -> float:
-    """Returns how long to keep the job: its retention, but long enough for its request id to
-    be remembered and for its followers to see its end. expire_jobs.sql does the same."""
+    """Returns how long to keep the job for its readers: its retention, but long enough for its
+    followers to see its end. expire_jobs.sql does the same."""
     asked = terms.retention_seconds
     if asked is None:
         asked = settings.failed_retention_seconds if failed else settings.retention_seconds
-    return max(asked, settings.request_id_seconds if terms.has_request else _MIN_KEEP_SECONDS)
+    return max(asked, _MIN_KEEP_SECONDS)

@@ -1,7 +1,7 @@
 """Jobs with unique keys and request ids: in one transaction, each is created, or found because an
 earlier call created it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import msgspec
 
@@ -85,8 +85,9 @@ async def _create_or_find(
     holders: Mapping[Key, Job],
     owner: Owner,
 ) -> list[CreateResult]:
-    sorted_out = sort_out(requests, new_jobs, holders, owner)
-    results: dict[int, CreateResult] = {**sorted_out.existing}
+    repeated = await _find_by_request_id(store, connection, rivals(requests, holders), owner)
+    sorted_out = sort_out(requests, new_jobs, holders, owner, repeated)
+    results: dict[int, CreateResult] = {**repeated, **sorted_out.existing}
     if sorted_out.to_write:
         to_write = {index: new_jobs[index] for index in sorted_out.to_write}
         results |= await _write_or_find(store, connection, requests, to_write, owner)
@@ -108,7 +109,7 @@ async def _key_holders(
         # One that is missing was ended or leased meanwhile; the write finds out whether its key is
         # free.
         expired = await store.upkeep.expire_named(
-            overdue, settings.failed_retention_seconds, settings.request_id_seconds, connection
+            overdue, settings.failed_retention_seconds, connection
         )
     holders = {key: holder.job_id for key, holder in found.items() if not holder.overdue}
     if not holders:
@@ -117,6 +118,21 @@ async def _key_holders(
     if any(i not in jobs or jobs[i].status.state.ended for i in holders.values()):
         raise _ConflictGone
     return {key: jobs[job_id] for key, job_id in holders.items()}, expired
+
+
+def rivals(requests: Sequence[JobRequest], holders: Mapping[Key, Job]) -> Mapping[int, JobRequest]:
+    """Returns by index the requests with a request id whose key another job holds. Pure. One that
+    repeats an earlier call has a job of its own, which has ended."""
+    if not holders:
+        return {}
+    return {
+        index: request
+        for index, request in enumerate(requests)
+        if request.request_id is not None
+        and (key := _key(request)) is not None
+        and (holder := holders.get(key)) is not None
+        and not _same_request_id(request, holder.request_id)
+    }
 
 
 class SortedOut(msgspec.Struct, frozen=True):
@@ -133,8 +149,10 @@ def sort_out(
     new_jobs: Sequence[NewJob],
     holders: Mapping[Key, Job],
     owner: Owner,
+    repeated: Container[int] = (),
 ) -> SortedOut:
-    """Decides by their unique keys which requests have a job already. Pure.
+    """Decides by their unique keys which requests have a job already; those in `repeated` have one
+    by their request id, and are left out. Pure.
 
     Raises:
         UniqueKeyTaken: a key is held, by a job or within the call, and the request wants to fail.
@@ -143,6 +161,8 @@ def sort_out(
     sorted_out = SortedOut({}, {}, [])
     first_with: dict[Key, int] = {}
     for index, request in enumerate(requests):
+        if index in repeated:
+            continue
         key = _key(request)
         if key is not None:
             first = first_with.setdefault(key, index)
@@ -191,7 +211,8 @@ async def _find_by_request_id(
     if not ids:
         return {}
     job_ids = await store.jobs.find_requests(list(ids.values()), connection)
-    jobs = await store.jobs.read(list(set(job_ids.values())), False, False, connection)
+    found_ids = list(set(job_ids.values()))
+    jobs = await store.jobs.read(found_ids, False, False, connection, emptied_too=True)
     found: dict[int, CreateResult] = {}
     for index, (_, request_id) in ids.items():
         job, request = jobs.get(job_ids.get(ids[index], "")), requests[index]

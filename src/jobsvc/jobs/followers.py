@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from jobsvc.domain.errors import DatabaseUnavailable, ServerDraining
+from jobsvc.domain.errors import DatabaseFailure, ServerDraining
 from jobsvc.store.jobs import JobStore
 
 _MAX_POLL_IDS = 1000
@@ -93,7 +93,7 @@ class Hub:
             await asyncio.sleep(self._poll_seconds)
             try:
                 await self._poll()
-            except DatabaseUnavailable:
+            except DatabaseFailure:
                 continue
 
     async def _poll(self) -> None:

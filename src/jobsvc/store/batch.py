@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable, NotStorable
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,9 @@ class Batcher(Generic[Item, Result]):
 
     `write` takes items and returns one result for each, in their order. If it fails, its items are
     written one by one, so that a bad item does not harm the others; the result of an item that
-    cannot be written is its error. If the database is unavailable, every item gets
-    `DatabaseUnavailable`. Errors are logged as defects unless they are `expected_errors`.
+    cannot be written is its error, unless `instead` returns what can be written in its place. If
+    the database is unavailable, every item gets `DatabaseUnavailable`. Errors are logged as defects
+    unless they are `expected_errors`.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class Batcher(Generic[Item, Result]):
         write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         max_items: int,
         expected_errors: tuple[type[Exception], ...] = (),
+        instead: Callable[[Item], Item] | None = None,
     ) -> None:
         self._write = write
         self._max_items = max_items
         self._expected_errors = expected_errors
+        self._instead = instead
         self._waiting: list[_Group[Item, Result]] = []
         #: How many batches in a row had one call, which came while no statement was in flight.
         self._lone = 0
@@ -131,8 +134,17 @@ class Batcher(Generic[Item, Result]):
             return [error] * len(items)
         except Exception as error:
             if len(items) == 1:
-                if not isinstance(error, self._expected_errors):
+                if not isinstance(error, (NotStorable, *self._expected_errors)):
                     log.error("an item cannot be written", exc_info=error)
-                return [error]
+                return [error if self._instead is None else await self._write_instead(items[0])]
             log.warning("a batch of %d failed and is written one by one: %r", len(items), error)
         return [(await self._write_all([item]))[0] for item in items]
+
+    async def _write_instead(self, item: Item) -> Result | Exception:
+        assert self._instead is not None
+        try:
+            (result,) = await self._write((self._instead(item),))
+        except Exception as error:
+            self._found_away = isinstance(error, DatabaseUnavailable)
+            return error
+        return result

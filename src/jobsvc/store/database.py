@@ -1,4 +1,4 @@
-"""The connection pool. The driver's connection errors become `DatabaseUnavailable` here."""
+"""The connection pool. The driver's errors become `DatabaseFailure`s here."""
 
 import asyncio
 import logging
@@ -8,27 +8,19 @@ from typing import Any
 
 import asyncpg
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable, NotStorable, Violation
+from jobsvc.store.sqlstate import Answer, answer
 from jobsvc.store.statement import sql
 
 log = logging.getLogger(__name__)
 
-#: The database is down, full, overloaded, stopping, or refuses the login: try again later.
-_UNAVAILABLE = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
+#: What the driver raises: answers of the database, and that there is none.
+_DRIVER_ERRORS = (
+    asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.PostgresSystemError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    # Lost against other transactions in every try.
-    asyncpg.TransactionRollbackError,
+    OSError,
+    TimeoutError,
 )
 #: A deadlock or serialization failure changes nothing, so the statement is run again.
 _TRIES = 5
@@ -55,17 +47,40 @@ _SESSION = {
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
 
+def answer_of(error: BaseException) -> Answer:
+    """Returns what an error of the driver means. Pure."""
+    if isinstance(error, asyncpg.PostgresError):
+        return answer(error.sqlstate or "")
+    is_argument = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+    if is_argument and not isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+        return Answer.DEFECT  # asyncpg refuses an argument: the database is fine
+    return Answer.AWAY
+
+
 @contextmanager
 def database_errors(level: int = logging.WARNING) -> Iterator[None]:
-    """Turns the driver's connection errors into `DatabaseUnavailable`, and logs them."""
+    """Turns the driver's errors into `DatabaseFailure`s, and logs them; all but defects of ours,
+    and keys that are taken."""
     try:
         yield
-    except _UNAVAILABLE as error:
-        is_setting = isinstance(error, asyncpg.exceptions.ClientConfigurationError)
-        if isinstance(error, ValueError) and not is_setting:
-            raise  # asyncpg refuses an argument: our defect, the database is fine
-        log.log(level, "database unavailable: %s: %s", type(error).__name__, error)
-        raise DatabaseUnavailable("the database does not answer; try again") from error
+    except _DRIVER_ERRORS as error:
+        match answer_of(error):
+            case Answer.DEFECT:
+                raise
+            case Answer.VALUE:
+                text = _without_values(error)
+                log.log(level, "the database cannot store a value: %s", text)
+                raise NotStorable(
+                    [Violation("request", f"the database cannot store it ({text})")]
+                ) from None
+            case _:
+                log.log(level, "database unavailable: %s: %s", type(error).__name__, error)
+                raise DatabaseUnavailable("the database does not answer; try again") from error
+
+
+def _without_values(error: BaseException) -> str:
+    """Names an error without its text, which may quote what was to be stored."""
+    return f"{getattr(error, 'sqlstate', '')} {type(error).__name__}"
 
 
 async def _keep_session(_: Any) -> None:

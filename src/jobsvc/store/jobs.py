@@ -107,12 +107,14 @@ class JobStore:
         with_input: bool = True,
         with_output: bool = True,
         connection: Connection | None = None,
+        emptied_too: bool = False,
     ) -> Mapping[str, Job]:
         """Returns jobs as they are now, by id, without those that do not exist.
 
-        With `connection`, reads inside its transaction.
+        With `connection`, reads inside its transaction. An emptied job does not exist, unless
+        `emptied_too`; its `purge_time` is when its retention ended.
         """
-        columns = list(job_ids), with_input, with_output
+        columns = list(job_ids), with_input, with_output, emptied_too
         if connection is None:
             rows = await self._database.fetch("read_jobs", *columns)
         else:

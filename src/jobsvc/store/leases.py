@@ -22,7 +22,7 @@ class LeaseStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.extensions: Batcher[Extension, Extended | None] = Batcher(
-            self._extend, _MAX_EXTENSIONS
+            self._extend, _MAX_EXTENSIONS, instead=_without_progress
         )
 
     async def read(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, LeaseTerms]:
@@ -82,6 +82,11 @@ class LeaseStore:
             for worker_id in (row["worker_id"], None)
         }
         return [extended.get((e.id, e.worker_id)) for e in extensions]
+
+
+def _without_progress(extension: Extension) -> Extension:
+    """Progress that the database cannot store must not cost the lease."""
+    return msgspec.structs.replace(extension, percent=None, message="")
 
 
 def latest_extensions(extensions: Sequence[Extension]) -> list[Extension]:

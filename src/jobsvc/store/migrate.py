@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 _LOCK = 0x6A6F627376630001
 
 
-class SchemaTooOld(Exception):
-    """The PostgreSQL server is older than jobsvc supports."""
+class DatabaseUnsuitable(Exception):
+    """jobsvc cannot work on this database."""
 
 
 async def migrate(dsn: str) -> list[str]:
@@ -23,17 +23,13 @@ async def migrate(dsn: str) -> list[str]:
 
     Raises:
         DatabaseUnavailable: no connection, or no right to make tables.
-        SchemaTooOld: PostgreSQL is older than 14.
+        DatabaseUnsuitable: PostgreSQL is older than 14, or the encoding is not UTF8.
     """
     # The caller reports the exception, so the log need not.
     with database_errors(logging.DEBUG):
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
-            if connection.get_server_version().major < 14:
-                raise SchemaTooOld(
-                    f"PostgreSQL {connection.get_server_version().major} is too old:"
-                    " jobsvc needs 14 or newer"
-                )
+            _check_suitable(connection)
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
                 log.info("waiting for another process that migrates the database")
                 await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
@@ -61,3 +57,15 @@ async def migrate(dsn: str) -> list[str]:
         finally:
             # The end of the session releases the lock.
             await connection.close(timeout=5)
+
+
+def _check_suitable(connection: asyncpg.Connection) -> None:
+    version = connection.get_server_version().major
+    if version < 14:
+        raise DatabaseUnsuitable(f"PostgreSQL {version} is too old: jobsvc needs 14 or newer")
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise DatabaseUnsuitable(
+            f"the database stores texts as {encoding}, which cannot hold every text: jobsvc needs"
+            " a database with ENCODING 'UTF8'"
+        )

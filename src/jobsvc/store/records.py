@@ -111,7 +111,6 @@ def _terms(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> Lease
         retry=_retry(row),
         cancel_requested=cancel_requested,
         retention_seconds=row["retention"],
-        has_request=row["has_request"],
         output_schema_id=row["output_schema_id"],
         traceparent=row["traceparent"],
         tracestate=row["tracestate"],

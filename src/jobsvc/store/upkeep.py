@@ -22,15 +22,13 @@ class UpkeepStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def expire(
-        self, limit: int, failed_retention_seconds: float, request_id_seconds: float
-    ) -> Sequence[str]:
+    async def expire(self, limit: int, failed_retention_seconds: float) -> Sequence[str]:
         """Fails waiting jobs that expired or did not start in time, and returns their ids.
 
         `limit` bounds each of the two kinds.
         """
         rows = await self._database.fetch(
-            "expire_jobs", limit, *_ERRORS, failed_retention_seconds, request_id_seconds, ()
+            "expire_jobs", limit, *_ERRORS, failed_retention_seconds, ()
         )
         return [str(row["job_id"]) for row in rows]
 
@@ -38,13 +36,12 @@ class UpkeepStore:
         self,
         job_ids: Sequence[str],
         failed_retention_seconds: float,
-        request_id_seconds: float,
         connection: Connection,
     ) -> Sequence[str]:
         """As `expire`, for those of these jobs of which it is true, inside the caller's
         transaction."""
         rows = await connection.fetch(
-            sql("expire_jobs"), 0, *_ERRORS, failed_retention_seconds, request_id_seconds, job_ids
+            sql("expire_jobs"), 0, *_ERRORS, failed_retention_seconds, job_ids
         )
         return [str(row["job_id"]) for row in rows]
 
@@ -54,9 +51,14 @@ class UpkeepStore:
         now: datetime = row["now"]
         return now
 
-    async def prune(self, limit: int) -> int:
-        """Removes ended jobs whose retention has passed, and returns their number."""
-        return len(await self._database.fetch("prune_jobs", limit))
+    async def prune(self, limit: int, request_id_seconds: float) -> int:
+        """Removes ended jobs whose retention has passed, and returns their number.
+
+        Until `request_id_seconds` after its end, a job with a request id is only emptied.
+        """
+        (row,) = await self._database.fetch("prune_jobs", limit, request_id_seconds)
+        count: int = row["count"]
+        return count
 
     async def vacuum(self) -> int:
         """Vacuums tables with many dead rows, and returns their number."""

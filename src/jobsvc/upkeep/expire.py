@@ -9,8 +9,6 @@ _MAX_JOBS = 1000
 
 async def expire_jobs(store: Store, hints: Hints, settings: Settings) -> int:
     """Fails a batch of waiting jobs that expired or did not start in time. Returns how many."""
-    expired = await store.upkeep.expire(
-        _MAX_JOBS, settings.failed_retention_seconds, settings.request_id_seconds
-    )
+    expired = await store.upkeep.expire(_MAX_JOBS, settings.failed_retention_seconds)
     hints.tell(expired)
     return len(expired)

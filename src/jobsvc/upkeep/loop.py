@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseFailure
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ async def _run(duty: Duty) -> None:
     while True:
         try:
             count = await duty.run_once()
-        except DatabaseUnavailable:
+        except DatabaseFailure:
             count = 0
         if count:
             log.info("%s: %d", duty.name, count)

@@ -311,7 +311,12 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
-        """How long the ended job is kept. Default: that of the queue. Not negative."""
+        """How long the ended job is kept, though a minute at least. After that it is
+        `NOT_FOUND`, and all that it carried is removed: input, output, errors,
+        attempts, progress, labels. `CreateJobRequest.request_id` says what remains
+        of a job that was created with one. Default: that of the queue. Not
+        negative.
+        """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -587,8 +592,9 @@ class JobError(_message.Message):
     """Canonical code. OK is not allowed."""
     reason: _builtins.str
     """Machine-readable cause, for example `UPSTREAM_TIMEOUT`. The server itself
-    uses `LEASE_EXPIRED`, `ATTEMPT_TIMEOUT`, `JOB_EXPIRED`, `START_DEADLINE`
-    and `OUTPUT_REJECTED`. Matches `^[A-Z][A-Z0-9_]{0,61}[A-Z0-9]$`.
+    uses `LEASE_EXPIRED`, `ATTEMPT_TIMEOUT`, `JOB_EXPIRED`, `START_DEADLINE`,
+    `OUTPUT_REJECTED`, and `OUTCOME_REJECTED` for an outcome that its database
+    cannot store: that fails the job. Matches `^[A-Z][A-Z0-9_]{0,61}[A-Z0-9]$`.
     """
     message: _builtins.str
     """Text for people. Callers must not parse it. At most 4,096 characters."""

@@ -33,10 +33,15 @@ class CreateJobRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """UUID that makes the call idempotent for 24 hours, within the calling
-    service. A repetition returns the job as it is then, with `existing` set.
-    The same id with a different `spec` fails with `ALREADY_EXISTS`
-    (`REQUEST_ID_REUSED`). A UUID in canonical form.
+    """UUID that makes the call idempotent until 24 hours after the end of the
+    job, within the calling service. A repetition returns the job as it is
+    then, with `existing` set. The same id with a different `spec` fails with
+    `ALREADY_EXISTS` (`REQUEST_ID_REUSED`).
+
+    Where `JobSpec.retention` is shorter, only what that takes is kept for the
+    rest of the time: a repetition returns the id of the job, its options,
+    owner, times and state, and a `purge_time` in the past. Other methods do
+    not find the job any more. A UUID in canonical form.
     """
     validate_only: _builtins.bool
     """Checks everything and creates nothing. The job in the answer has no id."""

@@ -24,7 +24,7 @@ END_RETENTION = "UPDATE result SET purge_time = now() - interval '1 minute' WHER
 #: Every row of every job, with the tables that it is in; also rows without a job.
 WHERE_JOBS_ARE = """
     SELECT id::text AS job_id, waiting.version AS waiting, lease.version AS lease,
-        result.version AS result, result.state, lease.lease_id,
+        result.version AS result, result.state, result.emptied_time, lease.lease_id,
         held_key.unique_key IS NOT NULL AS keyed,
         coalesce(waiting.attempt, lease.attempt, result.attempt) AS attempt,
         coalesce(waiting.redeliveries, lease.redeliveries, 0) AS redeliveries,
@@ -41,6 +41,7 @@ class Known:
     max_attempts: int
     priority: int
     key: str | None
+    has_request: bool = False
     state: JobState = JobState.PENDING
     version: int = 1
     attempt: int = 0
@@ -50,6 +51,7 @@ class Known:
     cancel_requested: bool = False
     confirmed: bool = False
     ready: bool = True
+    emptied: bool = False
 
     @property
     def terms(self) -> LeaseTerms:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jobsvc.api.bounds import MAX_ATTEMPTS_BYTES
-from jobsvc.api.convert.payloads import write_payload_in_slices
+from jobsvc.api.convert.payloads import JSON_TEXT, write_payload_in_slices
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.run_policy import merge_run_policy
 from jobsvc.api.convert.times import write_timestamp
@@ -123,7 +123,8 @@ def write_status(
 
 async def write_payloads(message: pb.Job, job: Job, encoding: int) -> None:
     """Writes the payloads of a job. Lets other tasks run meanwhile if it takes long."""
-    if job.input is not None:
+    # To a reader of text an empty input is `{}`; a Struct may be unset.
+    if job.input is not None or encoding == JSON_TEXT:
         await write_payload_in_slices(message.spec.input, job.input, encoding)
     await write_output(message.status, job, encoding)
 

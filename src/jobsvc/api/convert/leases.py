@@ -7,7 +7,7 @@ from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.convert.jobs import error_message, write_owner
-from jobsvc.api.convert.payloads import is_long, payload_text, write_payload
+from jobsvc.api.convert.payloads import JSON_TEXT, is_long, payload_text, write_payload
 from jobsvc.api.convert.repeated_item import repeat_item
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration, write_timestamp
@@ -20,6 +20,8 @@ from jobsvc.domain.limits import (
     MAX_ENTRIES,
     MAX_ERROR_CHARACTERS,
     MAX_LEASE_SECONDS,
+    MAX_NOTE_CHARACTERS,
+    MAX_TRACE_CHARACTERS,
     MIN_LEASE_SECONDS,
 )
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
@@ -114,11 +116,11 @@ def outcome(
         return Failure(error, retryable, delay)
     if kind == "release":
         seconds = checks.seconds("release.delay", item.release.delay, 0, MAX_DELAY_SECONDS)
-        reason = checks.words("release.reason", item.release.reason, 500)
+        reason = checks.words("release.reason", item.release.reason, MAX_NOTE_CHARACTERS)
         checks.raise_if_violated()
         return Release(seconds, reason)
     if kind == "cancelled":
-        message = checks.words("cancelled.message", item.cancelled.message, 500)
+        message = checks.words("cancelled.message", item.cancelled.message, MAX_NOTE_CHARACTERS)
         checks.raise_if_violated()
         return Cancelled(message)
     raise InvalidRequest([Violation("result", "is required")])
@@ -143,6 +145,7 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
     every job: fields that jobs share are copied, which takes half the time, and the others are
     filled in in place."""
     shared, delivery, create_time = pb.JobLease(), None, None
+    is_text = encoding == JSON_TEXT
     for job in jobs:
         if job.delivery is not delivery:
             delivery, create_time = job.delivery, None
@@ -157,6 +160,8 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
         message.job_id = job.id.job_id
         if job.input is not None and not is_long(job.input, encoding):
             write_payload(message.input, job.input, encoding)
+        elif is_text:
+            message.input.json_text = "{}"
 
 
 def _write_delivery(message: pb.JobLease, delivery: Delivery) -> None:
@@ -245,7 +250,7 @@ def _write_result(
 def _progress(checks: RequestChecks, path: str, progress: job_pb2.JobProgress) -> Progress:
     return Progress(
         checks.number(f"{path}.percent", progress.percent, 0, 100),
-        checks.words(f"{path}.message", progress.message, 500),
+        checks.words(f"{path}.message", progress.message, MAX_NOTE_CHARACTERS),
     )
 
 
@@ -255,7 +260,7 @@ def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> Job
     if error.reason and not _REASON.fullmatch(error.reason):
         checks.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
     message = checks.words(f"{path}.message", error.message, MAX_ERROR_CHARACTERS)
-    stack_trace = checks.words(f"{path}.stack_trace", error.stack_trace, 16_384)
+    stack_trace = checks.words(f"{path}.stack_trace", error.stack_trace, MAX_TRACE_CHARACTERS)
     checks.count(f"{path}.metadata", error.metadata, 0, MAX_ENTRIES)
     metadata = {}
     for key, value in error.metadata.items():

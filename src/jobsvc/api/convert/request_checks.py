@@ -10,8 +10,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.limits import MAX_SECONDS
+from jobsvc.domain.payload import MAX_LEVELS
 from jobsvc.plain_text import has_controls, lines
 
+#: Of a message; the parser does not say why. One level of a Struct is three messages.
+UNDECODABLE = (
+    "cannot be decoded: it is malformed, or nests deeper than 100 messages"
+    f" (a payload may nest {MAX_LEVELS} levels)"
+)
 QUEUE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

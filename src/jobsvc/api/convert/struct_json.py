@@ -131,7 +131,7 @@ def _set_scalar(message: Value, value: Any) -> Steps[None] | None:
     if kind is str:
         message.string_value = value
     elif kind is int or kind is float:
-        _set_number(message, value)
+        message.number_value = value
     elif kind is bool:
         message.bool_value = value
     elif value is None:
@@ -143,14 +143,3 @@ def _set_scalar(message: Value, value: Any) -> Steps[None] | None:
         message.list_value.SetInParent()
         return _fill_list(message.list_value, value)
     return None
-
-
-def _set_number(message: Value, number: float) -> None:
-    try:
-        number = float(number)
-    except OverflowError:
-        number = math.copysign(math.inf, number)
-    if math.isinf(number):
-        message.string_value = str(number)  # A Struct cannot carry it.
-    else:
-        message.number_value = number

@@ -12,12 +12,11 @@ from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.errors import WorkProtocolViolation
 from jobsvc.domain.lease import LeasedJob
-from jobsvc.domain.limits import MAX_WORKER_QUEUES
+from jobsvc.domain.limits import MAX_HELD_LEASES, MAX_WINDOW, MAX_WORKER_QUEUES
 from jobsvc.v1 import worker_service_pb2 as pb
 
-MAX_WINDOW = 10_000
-_MAX_HELD = 10_000
 _MAX_ID = 128
+_MAX_TOKEN = 64
 _MAX_LEASES = 1000
 _DEFAULT_LEASES = 100
 #: Bytes of leases in a frame: workers behind slow lines must be able to acknowledge it in time.
@@ -42,13 +41,14 @@ def connected_worker(request: pb.Subscribe) -> ConnectedWorker:
         checks.number(f"queues[{index}].max_leases", item.max_leases, 0, 2**31 - 1)
         limits[item.queue] = item.max_leases
     checks.number("window", request.window, 0, MAX_WINDOW)
-    checks.count("held_lease_ids", request.held_lease_ids, 0, _MAX_HELD)
+    checks.count("held_lease_ids", request.held_lease_ids, 0, MAX_HELD_LEASES)
     if any(len(lease_id) > _MAX_ID for lease_id in request.held_lease_ids):
         checks.add("held_lease_ids", f"must have at most {_MAX_ID} characters each")
     worker = convert.seen_worker(checks, "worker", request.worker, list(limits), request.window)
     seconds = convert.lease_seconds(checks, "lease_duration", request)
     check_encoding(checks, request.payload_encoding)
     checks.number("max_dispatch_leases", request.max_dispatch_leases, 0, _MAX_LEASES)
+    checks.text("resume_token", request.resume_token, _MAX_TOKEN)
     if checks.violations:
         first = checks.violations[0]
         raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")

@@ -2,7 +2,7 @@
 -- are true of a job, the earlier is the reason. Passes over jobs that others are about to move, but
 -- waits for those that are named.
 -- $1 limit of each kind, $2 error of the former (JSON), $3 error of the latter (JSON),
--- $4 default retention, $5 request id window, $6 named jobs of either kind, beyond the limit.
+-- $4 default retention, $5 named jobs of either kind, beyond the limit.
 -- 60 is _MIN_KEEP_SECONDS of domain/retention.py.
 WITH expired AS MATERIALIZED (
     SELECT job_id FROM waiting
@@ -16,7 +16,7 @@ unstarted AS MATERIALIZED (
 ),
 named AS MATERIALIZED (
     SELECT job_id FROM waiting
-    WHERE job_id = ANY ($6::uuid[])
+    WHERE job_id = ANY ($5::uuid[])
         AND least(expire_time, start_deadline) <= statement_timestamp()
     ORDER BY job_id FOR UPDATE
 ),
@@ -35,14 +35,10 @@ INSERT INTO result (
     progress_message, error)
 SELECT gone.job_id, 4, gone.attempt, gone.version + 1, coalesce(past.worker_id, ''),
     past.start_time, clock_timestamp(),
-    clock_timestamp() + interval '1 second' * greatest(
-        coalesce(job.retention, $4::float8),
-        CASE WHEN job.request_id IS NOT NULL THEN $5::float8 ELSE 60 END),
+    clock_timestamp() + interval '1 second' * greatest(coalesce(job.retention, $4::float8), 60),
     '', CASE WHEN start_deadline IS NULL OR expire_time <= start_deadline THEN $2 ELSE $3 END
 FROM gone
-CROSS JOIN LATERAL (
-    SELECT retention, request_id FROM job WHERE id = gone.job_id OFFSET 0
-) AS job
+CROSS JOIN LATERAL (SELECT retention FROM job WHERE id = gone.job_id OFFSET 0) AS job
 LEFT JOIN LATERAL (
     SELECT worker_id, start_time FROM attempt
     WHERE job_id = gone.job_id AND attempt.attempt = gone.attempt OFFSET 0

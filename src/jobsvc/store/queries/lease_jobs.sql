@@ -50,8 +50,8 @@ dealt AS MATERIALIZED (
         coalesce(($5::float8[])[gone.slot], ($5::float8[])[1]) AS duration,
         job.create_time, job.max_attempts, job.initial_backoff, job.max_backoff,
         job.backoff_multiplier, job.attempt_timeout, job.retention,
-        job.request_id IS NOT NULL AS has_request, job.output_schema_id,
-        job.owner_service, job.owner_user, job.owner_session IS NOT NULL AS has_session,
+        job.output_schema_id, job.owner_service, job.owner_user,
+        job.owner_session IS NOT NULL AS has_session,
         job.labels::text AS labels, job.traceparent, job.tracestate, job.input,
         CASE WHEN gone.attempt > 0 THEN (
             SELECT attempt.error FROM attempt
@@ -84,14 +84,14 @@ SELECT
     array_agg(slot) AS slots,
     (SELECT ROW(rank, run_at) FROM dealt ORDER BY slot DESC LIMIT 1) AS last,
     $1 AS queue, attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, retention,
-    has_request, output_schema_id, owner_service, owner_user, has_session, labels, traceparent,
-    tracestate, previous_error,
+    output_schema_id, owner_service, owner_user, has_session, labels, traceparent, tracestate,
+    previous_error,
     CASE WHEN expire_time IS NULL THEN attempt_timeout
          ELSE least(attempt_timeout, extract(epoch FROM expire_time - max(start_time))::float8)
     END AS remaining
 FROM dealt
 GROUP BY
     attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, attempt_timeout,
-    expire_time, retention, has_request, output_schema_id, owner_service, owner_user, has_session,
-    labels, traceparent, tracestate, previous_error,
+    expire_time, retention, output_schema_id, owner_service, owner_user, has_session, labels,
+    traceparent, tracestate, previous_error,
     CASE WHEN octet_length(input) > 8192 THEN slot END

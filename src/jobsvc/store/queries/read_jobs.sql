@@ -1,11 +1,11 @@
 -- Reads jobs as they are now, each from `job` and the one table that its state names.
--- $1 id, $2 whether to read inputs, $3 whether to read outputs
+-- $1 id, $2 whether to read inputs, $3 whether to read outputs, $4 whether to read emptied jobs
 SELECT
     job.id, job.queue, job.create_time, job.schedule_time, job.expire_time, job.priority,
     job.max_attempts, job.initial_backoff, job.max_backoff, job.backoff_multiplier,
     job.attempt_timeout, job.retention, job.start_within,
-    job.owner_service, job.owner_user, job.owner_session, job.request_id, job.request_digest, job.unique_key, job.labels::text AS labels,
-    job.traceparent, job.tracestate,
+    job.owner_service, job.owner_user, job.owner_session, job.request_id, job.request_digest,
+    job.unique_key, job.labels::text AS labels, job.traceparent, job.tracestate,
     CASE WHEN $2 THEN job.input END AS input,
     CASE WHEN waiting.job_id IS NOT NULL THEN 1 WHEN lease.job_id IS NOT NULL THEN 2
          ELSE result.state END AS state,
@@ -18,7 +18,8 @@ SELECT
     coalesce(lease.progress_percent, result.progress_percent) AS progress_percent,
     coalesce(lease.progress_message, result.progress_message, '') AS progress_message,
     coalesce(lease.cancel_request_time, result.cancel_request_time) AS cancel_request_time,
-    waiting.run_at, lease.until, result.end_time, result.purge_time,
+    waiting.run_at, lease.until, result.end_time,
+    coalesce(result.emptied_time, result.purge_time) AS purge_time,
     CASE WHEN $3 THEN result.output END AS output,
     clock_timestamp() AS read_time
 FROM job
@@ -29,4 +30,4 @@ LEFT JOIN LATERAL (
     SELECT * FROM attempt
     WHERE job_id = waiting.job_id AND attempt.attempt = waiting.attempt OFFSET 0
 ) AS past ON true
-WHERE job.id = ANY ($1::uuid[])
+WHERE job.id = ANY ($1::uuid[]) AND ($4 OR result.emptied_time IS NULL)
