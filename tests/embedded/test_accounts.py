@@ -4,6 +4,8 @@ import importlib.util
 import os
 import pwd
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -69,22 +71,29 @@ def acting_as(uid: int) -> Iterator[None]:
         os.seteuid(0)
 
 
-async def connect_as(uid: int, dsn: str) -> None:
-    with acting_as(uid):
-        connection = await asyncpg.connect(dsn)
-    await connection.close()
+def answer_to(uid: int, data_dir: Path) -> bytes:
+    """The first that PostgreSQL says to a process of this user that wants to be `jobsvc`."""
+    startup = struct.pack("!i", 196_608) + b"user\0jobsvc\0database\0jobsvc\0\0"
+    with socket.socket(socket.AF_UNIX) as connection:
+        with acting_as(uid):
+            connection.connect(str(data_dir / "run" / ".s.PGSQL.5432"))
+        connection.sendall(struct.pack("!i", len(startup) + 4) + startup)
+        return connection.recv(1000)
+
+
+def assert_only_root_can_connect(data_dir: Path) -> None:
+    for uid in (nobody().uid, 12345):
+        with pytest.raises(PermissionError):
+            answer_to(uid, data_dir)
+    # Not even the server's own account, which can open the socket.
+    assert b"Peer authentication failed" in answer_to(OWN_ID, data_dir)
+    assert answer_to(0, data_dir).startswith(b"R")
 
 
 @needs_root
 async def test_only_root_can_connect_to_a_server_that_root_started(open_folder: Path) -> None:
-    async with embedded_postgres(open_folder / "data", FAST) as server:
-        for uid in (nobody().uid, 12345):
-            with pytest.raises(PermissionError):
-                await connect_as(uid, server.dsn)
-        # Not even the server's own account, which could open the socket.
-        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="Peer"):
-            await connect_as(OWN_ID, server.dsn)
-        await connect_as(0, server.dsn)
+    async with embedded_postgres(open_folder / "data", FAST):
+        assert_only_root_can_connect(open_folder / "data")
 
 
 @needs_root
@@ -104,10 +113,7 @@ async def test_data_that_were_left_to_nobody_are_secured_at_the_next_start(
         connection = await asyncpg.connect(server.dsn)
         assert await connection.fetchval("SELECT n FROM kept") == 42
         await connection.close()
-        with pytest.raises(PermissionError):
-            await connect_as(nobody().uid, server.dsn)
-        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="Peer"):
-            await connect_as(OWN_ID, server.dsn)
+        assert_only_root_can_connect(data)
     assert {path.stat().st_uid for path in (data / "pgdata").rglob("*")} == {OWN_ID}
 
 
