@@ -1,7 +1,6 @@
 """Reads queues from messages into the domain, and writes them into messages."""
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,8 +31,8 @@ _MAX_SCHEMA_BYTES = 1024 * 1024
 _ORDINARY_BYTES = 256 * 1024
 #: A number beyond may stand for its neighbour in a Struct.
 _LARGEST_EXACT = 2**53 - 1
-#: Found quickly in any text that spells such a number.
-_MAYBE_INEXACT = re.compile(r"\d{16}|\d[eE]")
+#: Makes such numbers easy to find: they have 16 digits or an exponent.
+_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
 #: Fields of a queue that are not run options, with their names in QueuePolicy.
 _OWN_FIELDS = {
     "input_schema": "input_schema",
@@ -144,10 +143,10 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
 
 
 async def _write_schema(message: payload_pb2.PayloadSchema, definition: str) -> None:
-    if (
-        _MAYBE_INEXACT.search(definition)
-        and place_beyond(json.loads(definition), _LARGEST_EXACT) is not None
-    ):
+    alike = definition.encode().translate(_ALIKE)
+    # Searching is a hundred times as fast as looking at each value.
+    suspect = b"0" * 16 in alike or b"0e" in alike
+    if suspect and place_beyond(json.loads(definition), _LARGEST_EXACT) is not None:
         message.json_schema_text = definition
     else:
         await fill_struct_in_slices(message.json_schema, definition)
