@@ -44,7 +44,7 @@ class QueueService(QueueServiceServicer):
         queue = (await self._store.queues.read([request.name])).get(request.name)
         if queue is None:
             raise QueueNotFound(request.name)
-        return pb.GetQueueResponse(queue=queue_message(queue))
+        return pb.GetQueueResponse(queue=await queue_message(queue))
 
     async def ListQueues(
         self, request: pb.ListQueuesRequest, context: Context
@@ -87,7 +87,7 @@ class QueueService(QueueServiceServicer):
         if update is None:
             raise QueueNotFound(name)
         self._hints.tell(declared=[name])
-        response = pb.UpdateQueueResponse(queue=queue_message(update.queue))
+        response = pb.UpdateQueueResponse(queue=await queue_message(update.queue))
         found = await warnings_of(update, self._store.queues, self._catalog)
         write_warnings(response, [*change.warnings, *found])
         return response
