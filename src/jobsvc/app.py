@@ -59,7 +59,8 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
 
     Raises:
-        EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it cannot start.
+        DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it
+            cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

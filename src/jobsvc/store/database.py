@@ -9,6 +9,8 @@ from typing import Any
 import asyncpg
 
 from jobsvc.domain.errors import DatabaseUnavailable, NotStorable, Violation
+from jobsvc.store.dsn import Dsn, read_dsn
+from jobsvc.store.explain import explain
 from jobsvc.store.sqlstate import Answer, answer
 from jobsvc.store.statement import sql
 
@@ -32,7 +34,6 @@ _RELEASE_SECONDS = 2.0
 #: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
 #: old statistics may be a very bad one, so each statement is planned once, by the indexes.
 _SESSION = {
-    "application_name": "jobsvc",
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -76,6 +77,16 @@ def database_errors(level: int = logging.WARNING) -> Iterator[None]:
             case _:
                 log.log(level, "database unavailable: %s: %s", type(error).__name__, error)
                 raise DatabaseUnavailable("the database does not answer; try again") from error
+
+
+@contextmanager
+def connection_errors(dsn: Dsn) -> Iterator[None]:
+    """Turns the errors of a first connection into `DatabaseUnavailable`, which says why: for those
+    who start a process, not for callers."""
+    try:
+        yield
+    except (*_DRIVER_ERRORS, ValueError) as error:
+        raise DatabaseUnavailable(explain(error, dsn)) from None
 
 
 def _without_values(error: BaseException) -> str:
@@ -147,19 +158,22 @@ async def open_database(
     """Opens a pool on `dsn`, and closes it at the end.
 
     Raises:
+        DsnInvalid: `dsn` cannot be used.
         DatabaseUnavailable: no connection can be made.
     """
-    with database_errors():
+    target = read_dsn(dsn)
+    with connection_errors(target):
         pool = await asyncpg.create_pool(
-            dsn,
+            target.url,
             min_size=1,
             max_size=pool_size,
             max_inactive_connection_lifetime=300,
             command_timeout=statement_seconds + _LATE_SECONDS,
-            timeout=10,
+            timeout=target.connect_seconds,
             reset=_keep_session,
             server_settings={
                 **_SESSION,
+                "application_name": target.application_name or "jobsvc",
                 "statement_timeout": f"{int(statement_seconds * 1000)}ms",
                 # Ends the statement of a frozen or lost replica. Until then, the rows that are
                 # being sent to it stay locked, and no other timeout applies to the sending.

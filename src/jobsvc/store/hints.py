@@ -13,6 +13,7 @@ import asyncpg
 
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.database import database_errors
+from jobsvc.store.dsn import read_dsn
 from jobsvc.store.statement import sql
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Hints:
         alive_seconds: float = 1.0,
         absence_seconds: float = 5.0,
     ) -> None:
-        self._dsn = dsn
+        self._dsn = read_dsn(dsn)
         self._server_id = server_id
         self._alive_seconds = alive_seconds
         self._absence_seconds = absence_seconds
@@ -127,10 +128,10 @@ class Hints:
                 with database_errors():
                     # A lost hint costs a poll, so its commit need not wait for the disk.
                     connection = await asyncpg.connect(
-                        self._dsn,
-                        timeout=_DATABASE_SECONDS,
+                        self._dsn.url,
+                        timeout=self._dsn.connect_seconds,
                         server_settings={
-                            "application_name": "jobsvc-hints",
+                            "application_name": self._dsn.application_name or "jobsvc-hints",
                             "synchronous_commit": "off",
                         },
                     )
