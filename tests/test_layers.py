@@ -13,10 +13,12 @@ SOURCE = Path(__file__).parents[1] / "src"
 #: The modules that may import a package.
 ALLOWED = {
     "asyncpg": ("jobsvc.store",),
-    "grpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
+    "grpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.tls", "jobsvc.v1"),
     "google.protobuf": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
     "google.rpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
     "jobsvc.v1": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
+    # Optional: only processors with models of it need it.
+    "pydantic": ("jobsvc.worker.pydantic_models",),
 }
 #: Imports that are allowed everywhere else, with the reason.
 EXCEPTIONS = {

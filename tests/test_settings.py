@@ -1,5 +1,6 @@
 """Settings: read once, checked against each other."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.settings import Settings, SettingsInvalid
+from jobsvc.settings import Settings, SettingsInvalid, unknown_names
 
 NUMBERS = [f.name for f in fields(Settings) if isinstance(f.default, int | float)]
 DURATIONS = [f.name for f in fields(Settings) if isinstance(f.default, float)]
@@ -85,6 +86,7 @@ def test_number_below_zero_or_without_end_is_named(name: str, value: float) -> N
         ({"attempt_timeout_seconds": 20.0}, "JOBSVC_ATTEMPT_TIMEOUT_SECONDS", "the lease"),
         ({"retention_seconds": 60.0}, "JOBSVC_RETENTION_SECONDS", "the request id window"),
         ({"max_message_bytes": 1000}, "JOBSVC_MAX_MESSAGE_BYTES", "the largest payload"),
+        ({"max_bytes_in_progress": 1 << 24}, "BYTES_IN_PROGRESS", "8 x the largest message"),
         ({"pool_size": 0}, "JOBSVC_POOL_SIZE", "one connection"),
         ({"reserved_percent": 91}, "JOBSVC_RESERVED_PERCENT", "at most 90"),
         ({"max_attempts": 0}, "JOBSVC_MAX_ATTEMPTS", "between 1 and 100"),
@@ -148,3 +150,31 @@ def test_address_must_have_host_and_port(listen: str) -> None:
 )
 def test_address_of_either_kind_is_taken(listen: str) -> None:
     assert Settings(listen=listen).listen == listen
+
+
+def test_names_that_are_no_settings_are_told_in_one_line() -> None:
+    environment = {"JOBSVC_LEASE_SECOND": "9", "JOBSVC_QUUX": "", "JOBSVC_DSN": "x", "HOME": "/"}
+    assert unknown_names(environment) == (
+        "no such setting: JOBSVC_LEASE_SECOND (rather JOBSVC_LEASE_SECONDS?), JOBSVC_QUUX"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "JOBSVC_SERVICE_HOST",
+        "JOBSVC_SERVICE_PORT_GRPC",
+        "JOBSVC_HEADLESS_SERVICE_HOST",
+        "JOBSVC_PORT",
+        "JOBSVC_PORT_50051_TCP_ADDR",
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_is_no_mistake(name: str) -> None:
+    assert unknown_names({name: "tcp://10.0.0.1:50051"}) == ""
+
+
+def test_names_in_the_documentation_are_known() -> None:
+    page = Path(__file__).parent.parent / "docs" / "configuration.md"
+    names = re.findall(r"`(JOBSVC_[A-Z_]+)`", page.read_text())
+    assert len(names) > 30
+    assert unknown_names(dict.fromkeys(names, "x")) == ""

@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
@@ -30,6 +31,7 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
+from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.domain.outages import Outages
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
@@ -46,11 +48,13 @@ from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs
 from jobsvc.upkeep.rescue import rescue_leases
+from jobsvc.upkeep.trim import trim_memory
 from jobsvc.upkeep.vacuum import vacuum_tables
 
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
+_TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
 
@@ -162,16 +166,18 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings,
         )
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
+        worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
         settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
         creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
+        connections = Connections(min(most_connections(), settings.max_connections))
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
-            store, dispatcher, lease_duration, redelivery, server_id, settings
+            store, dispatcher, lease_duration, redelivery, worker_ids, server_id, settings
         )
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
@@ -190,8 +196,9 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints),  # type: ignore[abstract]
-            Guard(admission, callers, tracer),
+            QueueService(store, hints, catalog),  # type: ignore[abstract]
+            Guard(admission, connections, callers, tracer),
+            connections,
             settings,
         )
 
@@ -205,13 +212,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
         )
-        duties = _duties(store, settlement, hints, dispatcher, outages, settings)
+        duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
         async with _running(
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
+            ("worker ids", worker_ids.run()),
         ):
             async with (
                 server.listening(settings.listen) as port,
@@ -225,6 +233,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             await server.finish()
             await unary_leases.until_done(_UNARY_SECONDS)
             await redelivery.flush()
+            await worker_ids.flush()
 
 
 @asynccontextmanager
@@ -245,6 +254,7 @@ def _duties(
     hints: Hints,
     dispatcher: Dispatcher,
     outages: Outages,
+    admission: Admission,
     settings: Settings,
 ) -> Sequence[Duty]:
     rescue = partial(rescue_leases, store, settlement, outages, settings, dispatcher.leases_lost)
@@ -254,6 +264,7 @@ def _duties(
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+        Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 
 

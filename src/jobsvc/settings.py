@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -16,6 +17,11 @@ _LISTEN = re.compile(
     r"unix(-abstract)?:(?!//[^/]).+|(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):(?P<port>\d+)", re.ASCII
 )
 _MAX_PORT = 65_535
+
+#: Read from the environment by others than the server's settings.
+_OTHERS = ("TARGET", "SESSION_ID", "USER_ID", "TOKEN", "TLS", "CA", "LOG_LEVEL", "LOG_FORMAT")
+#: Kubernetes sets these for a service that is named jobsvc; the last one is for our tests.
+_FOREIGN = re.compile(r"JOBSVC_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?|TEST_DSN)")
 
 
 class SettingsInvalid(Exception):
@@ -70,6 +76,9 @@ class Settings:
     #: Of the three limits before, for callers that hold little.
     reserved_percent: int = 20
     max_queues: int = 10_000
+    max_bytes_in_progress: int = 64 * 1024 * 1024
+    #: The limit of open files may allow fewer.
+    max_connections: int = 20_000
 
     pool_size: int = 8
     statement_seconds: float = 30.0
@@ -100,10 +109,14 @@ class Settings:
                 f"JOBSVC_RESERVED_PERCENT must be at most 90, not {self.reserved_percent}"
             )
         self._at_least("pool_size", 1, "one connection")
+        self._at_least("max_connections", 1, "one connection")
         self._at_least("lease_seconds", 3 * self.extend_interval_seconds, "3 x extend interval")
         self._at_least("attempt_timeout_seconds", self.lease_seconds, "the lease")
         self._at_least("retention_seconds", self.request_id_seconds, "the request id window")
         self._at_least("max_message_bytes", self.max_payload_bytes, "the largest payload")
+        self._at_least(
+            "max_bytes_in_progress", 8 * self.max_message_bytes, "8 x the largest message"
+        )
 
     def _at_least(self, name: str, floor: float, what: str) -> None:
         value = getattr(self, name)
@@ -131,3 +144,15 @@ class Settings:
                         f"JOBSVC_{name.upper()}: {text!r} is not a {kind.__name__}"
                     ) from None
         return cls(**(values | {k: v for k, v in overrides.items() if v is not None}))
+
+
+def unknown_names(environment: Mapping[str, str]) -> str:
+    """What is wrong with names in `environment` that look like settings and are none; empty when
+    there are no such names."""
+    known = [f"JOBSVC_{name.upper()}" for name in (*(f.name for f in fields(Settings)), *_OTHERS)]
+    unknown = []
+    for name in sorted(environment):
+        if name.startswith("JOBSVC_") and name not in known and not _FOREIGN.fullmatch(name):
+            meant = get_close_matches(name, known, n=1, cutoff=0.8)
+            unknown.append(f"{name} (rather {meant[0]}?)" if meant else name)
+    return f"no such setting: {', '.join(unknown)}" if unknown else ""

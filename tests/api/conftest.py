@@ -14,7 +14,17 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import QUEUE, Create, Status, Tables
 
 #: All that a refused call must leave as it was. `worker` is left out: it is written by the clock.
-_TABLES = ("queue", "payload_schema", "job", "waiting", "lease", "result", "attempt", "held_key")
+_TABLES = (
+    "queue",
+    "payload_schema",
+    "job",
+    "waiting",
+    "lease",
+    "result",
+    "attempt",
+    "held_key",
+    "replaced_schema",
+)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
-from jobsvc.api.admission import caller_of
+from jobsvc.api.call_limit import caller_of
 from jobsvc.api.guard import Context
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub

@@ -79,12 +79,14 @@ _BAD_SPECS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"unique_key": "k" * 256}, "spec.unique_key"),
     ({"unique_key": "a\0b"}, "spec.unique_key"),
+    ({"unique_key": "a\nb"}, "spec.unique_key"),
     ({"unique_conflict_policy": 9}, "spec.unique_conflict_policy"),
     ({"unique_conflict_policy": -1}, "spec.unique_conflict_policy"),
     ({"labels": {f"k{n}": "" for n in range(33)}}, "spec.labels"),
     *(({"labels": {key: ""}}, f"spec.labels[{key!r}]") for key in _KEYS),
     ({"labels": {"a": "v" * 256}}, "spec.labels['a']"),
     ({"labels": {"a": "\0"}}, "spec.labels['a']"),
+    ({"labels": {"a": "\x1b[2J"}}, "spec.labels['a']"),
 ]
 
 _BAD_REQUEST_IDS = (

@@ -36,7 +36,14 @@ def test_nothing_of_one_job_shows_in_the_next() -> None:
     assert count == 4
     leases = frame.dispatch.leases
     assert [lease.lease_id for lease in leases] == [job.id for job in jobs]
-    assert [lease.input.json_text for lease in leases] == ['{"a": 1}', "", "", ""]
+    assert [lease.input.json_text for lease in leases] == ['{"a": 1}', "{}", "{}", "{}"]
+    frame, _ = dispatch_frame(jobs, STRUCT, 0)
+    assert [lease.HasField("input") for lease in frame.dispatch.leases] == [
+        True,
+        False,
+        False,
+        False,
+    ]
     assert [dict(lease.labels) for lease in leases] == [{"a": "b"}, {}, {}, {"a": "b"}]
     assert [lease.traceparent for lease in leases] == ["tp", "", "", "tp"]
     assert [lease.attempt_timeout.nanos for lease in leases] == [5e8, 0, 0, 5e8]

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -39,7 +40,7 @@ async def test_a_large_request_that_is_refused_is_not_kept(
         report_outcomes=workers_pb.ReportOutcomesRequest(outcomes=[outcome])
     )
     # As bytes, so that the caller in this process keeps nothing either.
-    call = {
+    call: Any = {
         "JobService/CreateJob": channel.unary_unary,
         "WorkerService/Work": channel.stream_unary,
     }[method](f"/jobsvc.v1.{method}")

@@ -268,6 +268,7 @@ _BAD_LEASES: list[tuple[dict[str, Any], str]] = [
     ({"worker": pb.WorkerInfo()}, "worker.worker_id"),
     ({"worker": pb.WorkerInfo(worker_id="w" * 129)}, "worker.worker_id"),
     ({"worker": pb.WorkerInfo(worker_id="w\0")}, "worker.worker_id"),
+    ({"worker": pb.WorkerInfo(worker_id="w\n")}, "worker.worker_id"),
     ({"worker": pb.WorkerInfo(worker_id="w", version="v" * 65)}, "worker.version"),
     ({"worker": pb.WorkerInfo(worker_id="w", sdk="s" * 65)}, "worker.sdk"),
     (

@@ -64,6 +64,7 @@ def test_stored_text_is_sent_in_either_spelling(value: dict[str, Any]) -> None:
     assert as_text.WhichOneof("encoding") == "json_text"
     assert json.loads(as_text.json_text) == value
     assert as_struct.WhichOneof("encoding") == "json"
+    assert as_struct == struct_of(value)
     assert struct_dict(as_struct.json) == value
     assert payload_message(text, 0) == as_struct
 
@@ -91,22 +92,17 @@ def test_whole_numbers_of_a_struct_are_stored_as_integers() -> None:
         (0.5, "0.5"),
         (True, "true"),
         (2**60, f"{2**60}"),
-        (1e21, "1e+21"),
+        (2.0**80, "1.2089258196146292e+24"),
     ):
         assert text_of(struct_of({"a": value}))[0] == f'{{"a":{text}}}'
 
 
-def test_number_beyond_a_double_is_sent_as_text() -> None:
-    sent = payload_message('{"a": 1e999, "b": [-1e999], "c": ' + "1" * 5000 + "}", STRUCT)
-    assert struct_dict(sent.json) == {"a": "inf", "b": ["-inf"], "c": "inf"}
-
-
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_struct_without_a_finite_number_is_refused(number: float) -> None:
-    for value in ({"a": number}, {"a": [{"b": number}]}):
+    for value, place in (({"a": number}, ".a"), ({"a": [0, {"b": number}]}, ".a[1].b")):
         with pytest.raises(PayloadRejected) as refused:
             text_of(struct_of(value))
-        assert refused.value.violations[0].field == "spec.input.json"
+        assert refused.value.violations[0].field == f"spec.input.json{place}"
         with pytest.raises(PayloadInvalid):
             struct_dict(struct_of(value).json)
 

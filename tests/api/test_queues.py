@@ -193,26 +193,29 @@ async def test_broken_rule_is_refused_by_its_path(
     assert await tables() == before
 
 
-_NO_SCHEMAS = {
-    "unknown type": {"type": "thing"},
-    "type of the wrong kind": {"type": 7},
-    "properties is a list": {"properties": []},
-    "bad pattern": {"properties": {"a": {"pattern": "("}}},
-    "external reference": {"$ref": "https://example.com/schema.json"},
-    "file reference": {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
-    "dangling reference": {"$ref": "#/$defs/none"},
+_TWICE = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(14)}
+_NO_SCHEMAS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown type": ({"type": "thing"}, ".type"),
+    "type of the wrong kind": ({"type": 7}, ".type"),
+    "properties is a list": ({"properties": []}, ".properties"),
+    "bad pattern": ({"properties": {"a": {"pattern": "("}}}, ".properties.a.pattern"),
+    "look-around": ({"properties": {"a": {"pattern": "(?=b)"}}}, ".properties.a.pattern"),
+    "external reference": ({"$ref": "https://example.com/schema.json"}, ""),
+    "file reference": ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, ""),
+    "dangling reference": ({"$ref": "#/$defs/none"}, ""),
+    "too costly": ({"$ref": "#/$defs/d0", "$defs": _TWICE | {"d14": {}}}, ".$defs.d2"),
 }
 
 
 @pytest.mark.parametrize("field", ["input_schema", "output_schema"])
-@pytest.mark.parametrize("definition", _NO_SCHEMAS.values(), ids=_NO_SCHEMAS.keys())
+@pytest.mark.parametrize(("definition", "place"), _NO_SCHEMAS.values(), ids=_NO_SCHEMAS.keys())
 async def test_what_is_no_schema_of_its_own_is_refused(
-    queues: QueueServiceStub, tables: Tables, field: str, definition: dict[str, Any]
+    queues: QueueServiceStub, tables: Tables, field: str, definition: dict[str, Any], place: str
 ) -> None:
     before = await tables()
     refusal = await refused(_update(queues, allow_missing=True, **{field: schema(definition)}))
     assert refusal.what == _INVALID
-    assert refusal.fields == [f"queue.{field}.json_schema"]
+    assert refusal.fields == [f"queue.{field}.json_schema{place}"]
     assert await tables() == before
 
 

@@ -10,6 +10,7 @@ from opentelemetry.trace import NoOpTracer
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.connections import Connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.registration import GuardedServer
 from jobsvc.app import Replica
@@ -31,7 +32,7 @@ async def test_only_methods_that_want_their_own_request_queue_have_one(server: R
 
 
 def test_method_without_a_row_is_not_served() -> None:
-    guard = Guard(Admission(Settings()), CallerReader(b"key"), NoOpTracer())
+    guard = Guard(Admission(Settings()), Connections(9), CallerReader(b"key"), NoOpTracer())
     server = GuardedServer(aio.server(), guard)
     handler = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
     with pytest.raises(LookupError, match=r"jobsvc\.v1\.JobService/Forgotten"):

@@ -14,7 +14,16 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import Payload, PayloadSchema
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Status, Tables
-from tests.api.support.worker import LOST, OK, failure, lease_one, release, report, success
+from tests.api.support.worker import (
+    LOST,
+    OK,
+    failure,
+    lease_all,
+    lease_one,
+    release,
+    report,
+    success,
+)
 
 _INVALID = ("INVALID_ARGUMENT", "INVALID_REQUEST")
 _AT_ONCE = job_pb2.RetryPolicy(max_attempts=3, initial_backoff=Duration())
@@ -58,6 +67,40 @@ async def test_rejected_output_again_is_confirmed_again(
     reported = success(await lease_one(workers), '{"b": 1}')
     assert await report(workers, reported) == [OK]
     assert await report(workers, reported) == [OK]
+
+
+_ODD = [
+    '{"a": 1e308, "b": -0.0, "c": 1E+2, "d": 1e-999}',
+    '{"a": %s}' % ("9" * 308),
+    '{"a": 0.%s}' % ("1" * 5000),
+    '{"a": "\\ud83d\\ude00", "\\u00e9": null}',
+    '{"": {"": [[], {}, ""]}}',
+    '{"a": "\u2028\x7f"}',
+    '{"a":' * 32 + "1" + "}" * 32,
+    '{"a": [true, 1, 1.0, "1"]}',
+    # These are refused, as often as they are sent.
+    '{"a": 1e309}',
+    '{"a": 1%s}' % ("0" * 5000),
+    '{"a": "\\ud800"}',
+    '{"a": 1, "a": 1}',
+    "[" * 50_000,
+    "",
+]
+
+
+async def test_odd_outputs_get_one_answer_each_however_often_they_are_sent(
+    create: Create, declare: Callable[..., Awaitable[Any]], workers: WorkerServiceStub
+) -> None:
+    definition = '{"additionalProperties": {"not": {"minimum": 1e307}}}'
+    await declare("strict", output_schema=PayloadSchema(json_schema_text=definition))
+    for queue in ["q", "strict"] * len(_ODD):
+        await create(queue=queue)
+    leases = await lease_all(workers, queues=["q", "strict"])
+    outcomes = [success(lease, text) for lease, text in zip(leases, _ODD * 2, strict=True)]
+    first = await report(workers, *outcomes)
+    assert [answer[0] for answer in first] == (["OK"] * 8 + ["INVALID_ARGUMENT"] * 6) * 2
+    assert await report(workers, *outcomes) == first
+    assert await report(workers, *reversed(outcomes)) == first[::-1]
 
 
 async def test_success_in_another_spelling_is_the_same_outcome(

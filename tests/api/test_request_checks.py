@@ -1,6 +1,7 @@
 """The checks that recur: each names the path, and none lets a bad value through."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -69,19 +70,24 @@ def test_factor_is_finite_and_not_negative(value: float) -> None:
     assert (fields(checks) == []) == (0 <= value <= 10)
 
 
+def _plain(text: str) -> bool:
+    """No control characters, nor what ends a line."""
+    return not any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in text)
+
+
 @given(st.text(max_size=12))
-def test_text_is_bounded_and_storable(value: str) -> None:
+def test_text_is_bounded_and_plain(value: str) -> None:
     checks = RequestChecks()
     checks.text("t", value, 10, 1)
-    assert (fields(checks) == []) == (1 <= len(value) <= 10 and "\0" not in value)
+    assert (fields(checks) == []) == (1 <= len(value) <= 10 and _plain(value))
 
 
 @given(st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=5))
-def test_mapping_is_bounded_and_storable(values: dict[str, str]) -> None:
+def test_mapping_is_bounded_and_plain(values: dict[str, str]) -> None:
     checks, key = RequestChecks(), re.compile("[a-z]+")
     taken = checks.mapping("labels", values, 3, key, max_value_length=2)
     good = len(values) <= 3 and all(
-        key.fullmatch(k) and len(v) <= 2 and "\0" not in v for k, v in values.items()
+        key.fullmatch(k) and len(v) <= 2 and _plain(v) for k, v in values.items()
     )
     assert (fields(checks) == []) == good
     assert all(field.startswith("labels") for field in fields(checks))

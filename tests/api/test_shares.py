@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, cast
 
@@ -19,10 +19,10 @@ from jobsvc.v1.queue_service_pb2 import GetQueueRequest
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create
+from tests.api.support.peer import peer
 from tests.api.support.refusal import Refusal, refused
 from tests.api.support.status_stream import follow, update
 from tests.api.support.worker_stream import open_stream, work
-from tests.e2e.support.proxy import proxy
 from tests.support.settings import TEST_SETTINGS
 
 #: Ten of everything; a caller that is alone gets eight.
@@ -32,17 +32,10 @@ _ALONE = 8
 pytestmark = pytest.mark.parametrize("settings", [_TEN])
 
 
-@asynccontextmanager
-async def _peer(server: Replica, address: str) -> AsyncIterator[aio.Channel]:
-    """A channel whose peer has this address."""
-    async with proxy(server.port, address) as way, aio.insecure_channel(way.target) as channel:
-        yield channel
-
-
 @pytest.fixture
 async def another(server: Replica) -> AsyncIterator[aio.Channel]:
     """A channel of another caller."""
-    async with _peer(server, "127.0.0.2") as channel:
+    async with peer(server, "127.0.0.2") as channel:
         yield channel
 
 

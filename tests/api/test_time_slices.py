@@ -2,8 +2,11 @@
 longer."""
 
 import asyncio
+import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import asyncpg
 import grpc
@@ -17,7 +20,12 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import Payload, PayloadSchema
-from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest, ListQueuesRequest, Queue
+from jobsvc.v1.queue_service_pb2 import (
+    GetQueueStatsRequest,
+    ListQueuesRequest,
+    Queue,
+    UpdateQueueRequest,
+)
 from jobsvc.v1.worker_service_pb2 import (
     LeaseJobsRequest,
     LeaseJobsResponse,
@@ -99,6 +107,29 @@ async def test_jobs_are_leased_and_outcomes_read_and_checked_in_slices(
     request = ReportOutcomesRequest(outcomes=outcomes)
     passes = await _seconds(channel, "WorkerService/ReportOutcomes", request)
     assert _is_divided(passes), passes
+
+
+def _large_schema(variants: int) -> PayloadSchema:
+    """A union that recurs, which takes a while to compile; its answer is text, and takes none."""
+    union = {"$ref": "#/$defs/union"}
+    definitions: dict[str, Any] = {"union": {"anyOf": []}}
+    for name in (f"v{n}" for n in range(variants)):
+        sides = {"kind": {"const": name}, "left": union, "right": union, "n": {"maximum": 2**60}}
+        definitions[name] = {"type": "object", "required": ["kind"], "properties": sides}
+        definitions["union"]["anyOf"].append({"$ref": f"#/$defs/{name}"})
+    return PayloadSchema(json_schema_text=json.dumps(union | {"$defs": definitions}))
+
+
+async def test_schemas_are_compiled_beside_the_loop(channel: aio.Channel) -> None:
+    request = UpdateQueueRequest(
+        queue=Queue(name="q", input_schema=_large_schema(60)), allow_missing=True
+    )
+    began = time.process_time()
+    passes = await _seconds(channel, "QueueService/UpdateQueue", request)
+    assert time.process_time() - began > 0.1
+    assert max(passes, default=0.0) < 0.05, passes
+    passes = await _seconds(channel, "JobService/BatchCreateJobs", _batch(1, '{"kind": "v9"}'))
+    assert max(passes, default=0.0) < 0.05, passes
 
 
 @pytest.mark.usefixtures("strict")

@@ -1,8 +1,7 @@
 """Streams that break, are replaced, or fall deaf: leases run on, deliveries that were lost on the
 way go back without using an attempt."""
 
-import asyncio
-import time as clock
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -19,46 +18,14 @@ from jobsvc.v1 import worker_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create
-from tests.api.support.refusal import refused
 from tests.api.support.worker import OK, report, success
 from tests.api.support.worker_stream import answered, create_many, open_stream, subscribe, work
 from tests.support.settings import TEST_SETTINGS
 
-_REPLACED = (grpc.StatusCode.ABORTED, "WORKER_REPLACED")
 _DEAF = (grpc.StatusCode.UNAVAILABLE, "WORKER_DEAF")
 #: For tests in which nothing may come back for want of an acknowledgement.
 _LONG_ACKNOWLEDGE = replace(TEST_SETTINGS, acknowledge_seconds=60.0)
 _HELD, _LOST = pb.LEASE_STATE_HELD, pb.LEASE_STATE_LOST
-
-
-async def test_second_stream_replaces_the_first(channel: aio.Channel, create: Create) -> None:
-    async with work(channel) as first, work(channel, worker_id="w2", window=0) as other:
-        async with work(channel) as second:
-            refusal = await first.refusal()
-            assert refusal.what == _REPLACED
-            await create()
-            assert len(await second.dispatched()) == 1
-        await other.leave()
-
-
-@pytest.mark.parametrize("time", range(10))
-async def test_of_streams_that_subscribe_at_once_one_remains(
-    channel: aio.Channel, queue: str, time: int
-) -> None:
-    async with open_stream(channel) as one, open_stream(channel) as two:
-        await asyncio.gather(one.send(subscribe=subscribe()), two.send(subscribe=subscribe()))
-        await asyncio.gather(one.frame("subscribed"), two.frame("subscribed"))
-        ends = [asyncio.create_task(refused(_end(stream.call))) for stream in (one, two)]
-        done, living = await asyncio.wait(ends, timeout=10, return_when=asyncio.FIRST_COMPLETED)
-        assert [end.result().what for end in done] == [_REPLACED]
-        assert len(living) == 1
-        for end in living:
-            end.cancel()
-
-
-async def _end(call: aio.StreamStreamCall) -> None:
-    while await call.read() is not aio.EOF:
-        pass
 
 
 @pytest.mark.parametrize("settings", [_LONG_ACKNOWLEDGE])
@@ -191,7 +158,7 @@ async def test_server_that_stood_still_does_not_call_its_workers_deaf(
     async with work(channel) as stream:
         await create()
         (lease,) = await stream.dispatched(acknowledge=False)
-        clock.sleep(3.5)  # noqa: ASYNC251  # The server stands still, and reads nothing.
+        time.sleep(3.5)  # noqa: ASYNC251  # The server stands still, and reads nothing.
         await answered(stream)
         assert await stream.report(success(lease)) == [OK]
 

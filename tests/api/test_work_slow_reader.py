@@ -111,7 +111,7 @@ async def test_what_has_not_been_sent_is_not_returned_by_the_next_stream(
     await _create(jobs)
     async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
         await stream.dispatched()
-        async with work(channel, window=0):
+        async with work(channel, window=0, resume_token=stream.token):
             back = await eventually(lambda: _waiting(sql), lambda found: len(found) == _JOBS)
             # Few had been sent: the connection took no more.
             assert back.count((0, 0)) > _JOBS // 2
@@ -169,7 +169,7 @@ async def test_worker_that_did_not_read_is_told_why_its_stream_ended(
     async with work(channel, window=_JOBS, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT) as stream:
         await stream.dispatched()
         await eventually(lambda: sql.fetchval("SELECT count(*) FROM lease"), lambda n: n == _JOBS)
-        async with work(channel, window=0):
+        async with work(channel, window=0, resume_token=stream.token):
             assert (await refused(_read_on(stream))).what[1] == "WORKER_REPLACED"
 
 

@@ -1,6 +1,7 @@
 """Single calls, of both clients, to a peer on a real port."""
 
 import asyncio
+import json
 from typing import Any
 
 import grpc
@@ -199,10 +200,13 @@ async def test_a_queue_can_be_declared(client: Any, peer: Peer) -> None:
     assert queue.name == "q"
     assert request.allow_missing
     assert not request.HasField("update_mask")
-    assert request.queue.input_schema.json_schema["type"] == "object"
+    assert json.loads(request.queue.input_schema.json_schema_text)["type"] == "object"
     assert request.queue.retry_policy.max_attempts == 7
     assert request.queue.lease_duration.seconds == 60
     assert not request.queue.HasField("output_schema")
+    assert not request.keep_newer_schema
+    await client.declare_queue("q", keep_newer_schema=True, input_schema=schema)
+    assert peer.requests("UpdateQueue")[1].keep_newer_schema
 
 
 async def test_queues_can_be_counted(client: Any, peer: Peer) -> None:

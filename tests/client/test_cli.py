@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from jobsvc.cli import app
 from jobsvc.cli.parse_text import parse_duration
-from jobsvc.cli.status_display import StatusDisplay, sums_text, took_text
-from jobsvc.client.convert.job_replies import read_status, read_update
+from jobsvc.cli.status_display import StatusDisplay
+from jobsvc.client.convert.job_replies import read_update
 from jobsvc.v1 import job_pb2, job_service_pb2
-from tests.client.support.messages import JOB_ID, OTHER_ID, job, status, update
+from tests.client.support.messages import JOB_ID, OTHER_ID, job, update
 from tests.client.support.peer import Failure, Peer
 
 Run = Callable[..., Result]
@@ -156,6 +156,20 @@ def test_a_failure_is_one_clear_line(peer: Peer, run: Run) -> None:
     assert result.stderr == "jobsvc: NOT_FOUND (JOB_NOT_FOUND): job x does not exist\n"
 
 
+def test_missing_identity_is_named(peer: Peer, run: Run) -> None:
+    refusal = Failure(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "the job belongs to somebody else",
+        "JOB_NOT_OWNED",
+        metadata={"missingMetadata": "x-session-id"},
+    )
+    peer.answer("GetJob", refusal)
+    assert run("get", "x").stderr.splitlines() == [
+        "jobsvc: PERMISSION_DENIED (JOB_NOT_OWNED): the job belongs to somebody else",
+        "  the call had no x-session-id: pass --session or --user",
+    ]
+
+
 def test_further_defects_are_named_too(peer: Peer, run: Run) -> None:
     violations = [
         error_details_pb2.BadRequest.FieldViolation(field=field, description="bad")
@@ -273,14 +287,38 @@ def test_a_small_terminal_shows_what_still_runs() -> None:
     assert OTHER_ID not in out.getvalue().splitlines()[-2]
 
 
-def test_sums_leave_out_states_without_jobs() -> None:
-    updates = [read_update(update(job_pb2.JOB_STATE_FAILED, 2).update)]
-    assert sums_text(updates, shown=1) == "1 FAILED"
+_WILD = "w\x1b[2J\x9b [bold]b[/] \U0001f422"
 
 
-def test_run_time_is_never_negative() -> None:
-    message = status(job_pb2.JOB_STATE_PROCESSING, 2)
-    message.start_time.FromSeconds(1_700_000_000)
-    running = read_status(message)
-    assert running.start_time is not None
-    assert took_text(running, running.start_time.replace(year=2022)) == "0.0 s"
+def _wild_job() -> job_pb2.Job:
+    """What an old server may have stored."""
+    message = job(job_pb2.JOB_STATE_FAILED, 2)
+    message.spec.unique_key = message.status.worker_id = message.spec.labels["a"] = _WILD
+    message.spec.input.json_text = json.dumps({"a": _WILD}, ensure_ascii=False)
+    message.status.error.message = f"{_WILD}\nsecond"
+    message.status.recent_attempts.add(worker_id=_WILD, attempt=1).error.message = _WILD
+    return message
+
+
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_get_shows_control_characters_escaped(
+    peer: Peer, run: Run, option: tuple[str, ...]
+) -> None:
+    peer.answer("GetJob", job_service_pb2.GetJobResponse(job=_wild_job()))
+    shown = run("get", JOB_ID, *option).stdout
+    assert shown.count("[bold]b[/] \U0001f422") == 7
+    assert not {"\x1b", "\x9b"} & set(shown)
+
+
+def test_watch_shows_each_update_in_one_line(peer: Peer, run: Run) -> None:
+    message = update(job_pb2.JOB_STATE_FAILED, 2)
+    message.update.status.CopyFrom(_wild_job().status)
+    peer.answer("StreamJobStatus", [message])
+    (line,) = run("watch", JOB_ID).stdout.splitlines()
+    assert line.endswith(r"w\x1b[2J\x9b [bold]b[/] 🐢\nsecond")
+
+
+def test_failure_is_shown_with_control_characters_escaped(peer: Peer, run: Run) -> None:
+    peer.answer("GetJob", Failure(grpc.StatusCode.NOT_FOUND, message=_WILD))
+    result = run("get", JOB_ID)
+    assert r"w\x1b[2J\x9b [bold]b[/]" in result.stderr

@@ -49,7 +49,7 @@ async def test_each_status_is_seen_until_all_have_ended(client: Any, peer: Peer)
     ]
     assert seen[-1].queue == "news"
     assert seen[-1].status.state is JobState.COMPLETED
-    assert seen[-1].status.output() == {"words": 3}
+    assert seen[-1].status.output == {"words": 3}
     [request] = peer.requests("StreamJobStatus")
     assert list(request.job_ids) == [JOB_ID, OTHER_ID]
     assert request.heartbeat_interval.seconds == 15

@@ -55,4 +55,4 @@ def test_the_exit_code_says_whether_it_serves(
     result = CliRunner().invoke(app, ["--target", target, "health", *words])
     assert (result.exit_code, result.stdout) == (exit_code, stdout)
     if not stdout:
-        assert result.stderr.startswith(f"jobsvc: {target}: NOT_FOUND: ")
+        assert result.stderr.startswith(f"jobsvc: {target} has no service 'no.such.Service'; ")

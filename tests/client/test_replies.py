@@ -1,5 +1,6 @@
 """Replies, as a caller sees them."""
 
+import json
 from datetime import UTC, datetime
 
 import msgspec
@@ -7,10 +8,10 @@ import pytest
 from google.rpc import code_pb2
 
 from jobsvc.client import JobState, JobStatus
-from jobsvc.client.convert.job_replies import read_created, read_job, read_status
-from jobsvc.client.convert.queue_replies import read_queue, read_stats
+from jobsvc.client.convert.job_replies import read_created, read_job, read_status, read_update
+from jobsvc.client.convert.queue_replies import read_declared, read_stats
 from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
-from tests.client.support.messages import JOB_ID, job, status
+from tests.client.support.messages import JOB_ID, job, status, update
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -37,7 +38,7 @@ def test_everything_about_a_job_can_be_read() -> None:
     attempt.error.code = code_pb2.INTERNAL
 
     read = read_job(message)
-    assert (read.id, read.queue, read.state, read.input()) == (
+    assert (read.id, read.queue, read.state, read.input) == (
         JOB_ID,
         "news",
         JobState.PROCESSING,
@@ -57,14 +58,14 @@ def test_everything_about_a_job_can_be_read() -> None:
     assert first.error is not None
     assert (first.attempt, first.error.code, first.end_time) == (1, "INTERNAL", None)
     assert not read.ended
-    assert read.output() is None
+    assert read.output is None
 
 
 def test_a_result_is_read_as_objects_or_as_a_type() -> None:
     done = read_job(job(job_pb2.JOB_STATE_COMPLETED, 5, output='{"words":3}'))
     assert done.ended
     assert done.succeeded
-    assert done.output() == {"words": 3}
+    assert done.output == {"words": 3}
     assert done.output_as(Result) == Result(3)
     with pytest.raises(msgspec.ValidationError):
         done.output_as(list[int])
@@ -96,11 +97,29 @@ def test_a_wait_reason_is_a_word() -> None:
     assert read_status(message).wait_reason == "NO_WORKER"
 
 
-def test_states_are_numbered_as_in_the_contract() -> None:
-    numbers = {name.removeprefix("JOB_STATE_"): n for name, n in job_pb2.JobState.items()}
-    assert numbers.pop("UNSPECIFIED") == JobState.UNKNOWN
-    assert numbers == {state.name: state.value for state in JobState if state}
-    assert f"{JobState.PENDING}" == "PENDING"
+@pytest.mark.parametrize("name", job_pb2.JobState.keys())
+def test_states_are_those_of_the_contract(name: str) -> None:
+    read = read_status(job_pb2.JobStatus(state=job_pb2.JobState.Value(name))).state
+    wanted = name.removeprefix("JOB_STATE_").replace("UNSPECIFIED", "UNKNOWN")
+    assert (read, read.name, f"{read}") == (wanted, wanted, wanted)
+
+
+def test_a_job_serialises_as_its_reader_expects() -> None:
+    message = job(job_pb2.JOB_STATE_COMPLETED, 5, output='{"words":3}')
+    message.spec.input.json_text = '{"a":[1]}'
+    message.status.recent_attempts.add(attempt=1).start_time.FromDatetime(NOON)
+    done = read_job(message)
+    assert json.dumps([done.state, done.output]) == '["COMPLETED", {"words": 3}]'
+    form = json.loads(json.dumps(done.as_dict()))
+    assert (form["id"], form["input"], form["status"]["output"]) == (
+        JOB_ID,
+        {"a": [1]},
+        {"words": 3},
+    )
+    assert form["status"]["state"] == "COMPLETED"
+    [attempt] = form["status"]["recent_attempts"]
+    assert attempt["start_time"] == NOON.isoformat()
+    assert read_update(update(job_pb2.JOB_STATE_FAILED, 2).update).as_dict()["queue"] == "news"
 
 
 def test_a_creation_says_whether_the_job_was_there() -> None:
@@ -113,7 +132,11 @@ def test_queues_and_their_counts() -> None:
     queue = queue_service_pb2.Queue(name="q", state=queue_service_pb2.QUEUE_STATE_PAUSED)
     queue.lease_duration.FromSeconds(30)
     queue.start_within.FromSeconds(20)
-    read = read_queue(queue)
+    warning = queue_service_pb2.QueueWarning(field="queue", reason="ODD", message="It is odd.")
+    read = read_declared(queue_service_pb2.UpdateQueueResponse(queue=queue, warnings=[warning]))
+    assert [(w.field, w.reason, w.message) for w in read.warnings] == [
+        ("queue", "ODD", "It is odd.")
+    ]
     assert (read.start_within_seconds, read.retention_seconds) == (20, None)
     assert (read.name, read.paused, read.lease_seconds, read.max_attempts) == ("q", True, 30, None)
     stats = read_stats(queue_service_pb2.QueueStats(queue="q", ready_count=3, worker_count=1))

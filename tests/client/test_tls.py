@@ -1,6 +1,6 @@
 """Commands that call a server over TLS.
 
-The certificates of `support/tls` are valid until 2120: that of the server, for localhost and
+The certificates of `tests/support/tls` are valid until 2120: that of the server, for localhost and
 127.0.0.1, signs itself; `another.pem` did not sign it.
 """
 
@@ -21,7 +21,7 @@ from tests.client.support.peer import Peer
 
 Run = Callable[..., Result]
 
-FILES = Path(__file__).with_name("support") / "tls"
+FILES = Path(__file__).parents[1] / "support" / "tls"
 CA = str(FILES / "localhost.pem")
 WRONG_CA = str(FILES / "another.pem")
 

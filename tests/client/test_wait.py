@@ -1,16 +1,19 @@
 """Waiting for the end of one job."""
 
+import time
 from typing import Any
 
 import grpc
 import pytest
 from grpc import aio
 
-from jobsvc.client import AsyncClient, JobNotFound, Unavailable
+from jobsvc.app import Replica
+from jobsvc.client import AsyncClient, DeadlineExceeded, JobNotFound, Unavailable
 from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1 import job_pb2, job_service_pb2
 from tests.client.support.messages import JOB_ID, job
 from tests.client.support.peer import Failure, Peer
+from tests.e2e.support.proxy import proxy
 
 RUNNING = job_service_pb2.WaitJobResponse(job=job(job_pb2.JOB_STATE_PROCESSING, 2))
 DONE = job_service_pb2.WaitJobResponse(
@@ -21,7 +24,7 @@ DONE = job_service_pb2.WaitJobResponse(
 async def test_a_wait_goes_on_until_the_job_has_ended(client: Any, peer: Peer) -> None:
     peer.answer("WaitJob", RUNNING, RUNNING, DONE)
     done = await client.wait(JOB_ID)
-    assert done.output() == {"words": 3}
+    assert done.output == {"words": 3}
     assert [request.timeout.seconds for request in peer.requests("WaitJob")] == [60, 60, 60]
     # gRPC rounds a deadline up on its way.
     assert all(60 < call.seconds_left < 72 for call in peer.calls)
@@ -36,6 +39,28 @@ async def test_a_wait_outlives_a_restart(client: Any, peer: Peer) -> None:
     away = Failure(grpc.StatusCode.UNAVAILABLE)
     peer.answer("WaitJob", RUNNING, away, DONE)
     assert (await client.wait(JOB_ID)).succeeded
+
+
+async def test_a_wait_over_a_restart_is_no_longer_than_its_timeout(client: Any, peer: Peer) -> None:
+    away = Failure(grpc.StatusCode.UNAVAILABLE)
+    peer.answer("WaitJob", away, away, DONE)
+    assert (await client.wait(JOB_ID, timeout=5)).succeeded
+    first, *_, last = (call.seconds_left for call in peer.calls)
+    # gRPC rounds a deadline up on its way.
+    assert 5.5 < first < 6.1
+    # It sends the same request again, so that only the deadline says how long it may take.
+    assert last < first - 0.2
+
+
+async def test_a_wait_ends_with_its_timeout_on_a_dead_connection(server: Replica) -> None:
+    async with proxy(server.port) as way, AsyncClient(way.target) as client:
+        with pytest.raises(JobNotFound):
+            await client.get(JOB_ID)
+        way.kill_silently()
+        began = time.monotonic()
+        with pytest.raises((DeadlineExceeded, Unavailable)):
+            await client.wait(JOB_ID, timeout=0.5)
+        assert 0.5 <= time.monotonic() - began < 5
 
 
 async def test_the_given_clock_and_sleep_are_used(peer: Peer) -> None:
@@ -71,6 +96,16 @@ def test_calls_are_no_longer_than_what_is_left() -> None:
     assert deadline.call_seconds(now=1060.0) == 40
     assert deadline.passed(now=1100.0)
     assert deadline.call_seconds(now=1200.0) == 0
+
+
+def test_calls_are_answered_soon_after_the_end() -> None:
+    deadline = WaitDeadline(100.0, now=1000.0)
+    assert deadline.answer_seconds(now=1000.0, timeout=10) == 70
+    assert deadline.answer_seconds(now=1060.0, timeout=10) == 41
+    assert deadline.answer_seconds(now=1100.0, timeout=10) == 1
+    assert deadline.answer_seconds(now=1200.0, timeout=10) == 1
+    assert deadline.answer_seconds(now=1100.0, timeout=0.5) == 0.5
+    assert WaitDeadline(None, now=1000.0).answer_seconds(now=1e9, timeout=10) == 70
 
 
 def test_a_wait_without_a_timeout_is_never_over() -> None:

@@ -1,5 +1,8 @@
 """The demo finds each result that is not as it must be, and names it."""
 
+from dataclasses import replace
+from io import StringIO
+
 import msgspec
 from rich.console import Console
 
@@ -46,7 +49,7 @@ def test_every_other_end_is_named() -> None:
 def test_table_shows_what_was_found_and_what_went_wrong() -> None:
     console = Console(width=140)
     with console.capture() as captured:
-        console.print(result_table([GOOD, DOWN]))
+        console.print(result_table([GOOD, DOWN], console.width))
     _, good, down = captured.get().splitlines()
     assert " ".join(good.split()) == "good en 1,234 1:15 harbour COMPLETED 1 100 ms"
     assert "SERVER_UNAVAILABLE: 503" in down
@@ -57,3 +60,14 @@ def test_summary_counts_jobs_failures_and_retries() -> None:
     assert summarize([GOOD, BUSY, DOWN], 2.0) == (
         "3 jobs: 2 completed, 1 failed, 2 retried, in 2.0 s; from creation to the end p50 500 ms"
     )
+
+
+def test_table_in_80_columns_keeps_state_tries_and_time() -> None:
+    long = replace(GOOD, document=replace(GOOD.document, title="a site that is busy at first"))
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(result_table([long, DOWN], console.width))
+    header, completed, failed = console.export_text().splitlines()
+    assert header.split() == ["document", "words", "keywords", "state", "tries", "took"]
+    assert completed.startswith("a site that is busy at first  ")
+    assert completed.split()[-4:] == ["COMPLETED", "1", "100", "ms"]
+    assert failed.split()[-4:-2] == ["FAILED", "2"]

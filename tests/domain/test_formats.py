@@ -66,7 +66,7 @@ _TEXTS: dict[str, tuple[list[str], list[str]]] = {
             "PT1S1H",
             "+P1D",
             "P999999999D",
-            "PT99999999999999S",
+            "PT4294967296S",
             "PT\u0661S",
         ],
     ),
@@ -144,7 +144,7 @@ def test_format_takes_and_refuses(name: str) -> None:
 
 
 def test_page_lists_the_formats() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \|", _PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z-]+)` \|", _PAGE.read_text().split("## ")[1], re.MULTILINE)
     assert rows == list(FORMATS)
 
 

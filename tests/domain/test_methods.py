@@ -21,6 +21,8 @@ _COLUMNS = {
     "own_request_queue": "own request queue",
     "served_while_draining": "served while draining",
     "repeatable": "repeatable",
+    "large_requests": "large requests",
+    "reads": "reads",
     "reads_caller": "reads the caller",
 }
 
@@ -52,6 +54,16 @@ def test_what_the_contract_calls_idempotent_is_repeatable() -> None:
         if method.GetOptions().idempotency_level != unknown
     }
     assert idempotent <= {method.full_name for method in METHODS if method.repeatable}
+
+
+def test_what_the_contract_calls_free_of_side_effects_reads() -> None:
+    free = {
+        name
+        for name, method in _CONTRACT.items()
+        if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+        and not method.server_streaming
+    }
+    assert free == {method.full_name for method in METHODS if method.reads}
 
 
 def test_every_method_of_a_service_that_hides_jobs_reads_the_caller() -> None:

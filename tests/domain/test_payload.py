@@ -1,6 +1,7 @@
 """Which texts are payloads. Every refusal is a PayloadInvalid, whatever the text."""
 
 import json
+import sys
 import time
 from contextlib import suppress
 from typing import Any
@@ -128,8 +129,53 @@ def test_huge_integer_hides_no_other_defect(text: str, why: str) -> None:
         parse_payload(text)
 
 
-def test_huge_integer_is_valid_json() -> None:
-    assert parse_payload(f'{{"a": {HUGE}}}') == {"a": float("inf")}
+LARGEST = str(int(sys.float_info.max))
+
+
+@pytest.mark.parametrize(
+    "around", ['{"a": [0, {"b": %s}]}', '{"a": [0, {"b": %s}], "x": "\\u00e4"}']
+)
+@pytest.mark.parametrize(
+    "number",
+    [
+        "1e309",
+        "-1E+999",
+        "0.1e400",
+        "1.7976931348623159e308",
+        "2" * 309 + ".5",
+        "2" + "0" * 308,
+        "-" + "9" * 309,
+        HUGE,
+    ],
+)
+def test_number_beyond_a_double_is_refused_by_its_place(number: str, around: str) -> None:
+    with pytest.raises(PayloadInvalid, match="no double can hold") as defect:
+        parse_payload(around % number)
+    assert defect.value.place == ".a[1].b"
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1e308", "-1.7976931348623157e308", "1e-999", LARGEST, "-" + LARGEST, "0." + "1" * 9999],
+)
+def test_number_that_a_double_can_hold_is_accepted(number: str) -> None:
+    assert parse_payload(f'{{"a": {number}}}') == {"a": json.loads(number)}
+
+
+@given(st.text("0123456789", max_size=1500), st.text(" ,x", max_size=300))
+def test_long_run_of_digits_in_a_text_is_no_number(digits: str, before: str) -> None:
+    text = json.dumps({"a": before + digits})
+    assert parse_payload(text) == {"a": before + digits}
+
+
+@given(st.integers(10**307, 10**340), st.text(" ", max_size=300))
+def test_no_whole_number_beyond_a_double_is_overlooked(number: int, before: str) -> None:
+    text = f'{{"a":{before}{number}}}'
+    if number > sys.float_info.max:
+        with pytest.raises(PayloadInvalid, match="no double"):
+            parse_payload(text)
+    else:
+        assert parse_payload(text) == {"a": number}
 
 
 def test_surrogate_pair_is_a_letter() -> None:

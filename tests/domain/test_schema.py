@@ -3,13 +3,14 @@
 import json
 import socket
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.domain.errors import Violation
-from jobsvc.domain.schema import Schema, SchemaInvalid
+from jobsvc.domain.schema import RefusedSchema, Schema, SchemaInvalid, compile_recorded
 
 PERSON = Schema(
     json.dumps(
@@ -30,8 +31,8 @@ PERSON = Schema(
 def test_of_a_large_payload_the_first_violation_is_told() -> None:
     payload = {"name": "x", "tags": [1, 2, 3]}
     first = [Violation("input.tags[0]", '1 is not of type "string"')]
-    assert PERSON.violations(payload, "input", size=100_000) == first
-    assert len(PERSON.violations(payload, "input", size=100)) == 3
+    assert PERSON.violations(payload, "input", " " * 100_000) == first
+    assert len(PERSON.violations(payload, "input", " " * 100)) == 3
 
 
 def test_fitting_payload_has_no_violation() -> None:
@@ -44,6 +45,15 @@ def test_violation_names_its_path() -> None:
     assert PERSON.violations({}, "input") == [
         Violation("input", '"name" is a required property'),
     ]
+
+
+def test_each_unknown_key_is_told_by_its_path() -> None:
+    closed = {"properties": {"words": {}}, "additionalProperties": False}
+    schema = Schema(json.dumps({"properties": {"article": closed}}))
+    found = schema.violations({"article": {"wrods": 1, "x": 2}}, "input")
+    what = "is not a property of the schema"
+    assert found == [Violation(f"input.article.{key}", what) for key in ("wrods", "x")]
+    assert len(schema.violations({"article": {str(n): n for n in range(99)}}, "input")) == 20
 
 
 def test_violations_are_bounded() -> None:
@@ -86,9 +96,121 @@ def test_no_schema_is_fetched(keyword: str, place: str) -> None:
             listener.accept()
 
 
-@pytest.mark.parametrize("definition", ['{"$ref": "#"}', '{"allOf": [{"$ref": "#"}]}'])
-def test_schema_that_refers_to_itself_comes_to_an_end(definition: str) -> None:
-    assert Schema(definition).violations({"a": {}}, "input") == []
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"$ref": "#"},
+        {"allOf": [{"$ref": "#"}]},
+        {"anyOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"not": {"$ref": "#"}}}},
+    ],
+)
+def test_schema_that_refers_to_itself_at_one_value_is_refused(definition: dict[str, Any]) -> None:
+    with pytest.raises(SchemaInvalid, match="comes back to itself"):
+        Schema(json.dumps(definition))
+
+
+@pytest.mark.parametrize(
+    ("definition", "place"),
+    [
+        ({"properties": {"a": {"pattern": "(?=b)"}}}, ".properties.a.pattern"),
+        ({"items": {"patternProperties": {"(a)\\1": {}}}}, ".items.patternProperties.(a)\\1"),
+        ({"$defs": {"a": {"pattern": "("}}, "$ref": "#/$defs/a"}, ".$defs.a.pattern"),
+        ({"properties": {"a": {"pattern": "a" * 1001}}}, ".properties.a.pattern"),
+        ({"properties": {"a": {"pattern": "[ab]{9999}"}}}, ".properties.a.pattern"),
+        ({"properties": {"a": {"minLength": -1}}}, ".properties.a.minLength"),
+    ],
+)
+def test_defect_of_a_schema_is_told_by_its_place(definition: dict[str, Any], place: str) -> None:
+    with pytest.raises(SchemaInvalid) as defect:
+        Schema(json.dumps(definition))
+    assert defect.value.place == place
+
+
+def test_payload_larger_than_a_schema_can_take_is_refused_unseen() -> None:
+    definition = json.dumps({"additionalProperties": {"pattern": "x[ab]{60}"}})
+    schema = Schema(definition, max_steps=2_000_000)
+    assert 16_384 < schema.max_bytes < 40_000
+    fits = {"a": "ä" * (schema.max_bytes // 2 - 20)}
+    assert schema.violations(fits, "input", json.dumps(fits, ensure_ascii=False)) != []
+    large = {"a": "ä" * schema.max_bytes}
+    (only,) = schema.violations(large, "input", json.dumps(large, ensure_ascii=False))
+    assert only == Violation("input", f"must have at most {schema.max_bytes} bytes for its schema")
+    with pytest.raises(SchemaInvalid, match="steps for each byte"):
+        Schema(definition, max_steps=1_000_000)
+
+
+def test_nothing_fits_a_recorded_schema_that_is_refused() -> None:
+    schema = compile_recorded('{"properties": {"a": {"pattern": "(?=b)"}}}')
+    assert isinstance(schema, RefusedSchema)
+    (violation,) = schema.violations({}, "input")
+    assert violation.field == "input"
+    assert "properties.a.pattern" in violation.description
+
+
+_SHAPE = {
+    "oneOf": [{"$ref": "#/$defs/disc"}, {"$ref": "#/$defs/box"}, {"$ref": "#/$defs/many"}],
+    "$defs": {
+        "disc": {
+            "type": "object",
+            "required": ["kind", "r"],
+            "properties": {"kind": {"const": "disc"}, "r": {"type": "number"}},
+        },
+        "box": {
+            "type": "object",
+            "required": ["kind"],
+            "properties": {"kind": {"enum": ["box", "cube"]}, "w": {"type": "number"}},
+        },
+        "many": {
+            "type": "object",
+            "required": ["kind"],
+            "properties": {
+                "kind": {"const": "many"},
+                "of": {"type": "array", "items": {"$ref": "#"}},
+            },
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("payload", "violation"),
+    [
+        ({"kind": "disc"}, Violation("i", '"r" is a required property')),
+        ({"kind": "cube", "w": "x"}, Violation("i.w", '"x" is not of type "number"')),
+        (
+            {"kind": "many", "of": [{"kind": "disc", "r": 1}, {"kind": "disc", "r": None}]},
+            Violation("i.of[1].r", 'null is not of type "number"'),
+        ),
+        ({"kind": "line"}, Violation("i.kind", '"line" is not one of "disc", "box" or 2 other')),
+        ({"kind": "many", "of": [7]}, Violation("i.of[0]", '7 is not of type "object"')),
+        ({}, Violation("i", '"kind" is a required property')),
+    ],
+)
+def test_violation_in_a_tagged_union_is_that_of_the_variant_meant(
+    payload: dict[str, Any], violation: Violation
+) -> None:
+    (found,) = Schema(json.dumps(_SHAPE)).violations(payload, "i")
+    assert found.field == violation.field
+    assert found.description.startswith(violation.description)
+
+
+def test_alternatives_that_do_not_fit_are_one_violation() -> None:
+    schema = Schema(
+        json.dumps(
+            {
+                "properties": {
+                    "a": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                    "b": {"oneOf": [{"minimum": 1}, {"maximum": 5}]},
+                }
+            }
+        )
+    )
+    assert [v.field for v in schema.violations({"a": 1, "b": 3}, "i")] == ["i.a", "i.b"]
+    assert schema.violations({"a": None, "b": 7}, "i") == []
+    (only,) = schema.violations({"a": [1] * 1000}, "i")
+    assert only.description.endswith(
+        "not valid under any of the schemas listed in the 'anyOf' keyword"
+    )
 
 
 @given(

@@ -60,3 +60,19 @@ async def test_machine_that_stands_still_costs_its_jobs_nothing(stage: Stage) ->
         jobs = await stage.check(caller, job_ids)
         assert {job.status.state for job in jobs.values()} == {JobState.COMPLETED}
         assert len(stage.history.runs(*job_ids)) == 6
+
+
+async def test_worker_leaves_a_server_that_stands_still_for_another_one(stage: Stage) -> None:
+    servers = [await stage.serve(lease_seconds=6) for _ in range(2)]
+    worker = await stage.work(f"ipv4:{servers[0].target},{servers[1].target}")
+    presence = "SELECT server_id FROM worker WHERE worker_id = $1"
+    (row,) = await eventually(lambda: fetch(stage.dsn, presence, worker.id), what="presence")
+    one, other = sorted(servers, key=lambda server: f"-{server.pid}-" not in row["server_id"])
+    async with stage.calls(other.target) as caller:
+        job_id = await caller.create("nap", {"seconds": 2}, retry=ONCE)
+        await eventually(lambda: stage.history.runs(job_id), what="the run")
+        one.freeze()
+        await caller.follow([job_id])
+        jobs = await stage.check(caller, [job_id])
+        assert jobs[job_id].status.state is JobState.COMPLETED
+        assert len(stage.history.runs(job_id)) == 1

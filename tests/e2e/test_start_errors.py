@@ -106,10 +106,19 @@ async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres:
         ("LISTEN", "here", "JOBSVC_LISTEN must be HOST:PORT, not 'here'"),
         ("LISTEN", "127.0.0.1:70000", "JOBSVC_LISTEN: the port must be between 0 and 65535"),
         ("DSN", "mysql://127.0.0.1/jobs", "JOBSVC_DSN names mysql; jobsvc works on PostgreSQL"),
+        ("LOG_LEVEL", "chatty", "JOBSVC_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, "),
     ],
 )
 def test_bad_setting(name: str, value: str, said: str) -> None:
     assert complaint(run("serve", **{f"JOBSVC_{name}": value})).startswith(said)
+
+
+def test_unknown_setting_is_a_warning() -> None:
+    done = run("--version", JOBSVC_LEASE_SECOND="5")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "jobsvc: warning: no such setting: JOBSVC_LEASE_SECOND (rather JOBSVC_LEASE_SECONDS?)\n",
+    )
 
 
 def test_address_beyond_loopback_needs_a_word(dsn: str) -> None:

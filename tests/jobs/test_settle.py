@@ -1,11 +1,15 @@
 """Which reports count, and what they bring about. The statements are in tests/store."""
 
+import json
+
 import pytest
 from google.rpc import code_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from jobsvc.api.convert.leases import outcome
+from jobsvc.domain.errors import JobsvcError
 from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.lease import LeaseId, LeaseTerms
 from jobsvc.domain.outcome import (
@@ -18,6 +22,7 @@ from jobsvc.domain.outcome import (
     Requeue,
     Success,
 )
+from jobsvc.domain.payload import same_payload
 from jobsvc.domain.schema import Schema
 from jobsvc.jobs.settle import (
     Report,
@@ -27,6 +32,8 @@ from jobsvc.jobs.settle import (
     sort_reports,
 )
 from jobsvc.settings import Settings
+from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.payload_pb2 import Payload
 from tests.support.samples import JOB_ID, leased_job
 
 TERMS = leased_job(1).delivery.terms
@@ -34,6 +41,8 @@ TO_CANCEL = replace(TERMS, cancel_requested=True)
 FAILURE = Failure(JobError(code_pb2.UNAVAILABLE, "BUSY"))
 OUTCOMES: list[Outcome] = [Success(), FAILURE, Release(), Cancelled()]
 SETTINGS = Settings()
+ANY = Schema("{}")
+NUMBERS = Schema('{"additionalProperties": {"type": "integer", "multipleOf": 3, "maximum": 99}}')
 
 
 def lease_id(number: int = 1) -> LeaseId:
@@ -116,3 +125,21 @@ def test_output_that_does_not_fit_fails_the_attempt() -> None:
         assert isinstance(failure, Failure)
         assert (failure.error.code, failure.error.reason) == (code_pb2.INTERNAL, OUTPUT_REJECTED)
         assert '"a" is a required property' in failure.error.message
+
+
+@given(
+    st.text(st.sampled_from('{}[]":,\\u0d8nE+-.19e trufalsn'), max_size=40)
+    | st.from_regex(
+        r'\\{"a":-?[0-9]{1,400}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?\\}', fullmatch=True
+    )
+)
+def test_output_is_refused_at_the_door_or_can_be_checked_and_compared(text: str) -> None:
+    success = pb.JobSuccess(output=Payload(json_text=text))
+    try:
+        read = outcome(pb.JobOutcome(success=success), 262_144)
+    except JobsvcError:
+        return
+    assert isinstance(read, Success)
+    assert isinstance(check_output(read, ANY), Success)
+    assert isinstance(check_output(read, NUMBERS), Success | Failure)
+    assert same_payload(read.output, json.dumps(json.loads(text), indent=1))

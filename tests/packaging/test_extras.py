@@ -24,6 +24,11 @@ except ImportError:
     left_out = ("jobsvc.client.health",)
 else:
     left_out = ()
+try:
+    import pydantic
+except ImportError:
+    # Needed by those who have models of it, who have installed it.
+    left_out += ("jobsvc.worker.pydantic_models",)
 for name in sys.argv[1:]:
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):

@@ -40,7 +40,7 @@ from jobsvc.client import Client
 with Client(sys.argv[1]) as client:
     job = client.create("emails", {"to": "Ada"})
     states = [update.status.state.name for update in client.follow([job.id])]
-    print(states[-1], client.get(job.id).output())
+    print(states[-1], client.get(job.id).output)
 """
 
 
@@ -67,7 +67,7 @@ async def test_jobsvc_work_finds_the_workers_of_the_project(
         assert b" subscribed to emails " in await worker.stdout.readline()
         async with AsyncClient(target) as client:
             job = await client.wait((await client.create("emails", {"to": "Ada"})).id)
-            assert job.output() == {"text": "Dear Ada"}
+            assert job.output == {"text": "Dear Ada"}
         worker.send_signal(signal.SIGTERM)
         assert await worker.wait() == 0
 

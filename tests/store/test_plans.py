@@ -17,6 +17,7 @@ FREQUENT = [
     "find_outcomes",
     "find_requests",
     "finish_jobs",
+    "first_inputs",
     "lease_jobs",
     "prune_jobs",
     "read_attempts",

@@ -22,9 +22,9 @@ FULL = QueuePolicy(
 
 
 async def put(store: Store, name: str, policy: QueuePolicy) -> Queue:
-    queue = await store.queues.update(name, True, lambda _: policy)
-    assert queue is not None
-    return queue
+    update = await store.queues.update(name, True, lambda _: policy)
+    assert update is not None
+    return update.queue
 
 
 async def test_declared_queue_leaves_everything_to_the_server(store: Store) -> None:

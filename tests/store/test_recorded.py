@@ -77,6 +77,25 @@ async def test_output_counts_as_the_object_it_spells(store: Store, spelling: str
     assert await store.lease_ends.were_recorded([(lease_id, Success(spelling))]) == [True]
 
 
+@pytest.mark.parametrize("other", ['{"a": true}', '{"a": "1"}', '{"a": 1.5}', "{}"])
+async def test_another_output_is_not_on_record(store: Store, other: str) -> None:
+    lease_id = await create_leased(store)
+    await report(store, lease_id, Success('{"a": 1}'))
+    assert await store.lease_ends.were_recorded([(lease_id, Success(other))]) == [False]
+
+
+@pytest.mark.parametrize("column", ["output", "error"])
+async def test_record_that_cannot_be_compared_costs_no_other_its_answer(
+    store: Store, sql: asyncpg.Connection, column: str
+) -> None:
+    odd, other = [await create_leased(store) for _ in range(2)]
+    for lease_id in (odd, other):
+        await report(store, lease_id, Success('{"a": 1}'))
+    await sql.execute(f"UPDATE result SET {column} = 'no JSON' WHERE job_id = $1", odd.job_id)
+    asked = [(lease_id, Success('{"a":1}')) for lease_id in (odd, other)]
+    assert await store.lease_ends.were_recorded(asked) == [False, True]
+
+
 async def test_no_output_is_the_empty_object(store: Store) -> None:
     lease_id = await create_leased(store)
     await report(store, lease_id, Success())

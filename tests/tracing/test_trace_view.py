@@ -3,6 +3,7 @@
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -138,11 +139,12 @@ def test_durations_are_readable() -> None:
     ]
 
 
-def test_drawing_fits_the_width_and_shows_each_span() -> None:
+@pytest.mark.parametrize("width", [80, 100])
+def test_drawing_fits_the_width_and_shows_each_span(width: int) -> None:
     out = StringIO()
-    draw(BATCH, Console(file=out, width=100))
+    draw(BATCH, Console(file=out, width=width))
     lines = out.getvalue().splitlines()
-    assert max(len(line.rstrip()) for line in lines) <= 100
+    assert max(len(line.rstrip()) for line in lines) <= width
     for name in ("create", "process-one", "settle-two", "attempt 1", "COMPLETED"):
         assert any(name in line for line in lines)
 

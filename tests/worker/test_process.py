@@ -214,6 +214,7 @@ async def test_refusal_is_one_line_and_exit_code_1(server: ScriptedServer, modul
         (["empty"], "module empty has no processor"),
         (["twice"], "queue q has two processors: twice.a and twice.b"),
         (["mine", "--concurrency", "0"], "concurrency must be 1 to 10000, not 0"),
+        (["mine", "--target", "h:70000"], "target h:70000: the port must be at most 65535"),
     ],
 )
 async def test_unusable_command_line_is_explained_in_one_line(
@@ -232,6 +233,16 @@ async def test_unusable_command_line_is_explained_in_one_line(
     assert p.returncode == 1
     (only,) = stderr.decode().splitlines()
     assert only.startswith(f"jobsvc worker: {complaint}")
+
+
+@pytest.mark.parametrize("options", [[], ["--take-back"]])
+async def test_declares_as_the_command_line_says(
+    server: ScriptedServer, modules: Path, options: list[str]
+) -> None:
+    async with worker_process(modules, "mine", "--target", server.target, *options):
+        await server.next_stream()
+        kept = {request.keep_newer_schema for request in server.declared.values()}
+        assert kept == {not options}
 
 
 async def test_missing_server_is_waited_for_and_said(modules: Path) -> None:

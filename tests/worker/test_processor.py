@@ -1,5 +1,6 @@
 """A function becomes a processor and the contract of its queue."""
 
+import json
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -115,9 +116,9 @@ def test_declares_only_what_the_processor_says() -> None:
     def vague(value: Any) -> Any:
         return value
 
-    assert declaration(bind(silent)) is None
-    assert declaration(bind(vague)) is None
-    request = declaration(bind(talkative))
+    assert declaration(bind(silent), False) is None
+    assert declaration(bind(vague), False) is None
+    request = declaration(bind(talkative), False)
     assert request is not None
     assert list(request.update_mask.paths) == [
         "input_schema",
@@ -132,7 +133,7 @@ def test_declares_only_what_the_processor_says() -> None:
     assert queue.retry_policy.max_attempts == 5
     assert queue.retry_policy.initial_backoff.ToMilliseconds() == 500
     assert not queue.retry_policy.HasField("max_backoff")
-    assert dict(queue.output_schema.json_schema)["type"] == "object"
+    assert json.loads(queue.output_schema.json_schema_text)["type"] == "object"
 
 
 def no_input() -> None: ...

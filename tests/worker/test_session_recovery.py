@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.rpc import code_pb2
 
-from jobsvc.v1.worker_service_pb2 import Drain, ReportOutcomesResponse
+from jobsvc.v1.worker_service_pb2 import Drain, ExtendLeasesResponse, ReportOutcomesResponse
 from jobsvc.worker import Context, Processor, WorkerStopped, processor
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 from tests.worker.support.stage import echo, streaming, working
@@ -112,6 +112,87 @@ async def test_broken_stream_is_opened_again_with_what_is_held(server: ScriptedS
         assert outcome.lease_id == "b"
         worker.leave()
         await second.see_off()
+
+
+async def test_token_is_presented_on_every_stream_to_come(server: ScriptedServer) -> None:
+    async with working(server, echo) as worker:
+        first = await server.next_stream(resume_token="secret")
+        assert first.subscribe.resume_token == ""
+        await first.finish(grpc.StatusCode.UNAVAILABLE, "restart")
+        second = await server.next_stream(accept=False)
+        assert second.subscribe.resume_token == "secret"
+        await second.finish(grpc.StatusCode.UNAVAILABLE, "restart")
+        third = await server.next_stream(resume_token="secret")
+        assert third.subscribe.resume_token == "secret"
+        worker.leave()
+        await third.see_off()
+
+
+async def test_worker_id_in_use_is_said_once_and_tried_again(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(server, echo) as worker:
+        times = []
+        for _ in range(6):
+            refused = await server.next_stream(accept=False)
+            times.append(time.monotonic())
+            await refused.finish(grpc.StatusCode.ALREADY_EXISTS, "worker_id w is in use")
+        stream = await server.next_stream()
+        worker.leave()
+        await stream.see_off()
+    (said,) = [r.getMessage() for r in caplog.records if "worker_id" in r.getMessage()]
+    assert "another process" in said
+    assert "make the Worker in the process that runs it" in said
+    # Up to 0.05 + 0.1 + 0.2 + 0.4 + 0.8 s; hardly all draws are so small.
+    assert times[-1] - times[0] > 0.05
+
+
+@pytest.mark.parametrize("answer", ["none", "empty"])
+async def test_server_that_does_not_extend_is_left_for_one_that_does(
+    server: ScriptedServer, answer: str
+) -> None:
+    """A frozen one, or one without its database; until the other one answers, nothing changes."""
+    go_on = asyncio.Event()
+
+    @processor("q")
+    async def hold(value: dict[str, Any]) -> None:
+        await go_on.wait()
+
+    async with working(server, hold) as worker:
+        first = await server.next_stream(extend_seconds=0.2, resume_token="t")
+        await first.dispatch(lease("a"))
+        await first.frame("extend_leases")
+        if answer == "empty":
+            await first.send(lease_statuses=ExtendLeasesResponse())
+        refusing = await server.next_stream(accept=False)
+        await refusing.finish(grpc.StatusCode.UNAVAILABLE, "no database here, either")
+        await first.frame("extend_leases")
+        second = await server.next_stream(extend_seconds=0.2, held={"a": "HELD"})
+        assert list(second.subscribe.held_lease_ids) == ["a"]
+        assert second.subscribe.resume_token == "t"
+        await second.frame("extend_leases")
+        await first.see_off()
+        go_on.set()
+        assert [outcome.lease_id for outcome in await second.outcomes(1)] == ["a"]
+        worker.leave()
+        await second.see_off()
+
+
+async def test_server_that_extends_is_kept(server: ScriptedServer) -> None:
+    @processor("q")
+    async def hold(value: dict[str, Any]) -> None:
+        await asyncio.Event().wait()
+
+    async with working(server, hold) as worker:
+        stream = await server.next_stream(extend_seconds=0.6)
+        await stream.dispatch(lease("a"))
+        for _ in range(3):
+            await stream.frame("extend_leases")
+            await stream.tell("a", "HELD")
+        assert not stream.closed.is_set()
+        assert not server.has_streams
+        worker.leave()
+        await stream.see_off()
 
 
 async def test_silent_server_is_given_up(server: ScriptedServer) -> None:

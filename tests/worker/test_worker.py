@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
@@ -13,6 +14,7 @@ from jobsvc.app import Replica
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import queue_service_pb2 as queues_pb
 from jobsvc.worker import Context, Fail, Processor, Release, Retry, RetryPolicy, processor
+from tests.support.probe import eventually
 from tests.worker.support.callers import QUICK, Caller, Numbers, Sum, add, add_in_thread, worker
 
 pytestmark = pytest.mark.timeout(60)
@@ -60,6 +62,26 @@ async def test_worker_declares_the_contract_of_its_queue(server: Replica, caller
         assert queue.retry_policy.max_attempts == 3
         with pytest.raises(aio.AioRpcError, match="a"):
             await caller.create(text='{"b": 1}')
+
+
+async def test_older_worker_leaves_a_newer_schema_and_takes_it_back_when_asked(
+    server: Replica, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def newer(value: Sum) -> None: ...
+
+    async def required() -> list[object]:
+        queue = (await caller.queues.GetQueue(queues_pb.GetQueueRequest(name="q"))).queue
+        return list(queue.input_schema.json_schema["required"])
+
+    for function, needed in ((add, "a"), (newer, "total"), (add, "total")):
+        assert "older than the queue" not in caplog.text
+        async with worker(server, Processor(function, "q")):
+            assert await required() == [needed]
+    assert caplog.text.count("older than the queue (to roll back: --take-back)") == 1
+    async with worker(server, Processor(add, "q"), take_back=True):
+        assert await required() == ["a"]
+        job = await caller.run('{"a": 1}')
+        assert job.status.state == job_pb2.JOB_STATE_COMPLETED
 
 
 async def test_input_of_another_type_uses_up_the_attempts(server: Replica, caller: Caller) -> None:
@@ -188,3 +210,21 @@ async def test_progress_is_followed_before_the_next_heartbeat(
         assert status.progress.message == "reading"
         seen.set()
         await caller.end(job_id)
+
+
+class Odd(msgspec.Struct):
+    """An input whose pattern not every language compiles."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^a\@b$")]
+
+
+async def test_warnings_of_the_server_are_logged_once_when_queues_are_declared(
+    server: Replica, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(numbers: Odd, context: Context) -> None: ...
+
+    async with worker(server, Processor(read, "q")):
+        await eventually(lambda: "SCHEMA_NOT_PORTABLE" in caplog.text)
+        job = await caller.end(await caller.create(text='{"name": "a@b"}'))
+    assert job.status.state == job_pb2.JOB_STATE_COMPLETED
+    assert caplog.text.count("SCHEMA_NOT_PORTABLE") == 1

@@ -1,61 +1,15 @@
-"""Limits the calls in progress, for each caller and for all of them, and refuses calls while the
-server drains."""
+"""What a replica takes on: its limits, and whether it drains."""
 
+from jobsvc.api.byte_budget import ByteBudget
+from jobsvc.api.call_limit import CallLimit
 from jobsvc.domain.errors import RateLimited, ServerDraining, StreamLimit
 from jobsvc.domain.fair_limit import FairLimit
 from jobsvc.domain.methods import Method
 from jobsvc.settings import Settings
 
-
-def caller_of(peer: str) -> str:
-    """Who calls, for its share of the limits: the address of the peer (`ipv4:192.0.2.1:4711`)
-    without its port. Callers behind one proxy are one: metadata that names them could be
-    invented."""
-    return peer.rpartition(":")[0]
-
-
-class CallLimit:
-    """The most calls of a kind in progress. Beyond, a call is refused rather than queued."""
-
-    def __init__(self, limit: FairLimit, refusal: type[RateLimited], kind: str) -> None:
-        self._limit = limit
-        self._refusal = refusal
-        self._kind = kind
-        self._held: dict[str, int] = {}
-        self._held_by_all = 0
-
-    def enter(self, caller: str) -> None:
-        """Counts one more call; `leave` must follow.
-
-        Raises:
-            RateLimited, StreamLimit: the caller has its share, or the server has no room.
-        """
-        held = self._held.get(caller, 0)
-        if not self._limit.admits(held, self._held_by_all):
-            self._refuse(held)
-        self._held[caller] = held + 1
-        self._held_by_all += 1
-
-    def leave(self, caller: str) -> None:
-        """Counts one call fewer."""
-        self._held_by_all -= 1
-        held = self._held[caller] - 1
-        if held:
-            self._held[caller] = held
-        else:
-            del self._held[caller]
-
-    def _refuse(self, held: int) -> None:
-        limit = self._limit.limit
-        if self._held_by_all < limit:
-            raise self._refusal(
-                f"you have {held} {self._kind} in progress, your share of the server's {limit};"
-                " try again",
-                f"your share of {self._kind}",
-            )
-        raise self._refusal(
-            f"the server has {limit} {self._kind} in progress; try again", self._kind
-        )
+#: Half of the bytes are kept for callers that hold little, so that each has room for a large
+#: message or two.
+_RESERVED_BYTES_PERCENT = 50
 
 
 class Admission:
@@ -75,6 +29,10 @@ class Admission:
         self.worker_streams = self._limit(
             settings.max_worker_streams, StreamLimit, "worker streams"
         )
+        self.bytes = ByteBudget(
+            FairLimit.reserving(settings.max_bytes_in_progress, _RESERVED_BYTES_PERCENT)
+        )
+        self.max_request_bytes = settings.max_message_bytes
 
     def unary_limit(self, method: Method) -> CallLimit:
         """Returns the limit that counts the unary calls of a method. Ask once for each method."""
@@ -93,5 +51,5 @@ class Admission:
         if self.draining and not method.served_while_draining:
             raise ServerDraining("the server is about to go; try again")
 
-    def _limit(self, limit: int, refusal: type[RateLimited], kind: str) -> CallLimit:
-        return CallLimit(FairLimit.reserving(limit, self._reserved_percent), refusal, kind)
+    def _limit(self, limit: int, error: type[RateLimited], kind: str) -> CallLimit:
+        return CallLimit(FairLimit.reserving(limit, self._reserved_percent), error, kind)

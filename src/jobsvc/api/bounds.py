@@ -6,8 +6,10 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 #: Limit of the leases in one response, which has a few bytes besides them.
 MAX_LEASES_BYTES = MAX_ANSWER_BYTES - 32
 
-#: Limit of a page of a list. Only a page with a single item may be larger: a queue may have two
-#: schemas of 1 MiB.
+#: The two schemas of a queue.
+MAX_SCHEMAS_BYTES = 2 * 1024 * 1024
+
+#: Limit of a page of a list. Only a page with a single item may be larger.
 MAX_PAGE_BYTES = 3 * 1024 * 1024
 
 #: Limit of the results of refused outcomes with all details; beyond, only reasons are sent.

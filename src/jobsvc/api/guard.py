@@ -1,5 +1,5 @@
-"""Wraps every handler: checks limits and draining, reads the caller, opens the span of a unary
-call, and turns every exception into a status."""
+"""Wraps every handler: checks limits and draining, reads the request when there is room for it,
+reads the caller, opens the span of a unary call, and turns every exception into a status."""
 
 # grpc's own handler types are generic for type checkers only.
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -17,34 +17,20 @@ from opentelemetry import trace
 from opentelemetry.context import Context as TraceContext
 
 from jobsvc import telemetry
-from jobsvc.api.admission import Admission, CallLimit, caller_of
+from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
+from jobsvc.api.byte_budget import Charge, current_charge
+from jobsvc.api.call_limit import CallLimit, caller_of
+from jobsvc.api.connections import Connections
+from jobsvc.api.convert.request_checks import UNDECODABLE
+from jobsvc.api.large_message import decode_message
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.methods import Method
-from jobsvc.domain.payload import MAX_LEVELS
 
 log = logging.getLogger(__name__)
 
 Context = aio.ServicerContext[Any, Any]
-
-#: The parser does not say which. One level of a Struct is three messages.
-UNDECODABLE = (
-    "cannot be decoded: it is malformed, or nests deeper than 100 messages"
-    f" (a payload may nest {MAX_LEVELS} levels)"
-)
-
-
-class _Unreadable:
-    """Stands for a request that is no message of its type."""
-
-
-class Received(NamedTuple):
-    """A message of a request stream, or None if it could not be decoded, and its size on the wire:
-    to ask the message for its size would cost more than decoding did."""
-
-    message: Any
-    size_bytes: int
 
 
 class Guard:
@@ -53,12 +39,20 @@ class Guard:
     Not an interceptor: gRPC would ask that for the handler anew on every call.
     """
 
-    def __init__(self, admission: Admission, callers: CallerReader, tracer: trace.Tracer) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        connections: Connections,
+        callers: CallerReader,
+        tracer: trace.Tracer,
+    ) -> None:
         self._admission = admission
+        self._connections = connections
         self._callers = callers
         self._tracer = tracer
         self._traced = telemetry.is_traced()
-        self._in_progress: set[asyncio.Task[Any]] = set()
+        #: What each call holds of the bytes.
+        self._in_progress: dict[asyncio.Task[Any], Charge] = {}
 
     async def until_ended(self, seconds: float) -> None:
         """Waits until the calls in progress now have ended, but at most `seconds`."""
@@ -66,61 +60,75 @@ class Guard:
             await asyncio.wait(list(self._in_progress), timeout=seconds)
 
     def wrap(self, method: Method, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
-        """Returns the handler of a method, wrapped."""
-        decode = _decode_request(handler.request_deserializer)
-        encode = handler.response_serializer
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(method, handler.unary_unary), decode, encode
-            )
-        if handler.unary_stream:
-            limit = self._admission.status_streams
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream, limit), decode, encode
-            )
-        assert handler.stream_stream is not None, "the contract has no other kind"
-        return grpc.stream_stream_rpc_method_handler(
-            self._stream(method, handler.stream_stream, self._admission.worker_streams),
-            _decode_frame(handler.request_deserializer),
-            encode,
-        )
+        """Returns the handler of a method, wrapped.
 
-    def _unary(self, method: Method, handle: Any) -> Any:
+        To gRPC every request is a stream of bytes, even that of a unary call, which looks the same
+        on the wire: gRPC would read a single request before it asks anybody.
+        """
+        if handler.unary_unary:
+            return grpc.stream_unary_rpc_method_handler(self._unary(method, handler), None, None)
+        if handler.unary_stream:
+            serve = self._stream(
+                method,
+                handler.unary_stream,
+                self._admission.status_streams,
+                handler.request_deserializer,
+            )
+        else:
+            assert handler.stream_stream is not None, "the contract has no other kind"
+            limit = self._admission.worker_streams
+            serve = self._stream(method, handler.stream_stream, limit, None)
+        encode = handler.response_serializer
+        return grpc.stream_stream_rpc_method_handler(serve, None, encode)
+
+    def _unary(self, method: Method, handler: Any) -> Any:
         name = method.full_name
         limit = self._admission.unary_limit(method)
+        handle = handler.unary_unary
+        decode, encode = handler.request_deserializer, handler.response_serializer
 
-        async def guarded(request: Any, context: Context) -> Any:
-            self._note_call()
+        async def guarded(_: object, context: Context) -> Any:
+            caller = caller_of(context.peer())
+            charge = self._begin(caller)
             metadata: Metadata = context.invocation_metadata() or ()
             with self._span(name, metadata) as span:
                 try:
-                    caller = caller_of(context.peer())
                     limit.enter(caller)
                     try:
-                        self._check(method, request, metadata)
-                        return await handle(request, context)
+                        self._check(method, context, metadata)
+                        # No name for the request: its handler may be done with it early.
+                        answer: bytes = encode(
+                            await handle(await self._read(method, decode, context, charge), context)
+                        )
                     finally:
                         limit.leave(caller)
+                    # It counts until it is sent. What has been written must be told.
+                    hold = charge.exchange if method.reads else charge.settle
+                    hold(len(answer))
+                    return answer
                 except aio.AbortError:
                     raise
                 except Exception as error:
                     status = _status(error, name, span)
-                del request  # see _abort
+                answer = b""  # see _abort
                 return await _abort(context, status)
 
         return guarded
 
-    def _stream(self, method: Method, handle: Any, limit: CallLimit) -> Any:
+    def _stream(self, method: Method, handle: Any, limit: CallLimit, decode: Any) -> Any:
+        """`decode` for the one request of a call; None for a handler that reads them itself."""
         name = method.full_name
 
-        async def guarded(request: Any, context: Context) -> None:
-            self._note_call()
+        async def guarded(requests: Any, context: Context) -> None:
+            caller = caller_of(context.peer())
+            charge = self._begin(caller)
             try:
-                caller = caller_of(context.peer())
                 limit.enter(caller)
                 try:
-                    self._check(method, request, context.invocation_metadata() or ())
-                    await handle(request, context)
+                    self._check(method, context, context.invocation_metadata() or ())
+                    if decode is not None:
+                        requests = await self._read(method, decode, context, charge)
+                    await handle(requests, context)
                     return
                 finally:
                     limit.leave(caller)
@@ -130,24 +138,52 @@ class Guard:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
-            del request  # see _abort
+            del requests  # see _abort
             await _abort(context, status)
 
         return guarded
 
-    def _note_call(self) -> None:
+    def _begin(self, caller: str) -> Charge:
+        """Notes that a call is in progress, and returns what it holds of the bytes."""
+        charge = Charge(self._admission.bytes, caller)
+        current_charge.set(charge)
         # gRPC gives each call a task, which ends when the status is sent.
         if (call := asyncio.current_task()) is not None:
-            self._in_progress.add(call)
-            call.add_done_callback(self._in_progress.discard)
+            self._in_progress[call] = charge
+            call.add_done_callback(self._end)
+        return charge
 
-    def _check(self, method: Method, request: Any, metadata: Metadata) -> None:
+    def _end(self, call: asyncio.Task[Any]) -> None:
+        self._in_progress.pop(call).close()
+
+    def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller."""
-        if isinstance(request, _Unreadable):
-            raise InvalidRequest([Violation("request", UNDECODABLE)])
         self._admission.check_draining(method)
+        if self._connections.full:
+            self._connections.check(context.peer())
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata))
+
+    async def _read(self, method: Method, decode: Any, context: Context, charge: Charge) -> Any:
+        """Reads and decodes the request of a call.
+
+        Raises:
+            RateLimited: there is no room for it.
+            InvalidRequest: it cannot be decoded.
+        """
+        if method.large_requests:
+            await charge.reserve(self._admission.max_request_bytes)
+        data = await context.read()
+        if data is aio.EOF:
+            raise InvalidRequest([Violation("request", "is missing")])
+        if method.large_requests:
+            charge.settle(len(data))
+        else:
+            charge.take(len(data))
+        try:
+            return await decode_message(decode, data)
+        except DecodeError:
+            raise InvalidRequest([Violation("request", UNDECODABLE)]) from None
 
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
         parent = telemetry.remote_parent(metadata)
@@ -159,30 +195,6 @@ class Guard:
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
         )
-
-
-def _decode_request(decode: Any) -> Any:
-    """Decodes a request, or says that it cannot: gRPC itself would answer INTERNAL."""
-
-    def decoded(data: bytes) -> Any:
-        try:
-            return decode(data)
-        except DecodeError:
-            return _Unreadable()
-
-    return decoded
-
-
-def _decode_frame(decode: Any) -> Any:
-    """Decodes a message of a request stream; `Received` has None for one that cannot be decoded."""
-
-    def decoded(data: bytes) -> Received:
-        try:
-            return Received(decode(data), len(data))
-        except DecodeError:
-            return Received(None, len(data))
-
-    return decoded
 
 
 def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:

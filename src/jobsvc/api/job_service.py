@@ -4,12 +4,15 @@ from collections.abc import Awaitable
 
 from jobsvc.api.auth import current_caller
 from jobsvc.api.bounds import MAX_ANSWER_BYTES
+from jobsvc.api.byte_budget import ExpectedSize, current_charge
 from jobsvc.api.convert.create_responses import created, previewed, runs, shorten, write_run
 from jobsvc.api.convert.job_requests import RequestReader
-from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job
+from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job, write_payloads
+from jobsvc.api.convert.payloads import spell_large_struct
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.status_stream import StatusStreams
+from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.read import JobReader
@@ -18,6 +21,8 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
 
 _MAX_BATCH = 1000
+#: Size of a created job in the answer to a batch, about.
+_CREATED_BYTES = 512
 _DEFAULT_WAIT_SECONDS = 20.0
 #: Time to get an answer to the caller before the deadline of the call.
 _MARGIN_SECONDS = 0.5
@@ -37,12 +42,15 @@ class JobService(JobServiceServicer):
         self._reader = reader
         self._status_streams = status_streams
         self._requests = RequestReader(settings.max_payload_bytes)
+        #: Of the payloads of a job that is read.
+        self._expected_size = ExpectedSize()
 
     async def CreateJob(
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = current_caller.get()
-        asked = self._requests.read(request)
+        spelled = await spell_large_struct(request.spec.input)
+        asked = self._requests.read(request, spelled=spelled)
         if request.validate_only:
             return previewed(*await self._creation.preview([asked], caller))
         return created(await self._creation.create(asked, caller))
@@ -51,12 +59,15 @@ class JobService(JobServiceServicer):
         self, request: pb.BatchCreateJobsRequest, context: Context
     ) -> pb.BatchCreateJobsResponse:
         validate_only = _check_batch(request)
+        await current_charge.get().reserve(_CREATED_BYTES * len(request.requests))
         asked = []
         time_slice = await TimeSlice.after_decoding(request.requests)
         for index, item in enumerate(request.requests):
-            asked.append(self._requests.read(item, index))
+            spelled = await spell_large_struct(item.spec.input)
+            asked.append(self._requests.read(item, index, spelled))
             if time_slice.used_up:
                 await time_slice.yield_()
+        del request, item  # They are as large as all that was read from them.
         if validate_only:
             results = await self._creation.preview(asked, current_caller.get())
             response = pb.BatchCreateJobsResponse(responses=map(previewed, results))
@@ -79,11 +90,16 @@ class JobService(JobServiceServicer):
         full = view_is_full(checks, request.view)
         check_encoding(checks, request.payload_encoding)
         checks.raise_if_violated()
+        if full:
+            await current_charge.get().reserve(self._expected_size.bytes)
         job = await self._reader.read(job_id, current_caller.get(), full)
+        self._expected_size.saw(_payload_size(job))
         reason = await self._reader.wait_reason(job)
         attempts = await self._reader.attempts(job) if full else ()
         response = pb.GetJobResponse()
-        write_job(response.job, job, full, request.payload_encoding, reason, attempts)
+        write_job(response.job, job, full, reason, attempts)
+        if full:
+            await write_payloads(response.job, job, request.payload_encoding)
         return response
 
     async def WaitJob(self, request: pb.WaitJobRequest, context: Context) -> pb.WaitJobResponse:
@@ -103,8 +119,11 @@ class JobService(JobServiceServicer):
         after = request.after_version if request.HasField("after_version") else None
         job = await self._reader.wait(job_id, current_caller.get(), full, seconds, after)
         reason = await self._reader.wait_reason(job)
+        await current_charge.get().reserve(_payload_size(job))
         response = pb.WaitJobResponse()
-        write_job(response.job, job, full, request.payload_encoding, reason)
+        write_job(response.job, job, full, reason)
+        if full:
+            await write_payloads(response.job, job, request.payload_encoding)
         return response
 
     # Writes by itself, which spares each stream two generators.
@@ -112,6 +131,10 @@ class JobService(JobServiceServicer):
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> Awaitable[None]:
         return self._status_streams.serve(request, context, current_caller.get())
+
+
+def _payload_size(job: Job) -> int:
+    return len(job.input or "") + len(job.status.output or "")
 
 
 def _check_batch(request: pb.BatchCreateJobsRequest) -> bool:

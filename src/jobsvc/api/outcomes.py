@@ -1,22 +1,27 @@
 """Extensions and outcomes as workers send them, by stream or by unary call, and the response to
 each."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain, repeat
 
 from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
+from jobsvc.api.convert.payloads import spell_large_struct
 from jobsvc.api.status import status_of
 from jobsvc.dispatch.connected_worker import ConnectedWorker
-from jobsvc.domain.errors import JobsvcError, LeaseLost
+from jobsvc.domain.errors import DatabaseUnavailable, JobsvcError, LeaseLost
 from jobsvc.domain.lease import Extension, LeaseId, LeaseTerms
+from jobsvc.domain.outcome import Outcome
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.settle import Report, Settlement
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 from jobsvc.v1 import worker_service_pb2 as pb
+
+log = logging.getLogger(__name__)
 
 
 class Outcomes:
@@ -45,24 +50,18 @@ class Outcomes:
         results = await self._store.leases.extensions.submit(
             [e for e in extensions if e is not None]
         )
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
         extended = iter(results)
-        statuses = [
-            convert.lease_status(
-                item.lease_id,
-                None if extension is None else next(extended),  # type: ignore[arg-type]  # no errors left
-            )
-            for item, extension in zip(request.extensions, extensions, strict=True)
-        ]
-        self._hints.tell(
-            extension.id.job_id
-            for extension, status in zip(extensions, statuses, strict=True)
-            if extension is not None
-            and extension.percent is not None
-            and status.state != pb.LEASE_STATE_LOST
-        )
+        statuses, progressed = [], []
+        for item, extension in zip(request.extensions, extensions, strict=True):
+            result = None if extension is None else next(extended)
+            if isinstance(result, DatabaseUnavailable):
+                raise result
+            if isinstance(result, Exception):
+                continue  # A defect, in the log; the others have their answer.
+            statuses.append(convert.lease_status(item.lease_id, result))
+            if extension is not None and extension.percent is not None and result is not None:
+                progressed.append(extension.id.job_id)
+        self._hints.tell(progressed)
         return pb.ExtendLeasesResponse(leases=statuses)
 
     async def report(
@@ -95,12 +94,14 @@ class Outcomes:
                     if item is None
                     else Report(
                         lease_id,
-                        convert.outcome(item, self._settings.max_payload_bytes),
+                        await self._outcome(item),
                         terms,
                         convert.outcome_progress(item),
                     )
                 )
-            except JobsvcError as error:
+            except Exception as error:
+                if not isinstance(error, JobsvcError):
+                    log.exception("the outcome under lease %s cannot be read", lease_id)
                 statuses[index] = status_of(error)
             else:
                 indexes.append(index)
@@ -117,3 +118,7 @@ class Outcomes:
                 ended.append(report.id)
         self._on_ended(ended, worker)
         return convert.outcome_results(lease_ids, statuses, len(request.outcomes))
+
+    async def _outcome(self, item: pb.JobOutcome) -> Outcome:
+        spelled = await spell_large_struct(item.success.output)
+        return convert.outcome(item, self._settings.max_payload_bytes, spelled)

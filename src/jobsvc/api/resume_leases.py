@@ -29,6 +29,20 @@ async def take_over(
     return statuses
 
 
+async def holds_any(store: Store, worker_id: str, lease_ids: Iterable[str]) -> bool:
+    """Whether the worker holds any of these leases now.
+
+    Raises:
+        DatabaseUnavailable: nobody knows.
+    """
+    parsed = [lease_id for text in lease_ids if (lease_id := LeaseId.parse(text)) is not None]
+    for start in range(0, len(parsed), _MAX_PART):
+        current = await store.leases.read(parsed[start : start + _MAX_PART])
+        if any(terms.worker_id == worker_id for terms in current.values()):
+            return True
+    return False
+
+
 async def redeliver_unlisted(
     store: Store, redelivery: Redelivery, worker_id: str, listed: Collection[LeaseId]
 ) -> None:

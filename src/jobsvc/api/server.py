@@ -1,5 +1,6 @@
 """The gRPC server: services, health, reflection and channelz on one port."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,7 +10,7 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
-from jobsvc.api.connections import cut_connections
+from jobsvc.api.connections import Connections, cut_connections, path_of
 from jobsvc.api.guard import Guard
 from jobsvc.api.listen_address import bind
 from jobsvc.api.reflection import add_reflection
@@ -46,10 +47,12 @@ class GrpcServer:
         workers: WorkerServiceServicer,
         queues: QueueServiceServicer,
         guard: Guard,
+        connections: Connections,
         settings: Settings,
     ) -> None:
         self._guard = guard
-        self._server = aio.server(options=_options(settings))
+        self._connections = connections
+        self._server = aio.server(options=_options(settings, connections.most))
         self._health = health_aio.HealthServicer()
         guarded: Any = GuardedServer(self._server, guard)
         add_JobServiceServicer_to_server(jobs, guarded)
@@ -73,9 +76,12 @@ class GrpcServer:
         await self._server.start()
         await self.tell_health(serving=True)
         try:
-            yield port
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(self._connections.watch(port))
+                yield port
+                watch.cancel()
         finally:
-            cut_connections(port)
+            cut_connections(port or path_of(address))
             await self._server.stop(grace=None)
 
     async def finish(self) -> None:
@@ -94,10 +100,14 @@ class GrpcServer:
             await self._health.set(name, status)
 
 
-def _options(settings: Settings) -> list[tuple[str, Any]]:
+def _options(settings: Settings, max_connections: int) -> list[tuple[str, Any]]:
     return [
         # Else two servers could listen on one port, and share its calls without knowing it.
         ("grpc.so_reuseport", 0),
+        # A stream that is not read is sent 64 KiB, and a message that is being read all of itself.
+        # By default gRPC would measure the line, and let each stream fill the memory for it.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.max_allowed_incoming_connections", max_connections),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", 16 * 1024),

@@ -121,6 +121,11 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
         "REQUEST_ID_REUSED",
         _resource("request_id", lambda e: e.metadata["requestId"]),
     ),
+    errors.WorkerIdInUse: _Status(
+        code_pb2.ALREADY_EXISTS,
+        "WORKER_ID_IN_USE",
+        _resource("worker_id", lambda e: e.metadata["workerId"]),
+    ),
     errors.LeaseLost: _Status(
         code_pb2.FAILED_PRECONDITION, "LEASE_LOST", _precondition("LEASE", "leaseId")
     ),

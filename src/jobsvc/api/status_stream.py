@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from jobsvc.api.convert.jobs import check_encoding, job_ids, view_is_full, write_status
+from jobsvc.api.convert.jobs import (
+    check_encoding,
+    job_ids,
+    view_is_full,
+    write_output,
+    write_status,
+)
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.domain.job import Job
@@ -107,10 +113,12 @@ class StatusStreams:
                 if job is None:
                     follower.seen.pop(job_id, None)  # Removed since.
                 elif job.status.version > follower.seen.get(job_id, job.status.version):
-                    await context.write(_update(follower, job, full, encoding))
+                    await context.write(await _update(follower, job, full, encoding))
 
 
-def _update(follower: Follower, job: Job, full: bool, encoding: int) -> pb.StreamJobStatusResponse:
+async def _update(
+    follower: Follower, job: Job, full: bool, encoding: int
+) -> pb.StreamJobStatusResponse:
     """The job as it is sent. Marks its version as seen."""
     if job.status.state.ended:
         follower.seen.pop(job.id, None)
@@ -119,5 +127,7 @@ def _update(follower: Follower, job: Job, full: bool, encoding: int) -> pb.Strea
     response = pb.StreamJobStatusResponse()
     response.update.job_id = job.id
     response.update.queue = job.queue
-    write_status(response.update.status, job, full, encoding)
+    write_status(response.update.status, job, full)
+    if full:
+        await write_output(response.update.status, job, encoding)
     return response

@@ -8,11 +8,17 @@ from collections.abc import Sequence
 
 from grpc import aio
 
+from jobsvc.api.byte_budget import Charge, current_charge
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.work_frames import MAX_WINDOW, dispatch_frame, notice_frame
-from jobsvc.api.guard import UNDECODABLE, Context
+from jobsvc.api.convert.work_frames import (
+    dispatch_frame,
+    notice_frame,
+    write_long_input,
+)
+from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
+from jobsvc.api.work_frame import decode_frame
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
@@ -20,10 +26,12 @@ from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.domain.errors import (
     DatabaseUnavailable,
     InvalidRequest,
+    RateLimited,
     ServerDraining,
     WorkProtocolViolation,
 )
 from jobsvc.domain.lease import Extension
+from jobsvc.domain.limits import MAX_WINDOW
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -91,7 +99,7 @@ class WorkStream:
                 log.warning("work stream of %s: also %r", worker.worker_id, error)
             raise first from None
         finally:
-            self._dispatcher.leave(worker)
+            self._subscriber.leave(subscribed)
             self._redeliver(worker)
             worker.forget()
 
@@ -109,16 +117,21 @@ class WorkStream:
     async def _read(
         self, worker: ConnectedWorker, context: Context, tasks: asyncio.TaskGroup
     ) -> None:
-        while (received := await context.read()) is not aio.EOF:
-            frame, size_bytes = received
-            if frame is None:
-                raise WorkProtocolViolation(f"the frame {UNDECODABLE}")
+        charge = current_charge.get()
+        while (data := await context.read()) is not aio.EOF:
+            size_bytes = len(data)
+            await self._make_room(worker, charge, size_bytes)
+            frame = await decode_frame(data)
+            del data  # Both are large.
             match frame.WhichOneof("frame"):
                 case "acknowledge":
                     worker.acknowledge_frames(frame.acknowledge.sequence, time.monotonic())
                 case "report_outcomes":
                     await self._admit(worker, size_bytes)
-                    tasks.create_task(self._report(worker, frame.report_outcomes, size_bytes))
+                    tasks.create_task(
+                        self._report(worker, charge, frame.report_outcomes, size_bytes)
+                    )
+                    continue  # It holds its bytes until it is decided.
                 case "extend_leases":
                     extensions = self._extensions(worker, frame.extend_leases)
                     await self._admit(worker)
@@ -133,8 +146,19 @@ class WorkStream:
                     raise WorkProtocolViolation("subscribe may come only once")
                 case _:
                     raise WorkProtocolViolation("the frame is empty")
+            charge.give_back(size_bytes)
         self._half_closed = True
         worker.changed.set()
+
+    async def _make_room(self, worker: ConnectedWorker, charge: Charge, size_bytes: int) -> None:
+        """Waits until there is room for a frame, which is not decoded yet. A refusal would have the
+        worker send its outcomes again; meanwhile its later frames are not read."""
+        try:
+            charge.take(size_bytes)
+        except RateLimited:
+            worker.set_reading(False, time.monotonic())
+            await charge.wait(size_bytes)
+            worker.set_reading(True, time.monotonic())
 
     async def _admit(self, worker: ConnectedWorker, size_bytes: int = 0) -> None:
         """Waits until a frame may be handled. Later frames are read meanwhile, so that outcomes of
@@ -149,7 +173,11 @@ class WorkStream:
         self._undecided_bytes += size_bytes
 
     async def _report(
-        self, worker: ConnectedWorker, request: pb.ReportOutcomesRequest, size_bytes: int
+        self,
+        worker: ConnectedWorker,
+        charge: Charge,
+        request: pb.ReportOutcomesRequest,
+        size_bytes: int,
     ) -> None:
         count = len(request.outcomes) + len(request.succeeded_lease_ids)
         if not 1 <= count <= self._settings.max_batch_items:
@@ -164,6 +192,7 @@ class WorkStream:
             statuses = [status_of(error)] * count
             results = convert.outcome_results(convert.reported_leases(request), statuses, count)
         self._undecided_bytes -= size_bytes
+        charge.give_back(size_bytes)
         self._capacity_freed.set()
         self._respond(worker, pb.WorkResponse(outcome_results=results))
 
@@ -240,9 +269,11 @@ class WorkStream:
         frame, count = dispatch_frame(worker.undelivered, self._encoding, self._max_leases)
         self._writing = False
         was_behind = worker.subscription.is_behind
+        first = worker.undelivered[0]
         worker.sent(self._sequence + 1, worker.take(count), time.monotonic())
         if was_behind:
             self._dispatcher.capacity_freed()
+        await write_long_input(frame.dispatch, first, self._encoding)
         await self._send(worker, context, frame)
 
     async def _send(

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 
 from grpc import aio
 
+from jobsvc.api.byte_budget import current_charge
 from jobsvc.api.convert.times import duration
 from jobsvc.api.convert.work_frames import connected_worker
 from jobsvc.api.guard import Context
-from jobsvc.api.resume_leases import redeliver_unlisted, take_over
+from jobsvc.api.resume_leases import holds_any, redeliver_unlisted, take_over
+from jobsvc.api.work_frame import decode_frame
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.worker_ids import Holding, WorkerIds
 from jobsvc.domain.errors import WorkProtocolViolation
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
@@ -24,6 +27,7 @@ class Subscribed:
     """A worker that has joined the dispatcher, how it wants its jobs, and the response to send."""
 
     worker: ConnectedWorker
+    holding: Holding
     payload_encoding: int
     max_dispatch_leases: int
     response: pb.WorkResponse
@@ -38,6 +42,7 @@ class WorkSubscriber:
         dispatcher: Dispatcher,
         lease_duration: LeaseDuration,
         redelivery: Redelivery,
+        worker_ids: WorkerIds,
         server_id: str,
         settings: Settings,
     ) -> None:
@@ -45,23 +50,57 @@ class WorkSubscriber:
         self._dispatcher = dispatcher
         self._lease_duration = lease_duration
         self._redelivery = redelivery
+        self._worker_ids = worker_ids
         self._server_id = server_id
         self._settings = settings
 
     async def subscribe(self, context: Context) -> Subscribed:
-        """Reads the subscribe frame and lets its worker join; the caller must let it leave.
+        """Reads the subscribe frame and lets its worker join; the caller must call `leave`.
 
         Raises:
             WorkProtocolViolation: the frame is malformed, another one, or does not come.
+            WorkerIdInUse: another stream has the worker id.
+            WorkerReplaced: a later stream of the worker was faster.
+            RateLimited: there is no room for the frame.
+            QueueLimit: a queue is missing, and there are too many.
             DatabaseUnavailable: the worker has not joined.
         """
         request = await self._read(context)
         worker = connected_worker(request)
+        holding = await self._worker_ids.take(
+            worker.worker_id,
+            request.resume_token,
+            lambda: holds_any(self._store, worker.worker_id, request.held_lease_ids),
+        )
+        try:
+            response = await self._prepare(request, worker, holding)
+            # On its own: while the headers are on their way with a frame, gRPC sends no status.
+            await context.send_initial_metadata(())
+            # Another stream of this worker may have come meanwhile.
+            self._worker_ids.check(holding)
+            self._dispatcher.replace(worker.worker_id)
+            self._dispatcher.join(worker)
+            current_charge.get().settle(0)
+        except BaseException:
+            self._worker_ids.release(holding)
+            raise
+        encoding, max_leases = request.payload_encoding, request.max_dispatch_leases
+        return Subscribed(worker, holding, encoding, max_leases, response)
+
+    def leave(self, subscribed: Subscribed) -> None:
+        """Lets a worker leave whose stream has ended."""
+        self._dispatcher.leave(subscribed.worker)
+        self._worker_ids.release(subscribed.holding)
+
+    async def _prepare(
+        self, request: pb.Subscribe, worker: ConnectedWorker, holding: Holding
+    ) -> pb.WorkResponse:
+        """Takes over the leases that the worker has, and returns the response."""
         await self._store.queues.declare(list(worker.subscription.limits))
         self._dispatcher.replace(worker.worker_id)
         statuses = await take_over(self._store, worker, request.held_lease_ids)
         await redeliver_unlisted(self._store, self._redelivery, worker.worker_id, worker.leases)
-        response = pb.WorkResponse(
+        return pb.WorkResponse(
             subscribed=pb.Subscribed(
                 server_id=self._server_id,
                 extend_interval=duration(await self._extend_seconds(worker)),
@@ -73,25 +112,23 @@ class WorkSubscriber:
                     max_batch_items=self._settings.max_batch_items,
                 ),
                 takes_succeeded_lease_ids=True,
+                resume_token=holding.token,
             )
         )
-        # On its own: as long as the headers are on their way with a frame, gRPC sends no status.
-        await context.send_initial_metadata(())
-        # Again: another stream of this worker may have joined meanwhile.
-        self._dispatcher.replace(worker.worker_id)
-        self._dispatcher.join(worker)
-        return Subscribed(worker, request.payload_encoding, request.max_dispatch_leases, response)
 
     async def _read(self, context: Context) -> pb.Subscribe:
         try:
             async with asyncio.timeout(self._settings.subscribe_seconds):
-                received = await context.read()
+                data = await context.read()
         except TimeoutError:
             raise WorkProtocolViolation("no subscribe frame arrived in time") from None
-        frame = None if received is aio.EOF else received.message
-        if frame is None or not frame.HasField("subscribe"):
+        if data is aio.EOF:
             raise WorkProtocolViolation("the first frame must be subscribe")
-        return frame.subscribe  # type: ignore[no-any-return]  # a WorkRequest's
+        await current_charge.get().reserve(len(data))
+        frame = await decode_frame(data)
+        if not frame.HasField("subscribe"):
+            raise WorkProtocolViolation("the first frame must be subscribe")
+        return frame.subscribe
 
     async def _extend_seconds(self, worker: ConnectedWorker) -> float:
         """Returns the extension interval: at most a third of the shortest lease."""

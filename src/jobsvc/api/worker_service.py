@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from jobsvc.api.bounds import MAX_LEASES_BYTES
+from jobsvc.api.byte_budget import ExpectedSize, current_charge
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration
-from jobsvc.api.convert.work_frames import write_some
+from jobsvc.api.convert.work_frames import write_long_input, write_some
 from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.work_stream import WorkStream
@@ -17,7 +18,7 @@ from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable, RateLimited
 from jobsvc.domain.lease import LeasedJob, LeaseId
 from jobsvc.domain.limits import MAX_WORKER_QUEUES
 from jobsvc.event_loop.time_slice import TimeSlice
@@ -51,6 +52,8 @@ class WorkerService(WorkerServiceServicer):
         self._redelivery = redelivery
         self._outcomes = outcomes
         self._settings = settings
+        #: Of the inputs of the jobs that a call leases.
+        self._expected_size = ExpectedSize()
 
     # Reads and writes at its own pace, which the generated type of the method does not know.
     async def Work(  # type: ignore[override]
@@ -77,13 +80,21 @@ class WorkerService(WorkerServiceServicer):
         queues = list(dict.fromkeys(request.queues))
         # A response carries one duration: the shortest of the queues asked.
         seconds = min([await self._lease_duration.seconds(queue, asked) for queue in queues])
+        charge = current_charge.get()
+        await charge.reserve(self._expected_size.bytes)
         jobs = await self._unary_leases.lease_ready(worker, queues, max_jobs, seconds)
-        if not jobs and wait:
+        waited = not jobs and wait > 0
+        if waited:
+            charge.settle(0)
             remaining = context.time_remaining()
             if remaining is not None:
                 wait = min(wait, max(remaining - _MARGIN_SECONDS, 0))
             jobs = await self._unary_leases.wait_for_jobs(worker, queues, max_jobs, seconds, wait)
         try:
+            size = sum(len(job.input or "") for job in jobs)
+            self._expected_size.saw(size)
+            if waited:
+                await charge.reserve(min(size, MAX_LEASES_BYTES))
             response, rest = await _response(jobs, seconds, request.payload_encoding)
             await self._redelivery.redeliver_now(rest, unsent=True)
             remaining = context.time_remaining()
@@ -92,7 +103,7 @@ class WorkerService(WorkerServiceServicer):
                 self._redelivery.schedule([job.id for job in jobs], unsent=True)
                 return pb.LeaseJobsResponse(expires_in=duration(seconds))
             return response
-        except (asyncio.CancelledError, DatabaseUnavailable):
+        except (asyncio.CancelledError, DatabaseUnavailable, RateLimited):
             self._redelivery.schedule([job.id for job in jobs], unsent=True)
             raise
         except BaseException:
@@ -133,6 +144,7 @@ async def _response(
     while jobs:
         part = pb.LeaseJobsResponse()
         count = write_some(part, jobs, encoding)
+        await write_long_input(part, jobs[0], encoding)
         left -= part.ByteSize()
         if left < 0 and response.leases:
             break

@@ -3,7 +3,9 @@
 import typer
 
 from jobsvc.cli import demo, health, jobs, serve, trace, work
-from jobsvc.cli.call_options import CallOptions, OptionsBeforeCommand
+from jobsvc.cli.call_options import OptionsBeforeCommand, before_command
+from jobsvc.cli.startup import warn_of_unknown_settings
+from jobsvc.cli.switches import Command
 
 app = typer.Typer(
     name="jobsvc",
@@ -12,7 +14,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.callback(cls=OptionsBeforeCommand)(CallOptions)
+app.callback(cls=OptionsBeforeCommand)(before_command)
 for command in (
     serve.serve,
     serve.migrate,
@@ -24,9 +26,10 @@ for command in (
     trace.trace,
     demo.demo,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def main() -> None:
     """Runs the command line."""
+    warn_of_unknown_settings()
     app()

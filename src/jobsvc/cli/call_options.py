@@ -8,11 +8,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
-from typer.core import TyperGroup
+
+from jobsvc.cli.switches import Group
 
 P = ParamSpec("P")
 
@@ -71,14 +73,47 @@ def calls_server(command: Callable[Concatenate[CallOptions, P], None]) -> Callab
         options = CallOptions(**{name: values.pop(name) for name in shared})  # type: ignore[arg-type]
         command(options, *arguments, **values)
 
-    # Typer reads both.
-    parameters = [*own, *shared.values()]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    _declare(run, [*own, *shared.values()])
     return run
 
 
-class OptionsBeforeCommand(TyperGroup):
+def _declare(function: Callable[..., None], parameters: list[inspect.Parameter]) -> None:
+    # Typer reads both.
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"jobsvc {version('jobsvc')}")
+        except PackageNotFoundError:
+            typer.echo("jobsvc, not installed")
+        raise typer.Exit
+
+
+_Version = Annotated[
+    bool, typer.Option("--version", help="Print the release.", callback=_print_version)
+]
+
+
+# Any: `OptionsBeforeCommand` hands the values on.
+def before_command(**_: Any) -> None:
+    """Takes the options that may stand before a command."""
+
+
+_declare(
+    before_command,
+    [
+        *inspect.signature(CallOptions).parameters.values(),
+        inspect.Parameter(
+            "version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Version
+        ),
+    ],
+)
+
+
+class OptionsBeforeCommand(Group):
     """Hands the options before a command to it, as if they stood after its name.
 
     Hence an option after the name wins, and a command refuses an option that it

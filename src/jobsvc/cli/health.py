@@ -24,7 +24,11 @@ def health(
 
     try:
         status = serving_status(target, service, credentials=credentials)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     except CallFailed as failure:
+        if failure.code == "NOT_FOUND":
+            exit_line(f"{target} has no service {service!r}; without --service all of it is asked")
         exit_line(f"{target}: {failure}")
     print(status)
     if status != "SERVING":

@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import datetime
-from enum import Enum
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobsvc.client import Job, JobError, JobState, JobUpdate
+from jobsvc.client import AttemptRecord, Job, JobError, JobState, JobUpdate
+from jobsvc.plain_text import json_text, lines, one_line
 
 #: Colours of the states, wherever a state is shown.
 STATE_STYLES = {
@@ -21,6 +19,8 @@ STATE_STYLES = {
     JobState.FAILED: "red",
     JobState.CANCELLED: "magenta",
 }
+#: Of the facts of a job, where they are plain text.
+_NAME_WIDTH = 14
 _WAIT_REASONS = {
     "SCHEDULE_TIME": "waits for its time",
     "RETRY_DELAY": "waits to be tried again",
@@ -32,32 +32,11 @@ _WAIT_REASONS = {
 
 def job_json(value: Job | JobUpdate, indent: int | None = None) -> str:
     """Returns a job or an update as a JSON object: the fields of the class, payloads as JSON."""
-    return json.dumps(_plain(value), indent=indent, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:  # Any: a field of any type
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if not hasattr(value, "__dataclass_fields__"):
-        return value
-    plain: dict[str, Any] = {}
-    for field in fields(value):
-        item = getattr(value, field.name)
-        if field.name.endswith("_json"):
-            plain[field.name.removesuffix("_json")] = None if item is None else json.loads(item)
-        else:
-            plain[field.name] = _plain(item)
-    return plain
+    return json_text(json.dumps(value.as_dict(), indent=indent, ensure_ascii=False))
 
 
 def error_text(error: JobError) -> str:
-    """Returns the error of an attempt in one line."""
+    """Returns the error of an attempt."""
     cause = f" ({error.reason})" if error.reason else ""
     return f"{error.code}{cause}: {error.message}"
 
@@ -67,30 +46,30 @@ def state_text(state: JobState) -> Text:
     return Text(state.name, STATE_STYLES.get(state, ""))
 
 
+def wait_text(reason: str) -> str:
+    """Returns the reason why a job waits in words."""
+    return _WAIT_REASONS.get(reason, reason)
+
+
 def time_text(time: datetime) -> str:
-    """Returns a time in the local time zone, to the millisecond."""
-    return time.astimezone().isoformat(sep=" ", timespec="milliseconds")
+    """Returns a time in the local time zone, to the second."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def print_job(job: Job, console: Console) -> None:
     """Prints everything about a job that the server returned."""
+    facts = list(_facts(job))
+    if not console.is_terminal:
+        for name, value in facts:
+            text = str(value).replace("\n", "\n" + " " * _NAME_WIDTH)
+            console.print(f"{name:<{_NAME_WIDTH}}{text}", markup=False, soft_wrap=True)
+        return
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _facts(job):
+    for name, value in facts:
         table.add_row(name, value)
     console.print(table)
-    if job.status.recent_attempts:
-        attempts = Table("attempt", "worker", "start", "end", "error", box=None, header_style="dim")
-        for attempt in job.status.recent_attempts:
-            attempts.add_row(
-                str(attempt.attempt),
-                Text(attempt.worker_id),
-                time_text(attempt.start_time) if attempt.start_time else "",
-                time_text(attempt.end_time) if attempt.end_time else "",
-                Text(error_text(attempt.error)) if attempt.error else "",
-            )
-        console.print(attempts)
 
 
 def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
@@ -100,19 +79,21 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
     yield "queue", job.queue
     yield "state", state_text(status.state)
     if status.wait_reason:
-        yield "waits", _WAIT_REASONS.get(status.wait_reason, status.wait_reason)
+        yield "waits", wait_text(status.wait_reason)
     if status.attempt:
         yield "attempt", f"{status.attempt} of {job.max_attempts or '?'}"
     if status.progress_percent is not None:
-        yield "progress", Text(f"{status.progress_percent} % {status.progress_message}".rstrip())
+        progress = f"{status.progress_percent} % {status.progress_message}".rstrip()
+        yield "progress", Text(lines(progress))
     if status.error:
-        yield "error", Text(error_text(status.error), "red")
+        yield "error", Text(lines(error_text(status.error)), "red")
     if status.worker_id:
-        yield "worker", Text(status.worker_id)
+        yield "worker", Text(one_line(status.worker_id))
     times = {
         "created": job.create_time,
         "due": status.next_attempt_time,
         "started": status.start_time,
+        "leased until": status.lease_expire_time,
         "ended": status.end_time,
         "cancel asked": status.cancel_request_time,
         "expires": job.expire_time,
@@ -124,16 +105,31 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
     if job.priority:
         yield "priority", str(job.priority)
     if job.unique_key:
-        yield "unique key", Text(job.unique_key)
+        yield "unique key", Text(one_line(job.unique_key))
     for key, value in job.labels.items():
-        yield "label", Text(f"{key}={value}")
+        yield "label", Text(one_line(f"{key}={value}"))
     if job.traceparent:
         yield "trace", job.traceparent
     if job.input_json is not None:
         yield "input", Text(_pretty(job.input_json))
     if status.output_json is not None:
         yield "output", Text(_pretty(status.output_json))
+    for attempt in status.recent_attempts:
+        yield f"attempt {attempt.attempt}", _attempt_text(attempt)
+
+
+def _attempt_text(attempt: AttemptRecord) -> Text:
+    """Returns when an attempt began, how long it took, who ran it, and below it its error."""
+    words = []
+    if attempt.start_time is not None:
+        words.append(time_text(attempt.start_time))
+        if attempt.end_time is not None:
+            words.append(f"{(attempt.end_time - attempt.start_time).total_seconds():.1f} s")
+    text = Text("  ".join([*words, one_line(attempt.worker_id)]))
+    if attempt.error:
+        text.append(f"\n{lines(error_text(attempt.error))}", "red")
+    return text
 
 
 def _pretty(text: str) -> str:
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    return json_text(json.dumps(json.loads(text), indent=2, ensure_ascii=False))

@@ -20,29 +20,35 @@ def create(
     queue: Annotated[str, typer.Argument(help="Queue that the job goes to.")],
     input: Annotated[
         str | None,
-        typer.Argument(metavar="[JSON]", help="Input: a JSON object, - for stdin, or @file."),
+        typer.Argument(metavar="JSON", help="Input: a JSON object, - for stdin, or @file."),
     ] = None,
     priority: Annotated[
         int, typer.Option(min=-100, max=100, help="Higher leaves the queue first.")
     ] = 0,
     delay: Annotated[
-        str | None, typer.Option(help="Start no earlier than after this: 90, 5m, 2h, 1d.")
+        str | None,
+        typer.Option(metavar="DURATION", help="Start no earlier than after this: 90, 5m, 2h, 1d."),
     ] = None,
-    ttl: Annotated[str | None, typer.Option(help="Give up if it has not ended after this.")] = None,
+    ttl: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Give up if it has not ended after this.")
+    ] = None,
     attempt_timeout: Annotated[
-        str | None, typer.Option(help="Longest run of a single attempt.")
+        str | None, typer.Option(metavar="DURATION", help="Longest run of a single attempt.")
     ] = None,
     max_attempts: Annotated[
         int | None, typer.Option(min=1, max=100, help="Attempts in all; 1 means no retry.")
     ] = None,
     unique_key: Annotated[
-        str | None, typer.Option(help="Return the job that holds this key, if one is under way.")
+        str | None,
+        typer.Option(
+            metavar="KEY", help="Return the job that holds this key, if one is under way."
+        ),
     ] = None,
     label: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="May be given more than once.")
     ] = None,
     request_id: Annotated[
-        str | None, typer.Option(help="UUID: the same one never creates a second job.")
+        str | None, typer.Option(metavar="UUID", help="The same one never creates a second job.")
     ] = None,
     validate_only: Annotated[
         bool, typer.Option("--validate-only", help="Check everything, create nothing.")
@@ -116,15 +122,20 @@ def _watch(client: "Client", job_ids: Iterable[str], as_json: bool) -> None:
     from jobsvc.cli.console import new_console
     from jobsvc.cli.job_text import job_json
     from jobsvc.cli.status_display import StatusDisplay
+    from jobsvc.cli.wait_reasons import WaitReasons
 
     all_succeeded = True
     # JSON lines and a table that repaints itself do not share a terminal.
-    with nullcontext() if as_json else StatusDisplay(new_console()) as display:
+    with (
+        nullcontext() if as_json else StatusDisplay(new_console()) as display,
+        nullcontext() if display is None else WaitReasons(client, display.explain) as reasons,
+    ):
         for update in client.follow(job_ids):
-            if display is None:
+            if display is None or reasons is None:
                 typer.echo(job_json(update))
             else:
                 display.show(update)
+                reasons.note(update)
             if update.status.ended and not update.status.succeeded:
                 all_succeeded = False
     if not all_succeeded:

@@ -11,10 +11,11 @@ import typer
 from jobsvc.cli.call_options import CallOptions
 from jobsvc.cli.loopback import is_local_target
 from jobsvc.cli.startup import exit_line
+from jobsvc.plain_text import lines
 
 if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
     from jobsvc.client import Client
-    from jobsvc.client.tls import Credentials
+    from jobsvc.tls import Credentials
 
 #: A collector that is away costs a command no longer.
 _FLUSH_SECONDS = 0.5
@@ -46,10 +47,12 @@ def open_client(options: CallOptions) -> Iterator["Client"]:
             with client:
                 yield client
         except CallFailed as failure:
-            typer.echo(f"jobsvc: {failure}", err=True)
+            typer.echo(f"jobsvc: {lines(str(failure))}", err=True)
+            if missing := failure.metadata.get("missingMetadata"):
+                typer.echo(f"  the call had no {missing}: pass --session or --user", err=True)
             # The message names the first defect already.
             for violation in failure.violations[1:]:
-                typer.echo(f"  {violation.field}: {violation.description}", err=True)
+                typer.echo(f"  {lines(f'{violation.field}: {violation.description}')}", err=True)
             raise typer.Exit(1) from None
 
 
@@ -60,7 +63,7 @@ def channel_credentials(tls: bool, ca: Path | None) -> "Credentials | None":
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if not tls and ca is None:
         return None
-    from jobsvc.client.tls import tls_credentials
+    from jobsvc.tls import tls_credentials
 
     try:
         return tls_credentials(ca)

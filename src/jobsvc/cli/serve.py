@@ -12,7 +12,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="HOST:PORT or unix:PATH [env JOBSVC_LISTEN, default 127.0.0.1:50051]",
+            help="HOST:PORT or unix:PATH (JOBSVC_LISTEN; by default 127.0.0.1:50051).",
         ),
     ] = None,
     insecure: Annotated[
@@ -22,7 +22,7 @@ def serve(
     """Serve jobs over gRPC until SIGTERM. Settings come from JOBSVC_* (docs/configuration.md)."""
     import os
 
-    from jobsvc.cli.startup import exit_line, log_to_stderr, read_settings
+    from jobsvc.cli.startup import exit_line, log_to_stderr, raise_file_limit, read_settings
 
     settings = read_settings(listen=listen)
     host = settings.listen.rpartition(":")[0]
@@ -33,6 +33,7 @@ def serve(
             " create and work on jobs: pass --insecure to listen there all the same"
         )
     log_to_stderr()
+    raise_file_limit()
     # Set before gRPC is imported. Everything that its core logs comes as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if insecure and not is_local:

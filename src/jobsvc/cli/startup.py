@@ -4,18 +4,28 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import typer
 
-from jobsvc.settings import Settings, SettingsInvalid
+from jobsvc import plain_text
+from jobsvc.settings import Settings, SettingsInvalid, unknown_names
+from jobsvc.tracing.json_log import log_json_if_asked
+
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def exit_line(text: str) -> NoReturn:
     """Ends the command with one line and exit code 1."""
-    print(f"jobsvc: {text}", file=sys.stderr)
+    print(f"jobsvc: {plain_text.lines(text)}", file=sys.stderr)
     raise typer.Exit(1)
+
+
+def warn_of_unknown_settings() -> None:
+    """Says in one line which variables look like settings and are none."""
+    if complaint := unknown_names(os.environ):
+        print(f"jobsvc: warning: {complaint}", file=sys.stderr)
 
 
 def read_settings(**overrides: Any) -> Settings:
@@ -27,14 +37,30 @@ def read_settings(**overrides: Any) -> Settings:
 
 
 def log_to_stderr() -> None:
-    """Logs at the level of JOBSVC_LOG_LEVEL (default INFO) to stderr."""
-    logging.basicConfig(
-        level=os.environ.get("JOBSVC_LOG_LEVEL", "INFO").upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    """Logs at the level of JOBSVC_LOG_LEVEL (default INFO), in JOBSVC_LOG_FORMAT, to stderr."""
+    level = os.environ.get("JOBSVC_LOG_LEVEL", "").upper() or "INFO"
+    if level not in _LOG_LEVELS:
+        exit_line(f"JOBSVC_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
+    # DEBUG is for what we log ourselves.
+    logging.getLogger("jobsvc").setLevel(level)
+    level = "INFO" if level == "DEBUG" else level
+    try:
+        log_json_if_asked(level)
+    except ValueError as error:
+        exit_line(f"{error}")
+    plain_text.log_to_stderr(level)
     # The store logs a lost database in one line; the pool of the driver would add a stack trace.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+
+
+def raise_file_limit() -> None:
+    """Allows this process as many open files as it may have: each connection takes one, and most
+    systems allow 1,024 unless a process asks for more."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS has a limit of its own below this one.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Shows jobs while they run: a live table in a terminal, a line for each update elsewhere."""
 
+import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -10,11 +12,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobsvc.cli.job_text import error_text, state_text
-from jobsvc.client import JobState, JobStatus, JobUpdate
+from jobsvc.cli.column_widths import GAP, fit_columns, short_id
+from jobsvc.cli.job_text import error_text, state_text, wait_text
+from jobsvc.client import Job, JobState, JobStatus, JobUpdate
+from jobsvc.plain_text import one_line
 
 _REFRESHES_PER_SECOND = 8
+_STATE_WIDTH = max(len(state.name) for state in JobState)
 _BAR_WIDTH = 20
+#: At the least, where the terminal is wide enough.
+_REMARK_WIDTH = 16
 #: Lines of the terminal reserved for the header, the sums and the prompt.
 _OTHER_LINES = 4
 
@@ -30,6 +37,7 @@ class StatusDisplay:
         self._console = console
         self._updates: dict[str, JobUpdate] = {}
         self._live: Live | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -52,6 +60,20 @@ class StatusDisplay:
 
     def show(self, update: JobUpdate) -> None:
         """Shows the newest status of a job."""
+        with self._lock:
+            self._show(update)
+
+    def explain(self, job: Job) -> None:
+        """Shows why a job waits, if it does so still and this is news. From any thread."""
+        reason = job.status.wait_reason
+        with self._lock:
+            shown = self._updates.get(job.id)
+            if shown is None or shown.status.version != job.status.version:
+                return
+            if reason and reason != shown.status.wait_reason:
+                self._show(replace(shown, status=replace(shown.status, wait_reason=reason)))
+
+    def _show(self, update: JobUpdate) -> None:
         self._updates[update.job_id] = update
         if self._live is None:
             self._console.print(update_line(update), markup=False, soft_wrap=True)
@@ -62,22 +84,38 @@ class StatusDisplay:
         now = datetime.now(UTC)
         shown = sorted(updates, key=lambda update: update.status.ended)
         shown = shown[: max(1, self._console.height - _OTHER_LINES)]
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
-        for name in ("job", "queue", "state", "progress", "try", "took"):
-            table.add_column(name, no_wrap=True)
-        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
-        for update in shown:
+        took = [took_text(update.status, now) for update in shown]
+        # The remark gets what is left, or takes it from others.
+        wanted = {
+            "job": max(len(text) for text in ("job", *(u.job_id for u in updates))),
+            "queue": max(len(text) for text in ("queue", *(u.queue for u in updates))),
+            "state": _STATE_WIDTH,
+            "progress": _BAR_WIDTH,
+            "try": len("try"),
+            "took": max(len(text) for text in ("100.0 s", *took)),
+            "remark": _REMARK_WIDTH,
+        }
+        widths = fit_columns(wanted, self._console.width)
+        table = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim", expand=True)
+        columns = [name for name, width in widths.items() if width]
+        for name in columns:
+            if name == "remark":
+                table.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+            else:
+                table.add_column(name, no_wrap=True, width=widths[name])
+        for update, seconds in zip(shown, took, strict=True):
             status = update.status
             percent = 100 if status.succeeded else status.progress_percent or 0
-            table.add_row(
-                update.job_id,
-                update.queue,
-                state_text(status.state),
-                ProgressBar(total=100, completed=percent, width=_BAR_WIDTH),
-                str(status.attempt or ""),
-                took_text(status, now),
-                Text(remark_text(status), "red" if status.error else ""),
-            )
+            cells: dict[str, RenderableType] = {
+                "job": short_id(update.job_id, widths["job"]),
+                "queue": update.queue,
+                "state": state_text(status.state),
+                "progress": ProgressBar(total=100, completed=percent, width=widths["progress"]),
+                "try": str(status.attempt or ""),
+                "took": seconds,
+                "remark": Text(remark_text(status), "red" if status.error else ""),
+            }
+            table.add_row(*(cells[name] for name in columns))
         return Group(table, Text(sums_text(updates, len(shown)), "dim"))
 
 
@@ -94,12 +132,16 @@ def update_line(update: JobUpdate) -> str:
 
 
 def remark_text(status: JobStatus) -> str:
-    """Returns the error of a status, or else the progress message of the worker."""
+    """Returns why a job waits, or the error of a status, or the progress message of the worker, in
+    one line."""
+    if status.wait_reason:
+        words = [wait_text(status.wait_reason)]
+        return one_line(": ".join([*words, error_text(status.error)] if status.error else words))
     if status.error is not None and not status.succeeded:
-        return error_text(status.error)
+        return one_line(error_text(status.error))
     if status.cancel_request_time is not None and not status.ended:
         return "cancellation requested"
-    return "" if status.ended else status.progress_message
+    return "" if status.ended else one_line(status.progress_message)
 
 
 def took_text(status: JobStatus, now: datetime) -> str:

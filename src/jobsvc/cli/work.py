@@ -1,10 +1,11 @@
 """`jobsvc work`: runs a Python worker."""
 
+import os
 from typing import Annotated
 
 import typer
 
-from jobsvc.cli.call_options import DEFAULT_TARGET, Target
+from jobsvc.cli.call_options import DEFAULT_TARGET, Ca, Target, Tls
 
 
 def work(
@@ -13,12 +14,14 @@ def work(
         typer.Argument(metavar="MODULE", help="Dotted names, or paths of .py files."),
     ],
     target: Target = DEFAULT_TARGET,
+    tls: Tls = False,
+    ca: Ca = None,
     concurrency: Annotated[int, typer.Option(metavar="N", help="Jobs that run at a time.")] = 8,
     window: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Jobs to lease, running or waiting [default: as --concurrency]",
+            help="Jobs to lease, running or waiting (by default as --concurrency).",
             show_default=False,
         ),
     ] = None,
@@ -35,20 +38,29 @@ def work(
     version: Annotated[
         str, typer.Option(metavar="TEXT", help="Release of the worker's code, for people.")
     ] = "",
+    take_back: Annotated[
+        bool,
+        typer.Option(
+            "--take-back",
+            help="For a rollback: declare the schemas even where a queue has newer ones.",
+        ),
+    ] = False,
 ) -> None:
-    """Work on jobs with the processors in MODULEs, until SIGTERM or SIGINT.
-
-    A worker connects without TLS.
-    """
+    """Work on jobs with the processors in MODULEs, until SIGTERM or SIGINT."""
+    # gRPC's own log is no text for people; this must be set before gRPC is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from jobsvc.worker.command import run_or_explain
 
     code = run_or_explain(
         modules,
         target=target,
+        tls=tls,
+        ca=ca,
         concurrency=concurrency,
         window=window,
         grace_seconds=grace,
         version=version,
+        take_back=take_back,
         blocked_seconds=blocked_seconds,
     )
     raise typer.Exit(code)

@@ -3,7 +3,7 @@
     async with AsyncClient("jobs.internal:50051", user_id="42") as client:
         created = await client.create("news-analyzer", {"url": "https://example.org"})
         job = await client.wait(created.id)
-        print(job.output())
+        print(job.state, job.output)
 
 `Client` does the same for code that blocks. Neither needs a database.
 """
@@ -34,7 +34,7 @@ from jobsvc.client.job import (
 )
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats
+from jobsvc.client.queue import Queue, QueueOptions, QueueStats, QueueWarning
 from jobsvc.client.sync_client import Client
 from jobsvc.domain.errors import Violation
 
@@ -62,6 +62,7 @@ __all__ = [
     "QueueNotFound",
     "QueueOptions",
     "QueueStats",
+    "QueueWarning",
     "RequestIdReused",
     "RetryPolicy",
     "Unavailable",

@@ -14,7 +14,7 @@ from jobsvc.client.convert.job_requests import (
     get_request,
     wait_request,
 )
-from jobsvc.client.convert.queue_replies import read_queue, read_stats
+from jobsvc.client.convert.queue_replies import read_declared, read_stats
 from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
@@ -122,21 +122,22 @@ class AsyncClient(AsyncConnection):
         A timeout is not an error: the job is returned as it is then, so ask it
         whether it has `ended`. While the server is away, the wait goes on for up
         to `reconnect_seconds`, or for the timeout of a call if the server has
-        never answered.
+        never answered, but no longer than a second after `timeout`.
 
         Raises:
             JobNotFound: no such job.
             JobNotOwned: the job belongs to another service, session or user.
-            Unavailable: the server stayed away.
+            Unavailable, DeadlineExceeded: the server stayed away.
         """
         deadline = WaitDeadline(timeout, self._clock())
         reconnect = ReconnectPolicy(self._timeout, reconnect_seconds, until=deadline.time)
         while True:
-            seconds = deadline.call_seconds(self._clock())
-            request = wait_request(job_id, seconds)
+            now = self._clock()
+            request = wait_request(job_id, deadline.call_seconds(now))
+            timeout_seconds = deadline.answer_seconds(now, self._timeout)
             try:
                 response = await self._call(
-                    "JobService/WaitJob", self._jobs.WaitJob, request, seconds
+                    "JobService/WaitJob", self._jobs.WaitJob, request, timeout_seconds
                 )
             except CallFailed as failure:
                 await self._pause(reconnect, failure)
@@ -208,11 +209,18 @@ class AsyncClient(AsyncConnection):
         response = await self._call("JobService/CancelJob", self._jobs.CancelJob, request)
         return read_job(response.job)
 
-    async def declare_queue(self, name: str, **options: Unpack[QueueOptions]) -> Queue:
-        """Makes a queue, or changes the given options of one that exists."""
-        request = declare_request(name, options)
+    async def declare_queue(
+        self, name: str, *, keep_newer_schema: bool = False, **options: Unpack[QueueOptions]
+    ) -> Queue:
+        """Makes a queue, or changes the given options of one that exists.
+
+        With `keep_newer_schema`, for programs that declare a queue whenever they start,
+        nothing is changed if the queue has had one of the schemas before and replaced it
+        since; the queue that is returned has a warning then.
+        """
+        request = declare_request(name, options, keep_newer_schema)
         response = await self._call("QueueService/UpdateQueue", self._queues.UpdateQueue, request)
-        return read_queue(response.queue)
+        return read_declared(response)
 
     async def queue_stats(self, *queues: str) -> list[QueueStats]:
         """Counts the jobs and workers of queues, of all when none is named.

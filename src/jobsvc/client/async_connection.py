@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
 from grpc import aio
@@ -18,8 +18,13 @@ from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
 from jobsvc.client.reconnect import ReconnectPolicy
+from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
+
+if TYPE_CHECKING:
+    from jobsvc.v1.job_service_pb2_grpc import JobServiceAsyncStub
+    from jobsvc.v1.queue_service_pb2_grpc import QueueServiceAsyncStub
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -42,12 +47,15 @@ class AsyncConnection:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._target = target
+        check_target(target)
+        #: Unknown for a channel that is given.
+        self._target = "" if channel else target
         self._credentials = credentials
         self._identity = Identity(session_id, user_id, token, metadata)
         self._timeout = timeout
         self._channel = channel
         self._owns_channel = channel is None
+        self._stubs: tuple[JobServiceAsyncStub, QueueServiceAsyncStub] | None = None
         self._clock = clock
         self._sleep = sleep
 
@@ -61,8 +69,7 @@ class AsyncConnection:
                 if self._credentials
                 else aio.insecure_channel(self._target, options)
             )
-        self._jobs = JobServiceStub(channel)
-        self._queues = QueueServiceStub(channel)
+        self._stubs = (JobServiceStub(channel), QueueServiceStub(channel))
         return self
 
     async def __aexit__(
@@ -71,33 +78,47 @@ class AsyncConnection:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._stubs = None
         if self._owns_channel and self._channel is not None:
             await self._channel.close()
             self._channel = None
+
+    @property
+    def _jobs(self) -> "JobServiceAsyncStub":
+        return self._open_stubs()[0]
+
+    @property
+    def _queues(self) -> "QueueServiceAsyncStub":
+        return self._open_stubs()[1]
+
+    def _open_stubs(self) -> "tuple[JobServiceAsyncStub, QueueServiceAsyncStub]":
+        if self._stubs is None:
+            raise RuntimeError(f"{type(self).__name__} is not open: call it within `async with`")
+        return self._stubs
 
     async def _call(
         self,
         name: str,
         method: aio.UnaryUnaryMultiCallable[Q, R],
         request: Q,
-        more_seconds: float = 0.0,
+        timeout_seconds: float | None = None,
     ) -> R:
         with call_span(f"jobsvc.v1.{name}") as span:
             try:
                 return await method(
                     request,
-                    timeout=self._timeout + more_seconds,
+                    timeout=self._timeout if timeout_seconds is None else timeout_seconds,
                     metadata=self._identity.headers(span),
                 )
             except grpc.RpcError as error:
-                raise read_failure(error) from error
+                raise read_failure(error, self._target) from error
 
     def _open_stream(
         self, method: aio.UnaryStreamMultiCallable[Q, R], request: Q, silence_seconds: float
     ) -> AsyncReplyStream[R]:
         # No span: a stream may last for days, and the jobs on it have traces of their own.
         headers = self._identity.headers(trace.get_current_span())
-        return AsyncReplyStream(method(request, metadata=headers), silence_seconds)
+        return AsyncReplyStream(method(request, metadata=headers), silence_seconds, self._target)
 
     async def _pause(self, reconnect: ReconnectPolicy, failure: CallFailed) -> None:
         """Waits until the next try; raises `failure` when it is time to give up."""

@@ -16,9 +16,12 @@ class AsyncReplyStream(Generic[R]):
     """Reads `call`. After a failed read a stream is of no more use; close it."""
 
     # Any: the type of the request, which plays no part here.
-    def __init__(self, call: aio.UnaryStreamCall[Any, R], silence_seconds: float) -> None:
+    def __init__(
+        self, call: aio.UnaryStreamCall[Any, R], silence_seconds: float, target: str
+    ) -> None:
         self._call = call
         self._silence_seconds = silence_seconds
+        self._target = target
 
     async def read(self) -> R | None:
         """Waits for the next message; returns None when the server has ended the stream.
@@ -32,7 +35,7 @@ class AsyncReplyStream(Generic[R]):
         except TimeoutError:
             raise stream_silent(self._silence_seconds) from None
         except grpc.RpcError as error:
-            raise read_failure(error) from error
+            raise read_failure(error, self._target) from error
         # A cast: the type checker cannot tell a sentinel from the rest by `is`.
         return None if response is aio.EOF else cast(R, response)
 

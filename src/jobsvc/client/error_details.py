@@ -13,8 +13,11 @@ _DETAILS_KEY = "grpc-status-details-bin"
 _DOMAIN = "jobsvc"
 
 
-def read_failure(error: grpc.RpcError) -> CallFailed:
-    """Returns a failed call, synchronous or not, as an exception of this package."""
+def read_failure(error: grpc.RpcError, target: str = "") -> CallFailed:
+    """Returns a failed call, synchronous or not, as an exception of this package.
+
+    A failure that the server did not report names the `target` that was called.
+    """
     # Both libraries return a sequence of (key, value), under different types.
     trailing: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
     status = _read_status(trailing)
@@ -34,6 +37,11 @@ def read_failure(error: grpc.RpcError) -> CallFailed:
             retry_delay_seconds = retry.retry_delay.ToNanoseconds() / 1e9
     code = error.code().name
     message = error.details() or "no further words"
+    if not reason and target and target not in message:
+        if code == "DEADLINE_EXCEEDED":
+            message = f"no answer from {target} in time"
+        elif code == "UNAVAILABLE":
+            message = f"{target}: {message}"
     return failure_class(code, reason, message)(
         code,
         message,

@@ -4,6 +4,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from jobsvc.client.error_details import read_failure
+from jobsvc.domain.target import check_target
 
 
 def serving_status(
@@ -19,7 +20,9 @@ def serving_status(
     Raises:
         CallFailed: the server did not answer within `timeout` seconds, or does
             not know the service.
+        ValueError: the target has no port that exists.
     """
+    check_target(target)
     request = health_pb2.HealthCheckRequest(service=service)
     open_channel = (
         grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)

@@ -7,31 +7,28 @@ A value the server did not send is None, or an empty text where a text is meant.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import StrEnum
 from typing import Any, TypeVar
 
+from jobsvc.client.json_form import JsonForm
 from jobsvc.client.payload import decode_payload, decode_payload_as
 
 T = TypeVar("T")
 
 
-class JobState(IntEnum):
-    """State of a job in its life cycle, numbered as in the contract."""
+class JobState(StrEnum):
+    """State of a job in its life cycle, a text as in the contract: `"COMPLETED"`."""
 
     #: A state that this version of the client does not know. Ask `JobStatus.ended`.
-    UNKNOWN = 0
-    PENDING = 1
-    PROCESSING = 2
-    COMPLETED = 3
-    FAILED = 4
-    CANCELLED = 5
+    UNKNOWN = "UNKNOWN"
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
 
-    @classmethod
-    def _missing_(cls, value: object) -> "JobState":
-        return cls.UNKNOWN
 
-    def __str__(self) -> str:
-        return self.name
+_ENDED = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +58,7 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobStatus:
+class JobStatus(JsonForm):
     """How a job is doing. The status with the higher `version` is the newer one.
 
     `wait_reason` (`SCHEDULE_TIME`, `RETRY_DELAY`, `NO_WORKER`, `WORKERS_BUSY` or
@@ -89,15 +86,16 @@ class JobStatus:
     @property
     def ended(self) -> bool:
         """Whether the job has ended, in any state."""
-        return self.end_time is not None or self.state >= JobState.COMPLETED
+        return self.end_time is not None or self.state in _ENDED
 
     @property
     def succeeded(self) -> bool:
         """Whether the job COMPLETED."""
         return self.state is JobState.COMPLETED
 
+    @property
     def output(self) -> Any:  # Any: whatever JSON the worker wrote
-        """Returns the result as Python objects, decoded by each call; None while there is none."""
+        """The result as Python objects, decoded anew each time; None while there is none."""
         return decode_payload(self.output_json)
 
     def output_as(self, kind: type[T]) -> T:
@@ -110,7 +108,7 @@ class JobStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(JsonForm):
     """A job as it was when the server answered: its options, and its status.
 
     `input_json` and the output are missing from the BASIC view, which `create`
@@ -153,13 +151,15 @@ class Job:
         """Whether the job COMPLETED."""
         return self.status.succeeded
 
+    @property
     def input(self) -> Any:  # Any: whatever JSON the caller sent
-        """Returns the input as Python objects, decoded by each call; None where it was left out."""
+        """The input as Python objects, decoded anew each time; None where it was left out."""
         return decode_payload(self.input_json)
 
+    @property
     def output(self) -> Any:  # Any: whatever JSON the worker wrote
-        """Returns the result as Python objects, decoded by each call; None while there is none."""
-        return self.status.output()
+        """The result as Python objects, decoded anew each time; None while there is none."""
+        return self.status.output
 
     def output_as(self, kind: type[T]) -> T:
         """Returns the result as a `kind`; see `JobStatus.output_as`."""
@@ -179,7 +179,7 @@ class CreatedJob(Job):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobUpdate:
+class JobUpdate(JsonForm):
     """A new status of a job."""
 
     job_id: str

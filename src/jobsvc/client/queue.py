@@ -27,8 +27,23 @@ class QueueOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QueueWarning:
+    """Something about a queue that works, and that may not be meant.
+
+    `field` is its path, `reason` for programs, `message` a sentence.
+    """
+
+    field: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """A named line of jobs of one kind, with the defaults of its jobs."""
+    """A named line of jobs of one kind, with the defaults of its jobs.
+
+    `warnings` are those of the call that declared it.
+    """
 
     name: str
     paused: bool
@@ -40,6 +55,7 @@ class Queue:
     create_time: datetime | None
     update_time: datetime | None
     etag: str
+    warnings: tuple[QueueWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

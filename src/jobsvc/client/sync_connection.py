@@ -16,6 +16,7 @@ from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
 from jobsvc.client.reconnect import ReconnectPolicy
 from jobsvc.client.sync_reply_stream import ReplyStream
+from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 
@@ -40,6 +41,9 @@ class Connection:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
+        check_target(target)
+        #: Unknown for a channel that is given.
+        self._target = "" if channel else target
         self._identity = Identity(session_id, user_id, token, metadata)
         self._timeout = timeout
         self._clock = clock
@@ -76,24 +80,24 @@ class Connection:
         name: str,
         method: "grpc.UnaryUnaryMultiCallable[Q, R]",
         request: Q,
-        more_seconds: float = 0.0,
+        timeout_seconds: float | None = None,
     ) -> R:
         with call_span(f"jobsvc.v1.{name}") as span:
             try:
                 return method(
                     request,
-                    timeout=self._timeout + more_seconds,
+                    timeout=self._timeout if timeout_seconds is None else timeout_seconds,
                     metadata=self._identity.headers(span),
                 )
             except grpc.RpcError as error:
-                raise read_failure(error) from error
+                raise read_failure(error, self._target) from error
 
     def _open_stream(
         self, method: "grpc.UnaryStreamMultiCallable[Q, R]", request: Q, silence_seconds: float
     ) -> ReplyStream[R]:
         # No span: a stream may last for days, and the jobs on it have traces of their own.
         headers = self._identity.headers(trace.get_current_span())
-        return ReplyStream(method(request, metadata=headers), silence_seconds)
+        return ReplyStream(method(request, metadata=headers), silence_seconds, self._target)
 
     def _pause(self, reconnect: ReconnectPolicy, failure: CallFailed) -> None:
         """Waits until the next try; raises `failure` when it is time to give up."""

@@ -30,8 +30,9 @@ class ReplyStream(Generic[R]):
     it. The thread ends with `close()`.
     """
 
-    def __init__(self, call: StreamCall[R], silence_seconds: float) -> None:
+    def __init__(self, call: StreamCall[R], silence_seconds: float, target: str) -> None:
         self._call = call
+        self._target = target
         self._silence_seconds = silence_seconds
         # When the read in progress began. Time between reads is the caller's own, and no silence.
         self._reading_since: float | None = None
@@ -52,8 +53,9 @@ class ReplyStream(Generic[R]):
         except StopIteration:
             return None
         except grpc.RpcError as error:
-            failure = stream_silent(self._silence_seconds) if self._silent else read_failure(error)
-            raise failure from error
+            if self._silent:
+                raise stream_silent(self._silence_seconds) from error
+            raise read_failure(error, self._target) from error
         finally:
             self._reading_since = None
 

@@ -2,6 +2,8 @@
 
 #: The longest wait that the server grants in one call.
 MAX_CALL_SECONDS = 60.0
+#: Time for the answer to arrive when the wait is over.
+_ANSWER_SECONDS = 1.0
 
 
 class WaitDeadline:
@@ -18,6 +20,16 @@ class WaitDeadline:
         if self.time is None:
             return MAX_CALL_SECONDS
         return min(MAX_CALL_SECONDS, max(0.0, self.time - now))
+
+    def answer_seconds(self, now: float, timeout: float) -> float:
+        """Returns by when that call must be answered; `timeout` is that of calls that do not wait.
+
+        A restarted server that gets the same call anew can take no longer than that.
+        """
+        seconds = self.call_seconds(now) + timeout
+        if self.time is None:
+            return seconds
+        return min(seconds, max(0.0, self.time - now) + _ANSWER_SECONDS)
 
     def passed(self, now: float) -> bool:
         """Whether the wait is over, although the job has not ended."""

@@ -64,15 +64,22 @@ def find_problems(results: Sequence[Result]) -> list[str]:
     return problems
 
 
-def result_table(results: Sequence[Result]) -> Table:
+#: A narrower table leaves out what there would be no room for.
+_WIDE = 100
+
+
+def result_table(results: Sequence[Result], width: int) -> Table:
     """Returns a table with a row for each job; a failed one has its error in place of keywords."""
+    wide = width >= _WIDE
     # The keywords get the width that the other columns leave.
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=True)
     table.add_column("document", no_wrap=True)
-    table.add_column("lang", no_wrap=True)
+    if wide:
+        table.add_column("lang", no_wrap=True)
     table.add_column("words", justify="right", no_wrap=True)
-    table.add_column("reading", justify="right", no_wrap=True)
-    table.add_column("keywords", ratio=1, min_width=16, no_wrap=True)
+    if wide:
+        table.add_column("reading", justify="right", no_wrap=True)
+    table.add_column("keywords", ratio=1, min_width=16 if wide else 1, no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("tries", justify="right", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
@@ -81,9 +88,9 @@ def result_table(results: Sequence[Result]) -> Table:
         completed = result.state is JobState.COMPLETED
         table.add_row(
             Text(result.document.title),
-            found.language.code,
+            *([found.language.code] if wide else []),
             f"{found.counts.words:,}" if completed else "",
-            _reading_time(found.reading_time_seconds) if completed else "",
+            *([_reading_time(found.reading_time_seconds) if completed else ""] if wide else []),
             Text(", ".join(keyword.text for keyword in found.keywords[:4]))
             if completed
             else Text(result.error, "red"),

@@ -58,7 +58,7 @@ async def run_demo(folder: Path, console: Console, display: Display) -> None:
         async with _running(folder, licence) as target:
             console.print(f"Ready after {time.monotonic() - begin:.1f} s.")
             results = await _analyse(target, documents, traces, console, display)
-    console.print(result_table(results))
+    console.print(result_table(results, console.width))
     console.print(summarize(results, time.monotonic() - begin), style="bold")
     if problems := find_problems(results):
         raise DemoFailed("not as expected:\n  " + "\n  ".join(problems))

@@ -109,6 +109,16 @@ class WorkerReplaced(JobsvcError):
     """Another stream of the same worker id took over."""
 
 
+class WorkerIdInUse(JobsvcError):
+    """Another stream has the worker id, and this one does not show that it is the same worker."""
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(
+            f"worker_id {worker_id} is in use by another stream; every process needs its own",
+            workerId=worker_id,
+        )
+
+
 class WorkerDeaf(JobsvcError):
     """The worker did not acknowledge a dispatch in time."""
 

@@ -1,5 +1,5 @@
 """How much each caller may hold of what all callers share, so that one cannot leave none to the
-others. Pure."""
+others. No I/O."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -36,3 +36,38 @@ class FairLimit:
         return after <= self.limit - self.reserve or (
             after <= self.limit and held + amount <= self.share
         )
+
+
+class Holdings:
+    """What each caller holds of what a limit is for."""
+
+    def __init__(self, limit: FairLimit) -> None:
+        self.limit = limit
+        #: What all callers hold together.
+        self.total = 0
+        #: The most that they held together; whoever reads it may set it back.
+        self.peak = 0
+        self._held: dict[str, int] = {}
+
+    def of(self, caller: str) -> int:
+        """What a caller holds."""
+        return self._held.get(caller, 0)
+
+    def take(self, caller: str, amount: int = 1) -> bool:
+        """Adds to what a caller holds, if the limit admits it; says whether it does."""
+        held = self._held.get(caller, 0)
+        if not self.limit.admits(held, self.total, amount):
+            return False
+        self._held[caller] = held + amount
+        self.total += amount
+        self.peak = max(self.peak, self.total)
+        return True
+
+    def add(self, caller: str, amount: int) -> None:
+        """Adds to what a caller holds, or subtracts from it, whatever the limit says."""
+        self.total += amount
+        held = self._held.get(caller, 0) + amount
+        if held:
+            self._held[caller] = held
+        else:
+            self._held.pop(caller, None)

@@ -23,10 +23,10 @@ _ZONED_TIME = re.compile(_TIME + _ZONE)
 _LOCAL_TIME = re.compile(_TIME)
 _DURATION = re.compile(
     r"-?P(?=[0-9T])(?:([0-9]{1,9})D)?"
-    r"(?:T(?=[0-9])(?:([0-9]{1,14})H)?(?:([0-9]{1,14})M)?(?:([0-9]{1,14})(?:\.[0-9]{1,9})?S)?)?"
+    r"(?:T(?=[0-9])(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,9})(?:\.[0-9]{1,9})?S)?)?"
 )
-#: What a Python timedelta holds.
-_MAX_SECONDS = 999_999_999 * 86_400
+#: What a Python timedelta holds, and what Pydantic reads next to the days.
+_MAX_SECONDS, _MAX_TIME_SECONDS = 999_999_999 * 86_400, 2**32
 _DECIMAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
 
 
@@ -63,7 +63,8 @@ def _is_duration(text: str) -> bool:
     if match is None:
         return False
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return days * 86_400 + hours * 3600 + minutes * 60 + seconds < _MAX_SECONDS
+    time_seconds = hours * 3600 + minutes * 60 + seconds
+    return time_seconds < _MAX_TIME_SECONDS and days * 86_400 + time_seconds < _MAX_SECONDS
 
 
 def _is_decimal(text: str) -> bool:

@@ -8,7 +8,13 @@ MAX_ATTEMPT_SECONDS = MAX_DELAY_SECONDS = 604_800
 MAX_SECONDS = 100 * 365.25 * 86_400
 #: Message of a `JobError`, and each value of its metadata.
 MAX_ERROR_CHARACTERS = 4096
+#: Stack trace of a `JobError`.
+MAX_TRACE_CHARACTERS = 16_384
+#: Message of a progress or a cancellation, and reason of a release.
+MAX_NOTE_CHARACTERS = 500
 #: Entries of a map: labels, and the metadata of a `JobError`.
 MAX_ENTRIES = 32
-#: Queues of one worker.
+#: Queues of one worker, leases that it may hold at a time, and those that it names when it
+#: subscribes anew.
 MAX_WORKER_QUEUES = 64
+MAX_WINDOW = MAX_HELD_LEASES = 10_000

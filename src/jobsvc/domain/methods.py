@@ -24,6 +24,10 @@ class Method:
     served_while_draining: bool = False
     #: A client may send it again without harm: it reads, is idempotent or carries a request id.
     repeatable: bool = False
+    #: A request may have megabytes: it is not read until there is room for it.
+    large_requests: bool = False
+    #: It changes nothing, so that its answer may be dropped when there is no room for it.
+    reads: bool = False
     #: The session and the user in the metadata decide what the call may see.
     reads_caller: bool = False
 
@@ -42,10 +46,10 @@ _CONTROLS_QUEUES = ("jobs.admin",)
 
 METHODS: tuple[Method, ...] = (
     _job("CreateJob", own_request_queue=True, repeatable=True),
-    _job("BatchCreateJobs", own_request_queue=True, repeatable=True),
-    _job("GetJob", own_request_queue=True, repeatable=True),
-    _job("WaitJob", waits=True, own_request_queue=True, repeatable=True),
-    _job("ListJobs", repeatable=True),
+    _job("BatchCreateJobs", own_request_queue=True, repeatable=True, large_requests=True),
+    _job("GetJob", own_request_queue=True, repeatable=True, reads=True),
+    _job("WaitJob", waits=True, own_request_queue=True, repeatable=True, reads=True),
+    _job("ListJobs", repeatable=True, reads=True),
     _job("UpdateJob"),
     _job("CancelJob", repeatable=True),
     _job("RetryJob"),
@@ -56,16 +60,16 @@ METHODS: tuple[Method, ...] = (
     _worker("LeaseJobs", waits=True, own_request_queue=True),
     _worker("ExtendLeases", served_while_draining=True),
     _worker("ReportOutcomes", served_while_draining=True),
-    _queue("CreateQueue", roles=_CONTROLS_QUEUES),
-    _queue("GetQueue", roles=_READS_QUEUES, repeatable=True),
-    _queue("ListQueues", roles=_READS_QUEUES, repeatable=True),
-    _queue("UpdateQueue", roles=_DECLARES_QUEUES, repeatable=True),
+    _queue("CreateQueue", roles=_CONTROLS_QUEUES, large_requests=True),
+    _queue("GetQueue", roles=_READS_QUEUES, repeatable=True, reads=True),
+    _queue("ListQueues", roles=_READS_QUEUES, repeatable=True, reads=True),
+    _queue("UpdateQueue", roles=_DECLARES_QUEUES, repeatable=True, large_requests=True),
     _queue("DeleteQueue", roles=_CONTROLS_QUEUES),
     _queue("PauseQueue", roles=_CONTROLS_QUEUES, repeatable=True),
     _queue("ResumeQueue", roles=_CONTROLS_QUEUES, repeatable=True),
     _queue("PurgeQueue", roles=_CONTROLS_QUEUES),
-    _queue("GetQueueStats", roles=_READS_QUEUES, repeatable=True),
-    _queue("ListWorkers", roles=_READS_QUEUES, repeatable=True),
+    _queue("GetQueueStats", roles=_READS_QUEUES, repeatable=True, reads=True),
+    _queue("ListWorkers", roles=_READS_QUEUES, repeatable=True, reads=True),
 )
 
 _BY_FULL_NAME = {method.full_name: method for method in METHODS}

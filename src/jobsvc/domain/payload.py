@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,6 +16,13 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 _CONTAINERS = (dict, list)
 
+#: The largest double, and the fewest digits of a whole number beyond it.
+_LARGEST, _LONG_DIGITS = sys.float_info.max, 309
+#: Of every character at this distance, three in a row are in such a run of digits.
+_STRIDE = 100
+_DIGITS_APART = re.compile("[0-9]{3}")
+_ALIKE = bytes.maketrans(b"123456789", b"000000000")
+
 
 class PayloadInvalid(Exception):
     """The text is no payload. The text of the error says why, and `place` where: a path below the
@@ -24,22 +32,29 @@ class PayloadInvalid(Exception):
         super().__init__(why)
         self.place = place
 
+    def below(self, step: str) -> "PayloadInvalid":
+        """The same defect, found in a part of the payload."""
+        return PayloadInvalid(f"{self}", step + self.place)
 
-def parse_payload(text: str) -> dict[str, Any]:
+
+def parse_payload(text: str, max_levels: int = MAX_LEVELS) -> dict[str, Any]:
     """Returns the object that a JSON text spells.
 
     Raises:
         PayloadInvalid: it is not JSON, not an object, names a key twice, nests too
-            deeply, or holds NaN, Infinity, a NUL or a lone surrogate.
+            deeply, or holds NaN, Infinity, a number that no double can hold, a NUL or a lone
+            surrogate.
     """
     # Searching for one character is ten times as fast as counting, or searching for two.
     nested = "[" in text or text.find("{", 1) > 0
     if nested:
         # The number of brackets bounds the depth from above; few payloads need the exact depth.
         brackets = text.count("{") + text.count("[")
-        if brackets > MAX_LEVELS and _levels(text) > MAX_LEVELS:
-            raise PayloadInvalid(f"nests deeper than {MAX_LEVELS} levels")
+        if brackets > max_levels and _levels(text) > max_levels:
+            raise PayloadInvalid(f"nests deeper than {max_levels} levels")
     escaped = "\\" in text and "\\u" in text
+    # The quick decoder refuses numbers beyond a double, but for integers.
+    finite = False
     if not escaped:
         # This decoder is as strict as the other one and five times as fast, but of equal keys it
         # keeps the last.
@@ -48,7 +63,8 @@ def parse_payload(text: str) -> dict[str, Any]:
         except msgspec.MsgspecError:
             pass  # The other decoder explains the error, or accepts the text.
         else:
-            if _names_no_key_twice(text, _key_count(quick) if nested else len(quick)):
+            finite = len(text) < _LONG_DIGITS or not _has_long_number(text)
+            if finite and _names_no_key_twice(text, _key_count(quick) if nested else len(quick)):
                 return quick
     try:
         value = _decode(text)
@@ -67,6 +83,10 @@ def parse_payload(text: str) -> dict[str, Any]:
                 string.encode()
             except UnicodeEncodeError:
                 raise PayloadInvalid("holds a lone surrogate") from None
+    if not finite:
+        place = place_beyond(value, _LARGEST)
+        if place is not None:
+            raise PayloadInvalid("is a number that no double can hold; send it as a text", place)
     return value
 
 
@@ -78,6 +98,31 @@ def _names_no_key_twice(text: str, different_keys: int) -> bool:
     # Strings hold colons as well; the colon of a key follows a quote or a blank.
     blank = " :" in text or "\n:" in text or "\t:" in text or "\r:" in text
     return not blank and text.count('":') == different_keys
+
+
+def _has_long_number(text: str) -> bool:
+    """Whether a text has so many digits in a row that they may be a number beyond a double."""
+    if not _DIGITS_APART.search(text[::_STRIDE]):
+        return False
+    return b"0" * _LONG_DIGITS in text.encode(errors="surrogatepass").translate(_ALIKE)
+
+
+def place_beyond(value: Any, largest: float) -> str | None:
+    """Returns the path below a value of its first number that is larger than `largest`, whatever
+    its sign; None if there is none."""
+    if isinstance(value, float | int):
+        return "" if abs(value) > largest else None
+    if isinstance(value, dict):
+        parts: Iterable[tuple[str, Any]] = ((f".{key}", item) for key, item in value.items())
+    elif isinstance(value, list):
+        parts = ((f"[{index}]", item) for index, item in enumerate(value))
+    else:
+        return None
+    for step, part in parts:
+        place = place_beyond(part, largest)
+        if place is not None:
+            return step + place
+    return None
 
 
 def _key_count(value: Any) -> int:
@@ -98,6 +143,17 @@ def canonical(value: Any) -> bytes:
         # 1, 1.0 and 1e0 are the same number.
         text = json.dumps(_whole(value), sort_keys=True, separators=(",", ":"))
     return text.encode()
+
+
+def same_payload(text: str | None, other: str | None) -> bool:
+    """Returns whether two payloads are equal, however they are spelled; None is the empty object.
+
+    Raises:
+        PayloadInvalid: one of them is no payload, and they are not the same text.
+    """
+    return text == other or (
+        canonical(parse_payload(text or "{}")) == canonical(parse_payload(other or "{}"))
+    )
 
 
 def _whole(value: Any) -> Any:

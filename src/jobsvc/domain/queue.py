@@ -36,6 +36,28 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueWarning:
+    """Something about a queue that works, and that may not be meant. `field` is its path."""
+
+    field: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueUpdate:
+    """A queue before and after a change.
+
+    `superseded` names schemas of the change that the queue has had and replaced; the change was
+    left out then.
+    """
+
+    before: Queue
+    queue: Queue
+    superseded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class QueueCounts:
     """How a queue is doing; `oldest_ready_seconds` None when nothing is ready."""
 

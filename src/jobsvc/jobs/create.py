@@ -70,7 +70,7 @@ class Creation:
                 schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
             if schema:
                 found = schema.violations(
-                    request.payload, request.input_path, len(request.input or "")
+                    request.payload, request.input_path, request.input or "{}"
                 )
                 if found:
                     raise PayloadRejected(found, **request.error_metadata)

@@ -1,5 +1,6 @@
 """Turns reported outcomes into ends of leases: sorts, checks, decides, writes, tells replicas."""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,7 @@ from google.rpc import code_pb2
 from opentelemetry import trace
 
 from jobsvc import telemetry
-from jobsvc.domain.errors import InvalidRequest, LeaseLost, Violation
+from jobsvc.domain.errors import InvalidRequest, JobsvcError, LeaseLost, Violation
 from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.lapse import Lapse
 from jobsvc.domain.lease import LeaseId, LeaseTerms
@@ -27,12 +28,14 @@ from jobsvc.domain.outcome import (
 )
 from jobsvc.domain.payload import parse_payload
 from jobsvc.domain.retention import keep_seconds
-from jobsvc.domain.schema import Schema
+from jobsvc.domain.schema import RefusedSchema, Schema
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -107,10 +110,10 @@ def decide_end(
     return DecidedEnd(terms, outcome, End(lease_id, verdict, keep, None, progress))
 
 
-def check_output(success: Success, schema: Schema) -> Outcome:
+def check_output(success: Success, schema: Schema | RefusedSchema) -> Outcome:
     """The success, or a failure instead if its output does not fit the schema. Pure."""
     text = success.output or "{}"
-    found = schema.violations(parse_payload(text), "output", len(text))
+    found = schema.violations(parse_payload(text), "output", text)
     if not found:
         return success
     message = "; ".join(f"{v.field}: {v.description}" for v in found)
@@ -146,7 +149,7 @@ class Settlement:
         `worker_id` empty means any.
 
         Errors: `LeaseLost`; `InvalidRequest` for a cancellation that nobody asked
-        for; `DatabaseUnavailable`: report it again.
+        for; `DatabaseUnavailable`: report it again; any other: a defect, told in the log.
         """
         unsure = [r.id for r in reports if r.terms is None or not isinstance(r.outcome, Success)]
         terms_read = await self._store.leases.read(unsure) if unsure else {}
@@ -154,8 +157,8 @@ class Settlement:
         errors: list[Exception | None] = [None] * len(reports)
         for index, refusal in found.refused.items():
             errors[index] = refusal
-        decided = await self._decide(reports, found.current)
-        for index, error in zip(found.current, await self._write(decided), strict=True):
+        decided = await self._decide(reports, found.current, errors)
+        for index, error in zip(decided, await self._write(list(decided.values())), strict=True):
             if isinstance(error, LeaseLost):
                 found.lost.append(index)
             else:
@@ -165,23 +168,32 @@ class Settlement:
         return errors
 
     async def _decide(
-        self, reports: Sequence[Report], current: Mapping[int, LeaseTerms]
-    ) -> list[DecidedEnd]:
-        """The ends that these reports bring about, outputs checked against their schemas."""
-        decided = []
+        self,
+        reports: Sequence[Report],
+        current: Mapping[int, LeaseTerms],
+        errors: list[Exception | None],
+    ) -> dict[int, DecidedEnd]:
+        """The ends that these reports bring about, by index, outputs checked against their schemas.
+        What cannot be decided has its error in `errors`."""
+        decided: dict[int, DecidedEnd] = {}
         time_slice = TimeSlice()
         for index, terms in current.items():
             report = reports[index]
             outcome = report.outcome
-            if terms.output_schema_id is not None and isinstance(outcome, Success):
-                schema = await self._catalog.schema(terms.output_schema_id)
-                outcome = check_output(outcome, schema)
-                if time_slice.used_up:
-                    await time_slice.yield_()
-            spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
-            decided.append(
-                decide_end(report.id, terms, outcome, self._settings, spread, report.progress)
-            )
+            try:
+                if terms.output_schema_id is not None and isinstance(outcome, Success):
+                    schema = await self._catalog.schema(terms.output_schema_id)
+                    outcome = check_output(outcome, schema)
+                    if time_slice.used_up:
+                        await time_slice.yield_()
+                spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
+                decided[index] = decide_end(
+                    report.id, terms, outcome, self._settings, spread, report.progress
+                )
+            except Exception as error:
+                if not isinstance(error, JobsvcError):
+                    log.exception("the outcome under lease %s cannot be decided", report.id)
+                errors[index] = error
         return decided
 
     async def _unrecorded(self, reports: Sequence[Report], lost: Sequence[int]) -> list[int]:

@@ -1,13 +1,17 @@
 """Cache of queues, a second old at most, and of their compiled schemas."""
 
+import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from jobsvc.domain.errors import QueueNotFound
 from jobsvc.domain.queue import Queue
-from jobsvc.domain.schema import Schema
+from jobsvc.domain.schema import RefusedSchema, Schema, compile_recorded
 from jobsvc.store.queues import QueueStore
+
+log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 1.0
 #: Compiled schemas kept, and characters of their definitions; beyond, the least recently used ones
@@ -24,8 +28,10 @@ class Catalog:
         self._clock = clock
         self._known: dict[str, tuple[float, Queue]] = {}
         #: Compiled schemas by id, each with the length of its definition.
-        self._schemas: OrderedDict[int, tuple[int, Schema]] = OrderedDict()
+        self._schemas: OrderedDict[int, tuple[int, Schema | RefusedSchema]] = OrderedDict()
         self._characters = 0
+        #: Held to compile: one thread at a time leaves time for the event loop.
+        self._compiling = asyncio.Lock()
 
     async def queue(self, name: str) -> Queue:
         """Returns the queue of this name, without the text of its schemas.
@@ -49,21 +55,25 @@ class Catalog:
         for name in names:
             self._known.pop(name, None)
 
-    async def schema(self, schema_id: int) -> Schema:
+    async def schema(self, schema_id: int) -> Schema | RefusedSchema:
         """Returns the compiled schema of this id; schemas never change."""
         kept = self._schemas.get(schema_id)
-        if kept is None:
-            definition = await self._queues.read_schema(schema_id)
-            kept = len(definition), Schema(definition)
-            self._keep(schema_id, kept)
-        else:
+        if kept is not None:
             self._schemas.move_to_end(schema_id)
-        return kept[1]
+            return kept[1]
+        definition = await self._queues.read_schema(schema_id)
+        async with self._compiling:
+            if (kept := self._schemas.get(schema_id)) is not None:
+                return kept[1]
+            schema = await asyncio.to_thread(compile_recorded, definition)
+            if isinstance(schema, RefusedSchema):
+                log.error("schema %d is refused: %s", schema_id, schema.why)
+            self._keep(schema_id, len(definition), schema)
+            return schema
 
-    def _keep(self, schema_id: int, kept: tuple[int, Schema]) -> None:
-        if schema_id not in self._schemas:
-            self._characters += kept[0]
-        self._schemas[schema_id] = kept
+    def _keep(self, schema_id: int, characters: int, schema: Schema | RefusedSchema) -> None:
+        self._schemas[schema_id] = characters, schema
+        self._characters += characters
         while len(self._schemas) > _MAX_SCHEMAS or self._characters > _MAX_CHARACTERS:
-            _, (characters, _) = self._schemas.popitem(last=False)
-            self._characters -= characters
+            _, (dropped, _) = self._schemas.popitem(last=False)
+            self._characters -= dropped

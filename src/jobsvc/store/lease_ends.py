@@ -1,9 +1,8 @@
 """Ends of leases: written in batches, fenced by lease id, and looked up when reported again."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
-import msgspec
+from typing import Any, NamedTuple
 
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import LeaseId
@@ -18,11 +17,14 @@ from jobsvc.domain.outcome import (
     Requeue,
     Success,
 )
+from jobsvc.domain.payload import same_payload
 from jobsvc.store.batch import Batcher
 from jobsvc.store.columns import documents, lease_columns, short, sparse, words
 from jobsvc.store.database import Database
 from jobsvc.store.lock_order import in_lock_order
 from jobsvc.store.records import decode_error, encode_error
+
+log = logging.getLogger(__name__)
 
 _MAX_ENDS = 1000
 
@@ -67,13 +69,14 @@ class LeaseEndStore:
         self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS, instead=end_instead)
 
     async def were_recorded(self, outcomes: Sequence[tuple[LeaseId, Outcome]]) -> list[bool]:
-        """Returns for each outcome whether it is on record under exactly its lease."""
+        """Returns for each outcome whether it is on record under exactly its lease. What cannot be
+        compared is not."""
         asked = list({lease_id: None for lease_id, _ in outcomes})
         rows = await self._database.fetch("find_outcomes", *lease_columns(asked))
         found = {LeaseId.of(row["job_id"], row["lease_id"]): row for row in rows}
         return [
             (row := found.get(lease_id)) is not None
-            and _same(outcome, row["state"], row["output"], row["error"], row["released"])
+            and _is_same(outcome, row["state"], row["output"], row["error"], row["released"])
             for lease_id, outcome in outcomes
         ]
 
@@ -119,6 +122,15 @@ class LeaseEndStore:
         return {end.id: requeued.get(end.id.job_id, False) for end in part}
 
 
+def _is_same(outcome: Outcome, *record: Any) -> bool:  # Any: columns of a row
+    try:
+        return _same(outcome, *record)
+    except Exception:
+        # One that cannot be read must not cost the others their answers.
+        log.exception("an outcome on record cannot be compared")
+        return False
+
+
 def _same(
     outcome: Outcome, state: int | None, output: str | None, error: str | None, released: bool
 ) -> bool:
@@ -136,11 +148,7 @@ def _same(
     if isinstance(outcome, Success):
         if recorded is not None:
             return recorded.reason == OUTPUT_REJECTED
-        return state == JobState.COMPLETED and _object(outcome.output) == _object(output)
+        return state == JobState.COMPLETED and same_payload(outcome.output, output)
     if isinstance(outcome, Failure):
         return recorded is not None and recorded == outcome.error and state != JobState.COMPLETED
     return state == JobState.CANCELLED
-
-
-def _object(text: str | None) -> object:
-    return {} if text is None else msgspec.json.decode(text)

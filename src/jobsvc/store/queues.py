@@ -7,7 +7,7 @@ import asyncpg
 from msgspec.structs import astuple
 
 from jobsvc.domain.errors import QueueLimit
-from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
+from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy, QueueUpdate
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
 from jobsvc.store.statement import sql
@@ -50,12 +50,17 @@ class QueueStore:
             await self._database.fetch("declare_queues", self._creatable(rows))
 
     async def update(
-        self, name: str, create: bool, change: Callable[[Queue], QueuePolicy]
-    ) -> Queue | None:
+        self,
+        name: str,
+        create: bool,
+        change: Callable[[Queue], QueuePolicy],
+        keep_newer_schema: bool = False,
+    ) -> QueueUpdate | None:
         """Replaces the policy of a queue by `change(queue)`, one caller at a time.
 
         A missing queue is created with `create`; otherwise the result is None. If `change` raises
-        an error, nothing is changed.
+        an error, nothing is changed; nor with `keep_newer_schema` when the change has a schema
+        that the queue has had and replaced.
 
         Raises:
             QueueLimit: the queue is missing, and there are too many.
@@ -70,17 +75,39 @@ class QueueStore:
                 return None
             before = queue_from(rows[0])
             policy = change(before)
-            if policy != before.policy:
-                await connection.fetch(
-                    sql("update_queue"),
-                    name,
-                    await _save_schema(connection, policy.input_schema),
-                    await _save_schema(connection, policy.output_schema),
-                    policy.lease_seconds,
-                    *astuple(policy.run_policy),
-                )
+            if policy == before.policy:
+                return QueueUpdate(before, before)
+            if keep_newer_schema:
+                superseded = await _superseded(connection, before, policy)
+                if superseded:
+                    return QueueUpdate(before, before, superseded)
+            await connection.fetch(
+                sql("update_queue"),
+                name,
+                await _save_schema(connection, policy.input_schema),
+                await _save_schema(connection, policy.output_schema),
+                policy.lease_seconds,
+                *astuple(policy.run_policy),
+            )
             (row,) = await connection.fetch(sql("lock_queue"), name)
-            return queue_from(row)
+            queue = queue_from(row)
+            for field, old, new in (
+                ("input_schema", before.input_schema_id, queue.input_schema_id),
+                ("output_schema", before.output_schema_id, queue.output_schema_id),
+            ):
+                if old != new:
+                    await connection.fetch(sql("replace_schema"), name, field, old, new)
+            return QueueUpdate(before, queue)
+
+    async def first_inputs(
+        self, name: str, jobs: int, max_bytes: int
+    ) -> tuple[list[str | None], int]:
+        """Returns inputs of the first `jobs` that leave a queue, and how many jobs these are.
+
+        The inputs are JSON text, None for the empty object, and as many as fit into `max_bytes`.
+        """
+        rows = await self._database.fetch("first_inputs", name, jobs, max_bytes)
+        return [row["input"] for row in rows if row["fits"]], len(rows)
 
     async def read_schema(self, schema_id: int) -> str:
         """Returns the JSON Schema with this id. Schemas never change."""
@@ -125,10 +152,26 @@ class QueueStore:
         return sorted(row["name"] for row in missing)
 
 
+async def _superseded(
+    connection: Connection, before: Queue, policy: QueuePolicy
+) -> tuple[str, ...]:
+    asked = (
+        (before.policy.input_schema, policy.input_schema),
+        (before.policy.output_schema, policy.output_schema),
+    )
+    digests = [None if new is None or new == old else _digest(new) for old, new in asked]
+    rows = await connection.fetch(sql("superseded_fields"), before.name, *digests)
+    return tuple(sorted(row["field"] for row in rows))
+
+
+def _digest(definition: str) -> bytes:
+    return hashlib.sha256(definition.encode()).digest()
+
+
 async def _save_schema(connection: Connection, definition: str | None) -> int | None:
     if definition is None:
         return None
-    digest = hashlib.sha256(definition.encode()).digest()
+    digest = _digest(definition)
     while True:
         # Empty only if another transaction commits the same schema between the two reads.
         rows = await connection.fetch(sql("save_schema"), digest, definition)

@@ -1,11 +1,20 @@
-"""The table of connected workers: each replica writes those that it sees."""
+"""The tables of connected workers, which each replica writes, and of the ids that they have."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from jobsvc.domain.worker import SeenWorker
 from jobsvc.store.database import Database
+
+
+class HeldId(NamedTuple):
+    """A worker id and the stream that has it, with the digest of its token."""
+
+    worker_id: str
+    stream_id: str
+    token_digest: bytes
 
 
 class WorkerStore:
@@ -32,3 +41,22 @@ class WorkerStore:
     async def forget(self, worker_ids: Sequence[str]) -> None:
         """Records that these workers left this replica."""
         await self._database.fetch("forget_workers", self._server_id, list(worker_ids))
+
+    async def take_id(self, held: HeldId, by_force: bool, gone_seconds: float | None) -> bool:
+        """Gives a worker id to a stream. False if another stream has it, with another token, and
+        was seen within `gone_seconds` (None: at any time); unless `by_force`."""
+        return bool(await self._database.fetch("take_worker_id", *held, by_force, gone_seconds))
+
+    async def keep_ids(self, held: Sequence[HeldId]) -> set[str]:
+        """Records that these streams are here, and returns the worker ids that they still have."""
+        # In one order on all replicas, so that none waits for another in a circle.
+        rows = await self._database.fetch(
+            "keep_worker_ids", *map(list, zip(*sorted(held), strict=True))
+        )
+        return {row["worker_id"] for row in rows}
+
+    async def release_ids(self, held: Sequence[HeldId]) -> None:
+        """Takes from streams that have ended the worker ids that they still have."""
+        await self._database.fetch(
+            "release_worker_ids", [h.worker_id for h in held], [h.stream_id for h in held]
+        )

@@ -8,11 +8,14 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from jobsvc.plain_text import one_line
 from jobsvc.tracing.span import Span
 from jobsvc.tracing.waterfall import Row, bar_cells, notes, rows, services
 
-#: In a narrower terminal the begin of a span is shown by its bar alone.
+#: In a narrower terminal the begin of a span is shown by its bar alone,
 _START_WIDTH = 130
+#: and its service by its colour, for which the line above is the key.
+_SERVICE_WIDTH = 100
 _COLORS = ("cyan", "green", "magenta", "blue", "yellow")
 
 
@@ -28,10 +31,12 @@ def draw(spans: Sequence[Span], console: Console) -> None:
     # ASCII where the terminal's encoding has no box characters.
     ascii_only = not console.encoding.lower().startswith("utf")
     with_start = console.width >= _START_WIDTH
+    with_service = console.width >= _SERVICE_WIDTH
     # The bars get the width that the texts leave; in a narrow terminal the notes wrap.
     table = Table(box=None, padding=(0, 1, 0, 0), expand=True, header_style="dim")
     table.add_column("span", no_wrap=True, max_width=max(24, console.width * 2 // 5))
-    table.add_column("service", no_wrap=True)
+    if with_service:
+        table.add_column("service", no_wrap=True)
     table.add_column("", ratio=1, min_width=console.width // 5, no_wrap=True)
     if with_start:
         table.add_column("start", justify="right", no_wrap=True)
@@ -42,18 +47,20 @@ def draw(spans: Sequence[Span], console: Console) -> None:
         color = colors[row.span.service]
         failed = row.span.status == "ERROR"
         table.add_row(
-            Text(_branches(row, ascii_only), "dim") + Text(row.span.name, "red" if failed else ""),
-            Text(row.span.service, color),
+            Text(_branches(row, ascii_only), "dim")
+            + Text(one_line(row.span.name), "red" if failed else ""),
+            *([Text(one_line(row.span.service), color)] if with_service else []),
             _Bar(row, "red" if failed else color, "#" if ascii_only else "█"),
             *([Text("+" + duration_text(row.offset_ns), "dim")] if with_start else []),
             duration_text(row.duration_ns),
-            Text(" · ".join(notes(row.span, names)), "red" if failed else "dim"),
+            Text(one_line(" · ".join(notes(row.span, names))), "red" if failed else "dim"),
         )
     whole = max(row.offset_ns + row.duration_ns for row in found)
-    console.print(
-        Text(f"trace {found[0].span.trace_id}", "bold")
-        + Text(f"  {len(found)} spans, {', '.join(colors)}, {duration_text(whole)}", "not bold")
-    )
+    head = Text(f"trace {found[0].span.trace_id}", "bold")
+    head.append(f"  {len(found)} spans, ", "not bold")
+    for service, color in colors.items():
+        head.append(service, f"not bold {color}").append(", ", "not bold")
+    console.print(head.append(duration_text(whole), "not bold"))
     console.print(table)
 
 

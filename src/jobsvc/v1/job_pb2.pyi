@@ -267,7 +267,7 @@ class JobSpec(_message.Message):
     """At most one job of the queue that has not ended holds a given key. What
     happens to a second one is set by `unique_conflict_policy`. A waiting job
     whose `expire_time` or `start_within` has passed holds no key any more. At
-    most 255 characters.
+    most 255 characters, no control characters.
     """
     unique_conflict_policy: Global___UniqueConflictPolicy.ValueType
     """Answer to a taken `unique_key`."""
@@ -321,7 +321,7 @@ class JobSpec(_message.Message):
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Small searchable facts. Keys match `^[a-z][a-z0-9_.-]{0,62}$`. At most 32
-        entries. Values have at most 255 characters.
+        entries. Values have at most 255 characters, no control characters.
         """
 
     @_builtins.property
@@ -526,7 +526,9 @@ Global___RetryPolicy: _TypeAlias = RetryPolicy  # noqa: Y015
 
 @_typing.final
 class JobProgress(_message.Message):
-    """How far an attempt has come, in the words of its worker."""
+    """How far an attempt has come, in the words of its worker. Control characters
+    in them are escaped, except for line breaks and tabs.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -555,7 +557,8 @@ class JobError(_message.Message):
     """Why an attempt failed. The code decides whether a retry makes sense, by the
     usual gRPC reading: INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS,
     PERMISSION_DENIED, UNAUTHENTICATED, FAILED_PRECONDITION, OUT_OF_RANGE,
-    UNIMPLEMENTED and DATA_LOSS are permanent; the others are retried.
+    UNIMPLEMENTED and DATA_LOSS are permanent; the others are retried. Control
+    characters in its texts are escaped, except for line breaks and tabs.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -57,6 +57,21 @@ class Payload(_message.Message):
     it did not know, and the payload is refused. `json_text` is the right
     spelling from JavaScript and other languages whose libraries do not turn
     plain objects into Structs.
+
+    Numbers: what no double can hold (beyond 1.7976931348623157e308, so also a
+    whole number of 310 digits) is refused. What survives of the rest:
+
+      sent as     read as     whole number beyond 2^53   1.0      0.1000...01
+      json_text   json_text   every digit                1.0      every digit
+      json_text   json        nearest double             1        nearest double
+      json        either      nearest double             1        nearest double
+
+    `json_text` keeps digits for readers that keep them. Python reads whole
+    numbers exactly, and others as doubles; JavaScript's `JSON.parse` and Go's
+    `encoding/json` into `any` read doubles, and round without a word (Go's
+    `json.Number` keeps digits). So send identifiers and amounts of money as
+    strings. To a reader of `json_text` the empty object is `{}`; a reader of
+    `json` may find the payload unset.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -95,7 +110,15 @@ Global___Payload: _TypeAlias = Payload  # noqa: Y015
 class PayloadSchema(_message.Message):
     """Describes which payloads a queue accepts. A payload that does not fit is
     refused with `INVALID_ARGUMENT` and one field violation for each defect, 20
-    at most; of one with more than 4,096 characters, for the first.
+    at most; of one with more than 4,096 characters, or under a costly schema,
+    for the first. A schema whose check could take too long is refused, and one
+    that takes no large payloads is answered with a warning; so is what other
+    languages refuse or read in another way.
+
+    A `format` that is known is asserted: those of the standard, with dates and
+    times that every decoder reads, and `date-time-local`, `time-local`, `decimal`
+    and `byte` (base64). docs/reference/formats.md says what each takes. An
+    unknown format says nothing.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -111,11 +134,6 @@ class PayloadSchema(_message.Message):
         """A JSON Schema, draft 2020-12. `$ref` must stay inside the document.
         Its numbers are doubles: one of 2^53 or more is refused, since it may have
         been rounded on the way; send such a schema as `json_schema_text`.
-
-        A `format` that is known is asserted: those of the standard, with dates
-        and times that every decoder reads, and `date-time-local`, `time-local`,
-        `decimal` and `byte` (base64). docs/reference/formats.md says what each
-        takes. An unknown format says nothing.
         """
 
     def __init__(

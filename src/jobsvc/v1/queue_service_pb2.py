@@ -31,7 +31,7 @@ from jobsvc.v1 import payload_pb2 as jobsvc_dot_v1_dot_payload__pb2
 from jobsvc.v1 import worker_service_pb2 as jobsvc_dot_v1_dot_worker__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobsvc/v1/queue_service.proto\x12\tjobsvc.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13jobsvc/v1/job.proto\x1a\x17jobsvc/v1/payload.proto\x1a\x1ejobsvc/v1/worker_service.proto\"\x98\x04\n\x05Queue\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x15.jobsvc.v1.QueueStateB\x04\xe2\x41\x01\x03\x12.\n\x0cinput_schema\x18\x03 \x01(\x0b\x32\x18.jobsvc.v1.PayloadSchema\x12/\n\routput_schema\x18\x04 \x01(\x0b\x32\x18.jobsvc.v1.PayloadSchema\x12,\n\x0cretry_policy\x18\x05 \x01(\x0b\x32\x16.jobsvc.v1.RetryPolicy\x12\x32\n\x0f\x61ttempt_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0elease_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tretention\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x0b \x01(\t\x12/\n\x0cstart_within\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x12\x43reateQueueRequest\x12%\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.QueueB\x04\xe2\x41\x01\x02\"6\n\x13\x43reateQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\"%\n\x0fGetQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"3\n\x10GetQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\":\n\x11ListQueuesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x12ListQueuesResponse\x12 \n\x06queues\x18\x01 \x03(\x0b\x32\x10.jobsvc.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x83\x01\n\x12UpdateQueueRequest\x12%\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.QueueB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\"a\n\x13UpdateQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\x12)\n\x08warnings\x18\x02 \x03(\x0b\x32\x17.jobsvc.v1.QueueWarning\">\n\x0cQueueWarning\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"E\n\x12\x44\x65leteQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x15\n\x13\x44\x65leteQueueResponse\"\'\n\x11PauseQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"5\n\x12PauseQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\"(\n\x12ResumeQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"6\n\x13ResumeQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\"\'\n\x11PurgeQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"-\n\x12PurgeQueueResponse\x12\x17\n\x0f\x63\x61ncelled_count\x18\x01 \x01(\x03\"&\n\x14GetQueueStatsRequest\x12\x0e\n\x06queues\x18\x01 \x03(\t\"=\n\x15GetQueueStatsResponse\x12$\n\x05stats\x18\x01 \x03(\x0b\x32\x15.jobsvc.v1.QueueStats\"\xe9\x01\n\nQueueStats\x12\r\n\x05queue\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.jobsvc.v1.QueueState\x12\x17\n\x0fscheduled_count\x18\x03 \x01(\x03\x12\x13\n\x0bready_count\x18\x04 \x01(\x03\x12\x18\n\x10processing_count\x18\x05 \x01(\x03\x12\x33\n\x10oldest_ready_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cworker_count\x18\x07 \x01(\x05\x12\x13\n\x0bopen_window\x18\x08 \x01(\x03\"J\n\x12ListWorkersRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x13ListWorkersResponse\x12\"\n\x07workers\x18\x01 \x03(\x0b\x32\x11.jobsvc.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdb\x01\n\x06Worker\x12#\n\x04info\x18\x01 \x01(\x0b\x32\x15.jobsvc.v1.WorkerInfo\x12\x0e\n\x06queues\x18\x02 \x03(\t\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x13\n\x0blease_count\x18\x04 \x01(\x05\x12\x11\n\tserver_id\x18\x05 \x01(\t\x12\x30\n\x0c\x63onnect_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*Y\n\nQueueState\x12\x1b\n\x17QUEUE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12QUEUE_STATE_ACTIVE\x10\x01\x12\x16\n\x12QUEUE_STATE_PAUSED\x10\x02\x32\xb7\x06\n\x0cQueueService\x12N\n\x0b\x43reateQueue\x12\x1d.jobsvc.v1.CreateQueueRequest\x1a\x1e.jobsvc.v1.CreateQueueResponse\"\x00\x12H\n\x08GetQueue\x12\x1a.jobsvc.v1.GetQueueRequest\x1a\x1b.jobsvc.v1.GetQueueResponse\"\x03\x90\x02\x01\x12N\n\nListQueues\x12\x1c.jobsvc.v1.ListQueuesRequest\x1a\x1d.jobsvc.v1.ListQueuesResponse\"\x03\x90\x02\x01\x12Q\n\x0bUpdateQueue\x12\x1d.jobsvc.v1.UpdateQueueRequest\x1a\x1e.jobsvc.v1.UpdateQueueResponse\"\x03\x90\x02\x02\x12N\n\x0b\x44\x65leteQueue\x12\x1d.jobsvc.v1.DeleteQueueRequest\x1a\x1e.jobsvc.v1.DeleteQueueResponse\"\x00\x12N\n\nPauseQueue\x12\x1c.jobsvc.v1.PauseQueueRequest\x1a\x1d.jobsvc.v1.PauseQueueResponse\"\x03\x90\x02\x02\x12Q\n\x0bResumeQueue\x12\x1d.jobsvc.v1.ResumeQueueRequest\x1a\x1e.jobsvc.v1.ResumeQueueResponse\"\x03\x90\x02\x02\x12K\n\nPurgeQueue\x12\x1c.jobsvc.v1.PurgeQueueRequest\x1a\x1d.jobsvc.v1.PurgeQueueResponse\"\x00\x12W\n\rGetQueueStats\x12\x1f.jobsvc.v1.GetQueueStatsRequest\x1a .jobsvc.v1.GetQueueStatsResponse\"\x03\x90\x02\x01\x12Q\n\x0bListWorkers\x12\x1d.jobsvc.v1.ListWorkersRequest\x1a\x1e.jobsvc.v1.ListWorkersResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djobsvc/v1/queue_service.proto\x12\tjobsvc.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13jobsvc/v1/job.proto\x1a\x17jobsvc/v1/payload.proto\x1a\x1ejobsvc/v1/worker_service.proto\"\x98\x04\n\x05Queue\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x15.jobsvc.v1.QueueStateB\x04\xe2\x41\x01\x03\x12.\n\x0cinput_schema\x18\x03 \x01(\x0b\x32\x18.jobsvc.v1.PayloadSchema\x12/\n\routput_schema\x18\x04 \x01(\x0b\x32\x18.jobsvc.v1.PayloadSchema\x12,\n\x0cretry_policy\x18\x05 \x01(\x0b\x32\x16.jobsvc.v1.RetryPolicy\x12\x32\n\x0f\x61ttempt_timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0elease_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tretention\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x0b \x01(\t\x12/\n\x0cstart_within\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x12\x43reateQueueRequest\x12%\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.QueueB\x04\xe2\x41\x01\x02\"6\n\x13\x43reateQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\"%\n\x0fGetQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"3\n\x10GetQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\":\n\x11ListQueuesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x12ListQueuesResponse\x12 \n\x06queues\x18\x01 \x03(\x0b\x32\x10.jobsvc.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9e\x01\n\x12UpdateQueueRequest\x12%\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.QueueB\x04\xe2\x41\x01\x02\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x19\n\x11keep_newer_schema\x18\x04 \x01(\x08\"a\n\x13UpdateQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\x12)\n\x08warnings\x18\x02 \x03(\x0b\x32\x17.jobsvc.v1.QueueWarning\">\n\x0cQueueWarning\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"E\n\x12\x44\x65leteQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\x15\n\x13\x44\x65leteQueueResponse\"\'\n\x11PauseQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"5\n\x12PauseQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\"(\n\x12ResumeQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"6\n\x13ResumeQueueResponse\x12\x1f\n\x05queue\x18\x01 \x01(\x0b\x32\x10.jobsvc.v1.Queue\"\'\n\x11PurgeQueueRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"-\n\x12PurgeQueueResponse\x12\x17\n\x0f\x63\x61ncelled_count\x18\x01 \x01(\x03\"&\n\x14GetQueueStatsRequest\x12\x0e\n\x06queues\x18\x01 \x03(\t\"=\n\x15GetQueueStatsResponse\x12$\n\x05stats\x18\x01 \x03(\x0b\x32\x15.jobsvc.v1.QueueStats\"\xe9\x01\n\nQueueStats\x12\r\n\x05queue\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.jobsvc.v1.QueueState\x12\x17\n\x0fscheduled_count\x18\x03 \x01(\x03\x12\x13\n\x0bready_count\x18\x04 \x01(\x03\x12\x18\n\x10processing_count\x18\x05 \x01(\x03\x12\x33\n\x10oldest_ready_age\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cworker_count\x18\x07 \x01(\x05\x12\x13\n\x0bopen_window\x18\x08 \x01(\x03\"J\n\x12ListWorkersRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x13ListWorkersResponse\x12\"\n\x07workers\x18\x01 \x03(\x0b\x32\x11.jobsvc.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdb\x01\n\x06Worker\x12#\n\x04info\x18\x01 \x01(\x0b\x32\x15.jobsvc.v1.WorkerInfo\x12\x0e\n\x06queues\x18\x02 \x03(\t\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x13\n\x0blease_count\x18\x04 \x01(\x05\x12\x11\n\tserver_id\x18\x05 \x01(\t\x12\x30\n\x0c\x63onnect_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_seen_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*Y\n\nQueueState\x12\x1b\n\x17QUEUE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12QUEUE_STATE_ACTIVE\x10\x01\x12\x16\n\x12QUEUE_STATE_PAUSED\x10\x02\x32\xb7\x06\n\x0cQueueService\x12N\n\x0b\x43reateQueue\x12\x1d.jobsvc.v1.CreateQueueRequest\x1a\x1e.jobsvc.v1.CreateQueueResponse\"\x00\x12H\n\x08GetQueue\x12\x1a.jobsvc.v1.GetQueueRequest\x1a\x1b.jobsvc.v1.GetQueueResponse\"\x03\x90\x02\x01\x12N\n\nListQueues\x12\x1c.jobsvc.v1.ListQueuesRequest\x1a\x1d.jobsvc.v1.ListQueuesResponse\"\x03\x90\x02\x01\x12Q\n\x0bUpdateQueue\x12\x1d.jobsvc.v1.UpdateQueueRequest\x1a\x1e.jobsvc.v1.UpdateQueueResponse\"\x03\x90\x02\x02\x12N\n\x0b\x44\x65leteQueue\x12\x1d.jobsvc.v1.DeleteQueueRequest\x1a\x1e.jobsvc.v1.DeleteQueueResponse\"\x00\x12N\n\nPauseQueue\x12\x1c.jobsvc.v1.PauseQueueRequest\x1a\x1d.jobsvc.v1.PauseQueueResponse\"\x03\x90\x02\x02\x12Q\n\x0bResumeQueue\x12\x1d.jobsvc.v1.ResumeQueueRequest\x1a\x1e.jobsvc.v1.ResumeQueueResponse\"\x03\x90\x02\x02\x12K\n\nPurgeQueue\x12\x1c.jobsvc.v1.PurgeQueueRequest\x1a\x1d.jobsvc.v1.PurgeQueueResponse\"\x00\x12W\n\rGetQueueStats\x12\x1f.jobsvc.v1.GetQueueStatsRequest\x1a .jobsvc.v1.GetQueueStatsResponse\"\x03\x90\x02\x01\x12Q\n\x0bListWorkers\x12\x1d.jobsvc.v1.ListWorkersRequest\x1a\x1e.jobsvc.v1.ListWorkersResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -74,8 +74,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUESERVICE'].methods_by_name['GetQueueStats']._serialized_options = b'\220\002\001'
   _globals['_QUEUESERVICE'].methods_by_name['ListWorkers']._loaded_options = None
   _globals['_QUEUESERVICE'].methods_by_name['ListWorkers']._serialized_options = b'\220\002\001'
-  _globals['_QUEUESTATE']._serialized_start=2537
-  _globals['_QUEUESTATE']._serialized_end=2626
+  _globals['_QUEUESTATE']._serialized_start=2564
+  _globals['_QUEUESTATE']._serialized_end=2653
   _globals['_QUEUE']._serialized_start=255
   _globals['_QUEUE']._serialized_end=791
   _globals['_CREATEQUEUEREQUEST']._serialized_start=793
@@ -91,39 +91,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTQUEUESRESPONSE']._serialized_start=1062
   _globals['_LISTQUEUESRESPONSE']._serialized_end=1141
   _globals['_UPDATEQUEUEREQUEST']._serialized_start=1144
-  _globals['_UPDATEQUEUEREQUEST']._serialized_end=1275
-  _globals['_UPDATEQUEUERESPONSE']._serialized_start=1277
-  _globals['_UPDATEQUEUERESPONSE']._serialized_end=1374
-  _globals['_QUEUEWARNING']._serialized_start=1376
-  _globals['_QUEUEWARNING']._serialized_end=1438
-  _globals['_DELETEQUEUEREQUEST']._serialized_start=1440
-  _globals['_DELETEQUEUEREQUEST']._serialized_end=1509
-  _globals['_DELETEQUEUERESPONSE']._serialized_start=1511
-  _globals['_DELETEQUEUERESPONSE']._serialized_end=1532
-  _globals['_PAUSEQUEUEREQUEST']._serialized_start=1534
-  _globals['_PAUSEQUEUEREQUEST']._serialized_end=1573
-  _globals['_PAUSEQUEUERESPONSE']._serialized_start=1575
-  _globals['_PAUSEQUEUERESPONSE']._serialized_end=1628
-  _globals['_RESUMEQUEUEREQUEST']._serialized_start=1630
-  _globals['_RESUMEQUEUEREQUEST']._serialized_end=1670
-  _globals['_RESUMEQUEUERESPONSE']._serialized_start=1672
-  _globals['_RESUMEQUEUERESPONSE']._serialized_end=1726
-  _globals['_PURGEQUEUEREQUEST']._serialized_start=1728
-  _globals['_PURGEQUEUEREQUEST']._serialized_end=1767
-  _globals['_PURGEQUEUERESPONSE']._serialized_start=1769
-  _globals['_PURGEQUEUERESPONSE']._serialized_end=1814
-  _globals['_GETQUEUESTATSREQUEST']._serialized_start=1816
-  _globals['_GETQUEUESTATSREQUEST']._serialized_end=1854
-  _globals['_GETQUEUESTATSRESPONSE']._serialized_start=1856
-  _globals['_GETQUEUESTATSRESPONSE']._serialized_end=1917
-  _globals['_QUEUESTATS']._serialized_start=1920
-  _globals['_QUEUESTATS']._serialized_end=2153
-  _globals['_LISTWORKERSREQUEST']._serialized_start=2155
-  _globals['_LISTWORKERSREQUEST']._serialized_end=2229
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=2231
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=2313
-  _globals['_WORKER']._serialized_start=2316
-  _globals['_WORKER']._serialized_end=2535
-  _globals['_QUEUESERVICE']._serialized_start=2629
-  _globals['_QUEUESERVICE']._serialized_end=3452
+  _globals['_UPDATEQUEUEREQUEST']._serialized_end=1302
+  _globals['_UPDATEQUEUERESPONSE']._serialized_start=1304
+  _globals['_UPDATEQUEUERESPONSE']._serialized_end=1401
+  _globals['_QUEUEWARNING']._serialized_start=1403
+  _globals['_QUEUEWARNING']._serialized_end=1465
+  _globals['_DELETEQUEUEREQUEST']._serialized_start=1467
+  _globals['_DELETEQUEUEREQUEST']._serialized_end=1536
+  _globals['_DELETEQUEUERESPONSE']._serialized_start=1538
+  _globals['_DELETEQUEUERESPONSE']._serialized_end=1559
+  _globals['_PAUSEQUEUEREQUEST']._serialized_start=1561
+  _globals['_PAUSEQUEUEREQUEST']._serialized_end=1600
+  _globals['_PAUSEQUEUERESPONSE']._serialized_start=1602
+  _globals['_PAUSEQUEUERESPONSE']._serialized_end=1655
+  _globals['_RESUMEQUEUEREQUEST']._serialized_start=1657
+  _globals['_RESUMEQUEUEREQUEST']._serialized_end=1697
+  _globals['_RESUMEQUEUERESPONSE']._serialized_start=1699
+  _globals['_RESUMEQUEUERESPONSE']._serialized_end=1753
+  _globals['_PURGEQUEUEREQUEST']._serialized_start=1755
+  _globals['_PURGEQUEUEREQUEST']._serialized_end=1794
+  _globals['_PURGEQUEUERESPONSE']._serialized_start=1796
+  _globals['_PURGEQUEUERESPONSE']._serialized_end=1841
+  _globals['_GETQUEUESTATSREQUEST']._serialized_start=1843
+  _globals['_GETQUEUESTATSREQUEST']._serialized_end=1881
+  _globals['_GETQUEUESTATSRESPONSE']._serialized_start=1883
+  _globals['_GETQUEUESTATSRESPONSE']._serialized_end=1944
+  _globals['_QUEUESTATS']._serialized_start=1947
+  _globals['_QUEUESTATS']._serialized_end=2180
+  _globals['_LISTWORKERSREQUEST']._serialized_start=2182
+  _globals['_LISTWORKERSREQUEST']._serialized_end=2256
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=2258
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=2340
+  _globals['_WORKER']._serialized_start=2343
+  _globals['_WORKER']._serialized_end=2562
+  _globals['_QUEUESERVICE']._serialized_start=2656
+  _globals['_QUEUESERVICE']._serialized_end=3479
 # @@protoc_insertion_point(module_scope)

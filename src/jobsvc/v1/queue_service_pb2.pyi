@@ -302,8 +302,16 @@ class UpdateQueueRequest(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    KEEP_NEWER_SCHEMA_FIELD_NUMBER: _builtins.int
     allow_missing: _builtins.bool
     """Creates the queue if it does not exist."""
+    keep_newer_schema: _builtins.bool
+    """Changes nothing if `queue` has a schema that the queue has had before and
+    replaced since: its sender is older than the queue. The answer is OK, with a
+    warning `SCHEMA_SUPERSEDED`. For workers, which declare their queues when
+    they start. Without it the queue takes the schema back, and the schemas that
+    replaced it count as new again.
+    """
     @_builtins.property
     def queue(self) -> Global___Queue:
         """New values; `queue.name` says which queue. If `queue.etag` is set it must
@@ -320,10 +328,11 @@ class UpdateQueueRequest(_message.Message):
         queue: Global___Queue | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         allow_missing: _builtins.bool = ...,
+        keep_newer_schema: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "queue", b"queue", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "keep_newer_schema", b"keep_newer_schema", "queue", b"queue", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,7 +352,9 @@ class UpdateQueueResponse(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueWarning]:
-        """What the change did that may not be meant. The change stands."""
+        """What the change did that may not be meant. The change stands, unless the
+        warning says otherwise.
+        """
 
     def __init__(
         self,
@@ -374,7 +385,11 @@ class QueueWarning(_message.Message):
     """What it is, for programs. Matches `^[A-Z][A-Z0-9_]*$`. More may be added.
 
     `SCHEMA_NOT_PORTABLE`: validators of other languages read a part of the
-    schema in another way, or refuse it.
+    schema in another way, or refuse it. `SCHEMA_COSTLY`: payloads from a
+    size on that is below 256 KiB are refused, because their check could take
+    too long. `WAITING_JOBS_DO_NOT_FIT`: jobs that wait already have inputs
+    that the new `input_schema` would refuse; the first 1,000 are looked at.
+    `SCHEMA_SUPERSEDED`: nothing was changed, see `keep_newer_schema`.
     """
     message: _builtins.str
     """What it is, for people: a sentence, with the place in a schema if there is

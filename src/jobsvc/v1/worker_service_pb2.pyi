@@ -179,6 +179,7 @@ class Subscribe(_message.Message):
     PAYLOAD_ENCODING_FIELD_NUMBER: _builtins.int
     HELD_LEASE_IDS_FIELD_NUMBER: _builtins.int
     MAX_DISPATCH_LEASES_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     window: _builtins.int
     """Most leases to hold at a time, over all queues: an absolute number, not an
     increment. The server pushes while fewer are unresolved. 0 to 10000.
@@ -188,6 +189,10 @@ class Subscribe(_message.Message):
     max_dispatch_leases: _builtins.int
     """Most leases that one `dispatch` may bring; fewer and larger frames cost
     less. Default: 100. 0 to 1,000.
+    """
+    resume_token: _builtins.str
+    """The `resume_token` of this process's stream before; empty for its first.
+    At most 64 characters.
     """
     @_builtins.property
     def worker(self) -> Global___WorkerInfo:
@@ -223,10 +228,11 @@ class Subscribe(_message.Message):
         payload_encoding: _payload_pb2.PayloadEncoding.ValueType = ...,
         held_lease_ids: _abc.Iterable[_builtins.str] | None = ...,
         max_dispatch_leases: _builtins.int = ...,
+        resume_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease_duration", b"lease_duration", "worker", b"worker"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_lease_ids", b"held_lease_ids", "lease_duration", b"lease_duration", "max_dispatch_leases", b"max_dispatch_leases", "payload_encoding", b"payload_encoding", "queues", b"queues", "window", b"window", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_lease_ids", b"held_lease_ids", "lease_duration", b"lease_duration", "max_dispatch_leases", b"max_dispatch_leases", "payload_encoding", b"payload_encoding", "queues", b"queues", "resume_token", b"resume_token", "window", b"window", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,7 +240,7 @@ Global___Subscribe: _TypeAlias = Subscribe  # noqa: Y015
 
 @_typing.final
 class WorkerInfo(_message.Message):
-    """Describes a worker process."""
+    """Describes a worker process. None of these texts may hold control characters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -264,7 +270,8 @@ class WorkerInfo(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     """Identifies one run of a process: kept over reconnects, new at every start
-    of the process, for example `news-7d9f-x2x1/1c7e`. 1 to 128 characters.
+    of the process, for example `news-7d9f-x2x1/1c7e`. No two processes may
+    share one. 1 to 128 characters.
     """
     version: _builtins.str
     """Release of the worker code, for people. At most 64 characters."""
@@ -378,11 +385,16 @@ class Subscribed(_message.Message):
     HELD_LEASES_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     TAKES_SUCCEEDED_LEASE_IDS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     server_id: _builtins.str
     """Replica that serves the stream, for people."""
     takes_succeeded_lease_ids: _builtins.bool
     """Whether `report_outcomes` may use `succeeded_lease_ids`. A server that
     does not say so does not know them.
+    """
+    resume_token: _builtins.str
+    """Keep it, and send it with every `subscribe` to come: it shows that the
+    stream is of the same process. Opaque and secret, at most 64 characters.
     """
     @_builtins.property
     def extend_interval(self) -> _duration_pb2.Duration:
@@ -409,10 +421,11 @@ class Subscribed(_message.Message):
         held_leases: _abc.Iterable[Global___LeaseStatus] | None = ...,
         limits: Global___ServerLimits | None = ...,
         takes_succeeded_lease_ids: _builtins.bool = ...,
+        resume_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["extend_interval", b"extend_interval", "heartbeat_interval", b"heartbeat_interval", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["extend_interval", b"extend_interval", "heartbeat_interval", b"heartbeat_interval", "held_leases", b"held_leases", "limits", b"limits", "server_id", b"server_id", "takes_succeeded_lease_ids", b"takes_succeeded_lease_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extend_interval", b"extend_interval", "heartbeat_interval", b"heartbeat_interval", "held_leases", b"held_leases", "limits", b"limits", "resume_token", b"resume_token", "server_id", b"server_id", "takes_succeeded_lease_ids", b"takes_succeeded_lease_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -616,7 +629,7 @@ class JobLease(_message.Message):
     """W3C `tracestate` that goes with it."""
     @_builtins.property
     def input(self) -> _payload_pb2.Payload:
-        """Its input; unset for the empty object."""
+        """Its input. For the empty object: `{}` as `json_text`, unset as `json`."""
 
     @_builtins.property
     def attempt_timeout(self) -> _duration_pb2.Duration:
@@ -738,7 +751,7 @@ class ExtendLeasesResponse(_message.Message):
     LEASES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseStatus]:
-        """State of each lease."""
+        """State of each lease; one that the server cannot look at is left out."""
 
     def __init__(
         self,

@@ -57,7 +57,10 @@ class WorkerServiceStub:
        An outcome counts once `outcome_results` confirms it; keep it until
        then, and send it again after a reconnect.
     4. The server sends `lease_statuses` in answer to `extend_leases`, and
-       unasked when a job is cancelled or a lease is lost.
+       unasked when a job is cancelled or a lease is lost. One without leases
+       says that the database is away. Then, or if there is no answer within
+       `extend_interval`, open a second stream as under 6: another replica may
+       be well. Keep the first until the second is subscribed.
     5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
        and half-closes; the server confirms the last outcomes and ends with
        OK.
@@ -76,13 +79,18 @@ class WorkerServiceStub:
        reconnect every 5 seconds at least, however long the server is away.
 
     A second stream of one `worker_id` replaces the first, which ends with
-    `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
-    out of order ends the stream with `INVALID_ARGUMENT`
-    (`WORK_PROTOCOL_VIOLATION`).
+    `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
+    same process may do so: it sends the `resume_token` of `subscribed`, or
+    else names a lease that it holds in `held_lease_ids`. Any other stream is
+    refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
+    ended; it may try again. A frame out of order ends the stream with
+    `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
     """
     LeaseJobs: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]
     """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-    the first one up to `wait`. An empty answer is not an error.
+    the first one up to `wait`. An empty answer is not an error. A process that
+    has a stream as well uses another `worker_id` here: leases that a stream
+    does not list when it subscribes go back.
     """
     ExtendLeases: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]
     """Extends leases and records progress. Answers for each lease on its own:
@@ -122,7 +130,10 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
        An outcome counts once `outcome_results` confirms it; keep it until
        then, and send it again after a reconnect.
     4. The server sends `lease_statuses` in answer to `extend_leases`, and
-       unasked when a job is cancelled or a lease is lost.
+       unasked when a job is cancelled or a lease is lost. One without leases
+       says that the database is away. Then, or if there is no answer within
+       `extend_interval`, open a second stream as under 6: another replica may
+       be well. Keep the first until the second is subscribed.
     5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
        and half-closes; the server confirms the last outcomes and ends with
        OK.
@@ -141,13 +152,18 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
        reconnect every 5 seconds at least, however long the server is away.
 
     A second stream of one `worker_id` replaces the first, which ends with
-    `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
-    out of order ends the stream with `INVALID_ARGUMENT`
-    (`WORK_PROTOCOL_VIOLATION`).
+    `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
+    same process may do so: it sends the `resume_token` of `subscribed`, or
+    else names a lease that it holds in `held_lease_ids`. Any other stream is
+    refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
+    ended; it may try again. A frame out of order ends the stream with
+    `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
     """
     LeaseJobs: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]  # type: ignore[assignment]
     """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-    the first one up to `wait`. An empty answer is not an error.
+    the first one up to `wait`. An empty answer is not an error. A process that
+    has a stream as well uses another `worker_id` here: leases that a stream
+    does not list when it subscribes go back.
     """
     ExtendLeases: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]  # type: ignore[assignment]
     """Extends leases and records progress. Answers for each lease on its own:
@@ -190,7 +206,10 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
            An outcome counts once `outcome_results` confirms it; keep it until
            then, and send it again after a reconnect.
         4. The server sends `lease_statuses` in answer to `extend_leases`, and
-           unasked when a job is cancelled or a lease is lost.
+           unasked when a job is cancelled or a lease is lost. One without leases
+           says that the database is away. Then, or if there is no answer within
+           `extend_interval`, open a second stream as under 6: another replica may
+           be well. Keep the first until the second is subscribed.
         5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
            and half-closes; the server confirms the last outcomes and ends with
            OK.
@@ -209,9 +228,12 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
            reconnect every 5 seconds at least, however long the server is away.
 
         A second stream of one `worker_id` replaces the first, which ends with
-        `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. A frame
-        out of order ends the stream with `INVALID_ARGUMENT`
-        (`WORK_PROTOCOL_VIOLATION`).
+        `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
+        same process may do so: it sends the `resume_token` of `subscribed`, or
+        else names a lease that it holds in `held_lease_ids`. Any other stream is
+        refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
+        ended; it may try again. A frame out of order ends the stream with
+        `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
         """
 
     @_abc_1.abstractmethod
@@ -221,7 +243,9 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.LeaseJobsResponse, _abc.Awaitable[_worker_service_pb2.LeaseJobsResponse]]:
         """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-        the first one up to `wait`. An empty answer is not an error.
+        the first one up to `wait`. An empty answer is not an error. A process that
+        has a stream as well uses another `worker_id` here: leases that a stream
+        does not list when it subscribes go back.
         """
 
     @_abc_1.abstractmethod

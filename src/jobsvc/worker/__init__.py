@@ -14,6 +14,7 @@ from jobsvc.worker.context import Context, PreviousError
 from jobsvc.worker.outcome import Cancelled, Fail, Release, Retry
 from jobsvc.worker.processor import Processor, ProcessorInvalid, RetryPolicy, processor
 from jobsvc.worker.stream_end import WorkerStopped
+from jobsvc.worker.unknown_keys import allow_unknown_keys
 from jobsvc.worker.worker import Worker
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "RetryPolicy",
     "Worker",
     "WorkerStopped",
+    "allow_unknown_keys",
     "processor",
     "run",
 ]

@@ -11,7 +11,8 @@ import msgspec
 from jobsvc.worker.context import Context
 from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
 from jobsvc.worker.running_attempt import RunningAttempt
-from jobsvc.worker.schema import Schema, SchemaInvalid, object_schema
+from jobsvc.worker.schema import decoder, object_schema
+from jobsvc.worker.schema_writer import Schema, SchemaInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +58,22 @@ def bind(processor: AnyProcessor) -> BoundProcessor:
         )
     try:
         input_schema = None
-        input_type: Any = dict[str, Any]
+        decode: Callable[[str], Any] = msgspec.json.Decoder(dict[str, Any]).decode
         if inputs and hints.get(inputs[0].name, Any) is not Any:
             input_type = hints[inputs[0].name]
             input_schema = object_schema(input_type)
+            decode = decoder(input_type)
         output_schema = None
         returned = hints.get("return", Any)
         if returned is not Any:
-            output_schema = object_schema(dict if returned is NoneType else returned)
+            # A value of a type may have more keys than the type names: a subclass's, say.
+            output_schema = object_schema(dict if returned is NoneType else returned, closed=False)
     except SchemaInvalid as error:
         raise ProcessorInvalid(f"{processor.name}: {error}") from None
     return BoundProcessor(
         processor=processor,
         is_async=inspect.iscoroutinefunction(function),
-        decode=msgspec.json.Decoder(input_type).decode,
+        decode=decode,
         call=_caller(
             function,
             inputs[0].name if inputs else None,

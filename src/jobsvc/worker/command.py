@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
@@ -14,6 +13,9 @@ from pathlib import Path
 from types import FrameType, ModuleType
 
 from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.plain_text import log_to_stderr
+from jobsvc.tls import Credentials, tls_credentials
+from jobsvc.tracing.json_log import log_json_if_asked
 from jobsvc.worker.garbage import bound_garbage
 from jobsvc.worker.modules import ModuleUnusable, load
 from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
@@ -30,6 +32,9 @@ from jobsvc.worker.worker import (
 #: A process that hangs is killed this long after all its deadlines.
 _LAST_RESORT_SECONDS = 3.0
 
+#: Values of a variable that switch something on, as for the other commands.
+_YES = ("1", "true", "t", "yes", "y", "on")
+
 #: Name of a module, path of a .py file, module, or processor.
 Source = str | ModuleType | AnyProcessor
 
@@ -38,17 +43,21 @@ def run(
     sources: Sequence[Source],
     *,
     target: str | None = None,
+    tls: bool = False,
+    ca: str | Path | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
     window: int | None = None,
     grace_seconds: float = DEFAULT_GRACE_SECONDS,
     version: str = "",
+    take_back: bool = False,
     blocked_seconds: float = DEFAULT_BLOCKED_SECONDS,
 ) -> None:
     """Works until SIGTERM or SIGINT, which let running jobs end first; a second one does not.
 
-    `target` is HOST:PORT, by default `JOBSVC_TARGET` or 127.0.0.1:50051; the
-    other arguments are those of `Worker`. Must be called on the main thread. A process
-    whose event loop stays blocked ends with code 1.
+    `target` is HOST:PORT, by default `JOBSVC_TARGET` or 127.0.0.1:50051. `tls` connects
+    over TLS, as `JOBSVC_TLS=1` does; so does `ca` (or `JOBSVC_CA`), a PEM file of the
+    certificates to trust. The other arguments are those of `Worker`. Must be called on
+    the main thread. A process whose event loop stays blocked ends with code 1.
 
     Raises:
         ModuleUnusable, ProcessorInvalid, ValueError: before any job is taken.
@@ -58,17 +67,16 @@ def run(
     worker = Worker(
         loaded,
         target=target or os.environ.get("JOBSVC_TARGET") or DEFAULT_TARGET,
+        credentials=_credentials(tls, ca),
         concurrency=concurrency,
         window=window,
         grace_seconds=grace_seconds,
         version=version,
+        take_back=take_back,
         blocked_seconds=blocked_seconds,
         on_blocked=_end_process,
     )
-    if not logging.getLogger().handlers:
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+    log_to_stderr()
     # Imported here: a program that only uses `Worker` brings its own tracing.
     from jobsvc.tracing import start_tracing
 
@@ -82,6 +90,16 @@ def run(
         gc.freeze()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_work(worker))
+
+
+def _credentials(tls: bool, ca: str | Path | None) -> Credentials | None:
+    ca = ca or os.environ.get("JOBSVC_CA")
+    if not (tls or ca or os.environ.get("JOBSVC_TLS", "").lower() in _YES):
+        return None
+    try:
+        return tls_credentials(Path(ca) if ca else None)
+    except OSError as error:
+        raise ValueError(f"--ca {ca}: {error.strerror or error}") from None
 
 
 def _end_process(problem: str) -> None:
@@ -137,6 +155,7 @@ def _signals(worker: Worker) -> Iterator[None]:
 def run_or_explain(sources: Sequence[Source], **options: object) -> int:
     """Calls `run`, prints its errors as one line on stderr, and returns the exit code."""
     try:
+        log_json_if_asked()
         run(sources, **options)  # type: ignore[arg-type]  # the options of `run`, passed on
     except (ModuleUnusable, ProcessorInvalid, ValueError, WorkerStopped) as problem:
         print(f"jobsvc worker: {problem}", file=sys.stderr)
@@ -157,6 +176,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--target",
         metavar="HOST:PORT",
         help=f"the server (default: $JOBSVC_TARGET or {DEFAULT_TARGET})",
+    )
+    parser.add_argument(
+        "--tls", action="store_true", help="connect over TLS (default: $JOBSVC_TLS)"
+    )
+    parser.add_argument(
+        "--ca",
+        metavar="FILE",
+        help="certificates to trust (PEM); turns on TLS (default: $JOBSVC_CA)",
     )
     parser.add_argument(
         "--concurrency",
@@ -188,13 +215,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--version", default="", metavar="TEXT", help="release of the worker's code, for people"
     )
+    parser.add_argument(
+        "--take-back",
+        action="store_true",
+        help="for a rollback: declare the schemas even where a queue has newer ones",
+    )
     chosen = parser.parse_args(arguments)
     return run_or_explain(
         chosen.modules,
         target=chosen.target,
+        tls=chosen.tls,
+        ca=chosen.ca,
         concurrency=chosen.concurrency,
         window=chosen.window,
         grace_seconds=chosen.grace,
         version=chosen.version,
+        take_back=chosen.take_back,
         blocked_seconds=chosen.blocked_seconds,
     )

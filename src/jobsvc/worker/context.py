@@ -10,9 +10,10 @@ from typing import Any
 
 from google.rpc import code_pb2
 
+from jobsvc.domain.limits import MAX_NOTE_CHARACTERS
 from jobsvc.v1.worker_service_pb2 import JobLease
 from jobsvc.worker.duration import to_duration
-from jobsvc.worker.outcome import MAX_NOTE_CHARACTERS, Cancelled, clean
+from jobsvc.worker.outcome import Cancelled, clean
 from jobsvc.worker.running_attempt import RunningAttempt
 
 

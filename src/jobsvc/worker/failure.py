@@ -10,12 +10,11 @@ from asyncio import CancelledError
 
 from google.rpc import code_pb2
 
+from jobsvc.domain.limits import MAX_ERROR_CHARACTERS, MAX_TRACE_CHARACTERS
 from jobsvc.v1.job_pb2 import JobError
 from jobsvc.v1.worker_service_pb2 import JobOutcome
 from jobsvc.worker.outcome import Cancelled, Ending, Fail, Release, Retry, clean, failed, released
 
-MAX_MESSAGE_CHARACTERS = 4_096
-MAX_TRACE_CHARACTERS = 16_384
 #: Ends each text that stands for what an exception would not tell.
 UNDESCRIBED = "cannot be described"
 
@@ -47,7 +46,7 @@ def outcome_of(lease_id: str, exception: BaseException) -> JobOutcome:
         return _outcome_of(lease_id, exception)
     except BaseException:
         name = type_name(exception)
-        text = clean(f"{name} {UNDESCRIBED}", MAX_MESSAGE_CHARACTERS)
+        text = clean(f"{name} {UNDESCRIBED}", MAX_ERROR_CHARACTERS)
         reason = upper_snake(name) or "EXCEPTION"
         error = JobError(code=code_pb2.UNKNOWN, reason=reason, message=text, stack_trace=text)
         return failed(lease_id, error)
@@ -89,7 +88,7 @@ def error_of(exception: BaseException, code: int) -> JobError:
     return JobError(
         code=code,
         reason=_reason(exception),
-        message=clean(text_of(exception), MAX_MESSAGE_CHARACTERS),
+        message=clean(text_of(exception), MAX_ERROR_CHARACTERS),
         stack_trace=_stack_trace(exception),
     )
 
@@ -99,7 +98,7 @@ def job_error(code: int, reason: str, message: str) -> JobError:
     return JobError(
         code=code,
         reason=reason,
-        message=clean(message, MAX_MESSAGE_CHARACTERS),
+        message=clean(message, MAX_ERROR_CHARACTERS),
     )
 
 

@@ -28,11 +28,11 @@ class GarbageBound:
         self._again_at = -inf
 
     def due(self, memory_bytes: int, now: float) -> bool:
-        """Whether to collect now: memory has grown by a step since the last collection.
+        """Whether to collect now: the memory has grown by a step since the last collection.
 
-        Or it has grown so since the smallest, and a hundred times as long has passed as the last
-        collection took: the allocator may keep what was freed, and garbage that fills it again
-        shows as no growth.
+        The allocator may keep what was freed, and garbage that fills it again shows as no
+        growth. So memory that is a step above the least that a collection has left is also a
+        reason, once a hundred times as long has passed as the last collection took.
         """
         if memory_bytes >= self._limit:
             return True

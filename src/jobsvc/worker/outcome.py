@@ -4,14 +4,10 @@ from collections.abc import Sequence
 
 from google.rpc import code_pb2
 
+from jobsvc.domain.limits import MAX_DELAY_SECONDS, MAX_NOTE_CHARACTERS
 from jobsvc.v1.job_pb2 import JobError, JobProgress
 from jobsvc.v1.worker_service_pb2 import JobOutcome, ReportOutcomesRequest
 from jobsvc.worker.duration import Seconds, to_duration, to_seconds
-
-#: Longest delay that the contract allows, one week.
-MAX_DELAY_SECONDS = 604_800.0
-#: Longest text of a release or a cancellation, and longest progress message.
-MAX_NOTE_CHARACTERS = 500
 
 #: How an attempt ended, for the server. A lease id alone means success without output: most jobs
 #: end so, and a message for each would cost more than the rest of the report.

@@ -35,18 +35,17 @@ def portable_pattern(pattern: str) -> str:
     parsed = _parser.parse(pattern)
     if parsed.state.flags & ~re.UNICODE:
         raise PatternInvalid("has flags, such as (?i)")
-    return _sequence(parsed, exact=False)
+    return _sequence(parsed)
 
 
-# Any, below: the parser has no types. `exact` is True in a negative lookahead, where a part
-# that finds less would make the whole find more.
+# Any, below: the parser has no types.
 
 
-def _sequence(items: Any, exact: bool) -> str:
-    return "".join(_item(kind, value, exact) for kind, value in items)
+def _sequence(items: Any) -> str:
+    return "".join(_item(kind, value) for kind, value in items)
 
 
-def _item(kind: Any, value: Any, exact: bool) -> str:
+def _item(kind: Any, value: Any) -> str:
     if kind is code.LITERAL:
         return _character(value)
     if kind is code.NOT_LITERAL:
@@ -54,28 +53,27 @@ def _item(kind: Any, value: Any, exact: bool) -> str:
     if kind is code.ANY:
         return r"[^\n]"
     if kind is code.IN:
-        return _class(value, exact)
+        return _class(value)
     if kind is code.BRANCH:
-        return "(?:" + "|".join(_sequence(branch, exact) for branch in value[1]) + ")"
+        return "(?:" + "|".join(_sequence(branch) for branch in value[1]) + ")"
     if kind is code.SUBPATTERN:
         _, added, removed, items = value
         if added or removed:
             raise PatternInvalid("has flags, such as (?i:a)")
-        text = _sequence(items, exact)
+        text = _sequence(items)
         return text if len(items) == 1 and items[0][0] is code.BRANCH else f"(?:{text})"
     if kind in (code.MAX_REPEAT, code.MIN_REPEAT):
-        return _repeat(value, exact) + ("?" if kind is code.MIN_REPEAT else "")
+        return _repeat(value) + ("?" if kind is code.MIN_REPEAT else "")
     if kind is code.AT:
-        return _anchor(value, exact)
-    if kind in (code.ASSERT, code.ASSERT_NOT) and value[0] > 0:
-        negative = kind is code.ASSERT_NOT
-        return f"(?{'!' if negative else '='}{_sequence(value[1], exact or negative)})"
+        return _anchor(value)
+    if kind in (code.ASSERT, code.ASSERT_NOT, code.GROUPREF):
+        raise PatternInvalid("has a look-around or back-reference, which takes more than one pass")
     raise PatternInvalid(f"has a part that not every language knows ({str(kind).lower()})")
 
 
-def _repeat(value: Any, exact: bool) -> str:
+def _repeat(value: Any) -> str:
     least, most, items = value
-    text = _sequence(items, exact)
+    text = _sequence(items)
     alone = len(items) == 1 and items[0][0] in _ATOMS
     if least == most:
         count = f"{{{least}}}"
@@ -84,19 +82,17 @@ def _repeat(value: Any, exact: bool) -> str:
     return (text if alone else f"(?:{text})") + _SHORT.get((least, most), count)
 
 
-def _anchor(value: Any, exact: bool) -> str:
+def _anchor(value: Any) -> str:
     if value in (code.AT_BEGINNING, code.AT_BEGINNING_STRING):
         return "^"
-    if value is code.AT_END_STRING or (value is code.AT_END and not exact):
+    if value in (code.AT_END, code.AT_END_STRING):
         return "$"
-    if value is code.AT_END:
-        return r"(?=\n?$)"
     raise PatternInvalid(r"has \b or \B, whose words are not the same in every language")
 
 
-def _class(items: Any, exact: bool) -> str:
+def _class(items: Any) -> str:
     negated = items[0][0] is code.NEGATE
-    if not exact and items == [(code.CATEGORY, code.CATEGORY_NOT_SPACE)]:
+    if items == [(code.CATEGORY, code.CATEGORY_NOT_SPACE)]:
         return f"[^{_ALL_SPACE}]"
     inside = []
     for kind, value in items[1:] if negated else items:
@@ -104,9 +100,9 @@ def _class(items: Any, exact: bool) -> str:
             inside.append(_in_class(value))
         elif kind is code.RANGE:
             inside.append("-".join(map(_in_class, value)))
-        elif value is code.CATEGORY_SPACE and negated and not exact:
+        elif value is code.CATEGORY_SPACE and negated:
             inside.append(_ALL_SPACE)
-        elif value in _CLASSES and not negated and not exact:
+        elif value in _CLASSES and not negated:
             inside.append(_CLASSES[value])
         else:
             raise PatternInvalid(

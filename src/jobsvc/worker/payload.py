@@ -22,6 +22,30 @@ def input_text(payload: Payload) -> str:
     return json_format.MessageToJson(payload.json) if payload.HasField("json") else "{}"
 
 
+def whole_numbers(decode: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns a decoder that also takes 1.0 and 1e2 for integers, as JSON Schema does.
+
+    Only a text that `decode` refuses is looked at again, so others cost nothing.
+    """
+
+    def decode_again(text: str) -> Any:
+        try:
+            return decode(text)
+        except Exception:
+            document = msgspec.json.decode(text)
+        return decode(msgspec.json.encode(_with_whole_numbers(document)).decode())
+
+    return decode_again
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(item) for key, item in value.items()}
+    return [_with_whole_numbers(item) for item in value] if isinstance(value, list) else value
+
+
 def input_rejected(lease_id: str, why: str) -> JobOutcome:
     """Returns the failure of an attempt whose input is not of the processor's type.
 
@@ -59,7 +83,15 @@ def outcome_of_value(
 
 def encoder() -> Callable[[Any], bytes]:
     """Returns a function that writes a value as JSON, and raises if JSON cannot hold it."""
-    return msgspec.json.Encoder().encode
+    return msgspec.json.Encoder(enc_hook=_written_model).encode
+
+
+def _written_model(value: Any) -> msgspec.Raw:
+    # What msgspec does not know may be a pydantic model, which writes itself.
+    write = getattr(value, "model_dump_json", None)
+    if write is None:
+        raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+    return msgspec.Raw(write(by_alias=True).encode())
 
 
 def _unusable(lease_id: str, reason: str, message: str) -> JobOutcome:

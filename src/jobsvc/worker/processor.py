@@ -88,10 +88,12 @@ def processor(
 ) -> Callable[[Callable[P, R]], Processor[P, R]]:
     """Makes a function the processor of `queue`.
 
-    The function takes the input (a dataclass, msgspec.Struct, TypedDict or
-    dict) and optionally a `Context`; it returns the output, of the same types,
+    The function takes the input (a dataclass, msgspec.Struct, TypedDict, dict
+    or pydantic model) and optionally a `Context`; it returns the output, of the same types,
     or None for the empty object. An `async def` runs on an event loop, a plain
-    `def` in a thread.
+    `def` in a thread. docs/reference/formats.md has the types of fields. A key
+    that the input's class does not name is refused at the door, unless the
+    class is marked by `allow_unknown_keys`.
 
     A worker that starts declares these options, and the schemas of input and
     output, to the server as the queue's contract; options that are not given

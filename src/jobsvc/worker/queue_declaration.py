@@ -1,17 +1,16 @@
 """Declares the queues of a worker's processors, through `QueueService.UpdateQueue`."""
 
+import json
 import logging
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.struct_pb2 import Struct
 
 from jobsvc.v1 import queue_service_pb2_grpc
 from jobsvc.v1.job_pb2 import RetryPolicy
 from jobsvc.v1.queue_service_pb2 import Queue, UpdateQueueRequest
 from jobsvc.worker.bound_processor import BoundProcessor
 from jobsvc.worker.duration import to_duration
-from jobsvc.worker.schema import Schema
 from jobsvc.worker.stream_end import end_of
 from jobsvc.worker.work_stream import OPEN_SECONDS, StreamFailed
 
@@ -19,22 +18,28 @@ from jobsvc.worker.work_stream import OPEN_SECONDS, StreamFailed
 #: declares the queues in another way.
 _TOLERATED = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.PERMISSION_DENIED)
 
+#: What to do about a warning of the server, by its reason.
+_WAYS_OUT = {
+    "SCHEMA_SUPERSEDED": "; this worker is older than the queue (to roll back: --take-back)"
+}
+
 log = logging.getLogger("jobsvc.worker")
 
 
-def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
+def declaration(bound: BoundProcessor, take_back: bool) -> UpdateQueueRequest | None:
     """Returns the change that declares a processor's queue; None if there is none. Pure.
 
-    The mask covers only the fields that the processor sets.
+    The mask covers only the fields that the processor sets. With `take_back` the queue takes
+    back schemas that it has replaced since.
     """
     processor = bound.processor
     queue = Queue(name=processor.queue)
     paths = []
     if bound.input_schema is not None:
-        queue.input_schema.json_schema.CopyFrom(_struct(bound.input_schema))
+        queue.input_schema.json_schema_text = json.dumps(bound.input_schema)
         paths.append("input_schema")
     if bound.output_schema is not None:
-        queue.output_schema.json_schema.CopyFrom(_struct(bound.output_schema))
+        queue.output_schema.json_schema_text = json.dumps(bound.output_schema)
         paths.append("output_schema")
     if processor.attempt_timeout is not None:
         queue.attempt_timeout.CopyFrom(to_duration(processor.attempt_timeout))
@@ -54,22 +59,30 @@ def declaration(bound: BoundProcessor) -> UpdateQueueRequest | None:
         paths.append("retry_policy")
     if not paths:
         return None
-    return UpdateQueueRequest(queue=queue, update_mask=FieldMask(paths=paths), allow_missing=True)
+    return UpdateQueueRequest(
+        queue=queue,
+        update_mask=FieldMask(paths=paths),
+        allow_missing=True,
+        keep_newer_schema=not take_back,
+    )
 
 
-async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -> None:
-    """Declares the queues. Logs a warning where the server does not allow it.
+async def declare(
+    channel: grpc.aio.Channel, processors: list[BoundProcessor], take_back: bool
+) -> None:
+    """Declares the queues. Logs a warning where the server does not allow it, and those that it
+    answers with.
 
     Raises:
         StreamFailed: the server returned any other error.
     """
     queues = queue_service_pb2_grpc.QueueServiceStub(channel)
     for bound in processors:
-        request = declaration(bound)
+        request = declaration(bound, take_back)
         if request is None:
             continue
         try:
-            await queues.UpdateQueue(request, timeout=OPEN_SECONDS)
+            response = await queues.UpdateQueue(request, timeout=OPEN_SECONDS)
         except grpc.aio.AioRpcError as error:
             if error.code() not in _TOLERATED:
                 raise StreamFailed(end_of(error)) from None
@@ -79,9 +92,12 @@ async def declare(channel: grpc.aio.Channel, processors: list[BoundProcessor]) -
                 error.code().name,
                 error.details(),
             )
-
-
-def _struct(schema: Schema) -> Struct:
-    struct = Struct()
-    struct.update(schema)
-    return struct
+            continue
+        for warning in response.warnings:
+            log.warning(
+                "queue %s: %s: %s: %s",
+                request.queue.name,
+                warning.field,
+                warning.reason,
+                warning.message + _WAYS_OUT.get(warning.reason, ""),
+            )

@@ -10,6 +10,7 @@ from math import inf
 
 import grpc
 
+from jobsvc.domain.limits import MAX_HELD_LEASES
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2 import (
     QueueSubscription,
@@ -32,8 +33,6 @@ from jobsvc.worker.work_stream import StreamFailed, WorkStream
 CONFIRM_SECONDS = 4.0
 #: With more threads that never return, the process must be restarted.
 MAX_STUCK_THREADS = 256
-#: Maximum of the contract for `held_lease_ids`.
-_MAX_HELD_LEASE_IDS = 10_000
 #: Maximum of the contract; large frames are cheap.
 _MAX_DISPATCH_LEASES = 1000
 
@@ -56,15 +55,21 @@ class Session:
         loop_watch: LoopWatch | None,
         stuck_threads: Callable[[], int],
         on_subscribed: Callable[[], None],
+        credentials: grpc.ChannelCredentials | None = None,
+        take_back: bool = False,
     ) -> None:
         self._target = target
+        self._credentials = credentials
         self._info = info
         self._processors = processors
         self._protocol = protocol
         self._loop_watch = loop_watch
         self._stuck_threads = stuck_threads
         self._on_subscribed = on_subscribed
+        self._take_back = take_back
         self._declared = False
+        #: Shows the server that the next stream is of this process, too.
+        self._resume_token = ""
         self._stream: WorkStream | None = None
         self._holds: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
@@ -155,16 +160,16 @@ class Session:
                 if time.monotonic() - opened >= GOOD_SECONDS:
                     backoff.reset()
                 if stream.end is None:
-                    log.info("the server is about to go; connecting anew")
+                    log.info("%s; connecting anew", stream.reason)
                 elif not self._leaving.is_set() or stream.end.code is not grpc.StatusCode.OK:
                     self._complain(stream.end, log_throttle)
             await asyncio.sleep(backoff.delay_seconds(random.random()))
 
     async def _open(self) -> WorkStream:
-        stream, previous = WorkStream(self._target), self._stream
+        stream, previous = WorkStream(self._target, self._credentials), self._stream
         try:
             if not self._declared:
-                await declare(stream.channel, list(self._processors.values()))
+                await declare(stream.channel, list(self._processors.values()), self._take_back)
                 self._declared = True
             subscribe = self._subscribe()
             if previous is not None:
@@ -175,6 +180,7 @@ class Session:
                 previous.resume()
             await stream.close()
             raise
+        self._resume_token = subscribed.resume_token
         previous, self._stream = self._stream, stream
         if previous is not None:
             # It is draining, but confirms outcomes until the server ends it.
@@ -265,8 +271,9 @@ class Session:
             ],
             window=self._protocol.window,
             payload_encoding=PayloadEncoding.PAYLOAD_ENCODING_JSON_TEXT,
-            held_lease_ids=self._protocol.book.lease_ids()[:_MAX_HELD_LEASE_IDS],
+            held_lease_ids=self._protocol.book.lease_ids()[:MAX_HELD_LEASES],
             max_dispatch_leases=_MAX_DISPATCH_LEASES,
+            resume_token=self._resume_token,
         )
 
     def _complain(self, end: StreamEnd, log_throttle: LogThrottle) -> None:

@@ -40,6 +40,11 @@ class StreamEnd:
                 return f"{target} does not offer jobsvc.v1.WorkerService: {text}"
             case grpc.StatusCode.ABORTED:
                 return f"another process took over this worker's id: {text}"
+            case grpc.StatusCode.ALREADY_EXISTS:
+                return (
+                    f"another process works at {target} under the worker_id of this one: make the"
+                    f" Worker in the process that runs it, not before a fork ({text})"
+                )
             case grpc.StatusCode.UNAVAILABLE:
                 return f"{target} is not available: {text}"
             case grpc.StatusCode.INVALID_ARGUMENT:

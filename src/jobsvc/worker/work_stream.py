@@ -54,14 +54,24 @@ class StreamFailed(Exception):
 class WorkStream:
     """The worker's end of one `WorkerService.Work` stream: `open`, then `hold`, then `close`."""
 
-    def __init__(self, target: str) -> None:
-        self.channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-        #: Set when the server drains, or the stream has ended.
+    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        self.channel = (
+            grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+            if credentials
+            else grpc.aio.insecure_channel(target, options=_OPTIONS)
+        )
+        #: Set when another stream should take over: the server drains or does not extend leases, or
+        #: the stream has ended.
         self.leaving = asyncio.Event()
+        #: Why another stream should take over, unless this one has ended.
+        self.reason = ""
         #: How the stream ended; None before.
         self.end: StreamEnd | None = None
         self._call: grpc.aio.StreamStreamCall[WorkRequest, WorkResponse] | None = None
         self._silence_seconds = 45.0
+        self._extend_seconds = 10.0
+        #: Runs from the first extension that is not answered.
+        self._patience: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._unacknowledged = 0
         self._half_close = False
@@ -83,6 +93,9 @@ class WorkStream:
                     if frame.WhichOneof("frame") == "subscribed":
                         seconds = from_duration(frame.subscribed.heartbeat_interval)
                         self._silence_seconds = SILENT_INTERVALS * (seconds or 15.0)
+                        self._extend_seconds = (
+                            from_duration(frame.subscribed.extend_interval) or self._extend_seconds
+                        )
                         return frame.subscribed
         except grpc.aio.AioRpcError as error:
             raise StreamFailed(end_of(error)) from None
@@ -111,6 +124,7 @@ class WorkStream:
                 try:
                     self.end = await self._read()
                 finally:
+                    self._answered()
                     self.leaving.set()
                     self._wake.set()
         finally:
@@ -148,6 +162,22 @@ class WorkStream:
         self._wake.set()
         self._receive(dispatch)
 
+    def _leave(self, reason: str) -> None:
+        self.reason = reason
+        self.leaving.set()
+
+    def _asked(self) -> None:
+        # Another server may be there; this one must not keep the leases from being extended.
+        if self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(
+                self._extend_seconds, self._leave, "the server does not answer"
+            )
+
+    def _answered(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     async def _read(self) -> StreamEnd:
         call = self._call
         assert call is not None, "open() comes first"
@@ -165,8 +195,13 @@ class WorkStream:
                         case "dispatch":
                             self._take(frame)
                         case "drain":
-                            self.leaving.set()
-                        case "outcome_results" | "lease_statuses":
+                            self._leave("the server is about to go")
+                        case "lease_statuses":
+                            self._answered()
+                            if not frame.lease_statuses.leases:
+                                self._leave("the server has no database")
+                            self._receive(frame)
+                        case "outcome_results":
                             self._receive(frame)
         except grpc.aio.AioRpcError as error:
             return end_of(error)
@@ -190,6 +225,8 @@ class WorkStream:
                     else:
                         break
                     await call.write(frame)
+                    if frame.WhichOneof("frame") == "extend_leases":
+                        self._asked()
                 if self._half_close and self.end is None:
                     await call.done_writing()
                     return

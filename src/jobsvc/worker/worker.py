@@ -11,6 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
 from typing import Self
 
+import grpc
+
+from jobsvc.domain.limits import MAX_WINDOW
+from jobsvc.domain.target import check_target
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from jobsvc.worker.bound_processor import bind
@@ -29,7 +33,6 @@ DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_CONCURRENCY = 8
 DEFAULT_GRACE_SECONDS = 25.0
 DEFAULT_BLOCKED_SECONDS = 300.0
-MAX_WINDOW = 10_000
 
 
 class Worker:
@@ -44,12 +47,15 @@ class Worker:
     Args:
         processors: Processor objects, and modules that contain some.
         target: HOST:PORT of the server.
+        credentials: gRPC's channel credentials, for a connection over TLS.
         concurrency: maximum of jobs that run at a time, 1 to 10,000.
         window: maximum of leased jobs, 1 to 10,000; those beyond `concurrency`
             wait here, for a tenth of their attempt_timeout at most. Default:
             `concurrency`.
         grace_seconds: see above.
         version: release of the worker's code, for people; cut to 64 characters.
+        take_back: for a rollback. Each queue takes back the schemas of its processor
+            even if it has replaced them since; by default it keeps the newer ones.
         blocked_seconds: a worker whose event loop is blocked takes no more jobs,
             and after this long it fails the job that blocks it, releases the
             others and ends. At least 2.
@@ -68,10 +74,12 @@ class Worker:
         processors: Iterable[ModuleType | AnyProcessor],
         *,
         target: str = DEFAULT_TARGET,
+        credentials: grpc.ChannelCredentials | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         window: int | None = None,
         grace_seconds: float = DEFAULT_GRACE_SECONDS,
         version: str = "",
+        take_back: bool = False,
         blocked_seconds: float = DEFAULT_BLOCKED_SECONDS,
         on_blocked: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -85,13 +93,16 @@ class Worker:
             raise ValueError(
                 f"blocked_seconds must be at least {SILENT_SECONDS:g}, not {blocked_seconds}"
             )
+        check_target(target)
         self.processors = {p.queue: bind(p) for p in collect(processors)}
         self.target = target
+        self._credentials = credentials
         self.concurrency = concurrency
         self.window = concurrency if window is None else window
         self.grace_seconds = grace_seconds
         self.blocked_seconds = blocked_seconds
         self._on_blocked = on_blocked
+        self._take_back = take_back
         #: Identifies this run to the server; new for every Worker.
         self.id = f"{socket.gethostname()[:96]}-{os.getpid()}/{secrets.token_hex(4)}"
         self._info = WorkerInfo(worker_id=self.id, version=version[:64], sdk=_sdk())
@@ -207,6 +218,8 @@ class Worker:
             loop_watch,
             lambda: runner.stuck_threads,
             note_subscribed,
+            self._credentials,
+            self._take_back,
         )
         return runner, session
 

@@ -34,6 +34,8 @@ class HandStream:
     def __init__(self, call: aio.StreamStreamCall) -> None:
         self.call = call
         self.sequence = 0
+        #: The resume token, once it has subscribed.
+        self.token = ""
 
     async def send(self, **frame: Any) -> None:
         """Sends a frame: `send(set_window=…)`."""
@@ -113,7 +115,7 @@ async def work(channel: aio.Channel, window: int = 10, **fields: Any) -> AsyncIt
     """A stream that has subscribed."""
     async with open_stream(channel) as stream:
         await stream.send(subscribe=subscribe(window, **fields))
-        await stream.frame("subscribed")
+        stream.token = (await stream.frame("subscribed")).resume_token
         yield stream
 
 

@@ -13,8 +13,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from jobsvc.client import AsyncClient, CallFailed, Job
+from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
-from jobsvc.v1 import payload_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from tests.e2e.support.history import Close, Create, History, Result, Update
 
@@ -129,7 +129,7 @@ class Caller:
                     stream=0,
                     job_id=job_id,
                     version=status.version,
-                    state=int(status.state),
+                    state=job_pb2.JobState.Value(f"JOB_STATE_{status.state}"),
                     output=status.output_json or "",
                 )
             )

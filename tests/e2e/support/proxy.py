@@ -12,6 +12,9 @@ class Proxy:
         self.port = 0
         #: Whether the server's answers are swallowed.
         self.muted = False
+        #: Cleared, the server's answers are not read, and so it can send no more.
+        self.reads_answers = asyncio.Event()
+        self.reads_answers.set()
         self.swallowed_bytes = 0
         self._opened = 0
         #: Connections before this one are dead.
@@ -52,6 +55,8 @@ class Proxy:
     ) -> None:
         try:
             while data := await reader.read(65536):
+                if answers_of is not None:
+                    await self.reads_answers.wait()
                 if answers_of is not None and (self.muted or answers_of < self._first_alive):
                     self.swallowed_bytes += len(data)
                     continue

@@ -80,6 +80,7 @@ class ScriptedStream:
         heartbeat_seconds: float = 15.0,
         held: dict[str, str] | None = None,
         takes_ids: bool = False,
+        resume_token: str = "",
         **limits: int,
     ) -> None:
         """Answers `subscribe`."""
@@ -99,6 +100,7 @@ class ScriptedStream:
                 ],
                 limits=wire.ServerLimits(**limits),
                 takes_succeeded_lease_ids=takes_ids,
+                resume_token=resume_token,
             )
         )
 
@@ -151,6 +153,11 @@ class ScriptedServer(
             await stream.accept(**how)
         return stream
 
+    @property
+    def has_streams(self) -> bool:
+        """Whether a worker has opened a stream that was not asked for yet."""
+        return not self._streams.empty()
+
     async def Work(  # named by the contract
         self, request_iterator: Any, context: Any
     ) -> AsyncIterator[wire.WorkResponse]:
@@ -167,13 +174,18 @@ class ScriptedServer(
 
 
 @asynccontextmanager
-async def scripted_server(address: str = "127.0.0.1:0") -> AsyncIterator[ScriptedServer]:
-    """A server that runs while the block does."""
+async def scripted_server(
+    address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[ScriptedServer]:
+    """A server that runs while the block does; with credentials it speaks TLS only."""
     servicer = ScriptedServer()
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(servicer, server)
     queue_service_pb2_grpc.add_QueueServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port(address)
+    if credentials is None:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, credentials)
     servicer.target = f"127.0.0.1:{port}"
     await server.start()
     try:

@@ -9,7 +9,7 @@ from jobsvc.api.convert.run_policy import read_run_policy
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.job_request import JobRequest, RequestedOptions
 from jobsvc.domain.limits import MAX_ENTRIES
-from jobsvc.domain.payload import canonical
+from jobsvc.domain.payload import PayloadInvalid, canonical
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import job_service_pb2 as service_pb
 
@@ -31,9 +31,13 @@ class RequestReader:
         self._encoded = b""
 
     def read(
-        self, request: service_pb.CreateJobRequest, batch_index: int | None = None
+        self,
+        request: service_pb.CreateJobRequest,
+        batch_index: int | None = None,
+        spelled: str | PayloadInvalid | None = None,
     ) -> JobRequest:
-        """Empties the message, and returns it as a checked request for a job.
+        """Empties the message, and returns it as a checked request for a job. `spelled` is its
+        input if that was a large Struct.
 
         Raises:
             InvalidRequest: with every field that breaks a rule of the contract.
@@ -41,13 +45,18 @@ class RequestReader:
             PayloadTooLarge: the input is larger than `max_payload_bytes`.
         """
         try:
-            return self._read(request, batch_index)
+            return self._read(request, batch_index, spelled)
         except InvalidRequest as error:
             if batch_index is None:
                 raise
             raise error.at(f"requests[{batch_index}].", index=str(batch_index)) from None
 
-    def _read(self, request: service_pb.CreateJobRequest, batch_index: int | None) -> JobRequest:
+    def _read(
+        self,
+        request: service_pb.CreateJobRequest,
+        batch_index: int | None,
+        spelled: str | PayloadInvalid | None,
+    ) -> JobRequest:
         if not request.HasField("spec"):
             raise InvalidRequest([Violation("spec", "is required")])
         spec = request.spec
@@ -71,7 +80,7 @@ class RequestReader:
                 checks.uuid("request_id", request_id)
             checks.raise_if_violated()
             self._keep(options)
-        text, payload = payload_text(given, "spec.input", self._max_payload_bytes)
+        text, payload = payload_text(given, "spec.input", self._max_payload_bytes, spelled)
         return JobRequest(
             options=options,
             input=text,

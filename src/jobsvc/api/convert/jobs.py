@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jobsvc.api.bounds import MAX_ATTEMPTS_BYTES
-from jobsvc.api.convert.payloads import write_payload
+from jobsvc.api.convert.payloads import JSON_TEXT, write_payload_in_slices
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.run_policy import merge_run_policy
 from jobsvc.api.convert.times import write_timestamp
@@ -48,11 +48,10 @@ def write_job(
     message: pb.Job,
     job: Job,
     full: bool,
-    encoding: int = 0,
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
 ) -> None:
-    """Writes a job, without payloads and stack traces unless `full`."""
+    """Writes a job but for its payloads, and without stack traces unless `full`."""
     spec = message.spec
     spec.queue = job.queue
     if job.priority:
@@ -62,14 +61,12 @@ def write_job(
         spec.unique_key = job.unique_key
     if job.labels:
         spec.labels.update(job.labels)
-    if full and job.input is not None:
-        write_payload(spec.input, job.input, encoding)
     if job.schedule_time is not None:
         write_timestamp(spec.schedule_time, job.schedule_time)
     if job.expire_time is not None:
         write_timestamp(spec.expire_time, job.expire_time)
     message.id = job.id
-    write_status(message.status, job, full, encoding, reason, attempts)
+    write_status(message.status, job, full, reason, attempts)
     write_owner(
         message.owner, job.owner.service, job.owner.user_id, job.owner.session_hash is not None
     )
@@ -85,11 +82,10 @@ def write_status(
     message: pb.JobStatus,
     job: Job,
     full: bool,
-    encoding: int = 0,
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
 ) -> None:
-    """Writes the status of a job, without output and stack traces unless `full`."""
+    """Writes the status of a job but for its output, and without stack traces unless `full`."""
     status = job.status
     message.state = status.state.value  # type: ignore[assignment]  # numbered as in the contract
     message.version = status.version
@@ -111,8 +107,6 @@ def write_status(
     if status.progress_percent is not None:
         message.progress.percent = status.progress_percent
         message.progress.message = status.progress_message
-    if full and status.state is JobState.COMPLETED:
-        write_payload(message.output, status.output, encoding)
     if status.error is not None:
         message.error.CopyFrom(error_message(status.error, full))
     if status.start_time is not None:
@@ -125,6 +119,20 @@ def write_status(
         write_timestamp(message.cancel_request_time, status.cancel_request_time)
     if status.run_time is not None and status.run_time > job.read_time:
         write_timestamp(message.next_attempt_time, status.run_time)
+
+
+async def write_payloads(message: pb.Job, job: Job, encoding: int) -> None:
+    """Writes the payloads of a job. Lets other tasks run meanwhile if it takes long."""
+    # To a reader of text an empty input is `{}`; a Struct may be unset.
+    if job.input is not None or encoding == JSON_TEXT:
+        await write_payload_in_slices(message.spec.input, job.input, encoding)
+    await write_output(message.status, job, encoding)
+
+
+async def write_output(message: pb.JobStatus, job: Job, encoding: int) -> None:
+    """Writes the output of a job that has one. Lets other tasks run meanwhile if it takes long."""
+    if job.status.state is JobState.COMPLETED:
+        await write_payload_in_slices(message.output, job.status.output, encoding)
 
 
 def write_owner(message: pb.JobOwner, service: str, user_id: str, has_session: bool) -> None:

@@ -7,7 +7,7 @@ from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.convert.jobs import error_message, write_owner
-from jobsvc.api.convert.payloads import payload_text, write_payload
+from jobsvc.api.convert.payloads import JSON_TEXT, is_long, payload_text, write_payload
 from jobsvc.api.convert.repeated_item import repeat_item
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration, write_timestamp
@@ -20,9 +20,12 @@ from jobsvc.domain.limits import (
     MAX_ENTRIES,
     MAX_ERROR_CHARACTERS,
     MAX_LEASE_SECONDS,
+    MAX_NOTE_CHARACTERS,
+    MAX_TRACE_CHARACTERS,
     MIN_LEASE_SECONDS,
 )
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
+from jobsvc.domain.payload import PayloadInvalid
 from jobsvc.domain.worker import SeenWorker
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -73,21 +76,22 @@ def extensions(
             if item.HasField("duration")
             else None
         )
-        percent = None
+        percent, message = None, ""
         if item.HasField("progress"):
-            percent = _progress(checks, f"{path}.progress", item.progress).percent
+            progress = _progress(checks, f"{path}.progress", item.progress)
+            percent, message = progress.percent, progress.message
         lease_id = LeaseId.parse(item.lease_id)
         found.append(
-            None
-            if lease_id is None
-            else Extension(lease_id, seconds, percent, item.progress.message, worker_id)
+            None if lease_id is None else Extension(lease_id, seconds, percent, message, worker_id)
         )
     checks.raise_if_violated()
     return found
 
 
-def outcome(item: pb.JobOutcome, max_payload_bytes: int) -> Outcome:
-    """How an attempt ended.
+def outcome(
+    item: pb.JobOutcome, max_payload_bytes: int, spelled: str | PayloadInvalid | None = None
+) -> Outcome:
+    """How an attempt ended. `spelled` is its output if that was a large Struct.
 
     Raises:
         InvalidRequest: a field breaks a rule of the contract.
@@ -96,7 +100,7 @@ def outcome(item: pb.JobOutcome, max_payload_bytes: int) -> Outcome:
     if kind == "success":
         if not item.success.HasField("output"):
             return DONE
-        text, _ = payload_text(item.success.output, "success.output", max_payload_bytes)
+        text, _ = payload_text(item.success.output, "success.output", max_payload_bytes, spelled)
         return Success(text)
     checks = RequestChecks()
     if kind == "failure":
@@ -112,13 +116,13 @@ def outcome(item: pb.JobOutcome, max_payload_bytes: int) -> Outcome:
         return Failure(error, retryable, delay)
     if kind == "release":
         seconds = checks.seconds("release.delay", item.release.delay, 0, MAX_DELAY_SECONDS)
-        checks.text("release.reason", item.release.reason, 500)
+        reason = checks.words("release.reason", item.release.reason, MAX_NOTE_CHARACTERS)
         checks.raise_if_violated()
-        return Release(seconds, item.release.reason)
+        return Release(seconds, reason)
     if kind == "cancelled":
-        checks.text("cancelled.message", item.cancelled.message, 500)
+        message = checks.words("cancelled.message", item.cancelled.message, MAX_NOTE_CHARACTERS)
         checks.raise_if_violated()
-        return Cancelled(item.cancelled.message)
+        return Cancelled(message)
     raise InvalidRequest([Violation("result", "is required")])
 
 
@@ -137,9 +141,11 @@ def outcome_progress(item: pb.JobOutcome) -> Progress | None:
 
 
 def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], encoding: int) -> None:
-    """Appends leased jobs as they are sent. This runs for every job: fields that jobs share are
-    copied, which takes half the time, and the others are filled in in place."""
+    """Appends leased jobs as they are sent, without inputs that take long to write. This runs for
+    every job: fields that jobs share are copied, which takes half the time, and the others are
+    filled in in place."""
     shared, delivery, create_time = pb.JobLease(), None, None
+    is_text = encoding == JSON_TEXT
     for job in jobs:
         if job.delivery is not delivery:
             delivery, create_time = job.delivery, None
@@ -152,8 +158,10 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
         message.CopyFrom(shared)
         message.lease_id = job.id
         message.job_id = job.id.job_id
-        if job.input is not None:
+        if job.input is not None and not is_long(job.input, encoding):
             write_payload(message.input, job.input, encoding)
+        elif is_text:
+            message.input.json_text = "{}"
 
 
 def _write_delivery(message: pb.JobLease, delivery: Delivery) -> None:
@@ -242,7 +250,7 @@ def _write_result(
 def _progress(checks: RequestChecks, path: str, progress: job_pb2.JobProgress) -> Progress:
     return Progress(
         checks.number(f"{path}.percent", progress.percent, 0, 100),
-        checks.text(f"{path}.message", progress.message, 500),
+        checks.words(f"{path}.message", progress.message, MAX_NOTE_CHARACTERS),
     )
 
 
@@ -251,9 +259,13 @@ def _job_error(checks: RequestChecks, path: str, error: job_pb2.JobError) -> Job
         checks.add(f"{path}.code", f"must be an error code of google.rpc.Code, not {error.code}")
     if error.reason and not _REASON.fullmatch(error.reason):
         checks.add(f"{path}.reason", f"must match ^{_REASON.pattern}$")
-    checks.text(f"{path}.message", error.message, MAX_ERROR_CHARACTERS)
-    checks.text(f"{path}.stack_trace", error.stack_trace, 16_384)
-    metadata = checks.mapping(
-        f"{path}.metadata", error.metadata, MAX_ENTRIES, max_value_length=MAX_ERROR_CHARACTERS
-    )
-    return JobError(error.code, error.reason, error.message, metadata, error.stack_trace)
+    message = checks.words(f"{path}.message", error.message, MAX_ERROR_CHARACTERS)
+    stack_trace = checks.words(f"{path}.stack_trace", error.stack_trace, MAX_TRACE_CHARACTERS)
+    checks.count(f"{path}.metadata", error.metadata, 0, MAX_ENTRIES)
+    metadata = {}
+    for key, value in error.metadata.items():
+        place = f"{path}.metadata[{key[:80]!r}]"
+        if not key:
+            checks.add(place, "the key must not be empty")
+        metadata[checks.words(place, key, 255)] = checks.words(place, value, MAX_ERROR_CHARACTERS)
+    return JobError(error.code, error.reason, message, metadata, stack_trace)

@@ -1,30 +1,34 @@
 """Payloads between their two encodings in messages and the JSON text that is stored."""
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import Struct
 
+from jobsvc.api.convert.struct_json import HINT, fill_struct, struct_text
 from jobsvc.domain.errors import PayloadRejected, PayloadTooLarge, Violation
 from jobsvc.domain.payload import PayloadInvalid, parse_payload
+from jobsvc.event_loop.time_slice import at_once, in_slices
+from jobsvc.event_loop.turns import turn
 from jobsvc.v1 import payload_pb2 as pb
-
-#: From here on whole numbers are written with an exponent, as JavaScript does.
-_MAX_DIGITS = 1e21
 
 JSON_TEXT = pb.PAYLOAD_ENCODING_JSON_TEXT
 
-_HINT = "the caller's library has dropped what it did not know; json_text is the safe spelling"
+#: A Struct of more bytes takes milliseconds to spell out, and a text of more characters to write as
+#: one.
+_LARGE = 16 * 1024
 
 
 def payload_text(
-    payload: pb.Payload | None, field: str, max_bytes: int
+    payload: pb.Payload | None,
+    field: str,
+    max_bytes: int,
+    spelled: str | PayloadInvalid | None = None,
 ) -> tuple[str | None, dict[str, Any]]:
     """Returns a payload as JSON text (None for the empty object) and as the object that it encodes.
 
-    None stands for a payload that is not set: the empty object.
+    None stands for a payload that is not set: the empty object. `spelled` is what
+    `spell_large_struct` has returned for the payload.
 
     Raises:
         PayloadRejected: the payload is no JSON object as the contract wants it.
@@ -36,10 +40,12 @@ def payload_text(
     # Most payloads are texts, and WhichOneof takes longer.
     encoding = "json_text" if text else payload.WhichOneof("encoding")
     if encoding is None:
-        raise PayloadRejected([Violation(field, f"is set without json or json_text: {_HINT}")])
+        raise PayloadRejected([Violation(field, f"is set without json or json_text: {HINT}")])
     try:
         if encoding == "json":
-            text = _struct_text(payload.json)
+            if isinstance(spelled, PayloadInvalid):
+                raise spelled
+            text = spelled or at_once(struct_text(payload.json))
         if 4 * len(text) > max_bytes and len(text.encode()) > max_bytes:
             raise PayloadTooLarge(
                 [Violation(field, f"must have at most {max_bytes} bytes as JSON text")]
@@ -51,6 +57,19 @@ def payload_text(
     return (text if value else None), value
 
 
+async def spell_large_struct(payload: pb.Payload) -> str | PayloadInvalid | None:
+    """Returns a large Struct as JSON text, or why it has none, and lets other tasks run meanwhile.
+    None for any other payload."""
+    if not payload.HasField("json") or payload.json.ByteSize() <= _LARGE:
+        return None
+    try:
+        text = await in_slices(struct_text(payload.json))
+    except PayloadInvalid as defect:
+        return defect
+    await turn()  # To parse it is long work, too.
+    return text
+
+
 def write_payload(message: pb.Payload, text: str | None, encoding: int) -> None:
     """Writes stored JSON text (None for the empty object) in the encoding that was asked for."""
     if encoding == JSON_TEXT:
@@ -58,7 +77,21 @@ def write_payload(message: pb.Payload, text: str | None, encoding: int) -> None:
         return
     message.json.SetInParent()
     if text is not None:
-        message.json.update(_finite(json.loads(text, parse_int=float)))
+        at_once(fill_struct(message.json, text))
+
+
+async def write_payload_in_slices(message: pb.Payload, text: str | None, encoding: int) -> None:
+    """Does the same, and lets other tasks run meanwhile if it takes long."""
+    if text is None or not is_long(text, encoding):
+        write_payload(message, text, encoding)
+        return
+    message.json.SetInParent()
+    await in_slices(fill_struct(message.json, text))
+
+
+def is_long(text: str, encoding: int) -> bool:
+    """Whether it takes long to write a text in an encoding."""
+    return encoding != JSON_TEXT and len(text) > _LARGE
 
 
 def struct_dict(struct: Struct) -> dict[str, Any]:
@@ -67,81 +100,5 @@ def struct_dict(struct: Struct) -> dict[str, Any]:
     Raises:
         PayloadInvalid: the Struct holds NaN, Infinity, or a Value without a kind.
     """
-    try:
-        return _object(struct)
-    except _KindMissing:
-        defect = f"is a Value without a kind: {_HINT}"
-        raise PayloadInvalid(defect, _place_without_kind(_members(struct))) from None
-
-
-def _struct_text(struct: Struct) -> str:
-    return json.dumps(struct_dict(struct), ensure_ascii=False, separators=(",", ":"))
-
-
-class _KindMissing(Exception):
-    """A Value has no kind."""
-
-
-def _object(struct: Struct) -> dict[str, Any]:
-    return {key: _plain(value) for key, value in struct.fields.items()}
-
-
-def _plain(value: Value) -> Any:
-    kind = value.WhichOneof("kind")
-    match kind:
-        case "string_value":
-            return value.string_value
-        case "number_value":
-            number = value.number_value
-            if not math.isfinite(number):
-                raise PayloadInvalid(f"holds {number}, which is no JSON number")
-            return int(number) if number.is_integer() and abs(number) < _MAX_DIGITS else number
-        case "bool_value":
-            return value.bool_value
-        case "struct_value":
-            return _object(value.struct_value)
-        case "list_value":
-            return [_plain(item) for item in _items(value.list_value)]
-        case "null_value":
-            return None
-    raise _KindMissing
-
-
-def _place_without_kind(values: Iterable[tuple[str, Value]]) -> str:
-    """The path of the first Value without a kind, below what holds these; empty if there is none.
-
-    A second walk, so that the first one need not note where it is.
-    """
-    for step, value in values:
-        match value.WhichOneof("kind"):
-            case None:
-                return step
-            case "struct_value":
-                place = _place_without_kind(_members(value.struct_value))
-            case "list_value":
-                items = enumerate(_items(value.list_value))
-                place = _place_without_kind((f"[{index}]", item) for index, item in items)
-            case _:
-                continue
-        if place:
-            return step + place
-    return ""
-
-
-def _members(struct: Struct) -> Iterator[tuple[str, Value]]:
-    return ((f".{key}", value) for key, value in struct.fields.items())
-
-
-def _items(values: ListValue) -> list[Value]:
-    return list(values.values)
-
-
-def _finite(value: Any) -> Any:
-    """Writes numbers beyond a double as texts, as a Struct cannot carry them."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return value
+    found: dict[str, Any] = json.loads(at_once(struct_text(struct)))
+    return found

@@ -1,8 +1,9 @@
 """Reads queues from messages into the domain, and writes them into messages."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -15,15 +16,23 @@ from jobsvc.api.convert.run_policy import (
     read_run_policy,
     write_run_policy,
 )
+from jobsvc.api.convert.struct_json import fill_struct
 from jobsvc.api.convert.times import duration, timestamp, write_duration
 from jobsvc.domain.limits import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS
-from jobsvc.domain.payload import PayloadInvalid
-from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy
+from jobsvc.domain.payload import PayloadInvalid, parse_payload, place_beyond
+from jobsvc.domain.portable_schema import portability_warnings
+from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy, QueueWarning
 from jobsvc.domain.schema import Schema, SchemaInvalid
+from jobsvc.domain.schema_graph import MAX_SCHEMA_LEVELS
+from jobsvc.event_loop.time_slice import at_once
 from jobsvc.v1 import payload_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 
 _MAX_SCHEMA_BYTES = 1024 * 1024
+#: The largest payload by default; a schema should do for it.
+_ORDINARY_BYTES = 256 * 1024
+#: A number beyond may stand for its neighbour in a Struct.
+_LARGEST_EXACT = 2**53 - 1
 #: Fields of a queue that are not run options, with their names in QueuePolicy.
 _OWN_FIELDS = {
     "input_schema": "input_schema",
@@ -34,14 +43,24 @@ _OWN_FIELDS = {
 _PATHS = (*_OWN_FIELDS, *OPTION_PATHS)
 
 
-def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue], QueuePolicy]:
-    """The change of a queue that a call asks for: the fields that the mask names, or all that are
-    set.
+@dataclass(frozen=True, slots=True)
+class QueueChange:
+    """The change of a queue that a call asks for, and what may not be meant about it."""
+
+    apply: Callable[[Queue], QueuePolicy]
+    warnings: list[QueueWarning]
+
+
+def queue_change(message: pb.Queue, mask: FieldMask | None) -> QueueChange:
+    """The change that a call asks for: of the fields that the mask names, or of all that are set.
+
+    Compiling a large schema takes up to a second: call it in a thread.
 
     Raises:
         InvalidRequest: a field breaks a rule of the contract.
     """
     checks = RequestChecks()
+    warnings: list[QueueWarning] = []
     checks.queue("queue.name", message.name)
     if mask is None or not mask.paths:
         paths = {field.name for field, _ in message.ListFields()} & set(_PATHS)
@@ -52,8 +71,8 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
         for path in sorted(paths - set(_PATHS)):
             checks.add("update_mask", f"{path[:80]!r} cannot be changed")
     asked = QueuePolicy(
-        input_schema=_schema(checks, "queue.input_schema", message, "input_schema"),
-        output_schema=_schema(checks, "queue.output_schema", message, "output_schema"),
+        input_schema=_schema(checks, warnings, message, "input_schema"),
+        output_schema=_schema(checks, warnings, message, "output_schema"),
         lease_seconds=(
             checks.seconds(
                 "queue.lease_duration",
@@ -75,7 +94,13 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> Callable[[Queue],
         run_policy = msgspec.structs.replace(before.run_policy, **options)
         return replace(before, run_policy=run_policy, **own)
 
-    return change
+    return QueueChange(change, warnings)
+
+
+def write_warnings(response: pb.UpdateQueueResponse, warnings: Iterable[QueueWarning]) -> None:
+    """Writes what may not be meant about a change into the answer to it."""
+    for warning in warnings:
+        response.warnings.add(field=warning.field, reason=warning.reason, message=warning.message)
 
 
 def queue_message(queue: Queue) -> pb.Queue:
@@ -93,7 +118,7 @@ def queue_message(queue: Queue) -> pb.Queue:
         (policy.output_schema, message.output_schema),
     ):
         if definition is not None:
-            schema.json_schema.update(json.loads(definition))
+            _write_schema(schema, definition)
     if policy.lease_seconds is not None:
         write_duration(message.lease_duration, policy.lease_seconds)
     write_run_policy(message, policy.run_policy)
@@ -116,21 +141,53 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
     return message
 
 
-def _schema(checks: RequestChecks, path: str, message: pb.Queue, field: str) -> str | None:
+def _write_schema(message: payload_pb2.PayloadSchema, definition: str) -> None:
+    document = json.loads(definition)
+    if place_beyond(document, _LARGEST_EXACT) is None:
+        at_once(fill_struct(message.json_schema, definition))
+    else:
+        message.json_schema_text = definition
+
+
+def _schema(
+    checks: RequestChecks, warnings: list[QueueWarning], message: pb.Queue, field: str
+) -> str | None:
     """A schema as JSON text, equal for equal schemas; None if there is none."""
+    path = f"queue.{field}"
     schema: payload_pb2.PayloadSchema = getattr(message, field)
-    if schema.WhichOneof("definition") is None:
+    definition = schema.WhichOneof("definition")
+    if definition is None:
+        if message.HasField(field):  # type: ignore[arg-type]  # one of two
+            checks.add(path, "is set without json_schema or json_schema_text")
         return None
     if schema.ByteSize() > _MAX_SCHEMA_BYTES:
         checks.add(path, f"must have at most {_MAX_SCHEMA_BYTES} bytes")
         return None
     try:
-        text = json.dumps(struct_dict(schema.json_schema), sort_keys=True, ensure_ascii=False)
-        Schema(text)
-    except PayloadInvalid as defect:
-        checks.add(f"{path}.json_schema{defect.place}", f"{defect}")
+        document = _document(schema)
+        text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+        compiled = Schema(text)
+    except (PayloadInvalid, SchemaInvalid) as defect:
+        checks.add(f"{path}.{definition}{defect.place}", f"{defect}")
         return None
-    except SchemaInvalid as defect:
-        checks.add(f"{path}.json_schema", f"{defect}")
-        return None
+    warnings += [
+        QueueWarning(f"{path}.{definition}{place}"[:300], "SCHEMA_NOT_PORTABLE", why)
+        for place, why in portability_warnings(document)
+    ]
+    if compiled.max_bytes < _ORDINARY_BYTES:
+        limit = f"a payload of more than {compiled.max_bytes} bytes is refused: its check by this"
+        why = f"{limit} schema could take too long; have fewer sub-schemas apply to one value"
+        warnings.append(QueueWarning(path, "SCHEMA_COSTLY", why))
     return text
+
+
+def _document(schema: payload_pb2.PayloadSchema) -> dict[str, Any]:
+    if schema.WhichOneof("definition") == "json_schema_text":
+        return parse_payload(schema.json_schema_text, MAX_SCHEMA_LEVELS)
+    document = struct_dict(schema.json_schema)
+    place = place_beyond(document, _LARGEST_EXACT)
+    if place is not None:
+        raise PayloadInvalid(
+            "is 2^53 or more and may have been rounded; send the schema as json_schema_text", place
+        )
+    return document

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -10,7 +10,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.limits import MAX_SECONDS
+from jobsvc.domain.payload import MAX_LEVELS
+from jobsvc.plain_text import has_controls, lines
 
+#: Of a message; the parser does not say why. One level of a Struct is three messages.
+UNDECODABLE = (
+    "cannot be decoded: it is malformed, or nests deeper than 100 messages"
+    f" (a payload may nest {MAX_LEVELS} levels)"
+)
 QUEUE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -72,14 +79,21 @@ class RequestChecks:
         return value
 
     def text(self, field: str, value: str, max_length: int, min_length: int = 0) -> str:
-        """Checks that a text can be stored, and how many characters it has."""
+        """Checks that a text is a plain one, and how many characters it has."""
         if not min_length <= len(value) <= max_length:
             self.add(field, f"must have {min_length} to {max_length} characters, not {len(value)}")
-        elif "\0" in value:
-            self.add(field, "must not hold a NUL character")
+        elif has_controls(value):
+            self.add(field, "must not hold control characters")
         return value
 
-    def count(self, field: str, items: Sequence[object], minimum: int, maximum: int) -> None:
+    def words(self, field: str, value: str, max_length: int) -> str:
+        """Checks how many characters a worker's text about an attempt has, and returns it with
+        control characters escaped, except for line breaks and tabs: they cost no outcome."""
+        if len(value) > max_length:
+            self.add(field, f"must have at most {max_length} characters, not {len(value)}")
+        return lines(value)
+
+    def count(self, field: str, items: Sized, minimum: int, maximum: int) -> None:
         """Checks how many items a list has."""
         if not minimum <= len(items) <= maximum:
             self.add(field, f"must have {minimum} to {maximum} items, not {len(items)}")
@@ -108,7 +122,7 @@ class RequestChecks:
                 self.add(f"{field}[{name[:80]!r}]", f"the key must match ^{key.pattern}$")
             elif key is None:
                 self.text(f"{field}[{name[:80]!r}]", name, 255, 1)
-            if len(value) > max_value_length or "\0" in value:
+            if len(value) > max_value_length or has_controls(value):
                 self.text(f"{field}[{name[:80]!r}]", value, max_value_length)
         return found
 

@@ -5,19 +5,18 @@ from itertools import accumulate
 
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.jobs import check_encoding
-from jobsvc.api.convert.payloads import JSON_TEXT
+from jobsvc.api.convert.payloads import JSON_TEXT, is_long, write_payload_in_slices
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration
 from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.errors import WorkProtocolViolation
 from jobsvc.domain.lease import LeasedJob
-from jobsvc.domain.limits import MAX_WORKER_QUEUES
+from jobsvc.domain.limits import MAX_HELD_LEASES, MAX_WINDOW, MAX_WORKER_QUEUES
 from jobsvc.v1 import worker_service_pb2 as pb
 
-MAX_WINDOW = 10_000
-_MAX_HELD = 10_000
 _MAX_ID = 128
+_MAX_TOKEN = 64
 _MAX_LEASES = 1000
 _DEFAULT_LEASES = 100
 #: Bytes of leases in a frame: workers behind slow lines must be able to acknowledge it in time.
@@ -42,13 +41,14 @@ def connected_worker(request: pb.Subscribe) -> ConnectedWorker:
         checks.number(f"queues[{index}].max_leases", item.max_leases, 0, 2**31 - 1)
         limits[item.queue] = item.max_leases
     checks.number("window", request.window, 0, MAX_WINDOW)
-    checks.count("held_lease_ids", request.held_lease_ids, 0, _MAX_HELD)
+    checks.count("held_lease_ids", request.held_lease_ids, 0, MAX_HELD_LEASES)
     if any(len(lease_id) > _MAX_ID for lease_id in request.held_lease_ids):
         checks.add("held_lease_ids", f"must have at most {_MAX_ID} characters each")
     worker = convert.seen_worker(checks, "worker", request.worker, list(limits), request.window)
     seconds = convert.lease_seconds(checks, "lease_duration", request)
     check_encoding(checks, request.payload_encoding)
     checks.number("max_dispatch_leases", request.max_dispatch_leases, 0, _MAX_LEASES)
+    checks.text("resume_token", request.resume_token, _MAX_TOKEN)
     if checks.violations:
         first = checks.violations[0]
         raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")
@@ -70,7 +70,8 @@ def write_some(response: pb.LeaseJobsResponse, jobs: Sequence[LeasedJob], encodi
     """Fills an empty message with the next jobs as they are sent, and returns how many they are.
 
     All have leases of the same duration. There is one job at least, and up to 256 KiB as JSON text,
-    128 KiB as Structs.
+    128 KiB as Structs. A job whose input takes long to write comes alone, and without it: then
+    `write_long_input` has to follow.
     """
     max_bytes = _MAX_BYTES if encoding == JSON_TEXT else _MAX_STRUCT_BYTES
     leases = response.leases
@@ -79,6 +80,12 @@ def write_some(response: pb.LeaseJobsResponse, jobs: Sequence[LeasedJob], encodi
         sizes = accumulate(lease.ByteSize() + _ITEM_BYTES for lease in leases)
         del leases[max(1, sum(size <= max_bytes for size in sizes)) :]
     return len(leases)
+
+
+async def write_long_input(response: pb.LeaseJobsResponse, job: LeasedJob, encoding: int) -> None:
+    """Adds to the first lease what `write_some` left out, and lets other tasks run meanwhile."""
+    if job.input is not None and is_long(job.input, encoding):
+        await write_payload_in_slices(response.leases[0].input, job.input, encoding)
 
 
 def _some(
@@ -92,7 +99,12 @@ def _some(
     for job in jobs:
         if job.delivery.duration_seconds != jobs[0].delivery.duration_seconds:
             return
+        alone = job.input is not None and is_long(job.input, encoding)
+        if alone and written:
+            return
         yield job
+        if alone:
+            return
         # Text is as large as its message, near enough; a Struct may be many times as large.
         size += len(job.input or "") if encoding == JSON_TEXT else written[-1].ByteSize()
         if size > max_bytes:

@@ -16,6 +16,8 @@ from jobsvc.client.job import (
 )
 from jobsvc.v1 import job_pb2, job_service_pb2
 
+#: By their numbers. A newer server may know more.
+_STATES = {job_pb2.JobState.Value(f"JOB_STATE_{s}"): s for s in JobState if s != JobState.UNKNOWN}
 _FIELDS = tuple(field.name for field in fields(Job))
 
 
@@ -61,7 +63,7 @@ def read_status(status: job_pb2.JobStatus) -> JobStatus:
     """Returns a status as plain values."""
     has_progress = status.HasField("progress")
     return JobStatus(
-        state=JobState(status.state),
+        state=_STATES.get(status.state, JobState.UNKNOWN),
         version=status.version,
         attempt=status.attempt,
         progress_percent=status.progress.percent if has_progress else None,

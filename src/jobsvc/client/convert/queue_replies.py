@@ -1,12 +1,13 @@
 """Reads the replies of `QueueService`, as plain values. Pure."""
 
 from jobsvc.client.convert.optional_fields import read_seconds, read_time
-from jobsvc.client.queue import Queue, QueueStats
+from jobsvc.client.queue import Queue, QueueStats, QueueWarning
 from jobsvc.v1 import queue_service_pb2
 
 
-def read_queue(queue: queue_service_pb2.Queue) -> Queue:
-    """Returns a queue as plain values."""
+def read_declared(response: queue_service_pb2.UpdateQueueResponse) -> Queue:
+    """Returns a queue that was declared, with the warnings about it, as plain values."""
+    queue = response.queue
     return Queue(
         name=queue.name,
         paused=queue.state == queue_service_pb2.QUEUE_STATE_PAUSED,
@@ -18,6 +19,10 @@ def read_queue(queue: queue_service_pb2.Queue) -> Queue:
         create_time=read_time(queue, "create_time", queue.create_time),
         update_time=read_time(queue, "update_time", queue.update_time),
         etag=queue.etag,
+        warnings=tuple(
+            QueueWarning(field=w.field, reason=w.reason, message=w.message)
+            for w in response.warnings
+        ),
     )
 
 

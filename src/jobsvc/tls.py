@@ -1,4 +1,4 @@
-"""Credentials for a channel over TLS."""
+"""Credentials for a channel over TLS, for callers and workers."""
 
 import ssl
 from pathlib import Path

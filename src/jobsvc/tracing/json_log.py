@@ -1,0 +1,55 @@
+"""The log as JSON, one object a line, with the ids of the trace that a line belongs to."""
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from opentelemetry import trace
+
+#: What every record has; the rest is what a caller added by `extra`.
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as an object: time (UTC), level, logger, message; `trace_id` and `span_id` within a
+    span; `exception` and `stack` where there is one; and what `extra` added, under its names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line, in ASCII: what could break or forge a line is escaped."""
+        # Any: values of `extra`.
+        line: dict[str, Any] = {k: v for k, v in vars(record).items() if k not in _STANDARD}
+        line |= {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        # Handlers run where the line was logged.
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            line["trace_id"] = trace.format_trace_id(span.trace_id)
+            line["span_id"] = trace.format_span_id(span.span_id)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        return json.dumps(line, default=str, skipkeys=True)
+
+
+def log_json_if_asked(level: str = "INFO") -> None:
+    """Sets logging up if JOBSVC_LOG_FORMAT is `json`. To be called before it is set up otherwise:
+    then `logging.basicConfig` does no more.
+
+    Raises:
+        ValueError: the format is neither `text` nor `json`.
+    """
+    name = os.environ.get("JOBSVC_LOG_FORMAT", "").lower() or "text"
+    if name not in ("text", "json"):
+        raise ValueError(f"JOBSVC_LOG_FORMAT must be text or json, not {name!r}")
+    if name == "json":
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(JsonFormatter())
+        logging.basicConfig(level=level, handlers=[handler])

@@ -1,0 +1,118 @@
+"""Bytes of requests and answers: there is room, or one waits, or is refused; all is given back."""
+
+import asyncio
+
+import pytest
+
+from jobsvc.api.byte_budget import ByteBudget, Charge
+from jobsvc.domain.errors import RateLimited
+from jobsvc.domain.fair_limit import FairLimit
+
+#: A caller that is alone gets 500; each of eight has a share of 62.
+_LIMIT = FairLimit.reserving(1000, 50)
+
+
+@pytest.fixture
+def budget() -> ByteBudget:
+    return ByteBudget(_LIMIT)
+
+
+async def _started(charge: Charge, size_bytes: int) -> asyncio.Task[None]:
+    """A task that waits for room, or has found it."""
+    task = asyncio.ensure_future(charge.wait(size_bytes))
+    await asyncio.sleep(0)  # The task begins.
+    await asyncio.sleep(0)  # It may end.
+    return task
+
+
+async def test_what_has_no_room_is_refused_and_other_callers_have_their_share(
+    budget: ByteBudget,
+) -> None:
+    first, other = Charge(budget, "a"), Charge(budget, "b")
+    first.take(500)
+    with pytest.raises(RateLimited) as refused:
+        first.take(1)
+    assert refused.value.subject == "your share of bytes of requests and answers"
+    other.take(62)
+    with pytest.raises(RateLimited):
+        other.take(1)
+    first.give_back(400)
+    other.take(338)
+
+
+async def test_closed_charge_gives_everything_back(budget: ByteBudget) -> None:
+    charge = Charge(budget, "a")
+    charge.take(100)
+    await charge.wait(100)
+    await charge.reserve(200)
+    charge.settle(50)
+    charge.exchange(70)
+    charge.close()
+    charge.close()
+    Charge(budget, "b").take(500)
+
+
+async def test_what_is_there_takes_the_place_of_what_was_reserved(budget: ByteBudget) -> None:
+    charge, other = Charge(budget, "a"), Charge(budget, "a")
+    await charge.reserve(500)
+    charge.settle(200)
+    other.take(200)
+    charge.exchange(300)
+    with pytest.raises(RateLimited):
+        charge.exchange(301)
+    charge.settle(400)
+    charge.exchange(300)
+    with pytest.raises(RateLimited):
+        other.take(1)
+
+
+async def test_peak_is_told_once_most_of_it_has_been_given_back(budget: ByteBudget) -> None:
+    charge = Charge(budget, "a")
+    charge.take(300)
+    charge.give_back(100)
+    charge.take(50)
+    assert budget.take_peak() == 0
+    charge.give_back(200)
+    assert budget.take_peak() == 300
+    assert budget.take_peak() == 0
+    charge.close()
+    assert budget.take_peak() == 50
+
+
+async def test_those_who_wait_are_served_in_order_and_by_caller(budget: ByteBudget) -> None:
+    holder, waiter, other = Charge(budget, "a"), Charge(budget, "a"), Charge(budget, "b")
+    holder.take(500)
+    large = await _started(waiter, 300)
+    small = await _started(waiter, 10)
+    assert (await _started(other, 60)).done(), "another caller has its share"
+    holder.give_back(100)
+    await asyncio.sleep(0)  # Whoever has room goes on.
+    assert not large.done()
+    assert not small.done(), "it came later"
+    holder.give_back(300)
+    await asyncio.wait_for(asyncio.gather(large, small), 5)
+
+
+async def test_cancelled_wait_holds_nothing_and_holds_up_nobody(budget: ByteBudget) -> None:
+    holder, waiter = Charge(budget, "a"), Charge(budget, "a")
+    holder.take(500)
+    large = await _started(waiter, 400)
+    small = await _started(waiter, 10)
+    holder.give_back(50)
+    large.cancel()
+    await asyncio.wait_for(small, 5)
+    granted = await _started(waiter, 400)
+    holder.close()
+    granted.cancel()
+    await asyncio.wait([granted, large])
+    waiter.close()
+    Charge(budget, "b").take(500)
+
+
+async def test_wait_for_a_reservation_ends(budget: ByteBudget) -> None:
+    holder, waiter = Charge(budget, "a"), Charge(budget, "a")
+    holder.take(500)
+    with pytest.raises(RateLimited):
+        await waiter.reserve(1)
+    holder.close()
+    await waiter.reserve(500)

@@ -1,0 +1,188 @@
+"""Requests and answers have room for so many bytes, and who takes all of it harms nobody else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from grpc import aio
+
+from jobsvc.app import Replica
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+from jobsvc.v1.payload_pb2 import Payload
+from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
+from jobsvc.v1.worker_service_pb2 import JobOutcome, JobSuccess
+from tests.api.support.fixtures import Create, Tables
+from tests.api.support.peer import peer
+from tests.api.support.refusal import Refusal, refused
+from tests.api.support.worker import OK
+from tests.api.support.worker_stream import work
+from tests.e2e.support.proxy import proxy
+from tests.support.probe import eventually
+from tests.support.settings import TEST_SETTINGS
+
+_KIB = 1024
+#: A caller that is alone has room for four of the largest messages.
+_MESSAGE_BYTES = 512 * _KIB
+_FOUR = 4
+pytestmark = pytest.mark.parametrize(
+    "settings",
+    [
+        replace(
+            TEST_SETTINGS,
+            max_message_bytes=_MESSAGE_BYTES,
+            max_bytes_in_progress=8 * _MESSAGE_BYTES,
+            max_calls=100,
+            # A worker must not be taken for deaf while its frames are not read.
+            acknowledge_seconds=0.5,
+        )
+    ],
+)
+_RATE_LIMITED = (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED")
+
+
+_LARGE = Payload(json_text=f'{{"a":"{"x" * 250 * _KIB}"}}')
+
+
+def _batch(queue: str) -> pb.BatchCreateJobsRequest:
+    """A request nearly as large as the largest."""
+    spec = job_pb2.JobSpec(queue=queue, input=_LARGE)
+    return pb.BatchCreateJobsRequest(requests=[pb.CreateJobRequest(spec=spec)] * 2)
+
+
+def _check(seen: Refusal) -> None:
+    assert seen.what == _RATE_LIMITED
+    (violation,) = seen.details["QuotaFailure"].violations
+    assert violation.subject == "your share of bytes of requests and answers"
+    assert seen.details["RetryInfo"].retry_delay.seconds == 1
+
+
+@asynccontextmanager
+async def _locked(sql: asyncpg.Connection) -> AsyncIterator[None]:
+    """Nothing can be created."""
+    async with sql.transaction():
+        await sql.execute("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+async def _fill(jobs: JobServiceStub, queue: str) -> list[asyncio.Future[Any]]:
+    """Takes all room of one caller: batches that cannot be written, beside others that are
+    refused."""
+    calls = {asyncio.ensure_future(jobs.BatchCreateJobs(_batch(queue))) for _ in range(_FOUR + 3)}
+    for _ in range(3):
+        done, calls = await asyncio.wait(calls, timeout=20, return_when="FIRST_COMPLETED")
+        for call in done:
+            _check(await refused(call))
+        if len(calls) == _FOUR:
+            break
+    assert len(calls) == _FOUR
+    return list(calls)
+
+
+async def test_what_has_no_room_is_refused_and_nothing_of_it_is_written(
+    jobs: JobServiceStub, queue: str, sql: asyncpg.Connection, tables: Tables
+) -> None:
+    async with _locked(sql):
+        held = await _fill(jobs, queue)
+    await asyncio.gather(*held)
+    assert len((await tables())["job"]) == 2 * _FOUR
+    await jobs.BatchCreateJobs(_batch(queue))
+
+
+async def test_small_request_without_room_is_refused_and_that_of_another_caller_is_not(
+    server: Replica, channel: aio.Channel, jobs: JobServiceStub, queue: str, sql: asyncpg.Connection
+) -> None:
+    # More than is left.
+    request = GetQueueStatsRequest(queues=[f"{n:063}" for n in range(999)])
+    async with _locked(sql):
+        held = await _fill(jobs, queue)
+        _check(await refused(QueueServiceStub(channel).GetQueueStats(request)))
+        async with peer(server, "127.0.0.2") as another:
+            # Read, and found to be wrong.
+            seen = await refused(QueueServiceStub(another).GetQueueStats(request))
+            assert seen.code == grpc.StatusCode.INVALID_ARGUMENT
+    await asyncio.gather(*held)
+
+
+@asynccontextmanager
+async def _unread_answers(
+    server: Replica, jobs: JobServiceStub, job_id: str
+) -> AsyncIterator[asyncio.Event]:
+    """Takes all room of one caller: answers that it does not read until the event is set."""
+    request = pb.GetJobRequest(job_id=job_id, view=job_pb2.JOB_VIEW_FULL)
+    unread: list[asyncio.Future[Any]] = []
+
+    async def is_full() -> bool:
+        # The way has room for some, too.
+        unread.extend(asyncio.ensure_future(slow.GetJob(request)) for _ in range(20))
+        seen = await refused(jobs.BatchCreateJobs(_batch("nowhere")))
+        if seen.code == grpc.StatusCode.NOT_FOUND:
+            return False
+        _check(seen)
+        return True
+
+    async with proxy(server.port) as way, aio.insecure_channel(way.target) as channel:
+        slow = JobServiceStub(channel)
+        await channel.channel_ready()
+        way.reads_answers.clear()
+        await eventually(is_full)
+        yield way.reads_answers
+        way.reads_answers.set()
+        await asyncio.gather(*unread, return_exceptions=True)
+
+
+async def test_answers_have_their_bytes_until_they_are_sent(
+    server: Replica, jobs: JobServiceStub, create: Create
+) -> None:
+    job = await create(input=_LARGE)
+    async with _unread_answers(server, jobs, job.id), peer(server, "127.0.0.2") as another:
+        await JobServiceStub(another).GetJob(pb.GetJobRequest(job_id=job.id))
+    await jobs.BatchCreateJobs(_batch(job.spec.queue))
+
+
+async def test_frame_without_room_waits_and_its_outcome_is_recorded(
+    server: Replica, channel: aio.Channel, jobs: JobServiceStub, create: Create
+) -> None:
+    job = await create(input=_LARGE)
+    async with _unread_answers(server, jobs, job.id) as read, work(channel) as stream:
+        (lease,) = await stream.dispatched(acknowledge=False)
+        outcome = JobOutcome(lease_id=lease.lease_id, success=JobSuccess(output=_LARGE))
+        reporting = asyncio.ensure_future(stream.report(outcome))
+        # Longer than a worker that is read may take to acknowledge.
+        assert not (await asyncio.wait([reporting], timeout=2))[0]
+        read.set()
+        assert await reporting == [OK]
+
+
+async def test_others_are_served_while_one_caller_takes_all_it_can(
+    server: Replica, jobs: JobServiceStub, queue: str, create: Create
+) -> None:
+    later = await create(schedule_delay=Duration(seconds=60))
+    wait = pb.WaitJobRequest(job_id=later.id, timeout=Duration(seconds=60))
+    async with peer(server, "127.0.0.2") as channel:
+        another = JobServiceStub(channel)
+
+        async def served() -> None:
+            for _ in range(10):
+                request = pb.CreateJobRequest(spec=job_pb2.JobSpec(queue=queue))
+                created = (await another.CreateJob(request)).job
+                short = pb.WaitJobRequest(job_id=created.id, timeout=Duration())
+                assert (await another.WaitJob(short)).job.id == created.id
+
+        serving = asyncio.ensure_future(served())
+        waits = [asyncio.ensure_future(jobs.WaitJob(wait)) for _ in range(150)]
+        while not serving.done():
+            calls = (jobs.BatchCreateJobs(_batch(queue)) for _ in range(20))
+            await asyncio.gather(*calls, return_exceptions=True)
+        await serving
+    for call in waits:
+        call.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
