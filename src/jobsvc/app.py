@@ -149,7 +149,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     async with open_store(
         dsn, server_id, settings.pool_size, settings.statement_seconds, settings.max_queues
     ) as store:
-        hints = Hints(dsn, server_id)
+        hints = Hints(dsn, server_id, troubles=store.database.troubles)
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 import asyncpg
 
 from jobsvc.domain.errors import DatabaseUnavailable
-from jobsvc.store.database import connection_errors, database_errors
+from jobsvc.store.database import connection_errors
 from jobsvc.store.dsn import read_dsn
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,6 @@ async def migrate(dsn: str) -> list[str]:
         log.warning("%s", note)
     with connection_errors(target):
         connection = await asyncpg.connect(target.url, timeout=target.connect_seconds)
-    # The caller reports the exception, so the log need not.
-    with database_errors(logging.DEBUG):
         try:
             _check_suitable(connection)
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 #: Valid until 2120: that of the server, for localhost and 127.0.0.1, signs itself; `another.pem`
 #: did not sign it.
-CERTIFICATES = Path(__file__).parents[2] / "client" / "support" / "tls"
+CERTIFICATES = Path(__file__).parents[2] / "support" / "tls"
 
 
 @asynccontextmanager
