@@ -128,7 +128,7 @@ class Replica:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
         self._admission.draining = True
         self._outages.leave()
-        await self._server.tell_health(serving=False)
+        await self._server.leave()
         self._hub.drain()
         self._dispatcher.drain()
         try:
@@ -199,6 +199,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             QueueService(store, hints, catalog),  # type: ignore[abstract]
             Guard(admission, connections, callers, tracer),
             connections,
+            store.database.troubles,
             settings,
         )
 

@@ -74,7 +74,7 @@ class Hints:
         self._server_id = server_id
         self._alive_seconds = alive_seconds
         self._absence_seconds = absence_seconds
-        self._troubles = troubles or TroubleLog()
+        self._troubles = TroubleLog() if troubles is None else troubles
         self._hint_listeners: list[Callable[[Hint], None]] = []
         self._gap_listeners: list[Callable[[], None]] = []
         #: Names that the next notifications carry.
