@@ -14,6 +14,7 @@ import psutil
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from jobsvc.worker.command import main
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 
 pytestmark = pytest.mark.timeout(60)
@@ -272,3 +273,15 @@ async def test_import_brings_no_server_along() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE)
     stdout, _ = await process.communicate()
     assert stdout.decode().strip() == "[]"
+
+
+def test_name_that_is_no_setting_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOBSVC_TRGT", "jobs:50051")
+    assert main(["nowhere.py"]) == 1
+    warning, problem = capsys.readouterr().err.splitlines()
+    assert warning == (
+        "jobsvc worker: warning: no such setting: JOBSVC_TRGT (rather JOBSVC_TARGET?)"
+    )
+    assert problem.startswith("jobsvc worker: there is no file")
