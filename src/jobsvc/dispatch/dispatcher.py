@@ -12,11 +12,12 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.subscription import Subscription
-from jobsvc.domain.errors import DatabaseFailure, WorkerDeaf, WorkerReplaced
+from jobsvc.domain.errors import WorkerDeaf, WorkerReplaced
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outages import LATE_SECONDS
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
+from jobsvc.store.repeat import repeat
 from jobsvc.store.store import Store
 
 _SLOW_CHECK_SECONDS = 1.0
@@ -216,9 +217,5 @@ class Dispatcher:
 
 
 async def _every(seconds: float, check: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await check()
-        except DatabaseFailure:
-            continue
+    await asyncio.sleep(seconds)
+    await repeat(seconds, check)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from jobsvc.domain.errors import DatabaseUnavailable, WorkerIdInUse, WorkerReplaced
+from jobsvc.domain.errors import DatabaseFailure, WorkerIdInUse, WorkerReplaced
 from jobsvc.store.store import Store
 from jobsvc.store.workers import HeldId
 
@@ -54,7 +54,7 @@ class WorkerIds:
 
         Raises:
             WorkerIdInUse: another stream has it.
-            DatabaseUnavailable: it may or may not have been taken.
+            DatabaseFailure: it may or may not have been taken.
         """
         token = token or secrets.token_urlsafe(16)
         digest = hashlib.sha256(token.encode()).digest()
@@ -129,12 +129,12 @@ class WorkerIds:
                 if time.monotonic() >= save_time:
                     await self._save()
                     save_time = time.monotonic() + _SAVE_SECONDS
-            except DatabaseUnavailable:
+            except DatabaseFailure:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def flush(self) -> None:
         """Releases at once what has ended, for a server that is about to go."""
-        with suppress(DatabaseUnavailable, TimeoutError):
+        with suppress(DatabaseFailure, TimeoutError):
             async with asyncio.timeout(_GONE_SECONDS):
                 await self._release_ended()
 
