@@ -10,13 +10,15 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src"
 
+#: They speak gRPC with each other.
+_PEERS = ("jobsvc.api", "jobsvc.client", "jobsvc.worker")
 #: The modules that may import a package.
 ALLOWED = {
     "asyncpg": ("jobsvc.store",),
-    "grpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.tls", "jobsvc.v1"),
-    "google.protobuf": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
-    "google.rpc": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
-    "jobsvc.v1": ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.v1"),
+    "grpc": (*_PEERS, "jobsvc.call_status", "jobsvc.tls", "jobsvc.v1"),
+    "google.protobuf": (*_PEERS, "jobsvc.call_status", "jobsvc.v1"),
+    "google.rpc": (*_PEERS, "jobsvc.call_status", "jobsvc.v1"),
+    "jobsvc.v1": (*_PEERS, "jobsvc.v1"),
     # Optional: only processors with models of it need it.
     "pydantic": ("jobsvc.worker.pydantic_models",),
 }

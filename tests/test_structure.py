@@ -18,6 +18,7 @@ OTHER_FOLDERS = {
 TOP_MODULES = {
     "conftest.py",
     "test_architecture_page.py",
+    "test_call_status.py",
     "test_layers.py",
     "test_plain_text.py",
     "test_settings.py",

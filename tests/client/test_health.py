@@ -41,6 +41,14 @@ def test_an_unknown_service_is_a_failed_call(target: str) -> None:
     assert caught.value.code == "NOT_FOUND"
 
 
+def test_loopback_is_not_asked_through_a_proxy(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody listens there.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert serving_status(target) == "SERVING"
+
+
 @pytest.mark.parametrize(
     ("words", "exit_code", "stdout"),
     [

@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from typer.testing import CliRunner, Result
 
 from jobsvc.cli import app
-from jobsvc.cli.loopback import is_local_target
+from jobsvc.domain.loopback import is_local_target
 from jobsvc.v1 import job_service_pb2
 from tests.client.support.messages import JOB_ID, job
 from tests.client.support.peer import Peer

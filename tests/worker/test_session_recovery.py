@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +12,7 @@ from google.rpc import code_pb2
 
 from jobsvc.v1.worker_service_pb2 import Drain, ExtendLeasesResponse, ReportOutcomesResponse
 from jobsvc.worker import Context, Processor, WorkerStopped, processor
+from tests.support.real_proxies import real_proxy
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 from tests.worker.support.stage import echo, streaming, working
 
@@ -272,6 +274,52 @@ async def test_refusal_ends_the_worker(server: ScriptedServer, code: grpc.Status
             await asyncio.Event().wait()
 
     with pytest.raises(WorkerStopped, match="because"):
+        await work()
+
+
+async def test_refusal_is_read_from_its_details(server: ScriptedServer) -> None:
+    """A proxy may change the code, and leaves the details."""
+
+    async def work() -> None:
+        async with working(server, echo):
+            stream = await server.next_stream(accept=False)
+            await stream.finish(
+                grpc.StatusCode.INVALID_ARGUMENT, "because", sent_as=grpc.StatusCode.CANCELLED
+            )
+            await asyncio.Event().wait()
+
+    with pytest.raises(WorkerStopped, match="refused what this worker sent: because"):
+        await work()
+
+
+async def test_refusal_without_details_is_a_broken_connection(server: ScriptedServer) -> None:
+    async with working(server, echo) as worker:
+        for code in (
+            grpc.StatusCode.INTERNAL,
+            grpc.StatusCode.UNKNOWN,
+            grpc.StatusCode.ABORTED,
+            grpc.StatusCode.INVALID_ARGUMENT,
+        ):
+            stream = await server.next_stream(accept=False)
+            await stream.finish(code, "because", domain="")
+        stream = await server.next_stream()
+        worker.leave()
+        await stream.see_off()
+
+
+async def test_early_refusal_ends_a_worker_behind_haproxy(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    async def work() -> None:
+        async with working(server, echo):
+            stream = await server.next_stream(accept=False)
+            await stream.finish(grpc.StatusCode.INVALID_ARGUMENT, "because")
+            await asyncio.Event().wait()
+
+    with (
+        real_proxy("haproxy", server.target, tmp_path) as server.target,
+        pytest.raises(WorkerStopped, match="because"),
+    ):
         await work()
 
 

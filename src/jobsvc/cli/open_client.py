@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from jobsvc.cli.call_options import CallOptions
-from jobsvc.cli.loopback import is_local_target
 from jobsvc.cli.startup import exit_line
+from jobsvc.domain.loopback import is_local_target
 from jobsvc.plain_text import lines
 
 if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobsvc.cli.loopback import is_local_target
+from jobsvc.domain.loopback import is_local_target
 
 
 def serve(

@@ -17,7 +17,7 @@ from jobsvc.client.channel import channel_options
 from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
-from jobsvc.client.reconnect import ReconnectPolicy
+from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, may_repeat
 from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
@@ -63,7 +63,7 @@ class AsyncConnection:
         # Not in the constructor: a channel belongs to the event loop that it was made in.
         channel = self._channel
         if channel is None:
-            options = channel_options()
+            options = channel_options(self._target)
             channel = self._channel = (
                 aio.secure_channel(self._target, self._credentials, options)
                 if self._credentials
@@ -103,15 +103,21 @@ class AsyncConnection:
         request: Q,
         timeout_seconds: float | None = None,
     ) -> R:
+        left = self._timeout if timeout_seconds is None else timeout_seconds
+        end = self._clock() + left
+        repeat = ReconnectPolicy(REPEAT_SECONDS, REPEAT_SECONDS, until=end)
         with call_span(f"jobsvc.v1.{name}") as span:
-            try:
-                return await method(
-                    request,
-                    timeout=self._timeout if timeout_seconds is None else timeout_seconds,
-                    metadata=self._identity.headers(span),
-                )
-            except grpc.RpcError as error:
-                raise read_failure(error, self._target) from error
+            while True:
+                try:
+                    return await method(
+                        request, timeout=left, metadata=self._identity.headers(span)
+                    )
+                except grpc.RpcError as error:
+                    failure = read_failure(error, self._target)
+                    if not may_repeat(f"jobsvc.v1.{name}", error.code().name, failure):
+                        raise failure from error
+                    await self._pause(repeat, failure)
+                left = end - self._clock()
 
     def _open_stream(
         self, method: aio.UnaryStreamMultiCallable[Q, R], request: Q, silence_seconds: float

@@ -2,14 +2,16 @@
 
 import json
 
+from jobsvc.client.reconnect import REPEATED_BY_GRPC
+from jobsvc.domain.http_proxy import proxy_options
 from jobsvc.domain.methods import METHODS
 
 #: Space for one whole request; gRPC does not retry a call that does not fit (default 256 KiB).
 _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
 
 
-def channel_options() -> list[tuple[str, str | int]]:
-    """Returns the options of a channel.
+def channel_options(target: str) -> list[tuple[str, str | int]]:
+    """Returns the options of a channel to `target`.
 
     A call that ends with UNAVAILABLE is tried up to five times (gRPC allows no
     more) over about seven seconds: time for a server to restart. So is a call that
@@ -32,12 +34,13 @@ def channel_options() -> list[tuple[str, str | int]]:
                     "initialBackoff": "0.3s",
                     "backoffMultiplier": 2.5,
                     "maxBackoff": "4s",
-                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+                    "retryableStatusCodes": REPEATED_BY_GRPC,
                 },
             }
         ],
     }
     return [
+        *proxy_options(target),
         ("grpc.enable_retries", 1),
         ("grpc.service_config", json.dumps(config)),
         ("grpc.service_config_disable_resolution", 1),

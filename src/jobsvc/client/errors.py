@@ -11,7 +11,8 @@ class CallFailed(Exception):
 
     `code` is the name of the gRPC status (`"NOT_FOUND"`), `reason` the cause as
     the contract names it (`"JOB_NOT_FOUND"`, empty when the answer did not come
-    from jobsvc), `message` a text for people. `metadata` holds facts for
+    from jobsvc: such an answer is UNAVAILABLE unless its status says more than
+    that the connection broke), `message` a text for people. `metadata` holds facts for
     programs, `violations` the defective fields of the request.
     `retry_delay_seconds` is the delay that the server suggests before another
     try; None when it suggests none.
@@ -71,8 +72,8 @@ class PayloadRejected(InvalidRequest):
 
 
 class PayloadTooLarge(InvalidRequest):
-    """The input, or the request as a whole (then RESOURCE_EXHAUSTED), is larger than the server
-    accepts."""
+    """The input, or the request as a whole (then RESOURCE_EXHAUSTED), is larger than the server,
+    or a proxy before it, accepts."""
 
 
 class UniqueKeyTaken(CallFailed):
@@ -118,10 +119,13 @@ _BY_CODE: Mapping[str, type[CallFailed]] = MappingProxyType(
 
 def failure_class(code: str, reason: str, message: str = "") -> type[CallFailed]:
     """Returns the exception of the reason, or else of the code, or else `CallFailed`."""
-    # gRPC itself enforces limits on whole messages, so that nothing of ours is in its status:
+    # gRPC and proxies enforce limits of their own, so that nothing of ours is in their status:
     # "SERVER: Received message larger than max (5000098 vs. 4194304)".
-    if code == "RESOURCE_EXHAUSTED" and not reason and "message larger than max" in message:
-        return CallFailed if "CLIENT: Received" in message else PayloadTooLarge
+    if code == "RESOURCE_EXHAUSTED" and not reason:
+        if "message larger than max" in message:
+            return CallFailed if "CLIENT: Received" in message else PayloadTooLarge
+        if "HTTP 413" in message:
+            return PayloadTooLarge
     return _BY_REASON.get(reason) or _BY_CODE.get(code) or CallFailed
 
 

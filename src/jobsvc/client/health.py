@@ -4,6 +4,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from jobsvc.client.error_details import read_failure
+from jobsvc.client.errors import CallFailed
+from jobsvc.domain.http_proxy import proxy_options
 from jobsvc.domain.target import check_target
 
 
@@ -24,13 +26,19 @@ def serving_status(
     """
     check_target(target)
     request = health_pb2.HealthCheckRequest(service=service)
+    options = proxy_options(target)
     open_channel = (
-        grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)
+        grpc.secure_channel(target, credentials, options)
+        if credentials
+        else grpc.insecure_channel(target, options)
     )
     with open_channel as channel:
         try:
             response = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout)
         except grpc.RpcError as error:
-            raise read_failure(error) from error
+            # The health service is not ours, and refuses without details.
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                raise CallFailed("NOT_FOUND", error.details() or "unknown service") from error
+            raise read_failure(error, target) from error
     name: str = health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)
     return name

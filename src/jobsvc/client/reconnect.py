@@ -1,6 +1,7 @@
 """How long a client goes on while its server is away. Pure: the clock's reading comes in."""
 
 from jobsvc.client.errors import CallFailed
+from jobsvc.domain.methods import method_named
 from jobsvc.domain.retry import RetryPolicy, retry_delay_seconds
 
 #: Pauses between tries to reconnect. The tries are bounded by time, not by number.
@@ -10,6 +11,23 @@ RECONNECT = RetryPolicy(
     max_backoff_seconds=5.0,
     backoff_multiplier=2.0,
 )
+#: How long a call is repeated; gRPC does it for as long (`channel.py`).
+REPEAT_SECONDS = 7.0
+#: Codes after which gRPC has repeated a call, if it may be repeated.
+REPEATED_BY_GRPC = ("UNAVAILABLE", "CANCELLED")
+
+
+def may_repeat(method: str, grpc_code: str, failure: CallFailed) -> bool:
+    """Whether a failed call of a method (`package.Service/Method`) is left to us to repeat.
+
+    A proxy's word for a server that is gone is UNAVAILABLE only here, so that gRPC, which has
+    seen `grpc_code`, gave up at once.
+    """
+    return (
+        failure.code == "UNAVAILABLE"
+        and grpc_code not in REPEATED_BY_GRPC
+        and method_named(method).repeatable
+    )
 
 
 class ReconnectPolicy:

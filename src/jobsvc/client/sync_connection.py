@@ -14,7 +14,7 @@ from jobsvc.client.channel import channel_options
 from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
-from jobsvc.client.reconnect import ReconnectPolicy
+from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, may_repeat
 from jobsvc.client.sync_reply_stream import ReplyStream
 from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -50,7 +50,7 @@ class Connection:
         self._sleep = sleep
         self._own_channel: grpc.Channel | None = None
         if channel is None:
-            options = channel_options()
+            options = channel_options(target)
             channel = self._own_channel = (
                 grpc.secure_channel(target, credentials, options)
                 if credentials
@@ -82,15 +82,19 @@ class Connection:
         request: Q,
         timeout_seconds: float | None = None,
     ) -> R:
+        left = self._timeout if timeout_seconds is None else timeout_seconds
+        end = self._clock() + left
+        repeat = ReconnectPolicy(REPEAT_SECONDS, REPEAT_SECONDS, until=end)
         with call_span(f"jobsvc.v1.{name}") as span:
-            try:
-                return method(
-                    request,
-                    timeout=self._timeout if timeout_seconds is None else timeout_seconds,
-                    metadata=self._identity.headers(span),
-                )
-            except grpc.RpcError as error:
-                raise read_failure(error, self._target) from error
+            while True:
+                try:
+                    return method(request, timeout=left, metadata=self._identity.headers(span))
+                except grpc.RpcError as error:
+                    failure = read_failure(error, self._target)
+                    if not may_repeat(f"jobsvc.v1.{name}", error.code().name, failure):
+                        raise failure from error
+                    self._pause(repeat, failure)
+                left = end - self._clock()
 
     def _open_stream(
         self, method: "grpc.UnaryStreamMultiCallable[Q, R]", request: Q, silence_seconds: float

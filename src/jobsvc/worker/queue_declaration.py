@@ -84,13 +84,11 @@ async def declare(
         try:
             response = await queues.UpdateQueue(request, timeout=OPEN_SECONDS)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in _TOLERATED:
-                raise StreamFailed(end_of(error)) from None
+            end = end_of(error)
+            if end.code not in _TOLERATED:
+                raise StreamFailed(end) from None
             log.warning(
-                "queue %s is not declared: %s: %s",
-                request.queue.name,
-                error.code().name,
-                error.details(),
+                "queue %s is not declared: %s: %s", request.queue.name, end.code.name, end.message
             )
             continue
         for warning in response.warnings:

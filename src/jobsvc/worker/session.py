@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from math import inf
 
 import grpc
 
+from jobsvc.domain.http_proxy import name_proxy
 from jobsvc.domain.limits import MAX_HELD_LEASES
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2 import (
@@ -277,7 +279,7 @@ class Session:
         )
 
     def _complain(self, end: StreamEnd, log_throttle: LogThrottle) -> None:
-        text = end.describe(self._target)
+        text = end.describe(self._target, name_proxy(self._target, os.environ))
         if end.fatal:
             raise WorkerStopped(text)
         if log_throttle.due(time.monotonic()):

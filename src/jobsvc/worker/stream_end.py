@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import grpc
 
+from jobsvc.call_status import CallStatus, read_status
+
 #: Codes that another try would meet again.
 _FATAL = frozenset(
     {
@@ -26,14 +28,16 @@ class StreamEnd:
 
     code: grpc.StatusCode
     message: str
+    #: The server said so; otherwise gRPC, or a proxy on the way.
+    is_answer: bool = False
 
     @property
     def fatal(self) -> bool:
         """Whether a new stream would end the same way."""
         return self.code in _FATAL
 
-    def describe(self, target: str) -> str:
-        """Returns one line for people."""
+    def describe(self, target: str, proxy: str = "") -> str:
+        """Returns one line for people; `proxy` is a remark on the way to the server."""
         text = " ".join(self.message.split())
         match self.code:
             case grpc.StatusCode.UNIMPLEMENTED:
@@ -46,7 +50,8 @@ class StreamEnd:
                     f" Worker in the process that runs it, not before a fork ({text})"
                 )
             case grpc.StatusCode.UNAVAILABLE:
-                return f"{target} is not available: {text}"
+                remark = "" if self.is_answer else proxy
+                return f"{target} is not available: {text}{remark}"
             case grpc.StatusCode.INVALID_ARGUMENT:
                 return f"{target} refused what this worker sent: {text}"
             case _:
@@ -55,4 +60,9 @@ class StreamEnd:
 
 def end_of(error: grpc.aio.AioRpcError) -> StreamEnd:
     """Returns the end that gRPC reports."""
-    return StreamEnd(error.code(), error.details() or error.code().name)
+    return as_end(read_status(error.code(), error.details() or "", error.trailing_metadata()))
+
+
+def as_end(status: CallStatus) -> StreamEnd:
+    """Returns the end of a call as that of a stream."""
+    return StreamEnd(status.code, status.message or status.code.name, status.info is not None)

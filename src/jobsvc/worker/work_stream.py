@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import grpc
 
+from jobsvc.call_status import read_status
+from jobsvc.domain.http_proxy import proxy_options
 from jobsvc.v1.worker_service_pb2 import (
     Acknowledge,
     Subscribe,
@@ -14,7 +16,7 @@ from jobsvc.v1.worker_service_pb2 import (
 )
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from jobsvc.worker.duration import from_duration
-from jobsvc.worker.stream_end import StreamEnd, end_of
+from jobsvc.worker.stream_end import StreamEnd, as_end, end_of
 
 #: Longest wait for `subscribed`, the connection included.
 OPEN_SECONDS = 10.0
@@ -55,10 +57,11 @@ class WorkStream:
     """The worker's end of one `WorkerService.Work` stream: `open`, then `hold`, then `close`."""
 
     def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+        options = [*_OPTIONS, *proxy_options(target)]
         self.channel = (
-            grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+            grpc.aio.secure_channel(target, credentials, options=options)
             if credentials
-            else grpc.aio.insecure_channel(target, options=_OPTIONS)
+            else grpc.aio.insecure_channel(target, options=options)
         )
         #: Set when another stream should take over: the server drains or does not extend leases, or
         #: the stream has ended.
@@ -238,5 +241,5 @@ class WorkStream:
 
     @staticmethod
     async def _status(call: "grpc.aio.StreamStreamCall[WorkRequest, WorkResponse]") -> StreamEnd:
-        code = await call.code()
-        return StreamEnd(code, await call.details() or code.name)
+        code, trailers = await call.code(), await call.trailing_metadata()
+        return as_end(read_status(code, await call.details() or "", trailers))

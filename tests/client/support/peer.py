@@ -24,16 +24,19 @@ _METHODS = {
 
 @dataclass(frozen=True)
 class Failure:
-    """A status that the peer ends a call with."""
+    """A status that the peer ends a call with; without details if it is `bare`, as by a proxy."""
 
     code: grpc.StatusCode
     message: str = "as scripted"
     reason: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     details: tuple[Any, ...] = ()
+    bare: bool = False
 
     def trailers(self) -> tuple[tuple[str, bytes], ...]:
         """Returns the status with its details, as the server sends it."""
+        if self.bare:
+            return ()
         info = error_details_pb2.ErrorInfo(
             domain="jobsvc", reason=self.reason, metadata=self.metadata
         )

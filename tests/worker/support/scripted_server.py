@@ -11,12 +11,23 @@ from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from jobsvc.v1 import queue_service_pb2 as queues
 from jobsvc.v1 import queue_service_pb2_grpc, worker_service_pb2_grpc
 from jobsvc.v1 import worker_service_pb2 as wire
 from jobsvc.v1.payload_pb2 import Payload
+
+Trailers = tuple[tuple[str, bytes], ...]
+
+
+def refusal_trailers(code: grpc.StatusCode, message: str, domain: str) -> Trailers:
+    """The details with which a server of this domain refuses; none when it is empty."""
+    if not domain:
+        return ()
+    status = status_pb2.Status(code=code.value[0], message=message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(domain=domain, reason="SCRIPTED"))
+    return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 class ScriptedStream:
@@ -25,7 +36,7 @@ class ScriptedStream:
     def __init__(self) -> None:
         self._received: asyncio.Queue[wire.WorkRequest | None] = asyncio.Queue()
         self._to_send: asyncio.Queue[wire.WorkResponse | None] = asyncio.Queue()
-        self._end: tuple[grpc.StatusCode, str] = (grpc.StatusCode.OK, "")
+        self._end: tuple[grpc.StatusCode, str, Trailers] = (grpc.StatusCode.OK, "", ())
         self._sequence = 0
         self.subscribe = wire.Subscribe()
         #: The window that the worker set last; None before.
@@ -110,9 +121,18 @@ class ScriptedStream:
         self._sequence += 1
         await self._to_send.put(wire.WorkResponse(sequence=self._sequence, **frame))
 
-    async def finish(self, code: grpc.StatusCode = grpc.StatusCode.OK, details: str = "") -> None:
-        """Ends the stream."""
-        self._end = code, details
+    async def finish(
+        self,
+        code: grpc.StatusCode = grpc.StatusCode.OK,
+        details: str = "",
+        sent_as: grpc.StatusCode | None = None,
+        domain: str = "jobsvc",
+    ) -> None:
+        """Ends the stream, with the details of a refusal; under another code, as some proxies do.
+
+        Without a `domain` there are no details.
+        """
+        self._end = sent_as or code, details, refusal_trailers(code, details, domain)
         await self._to_send.put(None)
 
     async def serve(

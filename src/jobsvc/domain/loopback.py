@@ -9,7 +9,7 @@ _PORT = re.compile(r":\d+$")
 
 def is_loopback(host: str) -> bool:
     """Returns whether a host, by name or number, is this machine's loopback."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -21,4 +21,9 @@ def is_local_target(target: str) -> bool:
     """Returns whether what is sent to a gRPC target stays on this machine."""
     if target.startswith(("unix:", "unix-abstract:")):
         return True
-    return is_loopback(_PORT.sub("", _SCHEME.sub("", target, count=1)))
+    return is_loopback(host_of(target))
+
+
+def host_of(target: str) -> str:
+    """Returns the host of a gRPC target, by name or number."""
+    return _PORT.sub("", _SCHEME.sub("", target, count=1)).strip("[]")
