@@ -1,16 +1,23 @@
 """Every error has its answer, with the code and the reason of the contract."""
 
+import base64
 import inspect
+import string
+from pathlib import Path
+from urllib.parse import quote
 
+import grpc
 import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2
+from grpc import aio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.api.status import status_of
 from jobsvc.domain import errors
 from jobsvc.domain.errors import InvalidRequest, JobsvcError, Violation
+from tests.support.real_proxies import real_proxy
 
 #: Code, reason and the kinds of details that come along, as the contract has them.
 ANSWERS: dict[type[JobsvcError], tuple[str, str, set[str]]] = {
@@ -37,8 +44,12 @@ ANSWERS: dict[type[JobsvcError], tuple[str, str, set[str]]] = {
     errors.ServerDraining: ("UNAVAILABLE", "SERVER_DRAINING", {"RetryInfo"}),
 }
 
-#: What the trailers of a call may weigh before some client drops them, status and all.
-MAX_TRAILER_BYTES = 8 * 1024
+#: nginx answers 502 above 4 KiB by default, some clients drop a status of more than 8 KiB.
+MAX_TRAILER_BYTES = 3 * 1024
+
+
+#: ASCII; percent-encoded; of two to four bytes.
+LETTERS = ["x", "\n", "%", "ß", "€", "\U0001f600"]
 
 
 def example(kind: type[JobsvcError], text: str = "x") -> JobsvcError:
@@ -60,10 +71,16 @@ def details(error: BaseException, trace_id: str = "") -> dict[str, Message]:
 
 
 def trailer_bytes(error: JobsvcError) -> int:
-    """Returns the size of the status on the wire: percent-encoded message, details as base64."""
+    """Returns the size of the headers of a refusal, as HPACK counts them."""
     status = status_of(error)
-    message = sum(1 if 32 <= byte < 127 else 3 for byte in status.message.encode())
-    return message + (status.ByteSize() + 2) // 3 * 4 + 200
+    headers = {
+        ":status": "200",
+        "content-type": "application/grpc",
+        "grpc-status": str(status.code),
+        "grpc-message": quote(status.message, safe=string.punctuation.replace("%", " ")),
+        "grpc-status-details-bin": base64.b64encode(status.SerializeToString()).decode(),
+    }
+    return sum(len(name) + len(value) + 32 for name, value in headers.items())
 
 
 def every_error() -> set[type[JobsvcError]]:
@@ -115,7 +132,7 @@ def test_resource_is_named(error: JobsvcError, resource: tuple[str, str]) -> Non
     assert (info.resource_type, info.resource_name) == resource
 
 
-@pytest.mark.parametrize("letter", ["x", "\n", "ß", "€", "\U0001f600"])
+@pytest.mark.parametrize("letter", LETTERS)
 @pytest.mark.parametrize("count", [1, 20, 100])
 def test_trailers_stay_small_however_long_the_texts(letter: str, count: int) -> None:
     long = letter * 5000
@@ -127,9 +144,52 @@ def test_trailers_stay_small_however_long_the_texts(letter: str, count: int) -> 
     assert all(v.field and v.description for v in bad.field_violations)
 
 
+@pytest.mark.parametrize("letter", LETTERS)
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_no_error_outgrows_the_trailers(kind: type[JobsvcError]) -> None:
-    assert trailer_bytes(example(kind, "€" * 5000)) < MAX_TRAILER_BYTES
+def test_no_error_outgrows_the_trailers(kind: type[JobsvcError], letter: str) -> None:
+    assert trailer_bytes(example(kind, letter * 5000)) < MAX_TRAILER_BYTES
+    assert trailer_bytes(example(kind, letter * 100)) < MAX_TRAILER_BYTES
+
+
+def test_texts_of_an_ordinary_refusal_are_whole() -> None:
+    violations = [
+        Violation(f"spec.input.json_text.items[{i}]", "must be at least 1, but is 0")
+        for i in range(12)
+    ]
+    bad = details(InvalidRequest(violations))["BadRequest"]
+    assert isinstance(bad, error_details_pb2.BadRequest)
+    assert [Violation(v.field, v.description) for v in bad.field_violations] == violations
+
+
+async def test_worst_refusals_pass_nginx(tmp_path: Path) -> None:
+    """They come as they are, not as its 502."""
+    refusals = [
+        status_of(InvalidRequest([Violation(f"{i}{letter * n}", letter * n) for i in range(20)]))
+        for letter in LETTERS
+        for n in (10, 20, 40, 80, 5000)
+    ]
+
+    async def refuse(number: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        status = refusals[int(number)]
+        packed = (("grpc-status-details-bin", status.SerializeToString()),)
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, status.message, packed)
+
+    server = aio.server()
+    handlers = {"Refuse": grpc.unary_unary_rpc_method_handler(refuse)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Test", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        with real_proxy("nginx", f"127.0.0.1:{port}", tmp_path) as target:
+            async with aio.insecure_channel(target) as channel:
+                for number, status in enumerate(refusals):
+                    with pytest.raises(aio.AioRpcError) as caught:
+                        await channel.unary_unary("/Test/Refuse")(str(number).encode())
+                    assert caught.value.details() == status.message
+                    trailers = dict(caught.value.trailing_metadata())
+                    assert trailers["grpc-status-details-bin"] == status.SerializeToString()
+    finally:
+        await server.stop(None)
 
 
 @given(st.lists(st.builds(Violation, st.text(), st.text()), min_size=1, max_size=30))

@@ -12,16 +12,20 @@ from jobsvc.domain.errors import JobsvcError
 
 DOMAIN = "jobsvc"
 
-#: Clients drop trailers of more than 8 KiB, and the status with them, so texts are cut. On the wire
-#: details grow by a third, and a message outside ASCII up to threefold.
+#: nginx answers 502 for more than 4 KiB of headers, and some clients drop a status of more than
+#: 8 KiB, so texts are cut until all headers of a refusal fit into this.
+MAX_HEADER_BYTES = 3_000
 _MAX_VIOLATIONS = 20
-_MAX_TEXT_BYTES = 300
-_MAX_MESSAGE_BYTES = 500
-_MAX_DETAILS_BYTES = 4_000
-#: Limits of the texts in violations: the first that makes the details fit is taken.
-_VIOLATION_TEXT_BYTES = (300, 150, 75)
+#: Limits in bytes of the message and of any other text: the first that fit are taken, and the last
+#: always fit.
+_CUTS = ((500, 300), (400, 150), (300, 100), (250, 75), (200, 50), (150, 35), (120, 20))
+#: `:status`, content-type and grpc-status; and the names of the others. HPACK counts 32 bytes for
+#: each header, and sends them as fewer.
+_FIXED_HEADER_BYTES = 3 * 32 + len(":status200content-typeapplication/grpcgrpc-status16")
+_NAME_BYTES = 2 * 32 + len("grpc-messagegrpc-status-details-bin")
 
-Details = Callable[[JobsvcError], Iterable[Message]]
+#: Makes the details of an error, their texts cut to a number of bytes.
+Details = Callable[[JobsvcError, int], Iterable[Message]]
 
 
 class _Status(NamedTuple):
@@ -29,42 +33,38 @@ class _Status(NamedTuple):
     #: `reason` of the ErrorInfo.
     reason: str
     #: Returns the details that follow the ErrorInfo.
-    details: Details = lambda _: ()
+    details: Details = lambda *_: ()
 
 
-def _bad_request(error: JobsvcError) -> Iterable[Message]:
+def _bad_request(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
     assert isinstance(error, errors.InvalidRequest)
-    for max_bytes in _VIOLATION_TEXT_BYTES:
-        detail = error_details_pb2.BadRequest(
-            field_violations=[
-                error_details_pb2.BadRequest.FieldViolation(
-                    field=_cut(v.field, max_bytes), description=_cut(v.description, max_bytes)
-                )
-                for v in error.violations[:_MAX_VIOLATIONS]
-            ]
-        )
-        if detail.ByteSize() <= _MAX_DETAILS_BYTES:
-            break
-    yield detail
+    yield error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(
+                field=_cut(v.field, max_bytes), description=_cut(v.description, max_bytes)
+            )
+            for v in error.violations[:_MAX_VIOLATIONS]
+        ]
+    )
 
 
 def _resource(kind: str, name: Callable[[JobsvcError], str]) -> Details:
-    def details(error: JobsvcError) -> Iterable[Message]:
+    def details(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
         yield error_details_pb2.ResourceInfo(
-            resource_type=kind, resource_name=_cut(name(error), _MAX_TEXT_BYTES)
+            resource_type=kind, resource_name=_cut(name(error), max_bytes)
         )
 
     return details
 
 
 def _precondition(kind: str, subject: str) -> Details:
-    def details(error: JobsvcError) -> Iterable[Message]:
+    def details(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
         yield error_details_pb2.PreconditionFailure(
             violations=[
                 error_details_pb2.PreconditionFailure.Violation(
                     type=kind,
-                    subject=_cut(error.metadata.get(subject, ""), _MAX_TEXT_BYTES),
-                    description=_cut(error.message, _MAX_TEXT_BYTES),
+                    subject=_cut(error.metadata.get(subject, ""), max_bytes),
+                    description=_cut(error.message, max_bytes),
                 )
             ]
         )
@@ -72,24 +72,23 @@ def _precondition(kind: str, subject: str) -> Details:
     return details
 
 
-def _quota(error: JobsvcError) -> Iterable[Message]:
+def _quota(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
     assert isinstance(error, errors.RateLimited)
     yield error_details_pb2.QuotaFailure(
         violations=[
             error_details_pb2.QuotaFailure.Violation(
-                subject=_cut(error.subject, _MAX_TEXT_BYTES),
-                description=_cut(error.message, _MAX_TEXT_BYTES),
+                subject=_cut(error.subject, max_bytes), description=_cut(error.message, max_bytes)
             )
         ]
     )
 
 
-def _passing_quota(error: JobsvcError) -> Iterable[Message]:
-    yield from _quota(error)
-    yield from _retry(error)
+def _passing_quota(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
+    yield from _quota(error, max_bytes)
+    yield from _retry(error, max_bytes)
 
 
-def _retry(_: JobsvcError) -> Iterable[Message]:
+def _retry(*_: object) -> Iterable[Message]:
     yield error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=1))
 
 
@@ -150,17 +149,29 @@ def status_of(error: BaseException, trace_id: str = "") -> status_pb2.Status:
         return status_pb2.Status(
             code=code_pb2.INTERNAL, message="internal error", details=[_pack(info)]
         )
-    info = error_details_pb2.ErrorInfo(
-        reason=known.reason,
-        domain=DOMAIN,
-        metadata={key: _cut(value, _MAX_TEXT_BYTES) for key, value in error.metadata.items()},
-    )
-    details = [info, *known.details(error)]
-    return status_pb2.Status(
-        code=known.code,
-        message=_cut(error.message, _MAX_MESSAGE_BYTES),
-        details=[_pack(detail) for detail in details],
-    )
+    for message_bytes, text_bytes in _CUTS:
+        info = error_details_pb2.ErrorInfo(
+            reason=known.reason,
+            domain=DOMAIN,
+            metadata={key: _cut(value, text_bytes) for key, value in error.metadata.items()},
+        )
+        details = [info, *known.details(error, text_bytes)]
+        status = status_pb2.Status(
+            code=known.code,
+            message=_cut(error.message, message_bytes),
+            details=[_pack(detail) for detail in details],
+        )
+        if header_bytes(status) <= MAX_HEADER_BYTES:
+            break
+    return status
+
+
+def header_bytes(status: status_pb2.Status) -> int:
+    """Returns the size of the headers that a refusal consists of, at most: the message is
+    percent-encoded, the details are sent as base64."""
+    message = sum(1 if 32 <= b < 127 and b != ord("%") else 3 for b in status.message.encode())
+    details: int = (status.ByteSize() + 2) // 3 * 4
+    return _FIXED_HEADER_BYTES + _NAME_BYTES + message + details
 
 
 def _cut(text: str, max_bytes: int) -> str:
