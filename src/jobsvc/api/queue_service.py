@@ -44,7 +44,7 @@ class QueueService(QueueServiceServicer):
         queue = (await self._store.queues.read([request.name])).get(request.name)
         if queue is None:
             raise QueueNotFound(request.name)
-        return pb.GetQueueResponse(queue=queue_message(queue))
+        return pb.GetQueueResponse(queue=await queue_message(queue))
 
     async def ListQueues(
         self, request: pb.ListQueuesRequest, context: Context
@@ -67,8 +67,11 @@ class QueueService(QueueServiceServicer):
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
         mask = request.update_mask if request.HasField("update_mask") else None
-        async with self._compiling:
-            change = await asyncio.to_thread(queue_change, request.queue, mask)
+        if request.queue.HasField("input_schema") or request.queue.HasField("output_schema"):
+            async with self._compiling:
+                change = await asyncio.to_thread(queue_change, request.queue, mask)
+        else:
+            change = queue_change(request.queue, mask)
 
         def checked(queue: Queue) -> QueuePolicy:
             if request.queue.etag and request.queue.etag != queue.etag:
@@ -84,7 +87,7 @@ class QueueService(QueueServiceServicer):
         if update is None:
             raise QueueNotFound(name)
         self._hints.tell(declared=[name])
-        response = pb.UpdateQueueResponse(queue=queue_message(update.queue))
+        response = pb.UpdateQueueResponse(queue=await queue_message(update.queue))
         found = await warnings_of(update, self._store.queues, self._catalog)
         write_warnings(response, [*change.warnings, *found])
         return response

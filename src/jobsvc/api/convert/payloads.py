@@ -82,11 +82,20 @@ def write_payload(message: pb.Payload, text: str | None, encoding: int) -> None:
 
 async def write_payload_in_slices(message: pb.Payload, text: str | None, encoding: int) -> None:
     """Does the same, and lets other tasks run meanwhile if it takes long."""
-    if text is None or not is_long(text, encoding):
+    if text is None or encoding == JSON_TEXT:
         write_payload(message, text, encoding)
-        return
-    message.json.SetInParent()
-    await in_slices(fill_struct(message.json, text))
+    else:
+        await fill_struct_in_slices(message.json, text)
+
+
+async def fill_struct_in_slices(message: Struct, text: str) -> None:
+    """Sets a Struct to the object that JSON text spells, and lets other tasks run meanwhile if it
+    takes long."""
+    message.SetInParent()
+    if len(text) > _LARGE:
+        await in_slices(fill_struct(message, text))
+    else:
+        at_once(fill_struct(message, text))
 
 
 def is_long(text: str, encoding: int) -> bool:
