@@ -28,7 +28,7 @@ VOLUME /data
 EXPOSE 50051
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s \
-    CMD ["jobsvc", "health", "--target", "127.0.0.1:50051"]
+    CMD ["jobsvc", "health", "--service", "jobsvc.liveness", "--target", "127.0.0.1:50051"]
 ENTRYPOINT ["jobsvc"]
 # --insecure: the network of the container decides who reaches the port.
 CMD ["serve", "--insecure"]

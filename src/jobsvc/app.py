@@ -63,7 +63,8 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
 
     Raises:
-        EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it cannot start.
+        DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it
+            cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -127,7 +128,7 @@ class Replica:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
         self._admission.draining = True
         self._outages.leave()
-        await self._server.tell_health(serving=False)
+        await self._server.leave()
         self._hub.drain()
         self._dispatcher.drain()
         try:
@@ -148,7 +149,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     async with open_store(
         dsn, server_id, settings.pool_size, settings.statement_seconds, settings.max_queues
     ) as store:
-        hints = Hints(dsn, server_id)
+        hints = Hints(dsn, server_id, troubles=store.database.troubles)
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 
@@ -198,6 +199,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             QueueService(store, hints, catalog),  # type: ignore[abstract]
             Guard(admission, connections, callers, tracer),
             connections,
+            store.database.troubles,
             settings,
         )
 

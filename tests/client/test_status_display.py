@@ -73,6 +73,17 @@ def test_120_columns_show_the_whole_id() -> None:
     assert any(line.startswith(f"{JOB_ID}  thumbnails  FAILED ") for line in screen(120, failed()))
 
 
+def test_errors_that_the_table_cuts_are_told_at_the_end() -> None:
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, color_system=None, width=80, height=40)
+    with StatusDisplay(console) as display:
+        display.show(read_update(update(job_pb2.JOB_STATE_COMPLETED, 2, OTHER_ID).update))
+        display.show(failed())
+    out.seek(out.truncate(0))
+    display.tell_failures()
+    assert " ".join(out.getvalue().split()) == f"{JOB_ID}: UNAVAILABLE: the upstream was away"
+
+
 @pytest.fixture
 def lines() -> StringIO:
     """What a display prints that does not repaint itself."""

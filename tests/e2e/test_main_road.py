@@ -1,6 +1,6 @@
 """The main road: created by a client, run by a worker process, followed on a stream."""
 
-from jobsvc.client import JobState
+from jobsvc.v1 import job_pb2
 from tests.e2e.support.history import Update
 from tests.e2e.support.stage import Stage
 
@@ -14,8 +14,8 @@ async def test_created_job_is_run_and_its_status_arrives_on_the_stream(stage: St
 
         assert caller.output(job_id)["greeting"] == "Hello, Ada"
         states = [e.state for e in stage.history.events() if isinstance(e, Update)]
-        assert states[-1] == JobState.COMPLETED
-        assert JobState.PROCESSING in states
+        assert states[-1] == job_pb2.JOB_STATE_COMPLETED
+        assert job_pb2.JOB_STATE_PROCESSING in states
         jobs = await stage.check(caller, [job_id], stage.embedded_dsn)
         assert jobs[job_id].status.worker_id == worker.id
         assert jobs[job_id].status.progress_percent == 50

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from jobsvc.store import migrate
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
+
+MIGRATIONS = Path(migrate.__file__).with_name("migrations")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -75,17 +78,16 @@ def test_data_of_another_postgresql_version(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_database_that_is_not_there(command: str) -> None:
-    dsn = f"postgresql://jobsvc:secret@127.0.0.1:{closed_port()}/jobs"
+    port = closed_port()
+    dsn = f"postgresql://jobsvc:secret@127.0.0.1:{port}/jobs"
     line = complaint(run(command, JOBSVC_DSN=dsn))
-    assert "database" in line
-    assert "refused" in line.lower()
-    assert "secret" not in line
+    assert line == f"no database listens at 127.0.0.1:{port} (connection refused)"
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_database_without_that_name(command: str, postgres: str) -> None:
     line = complaint(run(command, JOBSVC_DSN=postgres.replace("/jobsvc?", "/nobodys?")))
-    assert '"nobodys" does not exist' in line
+    assert line == 'the database does not exist: database "nobodys" does not exist'
 
 
 async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres: str) -> None:
@@ -106,8 +108,8 @@ async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres:
         ("MAX_ATTEMPTS", "-1", "JOBSVC_MAX_ATTEMPTS must "),
         ("LISTEN", "here", "JOBSVC_LISTEN must be HOST:PORT, not 'here'"),
         ("LISTEN", "127.0.0.1:70000", "JOBSVC_LISTEN: the port must be between 0 and 65535"),
+        ("DSN", "mysql://127.0.0.1/jobs", "JOBSVC_DSN names mysql; jobsvc works on PostgreSQL"),
         ("LOG_LEVEL", "chatty", "JOBSVC_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, "),
-        ("DSN", "mysql://127.0.0.1/jobs", "the database does not answer"),
     ],
 )
 def test_bad_setting(name: str, value: str, said: str) -> None:
@@ -158,7 +160,7 @@ async def test_path_needs_no_word_and_serves_commands_too(stage: Stage) -> None:
 
 def test_migrate_brings_a_database_up_to_date_once(empty_dsn: str) -> None:
     first = run("migrate", JOBSVC_DSN=empty_dsn)
-    applied = ["0001_jobs", "0002_sample", "0003_place_of_leased", "0004_start_within"]
+    applied = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
     assert first.returncode == 0
     assert first.stdout.splitlines() == [f"applied {name}" for name in applied]
     again = run("migrate", JOBSVC_DSN=empty_dsn)

@@ -14,6 +14,8 @@ import psutil
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from jobsvc.worker.command import main
+from tests.support.probe import eventually
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 
 pytestmark = pytest.mark.timeout(60)
@@ -138,7 +140,8 @@ async def test_blocked_loop_is_named_and_takes_no_job_until_it_answers(
         assert (await stream.frame("set_window")).window == 0
         (outcome,) = await stream.outcomes(1)
         assert outcome.HasField("success")
-        assert (await stream.frame("set_window")).window == 8
+        # It may come before the outcome.
+        await eventually(lambda: stream.window == 8)
         p.send_signal(signal.SIGTERM)
         await stream.see_off()
         _, stderr = await p.communicate()
@@ -272,3 +275,15 @@ async def test_import_brings_no_server_along() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=PIPE)
     stdout, _ = await process.communicate()
     assert stdout.decode().strip() == "[]"
+
+
+def test_name_that_is_no_setting_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOBSVC_TRGT", "jobs:50051")
+    assert main(["nowhere.py"]) == 1
+    warning, problem = capsys.readouterr().err.splitlines()
+    assert warning == (
+        "jobsvc worker: warning: no such setting: JOBSVC_TRGT (rather JOBSVC_TARGET?)"
+    )
+    assert problem.startswith("jobsvc worker: there is no file")

@@ -19,7 +19,13 @@ from opentelemetry.context import Context as TraceContext
 from jobsvc import telemetry
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
-from jobsvc.api.byte_budget import Charge, current_charge
+from jobsvc.api.byte_budget import (
+    ANSWER_SECONDS,
+    REQUEST_SECONDS,
+    Charge,
+    ExpectedSize,
+    current_charge,
+)
 from jobsvc.api.call_limit import CallLimit, caller_of
 from jobsvc.api.connections import Connections
 from jobsvc.api.convert.request_checks import UNDECODABLE
@@ -84,8 +90,9 @@ class Guard:
     def _unary(self, method: Method, handler: Any) -> Any:
         name = method.full_name
         limit = self._admission.unary_limit(method)
-        handle = handler.unary_unary
-        decode, encode = handler.request_deserializer, handler.response_serializer
+        handle, encode = handler.unary_unary, handler.response_serializer
+        decode = handler.request_deserializer
+        expected = ExpectedSize()
 
         async def guarded(_: object, context: Context) -> Any:
             caller = caller_of(context.peer())
@@ -98,13 +105,19 @@ class Guard:
                         self._check(method, context, metadata)
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
-                            await handle(await self._read(method, decode, context, charge), context)
+                            await handle(
+                                await self._read(method, decode, context, charge, expected.bytes),
+                                context,
+                            )
                         )
                     finally:
                         limit.leave(caller)
                     # It counts until it is sent. What has been written must be told.
-                    hold = charge.exchange if method.reads else charge.settle
-                    hold(len(answer))
+                    if method.reads:
+                        await charge.exchange(len(answer), ANSWER_SECONDS)
+                    else:
+                        charge.settle(len(answer))
+                        expected.saw(len(answer))
                     return answer
                 except aio.AbortError:
                     raise
@@ -164,20 +177,22 @@ class Guard:
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata))
 
-    async def _read(self, method: Method, decode: Any, context: Context, charge: Charge) -> Any:
-        """Reads and decodes the request of a call.
+    async def _read(
+        self, method: Method, decode: Any, context: Context, charge: Charge, answer_bytes: int = 0
+    ) -> Any:
+        """Reads and decodes the request of a call, whose answer may have `answer_bytes`.
 
         Raises:
             RateLimited: there is no room for it.
             InvalidRequest: it cannot be decoded.
         """
         if method.large_requests:
-            await charge.reserve(self._admission.max_request_bytes)
+            await charge.reserve(self._admission.max_request_bytes, REQUEST_SECONDS)
         data = await context.read()
         if data is aio.EOF:
             raise InvalidRequest([Violation("request", "is missing")])
         if method.large_requests:
-            charge.settle(len(data))
+            charge.settle(len(data) + answer_bytes)
         else:
             charge.take(len(data))
         try:

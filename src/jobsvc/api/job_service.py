@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 
 from jobsvc.api.auth import current_caller
 from jobsvc.api.bounds import MAX_ANSWER_BYTES
-from jobsvc.api.byte_budget import ExpectedSize, current_charge
+from jobsvc.api.byte_budget import ANSWER_SECONDS, ExpectedSize, current_charge
 from jobsvc.api.convert.create_responses import created, previewed, runs, shorten, write_run
 from jobsvc.api.convert.job_requests import RequestReader
 from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job, write_payloads
@@ -22,8 +22,6 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
 
 _MAX_BATCH = 1000
-#: Size of a created job in the answer to a batch, about.
-_CREATED_BYTES = 512
 _DEFAULT_WAIT_SECONDS = 20.0
 #: Time to get an answer to the caller before the deadline of the call.
 _MARGIN_SECONDS = 0.5
@@ -59,7 +57,6 @@ class JobService(JobServiceServicer):
         self, request: pb.BatchCreateJobsRequest, context: Context
     ) -> pb.BatchCreateJobsResponse:
         validate_only = _check_batch(request)
-        await current_charge.get().reserve(_CREATED_BYTES * len(request.requests))
         asked = []
         time_slice = await TimeSlice.after_decoding(request.requests)
         for index, item in enumerate(request.requests):
@@ -93,7 +90,7 @@ class JobService(JobServiceServicer):
         check_encoding(checks, request.payload_encoding)
         checks.raise_if_violated()
         if full:
-            await current_charge.get().reserve(self._expected_size.bytes)
+            await current_charge.get().reserve(self._expected_size.bytes, ANSWER_SECONDS)
         job = await self._reader.read(job_id, current_caller.get(), full)
         self._expected_size.saw(_payload_size(job))
         reason = await self._reader.wait_reason(job)
@@ -121,7 +118,7 @@ class JobService(JobServiceServicer):
         after = request.after_version if request.HasField("after_version") else None
         job = await self._reader.wait(job_id, current_caller.get(), full, seconds, after)
         reason = await self._reader.wait_reason(job)
-        await current_charge.get().reserve(_payload_size(job))
+        await current_charge.get().reserve(_payload_size(job), ANSWER_SECONDS)
         response = pb.WaitJobResponse()
         write_job(response.job, job, full, reason)
         if full:

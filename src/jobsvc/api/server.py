@@ -7,15 +7,16 @@ from typing import Any
 
 from grpc import aio
 from grpc_channelz.v1 import channelz
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1 import health_pb2_grpc
 
 from jobsvc.api.connections import Connections, cut_connections, path_of
 from jobsvc.api.guard import Guard
+from jobsvc.api.health import Health
 from jobsvc.api.listen_address import bind
 from jobsvc.api.reflection import add_reflection
 from jobsvc.api.registration import GuardedServer, SharedQueueServer
 from jobsvc.settings import Settings
+from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer, add_JobServiceServicer_to_server
 from jobsvc.v1.queue_service_pb2_grpc import (
@@ -48,18 +49,19 @@ class GrpcServer:
         queues: QueueServiceServicer,
         guard: Guard,
         connections: Connections,
+        troubles: TroubleLog,
         settings: Settings,
     ) -> None:
         self._guard = guard
         self._connections = connections
         self._server = aio.server(options=_options(settings, connections.most))
-        self._health = health_aio.HealthServicer()
+        self._health = Health(SERVICES, troubles)
         guarded: Any = GuardedServer(self._server, guard)
         add_JobServiceServicer_to_server(jobs, guarded)
         add_WorkerServiceServicer_to_server(workers, guarded)
         add_QueueServiceServicer_to_server(queues, guarded)
         unguarded: Any = SharedQueueServer(self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, unguarded)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, unguarded)
         others = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
         add_reflection((*SERVICES, *others), unguarded)
         channelz.add_channelz_servicer(unguarded)
@@ -73,13 +75,17 @@ class GrpcServer:
             PortTaken: the server cannot listen on the address.
         """
         port = await bind(self._server, address)
+        await self._health.tell()
         await self._server.start()
-        await self.tell_health(serving=True)
         try:
             async with asyncio.TaskGroup() as tasks:
-                watch = tasks.create_task(self._connections.watch(port))
+                watches = [
+                    tasks.create_task(self._health.run()),
+                    tasks.create_task(self._connections.watch(port)),
+                ]
                 yield port
-                watch.cancel()
+                for watch in watches:
+                    watch.cancel()
         finally:
             cut_connections(port or path_of(address))
             await self._server.stop(grace=None)
@@ -89,15 +95,9 @@ class GrpcServer:
         in gRPC's own grace period they would be dropped without a status of ours."""
         await self._guard.until_ended(_STATUS_SECONDS)
 
-    async def tell_health(self, serving: bool) -> None:
-        """Sets the health of each service, and of the server as a whole (the empty name)."""
-        status = (
-            health_pb2.HealthCheckResponse.SERVING
-            if serving
-            else health_pb2.HealthCheckResponse.NOT_SERVING
-        )
-        for name in ("", *SERVICES):
-            await self._health.set(name, status)
+    async def leave(self) -> None:
+        """Says, by the health of the services, that the server is about to exit."""
+        await self._health.leave()
 
 
 def _options(settings: Settings, max_connections: int) -> list[tuple[str, Any]]:

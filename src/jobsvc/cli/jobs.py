@@ -138,5 +138,7 @@ def _watch(client: "Client", job_ids: Iterable[str], as_json: bool) -> None:
                 reasons.note(update)
             if update.status.ended and not update.status.succeeded:
                 all_succeeded = False
+    if display is not None:
+        display.tell_failures()
     if not all_succeeded:
         raise typer.Exit(1)

@@ -20,6 +20,8 @@ from jobsvc.plain_text import one_line
 _REFRESHES_PER_SECOND = 8
 _STATE_WIDTH = max(len(state.name) for state in JobState)
 _BAR_WIDTH = 20
+#: Most errors that are printed in full.
+_FAILURES = 10
 #: At the least, where the terminal is wide enough.
 _REMARK_WIDTH = 16
 #: Lines of the terminal reserved for the header, the sums and the prompt.
@@ -72,6 +74,16 @@ class StatusDisplay:
                 return
             if reason and reason != shown.status.wait_reason:
                 self._show(replace(shown, status=replace(shown.status, wait_reason=reason)))
+
+    def tell_failures(self) -> None:
+        """Prints what the table has cut: the errors of the first jobs that did not succeed. To be
+        called after the block."""
+        if not self._console.is_terminal:
+            return
+        ended = [update for update in self._updates.values() if update.status.ended]
+        for update in [update for update in ended if not update.status.succeeded][:_FAILURES]:
+            if remark := remark_text(update.status):
+                self._console.print(f"{update.job_id}: {remark}", markup=False, style="red")
 
     def _show(self, update: JobUpdate) -> None:
         self._updates[update.job_id] = update

@@ -150,6 +150,11 @@ class DatabaseFailure(JobsvcError):
 class DatabaseUnavailable(DatabaseFailure):
     """The database does not answer, or refuses what it must do for jobsvc: try again."""
 
+    def __init__(self, message: str, is_refusal: bool = False) -> None:
+        super().__init__(message)
+        #: It is there, and refuses: nothing will be different soon.
+        self.is_refusal = is_refusal
+
 
 class NotStorable(InvalidRequest, DatabaseFailure):
     """The database cannot store the values of a request. The same again is refused again."""

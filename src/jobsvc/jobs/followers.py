@@ -5,8 +5,9 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from jobsvc.domain.errors import DatabaseFailure, ServerDraining
+from jobsvc.domain.errors import ServerDraining
 from jobsvc.store.jobs import JobStore
+from jobsvc.store.repeat import repeat
 
 _MAX_POLL_IDS = 1000
 
@@ -89,12 +90,8 @@ class Hub:
 
     async def run(self) -> None:
         """Compares versions once a poll, until cancelled."""
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            try:
-                await self._poll()
-            except DatabaseFailure:
-                continue
+        await asyncio.sleep(self._poll_seconds)
+        await repeat(self._poll_seconds, self._poll)
 
     async def _poll(self) -> None:
         """Wakes followers that missed a change. One that has not read yet cannot miss any."""

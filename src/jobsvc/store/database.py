@@ -9,8 +9,11 @@ from typing import Any
 import asyncpg
 
 from jobsvc.domain.errors import DatabaseUnavailable, NotStorable, Violation
-from jobsvc.store.sqlstate import Answer, answer
+from jobsvc.store.dsn import Dsn, read_dsn
+from jobsvc.store.explain import explain
+from jobsvc.store.sqlstate import Answer, answer, is_session_spent
 from jobsvc.store.statement import sql
+from jobsvc.store.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,6 @@ _RELEASE_SECONDS = 2.0
 #: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
 #: old statistics may be a very bad one, so each statement is planned once, by the indexes.
 _SESSION = {
-    "application_name": "jobsvc",
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -58,29 +60,47 @@ def answer_of(error: BaseException) -> Answer:
 
 
 @contextmanager
-def database_errors(level: int = logging.WARNING) -> Iterator[None]:
-    """Turns the driver's errors into `DatabaseFailure`s, and logs them; all but defects of ours,
-    and keys that are taken."""
+def database_errors(dsn: Dsn | None, troubles: TroubleLog, statement: str) -> Iterator[None]:
+    """Turns the driver's errors in a statement into `DatabaseFailure`s, and records them; all but
+    defects of ours, and keys that are taken."""
     try:
         yield
     except _DRIVER_ERRORS as error:
-        match answer_of(error):
+        found = answer_of(error)
+        kind = getattr(error, "sqlstate", None) or type(error).__name__
+        match found:
             case Answer.DEFECT:
                 raise
             case Answer.VALUE:
-                text = _without_values(error)
-                log.log(level, "the database cannot store a value: %s", text)
-                raise NotStorable(
-                    [Violation("request", f"the database cannot store it ({text})")]
-                ) from None
-            case _:
-                log.log(level, "database unavailable: %s: %s", type(error).__name__, error)
+                # Without the text of the error, which may quote the value.
+                text = f"the database cannot store it ({kind} {type(error).__name__})"
+                log.warning("%s: %s", statement, text)
+                raise NotStorable([Violation("request", text)]) from None
+            case Answer.AWAY:
+                why = explain(error, dsn) if dsn is not None else f"{error}"
+                troubles.failed(statement, found, kind, why)
                 raise DatabaseUnavailable("the database does not answer; try again") from error
+            case _:
+                troubles.failed(statement, found, kind, f"{kind} {_first_line(error)}")
+                raise DatabaseUnavailable(
+                    "the database refuses what it must do; try again",
+                    is_refusal=found is not Answer.CONFLICT,
+                ) from error
 
 
-def _without_values(error: BaseException) -> str:
-    """Names an error without its text, which may quote what was to be stored."""
-    return f"{getattr(error, 'sqlstate', '')} {type(error).__name__}"
+@contextmanager
+def connection_errors(dsn: Dsn) -> Iterator[None]:
+    """Turns the errors of a first connection into `DatabaseUnavailable`, which says why: for those
+    who start a process, not for callers."""
+    try:
+        yield
+    except (*_DRIVER_ERRORS, ValueError) as error:
+        raise DatabaseUnavailable(explain(error, dsn)) from None
+
+
+def _first_line(error: BaseException) -> str:
+    """The message of an error, without the details that may quote a row."""
+    return f"{error.args[0]}" if error.args else ""
 
 
 async def _keep_session(_: Any) -> None:
@@ -90,23 +110,53 @@ async def _keep_session(_: Any) -> None:
 class Database:
     """A pool of connections to one PostgreSQL. `open_database` makes it."""
 
-    def __init__(self, pool: asyncpg.Pool, acquire_seconds: float) -> None:
+    def __init__(self, pool: asyncpg.Pool, acquire_seconds: float, dsn: Dsn | None = None) -> None:
         self._pool = pool
         self._acquire_seconds = acquire_seconds
+        self._dsn = dsn
+        #: What is wrong with it; those with connections of their own report to it, too.
+        self.troubles = TroubleLog()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lends a connection for one or more statements.
+    async def connection(self, statement: str = "a transaction") -> AsyncIterator[Connection]:
+        """Lends a connection for one or more statements; `statement` names them in the log.
 
         Raises:
             DatabaseUnavailable: no connection was free in time, or it broke.
+            NotStorable: a value cannot be stored.
         """
-        with database_errors():
-            connection = await self._pool.acquire(timeout=self._acquire_seconds)
+        with database_errors(self._dsn, self.troubles, statement):
+            connection = await self._acquire()
             try:
                 yield connection
+            except Exception as error:
+                await self._take_out(connection, error)
+                raise
             finally:
                 await self._release(connection)
+        if self.troubles:
+            self.troubles.worked(statement)
+
+    async def _acquire(self) -> asyncpg.pool.PoolConnectionProxy:
+        try:
+            return await self._pool.acquire(timeout=self._acquire_seconds)
+        except TimeoutError:
+            if self._pool.get_size() < self._pool.get_max_size():
+                raise  # Another connection was to be made.
+            raise asyncpg.LockNotAvailableError("no connection was free in time") from None
+
+    async def _take_out(
+        self, connection: asyncpg.pool.PoolConnectionProxy, error: Exception
+    ) -> None:
+        """Closes a connection that would fail again, so that the pool makes a new one."""
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            # A session may have got that default when it began, and so may all the others.
+            await self._pool.expire_connections()
+        elif isinstance(error, asyncpg.PostgresError):
+            if is_session_spent(error.sqlstate or ""):
+                connection.terminate()
+        elif isinstance(error, asyncpg.InternalClientError):
+            connection.terminate()  # The protocol is out of step.
 
     async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         """Returns a connection to the pool. A cancelled statement on it must end first."""
@@ -124,7 +174,7 @@ class Database:
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """Runs `queries/{statement}.sql` in its own transaction."""
-        async with self.connection() as connection:
+        async with self.connection(statement) as connection:
             for _ in range(_TRIES - 1):
                 try:
                     return await _fetch(connection, statement, arguments)
@@ -147,19 +197,22 @@ async def open_database(
     """Opens a pool on `dsn`, and closes it at the end.
 
     Raises:
+        DsnInvalid: `dsn` cannot be used.
         DatabaseUnavailable: no connection can be made.
     """
-    with database_errors():
+    target = read_dsn(dsn)
+    with connection_errors(target):
         pool = await asyncpg.create_pool(
-            dsn,
+            target.url,
             min_size=1,
             max_size=pool_size,
             max_inactive_connection_lifetime=300,
             command_timeout=statement_seconds + _LATE_SECONDS,
-            timeout=10,
+            timeout=target.connect_seconds,
             reset=_keep_session,
             server_settings={
                 **_SESSION,
+                "application_name": target.application_name or "jobsvc",
                 "statement_timeout": f"{int(statement_seconds * 1000)}ms",
                 # Ends the statement of a frozen or lost replica. Until then, the rows that are
                 # being sent to it stay locked, and no other timeout applies to the sending.
@@ -167,7 +220,7 @@ async def open_database(
             },
         )
     try:
-        yield Database(pool, acquire_seconds=statement_seconds)
+        yield Database(pool, acquire_seconds=statement_seconds, dsn=target)
     finally:
         try:
             async with asyncio.timeout(5):

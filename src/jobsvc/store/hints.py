@@ -11,9 +11,11 @@ from math import inf
 
 import asyncpg
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseFailure
 from jobsvc.store.database import database_errors
+from jobsvc.store.dsn import read_dsn
 from jobsvc.store.statement import sql
+from jobsvc.store.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +68,13 @@ class Hints:
         server_id: str,
         alive_seconds: float = 1.0,
         absence_seconds: float = 5.0,
+        troubles: TroubleLog | None = None,
     ) -> None:
-        self._dsn = dsn
+        self._dsn = read_dsn(dsn)
         self._server_id = server_id
         self._alive_seconds = alive_seconds
         self._absence_seconds = absence_seconds
+        self._troubles = TroubleLog() if troubles is None else troubles
         self._hint_listeners: list[Callable[[Hint], None]] = []
         self._gap_listeners: list[Callable[[], None]] = []
         #: Names that the next notifications carry.
@@ -124,21 +128,23 @@ class Hints:
     async def _keep(self, work: Callable[[asyncpg.Connection], object]) -> None:
         while True:
             try:
-                with database_errors():
+                with database_errors(self._dsn, self._troubles, "hints"):
                     # A lost hint costs a poll, so its commit need not wait for the disk.
                     connection = await asyncpg.connect(
-                        self._dsn,
-                        timeout=_DATABASE_SECONDS,
+                        self._dsn.url,
+                        timeout=self._dsn.connect_seconds,
                         server_settings={
-                            "application_name": "jobsvc-hints",
+                            "application_name": self._dsn.application_name or "jobsvc-hints",
                             "synchronous_commit": "off",
                         },
                     )
                     try:
+                        if self._troubles:
+                            self._troubles.worked("hints")
                         await work(connection)  # type: ignore[misc]  # both are coroutines
                     finally:
                         connection.terminate()
-            except DatabaseUnavailable:
+            except DatabaseFailure:
                 self._take()  # Late by a poll now; kept, they would only pile up.
                 self._tell_gap()
             await asyncio.sleep(_RECONNECT_SECONDS)

@@ -6,7 +6,8 @@ from importlib.resources import files
 import asyncpg
 
 from jobsvc.domain.errors import DatabaseUnavailable
-from jobsvc.store.database import database_errors
+from jobsvc.store.database import connection_errors
+from jobsvc.store.dsn import read_dsn
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +23,15 @@ async def migrate(dsn: str) -> list[str]:
     """Applies the missing migrations, each in a transaction, and returns their names.
 
     Raises:
+        DsnInvalid: `dsn` cannot be used.
         DatabaseUnavailable: no connection, or no right to make tables.
         DatabaseUnsuitable: PostgreSQL is older than 14, or the encoding is not UTF8.
     """
-    # The caller reports the exception, so the log need not.
-    with database_errors(logging.DEBUG):
-        connection = await asyncpg.connect(dsn, timeout=10)
+    target = read_dsn(dsn)
+    for note in target.notes:
+        log.warning("%s", note)
+    with connection_errors(target):
+        connection = await asyncpg.connect(target.url, timeout=target.connect_seconds)
         try:
             _check_suitable(connection)
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):

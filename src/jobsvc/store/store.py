@@ -46,7 +46,7 @@ async def open_store(
     The schema must be up to date.
 
     Raises:
-        DatabaseUnavailable: no connection can be made.
+        DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
         open_database(dsn, pool_size, statement_seconds) as database,

@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
-from jobsvc.domain.errors import DatabaseFailure
+from jobsvc.store.repeat import repeat
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +24,12 @@ async def run_duties(*duties: Duty) -> None:
     """Runs each duty at its interval, and again at once while it finds work, until cancelled."""
     async with asyncio.TaskGroup() as tasks:
         for duty in duties:
-            tasks.create_task(_run(duty), name=f"upkeep {duty.name}")
+            run_once = partial(_run_once, duty)
+            tasks.create_task(repeat(duty.interval_seconds, run_once), name=f"upkeep {duty.name}")
 
 
-async def _run(duty: Duty) -> None:
-    while True:
-        try:
-            count = await duty.run_once()
-        except DatabaseFailure:
-            count = 0
-        if count:
-            log.info("%s: %d", duty.name, count)
-        else:
-            await asyncio.sleep(duty.interval_seconds)
+async def _run_once(duty: Duty) -> int:
+    count = await duty.run_once()
+    if count:
+        log.info("%s: %d", duty.name, count)
+    return count

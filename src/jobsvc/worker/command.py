@@ -14,6 +14,7 @@ from types import FrameType, ModuleType
 
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.plain_text import log_to_stderr
+from jobsvc.settings import unknown_names
 from jobsvc.tls import Credentials, tls_credentials
 from jobsvc.tracing.json_log import log_json_if_asked
 from jobsvc.worker.garbage import bound_garbage
@@ -221,6 +222,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="for a rollback: declare the schemas even where a queue has newer ones",
     )
     chosen = parser.parse_args(arguments)
+    if complaint := unknown_names(os.environ):
+        print(f"jobsvc worker: warning: {complaint}", file=sys.stderr)
     return run_or_explain(
         chosen.modules,
         target=chosen.target,

@@ -1,0 +1,55 @@
+"""Why a database cannot be reached, as one sentence each, without its password. Pure."""
+
+import socket
+import ssl
+
+import asyncpg
+
+from jobsvc.store.dsn import Dsn
+
+#: By SQLSTATE: what precedes the words of the database.
+_REFUSALS = {
+    "28P01": "the database refuses the password",
+    "28000": "the database refuses the login",
+    "3D000": "the database does not exist",
+    "53300": "the database takes no more connections",
+    "57P03": "the database takes no connections yet",
+    "42501": "the database refuses the connection",
+}
+
+
+def explain(error: BaseException, dsn: Dsn) -> str:
+    """Returns the sentence for an error of the driver."""
+    match error:
+        case asyncpg.PostgresConnectionError():
+            return f"the connection to {dsn.address} is lost, or it is no PostgreSQL: {error}"
+        case asyncpg.PostgresError():
+            says = error.args[0] if error.args else ""
+            return f"{_REFUSALS.get(error.sqlstate or '', 'the database refuses')}: {says}"
+        case asyncpg.exceptions.ClientConfigurationError():
+            return f"JOBSVC_DSN: {error.args[0]}"
+        case asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return f"no connection to {dsn.address}: {error}"
+        case socket.gaierror():
+            return (
+                f"the host name of the database cannot be resolved: {dsn.address} ({_why(error)})"
+            )
+        case ssl.SSLCertVerificationError():
+            return f"the certificate of {dsn.address} does not verify: {error.verify_message}"
+        case ssl.SSLError():
+            return f"no TLS with {dsn.address}: {error.reason or _why(error)}"
+        case FileNotFoundError() if not dsn.is_local:
+            return "JOBSVC_DSN names a file of certificates or keys that does not exist"
+        case ConnectionRefusedError() | FileNotFoundError():
+            return f"no database listens at {dsn.address} (connection refused)"
+        case TimeoutError():
+            return f"the database at {dsn.address} did not answer in {dsn.connect_seconds:g} s"
+        case OSError():
+            return f"no connection to {dsn.address}: {_why(error)}"
+        case _:
+            # Of the driver's own checks, of what the environment or a service file says.
+            return f"no connection to {dsn.address}: {type(error).__name__}"
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or f"{error}" or type(error).__name__
