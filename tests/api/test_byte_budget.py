@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jobsvc.api.byte_budget import ByteBudget, Charge
+from jobsvc.api.byte_budget import ByteBudget, Charge, ExpectedSize
 from jobsvc.domain.errors import RateLimited
 from jobsvc.domain.fair_limit import FairLimit
 
@@ -44,9 +44,9 @@ async def test_closed_charge_gives_everything_back(budget: ByteBudget) -> None:
     charge = Charge(budget, "a")
     charge.take(100)
     await charge.wait(100)
-    await charge.reserve(200)
+    await charge.reserve(200, 1)
     charge.settle(50)
-    charge.exchange(70)
+    await charge.exchange(70, 1)
     charge.close()
     charge.close()
     Charge(budget, "b").take(500)
@@ -54,14 +54,14 @@ async def test_closed_charge_gives_everything_back(budget: ByteBudget) -> None:
 
 async def test_what_is_there_takes_the_place_of_what_was_reserved(budget: ByteBudget) -> None:
     charge, other = Charge(budget, "a"), Charge(budget, "a")
-    await charge.reserve(500)
+    await charge.reserve(500, 1)
     charge.settle(200)
     other.take(200)
-    charge.exchange(300)
+    await charge.exchange(300, 1)
     with pytest.raises(RateLimited):
-        charge.exchange(301)
+        await charge.exchange(301, 0.01)
     charge.settle(400)
-    charge.exchange(300)
+    await charge.exchange(300, 1)
     with pytest.raises(RateLimited):
         other.take(1)
 
@@ -89,8 +89,36 @@ async def test_those_who_wait_are_served_in_order_and_by_caller(budget: ByteBudg
     await asyncio.sleep(0)  # Whoever has room goes on.
     assert not large.done()
     assert not small.done(), "it came later"
+    last = await _started(waiter, 10)
+    assert not last.done(), "so did this"
     holder.give_back(300)
-    await asyncio.wait_for(asyncio.gather(large, small), 5)
+    await asyncio.wait_for(asyncio.gather(large, small, last), 5)
+
+
+async def test_those_who_have_an_answer_go_first(budget: ByteBudget) -> None:
+    holder, answered, newcomer = (Charge(budget, "a") for _ in range(3))
+    holder.take(450)
+    answered.take(50)
+    waiting = await _started(newcomer, 100)
+    exchange = asyncio.ensure_future(answered.exchange(300, 5))
+    await asyncio.sleep(0)  # It begins.
+    holder.give_back(250)
+    await asyncio.wait_for(exchange, 5)
+    assert not waiting.done()
+    answered.close()
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_those_who_have_an_answer_do_not_wait_for_each_other(budget: ByteBudget) -> None:
+    charges = [Charge(budget, "a") for _ in range(10)]
+    for charge in charges:
+        charge.take(50)
+
+    async def answer(charge: Charge) -> None:
+        await charge.exchange(250, 5)
+        charge.close()
+
+    await asyncio.wait_for(asyncio.gather(*map(answer, charges)), 5)
 
 
 async def test_cancelled_wait_holds_nothing_and_holds_up_nobody(budget: ByteBudget) -> None:
@@ -113,6 +141,30 @@ async def test_wait_for_a_reservation_ends(budget: ByteBudget) -> None:
     holder, waiter = Charge(budget, "a"), Charge(budget, "a")
     holder.take(500)
     with pytest.raises(RateLimited):
-        await waiter.reserve(1)
+        await waiter.reserve(1, 0.01)
     holder.close()
-    await waiter.reserve(500)
+    await waiter.reserve(500, 1)
+
+
+async def test_what_is_larger_than_all_room_waits_for_all_of_it(budget: ByteBudget) -> None:
+    charge, other = Charge(budget, "a"), Charge(budget, "a")
+    await charge.reserve(9999, 1)
+    with pytest.raises(RateLimited):
+        other.take(1)
+    charge.close()
+    await charge.exchange(9999, 1)
+    charge.close()
+    other.take(500)
+
+
+def test_large_answers_are_expected_for_some_time() -> None:
+    expected = ExpectedSize()
+    least = expected.bytes
+    expected.saw(1)
+    assert expected.bytes == least
+    expected.saw(1 << 20)
+    expected.saw(1)
+    assert least < expected.bytes < 1 << 20
+    for _ in range(40):
+        expected.saw(1)
+    assert expected.bytes == least

@@ -120,13 +120,13 @@ async def test_payloads_come_in_the_spelling_asked_for(
     assert read.status.output.json_text == '{"o": {}}'
 
 
-async def test_empty_input_is_unset_and_empty_output_is_there(
+async def test_empty_payloads_are_objects_as_text(
     jobs: JobServiceStub, workers: WorkerServiceStub, create: Create
 ) -> None:
     job = await create(input=Payload(json_text="{}"))
     await report(workers, success(await lease_one(workers)))
     read = await _get(jobs, job.id, payload_encoding=PAYLOAD_ENCODING_JSON_TEXT)
-    assert not read.spec.HasField("input")
+    assert read.spec.input.json_text == "{}"
     assert read.status.output.json_text == "{}"
 
 

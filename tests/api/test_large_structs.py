@@ -11,7 +11,9 @@ from grpc import aio
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
+from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload, PayloadSchema
+from jobsvc.v1.queue_service_pb2 import GetQueueRequest, Queue, UpdateQueueRequest
+from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2 import JobOutcome, JobSuccess
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Tables
@@ -113,7 +115,7 @@ async def _longest_share(
 ) -> float:
     """Which part of the work for so many calls at once the longest pass of the loop had."""
     written = request.SerializeToString()
-    call = channel.unary_unary(f"/jobsvc.v1.JobService/{method}")
+    call = channel.unary_unary(f"/jobsvc.v1.{method}")
     async with loop_watched() as passes:
         await asyncio.gather(*(call(written) for _ in range(calls)), return_exceptions=True)
     return max(passes) / sum(passes)
@@ -125,14 +127,29 @@ async def test_many_at_once_are_read_and_written_in_turns(
     job = await create(input=_LARGEST)
     read = pb.GetJobRequest(job_id=job.id)
     # One conversion alone, in one go, is a sixteenth.
-    assert await _longest_share(channel, "GetJob", read) < 1 / 24
+    assert await _longest_share(channel, "JobService/GetJob", read) < 1 / 24
     create_job = pb.CreateJobRequest(spec=job_pb2.JobSpec(queue="q", input=_LARGEST))
-    assert await _longest_share(channel, "CreateJob", create_job) < 1 / 24
+    assert await _longest_share(channel, "JobService/CreateJob", create_job) < 1 / 24
 
 
 async def test_many_at_once_are_decoded_in_turns(channel: aio.Channel) -> None:
-    spec = job_pb2.JobSpec(queue="q", input=_payload(330))
+    flags = Payload(json=Struct())  # which take longest for their size
+    flags.json.update({"a": [True] * 900})
+    spec = job_pb2.JobSpec(queue="q", input=flags)
     # Too many, so that it is refused as soon as it is decoded.
     batch = pb.BatchCreateJobsRequest(requests=[pb.CreateJobRequest(spec=spec)] * 1001)
     # Decoding one, in one go, is a quarter.
-    assert await _longest_share(channel, "BatchCreateJobs", batch, calls=4) < 1 / 6
+    assert await _longest_share(channel, "JobService/BatchCreateJobs", batch, calls=4) < 1 / 6
+
+
+async def test_large_schemas_are_written_in_turns(
+    channel: aio.Channel, queues: QueueServiceStub
+) -> None:
+    definition = json.dumps({"examples": list(range(40_000))})
+    schema = PayloadSchema(json_schema_text=definition)
+    queue = Queue(name="q", input_schema=schema)
+    await queues.UpdateQueue(UpdateQueueRequest(queue=queue, allow_missing=True))
+    read = GetQueueRequest(name="q")
+    got = (await queues.GetQueue(read)).queue.input_schema.json_schema
+    assert list(got["examples"]) == list(range(40_000))
+    assert await _longest_share(channel, "QueueService/GetQueue", read) < 1 / 24

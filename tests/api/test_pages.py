@@ -8,7 +8,7 @@ from jobsvc.api.pages import fill_page, items_per_page
 from jobsvc.v1.queue_service_pb2 import ListQueuesResponse, Queue
 
 
-def _queue(size_bytes: int) -> Queue:
+async def _queue(size_bytes: int) -> Queue:
     """A message of about this size."""
     return Queue(etag="x" * size_bytes)
 
@@ -28,7 +28,7 @@ async def test_page_is_bounded_and_takes_one_item_whatever_its_size(
 ) -> None:
     page = ListQueuesResponse()
     assert await fill_page(page.queues, sizes, _queue) == count
-    assert list(page.queues) == [_queue(size) for size in sizes[:count]]
+    assert list(page.queues) == [await _queue(size) for size in sizes[:count]]
 
 
 @pytest.mark.parametrize(("asked", "items"), [(0, 50), (1, 1), (1000, 1000), (1001, 1000)])

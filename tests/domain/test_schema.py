@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.domain.errors import Violation
+from jobsvc.domain.portable_schema import portability_warnings
 from jobsvc.domain.schema import RefusedSchema, Schema, SchemaInvalid, compile_recorded
 
 PERSON = Schema(
@@ -53,7 +54,9 @@ def test_each_unknown_key_is_told_by_its_path() -> None:
     found = schema.violations({"article": {"wrods": 1, "x": 2}}, "input")
     what = "is not a property of the schema"
     assert found == [Violation(f"input.article.{key}", what) for key in ("wrods", "x")]
-    assert len(schema.violations({"article": {str(n): n for n in range(99)}}, "input")) == 20
+    many = {str(n): n for n in range(15)}
+    two = Schema(json.dumps({"properties": {"a": closed, "b": closed}}))
+    assert len(two.violations({"a": many, "b": many}, "input")) == 20
 
 
 def test_violations_are_bounded() -> None:
@@ -194,6 +197,17 @@ def test_violation_in_a_tagged_union_is_that_of_the_variant_meant(
     assert found.description.startswith(violation.description)
 
 
+def test_violation_is_told_without_its_place_if_references_lead_into_alternatives() -> None:
+    definition = {
+        "properties": {
+            "a": {"anyOf": [{"type": "string"}]},
+            "b": {"$ref": "#/properties/a/anyOf/0"},
+        }
+    }
+    (violation,) = Schema(json.dumps(definition)).violations({"b": 1}, "i")
+    assert violation == Violation("i", "does not fit the schema; the place cannot be told")
+
+
 def test_alternatives_that_do_not_fit_are_one_violation() -> None:
     schema = Schema(
         json.dumps(
@@ -211,6 +225,41 @@ def test_alternatives_that_do_not_fit_are_one_violation() -> None:
     assert only.description.endswith(
         "not valid under any of the schemas listed in the 'anyOf' keyword"
     )
+
+
+APPLIED = ("$ref", "$defs", "anyOf", "oneOf", "allOf", "not", "if", "then", "properties", "items")
+OTHERS = ("$id", "$anchor", "$dynamicRef", "required", "patternProperties", "dependencies", "type")
+VALUES = ("pattern", "enum", "const", "multipleOf", "minimum", "uniqueItems", "x")
+KEYWORDS = st.sampled_from((*APPLIED, *OTHERS, *VALUES))
+PARTS = st.recursive(
+    st.sampled_from(
+        ["#", "#/$defs/x", "#/x", "#/x/enum", "other", "x", "object", "(", 1, 0.5, True]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYWORDS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(KEYWORDS, PARTS, max_size=4))
+def test_any_document_is_a_schema_or_a_defect(document: dict[str, Any]) -> None:
+    with suppress(SchemaInvalid):
+        schema = Schema(json.dumps(document))
+        assert portability_warnings(document) is not None
+        assert schema.violations({"x": [1]}, "input") is not None
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"pattern": 5}, {"multipleOf": "x"}, {"properties": 5}, {"enum": 5}, {"$ref": 5}, [], 5],
+)
+def test_what_is_no_schema_does_no_harm_until_a_reference_leads_there(part: Any) -> None:
+    assert Schema(json.dumps({"x-meta": part})).violations({}, "input") == []
+    with pytest.raises(SchemaInvalid):
+        Schema(json.dumps({"$ref": "#/x-meta", "x-meta": part}))
+    union = {"anyOf": [{"$ref": "#/x-meta"}, {"$ref": "#/x-odd"}]}
+    odd = {"type": "object", "required": 5, "properties": part}
+    with pytest.raises(SchemaInvalid):
+        Schema(json.dumps(union | {"x-meta": odd, "x-odd": odd}))
 
 
 @given(

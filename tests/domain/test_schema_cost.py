@@ -109,6 +109,12 @@ def test_ordinary_schema_takes_payloads_of_a_mebibyte(name: str) -> None:
     assert Schema(json.dumps(ORDINARY[name])).max_bytes > MIB
 
 
+def test_texts_with_formats_take_payloads_of_half_a_mebibyte() -> None:
+    times = {"type": "array", "items": {"format": "date-time"}}
+    definition = an_object({"at": times, "id": {"format": "uuid"}, "price": {"format": "decimal"}})
+    assert Schema(json.dumps(definition)).max_bytes > MIB / 2
+
+
 def doubling(levels: int, last: dict[str, Any]) -> dict[str, Any]:
     """A schema that applies the last of its definitions 2 ** levels times to one value."""
     both = lambda n: [{"$ref": f"#/$defs/d{n + 1}"}] * 2  # noqa: E731
@@ -138,6 +144,9 @@ def test_recursion_that_multiplies_is_counted() -> None:
         ({"uniqueItems": True}, {}),
         ({"items": {"multipleOf": 0.01}}, {"items": {"multipleOf": 2}}),
         ({"items": {"multipleOf": 1e-300}}, {"items": {"multipleOf": 0.01}}),
+        ({"items": {"format": "duration"}}, {"items": {"format": "uuid"}}),
+        ({"items": {"format": "regex"}}, {"items": {"format": "uuid"}}),
+        ({"items": {"format": "uuid"}}, {"items": {"type": "string"}}),
         ({"items": {"minimum": 0.5}}, {"items": {"minimum": 0}}),
         ({"items": {"minimum": 0}}, {"items": {"type": "number"}}),
         ({"items": {"enum": [0.5, 1.5]}}, {"items": {"enum": [0, 1]}}),
@@ -341,19 +350,33 @@ TAGS = st.sampled_from(["v0", "v1", "v2", "w", 7])
 
 
 @given(
+    st.sampled_from([{}, {"unevaluatedProperties": False}, {"$id": "https://a.example/s"}]),
     st.sampled_from(["anyOf", "oneOf"]),
     st.recursive(
-        st.fixed_dictionaries({}, optional={"type": TAGS, "id": st.sampled_from(["x", 7])}),
+        st.fixed_dictionaries(
+            {}, optional={"type": TAGS, "id": st.sampled_from(["x", 7]), "more": st.just(1)}
+        ),
         lambda inner: st.fixed_dictionaries(
             {"type": TAGS}, optional={"left": inner, "right": inner}
         ),
     )
     | st.just([]),
 )
-def test_tagged_union_fits_the_same_payloads(keyword: str, payload: Any) -> None:
-    definition = UNION | a_union(3, left=UNION, right=UNION)
+def test_tagged_union_fits_the_same_payloads(
+    beside: dict[str, Any], keyword: str, payload: Any
+) -> None:
+    definition = UNION | a_union(3, left=UNION, right=UNION) | beside
     definition["$defs"]["union"] = {keyword: definition["$defs"]["union"]["anyOf"]}
     rewritten = by_tag(definition)
     assert rewritten != definition
     fits = jsonschema_rs.Draft202012Validator(definition).is_valid(payload)
     assert jsonschema_rs.Draft202012Validator(rewritten).is_valid(payload) is fits
+
+
+def test_union_whose_variants_are_referred_to_by_their_place_is_left_as_it_is() -> None:
+    definition = UNION | a_union(3)
+    for reference in ("#/$defs/union/anyOf/0", "#/properties/a/oneOf/1/items"):
+        document = definition | {"properties": {"a": {"$ref": reference}}}
+        assert by_tag(document) == document
+    document = definition | {"properties": {"a": {"$id": "inner"}}}
+    assert by_tag(document) == document

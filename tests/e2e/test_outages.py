@@ -1,4 +1,4 @@
-"""Jobs outlive a server that is away, or stands still, for longer than their leases."""
+"""Jobs outlive a server that is away, stands still or has no database for longer than a lease."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ import time
 import pytest
 
 from jobsvc.client import JobState, RetryPolicy
+from tests.api.support.database_link import database_link
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
 from tests.e2e.support.tables import fetch
 from tests.support.probe import eventually
@@ -41,6 +42,25 @@ async def test_work_that_ends_while_the_server_is_away_counts(stage: Stage) -> N
         assert jobs[lost].status.error is not None
         assert jobs[lost].status.error.reason == "LEASE_EXPIRED"
         assert len(stage.history.runs(kept)) == 1
+
+
+async def test_work_that_ends_while_the_database_is_away_counts(stage: Stage) -> None:
+    way = stage.folder / "way"
+    way.mkdir()
+    async with database_link(stage.dsn, way) as link:
+        server = await stage.serve(dsn=link.dsn)
+        await stage.work(server.target)
+        async with stage.calls(server.target) as caller:
+            naps = [1, 2, 3, 8]
+            job_ids = [await caller.create("nap", {"seconds": n}, retry=ONCE) for n in naps]
+            await eventually(lambda: len(stage.history.runs(*job_ids)) == 4, what="all run")
+            await link.cut()
+            await eventually(lambda: fetch(stage.dsn, RUN_OUT), what="the end of the leases")
+            await link.mend()
+            await caller.follow(job_ids)
+            jobs = await stage.check(caller, job_ids)
+    assert {job.status.state for job in jobs.values()} == {JobState.COMPLETED}
+    assert len(stage.history.runs(*job_ids)) == 4
 
 
 async def test_machine_that_stands_still_costs_its_jobs_nothing(stage: Stage) -> None:

@@ -4,16 +4,20 @@ import importlib.util
 import os
 import pwd
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from jobsvc.embedded import embedded_postgres
+from jobsvc.embedded.account import OWN_ID, nobody
 
 FAST = {"fsync": "off"}
 SOURCE = Path(__file__).parents[2] / "src"
@@ -54,7 +58,63 @@ async def test_data_below_a_closed_folder(closed_folder: Path) -> None:
         await connection.execute("CREATE TABLE t AS SELECT generate_series(1, 1000)")
         await connection.execute("CHECKPOINT")
         await connection.close()
-    assert (closed_folder / "data" / "pgdata").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    assert (closed_folder / "data" / "pgdata").stat().st_uid == OWN_ID
+
+
+@contextmanager
+def acting_as(uid: int) -> Iterator[None]:
+    """Until the end of the block, this process is an ordinary user."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def answer_to(uid: int, data_dir: Path) -> bytes:
+    """The first that PostgreSQL says to a process of this user that wants to be `jobsvc`."""
+    startup = struct.pack("!i", 196_608) + b"user\0jobsvc\0database\0jobsvc\0\0"
+    with socket.socket(socket.AF_UNIX) as connection:
+        with acting_as(uid):
+            connection.connect(str(data_dir / "run" / ".s.PGSQL.5432"))
+        connection.sendall(struct.pack("!i", len(startup) + 4) + startup)
+        return connection.recv(1000)
+
+
+def assert_only_root_can_connect(data_dir: Path) -> None:
+    for uid in (nobody().uid, 12345):
+        with pytest.raises(PermissionError):
+            answer_to(uid, data_dir)
+    # Not even the server's own account, which can open the socket.
+    assert b"Peer authentication failed" in answer_to(OWN_ID, data_dir)
+    assert answer_to(0, data_dir).startswith(b"R")
+
+
+@needs_root
+async def test_only_root_can_connect_to_a_server_that_root_started(open_folder: Path) -> None:
+    async with embedded_postgres(open_folder / "data", FAST):
+        assert_only_root_can_connect(open_folder / "data")
+
+
+@needs_root
+async def test_data_that_were_left_to_nobody_are_secured_at_the_next_start(
+    open_folder: Path,
+) -> None:
+    data = open_folder / "data"
+    async with embedded_postgres(data, FAST) as server:
+        connection = await asyncpg.connect(server.dsn)
+        await connection.execute("CREATE TABLE kept AS SELECT 42 AS n")
+        await connection.close()
+    # As before this account and this rule.
+    (data / "pgdata" / "pg_hba.conf").write_text("local all all trust\n")
+    for path in (data / "pgdata", data / "run"):
+        nobody().own_tree(path)
+    async with embedded_postgres(data, FAST) as server:
+        connection = await asyncpg.connect(server.dsn)
+        assert await connection.fetchval("SELECT n FROM kept") == 42
+        await connection.close()
+        assert_only_root_can_connect(data)
+    assert {path.stat().st_uid for path in (data / "pgdata").rglob("*")} == {OWN_ID}
 
 
 @needs_root

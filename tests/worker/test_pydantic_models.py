@@ -173,6 +173,11 @@ class PydanticDataclass:
         (make_dataclass("D", [("f", list[Order])]), r"D\.f: Order is a pydantic model, which"),
         (PydanticDataclass, "is a pydantic dataclass, whose validators would not run"),
         (pydantic.create_model("M", f=Annotated[float, Field(multiple_of=0.01)]), "such as cents"),
+        (pydantic.create_model("M", f=dict[float, int]), "the keys of a dict"),
+        (
+            pydantic.create_model("M", f=dict[Annotated[int, Field(ge=1)], int]),
+            "the keys of a dict",
+        ),
         (pydantic.create_model("M", f=Annotated[str, Field(pattern=r"\bx")]), r"M: pattern .* has"),
     ],
 )
@@ -192,6 +197,8 @@ _KINDS: list[Any] = [
     dict[int, int],
     dict[UUID, float],
     dict[date, Decimal],
+    dict[datetime, int],
+    dict[Annotated[str, Field(pattern="^a", max_length=2)], int],
     Annotated[int, Field(multiple_of=5, ge=0)],
     Annotated[str, Field(pattern=r"^\S\d*$", max_length=3)],
     int | str | None,
@@ -203,7 +210,8 @@ _COMPILED = [
     (bound.decode, Schema(json.dumps(bound.input_schema)), Schema(json.dumps(bound.output_schema)))
     for bound in map(_bind, _MODELS)
 ]
-_TEXTS = [
+#: Values at the edges of what formats and keys allow.
+_EDGES: list[Any] = [
     "2026-02-28T00:00:00.123456789-23:59",
     "0001-01-01T00:00:00+23:00",
     "9999-12-31T23:59:59-23:00",
@@ -215,29 +223,40 @@ _TEXTS = [
     "PT999999999S",
     "PT999999H9999999M8888888S",
     "PT1193046H28M15S",
+    "PT999999999H999999999M",
     "P999949000DT1193046H28M15S",
     "12E-4",
     "1e9999",
     "-0",
+    {"01": 1},
+    {"a": 1},
+    {"2026-02-28": 1},
+    {"2026-02-28T00:00:00": 1},
+    {"abc": 1},
+    1e23,
+    10,
 ]
-_VALUES = (
-    st.sampled_from(_TEXTS)
-    | st.one_of(*(values for _, values in LEAVES))
-    | st.one_of(
-        st.lists(st.integers() | st.just(1.0), max_size=3),
-        st.sampled_from(
-            [{"1": 1.0}, {"01": 1}, {"a": 1}, [1, "a"], "\x1c1", "5", "a1", 5, 10.0, 7]
-        ),
-        st.dictionaries(st.dates().map(str) | st.uuids().map(str), st.integers() | st.just("1.5")),
-    )
+_VALUES = st.one_of(*(values for _, values in LEAVES)) | st.one_of(
+    st.lists(st.integers() | st.just(1.0), max_size=3),
+    st.sampled_from([{"1": 1.0}, {"01": 1}, {"a": 1}, [1, "a"], "\x1c1", "5", "a1", 5, 10.0, 7]),
+    st.dictionaries(st.dates().map(str) | st.uuids().map(str), st.integers() | st.just("1.5")),
 )
 
 
-@settings(max_examples=100)
-@given(_VALUES)
-def test_what_the_schema_takes_the_model_decodes_and_writes(value: Any) -> None:
+def _decode_and_write(value: Any) -> None:
     text = json.dumps({"f": value})
     for decode, taken, written in _COMPILED:
         if not taken.violations(parse_payload(text), "input"):
             output = encoder()(decode(text))
             assert not written.violations(msgspec.json.decode(output), "output"), output
+
+
+@pytest.mark.parametrize("value", _EDGES, ids=str)
+def test_what_the_schema_takes_at_the_edges_the_model_decodes_and_writes(value: Any) -> None:
+    _decode_and_write(value)
+
+
+@settings(max_examples=100)
+@given(_VALUES)
+def test_what_the_schema_takes_the_model_decodes_and_writes(value: Any) -> None:
+    _decode_and_write(value)

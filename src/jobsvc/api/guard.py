@@ -19,7 +19,14 @@ from opentelemetry.context import Context as TraceContext
 from jobsvc import telemetry
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
-from jobsvc.api.byte_budget import Charge, current_charge
+from jobsvc.api.byte_budget import (
+    ANSWER_SECONDS,
+    REQUEST_SECONDS,
+    SMALL_BYTES,
+    Charge,
+    ExpectedSize,
+    current_charge,
+)
 from jobsvc.api.call_limit import CallLimit, caller_of
 from jobsvc.api.connections import Connections
 from jobsvc.api.convert.request_checks import UNDECODABLE
@@ -84,8 +91,9 @@ class Guard:
     def _unary(self, method: Method, handler: Any) -> Any:
         name = method.full_name
         limit = self._admission.unary_limit(method)
-        handle = handler.unary_unary
-        decode, encode = handler.request_deserializer, handler.response_serializer
+        handle, encode = handler.unary_unary, handler.response_serializer
+        decode = handler.request_deserializer
+        expected = ExpectedSize()
 
         async def guarded(_: object, context: Context) -> Any:
             caller = caller_of(context.peer())
@@ -98,13 +106,20 @@ class Guard:
                         self._check(method, context, metadata)
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
-                            await handle(await self._read(method, decode, context, charge), context)
+                            await handle(
+                                await self._read(method, decode, context, charge, expected.bytes),
+                                context,
+                            )
                         )
                     finally:
                         limit.leave(caller)
                     # It counts until it is sent. What has been written must be told.
-                    hold = charge.exchange if method.reads else charge.settle
-                    hold(len(answer))
+                    size_bytes = len(answer)
+                    if method.reads and size_bytes > max(charge.held_bytes, SMALL_BYTES):
+                        await charge.exchange(size_bytes, ANSWER_SECONDS)
+                    elif charge.held_bytes or size_bytes > SMALL_BYTES:
+                        charge.settle(size_bytes)
+                        expected.saw(size_bytes)
                     return answer
                 except aio.AbortError:
                     raise
@@ -164,21 +179,23 @@ class Guard:
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata))
 
-    async def _read(self, method: Method, decode: Any, context: Context, charge: Charge) -> Any:
-        """Reads and decodes the request of a call.
+    async def _read(
+        self, method: Method, decode: Any, context: Context, charge: Charge, answer_bytes: int = 0
+    ) -> Any:
+        """Reads and decodes the request of a call, whose answer may have `answer_bytes`.
 
         Raises:
             RateLimited: there is no room for it.
             InvalidRequest: it cannot be decoded.
         """
         if method.large_requests:
-            await charge.reserve(self._admission.max_request_bytes)
+            await charge.reserve(self._admission.max_request_bytes, REQUEST_SECONDS)
         data = await context.read()
         if data is aio.EOF:
             raise InvalidRequest([Violation("request", "is missing")])
         if method.large_requests:
-            charge.settle(len(data))
-        else:
+            charge.settle(len(data) + answer_bytes)
+        elif len(data) > SMALL_BYTES:
             charge.take(len(data))
         try:
             return await decode_message(decode, data)

@@ -4,15 +4,16 @@ from collections.abc import Awaitable
 
 from jobsvc.api.auth import current_caller
 from jobsvc.api.bounds import MAX_ANSWER_BYTES
-from jobsvc.api.byte_budget import ExpectedSize, current_charge
+from jobsvc.api.byte_budget import ANSWER_SECONDS, ExpectedSize, current_charge
 from jobsvc.api.convert.create_responses import created, previewed, runs, shorten, write_run
 from jobsvc.api.convert.job_requests import RequestReader
 from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job, write_payloads
-from jobsvc.api.convert.payloads import spell_large_struct
+from jobsvc.api.convert.payloads import LargeStruct, spell_struct
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.domain.job import Job
+from jobsvc.domain.job_request import JobRequest
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.read import JobReader
@@ -21,8 +22,6 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
 
 _MAX_BATCH = 1000
-#: Size of a created job in the answer to a batch, about.
-_CREATED_BYTES = 512
 _DEFAULT_WAIT_SECONDS = 20.0
 #: Time to get an answer to the caller before the deadline of the call.
 _MARGIN_SECONDS = 0.5
@@ -49,8 +48,7 @@ class JobService(JobServiceServicer):
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = current_caller.get()
-        spelled = await spell_large_struct(request.spec.input)
-        asked = self._requests.read(request, spelled=spelled)
+        asked = await self._read(request)
         if request.validate_only:
             return previewed(*await self._creation.preview([asked], caller))
         return created(await self._creation.create(asked, caller))
@@ -59,12 +57,13 @@ class JobService(JobServiceServicer):
         self, request: pb.BatchCreateJobsRequest, context: Context
     ) -> pb.BatchCreateJobsResponse:
         validate_only = _check_batch(request)
-        await current_charge.get().reserve(_CREATED_BYTES * len(request.requests))
         asked = []
         time_slice = await TimeSlice.after_decoding(request.requests)
         for index, item in enumerate(request.requests):
-            spelled = await spell_large_struct(item.spec.input)
-            asked.append(self._requests.read(item, index, spelled))
+            try:  # without a coroutine for each
+                asked.append(self._requests.read(item, index))
+            except LargeStruct:
+                asked.append(await self._read(item, index))
             if time_slice.used_up:
                 await time_slice.yield_()
         del request, item  # They are as large as all that was read from them.
@@ -91,7 +90,7 @@ class JobService(JobServiceServicer):
         check_encoding(checks, request.payload_encoding)
         checks.raise_if_violated()
         if full:
-            await current_charge.get().reserve(self._expected_size.bytes)
+            await current_charge.get().reserve(self._expected_size.bytes, ANSWER_SECONDS)
         job = await self._reader.read(job_id, current_caller.get(), full)
         self._expected_size.saw(_payload_size(job))
         reason = await self._reader.wait_reason(job)
@@ -119,12 +118,21 @@ class JobService(JobServiceServicer):
         after = request.after_version if request.HasField("after_version") else None
         job = await self._reader.wait(job_id, current_caller.get(), full, seconds, after)
         reason = await self._reader.wait_reason(job)
-        await current_charge.get().reserve(_payload_size(job))
+        await current_charge.get().reserve(_payload_size(job), ANSWER_SECONDS)
         response = pb.WaitJobResponse()
         write_job(response.job, job, full, reason)
         if full:
             await write_payloads(response.job, job, request.payload_encoding)
         return response
+
+    async def _read(
+        self, request: pb.CreateJobRequest, batch_index: int | None = None
+    ) -> JobRequest:
+        try:
+            return self._requests.read(request, batch_index)
+        except LargeStruct:
+            spelled = await spell_struct(request.spec.input)
+            return self._requests.read(request, batch_index, spelled)
 
     # Writes by itself, which spares each stream two generators.
     def StreamJobStatus(  # type: ignore[override]

@@ -1,6 +1,6 @@
 """Pages of lists: `page_size` and `page_token` of the request, and how much fits on one page."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -31,11 +31,13 @@ def items_per_page(checks: RequestChecks, page_size: int, page_token: str) -> in
     return min(page_size or _DEFAULT_ITEMS, _MAX_ITEMS)
 
 
-async def fill_page(page: _Items[M], items: Sequence[T], message: Callable[[T], M]) -> int:
+async def fill_page(
+    page: _Items[M], items: Sequence[T], message: Callable[[T], Awaitable[M]]
+) -> int:
     """Appends items until the page has `MAX_PAGE_BYTES`, and returns how many. One always fits."""
     time_slice, size_bytes = TimeSlice(), 0
     for item in items:
-        sent = message(item)
+        sent = await message(item)
         size_bytes += sent.ByteSize()
         if size_bytes > MAX_PAGE_BYTES and len(page):
             break

@@ -3,7 +3,7 @@
 import asyncio
 
 from jobsvc.api.bounds import MAX_PAGE_BYTES, MAX_SCHEMAS_BYTES
-from jobsvc.api.byte_budget import current_charge
+from jobsvc.api.byte_budget import ANSWER_SECONDS, current_charge
 from jobsvc.api.convert.queues import (
     queue_change,
     queue_message,
@@ -40,11 +40,11 @@ class QueueService(QueueServiceServicer):
         checks = RequestChecks()
         checks.queue("name", request.name)
         checks.raise_if_violated()
-        await current_charge.get().reserve(MAX_SCHEMAS_BYTES)
+        await current_charge.get().reserve(MAX_SCHEMAS_BYTES, ANSWER_SECONDS)
         queue = (await self._store.queues.read([request.name])).get(request.name)
         if queue is None:
             raise QueueNotFound(request.name)
-        return pb.GetQueueResponse(queue=queue_message(queue))
+        return pb.GetQueueResponse(queue=await queue_message(queue))
 
     async def ListQueues(
         self, request: pb.ListQueuesRequest, context: Context
@@ -55,7 +55,7 @@ class QueueService(QueueServiceServicer):
         # The token is the last name of the page before, so it stays good whatever changes.
         if request.page_token and not QUEUE_NAME.fullmatch(request.page_token):
             raise PageTokenInvalid("page_token was not made by this server")
-        await current_charge.get().reserve(MAX_PAGE_BYTES)
+        await current_charge.get().reserve(MAX_PAGE_BYTES, ANSWER_SECONDS)
         queues, more = await self._store.queues.list_after(request.page_token, size, MAX_PAGE_BYTES)
         response = pb.ListQueuesResponse()
         count = await fill_page(response.queues, queues, queue_message)
@@ -67,8 +67,11 @@ class QueueService(QueueServiceServicer):
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
         mask = request.update_mask if request.HasField("update_mask") else None
-        async with self._compiling:
-            change = await asyncio.to_thread(queue_change, request.queue, mask)
+        if request.queue.HasField("input_schema") or request.queue.HasField("output_schema"):
+            async with self._compiling:
+                change = await asyncio.to_thread(queue_change, request.queue, mask)
+        else:
+            change = queue_change(request.queue, mask)
 
         def checked(queue: Queue) -> QueuePolicy:
             if request.queue.etag and request.queue.etag != queue.etag:
@@ -84,7 +87,7 @@ class QueueService(QueueServiceServicer):
         if update is None:
             raise QueueNotFound(name)
         self._hints.tell(declared=[name])
-        response = pb.UpdateQueueResponse(queue=queue_message(update.queue))
+        response = pb.UpdateQueueResponse(queue=await queue_message(update.queue))
         found = await warnings_of(update, self._store.queues, self._catalog)
         write_warnings(response, [*change.warnings, *found])
         return response

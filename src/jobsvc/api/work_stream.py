@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 #: for the database; reading pauses beyond.
 _MAX_UNANSWERED = 64
 _MAX_UNDECIDED_BYTES = 16 << 20
+#: Frames that a worker sends only if it has heard what was sent to it.
+_SIGNS_OF_HEARING = ("acknowledge", "extend_leases", "report_outcomes")
 
 
 class WorkStream:
@@ -123,7 +125,10 @@ class WorkStream:
             await self._make_room(worker, charge, size_bytes)
             frame = await decode_frame(data)
             del data  # Both are large.
-            match frame.WhichOneof("frame"):
+            kind = frame.WhichOneof("frame")
+            if worker.trial_time is not None and kind in _SIGNS_OF_HEARING:
+                self._dispatcher.hears(worker)
+            match kind:
                 case "acknowledge":
                     worker.acknowledge_frames(frame.acknowledge.sequence, time.monotonic())
                 case "report_outcomes":

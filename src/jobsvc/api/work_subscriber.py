@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from grpc import aio
 
-from jobsvc.api.byte_budget import current_charge
+from jobsvc.api.byte_budget import REQUEST_SECONDS, current_charge
 from jobsvc.api.convert.times import duration
 from jobsvc.api.convert.work_frames import connected_worker
 from jobsvc.api.guard import Context
@@ -124,7 +124,7 @@ class WorkSubscriber:
             raise WorkProtocolViolation("no subscribe frame arrived in time") from None
         if data is aio.EOF:
             raise WorkProtocolViolation("the first frame must be subscribe")
-        await current_charge.get().reserve(len(data))
+        await current_charge.get().reserve(len(data), REQUEST_SECONDS)
         frame = await decode_frame(data)
         if not frame.HasField("subscribe"):
             raise WorkProtocolViolation("the first frame must be subscribe")

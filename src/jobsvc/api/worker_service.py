@@ -4,7 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from jobsvc.api.bounds import MAX_LEASES_BYTES
-from jobsvc.api.byte_budget import ExpectedSize, current_charge
+from jobsvc.api.byte_budget import (
+    ANSWER_SECONDS,
+    REQUEST_SECONDS,
+    ExpectedSize,
+    current_charge,
+)
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.request_checks import RequestChecks
@@ -81,7 +86,7 @@ class WorkerService(WorkerServiceServicer):
         # A response carries one duration: the shortest of the queues asked.
         seconds = min([await self._lease_duration.seconds(queue, asked) for queue in queues])
         charge = current_charge.get()
-        await charge.reserve(self._expected_size.bytes)
+        await charge.reserve(self._expected_size.bytes, ANSWER_SECONDS)
         jobs = await self._unary_leases.lease_ready(worker, queues, max_jobs, seconds)
         waited = not jobs and wait > 0
         if waited:
@@ -91,10 +96,11 @@ class WorkerService(WorkerServiceServicer):
                 wait = min(wait, max(remaining - _MARGIN_SECONDS, 0))
             jobs = await self._unary_leases.wait_for_jobs(worker, queues, max_jobs, seconds, wait)
         try:
-            size = sum(len(job.input or "") for job in jobs)
+            size = min(sum(len(job.input or "") for job in jobs), MAX_LEASES_BYTES)
             self._expected_size.saw(size)
             if waited:
-                await charge.reserve(min(size, MAX_LEASES_BYTES))
+                # Not for long: the leases run.
+                await charge.reserve(size, REQUEST_SECONDS)
             response, rest = await _response(jobs, seconds, request.payload_encoding)
             await self._redelivery.redeliver_now(rest, unsent=True)
             remaining = context.time_remaining()

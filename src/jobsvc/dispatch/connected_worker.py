@@ -53,6 +53,10 @@ class ConnectedWorker:
     unacknowledged: dict[int, tuple[float, set[LeaseId]]] = field(default_factory=dict)
     _last_acknowledge_time: float = -inf
     _is_read: bool = True
+    #: When a worker that was deaf before may get one job; None for any other worker.
+    trial_time: float | None = None
+    #: The window that the worker asked for, while it is on trial.
+    _trial_window: int = 0
     draining: bool = False
     #: Whether the server ends the stream as soon as every response is out.
     dismissed: bool = False
@@ -112,8 +116,31 @@ class ConnectedWorker:
 
     def set_window(self, window: int) -> None:
         """Changes how many jobs the worker takes; ignored while the stream is about to end."""
+        if self.trial_time is not None:
+            self._trial_window = window
+            window = min(window, self.subscription.window)
         if not self.draining and self.error is None:
             self.subscription.window = window
+
+    def begin_trial(self, trial_time: float) -> None:
+        """Gives the worker nothing until `trial_time`, then one job, until it shows that it hears:
+        it was deaf before."""
+        self.trial_time, self._trial_window = trial_time, self.subscription.window
+        self.subscription.window = 0
+
+    def open_trial(self, now: float) -> bool:
+        """Gives a worker on trial its one job if it is time. Returns whether it did."""
+        if self.trial_time is None or now < self.trial_time or self.subscription.window:
+            return False
+        if self.draining or self.error is not None or not self._trial_window:
+            return False
+        self.subscription.window = 1
+        return True
+
+    def pass_trial(self) -> None:
+        """Gives the worker the window that it asked for: it has shown that it hears."""
+        self.trial_time = None
+        self.set_window(self._trial_window)
 
     def sent(self, sequence: int, jobs: Sequence[LeasedJob], now: float) -> None:
         """Records that a frame with these jobs has gone out."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from jobsvc.dispatch.claim_loop import ClaimLoop
 from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
+from jobsvc.dispatch.deaf_workers import DeafWorkers
 from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
@@ -49,6 +50,7 @@ class Dispatcher:
         #: Leases that were not current at the last check.
         self._suspects: set[LeaseId] = set()
         self._slow_check_time = time.monotonic()
+        self._deaf = DeafWorkers()
 
     async def run(self) -> None:
         """Claims, deals and checks until cancelled."""
@@ -102,10 +104,20 @@ class Dispatcher:
     def join(self, worker: ConnectedWorker) -> None:
         """Adds a worker."""
         self._presence.came(worker.worker_id)
+        trial_time = self._deaf.trial_time(worker.worker_id)
+        if trial_time is not None and not worker.subscription.unary:
+            worker.begin_trial(trial_time)
+            worker.open_trial(time.monotonic())
         self._workers[worker.subscription] = worker
         self._claims.join(worker.subscription)
         if self._draining:
             self._drain(worker)
+
+    def hears(self, worker: ConnectedWorker) -> None:
+        """Says that a worker on trial has acknowledged, extended or reported something."""
+        self._deaf.forgive(worker.worker_id)
+        worker.pass_trial()
+        self.capacity_freed()
 
     def leave(self, worker: ConnectedWorker) -> None:
         """Removes a worker. Its leases run on."""
@@ -179,8 +191,12 @@ class Dispatcher:
                 # Otherwise the worker would get the same jobs again: its window has room for them.
                 worker.subscription.is_stuck = True
             self._redeliver_unsent(worker, overdue)
+            if worker.open_trial(now):
+                self.capacity_freed()
             since = worker.silent_since()
-            if since is not None and now - since > self._settings.acknowledge_seconds:
+            is_silent = since is not None and now - since > self._settings.acknowledge_seconds
+            if is_silent and worker.error is None:
+                self._deaf.add(worker.worker_id, now)
                 worker.end(WorkerDeaf("dispatched jobs were not acknowledged in time"))
 
     async def _check_leases(self) -> None:

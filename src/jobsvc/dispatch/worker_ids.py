@@ -3,11 +3,13 @@ the next only within one process."""
 
 import asyncio
 import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from jobsvc.domain.errors import DatabaseFailure, WorkerIdInUse, WorkerReplaced
 from jobsvc.store.store import Store
@@ -17,9 +19,10 @@ from jobsvc.store.workers import HeldId
 _SAVE_SECONDS = 2.0
 #: A stream that was not saved for this long is gone, with its replica.
 _GONE_SECONDS = 3 * _SAVE_SECONDS
-#: How long a new stream waits for one that is about to end, and how often it looks.
+#: How long a new stream waits for one that may be about to end, and how often it looks.
 _PATIENCE_SECONDS = 0.6
-_LOOK_SECONDS = 0.1
+_FIRST_LOOK_SECONDS = 0.1
+_LAST_LOOK_SECONDS = 0.4
 _RETRY_SECONDS = 0.5
 
 
@@ -57,7 +60,7 @@ class WorkerIds:
         digest = hashlib.sha256(token.encode()).digest()
         holding = Holding(HeldId(worker_id, secrets.token_hex(8), digest), token)
         try:
-            await self._take(holding, prove)
+            await self._take(holding.held, prove)
         except WorkerIdInUse:
             raise
         except BaseException:
@@ -66,22 +69,37 @@ class WorkerIds:
         self._here[worker_id] = holding
         return holding
 
-    async def _take(self, holding: Holding, prove: Callable[[], Awaitable[bool]]) -> None:
-        worker_id = holding.held.worker_id
-        patience_end = time.monotonic() + _PATIENCE_SECONDS
+    async def _take(self, held: HeldId, prove: Callable[[], Awaitable[bool]]) -> None:
+        began = time.monotonic()
+        look_seconds = _FIRST_LOOK_SECONDS
         is_proven: bool | None = None
+        first_seen: datetime | None = None
         while True:
             await self._release_ended()
             # A stream that is here is not gone, however long the database was away.
-            gone_seconds = None if worker_id in self._here else _GONE_SECONDS
-            if await self._store.workers.take_id(holding.held, bool(is_proven), gone_seconds):
+            is_here = self._is_taken_here(held)
+            if (is_proven or not is_here) and await self._store.workers.take_id(
+                held, bool(is_proven), _GONE_SECONDS
+            ):
                 return
             if is_proven is None:
                 is_proven = await prove()
-            elif time.monotonic() >= patience_end:
-                raise WorkerIdInUse(worker_id)
-            if not is_proven:
-                await asyncio.sleep(_LOOK_SECONDS)
+                continue
+            seen = None if is_here else await self._store.workers.id_seen(held.worker_id)
+            first_seen = first_seen or seen
+            # One of another replica lives if it is saved again; a killed replica saves nothing.
+            is_living = is_here or seen not in (None, first_seen)
+            if time.monotonic() - began >= (_PATIENCE_SECONDS if is_living else 2 * _GONE_SECONDS):
+                raise WorkerIdInUse(held.worker_id)
+            await asyncio.sleep(look_seconds)
+            look_seconds = min(2 * look_seconds, _LAST_LOOK_SECONDS)
+
+    def _is_taken_here(self, held: HeldId) -> bool:
+        """Whether a stream of another process has the id on this replica."""
+        here = self._here.get(held.worker_id)
+        return here is not None and not hmac.compare_digest(
+            here.held.token_digest, held.token_digest
+        )
 
     def check(self, holding: Holding) -> None:
         """Checks that the stream still has its id.

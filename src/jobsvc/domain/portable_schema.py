@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from jobsvc.domain.schema_graph import NO_SCHEMAS
-from jobsvc.domain.schema_rewrite import NAMED_SCHEMAS
+from jobsvc.domain.schema_rewrite import NAMED_SCHEMAS, SCHEMAS
 
 _MAX_WARNINGS = 20
 #: What every one of the four compiles: literals, classes, groups, alternatives, repetitions.
@@ -74,7 +73,7 @@ def _warnings(schema: Any, place: str) -> Iterator[tuple[str, str]]:
                 if keyword == "patternProperties" and (why := _why_not("pattern", name)):
                     yield f"{at}.{name}", why
                 yield from _warnings(child, f"{at}.{name}")
-        elif keyword not in NO_SCHEMAS:
+        elif keyword in SCHEMAS:
             yield from _warnings(value, at)
 
 

@@ -86,6 +86,9 @@ class Schema:
             raise SchemaInvalid(why, _place(error)) from error
         except (jsonschema_rs.ReferencingError, ValueError) as error:
             raise SchemaInvalid(f"{error}"[:500]) from error
+        except (TypeError, AttributeError) as error:
+            # What the metaschema has not seen is met by a reference only.
+            raise SchemaInvalid("has a reference to what is no schema") from error
 
     def violations(self, payload: dict[str, Any], path: str, text: str = "") -> list[Violation]:
         """Returns up to 20 violations of a payload, each with its path below `path`.
@@ -105,7 +108,7 @@ class Schema:
             if len(found) >= _MAX_VIOLATIONS:
                 break
         if not found:
-            return [Violation(path, "does not fit the schema; where is too costly to find")]
+            return [Violation(path, "does not fit the schema; the place cannot be told")]
         return found[:_MAX_VIOLATIONS]
 
     def _errors(

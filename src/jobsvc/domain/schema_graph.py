@@ -20,7 +20,7 @@ _MAX_SHORTHANDS = 100_000
 _SHORTHANDS = (r"\d", r"\D", r"\w", r"\W", r"\s", r"\S")
 _COUNTS_REST = {"unevaluatedProperties", "unevaluatedItems"}
 #: Keywords whose values are no schemas, whatever they look like.
-NO_SCHEMAS = {"enum", "const", "default", "examples"}
+_NO_SCHEMAS = {"enum", "const", "default", "examples"}
 
 
 class TooCostly(Exception):
@@ -77,7 +77,7 @@ def schema_graph(document: Any) -> list[Node]:
 
     Raises:
         TooCostly: it has too many or nested too deeply, a regular expression that is too long, or
-            a reference that leads nowhere within it.
+            a reference that leads to no schema within it.
     """
     return _Walk(document).nodes
 
@@ -121,7 +121,7 @@ class _Walk:
                     self._anchors[base, name] = value
                     if keyword == "$dynamicAnchor":
                         self._dynamic.setdefault(name, []).append(value)
-            levels += [(item, base, level + 1) for k, item in value.items() if k not in NO_SCHEMAS]
+            levels += [(item, base, level + 1) for k, item in value.items() if k not in _NO_SCHEMAS]
 
     def _add(self, schema: Any, place: str) -> int:
         known = self._index.get(id(schema)) if isinstance(schema, dict) else None

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jobsvc.domain.schema_graph import NO_SCHEMAS, part_at
+from jobsvc.domain.schema_graph import part_at
 
-#: Keywords whose values are schemas by name.
-NAMED_SCHEMAS = {
-    "properties",
-    "patternProperties",
-    "dependentSchemas",
-    "dependencies",
-    "$defs",
-    "definitions",
+#: Keywords whose values are schemas by name, lists of schemas, or a schema.
+NAMED_SCHEMAS = {"properties", "patternProperties", "dependentSchemas", "dependencies"} | {
+    *("$defs", "definitions")
+}
+SCHEMAS = {"allOf", "anyOf", "oneOf", "prefixItems", "not", "if", "then", "else", "items"} | {
+    *("contains", "unevaluatedItems", "propertyNames"),
+    *("additionalProperties", "unevaluatedProperties"),
 }
 #: What a violation of alternatives says, instead of all violations of each of them.
 ALTERNATIVES = {
@@ -30,7 +29,7 @@ def by_tag(document: Any) -> Any:
     texts of its own for it. Of such alternatives one fits at most, so `oneOf` and `anyOf` are the
     same. Besides the work it saves, violations are those of the variant that is meant.
     """
-    if _refers_into_alternatives(document):
+    if not isinstance(document, dict) or _refers_into_alternatives(document | {"$id": None}):
         return document
 
     def rewrite(schema: dict[str, Any], keyword: str) -> list[Any] | None:
@@ -62,12 +61,10 @@ def _rewritten(schema: Any, rewrite: Callable[[dict[str, Any], str], list[Any] |
         return schema
     new: dict[str, Any] = {}
     for keyword, value in schema.items():
-        if keyword in NO_SCHEMAS:
-            new[keyword] = value
-        elif keyword in NAMED_SCHEMAS:
+        if keyword in NAMED_SCHEMAS:
             new[keyword] = {name: _rewritten(child, rewrite) for name, child in value.items()}
         else:
-            new[keyword] = _rewritten(value, rewrite)
+            new[keyword] = _rewritten(value, rewrite) if keyword in SCHEMAS else value
     for keyword in ALTERNATIVES.keys() & new.keys():
         conditions = rewrite(new, keyword)
         if conditions is not None:
@@ -77,14 +74,14 @@ def _rewritten(schema: Any, rewrite: Callable[[dict[str, Any], str], list[Any] |
 
 
 def _refers_into_alternatives(part: Any) -> bool:
-    """Whether a reference leads to an alternative by its place, or may lead anywhere."""
+    """Whether a reference leads to an alternative by its place, or depends on an inner `$id`."""
     if isinstance(part, list):
         return any(map(_refers_into_alternatives, part))
     if not isinstance(part, dict):
         return False
     reference = part.get("$ref", "")
     return (
-        "$id" in part
+        part.get("$id") is not None
         or (isinstance(reference, str) and ("/anyOf/" in reference or "/oneOf/" in reference))
         or any(map(_refers_into_alternatives, part.values()))
     )

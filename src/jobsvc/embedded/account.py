@@ -1,4 +1,9 @@
-"""The system account that PostgreSQL runs under, because it refuses root."""
+"""The system accounts that PostgreSQL runs under, because it refuses root.
+
+Under `nobody` every process of `nobody` could read the data and change them. So the server runs
+under a number that no account has, which it is content with. Only initdb insists on an account with
+a name: for the second that the first start takes, the data belong to `nobody`.
+"""
 
 import os
 import pwd
@@ -7,6 +12,8 @@ from pathlib import Path
 
 #: User and group id of `nobody` if the password file does not list it.
 OVERFLOW_ID = 65534
+#: Neither distributions nor systemd give out numbers from 65520 to 65533.
+OWN_ID = 65523
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +38,26 @@ class Account:
 def account_for(pgdata: Path) -> Account | None:
     """Returns the account for a server on `pgdata`; None means the account of this process.
 
-    Only root changes accounts. Existing data keep their owner, so that an ordinary
-    user's data survive a start by root; otherwise the account is `nobody`.
+    Only root changes accounts. An ordinary user's data keep their owner, so that they survive a
+    start by root. Data that root has made, or restored, get an account of their own.
     """
     if os.geteuid() != 0:
         return None
-    if pgdata.exists() and (owner := pgdata.stat()).st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid)
+    if pgdata.exists():
+        owner = pgdata.stat()
+        # Earlier versions made data for `nobody`, in a folder of root's.
+        if (
+            owner.st_uid not in (0, nobody().uid)
+            or pgdata.parent.stat().st_uid == owner.st_uid != 0
+        ):
+            return Account(owner.st_uid, owner.st_gid)
+    return Account(OWN_ID, OWN_ID)
+
+
+def nobody() -> Account:
+    """Returns the account with a name that owns nothing else."""
     try:
-        nobody = pwd.getpwnam("nobody")
+        found = pwd.getpwnam("nobody")
     except KeyError:
         return Account(OVERFLOW_ID, OVERFLOW_ID)
-    return Account(nobody.pw_uid, nobody.pw_gid)
+    return Account(found.pw_uid, found.pw_gid)

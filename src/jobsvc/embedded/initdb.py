@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobsvc.embedded.account import Account
+from jobsvc.embedded.account import OWN_ID, Account, nobody
 from jobsvc.embedded.binaries import Binaries
 from jobsvc.embedded.data_directory import DataDirectory
 from jobsvc.embedded.process import exited, spawn
@@ -34,11 +34,14 @@ async def ensure_pgdata(
     for draft in data.root.glob(DRAFT_PREFIX + "*"):  # left by a first start that was killed
         shutil.rmtree(draft, ignore_errors=True)
     if data.pgdata.exists():
-        _check(data, binaries, account)
+        _check(data, binaries)
         return
     draft = Path(tempfile.mkdtemp(prefix=DRAFT_PREFIX, dir=data.root))
     try:
-        await _initialise(draft, data, binaries, account, settings)
+        by = nobody() if account and account.uid == OWN_ID else account
+        await _initialise(draft, data, binaries, by, settings)
+        if account and by != account:
+            account.own_tree(draft)
         draft.rename(data.pgdata)
         with _opened(data.root) as folder:
             os.fsync(folder)
@@ -46,7 +49,7 @@ async def ensure_pgdata(
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _check(data: DataDirectory, binaries: Binaries, account: Account | None) -> None:
+def _check(data: DataDirectory, binaries: Binaries) -> None:
     try:
         version = (data.pgdata / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
@@ -59,8 +62,6 @@ def _check(data: DataDirectory, binaries: Binaries, account: Account | None) -> 
             f"{data.pgdata} holds data of PostgreSQL {version}, but the embedded one is "
             f"PostgreSQL {binaries.major_version}: dump and restore them, or set JOBSVC_DSN"
         )
-    if account and data.pgdata.stat().st_uid != account.uid:  # root has restored it from a backup
-        account.own_tree(data.pgdata)
 
 
 async def _initialise(
@@ -74,8 +75,13 @@ async def _initialise(
         account.own(draft)
     with _opened(draft) as folder, tempfile.TemporaryFile() as statements:
         target = reachable(folder, draft, account)
-        initdb = [binaries.initdb, "-D", target, "-U", USER, "-A", "trust", "-E", "UTF8"]
-        initdb += ["--locale=C.UTF-8", "--no-instructions"]
+        initdb = [binaries.initdb, "-D", target, "-U", USER, "-E", "UTF8"]
+        initdb += [
+            "--auth-local=peer",
+            "--auth-host=reject",
+            "--locale=C.UTF-8",
+            "--no-instructions",
+        ]
         if settings.get("fsync") == "off":
             initdb.append("--no-sync")
         await _run("initdb", initdb, data, account, folder)
@@ -121,7 +127,7 @@ def arguments(settings: Mapping[str, str]) -> list[str]:
 def reachable(descriptor: int, path: Path, account: Account | None) -> str:
     """Returns a path of an open directory that works for the child.
 
-    `nobody` may lack the right to walk to the data directory (below /root, say); the descriptor
+    The account may lack the right to walk to the data directory (below /root, say); the descriptor
     that it inherits leads there, and its own children inherit that descriptor.
     """
     inherited = Path(f"/proc/self/fd/{descriptor}")

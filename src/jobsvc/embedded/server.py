@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn
 
-from jobsvc.embedded import postmaster, process, sockets
+from jobsvc.embedded import access, postmaster, process, sockets
 from jobsvc.embedded.account import Account, account_for
 from jobsvc.embedded.binaries import Binaries, find_binaries
 from jobsvc.embedded.data_directory import DataDirectory, claim
@@ -80,6 +80,7 @@ class EmbeddedPostgres:
         await self.stop()
         locked = await postmaster.lock_when_free(self._data)
         try:
+            access.secure(self._data.pgdata, self._account)
             offset = self._data.rotate_log()
             self._process = postmaster.start(
                 self._data,
@@ -143,7 +144,7 @@ async def embedded_postgres(
 
     Enter it from the main thread, and run `watch()` while it is in use. On Linux, PostgreSQL
     ends within a second after a kill -9 of this process; elsewhere the next start ends it.
-    Under root it runs as `nobody`.
+    Under root it runs under an account of its own, and only root can connect.
 
     Raises:
         EmbeddedUnavailable: PostgreSQL cannot be used; the text is one line that says why.

@@ -1,6 +1,7 @@
 """The tables of connected workers, which each replica writes, and of the ids that they have."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -42,10 +43,15 @@ class WorkerStore:
         """Records that these workers left this replica."""
         await self._database.fetch("forget_workers", self._server_id, list(worker_ids))
 
-    async def take_id(self, held: HeldId, by_force: bool, gone_seconds: float | None) -> bool:
+    async def take_id(self, held: HeldId, by_force: bool, gone_seconds: float) -> bool:
         """Gives a worker id to a stream. False if another stream has it, with another token, and
-        was seen within `gone_seconds` (None: at any time); unless `by_force`."""
+        was seen within `gone_seconds`; unless `by_force`."""
         return bool(await self._database.fetch("take_worker_id", *held, by_force, gone_seconds))
+
+    async def id_seen(self, worker_id: str) -> datetime | None:
+        """Returns when the stream that has a worker id was last seen; None if none has it."""
+        rows = await self._database.fetch("worker_id_seen", worker_id)
+        return rows[0]["last_seen"] if rows else None
 
     async def keep_ids(self, held: Sequence[HeldId]) -> set[str]:
         """Records that these streams are here, and returns the worker ids that they still have."""

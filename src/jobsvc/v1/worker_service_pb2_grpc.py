@@ -86,7 +86,8 @@ class WorkerServiceServicer:
         than its window. The worker confirms each within 5 seconds, by
         `acknowledge` or by extending or reporting its leases. Leases that it
         has not confirmed go back as under 7, and the stream ends with
-        `UNAVAILABLE` (`WORKER_DEAF`).
+        `UNAVAILABLE` (`WORKER_DEAF`). The next one brings a single job, later
+        each time, until the worker confirms something.
         3. The worker sends `extend_leases` every `extend_interval` for the jobs
         that it is still running, and `report_outcomes` for those it has ended.
         An outcome counts once `outcome_results` confirms it; keep it until

@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 from jobsvc.worker.pattern import PatternInvalid, portable_pattern
 from jobsvc.worker.schema_writer import (
     INTEGER_KEYS,
+    KEYS_REFUSED,
     MAX_EXACT,
     Schema,
     SchemaInvalid,
@@ -88,11 +89,12 @@ class _InputSchema(_OutputSchema):
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         found = super().dict_schema(schema)
         keys = self.generate_inner(schema["keys_schema"]) if "keys_schema" in schema else {}
-        if keys.get("type") == "integer":
+        if keys.get("type") == "integer" and len(keys) == 1:
             found["propertyNames"] = INTEGER_KEYS
-        elif keys.get("type") == "string" and len(keys) > 1:
-            found["propertyNames"] = {word: keys[word] for word in keys if word != "type"}
-        return found
+        elif keys.get("type") in ("integer", "number", "boolean"):
+            raise SchemaInvalid(KEYS_REFUSED)
+        # Where keys have a pattern, pydantic's schema takes others as well.
+        return _closed(found) if "patternProperties" in found else found
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         found = super().model_schema(schema)

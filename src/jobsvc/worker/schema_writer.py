@@ -28,6 +28,10 @@ _OBJECTS = inspect.StructType | inspect.DataclassType | inspect.TypedDictType
 _CLASSES = _OBJECTS | inspect.NamedTupleType | inspect.EnumType
 #: Names of properties that stand for integers.
 INTEGER_KEYS = {"pattern": "^(?:0|-?[1-9][0-9]*)$", "maxLength": 300}
+KEYS_REFUSED = (
+    "the keys of a dict must be str, int without bounds, a Literal or Enum of these, or of a type"
+    " that is written as a text with a format"
+)
 _FORMATS: dict[type[inspect.Type], str] = {
     inspect.DateType: "date",
     inspect.TimeDeltaType: "duration",
@@ -218,10 +222,7 @@ class SchemaWriter:
             case inspect.DateTimeType() | inspect.TimeType():
                 pass
             case _ if type(inner) not in _FORMATS:
-                raise self._invalid(
-                    "the keys of a dict must be str, int without bounds, a Literal or Enum of"
-                    " these, or of a type that is written as a text with a format"
-                )
+                raise self._invalid(KEYS_REFUSED)
         schema = self.write(kind)
         schema.pop("type")  # Keys are texts.
         return schema

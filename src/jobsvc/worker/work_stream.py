@@ -138,7 +138,8 @@ class WorkStream:
     def set_aside(self) -> None:
         """Sets dispatches aside while another stream tries to replace this one.
 
-        If it succeeds, the server gives those jobs to a worker again.
+        If it succeeds, the server gives those jobs to a worker again. They are acknowledged at
+        once: it may take longer than the server waits for that.
         """
         self._aside = []
 
@@ -146,7 +147,7 @@ class WorkStream:
         """Takes the dispatches that were set aside: the other stream has failed."""
         aside, self._aside = self._aside or [], None
         for frame in aside:
-            self._take(frame)
+            self._receive(frame)
 
     def half_close(self) -> None:
         """Sends the frames that are due, and then ends the sending side."""
@@ -160,7 +161,10 @@ class WorkStream:
     def _take(self, dispatch: WorkResponse) -> None:
         self._unacknowledged = dispatch.sequence
         self._wake.set()
-        self._receive(dispatch)
+        if self._aside is None:
+            self._receive(dispatch)
+        else:
+            self._aside.append(dispatch)
 
     def _leave(self, reason: str) -> None:
         self.reason = reason
@@ -190,8 +194,6 @@ class WorkStream:
                     if not isinstance(frame, WorkResponse):
                         return StreamEnd(grpc.StatusCode.OK, "ended")
                     match frame.WhichOneof("frame"):
-                        case "dispatch" if self._aside is not None:
-                            self._aside.append(frame)
                         case "dispatch":
                             self._take(frame)
                         case "drain":

@@ -28,6 +28,8 @@ class ScriptedStream:
         self._end: tuple[grpc.StatusCode, str] = (grpc.StatusCode.OK, "")
         self._sequence = 0
         self.subscribe = wire.Subscribe()
+        #: The window that the worker set last; None before.
+        self.window: int | None = None
         #: Set when the worker has half-closed or gone.
         self.closed = asyncio.Event()
 
@@ -127,6 +129,8 @@ class ScriptedStream:
     async def _read(self, requests: AsyncIterator[wire.WorkRequest]) -> None:
         try:
             async for request in requests:
+                if request.WhichOneof("frame") == "set_window":
+                    self.window = request.set_window.window
                 await self._received.put(request)
         finally:
             self.closed.set()
