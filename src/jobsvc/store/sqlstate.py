@@ -35,6 +35,7 @@ _ANSWERS = {
     "42P01": Answer.REFUSED,  # no such table
     "42P05": Answer.AWAY,  # prepared statement exists: another session answers
     "42501": Answer.REFUSED,  # no right
+    "42703": Answer.REFUSED,  # no such column
     "42704": Answer.REFUSED,  # no such type, role or setting
     "42883": Answer.REFUSED,  # no such function
     "44": Answer.VALUE,  # check of a view
