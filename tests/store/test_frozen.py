@@ -41,8 +41,10 @@ async def over_tcp(tmp_path: Path) -> AsyncIterator[str]:
     settings = {"listen_addresses": address, "fsync": "off"}
     try:
         async with embedded_postgres(tmp_path, settings) as server:
+            with (tmp_path / "pgdata" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {address}/32 trust\n")
             user = await asyncpg.connect(server.dsn)
-            name = await user.fetchval("SELECT current_user")
+            name = await user.fetchval("SELECT current_user FROM pg_reload_conf()")
             await user.close()
             yield f"postgresql://{name}@{address}/jobsvc"
     except EmbeddedUnavailable as error:
