@@ -160,7 +160,7 @@ async def test_row_that_the_database_refuses_undoes_all(
     await sql.execute("ALTER TABLE job ADD CHECK (priority <> 13)")
     before = await tables()
     refusal = await refused(_batch(jobs, _item(), _item(priority=13), _item()))
-    assert refusal.what == (grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
+    assert refusal.what == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert await tables() == before
 
 

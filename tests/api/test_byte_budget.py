@@ -95,19 +95,30 @@ async def test_those_who_wait_are_served_in_order_and_by_caller(budget: ByteBudg
     await asyncio.wait_for(asyncio.gather(large, small, last), 5)
 
 
-async def test_those_who_wait_with_an_answer_go_first_and_not_for_each_other(
-    budget: ByteBudget,
-) -> None:
+async def test_those_who_have_an_answer_go_first(budget: ByteBudget) -> None:
+    holder, answered, newcomer = (Charge(budget, "a") for _ in range(3))
+    holder.take(450)
+    answered.take(50)
+    waiting = await _started(newcomer, 100)
+    exchange = asyncio.ensure_future(answered.exchange(300, 5))
+    await asyncio.sleep(0)  # It begins.
+    holder.give_back(250)
+    await asyncio.wait_for(exchange, 5)
+    assert not waiting.done()
+    answered.close()
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_those_who_have_an_answer_do_not_wait_for_each_other(budget: ByteBudget) -> None:
     charges = [Charge(budget, "a") for _ in range(10)]
     for charge in charges:
         charge.take(50)
-    newcomer = await _started(Charge(budget, "a"), 10)
-    async with asyncio.TaskGroup() as tasks:
-        for charge in charges:
-            turn = tasks.create_task(charge.exchange(250, 5))
-            turn.add_done_callback(lambda _, charge=charge: charge.close())
-    assert not newcomer.cancelled()
-    await asyncio.wait_for(newcomer, 5)
+
+    async def answer(charge: Charge) -> None:
+        await charge.exchange(250, 5)
+        charge.close()
+
+    await asyncio.wait_for(asyncio.gather(*map(answer, charges)), 5)
 
 
 async def test_cancelled_wait_holds_nothing_and_holds_up_nobody(budget: ByteBudget) -> None:

@@ -79,13 +79,15 @@ async def test_who_was_refused_is_served_when_others_have_left(
         await eventually(lambda: _is_served(late))
 
 
-@pytest.mark.parametrize("peer", ["ipv4:10.0.0.1:7", "ipv6:%5B::ffff:10.0.0.1%5D:7"])
+@pytest.mark.parametrize(
+    "peer", ["ipv4:10.0.0.1:7", "ipv6:%5B::ffff:10.0.0.1%5D:7", "ipv6:%5Bfe80::1%25eth0%5D:7"]
+)
 def test_connection_is_known_however_it_is_spelled(peer: str) -> None:
-    connections = Connections(1)
-    connections.update({("10.0.0.1", 7)})
+    connections = Connections(2)
+    connections.update({("10.0.0.1", 7), ("fe80::1", 7)})
     assert connections.full
     connections.check(peer)
-    for other in ("ipv4:10.0.0.1:8", "ipv6:%5B::1%5D:7", "unix:", "nonsense"):
+    for other in ("ipv4:10.0.0.1:8", "ipv6:%5B::1%5D:7", "unix:", "unix:/a:7", "nonsense"):
         with pytest.raises(RateLimited):
             connections.check(other)
 

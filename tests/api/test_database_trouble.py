@@ -36,12 +36,13 @@ def settings() -> Settings:
 async def link(dsn: str, sql: asyncpg.Connection) -> AsyncIterator[DatabaseLink]:
     """The way of a role that may read and write rows, and owns nothing."""
     await sql.execute(
-        "CREATE ROLE clerk LOGIN;"
+        "CREATE ROLE clerk;"
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk;"
         "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk"
     )
     with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
-        async with database_link(dsn.replace("//jobsvc@", "//clerk@"), Path(folder)) as opened:
+        async with database_link(dsn, Path(folder)) as opened:
+            opened.dsn += "&options=-crole%3Dclerk"
             yield opened
     await sql.execute("DROP OWNED BY clerk; DROP ROLE clerk")
 

@@ -40,7 +40,7 @@ async def test_unknown_error_reaches_the_caller_without_its_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     job = await create()
-    await sql.execute("ALTER TABLE job RENAME COLUMN labels TO secret_column")
+    await sql.execute("ALTER TABLE job ALTER COLUMN labels TYPE integer USING 0")
     for call in (
         create(),
         jobs.BatchCreateJobs(
@@ -66,7 +66,7 @@ async def test_trace_of_an_unknown_error_can_be_looked_up(
     create: Create, jobs: JobServiceStub, sql: asyncpg.Connection
 ) -> None:
     job = await create()
-    await sql.execute("ALTER TABLE job RENAME COLUMN labels TO secret_column")
+    await sql.execute("ALTER TABLE job ALTER COLUMN labels TYPE integer USING 0")
     request = pb.GetJobRequest(job_id=job.id)
     refusal = await refused(jobs.GetJob(request, metadata=(("traceparent", _TRACEPARENT),)))
     assert refusal.metadata == {"traceId": _TRACEPARENT.split("-")[1]}

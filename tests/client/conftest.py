@@ -7,8 +7,11 @@ from typing import Any
 
 import grpc
 import pytest
+from typer.testing import CliRunner, Result
 
+from jobsvc.cli import app
 from jobsvc.client import AsyncClient, Client
+from tests.client.support.command import Run
 from tests.client.support.peer import Peer
 from tests.client.support.threaded import Threaded
 
@@ -58,3 +61,15 @@ async def connect(request: pytest.FixtureRequest, peer: Peer) -> AsyncIterator[A
 async def client(connect: Any) -> Any:
     """A client of either kind."""
     return await connect()
+
+
+@pytest.fixture
+def run(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command against the peer."""
+    monkeypatch.setenv("JOBSVC_TARGET", peer.target)
+    monkeypatch.delenv("JOBSVC_TRACE_DIR", raising=False)
+
+    def run(*words: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(app, words, input=stdin)
+
+    return run

@@ -91,9 +91,9 @@ def test_database_without_that_name(command: str, postgres: str) -> None:
 
 
 async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres: str) -> None:
-    await fetch(postgres, "CREATE ROLE guest LOGIN")
+    await fetch(postgres, "CREATE ROLE guest")
     try:
-        line = complaint(run("migrate", JOBSVC_DSN=empty_dsn.replace("//jobsvc@", "//guest@")))
+        line = complaint(run("migrate", JOBSVC_DSN=f"{empty_dsn}&options=-crole%3Dguest"))
     finally:
         await fetch(postgres, "DROP ROLE guest")
     assert line.startswith("the database does not let us make our tables (Insufficient")

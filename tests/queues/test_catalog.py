@@ -15,10 +15,10 @@ def _schema(characters: int, name: str) -> str:
 async def _put(store: Store, name: str, definition: str) -> int:
     """Declares a queue, and returns the id of its schema."""
     policy = QueuePolicy(input_schema=definition)
-    queue = await store.queues.update(name, True, lambda _: policy)
-    assert queue is not None
-    assert queue.input_schema_id is not None
-    return queue.input_schema_id
+    assert await store.queues.update(name, True, lambda _: policy) is not None
+    schema_id = (await store.queues.read([name]))[name].input_schema_id
+    assert schema_id is not None
+    return schema_id
 
 
 async def test_known_queue_comes_without_the_text_of_its_schema(store: Store) -> None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.domain.errors import DatabaseUnavailable, NotStorable
 from jobsvc.domain.job import JobState, NewJob
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.lease import Slot
@@ -168,7 +168,7 @@ async def test_taken_key_is_no_defect_in_the_log(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "secret-key" not in caplog.text
     await store.jobs.creates.submit([new_job(priority=101)])
-    assert "cannot be written" in caplog.text
+    assert "cannot store" in caplog.text
 
 
 async def test_key_twice_in_one_statement_writes_nothing(
@@ -238,6 +238,6 @@ async def test_database_keeps_the_bounds_of_the_contract(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     for job in (new_job(priority=-101), new_job(max_attempts=101)):
-        with pytest.raises(asyncpg.CheckViolationError):
+        with pytest.raises(NotStorable, match="23514"):
             await store.jobs.create(job)
     assert await counts(sql, ["job"]) == {"job": 0}

@@ -1,6 +1,7 @@
 """The border to the driver: what is away is DatabaseUnavailable, and soon."""
 
 import asyncio
+import ssl
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,8 @@ import asyncpg
 import pytest
 
 from jobsvc.domain.errors import DatabaseUnavailable, NotStorable
-from jobsvc.store.database import Database, open_database
+from jobsvc.store.database import Database, answer_of, open_database
+from jobsvc.store.sqlstate import Answer
 from tests.api.support.database_link import database_link
 from tests.store.support.samples import until_blocked
 from tests.support.probe import eventually
@@ -88,3 +90,21 @@ async def test_cancelled_statement_gives_its_connection_back(
 async def test_defect_in_a_value_is_not_called_unavailable(small: Database) -> None:
     with pytest.raises(NotStorable):
         await small.fetch("declare_queues", ["a\0"])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ssl.SSLCertVerificationError(1, "expired"), Answer.AWAY),  # an OSError and a ValueError
+        (ConnectionResetError(), Answer.AWAY),
+        (TimeoutError(), Answer.AWAY),
+        (asyncpg.InterfaceError("connection is closed"), Answer.AWAY),
+        (asyncpg.exceptions.ProtocolError("out of step"), Answer.AWAY),
+        (asyncpg.AdminShutdownError("57P01"), Answer.AWAY),
+        (asyncpg.ReadOnlySQLTransactionError("25006"), Answer.READ_ONLY),
+        (asyncpg.InsufficientPrivilegeError("42501"), Answer.REFUSED),
+        (asyncpg.UniqueViolationError("23505"), Answer.DEFECT),
+    ],
+)
+def test_every_error_of_the_driver_has_a_meaning(error: Exception, expected: Answer) -> None:
+    assert answer_of(error) is expected

@@ -41,12 +41,25 @@ async def over_tcp(tmp_path: Path) -> AsyncIterator[str]:
     settings = {"listen_addresses": address, "fsync": "off"}
     try:
         async with embedded_postgres(tmp_path, settings) as server:
+            with (tmp_path / "pgdata" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all 127.0.0.0/8 trust\n")
             user = await asyncpg.connect(server.dsn)
-            name = await user.fetchval("SELECT current_user")
+            name = await user.fetchval("SELECT current_user FROM pg_reload_conf()")
             await user.close()
-            yield f"postgresql://{name}@{address}/jobsvc"
+            dsn = f"postgresql://{name}@{address}/jobsvc"
+            await eventually(lambda: _answers(dsn))
+            yield dsn
     except EmbeddedUnavailable as error:
         pytest.skip(f"no port to be had: {error}")
+
+
+async def _answers(dsn: str) -> bool:
+    try:
+        connection = await asyncpg.connect(dsn)
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        return False
+    await connection.close()
+    return True
 
 
 async def test_what_a_frozen_replica_was_about_to_be_sent_is_not_locked_for_long(

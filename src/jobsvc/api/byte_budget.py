@@ -16,6 +16,8 @@ REQUEST_SECONDS = 1.0
 ANSWER_SECONDS = 30.0
 #: The least that an answer with payloads is expected to have.
 _MIN_EXPECTED_BYTES = 128 << 10
+#: Smaller requests and answers are not counted one by one: the limits on calls bound them.
+SMALL_BYTES = 4 << 10
 _KIND = "bytes of requests and answers"
 
 
@@ -60,9 +62,13 @@ class ByteBudget:
         if not self._held.take(caller, size_bytes):
             raise refusal(RateLimited, self._held, caller, _KIND, size_bytes)
 
+    def take_at_once(self, caller: str, size_bytes: int) -> bool:
+        """Takes bytes if there is room and nobody waits for it; says whether it did."""
+        return caller not in self._lines and self._held.take(caller, size_bytes)
+
     async def wait(self, caller: str, size_bytes: int) -> None:
         """Takes bytes as soon as there is room, after those of the caller who came before."""
-        if caller in self._lines or not self._held.take(caller, size_bytes):
+        if not self.take_at_once(caller, size_bytes):
             await self._stand_in(self._line(caller).others, caller, size_bytes)
 
     async def exchange(self, caller: str, held_bytes: int, size_bytes: int) -> None:
@@ -116,12 +122,12 @@ class ByteBudget:
 class Charge:
     """What one call holds of the budget."""
 
-    __slots__ = ("_budget", "_caller", "_held_bytes")
+    __slots__ = ("_budget", "_caller", "held_bytes")
 
     def __init__(self, budget: ByteBudget, caller: str) -> None:
         self._budget = budget
         self._caller = caller
-        self._held_bytes = 0
+        self.held_bytes = 0
 
     def take(self, size_bytes: int) -> None:
         """Takes bytes now.
@@ -130,12 +136,12 @@ class Charge:
             RateLimited: there is no room.
         """
         self._budget.take(self._caller, size_bytes)
-        self._held_bytes += size_bytes
+        self.held_bytes += size_bytes
 
     async def wait(self, size_bytes: int) -> None:
         """Takes bytes as soon as there is room."""
         await self._budget.wait(self._caller, size_bytes)
-        self._held_bytes += size_bytes
+        self.held_bytes += size_bytes
 
     async def reserve(self, size_bytes: int, wait_seconds: float) -> None:
         """Takes bytes, after a wait if need be, for what is about to be read or written. What is
@@ -145,6 +151,9 @@ class Charge:
             RateLimited: there was no room.
         """
         size_bytes = min(size_bytes, self._budget.most_bytes)
+        if self._budget.take_at_once(self._caller, size_bytes):  # mostly
+            self.held_bytes += size_bytes
+            return
         try:
             async with asyncio.timeout(wait_seconds):
                 await self.wait(size_bytes)
@@ -153,13 +162,13 @@ class Charge:
 
     def give_back(self, size_bytes: int) -> None:
         """Gives bytes back before the call ends."""
-        self._held_bytes -= size_bytes
+        self.held_bytes -= size_bytes
         self._budget.add(self._caller, -size_bytes)
 
     def settle(self, size_bytes: int) -> None:
         """Holds so many bytes from now on, in place of all others: they are there already."""
-        if size_bytes != self._held_bytes:
-            self.give_back(self._held_bytes - size_bytes)
+        if size_bytes != self.held_bytes:
+            self.give_back(self.held_bytes - size_bytes)
 
     async def exchange(self, size_bytes: int, wait_seconds: float) -> None:
         """Holds so many bytes from now on, in place of all others, after a wait if need be. What is
@@ -169,18 +178,18 @@ class Charge:
             RateLimited: there was no room.
         """
         size_bytes = min(size_bytes, self._budget.most_bytes)
-        more = size_bytes - self._held_bytes
+        more = size_bytes - self.held_bytes
         try:
             if more > 0:
                 self.take(more)
             else:
                 self.settle(size_bytes)
         except RateLimited:
-            before, self._held_bytes = self._held_bytes, 0
+            before, self.held_bytes = self.held_bytes, 0
             try:
                 async with asyncio.timeout(wait_seconds):
                     await self._budget.exchange(self._caller, before, size_bytes)
-                self._held_bytes = size_bytes
+                self.held_bytes = size_bytes
             except TimeoutError:
                 self.take(size_bytes)
 

@@ -142,11 +142,15 @@ def _name(of: socket.socket) -> SocketName | None:
 def _parsed(peer: str) -> Peer | None:
     """A peer as gRPC names it: `ipv4:127.0.0.1:50051`, `ipv6:%5B::1%5D:50051`."""
     address, _, number = unquote(peer.partition(":")[2]).rpartition(":")
-    return (_plain(address.strip("[]")), int(number)) if number.isdigit() else None
+    try:
+        return _plain(address.strip("[]")), int(number)
+    except ValueError:
+        return None
 
 
 def _plain(address: str) -> str:
-    """An address in its shortest form; IPv4 as such also where the socket is one for IPv6."""
-    found = ipaddress.ip_address(address)
+    """An address in its shortest form, without its interface; IPv4 as such also where the socket is
+    one for IPv6."""
+    found = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None)
     return str(mapped or found)

@@ -22,6 +22,7 @@ from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.byte_budget import (
     ANSWER_SECONDS,
     REQUEST_SECONDS,
+    SMALL_BYTES,
     Charge,
     ExpectedSize,
     current_charge,
@@ -113,11 +114,12 @@ class Guard:
                     finally:
                         limit.leave(caller)
                     # It counts until it is sent. What has been written must be told.
-                    if method.reads:
-                        await charge.exchange(len(answer), ANSWER_SECONDS)
-                    else:
-                        charge.settle(len(answer))
-                        expected.saw(len(answer))
+                    size_bytes = len(answer)
+                    if method.reads and size_bytes > max(charge.held_bytes, SMALL_BYTES):
+                        await charge.exchange(size_bytes, ANSWER_SECONDS)
+                    elif charge.held_bytes or size_bytes > SMALL_BYTES:
+                        charge.settle(size_bytes)
+                        expected.saw(size_bytes)
                     return answer
                 except aio.AbortError:
                     raise
@@ -193,7 +195,7 @@ class Guard:
             raise InvalidRequest([Violation("request", "is missing")])
         if method.large_requests:
             charge.settle(len(data) + answer_bytes)
-        else:
+        elif len(data) > SMALL_BYTES:
             charge.take(len(data))
         try:
             return await decode_message(decode, data)

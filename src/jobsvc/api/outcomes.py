@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.payloads import spell_large_struct
+from jobsvc.api.convert.payloads import LargeStruct, spell_struct
 from jobsvc.api.status import status_of
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.domain.errors import DatabaseUnavailable, JobsvcError, LeaseLost
@@ -120,5 +120,8 @@ class Outcomes:
         return convert.outcome_results(lease_ids, statuses, len(request.outcomes))
 
     async def _outcome(self, item: pb.JobOutcome) -> Outcome:
-        spelled = await spell_large_struct(item.success.output)
-        return convert.outcome(item, self._settings.max_payload_bytes, spelled)
+        max_bytes = self._settings.max_payload_bytes
+        try:
+            return convert.outcome(item, max_bytes)
+        except LargeStruct:
+            return convert.outcome(item, max_bytes, await spell_struct(item.success.output))

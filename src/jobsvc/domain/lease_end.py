@@ -1,8 +1,10 @@
 """The end of a lease, as decided and as written. Pure values."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import LeaseId
@@ -31,13 +33,15 @@ class End(msgspec.Struct, frozen=True):
     progress: Progress | None = None
 
 
-def end_instead(end: End) -> End:
-    """Returns what ends a lease if the database cannot store `end`: the job fails, or is cancelled
-    as decided, and keeps nothing of the outcome. Reported again and again, it would never end."""
+def ends_instead(end: End) -> Sequence[End]:
+    """Returns what ends a lease if the database cannot store `end`, to be tried in turn: the same
+    without its progress; a failure, or the cancellation as decided, that keeps nothing of the
+    outcome. Reported again and again, it would never end."""
     verdict = end.verdict
     is_cancelled = isinstance(verdict, Finish) and verdict.state is JobState.CANCELLED
     state = JobState.CANCELLED if is_cancelled else JobState.FAILED
-    return End(end.id, Finish(state, error=OUTCOME_REJECTED), end.retention_seconds, end.until)
+    bare = End(end.id, Finish(state, error=OUTCOME_REJECTED), end.retention_seconds, end.until)
+    return [bare] if end.progress is None else [replace(end, progress=None), bare]
 
 
 class Requeued(msgspec.Struct, frozen=True):

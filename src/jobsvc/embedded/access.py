@@ -24,7 +24,7 @@ def secure(pgdata: Path, account: Account | None) -> None:
         rule, users = "local all all trust", ""
     else:
         rule = f"local all all peer map={_MAP}"
-        users = f'{_MAP} "{pwd.getpwuid(os.geteuid()).pw_name}" jobsvc\n'
+        users = f'{_MAP} "{pwd.getpwuid(os.geteuid()).pw_name}" all\n'
     for name, text in (("pg_hba.conf", f"{rule}\n"), ("pg_ident.conf", users)):
         _replace(pgdata / name, _NOTE + text, account)
 

@@ -32,7 +32,7 @@ class Batcher(Generic[Item, Result]):
 
     `write` takes items and returns one result for each, in their order. If it fails, its items are
     written one by one, so that a bad item does not harm the others; the result of an item that
-    cannot be written is its error, unless `instead` returns what can be written in its place. If
+    cannot be written is its error, unless one of those that `instead` returns for it can be. If
     the database is unavailable, every item gets `DatabaseUnavailable`. Errors are logged as defects
     unless they are `expected_errors`.
     """
@@ -42,7 +42,7 @@ class Batcher(Generic[Item, Result]):
         write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         max_items: int,
         expected_errors: tuple[type[Exception], ...] = (),
-        instead: Callable[[Item], Item] | None = None,
+        instead: Callable[[Item], Sequence[Item]] = lambda _: (),
     ) -> None:
         self._write = write
         self._max_items = max_items
@@ -136,15 +136,19 @@ class Batcher(Generic[Item, Result]):
             if len(items) == 1:
                 if not isinstance(error, (NotStorable, *self._expected_errors)):
                     log.error("an item cannot be written", exc_info=error)
-                return [error if self._instead is None else await self._write_instead(items[0])]
+                return [await self._write_instead(items[0], error)]
             log.warning("a batch of %d failed and is written one by one: %r", len(items), error)
         return [(await self._write_all([item]))[0] for item in items]
 
-    async def _write_instead(self, item: Item) -> Result | Exception:
-        assert self._instead is not None
-        try:
-            (result,) = await self._write((self._instead(item),))
-        except Exception as error:
-            self._found_away = isinstance(error, DatabaseUnavailable)
-            return error
-        return result
+    async def _write_instead(self, item: Item, error: Exception) -> Result | Exception:
+        for other in self._instead(item):
+            try:
+                (result,) = await self._write((other,))
+            except Exception as other_error:
+                error = other_error
+                if isinstance(error, DatabaseUnavailable):
+                    self._found_away = True
+                    break
+            else:
+                return result
+        return error

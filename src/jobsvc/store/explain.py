@@ -43,7 +43,7 @@ def explain(error: BaseException, dsn: Dsn) -> str:
         case ConnectionRefusedError() | FileNotFoundError():
             return f"no database listens at {dsn.address} (connection refused)"
         case TimeoutError():
-            return f"the database at {dsn.address} did not answer in {dsn.connect_seconds:g} s"
+            return f"the database at {dsn.address} did not answer in time"
         case OSError():
             return f"no connection to {dsn.address}: {_why(error)}"
         case _:

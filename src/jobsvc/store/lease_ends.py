@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import LeaseId
-from jobsvc.domain.lease_end import End, Ended, Requeued, end_instead
+from jobsvc.domain.lease_end import End, Ended, Requeued, ends_instead
 from jobsvc.domain.outcome import (
     OUTCOME_REJECTED,
     OUTPUT_REJECTED,
@@ -66,7 +66,7 @@ class LeaseEndStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS, instead=end_instead)
+        self.ends: Batcher[End, Ended] = Batcher(self._end, _MAX_ENDS, instead=ends_instead)
 
     async def were_recorded(self, outcomes: Sequence[tuple[LeaseId, Outcome]]) -> list[bool]:
         """Returns for each outcome whether it is on record under exactly its lease. What cannot be

@@ -84,9 +84,9 @@ class LeaseStore:
         return [extended.get((e.id, e.worker_id)) for e in extensions]
 
 
-def _without_progress(extension: Extension) -> Extension:
+def _without_progress(extension: Extension) -> Sequence[Extension]:
     """Progress that the database cannot store must not cost the lease."""
-    return msgspec.structs.replace(extension, percent=None, message="")
+    return [msgspec.structs.replace(extension, percent=None, message="")]
 
 
 def latest_extensions(extensions: Sequence[Extension]) -> list[Extension]:

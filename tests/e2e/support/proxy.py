@@ -90,9 +90,9 @@ async def proxy(port: int, source: str = "127.0.0.1") -> AsyncIterator[Proxy]:
     try:
         yield opened
     finally:
-        for writer in opened._dead:
-            writer.close()
         server.close()
         for task in list(connections):
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+        for writer in opened._dead:
+            writer.close()

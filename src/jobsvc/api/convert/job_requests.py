@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from jobsvc.api.convert.payloads import payload_text
+from jobsvc.api.convert.payloads import check_spelled, payload_text
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.run_policy import read_run_policy
 from jobsvc.domain.errors import InvalidRequest, Violation
@@ -40,6 +40,7 @@ class RequestReader:
         input if that was a large Struct.
 
         Raises:
+            LargeStruct: `spelled` is missing; the message is whole.
             InvalidRequest: with every field that breaks a rule of the contract.
             PayloadRejected: the input is no JSON object as the contract wants it.
             PayloadTooLarge: the input is larger than `max_payload_bytes`.
@@ -62,6 +63,8 @@ class RequestReader:
         spec = request.spec
         # These are the job's own; other jobs may share the rest, compared by its encoding.
         given = spec.input if spec.HasField("input") else None
+        if given is not None:
+            check_spelled(given, spelled)
         unique_key, request_id = spec.unique_key, request.request_id
         spec.ClearField("input")
         if unique_key:

@@ -7,7 +7,13 @@ from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.convert.jobs import error_message, write_owner
-from jobsvc.api.convert.payloads import JSON_TEXT, is_long, payload_text, write_payload
+from jobsvc.api.convert.payloads import (
+    JSON_TEXT,
+    check_spelled,
+    is_long,
+    payload_text,
+    write_payload,
+)
 from jobsvc.api.convert.repeated_item import repeat_item
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration, write_timestamp
@@ -94,13 +100,16 @@ def outcome(
     """How an attempt ended. `spelled` is its output if that was a large Struct.
 
     Raises:
+        LargeStruct: `spelled` is missing.
         InvalidRequest: a field breaks a rule of the contract.
     """
     kind = item.WhichOneof("result")
     if kind == "success":
         if not item.success.HasField("output"):
             return DONE
-        text, _ = payload_text(item.success.output, "success.output", max_payload_bytes, spelled)
+        output = item.success.output
+        check_spelled(output, spelled)
+        text, _ = payload_text(output, "success.output", max_payload_bytes, spelled)
         return Success(text)
     checks = RequestChecks()
     if kind == "failure":

@@ -27,8 +27,8 @@ def payload_text(
 ) -> tuple[str | None, dict[str, Any]]:
     """Returns a payload as JSON text (None for the empty object) and as the object that it encodes.
 
-    None stands for a payload that is not set: the empty object. `spelled` is what
-    `spell_large_struct` has returned for the payload.
+    None stands for a payload that is not set: the empty object. `spelled` is what `spell_struct`
+    has returned for the payload.
 
     Raises:
         PayloadRejected: the payload is no JSON object as the contract wants it.
@@ -57,11 +57,18 @@ def payload_text(
     return (text if value else None), value
 
 
-async def spell_large_struct(payload: pb.Payload) -> str | PayloadInvalid | None:
-    """Returns a large Struct as JSON text, or why it has none, and lets other tasks run meanwhile.
-    None for any other payload."""
-    if not payload.HasField("json") or payload.json.ByteSize() <= _LARGE:
-        return None
+class LargeStruct(Exception):
+    """A Struct that takes long to spell out, so that `spell_struct` has to come first."""
+
+
+def check_spelled(payload: pb.Payload, spelled: str | PayloadInvalid | None) -> None:
+    """Raises `LargeStruct` for a payload that is one, unless it is spelled out."""
+    if spelled is None and payload.HasField("json") and payload.json.ByteSize() > _LARGE:
+        raise LargeStruct
+
+
+async def spell_struct(payload: pb.Payload) -> str | PayloadInvalid:
+    """Returns a Struct as JSON text, or why it has none, and lets other tasks run meanwhile."""
     try:
         text = await in_slices(struct_text(payload.json))
     except PayloadInvalid as defect:
