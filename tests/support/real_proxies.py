@@ -1,6 +1,7 @@
 """nginx and HAProxy as people put them before a server, with the limits they have by default."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,44 +15,59 @@ from tests.support.probe import blocking_eventually
 
 _PATH = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 
+#: All that nginx needs around a `server`.
 _NGINX = """
 daemon off;
-{user}
-pid {folder}/nginx.pid;
-error_log {folder}/log;
+USER
+pid FOLDER/nginx.pid;
+error_log FOLDER/log;
 worker_processes 1;
-events {{}}
-http {{
+events {}
+http {
     access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port} http2;
-        location / {{ grpc_pass grpc://{upstream}; }}
-    }}
-}}
+    client_body_temp_path FOLDER/body;
+    proxy_temp_path FOLDER/proxy;
+    fastcgi_temp_path FOLDER/fastcgi;
+    uwsgi_temp_path FOLDER/uwsgi;
+    scgi_temp_path FOLDER/scgi;
+    SERVER
+}
 """
-_HAPROXY = """
+#: The proxy listens at 0.0.0.0:50050 and calls 127.0.0.1:50051; a test puts others there.
+_DEFAULTS = {
+    "nginx": """
+server {
+    listen 0.0.0.0:50050 http2;
+    location / { grpc_pass grpc://127.0.0.1:50051; }
+}
+""",
+    "haproxy": """
 defaults
     mode http
     timeout connect 5s
     timeout client 30s
     timeout server 30s
 listen jobsvc
-    bind 127.0.0.1:{port} proto h2
-    server one {upstream} proto h2
-"""
-KINDS = ("nginx", "haproxy")
+    bind 0.0.0.0:50050 proto h2
+    server one 127.0.0.1:50051 proto h2
+""",
+}
+_DOCS = Path(__file__).parents[2] / "docs/operations/proxies.md"
+KINDS = tuple(_DEFAULTS)
+
+
+def documented(kind: str) -> str:
+    """Returns the configuration that the documentation has for a proxy."""
+    [block] = re.findall(rf"```{kind}\n(.*?)```", _DOCS.read_text(), re.DOTALL)
+    return str(block)
 
 
 @contextmanager
-def real_proxy(kind: str, upstream: str, folder: Path) -> Iterator[str]:
+def real_proxy(kind: str, upstream: str, folder: Path, configuration: str = "") -> Iterator[str]:
     """Runs a proxy before the server at `upstream` while the block does; yields its address.
 
-    Skips the test where the proxy is not installed.
+    It has its default limits unless a `configuration` is given, for nginx a `server`. Skips
+    the test where the proxy is not installed.
     """
     program = shutil.which(kind, path=_PATH)
     if program is None:
@@ -59,17 +75,16 @@ def real_proxy(kind: str, upstream: str, folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    configuration = folder / f"{kind}.conf"
-    template = _NGINX if kind == "nginx" else _HAPROXY
-    user = "user root;" if os.geteuid() == 0 else ""
-    configuration.write_text(
-        template.format(folder=folder, port=port, upstream=upstream, user=user)
-    )
-    arguments = ["-e", folder / "log", "-c"] if kind == "nginx" else ["-db", "-f"]
+    text = configuration or _DEFAULTS[kind]
+    text = text.replace("127.0.0.1:50051", upstream).replace("0.0.0.0:50050", f"127.0.0.1:{port}")
+    if kind == "nginx":
+        user = "user root;" if os.geteuid() == 0 else ""
+        text = _NGINX.replace("FOLDER", str(folder)).replace("USER", user).replace("SERVER", text)
+    file = folder / f"{kind}.conf"
+    file.write_text(text)
+    arguments = ["-e", f"{folder}/log", "-c"] if kind == "nginx" else ["-db", "-f"]
     with (folder / "output").open("wb") as output:
-        process = subprocess.Popen(
-            [program, *arguments, configuration], stdout=output, stderr=output
-        )
+        process = subprocess.Popen([program, *arguments, file], stdout=output, stderr=output)
     try:
         blocking_eventually(lambda: _listens(process, port), seconds=10, what=kind)
         yield f"127.0.0.1:{port}"

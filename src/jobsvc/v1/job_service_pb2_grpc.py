@@ -34,11 +34,16 @@ class JobServiceStub:
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
-    Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. Every method can
-    fail with `UNAUTHENTICATED`, `PERMISSION_DENIED` (`ROLE_REQUIRED`),
-    `INVALID_ARGUMENT` (`INVALID_REQUEST`), `RESOURCE_EXHAUSTED`
-    (`RATE_LIMITED`), `UNAVAILABLE` (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`)
-    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
+    it is not from jobsvc: it is a broken connection, whatever a proxy on the way
+    calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
+    `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
+    counts, since a proxy may change the other one.
+
+    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
+    `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
     `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
     """
 
@@ -114,11 +119,16 @@ class JobServiceServicer:
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
-    Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. Every method can
-    fail with `UNAUTHENTICATED`, `PERMISSION_DENIED` (`ROLE_REQUIRED`),
-    `INVALID_ARGUMENT` (`INVALID_REQUEST`), `RESOURCE_EXHAUSTED`
-    (`RATE_LIMITED`), `UNAVAILABLE` (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`)
-    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
+    it is not from jobsvc: it is a broken connection, whatever a proxy on the way
+    calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
+    `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
+    counts, since a proxy may change the other one.
+
+    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
+    `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
     `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
     """
 
@@ -298,11 +308,16 @@ class JobService:
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
-    Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. Every method can
-    fail with `UNAUTHENTICATED`, `PERMISSION_DENIED` (`ROLE_REQUIRED`),
-    `INVALID_ARGUMENT` (`INVALID_REQUEST`), `RESOURCE_EXHAUSTED`
-    (`RATE_LIMITED`), `UNAVAILABLE` (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`)
-    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
+    it is not from jobsvc: it is a broken connection, whatever a proxy on the way
+    calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
+    `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
+    counts, since a proxy may change the other one.
+
+    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
+    `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
     `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
     """
 

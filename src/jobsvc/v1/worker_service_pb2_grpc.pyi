@@ -68,7 +68,8 @@ class WorkerServiceStub:
     6. When the server must go, it sends `drain`. The worker opens a new
        stream (probably to another replica), and goes on using either one to
        extend and report until `drain.grace` has passed.
-    7. If the stream breaks, leases run on. The worker subscribes again with
+    7. If the stream breaks (it ends without an `ErrorInfo`, see `JobService`,
+       or with `UNAVAILABLE`), leases run on. The worker subscribes again with
        the same `worker_id` and its `held_lease_ids`. Leases of that worker
        that are not listed were lost on the way: they go back to their queues
        at once and do not count as an attempt, at most ten times per job.
@@ -142,7 +143,8 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     6. When the server must go, it sends `drain`. The worker opens a new
        stream (probably to another replica), and goes on using either one to
        extend and report until `drain.grace` has passed.
-    7. If the stream breaks, leases run on. The worker subscribes again with
+    7. If the stream breaks (it ends without an `ErrorInfo`, see `JobService`,
+       or with `UNAVAILABLE`), leases run on. The worker subscribes again with
        the same `worker_id` and its `held_lease_ids`. Leases of that worker
        that are not listed were lost on the way: they go back to their queues
        at once and do not count as an attempt, at most ten times per job.
@@ -219,7 +221,8 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         6. When the server must go, it sends `drain`. The worker opens a new
            stream (probably to another replica), and goes on using either one to
            extend and report until `drain.grace` has passed.
-        7. If the stream breaks, leases run on. The worker subscribes again with
+        7. If the stream breaks (it ends without an `ErrorInfo`, see `JobService`,
+           or with `UNAVAILABLE`), leases run on. The worker subscribes again with
            the same `worker_id` and its `held_lease_ids`. Leases of that worker
            that are not listed were lost on the way: they go back to their queues
            at once and do not count as an attempt, at most ten times per job.
