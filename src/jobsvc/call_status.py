@@ -19,8 +19,8 @@ _DOMAIN = "jobsvc"
 _DETAILS_KEY = "grpc-status-details-bin"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
-#: Codes that gRPC makes by itself, or of what a proxy refuses (401, 403, 404), and that say what
-#: they mean without details.
+#: Codes that mean what they say without details: gRPC makes them by itself, also from what a proxy
+#: refuses (401, 403, 404).
 _TAKEN_AS_THEY_ARE = frozenset(
     {
         grpc.StatusCode.OK,
@@ -45,6 +45,9 @@ _PROXY_ANSWERS = {
     " HAProxy's timeout server is shorter than the call",
 }
 _TOO_LARGE = "413"
+#: gRPC itself, at either end: "SERVER: Received message larger than max (5000098 vs. 4194304)",
+#: "received metadata size exceeds hard limit (value length 20000 vs. 16384)".
+_LIMITS_OF_GRPC = ("message larger than max", "metadata size exceeds")
 
 
 class CallStatus(NamedTuple):
@@ -61,7 +64,7 @@ class CallStatus(NamedTuple):
 def read_status(
     code: grpc.StatusCode, message: str, trailing: Iterable[tuple[str, str | bytes]]
 ) -> CallStatus:
-    """Returns how a call ended, of what gRPC reports. Pure."""
+    """Returns how a call ended, from what gRPC reports. Pure."""
     status = _read_details(trailing)
     info = error_details_pb2.ErrorInfo()
     for detail in status.details:
@@ -74,16 +77,16 @@ def read_status(
         too_large = http[1] == _TOO_LARGE
         code = grpc.StatusCode.RESOURCE_EXHAUSTED if too_large else grpc.StatusCode.UNAVAILABLE
         message = f"{_PROXY_ANSWERS[http[1]]} (HTTP {http[1]})"
-    elif code not in _TAKEN_AS_THEY_ARE and not is_message_limit(code, message):
+    elif code not in _TAKEN_AS_THEY_ARE and not _is_limit_of_grpc(code, message):
         message = f"the connection broke ({code.name}: {message})"
         code = grpc.StatusCode.UNAVAILABLE
     return CallStatus(code, message, None, status)
 
 
-def is_message_limit(code: grpc.StatusCode, message: str) -> bool:
-    """Whether gRPC itself, at either end, refused a message for its size:
-    "SERVER: Received message larger than max (5000098 vs. 4194304)"."""
-    return code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in message
+def _is_limit_of_grpc(code: grpc.StatusCode, message: str) -> bool:
+    return code is grpc.StatusCode.RESOURCE_EXHAUSTED and any(
+        words in message for words in _LIMITS_OF_GRPC
+    )
 
 
 def _read_details(trailing: Iterable[tuple[str, str | bytes]]) -> status_pb2.Status:
