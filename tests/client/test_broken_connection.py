@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
-from jobsvc.client import AsyncClient, CallFailed, NewJob, PayloadTooLarge, Unavailable
+from jobsvc.client import AsyncClient, CallFailed, JobNotOwned, NewJob, PayloadTooLarge, Unavailable
 from jobsvc.v1 import job_pb2, job_service_pb2
 from tests.client.support.messages import JOB_ID, job, update
 from tests.client.support.peer import Failure, Peer
@@ -53,6 +53,18 @@ async def test_defect_of_the_server_is_not_repeated(client: Any, peer: Peer) -> 
     peer.answer("GetJob", Failure(grpc.StatusCode.INTERNAL, reason="INTERNAL_ERROR"))
     with pytest.raises(CallFailed, match="INTERNAL_ERROR"):
         await client.get(JOB_ID)
+    assert len(peer.calls) == 1
+
+
+async def test_refusal_is_read_from_its_details(client: Any, peer: Peer) -> None:
+    refused = Failure(
+        grpc.StatusCode.PERMISSION_DENIED,
+        reason="JOB_NOT_OWNED",
+        sent_as=grpc.StatusCode.CANCELLED,
+    )
+    peer.answer("StreamJobStatus", [refused])
+    with pytest.raises(JobNotOwned, match="PERMISSION_DENIED"):
+        await anext(client.follow([JOB_ID]))
     assert len(peer.calls) == 1
 
 

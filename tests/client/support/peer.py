@@ -24,7 +24,8 @@ _METHODS = {
 
 @dataclass(frozen=True)
 class Failure:
-    """A status that the peer ends a call with; without details if it is `bare`, as by a proxy."""
+    """A status that the peer ends a call with; as some proxies do, without details if it is
+    `bare`, or under another code, `sent_as`."""
 
     code: grpc.StatusCode
     message: str = "as scripted"
@@ -32,6 +33,7 @@ class Failure:
     metadata: dict[str, str] = field(default_factory=dict)
     details: tuple[Any, ...] = ()
     bare: bool = False
+    sent_as: grpc.StatusCode | None = None
 
     def trailers(self) -> tuple[tuple[str, bytes], ...]:
         """Returns the status with its details, as the server sends it."""
@@ -126,4 +128,4 @@ class Peer(grpc.GenericRpcHandler):
 
 def _refuse(context: grpc.ServicerContext, failure: Failure) -> None:
     context.set_trailing_metadata(failure.trailers())
-    context.abort(failure.code, failure.message)
+    context.abort(failure.sent_as or failure.code, failure.message)
