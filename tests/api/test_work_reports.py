@@ -91,7 +91,9 @@ async def test_worker_that_reports_before_it_reads_is_read_on(
         await asyncio.wait_for(reporting.task, 20)
 
 
-@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, pool_size=20)])
+@pytest.mark.parametrize(
+    "settings", [replace(TEST_SETTINGS, pool_size=20, acknowledge_seconds=3.0)]
+)
 async def test_worker_that_is_not_read_is_not_taken_for_deaf(
     channel: aio.Channel, create: Create, sql: asyncpg.Connection
 ) -> None:

@@ -129,7 +129,7 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         window=1000,
         worker_id="stuck",
         max_dispatch_leases=1000,
-        lease_duration=Duration(seconds=15),
+        lease_duration=Duration(seconds=21),
     ) as stuck:
         leases: list[pb.JobLease] = []
         while len(leases) < 1000:
@@ -150,13 +150,13 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         await workers.ReportOutcomes(
             pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))
         )
-        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(14):
+        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(20):
             ids = set(await create_many(jobs, 64))
             while ids:
                 ids -= {lease.job_id for lease in await well.dispatched()}
         heard.set()
         await create_many(jobs, 1)
-        async with asyncio.timeout(14):
+        async with asyncio.timeout(20):
             while not (await stuck.read()).HasField("dispatch"):
                 pass
         await speaking
