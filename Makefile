@@ -30,12 +30,12 @@ demo: setup ## Run real jobs from creation to result and look at their trace
 	@jobsvc demo
 
 test: setup ## Run the whole test suite against a real PostgreSQL
-	@pytest -n 2 --dist loadgroup
+	@pytest -n 3 --dist loadgroup
 
 # Neither a server of jobsvc nor a channel; the tests of the store start a PostgreSQL.
 FAST := domain store jobs dispatch event_loop bench
 test-fast: setup ## Run the tests of pure rules, store and use cases (one minute)
-	@pytest -n 2 --dist loadgroup $(addprefix tests/,$(FAST)) tests/test_*.py
+	@pytest -n 3 --dist loadgroup $(addprefix tests/,$(FAST)) tests/test_*.py
 
 # One test makes its calls with it, and is skipped where it is missing.
 GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
