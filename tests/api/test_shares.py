@@ -25,8 +25,8 @@ from tests.api.support.status_stream import follow, update
 from tests.api.support.worker_stream import open_stream, work
 from tests.support.settings import TEST_SETTINGS
 
-#: Ten of everything; a caller that is alone gets eight. Sessions enough for the replica's own duties
-#: beside what a test holds up.
+#: Ten of everything; a caller that is alone gets eight. And sessions for what a replica does beside
+#: the calls that a test holds up.
 _TEN = replace(
     TEST_SETTINGS, max_calls=10, max_status_streams=10, max_worker_streams=10, pool_size=12
 )
