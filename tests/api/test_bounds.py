@@ -23,10 +23,11 @@ def test_old_attempts_are_told_without_their_details() -> None:
 
 def test_many_refused_outcomes_are_told_by_their_reasons() -> None:
     refusal = status_of(InvalidRequest([Violation("f" * 200, "d" * 200)] * 9))
-    lease_ids = [f"lease-{n:03}" for n in range(1000)]
-    results = outcome_results(lease_ids, [refusal] * 999 + [None], 1000)
+    # More than a batch may have by default.
+    lease_ids = [f"lease-{n:04}" for n in range(2000)]
+    results = outcome_results(lease_ids, [refusal] * 1999 + [None], 2000)
     assert results.ByteSize() < 2.5 * 1024 * 1024
     details = [len(result.status.details) for result in results.results]
-    assert (details[0], details[998], details[999]) == (2, 1, 0)
-    assert {result.status.message for result in results.results[:999]} == {refusal.message}
-    assert all("ErrorInfo" in r.status.details[0].type_url for r in results.results[:999])
+    assert (details[0], details[1998], details[1999]) == (2, 1, 0)
+    assert {result.status.message for result in results.results[:1999]} == {refusal.message}
+    assert all("ErrorInfo" in r.status.details[0].type_url for r in results.results[:1999])
