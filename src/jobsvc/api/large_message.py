@@ -11,17 +11,23 @@ from jobsvc.event_loop.turns import turn
 
 #: A larger message may take milliseconds.
 LARGE_BYTES = 64 * 1024
+#: A larger one may take more than one turn, whatever is in it; to look for its pieces takes a
+#: microsecond for each.
+_ONE_TURN_BYTES = 256 * 1024
 
 M = TypeVar("M", bound=Message)
 
 
 async def decode_message(decode: Callable[[bytes], M], data: bytes) -> M:
-    """Decodes a message, in pieces if it is large.
+    """Decodes a message, in its turn or in pieces if it is large.
 
     Raises:
         DecodeError: it is malformed.
     """
     if len(data) <= LARGE_BYTES:
+        return decode(data)
+    if len(data) <= _ONE_TURN_BYTES:
+        await turn()
         return decode(data)
     return await LargeMessage(decode(b""), data).decoded()
 
