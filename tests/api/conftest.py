@@ -1,6 +1,8 @@
 """Stubs on the in-process replica, a queue to create jobs in, and a look at every table."""
 
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -11,6 +13,7 @@ from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.api.support.database_link import DatabaseLink, database_link
 from tests.api.support.fixtures import QUEUE, Create, Status, Tables
 
 #: All that a refused call must leave as it was. `worker` is left out: it is written by the clock.
@@ -96,3 +99,11 @@ def status(jobs: JobServiceStub) -> Status:
         return (await jobs.GetJob(job_service_pb2.GetJobRequest(job_id=job_id))).job.status
 
     return read
+
+
+@pytest.fixture
+async def link(dsn: str) -> AsyncIterator[DatabaseLink]:
+    """A way to the database that can be cut, for tests whose replica goes by it."""
+    with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
+        async with database_link(dsn, Path(folder)) as opened:
+            yield opened

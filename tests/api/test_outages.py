@@ -2,12 +2,10 @@
 server or its database was away are rescued only after their workers had the time to come back."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -22,7 +20,7 @@ from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2 import UpdateQueueRequest
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.support.database_link import DatabaseLink, database_link
+from tests.api.support.database_link import DatabaseLink
 from tests.api.support.fixtures import Create
 from tests.api.support.worker import OK, lease_one, report, success
 from tests.api.support.worker_stream import create_many, work
@@ -47,14 +45,6 @@ def settings() -> Settings:
         acknowledge_seconds=60.0,
         statement_seconds=0.5,
     )
-
-
-@pytest.fixture
-async def link(dsn: str) -> AsyncIterator[DatabaseLink]:
-    """The way of the replica to its database."""
-    with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
-        async with database_link(dsn, Path(folder)) as opened:
-            yield opened
 
 
 @pytest.fixture

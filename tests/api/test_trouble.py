@@ -1,9 +1,7 @@
 """Callers see of trouble inside never more than is meant for them."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncpg
 import grpc
@@ -19,7 +17,7 @@ from jobsvc.v1 import worker_service_pb2 as worker_pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
-from tests.api.support.database_link import DatabaseLink, database_link
+from tests.api.support.database_link import DatabaseLink
 from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import details_of, refused
 from tests.api.support.status_stream import follow, synced, update
@@ -70,14 +68,6 @@ async def test_trace_of_an_unknown_error_can_be_looked_up(
     request = pb.GetJobRequest(job_id=job.id)
     refusal = await refused(jobs.GetJob(request, metadata=(("traceparent", _TRACEPARENT),)))
     assert refusal.metadata == {"traceId": _TRACEPARENT.split("-")[1]}
-
-
-@pytest.fixture
-async def link(dsn: str) -> AsyncIterator[DatabaseLink]:
-    """The way of the replica to its database."""
-    with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
-        async with database_link(dsn, Path(folder)) as opened:
-            yield opened
 
 
 @pytest.fixture

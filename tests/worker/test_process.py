@@ -1,12 +1,11 @@
 """A worker as a process: its output, its end, and its heartbeats while it is busy."""
 
 import asyncio
-import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import grpc
@@ -16,6 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from jobsvc.worker.command import main
 from tests.support.probe import eventually
+from tests.worker.support.process import python_module
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 
 pytestmark = pytest.mark.timeout(60)
@@ -57,22 +57,10 @@ async def server() -> AsyncIterator[ScriptedServer]:
         yield scripted
 
 
-@asynccontextmanager
-async def worker_process(directory: Path, *arguments: str, **env: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "jobsvc.worker", *arguments),
-        cwd=directory,
-        env={**os.environ, **env},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+def worker_process(
+    directory: Path, *arguments: str, **env: str
+) -> AbstractAsyncContextManager[Process]:
+    return python_module(directory, "jobsvc.worker", *arguments, **env)
 
 
 @pytest.fixture

@@ -1,16 +1,14 @@
 """Workers that connect over TLS. The certificates are those of `tests/client/test_tls.py`."""
 
-import asyncio
-import os
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import grpc
 import pytest
 
+from tests.worker.support.process import python_module
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 from tests.worker.support.stage import echo, working
 
@@ -42,23 +40,10 @@ async def server(pair: tuple[bytes, bytes]) -> AsyncIterator[ScriptedServer]:
         yield scripted
 
 
-@asynccontextmanager
-async def command(folder: Path, *words: str, **environment: str) -> AsyncIterator[Process]:
+def command(folder: Path, *words: str, **environment: str) -> AbstractAsyncContextManager[Process]:
     """A worker process with a processor of `q`."""
     (folder / "mine.py").write_text(PROCESSOR)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *words),
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    return python_module(folder, *words, **environment)
 
 
 @pytest.mark.parametrize(
