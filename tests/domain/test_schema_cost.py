@@ -8,36 +8,15 @@ from typing import Any
 import jsonschema_rs
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from jobsvc.domain.pattern_cost import pattern_cost
 from jobsvc.domain.schema import Schema
 from jobsvc.domain.schema_cost import MAX_STEPS, schema_cost
 from jobsvc.domain.schema_graph import TooCostly
-from jobsvc.domain.schema_rewrite import briefly, by_tag
+from tests.domain.support.schemas import UNION, a_union, an_object, payloads, schemas
 
 MIB = 1024 * 1024
 
 
-def an_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(required)}
-
-
-def a_union(variants: int, **more: Any) -> dict[str, Any]:
-    """A tagged union, and its definitions."""
-    names = [f"v{n}" for n in range(variants)]
-    return {
-        "$defs": {
-            "union": {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in names]},
-            **{
-                n: an_object({"type": {"enum": [n]}, "id": {"type": "string"}} | more, "type")
-                for n in names
-            },
-        }
-    }
-
-
-UNION = {"$ref": "#/$defs/union"}
 NODE = {"$ref": "#/$defs/node"}
 ORDINARY: dict[str, dict[str, Any]] = {
     "a hundred properties": an_object(
@@ -205,77 +184,7 @@ def test_every_reference_within_a_schema_is_followed(definition: dict[str, Any])
     assert Schema(json.dumps(definition)).max_bytes > MIB
 
 
-@pytest.mark.parametrize(
-    ("pattern", "positions", "single_path"),
-    [
-        ("^abc$", 3, True),
-        ("abc", 3, False),
-        ("^[a-z]{1,20}$", 20, True),
-        ("^[a-z]{1,20}x", 21, False),
-        ("^([ab]{2}-){3}c?$", 10, True),
-        ("^([ab]+-){3}$", 6, False),
-        ("^(a|bc)$", 3, False),
-        (r"^\p{Greek}\u{1F600}\x41\.$", 4, True),
-        (r"^[\]a]{3}[^]b]$", 4, True),
-        ("^(?:ab)*$", 2, False),
-        ("^(?<n>ab){2}$", 4, True),
-        ("((a{99}){99}){99}", 99**3, False),
-    ],
-)
-def test_positions_of_a_pattern(pattern: str, positions: int, single_path: bool) -> None:
-    cost = pattern_cost(pattern)
-    assert (cost.positions, cost.single_path) == (positions, single_path)
-
-
-@given(st.text(st.sampled_from("ab^$()[]{}?*+|\\.,19pPux:<>"), max_size=30))
-def test_any_text_has_a_bound_as_a_pattern(text: str) -> None:
-    assert pattern_cost(text).steps_per_byte >= 1
-
-
-def schemas() -> st.SearchStrategy[dict[str, Any]]:
-    """Schemas that fit nearly everything, so that nearly nothing ends a check early."""
-    reference = st.sampled_from([{"$ref": f"#/$defs/{name}"} for name in "abc"])
-    leaf = st.sampled_from(
-        [{}, {"minimum": 0}, {"type": ["object", "array", "integer"]}, {"not": False}]
-    )
-
-    def around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-        some = st.lists(inner, min_size=1, max_size=3)
-        named = st.dictionaries(st.sampled_from("xyz"), inner, min_size=1, max_size=3)
-        return st.one_of(
-            some.map(lambda s: {"allOf": s}),
-            some.map(lambda s: {"anyOf": [{"type": "string"}, *s]}),
-            some.map(lambda s: {"oneOf": [{"type": "null"}, *s]}),
-            inner.map(lambda s: {"not": {"not": s}}),
-            inner.map(lambda s: {"items": s}),
-            some.map(lambda s: {"prefixItems": s, "items": s[0]}),
-            inner.map(lambda s: {"contains": s, "minContains": 0}),
-            named.map(lambda s: {"properties": s}),
-            named.map(lambda s: {"properties": s, "unevaluatedProperties": {"minimum": 0}}),
-            inner.map(lambda s: {"additionalProperties": s}),
-            inner.map(lambda s: {"patternProperties": {"x|y": s}}),
-            st.tuples(inner, inner).map(lambda s: {"if": s[0], "then": s[1], "else": s[1]}),
-            named.map(lambda s: {"dependentSchemas": s}),
-        )
-
-    any_schema = st.recursive(leaf | reference, around, max_leaves=6)
-    definitions = st.fixed_dictionaries(dict.fromkeys("abc", any_schema))
-    return st.tuples(any_schema, definitions).map(lambda s: {"allOf": [s[0]], "$defs": s[1]})
-
-
-#: Fits nothing, which turns out after everything else has been looked at.
 FAILS = {"x-fails": True}
-
-
-def payloads() -> st.SearchStrategy[dict[str, Any]]:
-    values = st.recursive(
-        st.integers(0, 9),
-        lambda inner: (
-            st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3)
-        ),
-        max_leaves=12,
-    )
-    return st.dictionaries(st.sampled_from("xyz"), values, max_size=3)
 
 
 @contextmanager
@@ -335,48 +244,3 @@ def test_bound_holds_where_recursion_multiplies() -> None:
     with counting(definition) as (validator, count):
         assert validator.is_valid(payload)
     assert 3 * 12 < count[0] <= cost.fixed + len(json.dumps(payload)) * cost.per_byte < MAX_STEPS
-
-
-@given(schemas(), payloads())
-def test_rewritten_schema_fits_the_same_payloads(
-    definition: dict[str, Any], payload: dict[str, Any]
-) -> None:
-    fits = jsonschema_rs.Draft202012Validator(definition).is_valid(payload)
-    for equal in (by_tag(definition), briefly(definition), briefly(by_tag(definition))):
-        assert jsonschema_rs.Draft202012Validator(equal).is_valid(payload) is fits
-
-
-TAGS = st.sampled_from(["v0", "v1", "v2", "w", 7])
-
-
-@given(
-    st.sampled_from([{}, {"unevaluatedProperties": False}, {"$id": "https://a.example/s"}]),
-    st.sampled_from(["anyOf", "oneOf"]),
-    st.recursive(
-        st.fixed_dictionaries(
-            {}, optional={"type": TAGS, "id": st.sampled_from(["x", 7]), "more": st.just(1)}
-        ),
-        lambda inner: st.fixed_dictionaries(
-            {"type": TAGS}, optional={"left": inner, "right": inner}
-        ),
-    )
-    | st.just([]),
-)
-def test_tagged_union_fits_the_same_payloads(
-    beside: dict[str, Any], keyword: str, payload: Any
-) -> None:
-    definition = UNION | a_union(3, left=UNION, right=UNION) | beside
-    definition["$defs"]["union"] = {keyword: definition["$defs"]["union"]["anyOf"]}
-    rewritten = by_tag(definition)
-    assert rewritten != definition
-    fits = jsonschema_rs.Draft202012Validator(definition).is_valid(payload)
-    assert jsonschema_rs.Draft202012Validator(rewritten).is_valid(payload) is fits
-
-
-def test_union_whose_variants_are_referred_to_by_their_place_is_left_as_it_is() -> None:
-    definition = UNION | a_union(3)
-    for reference in ("#/$defs/union/anyOf/0", "#/properties/a/oneOf/1/items"):
-        document = definition | {"properties": {"a": {"$ref": reference}}}
-        assert by_tag(document) == document
-    document = definition | {"properties": {"a": {"$id": "inner"}}}
-    assert by_tag(document) == document
