@@ -113,6 +113,17 @@ async def test_input_that_cannot_be_stored_is_refused_without_quoting_it(
     assert set(await store.jobs.read([bad.id, good.id])) == {good.id}
 
 
+async def test_what_cannot_be_stored_is_not_told_each_time(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        for item in await store.jobs.creates.submit([new_job(input=BAD), new_job()]):
+            assert item is not None
+    told = [record.getMessage() for record in caplog.records]
+    text = "create_jobs: the database cannot store it (23514 CheckViolationError)"
+    assert told == [text]
+
+
 async def test_emoji_is_a_text_like_any_other(store: Store) -> None:
     job_id = await create(store, input='{"text": "\N{SNAKE}"}')
     assert (await store.jobs.read([job_id]))[job_id].input == '{"text": "\N{SNAKE}"}'

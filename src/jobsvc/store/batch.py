@@ -158,7 +158,8 @@ class Batcher(Generic[Item, Result]):
         if isinstance(error, DatabaseUnavailable):
             self._found_away = True
             return [error] * len(items)
-        log.warning("a batch of %d failed and is written one by one: %r", len(items), error)
+        if not isinstance(error, NotStorable):  # That is told, but not each time.
+            log.warning("a batch of %d failed and is written one by one: %r", len(items), error)
         return [(await self._write_all([item]))[0] for item in items]
 
     async def _write_instead(self, item: Item, error: Exception) -> Result | Exception:
