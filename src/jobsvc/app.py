@@ -46,7 +46,7 @@ from jobsvc.store.migrate import migrate
 from jobsvc.store.store import Store, open_store
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
-from jobsvc.upkeep.prune import prune_jobs
+from jobsvc.upkeep.prune import prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.trim import trim_memory
 from jobsvc.upkeep.vacuum import vacuum_tables
@@ -54,6 +54,7 @@ from jobsvc.upkeep.vacuum import vacuum_tables
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
+_SCHEMAS_SECONDS = 600.0
 _TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
@@ -270,6 +271,7 @@ def _duties(
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
+        Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )

@@ -1,9 +1,9 @@
-"""A defect of ours that one outcome meets costs the others nothing. A setting of a wrong type, and
-a schema that is gone, stand for all defects."""
+"""A defect of ours that one outcome meets costs the others nothing.
+
+A setting of a wrong type stands for all defects."""
 
 from dataclasses import replace
 
-import asyncpg
 import pytest
 
 from jobsvc.settings import Settings
@@ -35,20 +35,3 @@ async def test_outcome_that_cannot_be_read_costs_no_other_its_answer(
     assert await report(workers, success(odd, '{"a": 1}'), released) == [_DEFECT, OK]
     assert f"the outcome under lease {odd.lease_id} cannot be read" in caplog.text
     assert (await status(odd.job_id)).state == job_pb2.JOB_STATE_PROCESSING
-
-
-async def test_outcome_whose_schema_is_gone_costs_no_other_its_answer(
-    create: Create,
-    workers: WorkerServiceStub,
-    status: Status,
-    sql: asyncpg.Connection,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    odd = (await create()).id
-    await create()
-    await sql.execute("UPDATE job SET output_schema_id = 7 WHERE id = $1", odd)
-    leases = await lease_all(workers)
-    answers = await report(workers, *(success(lease, '{"a": 1}') for lease in leases))
-    assert answers == [_DEFECT if lease.job_id == odd else OK for lease in leases]
-    assert "cannot be decided" in caplog.text
-    assert (await status(odd)).state == job_pb2.JOB_STATE_PROCESSING
