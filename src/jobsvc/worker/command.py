@@ -15,7 +15,7 @@ from types import FrameType, ModuleType
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.settings import unknown_names
 from jobsvc.tls import Credentials, tls_credentials
-from jobsvc.tracing.stderr_log import asks_for_json, log_to_stderr
+from jobsvc.tracing.stderr_log import log_json_if_asked, log_to_stderr
 from jobsvc.worker.garbage import bound_garbage
 from jobsvc.worker.modules import ModuleUnusable, load
 from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
@@ -155,9 +155,7 @@ def _signals(worker: Worker) -> Iterator[None]:
 def run_or_explain(sources: Sequence[Source], **options: object) -> int:
     """Calls `run`, prints its errors as one line on stderr, and returns the exit code."""
     try:
-        if asks_for_json():
-            # Before the modules, which may set up a log of their own.
-            log_to_stderr()
+        log_json_if_asked()
         run(sources, **options)  # type: ignore[arg-type]  # the options of `run`, passed on
     except (ModuleUnusable, ProcessorInvalid, ValueError, WorkerStopped) as problem:
         print(f"jobsvc worker: {problem}", file=sys.stderr)

@@ -88,5 +88,5 @@ def _reason(status: status_pb2.Status) -> str:
     info = error_details_pb2.ErrorInfo()
     for detail in status.details:
         if detail.Unpack(info):
-            return info.reason
-    return code_pb2.Code.Name(status.code)
+            return str(info.reason)
+    return str(code_pb2.Code.Name(status.code))
