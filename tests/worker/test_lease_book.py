@@ -111,6 +111,11 @@ class Bookkeeping(RuleBasedStateMachine):
         assert self.book.unconfirmed == len(self.outcomes)
 
     @invariant()
+    def attempt_is_known_as_long_as_its_outcome(self) -> None:
+        known = {lease_id for i in range(8) if (lease_id := self.book.ended(f"l{i}"))}
+        assert known == self.outcomes.keys()
+
+    @invariant()
     def held_is_what_is_open_and_what_is_unconfirmed(self) -> None:
         held = self.book.lease_ids()
         assert len(held) == len(set(held))

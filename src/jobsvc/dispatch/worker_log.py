@@ -75,8 +75,10 @@ class WorkerLog:
         elif error is not None or len(worker.leases) > len(worker.undelivered):
             level, event = logging.WARNING, "worker_lost"
             message = "worker %s is lost: its stream broke off; it held %s"
-        end = _later(worker.longest_lease_seconds).isoformat(timespec="seconds")
-        self._log.tell(level, event, message, *values, leases_end_by=end, **fields)
+        if worker.leases:
+            end = _later(worker.longest_lease_seconds)
+            fields["leases_end_by"] = end.isoformat(timespec="seconds")
+        self._log.tell(level, event, message, *values, **fields)
 
     def _fate(self, worker: ConnectedWorker) -> Iterator[str]:
         """What has become of the jobs of a worker, and what will."""
