@@ -64,8 +64,11 @@ def test_level_and_format_that_do_not_exist_are_named() -> None:
 
 
 def test_program_with_a_log_of_its_own_keeps_it() -> None:
-    own = "import logging; logging.basicConfig(format='own %(message)s', level='INFO'); "
-    done = run(own + _WORKER, JOBSVC_LOG_LEVEL="debug")
-    said = done.stderr.splitlines()
-    assert said.count("own debug") == 1  # that of jobsvc, which was asked for
-    assert all(line.startswith("own ") for line in said)
+    own = "import logging; logging.basicConfig(format='own %(name)s %(message)s', level='DEBUG'); "
+    for environment, ours in (({}, ["debug", "info"]), ({"JOBSVC_LOG_LEVEL": "INFO"}, ["info"])):
+        said = run(own + _WORKER, **environment).stderr.splitlines()
+        assert "own grpc debug" in said
+        assert [s for s in said if s.startswith("own jobsvc.x ")][: len(ours)] == [
+            f"own jobsvc.x {level}" for level in ours
+        ]
+        assert all(line.startswith("own ") for line in said)

@@ -167,6 +167,17 @@ def test_fresh_outcomes_are_not_extended_late_ones_are() -> None:
     assert book.extend() == ["a"]
 
 
+def test_attempt_is_kept_for_a_replacement_and_no_longer() -> None:
+    book = LeaseBook[str](1)
+    book.take("a", "attempt")
+    assert book.ended("a") is None
+    book.end(succeeded("a", None))
+    book.replace(succeeded("a", "{}"))
+    assert book.ended("a") == "attempt"
+    book.forget("a")
+    assert book.ended("a") is None
+
+
 def test_replacement_is_replaced_no_further() -> None:
     book = LeaseBook[str](9)
     book.take("a", "a")
