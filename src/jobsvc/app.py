@@ -32,6 +32,7 @@ from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_ids import WorkerIds
+from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.outages import Outages
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
@@ -48,6 +49,7 @@ from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
+from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
 from jobsvc.upkeep.vacuum import vacuum_tables
 
@@ -84,7 +86,6 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
         async with replica(dsn, settings) as running:
             on_ready(running.port)
             await stop.wait()
-            log.info("draining")
             await running.drain()
 
 
@@ -133,11 +134,17 @@ class Replica:
         await self._server.leave()
         self._hub.drain()
         self._dispatcher.drain()
+        seconds = self._settings.drain_seconds
+        log.info(
+            "draining: %d workers hold %d jobs and have %g s", *self._dispatcher.held(), seconds
+        )
         try:
-            async with asyncio.timeout(self._settings.drain_seconds):
+            async with asyncio.timeout(seconds):
                 await self._dispatcher.until_idle()
         except TimeoutError:
-            log.warning("workers still hold jobs after %g s", self._settings.drain_seconds)
+            log.warning(
+                "%d workers still hold %d jobs after %g s", *self._dispatcher.held(), seconds
+            )
         self._dispatcher.dismiss()
         await self._server.finish()
         await self._redelivery.flush()
@@ -162,6 +169,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 
         redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
+        worker_log = WorkerLog(settings.acknowledge_seconds)
         lease_duration = LeaseDuration(catalog, settings.lease_seconds)
         dispatcher = Dispatcher(
             store,
@@ -170,6 +178,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             redelivery,
             InDoubtClaims(store, redelivery),
             presence,
+            worker_log,
             settings,
         )
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
@@ -184,7 +193,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
-            store, dispatcher, lease_duration, redelivery, worker_ids, server_id, settings
+            store,
+            dispatcher,
+            lease_duration,
+            redelivery,
+            worker_ids,
+            worker_log,
+            server_id,
+            settings,
         )
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
@@ -242,6 +258,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             await unary_leases.until_done(_UNARY_SECONDS)
             await redelivery.flush()
             await worker_ids.flush()
+            worker_log.tell_missed(at_end=True)
 
 
 @asynccontextmanager
@@ -265,7 +282,15 @@ def _duties(
     admission: Admission,
     settings: Settings,
 ) -> Sequence[Duty]:
-    rescue = partial(rescue_leases, store, settlement, outages, settings, dispatcher.leases_lost)
+    rescue = partial(
+        rescue_leases,
+        store,
+        settlement,
+        outages,
+        settings,
+        dispatcher.leases_lost,
+        RescueLog(),
+    )
     expire = partial(expire_jobs, store, hints, settings)
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),

@@ -16,10 +16,9 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from jobsvc.event_loop.loop_factory import new_event_loop
-from jobsvc.plain_text import log_to_stderr
 from jobsvc.settings import unknown_names
 from jobsvc.tls import Credentials, tls_credentials
-from jobsvc.tracing.json_log import log_json_if_asked
+from jobsvc.tracing.stderr_log import log_json_if_asked, log_to_stderr
 from jobsvc.worker.failure import describe
 from jobsvc.worker.garbage import bound_garbage
 from jobsvc.worker.log_throttle import LogThrottle
