@@ -188,6 +188,8 @@ class WorkStream:
     async def close(self) -> None:
         """Gives up the stream and its connection."""
         await self.channel.close()
+        # Or the connection would stay until the collector comes: gRPC keeps it for its call.
+        self._call = None
 
     def _serialize(self, frame: WorkRequest) -> bytes:
         data = frame.SerializeToString()
@@ -233,7 +235,7 @@ class WorkStream:
                         case "dispatch":
                             self._take(frame)
                         case "drain":
-                            self._leave("the server is about to go")
+                            self._leave(" ".join(frame.drain.reason.split()) or "the server drains")
                         case "lease_statuses":
                             if not self._half_close:
                                 self._answered()
