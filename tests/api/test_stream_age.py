@@ -1,5 +1,6 @@
 """Streams of workers that have reached their age: their workers move, and lose nothing."""
 
+import asyncio
 from dataclasses import replace
 
 import grpc
@@ -9,6 +10,7 @@ from grpc import aio
 
 from jobsvc.settings import Settings
 from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Status
 from tests.api.support.worker import OK, success
 from tests.api.support.worker_stream import answered, work
@@ -75,3 +77,18 @@ async def test_zero_lets_streams_grow_as_old_as_they_like(channel: aio.Channel) 
     async with work(channel) as stream:
         for _ in range(6):
             await stream.frame("heartbeat")
+
+
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, max_worker_stream_age_seconds=0.1)])
+async def test_waiting_call_is_no_stream_and_gets_its_job_however_old(
+    workers: WorkerServiceStub, channel: aio.Channel, create: Create
+) -> None:
+    request = pb.LeaseJobsRequest(
+        worker=pb.WorkerInfo(worker_id="unary"), queues=["q"], wait=Duration(seconds=20)
+    )
+    waiting = asyncio.ensure_future(workers.LeaseJobs(request))
+    # Streams that came later drain, so the call is old enough by then.
+    async with work(channel) as stream:
+        await stream.frame("drain")
+    await create()
+    assert len((await waiting).leases) == 1
