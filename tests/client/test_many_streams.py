@@ -78,17 +78,3 @@ async def test_200_threads_follow_behind_a_proxy(
         await complete(server, job_id)
         await asyncio.gather(*map(asyncio.wrap_future, results))
     assert {result.result() for result in results} == {JobState.COMPLETED}
-
-
-async def test_200_threads_wait_behind_a_proxy(server: Replica, kind: str, tmp_path: Path) -> None:
-    """A wait that had to wait for another would not be answered in time."""
-    with (
-        real_proxy(kind, f"127.0.0.1:{server.port}", tmp_path) as target,
-        Client(target) as client,
-        ThreadPoolExecutor(THREADS) as threads,
-    ):
-        await asyncio.to_thread(client.declare_queue, "idle")
-        job_id = (await asyncio.to_thread(client.create, "idle")).id
-        results = [threads.submit(client.wait, job_id, 4.0) for _ in range(THREADS)]
-        await asyncio.gather(*map(asyncio.wrap_future, results))
-    assert {result.result().state for result in results} == {JobState.PENDING}
