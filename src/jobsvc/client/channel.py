@@ -64,9 +64,9 @@ def _channel_options(target: str) -> _Options:
                 ],
                 "retryPolicy": {
                     "maxAttempts": 5,
-                    "initialBackoff": "0.3s",
+                    "initialBackoff": "0.7s",
                     "backoffMultiplier": 2.5,
-                    "maxBackoff": "4s",
+                    "maxBackoff": "2s",
                     "retryableStatusCodes": REPEATED_BY_GRPC,
                 },
             }
@@ -82,8 +82,9 @@ def _channel_options(target: str) -> _Options:
         ("grpc.initial_reconnect_backoff_ms", 200),
         # How long a connection attempt may take, despite its name.
         ("grpc.min_reconnect_backoff_ms", 5_000),
-        # The longest pause between connection attempts (default 2 min).
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        # The longest pause between connection attempts (default 2 min, so that a server which was
+        # away for long is noticed that late).
+        ("grpc.max_reconnect_backoff_ms", 1_000),
         # A ping follows this silence while a call waits.
         ("grpc.keepalive_time_ms", 10_000),
         # A connection whose ping has no answer for this long is given up.
