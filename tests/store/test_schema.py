@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 
 from jobsvc.settings import SCHEMA
+from jobsvc.store.ddl import DatabaseUnsuitable, lock_of
 from jobsvc.store.hints import Hint, Hints, channel_of
-from jobsvc.store.migrate import DatabaseUnsuitable, lock_of, migrate
+from jobsvc.store.migrate import migrate
 from jobsvc.store.store import Store, open_store
 from tests.store.support.samples import COMPLETED, TABLES, counts, create, end, lease, tables_of
 
