@@ -14,7 +14,7 @@ from jobsvc.store.migrate import migrate
 from jobsvc.store.store import Store, open_store
 from tests.store.support.samples import COMPLETED, TABLES, counts, create, end, lease, tables_of
 
-OTHER = "other"
+OTHER = "order"  # a word of SQL
 #: Tables with the names of ours, without a column of ours, in every place that the path names.
 HOSTILE = """
     CREATE SCHEMA hostile;

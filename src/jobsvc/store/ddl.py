@@ -46,8 +46,7 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
             ) from None
         except asyncpg.InsufficientPrivilegeError as error:
             raise DatabaseUnsuitable(
-                f"this role may not change the schema {schema} ({error}): run `jobsvc migrate` as"
-                " a role that may, and with --grant to let this one serve"
+                f"this role may not do that in the schema {schema} ({error}): its owner may"
             ) from None
         finally:
             await connection.close(timeout=5)

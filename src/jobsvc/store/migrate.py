@@ -39,7 +39,14 @@ async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) 
             return []
         await lock_schemas(connection, schema)
         installation = await read_installation(connection, schema)  # Another may have changed it.
-        return await _apply(connection, schema, installation, installation.missing(known))
+        missing = installation.missing(known)
+        try:
+            return await _apply(connection, schema, installation, missing)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise DatabaseUnsuitable(
+                f"the schema {schema} lacks the migration {missing[0].name}, and this role may not"
+                f" apply it ({error}): run `jobsvc migrate` as its owner"
+            ) from None
 
 
 async def complaint_about(
