@@ -56,7 +56,8 @@ def migrate(
             lines.append(f"moved from {move_from} to {schema}")
         lines += [f"applied {name}" for name in await migrations.migrate(dsn, schema)]
         if grant is not None:
-            lines += [f"granted {name}" for name in await rights.grant(dsn, schema, grant)]
+            given = await rights.grant(dsn, schema, grant)
+            lines += [f"granted {len(given)} rights to {grant}"] if given else []
         return lines
 
     with startup_errors():

@@ -34,3 +34,4 @@ JOIN pg_class ON relname = relation
 JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname = $1
     AND (privilege <> 'MAINTAIN' OR current_setting('server_version_num')::integer >= 170000)
+ORDER BY name
