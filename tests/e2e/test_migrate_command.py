@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from jobsvc.store.migrate import move
 from jobsvc.store.migration import read_migrations
 from tests.e2e.support.command import complaint, run
 from tests.e2e.support.stage import Stage
@@ -92,3 +93,20 @@ def test_check_is_given_alone(empty_dsn: str) -> None:
     done = run("migrate", "--check", "--grant", "clerk", JOBSVC_DSN=empty_dsn)
     assert done.returncode == 2
     assert "--check changes nothing" in done.stderr
+
+
+async def test_embedded_database_of_an_older_release_is_moved_at_its_start(stage: Stage) -> None:
+    server = await stage.serve(embedded=True)
+    async with stage.calls(server.target) as caller:
+        await caller.client.declare_queue("greet")
+        job_id = await caller.create("greet", {"name": "Ada", "seconds": 0})
+    await move(stage.embedded_dsn, "jobsvc", "public")
+    server.terminate()
+    assert await server.exited(60.0) == 0
+
+    server = await stage.serve(embedded=True)
+    await stage.work(server.target)
+    async with stage.calls(server.target) as caller:
+        await caller.follow([job_id])
+        assert (await caller.read([job_id]))[job_id].succeeded
+    assert "moved the tables of jobsvc from the schema public to jobsvc" in server.stderr

@@ -112,6 +112,16 @@ async def test_move_without_tables_of_ours_is_refused(dsn: str, sql: asyncpg.Con
         await move(dsn, "public", SCHEMA)
 
 
+async def test_tables_that_this_release_does_not_know_are_not_left_behind(
+    dsn: str, sql: asyncpg.Connection
+) -> None:
+    await sql.execute(
+        "INSERT INTO schema_migration VALUES ('9999_next', now(), '0009_compatibility')"
+    )
+    with pytest.raises(DatabaseUnsuitable, match=r"the schema jobsvc is newer than this release"):
+        await move(dsn, SCHEMA, "other")
+
+
 @pytest.mark.usefixtures("former")
 async def test_another_installation_is_made_beside_them_when_its_schema_is_named(
     dsn: str, sql: asyncpg.Connection

@@ -10,6 +10,7 @@ import asyncpg
 
 from jobsvc.store.database import connection_errors
 from jobsvc.store.dsn import read_dsn
+from jobsvc.store.statement import texts
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
         try:
             _check_suitable(connection)
             async with connection.transaction():
+                await enter_schema(connection, "pg_catalog")  # so that no function of others is run
                 yield connection
         except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
             raise DatabaseUnsuitable(
@@ -50,6 +52,11 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
             ) from None
         finally:
             await connection.close(timeout=5)
+
+
+async def enter_schema(connection: asyncpg.Connection, schema: str) -> None:
+    """Makes a schema the place of what is named without one, until the end of the transaction."""
+    await connection.fetch(texts(schema)["enter_schema"], schema)
 
 
 async def lock_schemas(connection: asyncpg.Connection, *schemas: str) -> None:

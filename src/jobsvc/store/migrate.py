@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from jobsvc.settings import SCHEMA
-from jobsvc.store.ddl import DatabaseUnsuitable, ddl_transaction, lock_schemas
+from jobsvc.store.ddl import DatabaseUnsuitable, ddl_transaction, enter_schema, lock_schemas
 from jobsvc.store.installation import FORMER_SCHEMA, Installation, read_installation
 from jobsvc.store.migration import Migration, read_migrations, relations_of
 from jobsvc.store.statement import texts
@@ -29,16 +29,15 @@ async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) 
     async with ddl_transaction(dsn, schema) as connection:
         if move_from is not None:
             await _move(connection, move_from, schema)
-        installation = await read_installation(connection, schema)
-        complaint = await complaint_about(connection, schema, installation, known)
-        if complaint is not None:
-            raise DatabaseUnsuitable(complaint)
+        installation = await _read_suitable(connection, schema, known)
         if newer := installation.newer(known):
             log.info("this release runs on the newer schema of %s", newer[-1])
         if not installation.missing(known):
             return []
         await lock_schemas(connection, schema)
-        installation = await read_installation(connection, schema)  # Another may have changed it.
+        installation = await _read_suitable(
+            connection, schema, known
+        )  # Another may have come first.
         missing = installation.missing(known)
         try:
             return await _apply(connection, schema, installation, missing)
@@ -47,6 +46,16 @@ async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) 
                 f"the schema {schema} lacks the migration {missing[0].name}, and this role may not"
                 f" apply it ({error}): run `jobsvc migrate` as its owner"
             ) from None
+
+
+async def _read_suitable(
+    connection: asyncpg.Connection, schema: str, known: Sequence[Migration]
+) -> Installation:
+    installation = await read_installation(connection, schema)
+    complaint = await complaint_about(connection, schema, installation, known)
+    if complaint is not None:
+        raise DatabaseUnsuitable(complaint)
+    return installation
 
 
 async def complaint_about(
@@ -96,14 +105,17 @@ async def _move(connection: asyncpg.Connection, source: str, schema: str) -> str
     sql = texts(schema)
     await lock_schemas(connection, source, schema)
     found = await read_installation(connection, source)
+    known = read_migrations()
     if not found.applied:
         return f"the schema {source} has no tables of jobsvc"
+    if found.newer(known):
+        return f"the schema {source} is newer than this release: its own release moves it"
     there = await read_installation(connection, schema)
     if there.applied:
         return f"the schema {schema} has tables of jobsvc already"
     if not there.has_schema:
         await connection.execute(sql["make_schema"])
-    applied = [m for m in read_migrations() if m.name in found.applied]
+    applied = [m for m in known if m.name in found.applied]
     names = sorted({"schema_migration", *relations_of(applied)})
     for row in await connection.fetch(sql["move_relations"], source, schema, names):
         await connection.execute(row["statement"])
@@ -123,7 +135,7 @@ async def _apply(
     if not installation.has_migration_table:
         await connection.execute(sql["make_schema_migration"])
     # The files name no schema, and released ones never change.
-    await connection.fetch(sql["enter_schema"], schema)
+    await enter_schema(connection, schema)
     for migration in migrations:
         await connection.execute(migration.text)
         await connection.fetch(sql["record_migration"], migration.name)
