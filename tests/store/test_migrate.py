@@ -127,6 +127,7 @@ async def test_session_keeps_nothing_of_a_migration(sql: asyncpg.Connection) -> 
     """A pooler lends it to others."""
     settings = "SELECT current_setting('search_path'), current_setting('statement_timeout')"
     locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    await sql.execute("SET statement_timeout = '5s'")
     before = await sql.fetchrow(settings)
     async with sql.transaction():
         await lock_schemas(sql, SCHEMA)

@@ -136,6 +136,7 @@ async def test_another_installation_is_made_beside_them_when_its_schema_is_named
         "CREATE TABLE schema_migration (version bigint); CREATE TABLE job ()",
         # A start of an older release that failed at a table of theirs leaves this behind.
         "CREATE TABLE schema_migration (name text, apply_time timestamptz); CREATE TABLE job ()",
+        "CREATE TABLE schema_migration AS SELECT '0001_jobs' AS name, now() AS apply_time",
     ],
 )
 async def test_tables_of_others_in_public_are_no_older_release(

@@ -35,9 +35,8 @@ async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) 
         if not installation.missing(known):
             return []
         await lock_schemas(connection, schema)
-        installation = await _read_suitable(
-            connection, schema, known
-        )  # Another may have come first.
+        # Another may have come first.
+        installation = await _read_suitable(connection, schema, known)
         missing = installation.missing(known)
         try:
             return await _apply(connection, schema, installation, missing)
