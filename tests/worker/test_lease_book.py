@@ -111,6 +111,11 @@ class Bookkeeping(RuleBasedStateMachine):
         assert self.book.unconfirmed == len(self.outcomes)
 
     @invariant()
+    def attempt_is_known_as_long_as_its_outcome(self) -> None:
+        known = {lease_id for i in range(8) if (lease_id := self.book.ended(f"l{i}"))}
+        assert known == self.outcomes.keys()
+
+    @invariant()
     def held_is_what_is_open_and_what_is_unconfirmed(self) -> None:
         held = self.book.lease_ids()
         assert len(held) == len(set(held))
@@ -160,6 +165,17 @@ def test_fresh_outcomes_are_not_extended_late_ones_are() -> None:
     book.end(succeeded("a", None))
     assert book.extend() == []
     assert book.extend() == ["a"]
+
+
+def test_attempt_is_kept_for_a_replacement_and_no_longer() -> None:
+    book = LeaseBook[str](1)
+    book.take("a", "attempt")
+    assert book.ended("a") is None
+    book.end(succeeded("a", None))
+    book.replace(succeeded("a", "{}"))
+    assert book.ended("a") == "attempt"
+    book.forget("a")
+    assert book.ended("a") is None
 
 
 def test_replacement_is_replaced_no_further() -> None:

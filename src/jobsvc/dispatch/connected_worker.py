@@ -58,6 +58,11 @@ class ConnectedWorker:
     #: The window that the worker asked for, while it is on trial.
     _trial_window: int = 0
     draining: bool = False
+    #: For the log: the address it connected from, no lease of it is longer, and the jobs that it
+    #: handed back since it takes no more.
+    peer: str = ""
+    longest_lease_seconds: float = 0.0
+    handed_back: int = 0
     #: Whether the server ends the stream as soon as every response is out.
     dismissed: bool = False
     #: Why the server ends the stream; set once.
@@ -71,10 +76,16 @@ class ConnectedWorker:
     def deal(self, jobs: Sequence[LeasedJob], now: float) -> None:
         """Hands over leased jobs, whose capacity the planner has counted already."""
         self.leases.update((job.id, job.delivery.terms) for job in jobs)
+        # All are of one claim, and as long as each other.
+        self.saw_lengths(job.delivery.duration_seconds for job in jobs[:1])
         self.undelivered += jobs
         self._deal_times += [now] * len(jobs)
         self.subscription.unsent_size += _size(jobs)
         self.changed.set()
+
+    def saw_lengths(self, seconds: Iterable[float]) -> None:
+        """Records how long leases of the worker are."""
+        self.longest_lease_seconds = max(self.longest_lease_seconds, *seconds, 0.0)
 
     def take(self, count: int) -> list[LeasedJob]:
         """Removes and returns the next jobs, which are in a frame now."""

@@ -12,6 +12,7 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.subscription import Subscription
+from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.errors import WorkerDeaf, WorkerReplaced
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outages import LATE_SECONDS
@@ -34,12 +35,14 @@ class Dispatcher:
         redelivery: Redelivery,
         in_doubt: InDoubtClaims,
         presence: Presence,
+        worker_log: WorkerLog,
         settings: Settings,
     ) -> None:
         self._store = store
         self._redelivery = redelivery
         self._in_doubt = in_doubt
         self._presence = presence
+        self._worker_log = worker_log
         self._settings = settings
         self._workers: dict[Subscription, ConnectedWorker] = {}
         self._capacity_freed = asyncio.Event()
@@ -110,6 +113,8 @@ class Dispatcher:
             worker.open_trial(time.monotonic())
         self._workers[worker.subscription] = worker
         self._claims.join(worker.subscription)
+        if not worker.subscription.unary:
+            self._worker_log.connected(worker)
         if self._draining:
             self._drain(worker)
 
@@ -119,8 +124,19 @@ class Dispatcher:
         worker.pass_trial()
         self.capacity_freed()
 
-    def leave(self, worker: ConnectedWorker) -> None:
-        """Removes a worker. Its leases run on."""
+    def set_window(self, worker: ConnectedWorker, window: int) -> None:
+        """Changes how many jobs a worker takes."""
+        before = worker.subscription.window
+        worker.set_window(window)
+        if before and not worker.subscription.window:
+            self._worker_log.drains(worker)
+        self.capacity_freed()
+
+    def leave(self, worker: ConnectedWorker, error: BaseException | None = None) -> None:
+        """Removes a worker whose stream has ended, by `error` if not by itself. Its leases run
+        on."""
+        if not worker.subscription.unary:
+            self._worker_log.ended(worker, error)
         if worker.subscription in self._workers:
             self._remove(worker)
             self._presence.left(worker.worker_id)
@@ -148,6 +164,11 @@ class Dispatcher:
         self._draining = True
         for worker in self._workers.values():
             self._drain(worker)
+
+    def held(self) -> tuple[int, int]:
+        """Returns how many workers here hold leases, and how many leases those are."""
+        counts = [len(worker.leases) for worker in self._workers.values() if worker.leases]
+        return len(counts), sum(counts)
 
     async def until_idle(self) -> None:
         """Waits until no worker here holds a lease any more, or is about to."""
@@ -180,6 +201,7 @@ class Dispatcher:
 
     async def _check_slow(self) -> None:
         """Redelivers what slow readers were not sent in time, and ends streams of deaf workers."""
+        self._worker_log.tell_missed()
         now = time.monotonic()
         stood_still = now - self._slow_check_time > _SLOW_CHECK_SECONDS + LATE_SECONDS
         self._slow_check_time = now

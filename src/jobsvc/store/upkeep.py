@@ -66,6 +66,15 @@ class UpkeepStore:
         count: int = row["count"]
         return count
 
+    async def prune_schemas(self, max_jobs: int) -> int:
+        """Removes schemas that no queue has had for a day and no job has, and returns their number.
+
+        Of the oldest jobs, `max_jobs` are read to know that.
+        """
+        (row,) = await self._database.fetch("prune_schemas", max_jobs)
+        count: int = row["count"]
+        return count
+
     async def vacuum(self) -> int:
         """Vacuums tables with many dead rows, and returns their number. Says once which of them the
         role may not vacuum: those are left to autovacuum."""

@@ -26,6 +26,8 @@ class LeaseBook(Generic[T]):
         self._unsent: dict[str, Outcome] = {}
         self._sent: dict[str, Outcome] = {}
         self._deferred: dict[str, Outcome] = {}
+        #: Of every lease with an outcome.
+        self._ended: dict[str, T] = {}
         self._replaced: set[str] = set()
         self._unconfirmed_before: set[str] = set()
 
@@ -52,7 +54,12 @@ class LeaseBook(Generic[T]):
         attempt = self.lose(lease_id)
         if attempt is not None:
             self._unsent[lease_id] = outcome
+            self._ended[lease_id] = attempt
         return attempt
+
+    def ended(self, lease_id: str) -> T | None:
+        """Returns the attempt of a lease whose outcome is not confirmed."""
+        return self._ended.get(lease_id)
 
     def amend(self, outcome: Outcome) -> None:
         """Puts `outcome` in the place of the unsent outcome of its lease."""
@@ -110,6 +117,7 @@ class LeaseBook(Generic[T]):
         if self._sent.pop(lease_id, None) is None:
             self._unsent.pop(lease_id, None)
             self._deferred.pop(lease_id, None)
+        self._ended.pop(lease_id, None)
         self._replaced.discard(lease_id)
 
     def defer(self, lease_id: str) -> None:
@@ -126,8 +134,10 @@ class LeaseBook(Generic[T]):
         """
         lease_id = _lease_of(outcome)
         fresh = self._has_outcome(lease_id) and lease_id not in self._replaced
+        attempt = self._ended.get(lease_id)
         self.forget(lease_id)
-        if fresh:
+        if fresh and attempt is not None:
+            self._ended[lease_id] = attempt
             self._replaced.add(lease_id)
             self._unsent[lease_id] = outcome
         return fresh

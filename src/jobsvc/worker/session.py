@@ -219,6 +219,7 @@ class Session:
             with self.failing("kept time"):
                 self._look_at_loop(now)
                 due = self._protocol.tick(now)
+                self._protocol.refusals.tell_missed()
             self.wake()
             stuck_before, stuck = stuck, self._stuck_threads()
             if stuck and stuck_before and log_throttle.due(now):
@@ -250,6 +251,7 @@ class Session:
             await self._await_change(until)
         if lost := protocol.book.unconfirmed:
             log.error("%d outcomes could not be delivered; those jobs will run again", lost)
+        protocol.refusals.tell_missed(at_end=True)
         stream = self._stream
         if stream is not None:
             stream.half_close()

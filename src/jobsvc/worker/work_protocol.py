@@ -28,6 +28,7 @@ from jobsvc.worker.duration import from_duration
 from jobsvc.worker.failure import job_error
 from jobsvc.worker.lease_book import LeaseBook
 from jobsvc.worker.outcome import Outcome, cancelled, failed, released, report, with_progress
+from jobsvc.worker.refusal_log import RefusalLog
 from jobsvc.worker.runner import Runner
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 from jobsvc.worker.window import Window
@@ -58,6 +59,7 @@ class WorkProtocol:
         tell_progress: Callable[[RunningAttempt], None],
     ) -> None:
         self.book = LeaseBook[RunningAttempt](concurrency)
+        self.refusals = RefusalLog()
         self._window = Window(concurrency, window)
         self._window_sent = window
         self._blocker: RunningAttempt | None = None
@@ -125,6 +127,7 @@ class WorkProtocol:
         if expires_in and expires_in / 3 < self._extend_seconds:
             self._extend_seconds = expires_in / 3
             self._extend_at = min(self._extend_at, now + self._extend_seconds)
+        log.debug("%d jobs came", len(dispatch.leases))
         for lease in dispatch.leases:
             attempt = RunningAttempt(lease, now, self._tell_progress)
             if self.book.take(attempt.lease_id, attempt) and attempt.queue not in self._queues:
@@ -140,7 +143,7 @@ class WorkProtocol:
             if status.state == LeaseState.LEASE_STATE_LOST:
                 lost = self.book.lose(status.lease_id)
                 if lost is not None:
-                    log.warning("job %s: lease lost: %s", lost.lease.job_id, status.reason)
+                    self.refusals.lost(status, lost)
                     self._runner.stop(lost, Stop.LOST)
             elif status.state == LeaseState.LEASE_STATE_CANCEL_REQUESTED:
                 attempt = self.book.find(status.lease_id)
@@ -153,21 +156,17 @@ class WorkProtocol:
         self._runner.start(self.book.start())
 
     def _note_refusal(self, result: OutcomeResult, now: float) -> None:
-        code, message = result.status.code, result.status.message
-        match code:
+        attempt = self.book.ended(result.lease_id)
+        match result.status.code:
             case code_pb2.FAILED_PRECONDITION | code_pb2.NOT_FOUND:
-                log.info("outcome under lease %s came too late: %s", result.lease_id, message)
+                self.refusals.came_too_late(result, attempt)
                 self.book.forget(result.lease_id)
             case code_pb2.INVALID_ARGUMENT:
-                error = job_error(code_pb2.INTERNAL, "OUTCOME_REJECTED", message)
+                error = job_error(code_pb2.INTERNAL, "OUTCOME_REJECTED", result.status.message)
                 kept = self.book.replace(failed(result.lease_id, error, retryable=False))
-                log.error(
-                    "outcome under lease %s was refused as malformed, %s: %s",
-                    result.lease_id,
-                    "a failure is reported instead" if kept else "giving up",
-                    message,
-                )
+                self.refusals.is_malformed(result, attempt, kept)
             case _:
+                self.refusals.is_deferred(result, attempt)
                 self.book.defer(result.lease_id)
                 self._resend_at = min(self._resend_at, now + RESEND_SECONDS)
 

@@ -1,6 +1,7 @@
 """One `Work` stream on a connection of its own: frames in, frames out, until it ends."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import grpc
@@ -17,6 +18,8 @@ from jobsvc.v1.worker_service_pb2 import (
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from jobsvc.worker.duration import from_duration
 from jobsvc.worker.stream_end import StreamEnd, as_end, end_of
+
+log = logging.getLogger("jobsvc.worker")
 
 #: Longest wait for `subscribed`, the connection included.
 OPEN_SECONDS = 10.0
@@ -230,7 +233,9 @@ class WorkStream:
                     else:
                         break
                     await call.write(frame)
-                    if frame.WhichOneof("frame") == "extend_leases":
+                    kind = frame.WhichOneof("frame")
+                    log.debug("sent a frame: %s", kind)
+                    if kind == "extend_leases":
                         self._asked()
                 if self._half_close and self.end is None:
                     await call.done_writing()
