@@ -43,6 +43,7 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
+from jobsvc.store.installation import FORMER_SCHEMA
 from jobsvc.store.migrate import migrate
 from jobsvc.store.store import Store, open_store
 from jobsvc.upkeep.expire import expire_jobs
@@ -81,7 +82,7 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watch = tasks.create_task(postgres.watch())
             stack.callback(watch.cancel)
-        if not await _migrate(dsn, stop, settings.schema):
+        if not await _migrate(dsn, stop, settings.schema, is_embedded=settings.dsn is None):
             return
         async with replica(dsn, settings) as running:
             on_ready(running.port)
@@ -89,9 +90,11 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
             await running.drain()
 
 
-async def _migrate(dsn: str, stop: asyncio.Event, schema: str) -> bool:
+async def _migrate(dsn: str, stop: asyncio.Event, schema: str, is_embedded: bool = False) -> bool:
     """Brings the schema up to date. False if `stop` was set first. Raises as `migrate`."""
-    migrating = asyncio.create_task(migrate(dsn, schema))
+    # Nobody else uses an embedded database, so that what an older release made is moved unasked.
+    move_from = FORMER_SCHEMA if is_embedded else None
+    migrating = asyncio.create_task(migrate(dsn, schema, move_from))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([migrating, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -59,8 +59,8 @@ def startup_errors() -> Iterator[None]:
     from jobsvc.api.listen_address import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable
+    from jobsvc.store.ddl import DatabaseUnsuitable
     from jobsvc.store.dsn import DsnInvalid
-    from jobsvc.store.migrate import DatabaseUnsuitable
 
     known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, DsnInvalid)
     try:

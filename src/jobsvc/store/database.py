@@ -47,6 +47,9 @@ _SESSION = {
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "timezone": "UTC",
+    # Our tables are named with their schema. A function of somebody else, in a schema of the path,
+    # would be run instead of PostgreSQL's own if it fits the arguments better.
+    "search_path": "pg_catalog",
     "idle_in_transaction_session_timeout": "60s",
 }
 
