@@ -3,9 +3,9 @@
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from jobsvc.client.channel import open_channel
 from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
+from jobsvc.domain.http_proxy import proxy_options
 from jobsvc.domain.target import check_target
 
 
@@ -26,7 +26,13 @@ def serving_status(
     """
     check_target(target)
     request = health_pb2.HealthCheckRequest(service=service)
-    with open_channel(target, credentials) as channel:
+    options = proxy_options(target)
+    open_channel = (
+        grpc.secure_channel(target, credentials, options)
+        if credentials
+        else grpc.insecure_channel(target, options)
+    )
+    with open_channel as channel:
         try:
             response = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout)
         except grpc.RpcError as error:
