@@ -81,7 +81,7 @@ def database_errors(dsn: Dsn | None, troubles: TroubleLog, statement: str) -> It
             case Answer.VALUE:
                 # Without the text of the error, which may quote the value.
                 text = f"the database cannot store it ({kind} {type(error).__name__})"
-                troubles.not_storable(statement, kind, text)
+                troubles.not_storable(statement, text)
                 raise NotStorable([Violation("request", text)]) from None
             case Answer.AWAY:
                 why = explain(error, dsn) if dsn is not None else f"{error}"
