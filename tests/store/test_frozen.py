@@ -23,7 +23,7 @@ async def main():
     async with open_database(sys.argv[1], 1, statement_seconds=1) as database:
         async with database.connection() as connection:
             await connection.fetch(
-                "SELECT repeat('x', 10000) FROM taken, generate_series(1, 100000)"
+                "SELECT repeat('x', 10000) FROM public.taken, generate_series(1, 100000)"
                 " FOR UPDATE OF taken"
             )
 
