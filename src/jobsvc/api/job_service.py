@@ -48,7 +48,10 @@ class JobService(JobServiceServicer):
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = current_caller.get()
-        asked = await self._read(request)
+        try:  # without another coroutine
+            asked = self._requests.read(request)
+        except LargeStruct:
+            asked = await self._read(request)
         if request.validate_only:
             return previewed(*await self._creation.preview([asked], caller))
         return created(await self._creation.create(asked, caller))

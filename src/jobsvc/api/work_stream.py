@@ -261,13 +261,13 @@ class WorkStream:
             notices, worker.notices = worker.notices, []
             for notice in notices:
                 await self._send(worker, context, notice_frame(notice))
-            if self._half_closed or worker.dismissed:
+            if self._half_closed or worker.dismissal:
                 if self._unanswered:
                     continue
                 if self._half_closed:
                     await asyncio.sleep(_BREAK_SECONDS)
                     return
-                raise ServerDraining("the server is going; connect anew")
+                raise ServerDraining(worker.dismissal)
             if worker.undelivered:
                 # One frame at a time: responses go first, or no more of the worker's frames would
                 # be read.

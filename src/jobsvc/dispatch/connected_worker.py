@@ -27,9 +27,10 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Draining:
-    """Notice that the server is about to go."""
+    """Notice that the worker must go on on another stream, and why."""
 
     grace_seconds: float
+    reason: str
 
 
 @dataclass(eq=False, slots=True)
@@ -63,8 +64,10 @@ class ConnectedWorker:
     peer: str = ""
     longest_lease_seconds: float = 0.0
     handed_back: int = 0
-    #: Whether the server ends the stream as soon as every response is out.
-    dismissed: bool = False
+    #: When the stream is told to drain for its age, and since when it drains for it.
+    drain_time: float = inf
+    #: Why the server ends the stream as soon as every response is out; empty until then.
+    dismissal: str = ""
     #: Why the server ends the stream; set once.
     error: Exception | None = None
 
@@ -114,10 +117,15 @@ class ConnectedWorker:
         self.subscription.window = 0
         self.stop.set()
 
-    def dismiss(self) -> None:
-        """Ends the stream after its last response: the server is about to go."""
-        self.dismissed = True
+    def dismiss(self, reason: str) -> None:
+        """Ends the stream after its last response, for a reason that the worker is told."""
+        self.dismissal = reason
         self.changed.set()
+
+    def hand_over(self) -> None:
+        """Leaves its leases to a later stream of the worker, which has listed those it knows."""
+        self.drop(list(self.leases))
+        self.unacknowledged.clear()
 
     async def until_ended(self) -> NoReturn:
         """Waits until the server ends the stream, and raises the reason."""
