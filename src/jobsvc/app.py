@@ -78,7 +78,7 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watch = tasks.create_task(postgres.watch())
             stack.callback(watch.cancel)
-        if not await _migrate(dsn, stop):
+        if not await _migrate(dsn, stop, settings.schema):
             return
         async with replica(dsn, settings) as running:
             on_ready(running.port)
@@ -87,9 +87,10 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
             await running.drain()
 
 
-async def _migrate(dsn: str, stop: asyncio.Event) -> bool:
+async def _migrate(dsn: str, stop: asyncio.Event, schema: str) -> bool:
     """Brings the schema up to date. False if `stop` was set first. Raises as `migrate`."""
-    migrating, stopping = asyncio.create_task(migrate(dsn)), asyncio.create_task(stop.wait())
+    migrating = asyncio.create_task(migrate(dsn, schema))
+    stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([migrating, stopping], return_when=asyncio.FIRST_COMPLETED)
         if migrating.done():
@@ -147,9 +148,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
     async with open_store(
-        dsn, server_id, settings.pool_size, settings.statement_seconds, settings.max_queues
+        dsn,
+        server_id,
+        settings.pool_size,
+        settings.statement_seconds,
+        settings.max_queues,
+        settings.schema,
     ) as store:
-        hints = Hints(dsn, server_id, troubles=store.database.troubles)
+        hints = Hints(dsn, server_id, troubles=store.database.troubles, schema=settings.schema)
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 

@@ -9,10 +9,11 @@ from typing import Any
 import asyncpg
 
 from jobsvc.domain.errors import DatabaseUnavailable, NotStorable, Violation
+from jobsvc.settings import SCHEMA
 from jobsvc.store.dsn import Dsn, read_dsn
 from jobsvc.store.explain import explain
 from jobsvc.store.sqlstate import Answer, answer, is_session_spent
-from jobsvc.store.statement import sql
+from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
@@ -110,10 +111,19 @@ async def _keep_session(_: Any) -> None:
 class Database:
     """A pool of connections to one PostgreSQL. `open_database` makes it."""
 
-    def __init__(self, pool: asyncpg.Pool, acquire_seconds: float, dsn: Dsn | None = None) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        acquire_seconds: float,
+        dsn: Dsn | None = None,
+        schema: str = SCHEMA,
+    ) -> None:
         self._pool = pool
         self._acquire_seconds = acquire_seconds
         self._dsn = dsn
+        self.schema = schema
+        #: The text of each statement, by name.
+        self.sql = texts(schema)
         #: What is wrong with it; those with connections of their own report to it, too.
         self.troubles = TroubleLog()
 
@@ -174,25 +184,19 @@ class Database:
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """Runs `queries/{statement}.sql` in its own transaction."""
+        text = self.sql[statement]
         async with self.connection(statement) as connection:
             for _ in range(_TRIES - 1):
                 try:
-                    return await _fetch(connection, statement, arguments)
+                    return await connection.fetch(text, *arguments)
                 except asyncpg.TransactionRollbackError as error:
                     log.info("%s is run again: %r", statement, error)
-            return await _fetch(connection, statement, arguments)
-
-
-async def _fetch(
-    connection: Connection, statement: str, arguments: Sequence[Any]
-) -> Sequence[asyncpg.Record]:
-    rows: Sequence[asyncpg.Record] = await connection.fetch(sql(statement), *arguments)
-    return rows
+            return await connection.fetch(text, *arguments)
 
 
 @asynccontextmanager
 async def open_database(
-    dsn: str, pool_size: int, statement_seconds: float
+    dsn: str, pool_size: int, statement_seconds: float, schema: str = SCHEMA
 ) -> AsyncIterator[Database]:
     """Opens a pool on `dsn`, and closes it at the end.
 
@@ -220,7 +224,7 @@ async def open_database(
             },
         )
     try:
-        yield Database(pool, acquire_seconds=statement_seconds, dsn=target)
+        yield Database(pool, acquire_seconds=statement_seconds, dsn=target, schema=schema)
     finally:
         try:
             async with asyncio.timeout(5):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from jobsvc.settings import SCHEMA
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
@@ -39,7 +40,12 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    dsn: str, server_id: str, pool_size: int, statement_seconds: float, max_queues: int
+    dsn: str,
+    server_id: str,
+    pool_size: int,
+    statement_seconds: float,
+    max_queues: int,
+    schema: str = SCHEMA,
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
 
@@ -49,7 +55,7 @@ async def open_store(
         DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
-        open_database(dsn, pool_size, statement_seconds) as database,
+        open_database(dsn, pool_size, statement_seconds, schema) as database,
         asyncio.TaskGroup() as tasks,
     ):
         store = Store(database, server_id, max_queues)
