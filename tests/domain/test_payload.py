@@ -214,8 +214,8 @@ def test_large_payload_takes_about_as_long_as_to_decode_it(text: str) -> None:
         return min(taken)
 
     assert parse_payload(text) == json.loads(text)
-    # A look at each bracket, key or string from Python takes six to twenty times as long.
-    assert seconds(parse_payload) < 4 * seconds(json.loads)
+    # A look at each bracket, key or string from Python takes six to seventeen times as long.
+    assert seconds(parse_payload) < 5 * seconds(json.loads)
 
 
 @pytest.mark.parametrize("hidden", ["\\u0022:", '\\"\\u003a', '\\"\\u003A', '\\"\\u0020:'])
