@@ -85,8 +85,8 @@ class Connection:
         left = self._timeout if timeout_seconds is None else timeout_seconds
         end = self._clock() + left
         repeat = ReconnectPolicy(REPEAT_SECONDS, REPEAT_SECONDS, until=end)
-        # As long as there is time: the server is there, and serves others.
-        refused = ReconnectPolicy(left, left, until=end)
+        # As long as there is time for one more try: the server is there, and serves others.
+        refused = ReconnectPolicy(left, left, until=end - left / 10)
         with call_span(f"jobsvc.v1.{name}") as span:
             while True:
                 try:
