@@ -1,11 +1,26 @@
-"""Decodes the frames that a worker sends."""
+"""Takes in the frames that a worker sends."""
+
+import time
 
 from google.protobuf.message import DecodeError
 
+from jobsvc.api.byte_budget import Charge
 from jobsvc.api.convert.request_checks import UNDECODABLE
 from jobsvc.api.large_message import decode_message
-from jobsvc.domain.errors import WorkProtocolViolation
+from jobsvc.dispatch.connected_worker import ConnectedWorker
+from jobsvc.domain.errors import RateLimited, WorkProtocolViolation
 from jobsvc.v1 import worker_service_pb2 as pb
+
+
+async def make_room(worker: ConnectedWorker, charge: Charge, size_bytes: int) -> None:
+    """Waits until there is room for a frame, which is not decoded yet. A refusal would have the
+    worker send its outcomes again; meanwhile its later frames are not read."""
+    try:
+        charge.take(size_bytes)
+    except RateLimited:
+        worker.set_reading(False, time.monotonic())
+        await charge.wait(size_bytes)
+        worker.set_reading(True, time.monotonic())
 
 
 async def decode_frame(data: bytes) -> pb.WorkRequest:
