@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid, parse_payload
+from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid, parse_payload, written_out_bytes
 from tests.support.payloads import OBJECTS, TEXT, VALUES, nested
 
 HUGE = "1" * 5000
@@ -244,3 +244,26 @@ def test_half_a_letter_is_found_and_a_whole_one_accepted(escapes: str, why: str 
     else:
         with pytest.raises(PayloadInvalid, match=why):
             parse_payload(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ('{"a":1}', 0),
+        ('{"ä":"e10"}', 0),
+        ('{"a":1e5,"b":[1E+300 ,2.5e-0012\n]}', 317),
+        ('{"a":0e99999999999}', 400),
+        ('{"a":"7e9f","b":"3e30"}', 0),
+    ],
+)
+def test_numbers_are_written_out_with_as_many_digits_as_their_exponents_say(
+    text: str, more: int
+) -> None:
+    assert written_out_bytes(text) == len(text.encode()) + more
+
+
+def test_a_text_of_digits_takes_no_longer_to_write_out_than_its_length() -> None:
+    text = '{"a":"' + "1e" + "0" * 200_000 + '"}'
+    began = time.thread_time()
+    assert written_out_bytes(text) == len(text)
+    assert time.thread_time() - began < 0.1

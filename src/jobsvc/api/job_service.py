@@ -47,7 +47,7 @@ class JobService(JobServiceServicer):
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = current_caller.get()
-        try:
+        try:  # without another coroutine
             asked = self._requests.read(request)
         except LargePayload:
             asked = await self._requests.read_large(request)

@@ -11,9 +11,9 @@ from jobsvc.event_loop.turns import turn
 
 #: A larger message may take milliseconds.
 LARGE_BYTES = 64 * 1024
-#: A larger one may take more than one turn, whatever is in it; to look for its pieces takes a
-#: microsecond for each.
-_ONE_TURN_BYTES = 256 * 1024
+#: A larger one may take more than one turn, some 6 ms, whatever is in it; to look for its pieces
+#: takes a microsecond for each.
+_ONE_TURN_BYTES = 512 * 1024
 
 #: A message that nests deeper is not divided further down: the library refuses it at 100 levels.
 _MAX_LEVELS = 90
