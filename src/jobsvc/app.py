@@ -192,7 +192,9 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
-        connections = Connections(min(most_connections(), settings.max_connections))
+        connections = Connections(
+            min(most_connections(), settings.max_connections), settings.reserved_percent
+        )
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
