@@ -47,8 +47,10 @@ async def test_waiting_job_ends_at_once_and_keeps_why(
     answer = await _cancel(jobs, job.id, "not needed any more")
     assert answer.status.state == job_pb2.JOB_STATE_CANCELLED
     assert answer.status.cancel_reason == "not needed any more"
-    assert answer.status.HasField("cancel_request_time") and answer.status.HasField("end_time")
-    assert answer.status.version > job.status.version and answer.etag != job.etag
+    assert answer.status.HasField("cancel_request_time")
+    assert answer.status.HasField("end_time")
+    assert answer.status.version > job.status.version
+    assert answer.etag != job.etag
     assert not answer.spec.HasField("input"), "the BASIC view"
     assert (await status(job.id)).cancel_reason == "not needed any more"
     assert await lease_all(workers) == []
@@ -80,7 +82,8 @@ async def test_running_job_goes_on_until_its_worker_confirms(
     before = await status(job.id)
     answer = (await _cancel(jobs, job.id, "why")).status
     assert answer.state == job_pb2.JOB_STATE_PROCESSING
-    assert answer.HasField("cancel_request_time") and answer.cancel_reason == "why"
+    assert answer.HasField("cancel_request_time")
+    assert answer.cancel_reason == "why"
     assert answer.version > before.version
     assert await report(workers, cancelled(lease)) == [OK]
     ended = await status(job.id)
@@ -174,7 +177,8 @@ async def test_stream_worker_is_told_at_once_and_unasked(
         (told,) = (await stream.frame("lease_statuses")).leases
         assert told.lease_id == lease.lease_id
         assert told.state == worker_service_pb2.LEASE_STATE_CANCEL_REQUESTED
-        assert told.reason == "why" and 0 < told.expires_in.seconds <= 30
+        assert told.reason == "why"
+        assert 0 < told.expires_in.seconds <= 30
         assert await stream.report(cancelled(lease)) == [OK]
 
 

@@ -49,7 +49,9 @@ async def test_repeated_creation_finds_the_deleted_job_and_makes_no_second_one(
     ):
         assert (await refused(call)).what == _NOT_FOUND
     again = await create(request_id=request_id, labels={"a": "1"}, unique_key="k")
-    assert again.id == job.id and not again.spec.labels and not again.status.cancel_reason
+    assert again.id == job.id
+    assert not again.spec.labels
+    assert not again.status.cancel_reason
     assert again.purge_time.ToNanoseconds() > 0
     assert await sql.fetchval("SELECT count(*) FROM job") == 1
 

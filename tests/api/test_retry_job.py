@@ -42,9 +42,12 @@ async def test_failed_job_runs_again_with_its_history(
     await _fail(workers)
     before = await status(job.id)
     answer = await _retry(jobs, job.id)
-    assert answer.id == job.id and answer.status.state == job_pb2.JOB_STATE_PENDING
-    assert answer.status.version > before.version and answer.status.attempt == 1
-    assert answer.status.error.reason == "BROKEN" and not answer.HasField("purge_time")
+    assert answer.id == job.id
+    assert answer.status.state == job_pb2.JOB_STATE_PENDING
+    assert answer.status.version > before.version
+    assert answer.status.attempt == 1
+    assert answer.status.error.reason == "BROKEN"
+    assert not answer.HasField("purge_time")
     assert answer.spec.retry_policy.max_attempts == 2
     lease = await lease_one(workers)
     assert (lease.job_id, lease.attempt, lease.last_attempt) == (job.id, 2, True)
@@ -78,7 +81,8 @@ async def test_cancelled_attempt_stays_in_the_history(
     await _cancel(jobs, job.id)
     assert await report(workers, cancelled(lease)) == [OK]
     retried = (await _retry(jobs, job.id)).status
-    assert not retried.HasField("cancel_request_time") and not retried.cancel_reason
+    assert not retried.HasField("cancel_request_time")
+    assert not retried.cancel_reason
     (past,) = (await status(job.id)).recent_attempts
     assert (past.attempt, past.error.reason) == (1, "ATTEMPT_CANCELLED")
 
@@ -147,10 +151,12 @@ async def test_stream_that_is_opened_again_sees_the_job_live_on(
     assert last.state == job_pb2.JOB_STATE_CANCELLED
     await _retry(jobs, job.id)
     (now,) = await follow(until_pending=True)
-    assert now.state == job_pb2.JOB_STATE_PENDING and now.version > last.version
+    assert now.state == job_pb2.JOB_STATE_PENDING
+    assert now.version > last.version
     assert await report(workers, success(await lease_one(workers))) == [OK]
     (ended,) = await follow(until_pending=False)
-    assert ended.state == job_pb2.JOB_STATE_COMPLETED and ended.version > now.version
+    assert ended.state == job_pb2.JOB_STATE_COMPLETED
+    assert ended.version > now.version
 
 
 async def test_key_that_another_job_holds_by_now_refuses(

@@ -60,7 +60,8 @@ async def test_masked_fields_change_and_no_others(jobs: JobServiceStub, create: 
     )
     assert (changed.spec.schedule_time, changed.spec.expire_time) == (later, end)
     assert (changed.spec.priority, dict(changed.spec.labels)) == (3, {"a": "1"})
-    assert changed.status.version > job.status.version and changed.etag != job.etag
+    assert changed.status.version > job.status.version
+    assert changed.etag != job.etag
     assert not changed.spec.HasField("input"), "the BASIC view"
     changed = await _update(jobs, job.id, "labels", "priority", labels={"b": "2"}, priority=9)
     assert (changed.spec.priority, dict(changed.spec.labels)) == (9, {"b": "2"})
@@ -77,8 +78,10 @@ async def test_masked_field_that_is_unset_is_cleared(jobs: JobServiceStub, creat
         input=Payload(json_text='{"n":1}'),
     )
     changed = (await _update(jobs, job.id, "*")).spec
-    assert not changed.labels and not changed.priority
-    assert not changed.HasField("schedule_time") and not changed.HasField("expire_time")
+    assert not changed.labels
+    assert not changed.priority
+    assert not changed.HasField("schedule_time")
+    assert not changed.HasField("expire_time")
     assert await _input(jobs, job.id) == "{}"
 
 
@@ -113,7 +116,8 @@ async def test_worker_gets_a_job_at_once_that_is_scheduled_for_now(
     async with work(channel) as stream:
         await _update(jobs, job.id, "schedule_time", "input", input=Payload(json_text='{"n":2}'))
         (lease,) = await stream.dispatched()
-        assert lease.job_id == job.id and lease.input.json["n"] == 2
+        assert lease.job_id == job.id
+        assert lease.input.json["n"] == 2
 
 
 async def test_schedule_moves_the_next_attempt_of_a_job_that_is_retried(
@@ -192,7 +196,8 @@ async def test_every_wrong_path_is_named(jobs: JobServiceStub, create: Create) -
     assert refusal.what == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert refusal.fields == ["update_mask", "update_mask", "spec.priority", "spec.labels['A']"]
     said = [v.description for v in refusal.details["BadRequest"].field_violations]
-    assert "'queue'" in said[0] and "'retry_policy.max_attempts'" in said[1]
+    assert "'queue'" in said[0]
+    assert "'retry_policy.max_attempts'" in said[1]
 
 
 async def test_change_of_nothing_is_refused(jobs: JobServiceStub, create: Create) -> None:
