@@ -22,7 +22,7 @@ made AS MATERIALIZED (
 ),
 granted AS (
     UPDATE jobsvc.job SET
-        max_attempts = least($3::integer + ((SELECT attempts FROM made)::integer[])[
+        max_attempts = least($3::integer + ((SELECT attempts FROM made))[
             width_bucket(id, (SELECT jobs FROM made)::uuid[])], 32767),
         expire_time = CASE WHEN expire_time > statement_timestamp() THEN expire_time END
     WHERE id = ANY ((SELECT jobs FROM made)::uuid[])
