@@ -63,7 +63,7 @@ class RequestReader:
         spec = request.spec
         # These are the job's own; other jobs may share the rest, compared by its encoding.
         given = spec.input if spec.HasField("input") else None
-        if given is not None:
+        if given is not None and not given.json_text:
             check_spelled(given, spelled)
         unique_key, request_id = spec.unique_key, request.request_id
         spec.ClearField("input")
