@@ -20,10 +20,11 @@ from jobsvc.v1.payload_pb2 import Payload
 from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2 import JobOutcome, JobSuccess
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Tables
 from tests.api.support.peer import peer
 from tests.api.support.refusal import Refusal, refused
-from tests.api.support.worker import OK
+from tests.api.support.worker import OK, lease_all, release, report
 from tests.api.support.worker_stream import work
 from tests.e2e.support.proxy import proxy
 from tests.support.probe import eventually
@@ -163,6 +164,27 @@ async def test_frame_without_room_waits_and_its_outcome_is_recorded(
         assert not (await asyncio.wait([reporting], timeout=2))[0]
         read.set()
         assert await reporting == [OK]
+
+
+async def test_wait_for_jobs_without_room_is_refused_and_its_jobs_go_back_unharmed(
+    server: Replica,
+    jobs: JobServiceStub,
+    workers: WorkerServiceStub,
+    create: Create,
+    sql: asyncpg.Connection,
+) -> None:
+    job = await create(input=_LARGE)
+    (lease,) = await lease_all(workers, worker_id="w0")
+    waiting = asyncio.ensure_future(lease_all(workers, wait=Duration(seconds=50)))
+    # Answered after the call above has been taken up: calls of one channel come in their order.
+    assert await lease_all(workers, worker_id="w2") == []
+    async with _unread_answers(server, jobs, job.id), peer(server, "127.0.0.2") as another:
+        released = await report(WorkerServiceStub(another), release(lease), worker_id="w0")
+        assert released == [OK]
+        _check(await refused(waiting))
+    (again,) = await lease_all(workers, worker_id="w2", wait=Duration(seconds=20))
+    assert (again.job_id, again.attempt) == (job.id, 1)
+    assert await sql.fetchval("SELECT redeliveries FROM lease") == 0
 
 
 async def test_others_are_served_while_one_caller_takes_all_it_can(

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid, canonical, parse_payload
+from jobsvc.domain.payload import (
+    MAX_LEVELS,
+    PayloadInvalid,
+    canonical,
+    parse_payload,
+    written_out_bytes,
+)
 from tests.support.payloads import TEXT, nested
 
 SCALARS = (
@@ -222,3 +228,26 @@ def test_whole_number_is_the_same_in_every_spelling(spelling: str) -> None:
 def test_true_is_not_one() -> None:
     assert canonical({"a": True}) != canonical({"a": 1})
     assert canonical({"a": "1.0"}) != canonical({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ('{"a":1}', 0),
+        ('{"ä":"e10"}', 0),
+        ('{"a":1e5,"b":[1E+300 ,2.5e-0012\n]}', 317),
+        ('{"a":0e99999999999}', 400),
+        ('{"a":"7e9f","b":"3e30"}', 0),
+    ],
+)
+def test_numbers_are_written_out_with_as_many_digits_as_their_exponents_say(
+    text: str, more: int
+) -> None:
+    assert written_out_bytes(text) == len(text.encode()) + more
+
+
+def test_a_text_of_digits_takes_no_longer_to_write_out_than_its_length() -> None:
+    text = '{"a":"' + "1e" + "0" * 200_000 + '"}'
+    began = time.thread_time()
+    assert written_out_bytes(text) == len(text)
+    assert time.thread_time() - began < 0.1

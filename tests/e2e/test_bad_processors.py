@@ -35,7 +35,12 @@ async def supervised(stage: Stage, target: str, *options: str) -> AsyncIterator[
 
 @pytest.mark.parametrize(
     ("queue", "code", "reason"),
-    [("raises", "UNKNOWN", "RUNTIME_ERROR"), ("exits", "UNKNOWN", "SYSTEM_EXIT")],
+    [
+        ("raises", "UNKNOWN", "RUNTIME_ERROR"),
+        ("exits", "UNKNOWN", "SYSTEM_EXIT"),
+        ("exits-in-task", "UNKNOWN", "SYSTEM_EXIT"),
+        ("stops-loop", "UNKNOWN", "SYSTEM_EXIT"),
+    ],
 )
 async def test_exception_fails_the_attempt_and_no_other_job(
     stage: Stage, queue: str, code: str, reason: str

@@ -13,7 +13,7 @@ from jobsvc.api.status import status_of
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.domain.errors import DatabaseUnavailable, JobsvcError, LeaseLost
 from jobsvc.domain.lease import Extension, LeaseId, LeaseTerms
-from jobsvc.domain.outcome import Outcome
+from jobsvc.domain.outcome import Outcome, Release
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.settle import Report, Settlement
 from jobsvc.settings import Settings
@@ -102,6 +102,8 @@ class Outcomes:
             indexes.append(index)
             reports.append(report)
         errors = await self._settlement.report(reports, worker_id)
+        if worker is not None and not worker.subscription.window:
+            worker.handed_back += sum(isinstance(r.outcome, Release) for r in reports)
         if errors.count(None) == len(lease_ids):  # mostly
             self._on_ended(lease_ids, worker)
             return convert.outcome_results(lease_ids, statuses, len(request.outcomes))

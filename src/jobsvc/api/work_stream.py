@@ -3,6 +3,7 @@ and nothing else."""
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Sequence
 
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 #: for the database; reading pauses beyond.
 _MAX_UNANSWERED = 64
 _MAX_UNDECIDED_BYTES = 16 << 20
+#: A broken connection ends the frames as a worker does, and is known as a cancellation only then.
+_BREAK_SECONDS = 0.05
 #: Frames that a worker sends only if it has heard what was sent to it.
 _SIGNS_OF_HEARING = ("acknowledge", "extend_leases", "report_outcomes")
 
@@ -101,7 +104,7 @@ class WorkStream:
                 log.warning("work stream of %s: also %r", worker.worker_id, error)
             raise first from None
         finally:
-            self._subscriber.leave(subscribed)
+            self._subscriber.leave(subscribed, sys.exception())
             self._redeliver(worker)
             worker.forget()
 
@@ -145,8 +148,7 @@ class WorkStream:
                     window = frame.set_window.window
                     if not 0 <= window <= MAX_WINDOW:
                         raise WorkProtocolViolation(f"set_window: {window} is out of range")
-                    worker.set_window(window)
-                    self._dispatcher.capacity_freed()
+                    self._dispatcher.set_window(worker, window)
                 case "subscribe":
                     raise WorkProtocolViolation("subscribe may come only once")
                 case _:
@@ -196,6 +198,7 @@ class WorkStream:
             # The worker sends them again; its stream lives on.
             statuses = [status_of(error)] * count
             results = convert.outcome_results(convert.reported_leases(request), statuses, count)
+        log.debug("%d outcomes of %s", count, worker.worker_id)
         self._undecided_bytes -= size_bytes
         charge.give_back(size_bytes)
         self._capacity_freed.set()
@@ -216,6 +219,7 @@ class WorkStream:
         extensions: Sequence[Extension | None],
     ) -> None:
         worker.acknowledge_leases((e.id for e in extensions if e is not None), time.monotonic())
+        worker.saw_lengths(e.duration_seconds or 0.0 for e in extensions if e is not None)
         try:
             response = await self._outcomes.extend(request, extensions)
         except DatabaseUnavailable:
@@ -257,12 +261,13 @@ class WorkStream:
             notices, worker.notices = worker.notices, []
             for notice in notices:
                 await self._send(worker, context, notice_frame(notice))
-            if self._half_closed or worker.dismissed:
+            if self._half_closed or worker.dismissal:
                 if self._unanswered:
                     continue
                 if self._half_closed:
+                    await asyncio.sleep(_BREAK_SECONDS)
                     return
-                raise ServerDraining("the server is going; connect anew")
+                raise ServerDraining(worker.dismissal)
             if worker.undelivered:
                 # One frame at a time: responses go first, or no more of the worker's frames would
                 # be read.
@@ -276,6 +281,7 @@ class WorkStream:
         was_behind = worker.subscription.is_behind
         first = worker.undelivered[0]
         worker.sent(self._sequence + 1, worker.take(count), time.monotonic())
+        log.debug("frame %d to %s: %d jobs", self._sequence + 1, worker.worker_id, count)
         if was_behind:
             self._dispatcher.capacity_freed()
         await write_long_input(frame.dispatch, first, self._encoding)

@@ -4,11 +4,12 @@ from jobsvc.client.errors import CallFailed
 from jobsvc.domain.methods import method_named
 from jobsvc.domain.retry import RetryPolicy, retry_delay_seconds
 
-#: Pauses between tries to reconnect. The tries are bounded by time, not by number.
+#: Pauses between tries to reconnect, 2 s at most: who waits is back soon after the server, however
+#: long that was away. The tries are bounded by time, not by number.
 RECONNECT = RetryPolicy(
     max_attempts=0,
     initial_backoff_seconds=0.2,
-    max_backoff_seconds=5.0,
+    max_backoff_seconds=1.6,
     backoff_multiplier=2.0,
 )
 #: How long a call is repeated; gRPC does it for as long (`channel.py`).

@@ -21,7 +21,12 @@ _LARGEST, _LONG_DIGITS = sys.float_info.max, 309
 #: Of every character at this distance, three in a row are in such a run of digits.
 _STRIDE = 100
 _DIGITS_APART = re.compile("[0-9]{3}")
-_ALIKE = bytes.maketrans(b"123456789", b"000000000")
+_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+_EXPONENT = re.compile(rb"[0-9][eE][+-]?([0-9]++)(?=[\s,\]}])")
+#: The exponents of doubles that are not 0 are smaller.
+_MAX_EXPONENT = 400
+#: How many times as long a text can be when its numbers are written out, and in UTF-8.
+MAX_WRITTEN_OUT = 100
 
 
 class PayloadInvalid(Exception):
@@ -105,6 +110,17 @@ def _has_long_number(text: str) -> bool:
     if not _DIGITS_APART.search(text[::_STRIDE]):
         return False
     return b"0" * _LONG_DIGITS in text.encode(errors="surrogatepass").translate(_ALIKE)
+
+
+def written_out_bytes(text: str) -> int:
+    """Returns how many bytes a JSON text would have if its numbers had no exponents, about: what it
+    takes to compare them exactly is in proportion to that."""
+    data = text.encode(errors="surrogatepass")
+    size = len(data)
+    if b"0e0" in data.translate(_ALIKE, b"+-"):
+        for digits in _EXPONENT.findall(data):
+            size += min(_MAX_EXPONENT, int(digits.lstrip(b"0")[:4] or 0))
+    return size
 
 
 def place_beyond(value: Any, largest: float) -> str | None:

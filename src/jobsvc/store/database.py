@@ -47,6 +47,9 @@ _SESSION = {
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "timezone": "UTC",
+    # Our tables are named with their schema. A function of somebody else, in a schema of the path,
+    # would be run instead of PostgreSQL's own if it fits the arguments better.
+    "search_path": "pg_catalog",
     "idle_in_transaction_session_timeout": "60s",
 }
 
@@ -78,7 +81,7 @@ def database_errors(dsn: Dsn | None, troubles: TroubleLog, statement: str) -> It
             case Answer.VALUE:
                 # Without the text of the error, which may quote the value.
                 text = f"the database cannot store it ({kind} {type(error).__name__})"
-                log.warning("%s: %s", statement, text)
+                troubles.not_storable(statement, kind, text)
                 raise NotStorable([Violation("request", text)]) from None
             case Answer.AWAY:
                 why = explain(error, dsn) if dsn is not None else f"{error}"

@@ -18,7 +18,7 @@ from jobsvc.domain.outcome import (
     Success,
 )
 from jobsvc.domain.payload import same_payload
-from jobsvc.store.batch import Batcher
+from jobsvc.store.batch import Batcher, PartlyWritten
 from jobsvc.store.columns import documents, lease_columns, short, sparse, words
 from jobsvc.store.database import Database
 from jobsvc.store.lock_order import in_lock_order
@@ -83,10 +83,17 @@ class LeaseEndStore:
     async def _end(self, ends: Sequence[End]) -> list[Ended]:
         plan = plan_ends(ends)
         written: dict[LeaseId, Ended] = {}
-        for part in plan.finishes:
-            written.update(await self._finish(part))
-        for part in plan.requeues:
-            written.update(await self._requeue(part))
+        try:
+            for part in plan.finishes:
+                written.update(await self._finish(part))
+            for part in plan.requeues:
+                written.update(await self._requeue(part))
+        except Exception as error:
+            if not written:
+                raise
+            counting = [plan.counting[end.id] is end for end in ends]
+            results = [c and written.get(e.id) for c, e in zip(counting, ends, strict=True)]
+            raise PartlyWritten(results) from error
         return [plan.counting[end.id] is end and written[end.id] for end in ends]
 
     async def _finish(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
@@ -104,6 +111,8 @@ class LeaseEndStore:
             [p and p.message for p in progress],
         )
         if len(rows) == len(part):
+            if len(part) == 1 and verdicts[0].error is OUTCOME_REJECTED:
+                return {part[0].id: verdicts[0]}
             return dict.fromkeys([end.id for end in part], True)
         finished = {str(row["job_id"]) for row in rows}
         return {end.id: end.id.job_id in finished for end in part}

@@ -139,7 +139,9 @@ class WorkResponse(_message.Message):
 
     @_builtins.property
     def drain(self) -> Global___Drain:
-        """Announces that the server is going away."""
+        """Asks the worker to go on on another connection. It is to be expected on
+        every stream, also from a server that stays.
+        """
 
     @_builtins.property
     def heartbeat(self) -> _job_pb2.StreamHeartbeat:
@@ -463,7 +465,10 @@ Global___ServerLimits: _TypeAlias = ServerLimits  # noqa: Y015
 
 @_typing.final
 class Drain(_message.Message):
-    """Announces that the server is going away."""
+    """Asks the worker to go on on another connection: the server is going away, or
+    the stream is old. No job is lost by it: leases run on, and unconfirmed
+    outcomes are kept and sent again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -116,7 +116,7 @@ def notice_frame(notice: Lost | Draining) -> pb.WorkResponse:
     """The frame of a notice, which the worker did not ask for."""
     if isinstance(notice, Draining):
         return pb.WorkResponse(
-            drain=pb.Drain(grace=duration(notice.grace_seconds), reason="the server is about to go")
+            drain=pb.Drain(grace=duration(notice.grace_seconds), reason=notice.reason)
         )
     return pb.WorkResponse(
         lease_statuses=pb.ExtendLeasesResponse(
