@@ -43,6 +43,7 @@ from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.migrate import migrate
+from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
@@ -147,9 +148,19 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
     async with open_store(
-        dsn, server_id, settings.pool_size, settings.statement_seconds, settings.max_queues
+        dsn,
+        server_id,
+        settings.pool_size,
+        settings.statement_seconds,
+        settings.max_queues,
+        Pooling(settings.pooler) if settings.pooler else None,
     ) as store:
-        hints = Hints(dsn, server_id, troubles=store.database.troubles)
+        hints = Hints(
+            dsn,
+            server_id,
+            troubles=store.database.troubles,
+            can_listen=store.database.pooling is Pooling.SESSION,
+        )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 

@@ -12,6 +12,8 @@ from typing import Any, get_args, get_type_hints
 #: Most attempts of a job (contract: `RetryPolicy`). Here, because it bounds a setting, and
 #: settings import no other module.
 MAX_ATTEMPTS = 100
+#: What a pooler may keep, from transaction to transaction.
+POOLERS = ("session", "transaction", "transaction-prepared")
 
 _LISTEN = re.compile(
     r"unix(-abstract)?:(?!//[^/]).+|(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):(?P<port>\d+)", re.ASCII
@@ -39,6 +41,8 @@ class Settings:
     listen: str = "127.0.0.1:50051"
     #: The user's own PostgreSQL (14 to 18). Unset starts the embedded one.
     dsn: str | None = field(default=None, repr=False)
+    #: What a connection keeps behind a pooler, one of `POOLERS`. Unset finds it out.
+    pooler: str | None = None
     #: Where the embedded PostgreSQL keeps its data.
     data_dir: Path = Path(".jobsvc")
     #: Key for hashing session ids, equal on all replicas. Unset uses one kept in the database.
@@ -95,6 +99,10 @@ class Settings:
         if int(listen["port"] or 0) > _MAX_PORT:
             raise SettingsInvalid(
                 f"JOBSVC_LISTEN: the port must be between 0 and {_MAX_PORT}, not {listen['port']}"
+            )
+        if self.pooler is not None and self.pooler not in POOLERS:
+            raise SettingsInvalid(
+                f"JOBSVC_POOLER must be one of {', '.join(POOLERS)}, not {self.pooler!r}"
             )
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)

@@ -11,6 +11,14 @@ import asyncpg
 from jobsvc.domain.errors import DatabaseUnavailable, NotStorable, Violation
 from jobsvc.store.dsn import Dsn, read_dsn
 from jobsvc.store.explain import explain
+from jobsvc.store.pooler import find_pooling, tell_pooling
+from jobsvc.store.sessions import (
+    LATE_SECONDS,
+    RELEASE_SECONDS,
+    Connection,
+    Pooling,
+    Sessions,
+)
 from jobsvc.store.sqlstate import Answer, answer, is_session_spent
 from jobsvc.store.statement import sql
 from jobsvc.store.trouble_log import TroubleLog
@@ -27,26 +35,6 @@ _DRIVER_ERRORS = (
 )
 #: A deadlock or serialization failure changes nothing, so the statement is run again.
 _TRIES = 5
-#: How long the driver waits after statement_timeout: the database should end the statement itself.
-_LATE_SECONDS = 5.0
-#: How long a cancelled statement may take to end. A reachable database needs a moment.
-_RELEASE_SECONDS = 2.0
-
-#: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
-#: old statistics may be a very bad one, so each statement is planned once, by the indexes.
-_SESSION = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_bitmapscan": "off",
-    "max_parallel_workers_per_gather": "0",
-    "jit": "off",
-    "timezone": "UTC",
-    "idle_in_transaction_session_timeout": "60s",
-}
-
-Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
 
 def answer_of(error: BaseException) -> Answer:
@@ -110,12 +98,24 @@ async def _keep_session(_: Any) -> None:
 class Database:
     """A pool of connections to one PostgreSQL. `open_database` makes it."""
 
-    def __init__(self, pool: asyncpg.Pool, acquire_seconds: float, dsn: Dsn | None = None) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        sessions: Sessions,
+        acquire_seconds: float,
+        dsn: Dsn | None = None,
+    ) -> None:
         self._pool = pool
+        self._sessions = sessions
         self._acquire_seconds = acquire_seconds
         self._dsn = dsn
         #: What is wrong with it; those with connections of their own report to it, too.
         self.troubles = TroubleLog()
+
+    @property
+    def pooling(self) -> Pooling:
+        """What its connections keep."""
+        return self._sessions.pooling
 
     @asynccontextmanager
     async def connection(self, statement: str = "a transaction") -> AsyncIterator[Connection]:
@@ -161,7 +161,7 @@ class Database:
     async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         """Returns a connection to the pool. A cancelled statement on it must end first."""
         try:
-            await self._pool.release(connection, timeout=_RELEASE_SECONDS)
+            await self._pool.release(connection, timeout=RELEASE_SECONDS)
         except Exception as error:
             # The driver has closed it, and the pool opens another.
             log.info("a connection does not come back: %r", error)
@@ -169,7 +169,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lends a connection inside a transaction: committed at the end, rolled back on errors."""
-        async with self.connection() as connection, connection.transaction():
+        async with self.connection() as connection, self._sessions.transaction(connection):
             yield connection
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
@@ -177,24 +177,25 @@ class Database:
         async with self.connection(statement) as connection:
             for _ in range(_TRIES - 1):
                 try:
-                    return await _fetch(connection, statement, arguments)
+                    return await self._fetch(connection, statement, arguments)
                 except asyncpg.TransactionRollbackError as error:
                     log.info("%s is run again: %r", statement, error)
-            return await _fetch(connection, statement, arguments)
+            return await self._fetch(connection, statement, arguments)
 
-
-async def _fetch(
-    connection: Connection, statement: str, arguments: Sequence[Any]
-) -> Sequence[asyncpg.Record]:
-    rows: Sequence[asyncpg.Record] = await connection.fetch(sql(statement), *arguments)
-    return rows
+    async def _fetch(
+        self, connection: Connection, statement: str, arguments: Sequence[Any]
+    ) -> Sequence[asyncpg.Record]:
+        rows: Sequence[asyncpg.Record] = await self._sessions.fetch(
+            connection, sql(statement), arguments
+        )
+        return rows
 
 
 @asynccontextmanager
 async def open_database(
-    dsn: str, pool_size: int, statement_seconds: float
+    dsn: str, pool_size: int, statement_seconds: float, pooling: Pooling | None = None
 ) -> AsyncIterator[Database]:
-    """Opens a pool on `dsn`, and closes it at the end.
+    """Opens a pool on `dsn`, and closes it at the end. `pooling` None finds it out.
 
     Raises:
         DsnInvalid: `dsn` cannot be used.
@@ -202,25 +203,21 @@ async def open_database(
     """
     target = read_dsn(dsn)
     with connection_errors(target):
+        sessions = Sessions(pooling or await find_pooling(target), statement_seconds)
         pool = await asyncpg.create_pool(
             target.url,
             min_size=1,
             max_size=pool_size,
             max_inactive_connection_lifetime=300,
-            command_timeout=statement_seconds + _LATE_SECONDS,
+            command_timeout=statement_seconds + LATE_SECONDS,
             timeout=target.connect_seconds,
             reset=_keep_session,
-            server_settings={
-                **_SESSION,
-                "application_name": target.application_name or "jobsvc",
-                "statement_timeout": f"{int(statement_seconds * 1000)}ms",
-                # Ends the statement of a frozen or lost replica. Until then, the rows that are
-                # being sent to it stay locked, and no other timeout applies to the sending.
-                "tcp_user_timeout": f"{int((statement_seconds + _LATE_SECONDS) * 1000)}ms",
-            },
+            server_settings={"application_name": target.application_name or "jobsvc"},
+            **sessions.pool_options(),
         )
+    tell_pooling(sessions.pooling)
     try:
-        yield Database(pool, acquire_seconds=statement_seconds, dsn=target)
+        yield Database(pool, sessions, acquire_seconds=statement_seconds, dsn=target)
     finally:
         try:
             async with asyncio.timeout(5):

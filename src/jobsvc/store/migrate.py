@@ -31,36 +31,43 @@ async def migrate(dsn: str) -> list[str]:
     for note in target.notes:
         log.warning("%s", note)
     with connection_errors(target):
-        connection = await asyncpg.connect(target.url, timeout=target.connect_seconds)
+        # No named statement and no lock of the session: a pooler lends the session to others.
+        connection = await asyncpg.connect(
+            target.url, timeout=target.connect_seconds, statement_cache_size=0
+        )
         try:
             _check_suitable(connection)
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-                log.info("waiting for another process that migrates the database")
-                await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-            await connection.execute(
-                "CREATE TABLE IF NOT EXISTS schema_migration ("
-                " name text PRIMARY KEY, apply_time timestamptz NOT NULL DEFAULT clock_timestamp())"
-            )
-            rows = await connection.fetch("SELECT name FROM schema_migration")
-            known = {row["name"] for row in rows}
-            applied = []
-            for migration in sorted(
-                (files(__package__) / "migrations").iterdir(), key=lambda f: f.name
-            ):
-                name = migration.name.removesuffix(".sql")
-                if not migration.name.endswith(".sql") or name in known:
-                    continue
-                async with connection.transaction():
-                    await connection.execute(migration.read_text(encoding="utf-8"))
-                    await connection.execute("INSERT INTO schema_migration VALUES ($1)", name)
-                log.info("applied migration %s", name)
-                applied.append(name)
-            return applied
+            return await _apply_missing(connection)
         except asyncpg.InsufficientPrivilegeError as error:
             raise DatabaseUnavailable("the database does not let us make our tables") from error
         finally:
-            # The end of the session releases the lock.
             await connection.close(timeout=5)
+
+
+async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
+    async with connection.transaction():
+        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
+            log.info("waiting for another process that migrates the database")
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migration ("
+            " name text PRIMARY KEY, apply_time timestamptz NOT NULL DEFAULT clock_timestamp())"
+        )
+        rows = await connection.fetch("SELECT name FROM schema_migration")
+        known = {row["name"] for row in rows}
+        applied = []
+        for migration in sorted(
+            (files(__package__) / "migrations").iterdir(), key=lambda f: f.name
+        ):
+            name = migration.name.removesuffix(".sql")
+            if not migration.name.endswith(".sql") or name in known:
+                continue
+            async with connection.transaction():
+                await connection.execute(migration.read_text(encoding="utf-8"))
+                await connection.execute("INSERT INTO schema_migration VALUES ($1)", name)
+            log.info("applied migration %s", name)
+            applied.append(name)
+        return applied
 
 
 def _check_suitable(connection: asyncpg.Connection) -> None:
