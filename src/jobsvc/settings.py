@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 #: settings import no other module.
 MAX_ATTEMPTS = 100
 #: What a pooler may keep, from transaction to transaction.
-POOLERS = ("session", "transaction", "transaction-prepared")
+POOLERS = ("session", "transaction-prepared", "transaction")
 
 _LISTEN = re.compile(
     r"unix(-abstract)?:(?!//[^/]).+|(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):(?P<port>\d+)", re.ASCII

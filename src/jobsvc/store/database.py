@@ -15,10 +15,10 @@ from jobsvc.store.pooler import find_pooling, tell_pooling
 from jobsvc.store.sessions import (
     LATE_SECONDS,
     RELEASE_SECONDS,
-    Connection,
     Pooling,
     Sessions,
 )
+from jobsvc.store.sessions import Connection as Connection
 from jobsvc.store.sqlstate import Answer, answer, is_session_spent
 from jobsvc.store.statement import sql
 from jobsvc.store.trouble_log import TroubleLog
@@ -174,21 +174,14 @@ class Database:
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """Runs `queries/{statement}.sql` in its own transaction."""
+        text = sql(statement)
         async with self.connection(statement) as connection:
             for _ in range(_TRIES - 1):
                 try:
-                    return await self._fetch(connection, statement, arguments)
+                    return await self._sessions.fetch(connection, text, arguments)
                 except asyncpg.TransactionRollbackError as error:
                     log.info("%s is run again: %r", statement, error)
-            return await self._fetch(connection, statement, arguments)
-
-    async def _fetch(
-        self, connection: Connection, statement: str, arguments: Sequence[Any]
-    ) -> Sequence[asyncpg.Record]:
-        rows: Sequence[asyncpg.Record] = await self._sessions.fetch(
-            connection, sql(statement), arguments
-        )
-        return rows
+            return await self._sessions.fetch(connection, text, arguments)
 
 
 @asynccontextmanager

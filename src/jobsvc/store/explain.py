@@ -22,8 +22,8 @@ _REFUSALS = {
 _POOLER_REFUSALS = {
     "no more connections allowed": "the pooler takes no more clients; its max_client_conn",
     "client connections exceeded": "the pooler takes no more clients",
-    "query_wait_timeout": "the pooler had no free connection to the database in time; its"
-    " default_pool_size is less than JOBSVC_POOL_SIZE of all replicas",
+    "query_wait_timeout": "the pooler had no free connection to the database in time;"
+    " its default_pool_size",
     "unsupported startup parameter": "the pooler refuses a setting in the options of JOBSVC_DSN;"
     " ALTER ROLE … SET does the same",
     "statement pooling mode": "the pooler is in statement mode; it must be session or transaction",

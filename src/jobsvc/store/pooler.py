@@ -46,7 +46,7 @@ async def find_pooling(dsn: Dsn) -> Pooling:
     The process id in PostgreSQL's greeting is that of the session; poolers write their own there.
     """
     async with _connected(dsn) as one:
-        if await one.fetchval(_PID) == one.get_server_pid():
+        if await one.fetchval(_PID, timeout=dsn.connect_seconds) == one.get_server_pid():
             return Pooling.SESSION
         async with _connected(dsn) as other:
             try:

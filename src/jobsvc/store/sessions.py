@@ -4,7 +4,7 @@ Poolers refuse settings in the startup packet, so they are set after it: once wh
 a session of its own, and at the beginning of each transaction where a pooler lends another one.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import cache
@@ -66,7 +66,7 @@ class UnnamedStatements(asyncpg.Connection):
         super().__init__(*arguments)
         self._described: dict[tuple[str, object, bool], Any] = {}
 
-    async def _get_statement(  # type: ignore[override]  # not in the stubs in all its forms
+    async def _get_statement(
         self,
         query: str,
         timeout: float | None,  # noqa: ASYNC109  # the driver's own
@@ -79,7 +79,7 @@ class UnnamedStatements(asyncpg.Connection):
         key = query, record_class, ignore_custom_codec
         statement = None if named else self._described.get(key)
         if statement is None:
-            statement = await super()._get_statement(
+            statement = await super()._get_statement(  # type: ignore[misc]  # not in the stubs
                 query,
                 timeout,
                 named=named,
@@ -136,7 +136,9 @@ class Sessions:
             await _roll_back(connection)
             raise
 
-    async def fetch(self, connection: Connection, text: str, arguments: Any) -> Any:
+    async def fetch(
+        self, connection: Connection, text: str, arguments: Sequence[Any]
+    ) -> list[asyncpg.Record]:
         """Runs one statement under the settings, in its own transaction."""
         if self.keep_settings or _is_vacuum(text):
             return await connection.fetch(text, *arguments)
