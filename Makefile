@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast grpcurl bench peers bench-flat bench-peers bench-streams \
-  bench-smoke lint types generate verify wheel clean
+  bench-smoke lint types generate verify protoset wheel clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -104,24 +104,28 @@ generate: setup ## Write src/jobsvc/v1 from proto/, and the blocking client from
 	@$(call protoc,src)
 	@python tools/async_to_sync.py
 
-verify: setup ## Fail when generated code is stale or buf lint complains
+verify: setup ## Fail when generated code is stale, or the contract unclean or broken
 	@rm -rf build/verify && mkdir -p build/verify && $(call protoc,build/verify)
 	@touch build/verify/jobsvc/v1/__init__.py
 	@diff -r -x __pycache__ build/verify/jobsvc/v1 src/jobsvc/v1 \
 	  || { echo "src/jobsvc/v1 differs from proto/: run make generate"; exit 1; }
 	@python tools/async_to_sync.py --check
-	@python -m grpc_tools.protoc $(INCLUDES) --include_imports --include_source_info \
-	  -o build/verify/contract.binpb $(PROTOS)
-	@buf lint build/verify/contract.binpb --config buf.lint.yaml
-	@echo "verify: generated code is current, contract is lint-clean"
+	@buf lint
+	@buf build -o build/verify/contract.binpb
+	@buf breaking build/verify/contract.binpb --against proto/frozen/first_form.binpb --config buf.yaml
+	@echo "verify: generated code is current, contract is lint-clean and breaks no client"
 
-# google/api and google/rpc come with the installed googleapis-common-protos.
-INCLUDES = -I proto -I "$$(python -c 'import google.rpc as r; print(next(iter(r.__path__))[:-11])')"
+INCLUDES = -I proto -I proto/third_party
 define protoc
 python -m grpc_tools.protoc $(INCLUDES) --python_out=$(1) --mypy_out=quiet:$(1) $(PROTOS) && \
 python -m grpc_tools.protoc $(INCLUDES) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) \
   $(filter %_service.proto,$(PROTOS))
 endef
+
+protoset: setup ## Write dist/jobsvc.protoset, the contract for grpcurl, ghz and generators
+	@mkdir -p dist
+	@buf build --as-file-descriptor-set -o dist/jobsvc.protoset#format=binpb
+	@echo "wrote dist/jobsvc.protoset"
 
 wheel: setup ## Build the package into dist/
 	@python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \

@@ -19,6 +19,7 @@ from jobsvc.embedded import embedded_postgres
 from jobsvc.settings import Settings
 from jobsvc.store.migrate import migrate
 from jobsvc.store.store import Store, open_store
+from tests.support.looking import look_at
 from tests.support.settings import TEST_SETTINGS
 
 # Examples have no deadline: a machine that is busy elsewhere is no defect.
@@ -74,7 +75,7 @@ async def store(dsn: str) -> AsyncIterator[Store]:
 @pytest.fixture
 async def sql(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     """A plain connection to the fresh database, to look at rows and to age them."""
-    connection = await asyncpg.connect(dsn)
+    connection = await look_at(dsn)
     yield connection
     await connection.close()
 

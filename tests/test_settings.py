@@ -42,6 +42,7 @@ def test_every_setting_is_read_from_the_environment() -> None:
     changed |= {
         "listen": "[::1]:0",
         "dsn": "postgresql://x/y",
+        "schema": "jobs",
         "pooler": "transaction",
         "data_dir": Path("/data"),
         "session_key": "key",
@@ -159,6 +160,32 @@ def test_address_must_have_host_and_port(listen: str) -> None:
 )
 def test_address_of_either_kind_is_taken(listen: str) -> None:
     assert Settings(listen=listen).listen == listen
+
+
+@pytest.mark.parametrize("schema", ["jobsvc", "public", "_1", "order", "a" * 63])
+def test_schema_that_postgresql_takes_without_quotes_is_taken(schema: str) -> None:
+    assert Settings.read({"JOBSVC_SCHEMA": schema}).schema == schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "Jobs",
+        "1st",
+        "a-b",
+        "a b",
+        'a"',
+        "a;b",
+        "é",
+        "pg_jobs",
+        "information_schema",
+        "a" * 64,
+        "a\n",
+    ],
+)
+def test_schema_of_another_name_is_refused_in_one_sentence(schema: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"^JOBSVC_SCHEMA must be a name that PostgreSQL"):
+        Settings.read({"JOBSVC_SCHEMA": schema})
 
 
 def test_names_that_are_no_settings_are_told_in_one_line() -> None:

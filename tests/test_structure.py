@@ -19,6 +19,7 @@ TOP_MODULES = {
     "conftest.py",
     "test_architecture_page.py",
     "test_call_status.py",
+    "test_contract.py",
     "test_layers.py",
     "test_plain_text.py",
     "test_settings.py",

@@ -52,7 +52,7 @@ async def run(postgres: Postgres, series: Series, rounds: int) -> AsyncIterator[
 async def _snapshot(dsn: str) -> AsyncIterator[None]:
     """Keeps a transaction that has read something open for the length of the block."""
     async with observing(dsn) as connection, connection.transaction(isolation="repeatable_read"):
-        await connection.execute("SELECT FROM queue")
+        await connection.execute("SELECT FROM jobsvc.queue")
         yield
 
 

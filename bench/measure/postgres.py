@@ -44,6 +44,8 @@ async def fresh_database(dsn: str, name: str, template: str | None = None) -> As
     """
     async with _outside(dsn) as connection:
         await _create(connection, name, template)
+        if template is None:
+            await _execute(database_dsn(dsn, name), "CREATE SCHEMA jobsvc")
         await connection.execute("CHECKPOINT")
         try:
             yield database_dsn(dsn, name)
@@ -56,6 +58,7 @@ async def template_database(dsn: str, name: str) -> AsyncIterator[str]:
     """A database that stays: the block fills it, then it is vacuumed, as it would be in time."""
     async with _outside(dsn) as connection:
         await _create(connection, name)
+        await _execute(database_dsn(dsn, name), "CREATE SCHEMA jobsvc")
     yield (filled := database_dsn(dsn, name))
     await vacuum(filled)
 
@@ -81,6 +84,8 @@ async def _execute(dsn: str, statement: str) -> None:
 async def _create(connection: asyncpg.Connection, name: str, template: str | None = None) -> None:
     copied = f" TEMPLATE {template} STRATEGY file_copy" if template else ""
     await connection.execute(f"CREATE DATABASE {name}{copied}")
+    # Checkouts whose statements name no schema find and make their tables in this one.
+    await connection.execute(f"ALTER DATABASE {name} SET search_path = jobsvc, public")
 
 
 @asynccontextmanager

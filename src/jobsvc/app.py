@@ -79,7 +79,7 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watch = tasks.create_task(postgres.watch())
             stack.callback(watch.cancel)
-        if not await _migrate(dsn, stop):
+        if not await _migrate(dsn, stop, settings.schema):
             return
         async with replica(dsn, settings) as running:
             on_ready(running.port)
@@ -88,9 +88,10 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
             await running.drain()
 
 
-async def _migrate(dsn: str, stop: asyncio.Event) -> bool:
+async def _migrate(dsn: str, stop: asyncio.Event, schema: str) -> bool:
     """Brings the schema up to date. False if `stop` was set first. Raises as `migrate`."""
-    migrating, stopping = asyncio.create_task(migrate(dsn)), asyncio.create_task(stop.wait())
+    migrating = asyncio.create_task(migrate(dsn, schema))
+    stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([migrating, stopping], return_when=asyncio.FIRST_COMPLETED)
         if migrating.done():
@@ -153,12 +154,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         settings.pool_size,
         settings.statement_seconds,
         settings.max_queues,
+        settings.schema,
         Pooling(settings.pooler) if settings.pooler else None,
     ) as store:
         hints = Hints(
             dsn,
             server_id,
             troubles=store.database.troubles,
+            schema=settings.schema,
             can_listen=store.database.pooling is Pooling.SESSION,
         )
         catalog = Catalog(store.queues)

@@ -12,6 +12,8 @@ from typing import Any, get_args, get_type_hints
 #: Most attempts of a job (contract: `RetryPolicy`). Here, because it bounds a setting, and
 #: settings import no other module.
 MAX_ATTEMPTS = 100
+#: The schema of a default installation, which the statements of the store name.
+SCHEMA = "jobsvc"
 #: What a pooler may keep, from transaction to transaction.
 POOLERS = ("session", "transaction-prepared", "transaction")
 
@@ -19,6 +21,9 @@ _LISTEN = re.compile(
     r"unix(-abstract)?:(?!//[^/]).+|(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):(?P<port>\d+)", re.ASCII
 )
 _MAX_PORT = 65_535
+#: PostgreSQL keeps the names that begin with pg_ for itself, and its views in information_schema.
+_SCHEMA = re.compile(r"(?!pg_|information_schema$)[a-z_][a-z0-9_]*", re.ASCII)
+_MAX_SCHEMA_BYTES = 63
 
 #: Read from the environment by others than the server's settings.
 _OTHERS = ("TARGET", "SESSION_ID", "USER_ID", "TOKEN", "TLS", "CA", "LOG_LEVEL", "LOG_FORMAT")
@@ -41,6 +46,8 @@ class Settings:
     listen: str = "127.0.0.1:50051"
     #: The user's own PostgreSQL (14 to 18). Unset starts the embedded one.
     dsn: str | None = field(default=None, repr=False)
+    #: The schema of the tables, so that several installations fit into one database.
+    schema: str = SCHEMA
     #: What a connection keeps behind a pooler, one of `POOLERS`. Unset finds it out.
     pooler: str | None = None
     #: Where the embedded PostgreSQL keeps its data.
@@ -99,6 +106,12 @@ class Settings:
         if int(listen["port"] or 0) > _MAX_PORT:
             raise SettingsInvalid(
                 f"JOBSVC_LISTEN: the port must be between 0 and {_MAX_PORT}, not {listen['port']}"
+            )
+        if not _SCHEMA.fullmatch(self.schema) or len(self.schema) > _MAX_SCHEMA_BYTES:
+            raise SettingsInvalid(
+                "JOBSVC_SCHEMA must be a name that PostgreSQL takes without quotes: small letters"
+                f" (a to z), digits and _, at most {_MAX_SCHEMA_BYTES}, with no digit and no pg_ in"
+                f" front, not {self.schema!r}"
             )
         if self.pooler is not None and self.pooler not in POOLERS:
             raise SettingsInvalid(

@@ -37,8 +37,8 @@ async def link(dsn: str, sql: asyncpg.Connection) -> AsyncIterator[DatabaseLink]
     """The way of a role that may read and write rows, and owns nothing."""
     await sql.execute(
         "CREATE ROLE clerk;"
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk;"
-        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk"
+        "GRANT USAGE ON SCHEMA jobsvc TO clerk;"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobsvc TO clerk"
     )
     with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
         async with database_link(dsn, Path(folder)) as opened:
@@ -95,13 +95,13 @@ async def test_schema_that_is_gone_for_a_while_is_an_outage_of_all_that_needs_it
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await create()
-    await sql.execute("ALTER SCHEMA public RENAME TO elsewhere")
+    await sql.execute("ALTER SCHEMA jobsvc RENAME TO elsewhere")
     refusal = await refused(create())
     assert (refusal.code.name, refusal.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
     assert "relation" not in refusal.message
     await eventually(lambda: said(caplog, "expire_jobs"), what="a line")
     assert not await is_serving(health, DATABASE)
-    await sql.execute("ALTER SCHEMA elsewhere RENAME TO public")
+    await sql.execute("ALTER SCHEMA elsewhere RENAME TO jobsvc")
     await create()
     await eventually(lambda: is_serving(health, DATABASE), what="an end of the trouble")
     assert said(caplog, "expire_jobs") == ["fails:", "works"]

@@ -10,7 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
 from jobsvc.app import Replica
-from jobsvc.store.statement import sql as text_of
+from jobsvc.settings import SCHEMA
+from jobsvc.store.statement import texts
 from jobsvc.v1.queue_service_pb2 import ListQueuesRequest
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
@@ -88,7 +89,7 @@ async def test_wait_ends_when_a_stream_of_the_same_worker_takes_over_during_a_cl
         return await sql.fetch(
             "SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
             " AND datname = current_database() AND query = $1",
-            text_of("ready_queues"),
+            texts(SCHEMA)["ready_queues"],
         )
 
     async def claiming() -> list[asyncpg.Record]:

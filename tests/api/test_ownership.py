@@ -157,7 +157,7 @@ async def test_session_is_neither_stored_nor_returned(
     job = await create(metadata=(("x-session-id", session),))
     read = await _get(jobs, job.id, (("x-session-id", session),))
     refusal = await refused(_get(jobs, job.id, (("x-session-id", session + "x"),)))
-    names = await sql.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    names = await sql.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'jobsvc'")
     rows = [
         dict(row)
         for name in names

@@ -91,7 +91,7 @@ async def test_pooler_and_its_sessions_are_killed_under_load_and_nothing_is_lost
 
 async def _until_created(dsn: str, count: int) -> None:
     async def created() -> int:
-        [row] = await fetch(dsn, "SELECT count(*) AS jobs FROM job")
+        [row] = await fetch(dsn, "SELECT count(*) AS jobs FROM jobsvc.job")
         return int(row["jobs"])
 
     await eventually(created, lambda jobs: jobs >= count, seconds=60, what=f"{count} jobs")

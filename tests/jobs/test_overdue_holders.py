@@ -22,7 +22,6 @@ from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.records import encode_error
-from jobsvc.store.statement import sql as text_of
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     create,
@@ -125,7 +124,7 @@ async def test_create_waits_for_a_sweep_that_has_the_holder(
     holder = await create(store, unique_key="k")
     await sql.execute(EXPIRED)
     async with asyncio.TaskGroup() as tasks, sql.transaction():
-        swept = await sql.fetch(text_of("expire_jobs"), 10, *ERRORS, 60.0, ())
+        swept = await sql.fetch(store.database.sql["expire_jobs"], 10, *ERRORS, 60.0, ())
         assert [str(row["job_id"]) for row in swept] == [holder]
         asked = tasks.create_task(ask(store))
         await until_blocked(sql)

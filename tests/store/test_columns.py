@@ -19,7 +19,6 @@ from jobsvc.domain.retry import RetryPolicy
 from jobsvc.domain.run_policy import RunPolicy
 from jobsvc.store.columns import SEPARATOR, documents, short, sparse, words
 from jobsvc.store.records import leased_jobs_from
-from jobsvc.store.statement import sql as sql_text
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     BROKEN,
@@ -118,7 +117,7 @@ async def test_large_inputs_of_a_claim_keep_their_order_and_have_rows_of_their_o
     async with store.database.transaction() as connection:
         await store.jobs.create_all(connection, jobs)
         asked = "q", 9, ["w"], [1], [30.0], None, None, random.randbytes(72)
-        rows = await connection.fetch(sql_text("lease_jobs"), *asked)
+        rows = await connection.fetch(store.database.sql["lease_jobs"], *asked)
     assert sorted(len(row["slots"]) for row in rows) == [1, 1, 4]
     leased = leased_jobs_from(rows, [Slot("w", 30.0)] * 9)
     assert [(job.id.job_id, job.input) for job in leased] == [(job.id, job.input) for job in jobs]

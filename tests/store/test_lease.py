@@ -12,7 +12,6 @@ from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import QueuePosition, Slot
 from jobsvc.domain.outcome import Failure
 from jobsvc.domain.owner import Owner
-from jobsvc.store.statement import sql as text_of
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     BROKEN,
@@ -209,7 +208,7 @@ async def test_no_more_rows_are_locked_than_are_leased(store: Store) -> None:
     # Another leaser has taken the first four, over two priorities, and has not committed yet.
     async with store.database.transaction() as connection:
         asked = "q", 4, ["v"], [1], [30.0], None, None, random.randbytes(32)
-        taken = await connection.fetch(text_of("lease_jobs"), *asked)
+        taken = await connection.fetch(store.database.sql["lease_jobs"], *asked)
         rest = await lease(store, 9)
     theirs = [lease_id for row in taken for lease_id in row["lease_ids"].split(" ")]
     assert [len(theirs), len(rest)] == [4, 5]

@@ -88,7 +88,7 @@ async def test_session_mode_named_on_a_transaction_pooler_is_told(dsn: str) -> N
         async with one.transaction(), two.transaction():
             pass
         with pytest.raises(DatabaseUnavailable, match=r"does not keep its settings|another sess"):
-            async with open_database(bouncer.dsn, 1, 9.0, Pooling.SESSION):
+            async with open_database(bouncer.dsn, 1, 9.0, pooling=Pooling.SESSION):
                 pass
         for connection in (one, two):
             connection.terminate()
@@ -113,14 +113,14 @@ async def test_cancelled_call_leaves_no_transaction_and_no_lock(
     database: Database, sql: asyncpg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with sql.transaction():
-        await sql.execute("LOCK TABLE queue IN ACCESS EXCLUSIVE MODE")
+        await sql.execute("LOCK TABLE jobsvc.queue IN ACCESS EXCLUSIVE MODE")
         asking = asyncio.create_task(database.fetch("declare_queues", ["a"]))
         await until_blocked(sql)
         asking.cancel()
         with suppress(asyncio.CancelledError):
             await asking
     assert await open_transactions(sql) == 0
-    assert await sql.fetchval("SELECT count(*) FROM queue") == 0
+    assert await sql.fetchval("SELECT count(*) FROM jobsvc.queue") == 0
     for passes in range(40):  # Wherever it is, in BEGIN or in COMMIT.
         asking = asyncio.create_task(database.fetch("read_queues", ["a"], True))
         for _ in range(passes):
@@ -147,13 +147,13 @@ async def test_refused_transaction_is_rolled_back(
 ) -> None:
     async def fail_half_way() -> None:
         async with database.transaction() as connection:
-            await connection.execute("INSERT INTO queue (name) VALUES ('a')")
+            await connection.execute("INSERT INTO jobsvc.queue (name) VALUES ('a')")
             raise LookupError
 
     with pytest.raises(LookupError):
         await fail_half_way()
     assert await open_transactions(sql) == 0
-    assert await sql.fetchval("SELECT count(*) FROM queue") == 0
+    assert await sql.fetchval("SELECT count(*) FROM jobsvc.queue") == 0
 
 
 async def test_statement_timeout_holds(dsn: str, sql: asyncpg.Connection) -> None:
@@ -162,7 +162,7 @@ async def test_statement_timeout_holds(dsn: str, sql: asyncpg.Connection) -> Non
         open_database(bouncer.dsn, pool_size=1, statement_seconds=0.3) as database,
     ):
         async with sql.transaction():
-            await sql.execute("LOCK TABLE queue IN ACCESS EXCLUSIVE MODE")
+            await sql.execute("LOCK TABLE jobsvc.queue IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(DatabaseUnavailable) as caught:
                 await database.fetch("declare_queues", ["a"])
             assert caught.value.is_refusal

@@ -3,11 +3,12 @@
 import asyncpg
 
 from jobsvc.store.store import Store
+from tests.support.looking import look_at
 
 
 async def churn(dsn: str, jobs: int) -> None:
     """Leaves dead rows in `lease`; the connection is closed, so that they have been counted."""
-    connection = await asyncpg.connect(dsn)
+    connection = await look_at(dsn)
     try:
         await connection.execute("ALTER TABLE lease SET (autovacuum_enabled = off)")
         await connection.execute(

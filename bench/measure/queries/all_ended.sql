@@ -1,2 +1,2 @@
 -- Whether no job waits or is leased.
-SELECT NOT EXISTS (SELECT FROM lease) AND NOT EXISTS (SELECT FROM waiting)
+SELECT NOT EXISTS (SELECT FROM jobsvc.lease) AND NOT EXISTS (SELECT FROM jobsvc.waiting)

@@ -4,4 +4,4 @@
 SELECT
     count(*) AS jobs,
     coalesce(extract(epoch FROM max(end_time) - min(start_time)), 0)::float8 AS seconds
-FROM (SELECT start_time, end_time FROM result ORDER BY end_time LIMIT $1) AS ended
+FROM (SELECT start_time, end_time FROM jobsvc.result ORDER BY end_time LIMIT $1) AS ended

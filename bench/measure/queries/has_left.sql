@@ -1,3 +1,3 @@
 -- Whether a job no longer waits.
 -- $1 id
-SELECT NOT EXISTS (SELECT FROM waiting WHERE job_id = $1)
+SELECT NOT EXISTS (SELECT FROM jobsvc.waiting WHERE job_id = $1)

@@ -4,5 +4,5 @@
 SELECT
     count(*) AS jobs,
     coalesce(extract(epoch FROM max(end_time) - min(create_time)), 0)::float8 AS seconds
-FROM job JOIN result ON result.job_id = job.id
+FROM jobsvc.job JOIN jobsvc.result ON result.job_id = job.id
 WHERE create_time >= $1

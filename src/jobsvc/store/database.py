@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from jobsvc.domain.errors import DatabaseUnavailable, NotStorable, Violation
+from jobsvc.settings import SCHEMA
 from jobsvc.store.dsn import Dsn, read_dsn
 from jobsvc.store.explain import explain
 from jobsvc.store.pooler import find_pooling, tell_pooling
@@ -20,7 +21,7 @@ from jobsvc.store.sessions import (
 )
 from jobsvc.store.sessions import Connection as Connection
 from jobsvc.store.sqlstate import Answer, answer, is_session_spent
-from jobsvc.store.statement import sql
+from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
@@ -104,11 +105,15 @@ class Database:
         sessions: Sessions,
         acquire_seconds: float,
         dsn: Dsn | None = None,
+        schema: str = SCHEMA,
     ) -> None:
         self._pool = pool
         self._sessions = sessions
         self._acquire_seconds = acquire_seconds
         self._dsn = dsn
+        self.schema = schema
+        #: The text of each statement, by name.
+        self.sql = texts(schema)
         #: What is wrong with it; those with connections of their own report to it, too.
         self.troubles = TroubleLog()
 
@@ -174,7 +179,7 @@ class Database:
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
         """Runs `queries/{statement}.sql` in its own transaction."""
-        text = sql(statement)
+        text = self.sql[statement]
         async with self.connection(statement) as connection:
             for _ in range(_TRIES - 1):
                 try:
@@ -186,7 +191,11 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    dsn: str, pool_size: int, statement_seconds: float, pooling: Pooling | None = None
+    dsn: str,
+    pool_size: int,
+    statement_seconds: float,
+    schema: str = SCHEMA,
+    pooling: Pooling | None = None,
 ) -> AsyncIterator[Database]:
     """Opens a pool on `dsn`, and closes it at the end. `pooling` None finds it out.
 
@@ -210,7 +219,7 @@ async def open_database(
         )
     tell_pooling(sessions.pooling)
     try:
-        yield Database(pool, sessions, acquire_seconds=statement_seconds, dsn=target)
+        yield Database(pool, sessions, statement_seconds, target, schema)
     finally:
         try:
             async with asyncio.timeout(5):

@@ -2,6 +2,7 @@
 hint's arrival; a replica that misses one is late by a poll."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -12,14 +13,14 @@ from math import inf
 import asyncpg
 
 from jobsvc.domain.errors import DatabaseFailure
+from jobsvc.settings import SCHEMA
 from jobsvc.store.database import database_errors
 from jobsvc.store.dsn import read_dsn
-from jobsvc.store.statement import sql
+from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
 
 log = logging.getLogger(__name__)
 
-_CHANNEL = "jobsvc"
 _RECONNECT_SECONDS = 1.0
 _PROBE_SECONDS = 3.0
 #: Longest wait for the database.
@@ -53,6 +54,13 @@ class Hint:
     declared: tuple[str, ...] = ()
 
 
+def channel_of(schema: str) -> str:
+    """Returns the channel of the installation in a schema: those of one database have one each. Its
+    name has less than 64 bytes, as PostgreSQL demands. Pure."""
+    digest = hashlib.sha256(schema.encode()).hexdigest()
+    return "jobsvc" if schema == SCHEMA else f"jobsvc_{digest[:32]}"
+
+
 class Hints:
     """Sends and receives hints on connections of its own.
 
@@ -69,11 +77,14 @@ class Hints:
         alive_seconds: float = 1.0,
         absence_seconds: float = 5.0,
         troubles: TroubleLog | None = None,
+        schema: str = SCHEMA,
         can_listen: bool = True,
     ) -> None:
         """Without `can_listen`, hints reach this replica only."""
         self._dsn = read_dsn(dsn)
         self._server_id = server_id
+        self._channel = channel_of(schema)
+        self._send_hints = texts(schema)["send_hints"]
         self._alive_seconds = alive_seconds
         self._absence_seconds = absence_seconds
         self._troubles = TroubleLog() if troubles is None else troubles
@@ -161,7 +172,7 @@ class Hints:
         closed = asyncio.Event()
         connection.add_termination_listener(lambda _: closed.set())
         async with asyncio.timeout(_DATABASE_SECONDS):
-            await connection.add_listener(_CHANNEL, self._on_notification)
+            await connection.add_listener(self._channel, self._on_notification)
         self._tell_gap()
         self._probed.clear()
         self._alone_from = inf
@@ -206,7 +217,9 @@ class Hints:
                 messages.append(self._message(_Kind.ALIVE))
                 self._forget_absent_peers(now)
             if messages:
-                await connection.fetch(sql("send_hints"), messages, timeout=_DATABASE_SECONDS)
+                await connection.fetch(
+                    self._send_hints, self._channel, messages, timeout=_DATABASE_SECONDS
+                )
 
     def _forget_absent_peers(self, now: float) -> None:
         self._peers = {p: t for p, t in self._peers.items() if now - t < self._absence_seconds}

@@ -13,7 +13,6 @@ from jobsvc.store.batch import Batcher
 from jobsvc.store.columns import documents, short, sparse, spread, words
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import decode_error, encode_labels, job_from
-from jobsvc.store.statement import sql
 
 #: Jobs written in one statement.
 _MAX_CREATES = 1000
@@ -71,7 +70,7 @@ class JobStore:
             KeyTaken: a unique key is held, or another transaction won a conflict; this one is lost.
         """
         try:
-            rows = await connection.fetch(sql("create_jobs"), *_create_columns(jobs))
+            rows = await connection.fetch(self._database.sql["create_jobs"], *_create_columns(jobs))
         except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
             raise KeyTaken from error
         return rows[0]["create_time"], _create_times(jobs, rows)
@@ -85,7 +84,7 @@ class JobStore:
     ) -> Mapping[tuple[str, str], str]:
         """Returns the ids of jobs by pairs of service and request id, without unknown pairs."""
         rows = await connection.fetch(
-            sql("find_requests"), [r[0] for r in requests], [r[1] for r in requests]
+            self._database.sql["find_requests"], [r[0] for r in requests], [r[1] for r in requests]
         )
         return {(row["owner_service"], str(row["request_id"])): str(row["id"]) for row in rows}
 
@@ -94,7 +93,9 @@ class JobStore:
     ) -> Mapping[tuple[str, str], KeyHolder]:
         """Returns the jobs that hold pairs of queue and unique key, without free pairs."""
         rows = await connection.fetch(
-            sql("find_key_holders"), [queue for queue, _ in keys], [key for _, key in keys]
+            self._database.sql["find_key_holders"],
+            [queue for queue, _ in keys],
+            [key for _, key in keys],
         )
         return {
             (row["queue"], row["unique_key"]): KeyHolder(str(row["job_id"]), row["overdue"])
@@ -118,7 +119,7 @@ class JobStore:
         if connection is None:
             rows = await self._database.fetch("read_jobs", *columns)
         else:
-            rows = await connection.fetch(sql("read_jobs"), *columns)
+            rows = await connection.fetch(self._database.sql["read_jobs"], *columns)
         return {job.id: job for job in map(job_from, rows)}
 
     async def find_changed(self, seen: Mapping[str, int]) -> dict[str, int | None]:

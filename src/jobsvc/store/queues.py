@@ -10,7 +10,6 @@ from jobsvc.domain.errors import QueueLimit
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy, QueueUpdate
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
-from jobsvc.store.statement import sql
 
 #: A worker that no replica has seen for longer is not counted.
 _WORKER_SEEN_SECONDS = 10.0
@@ -65,12 +64,13 @@ class QueueStore:
         Raises:
             QueueLimit: the queue is missing, and there are too many.
         """
+        sql = self._database.sql
         async with self._database.transaction() as connection:
             if create:
-                rows = await connection.fetch(sql("missing_queues"), [name], self._max_queues)
+                rows = await connection.fetch(sql["missing_queues"], [name], self._max_queues)
                 if rows:
-                    await connection.fetch(sql("declare_queues"), self._creatable(rows))
-            rows = await connection.fetch(sql("lock_queue"), name)
+                    await connection.fetch(sql["declare_queues"], self._creatable(rows))
+            rows = await connection.fetch(sql["lock_queue"], name)
             if not rows:
                 return None
             before = queue_from(rows[0])
@@ -78,25 +78,25 @@ class QueueStore:
             if policy == before.policy:
                 return QueueUpdate(before, before)
             if keep_newer_schema:
-                superseded = await _superseded(connection, before, policy)
+                superseded = await self._superseded(connection, before, policy)
                 if superseded:
                     return QueueUpdate(before, before, superseded)
             await connection.fetch(
-                sql("update_queue"),
+                sql["update_queue"],
                 name,
-                await _save_schema(connection, policy.input_schema),
-                await _save_schema(connection, policy.output_schema),
+                await self._save_schema(connection, policy.input_schema),
+                await self._save_schema(connection, policy.output_schema),
                 policy.lease_seconds,
                 *astuple(policy.run_policy),
             )
-            (row,) = await connection.fetch(sql("lock_queue"), name)
+            (row,) = await connection.fetch(sql["lock_queue"], name)
             queue = queue_from(row)
             for field, old, new in (
                 ("input_schema", before.input_schema_id, queue.input_schema_id),
                 ("output_schema", before.output_schema_id, queue.output_schema_id),
             ):
                 if old != new:
-                    await connection.fetch(sql("replace_schema"), name, field, old, new)
+                    await connection.fetch(sql["replace_schema"], name, field, old, new)
             return QueueUpdate(before, queue)
 
     async def first_inputs(
@@ -151,30 +151,30 @@ class QueueStore:
             raise QueueLimit(self._max_queues)
         return sorted(row["name"] for row in missing)
 
+    async def _superseded(
+        self, connection: Connection, before: Queue, policy: QueuePolicy
+    ) -> tuple[str, ...]:
+        asked = (
+            (before.policy.input_schema, policy.input_schema),
+            (before.policy.output_schema, policy.output_schema),
+        )
+        digests = [None if new is None or new == old else _digest(new) for old, new in asked]
+        rows = await connection.fetch(
+            self._database.sql["superseded_fields"], before.name, *digests
+        )
+        return tuple(sorted(row["field"] for row in rows))
 
-async def _superseded(
-    connection: Connection, before: Queue, policy: QueuePolicy
-) -> tuple[str, ...]:
-    asked = (
-        (before.policy.input_schema, policy.input_schema),
-        (before.policy.output_schema, policy.output_schema),
-    )
-    digests = [None if new is None or new == old else _digest(new) for old, new in asked]
-    rows = await connection.fetch(sql("superseded_fields"), before.name, *digests)
-    return tuple(sorted(row["field"] for row in rows))
+    async def _save_schema(self, connection: Connection, definition: str | None) -> int | None:
+        if definition is None:
+            return None
+        digest = _digest(definition)
+        while True:
+            # Empty only if another transaction commits the same schema between the two reads.
+            rows = await connection.fetch(self._database.sql["save_schema"], digest, definition)
+            if rows:
+                schema_id: int = rows[0]["id"]
+                return schema_id
 
 
 def _digest(definition: str) -> bytes:
     return hashlib.sha256(definition.encode()).digest()
-
-
-async def _save_schema(connection: Connection, definition: str | None) -> int | None:
-    if definition is None:
-        return None
-    digest = _digest(definition)
-    while True:
-        # Empty only if another transaction commits the same schema between the two reads.
-        rows = await connection.fetch(sql("save_schema"), digest, definition)
-        if rows:
-            schema_id: int = rows[0]["id"]
-            return schema_id

@@ -12,6 +12,9 @@ from typing import Any
 
 import asyncpg
 
+from jobsvc.settings import SCHEMA
+from jobsvc.store.statement import texts
+
 #: How long the driver waits after statement_timeout: the database should end the statement itself.
 LATE_SECONDS = 5.0
 #: How long a cancelled statement may take to end. A reachable database needs a moment.
@@ -30,10 +33,7 @@ _SETTINGS = {
     "jit": "off",
     "idle_in_transaction_session_timeout": "60000",
 }
-_DIFFERING = """\
-SELECT name FROM pg_settings
-JOIN unnest($1::text[], $2::text[]) AS wanted (name, value) USING (name)
-WHERE setting <> value ORDER BY name"""
+_DIFFERING = texts(SCHEMA)["differing_settings"]
 
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from jobsvc.settings import SCHEMA
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
@@ -45,6 +46,7 @@ async def open_store(
     pool_size: int,
     statement_seconds: float,
     max_queues: int,
+    schema: str = SCHEMA,
     pooling: Pooling | None = None,
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
@@ -55,7 +57,7 @@ async def open_store(
         DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
-        open_database(dsn, pool_size, statement_seconds, pooling) as database,
+        open_database(dsn, pool_size, statement_seconds, schema, pooling) as database,
         asyncio.TaskGroup() as tasks,
     ):
         store = Store(database, server_id, max_queues)

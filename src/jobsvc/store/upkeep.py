@@ -6,7 +6,6 @@ from datetime import datetime
 from jobsvc.domain.outcome import JOB_EXPIRED, START_DEADLINE
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import encode_error
-from jobsvc.store.statement import sql
 
 #: The statement for each table; a table's name cannot be a parameter.
 _VACUUM = {"lease": "vacuum_lease", "waiting": "vacuum_waiting"}
@@ -41,7 +40,7 @@ class UpkeepStore:
         """As `expire`, for those of these jobs of which it is true, inside the caller's
         transaction."""
         rows = await connection.fetch(
-            sql("expire_jobs"), 0, *_ERRORS, failed_retention_seconds, job_ids
+            self._database.sql["expire_jobs"], 0, *_ERRORS, failed_retention_seconds, job_ids
         )
         return [str(row["job_id"]) for row in rows]
 
@@ -62,7 +61,7 @@ class UpkeepStore:
 
     async def vacuum(self) -> int:
         """Vacuums tables with many dead rows, and returns their number."""
-        dirty = await self._database.fetch("dirty_tables")
+        dirty = await self._database.fetch("dirty_tables", self._database.schema)
         for row in dirty:
             await self._database.fetch(_VACUUM[row["name"]])
         return len(dirty)

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jobsvc/v1/payload.proto\x12\tjobsvc.v1\x1a\x1cgoogle/protobuf/struct.proto\"S\n\x07Payload\x12\'\n\x04json\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x13\n\tjson_text\x18\x02 \x01(\tH\x00\x42\n\n\x08\x65ncoding\"i\n\rPayloadSchema\x12.\n\x0bjson_schema\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x1a\n\x10json_schema_text\x18\x02 \x01(\tH\x00\x42\x0c\n\ndefinition*n\n\x0fPayloadEncoding\x12 \n\x1cPAYLOAD_ENCODING_UNSPECIFIED\x10\x00\x12\x19\n\x15PAYLOAD_ENCODING_JSON\x10\x01\x12\x1e\n\x1aPAYLOAD_ENCODING_JSON_TEXT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jobsvc/v1/payload.proto\x12\tjobsvc.v1\x1a\x1cgoogle/protobuf/struct.proto\"S\n\x07Payload\x12\'\n\x04json\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x13\n\tjson_text\x18\x02 \x01(\tH\x00\x42\n\n\x08\x65ncoding\"i\n\rPayloadSchema\x12.\n\x0bjson_schema\x18\x01 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\x1a\n\x10json_schema_text\x18\x02 \x01(\tH\x00\x42\x0c\n\ndefinition*n\n\x0fPayloadEncoding\x12 \n\x1cPAYLOAD_ENCODING_UNSPECIFIED\x10\x00\x12\x19\n\x15PAYLOAD_ENCODING_JSON\x10\x01\x12\x1e\n\x1aPAYLOAD_ENCODING_JSON_TEXT\x10\x02\x42;\n\tjobsvc.v1B\x0cPayloadProtoP\x01Z\x12jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jobsvc.v1.payload_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\tjobsvc.v1B\014PayloadProtoP\001Z\022jobsvc/v1;jobsvcv1\252\002\tJobsvc.V1'
   _globals['_PAYLOADENCODING']._serialized_start=260
   _globals['_PAYLOADENCODING']._serialized_end=370
   _globals['_PAYLOAD']._serialized_start=68

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from tests.support.looking import look_at
+
 
 @dataclass(frozen=True)
 class Result:
@@ -42,7 +44,7 @@ class Tables:
 
 async def read_tables(dsn: str) -> Tables:
     """Reads everything in one snapshot."""
-    connection = await asyncpg.connect(dsn)
+    connection = await look_at(dsn)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             jobs = await connection.fetch("SELECT id, request_id FROM job")
@@ -83,7 +85,7 @@ async def read_tables(dsn: str) -> Tables:
 
 async def fetch(dsn: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
     """Runs one statement."""
-    connection = await asyncpg.connect(dsn)
+    connection = await look_at(dsn)
     try:
         return list(await connection.fetch(statement, *arguments))
     finally:

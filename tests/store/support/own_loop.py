@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from jobsvc.store.store import Store, open_store
+from tests.support.looking import look_at
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ class OwnLoop:
         async with open_store(
             self.dsn, "test", pool_size=2, statement_seconds=10, max_queues=1000
         ) as store:
-            connection = await asyncpg.connect(self.dsn)
+            connection = await look_at(self.dsn)
             opened.set_result((store, connection))
             await self._close.wait()
             await connection.close()

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from jobsvc.store.statement import sql as text_of
 from jobsvc.store.store import Store
 
 #: The tables that grow, in number of rows or in what has been through them.
@@ -15,7 +14,7 @@ Node = dict[str, Any]
 
 async def plan(store: Store, name: str) -> Node:
     """The generic plan of a statement, under the settings of the store's sessions."""
-    statement = text_of(name)
+    statement = store.database.sql[name]
     count = max(map(int, re.findall(r"\$(\d+)", statement)))
     async with store.database.connection() as connection:
         await connection.execute(f"PREPARE planned AS {statement}")

@@ -2,7 +2,7 @@
 -- $1 queue (NULL for all), $2 age in seconds that still counts as lately
 SELECT q.queue, count(DISTINCT worker_id) AS workers,
     sum(greatest(max_window - lease_count, 0))::bigint AS open_window
-FROM worker CROSS JOIN LATERAL unnest(worker.queues) AS q (queue)
+FROM jobsvc.worker CROSS JOIN LATERAL unnest(worker.queues) AS q (queue)
 WHERE last_seen > clock_timestamp() - $2::float8 * interval '1 second'
     AND ($1::text[] IS NULL OR q.queue = ANY ($1))
 GROUP BY q.queue

@@ -10,7 +10,7 @@
 -- $22 backoff_multiplier (short), $23 attempt_timeout (short), $24 retention (sparse),
 -- $25 start_within (sparse); see columns.py
 WITH created AS (
-    INSERT INTO job (
+    INSERT INTO jobsvc.job (
         id, queue, create_time, schedule_time, expire_time, priority, output_schema_id,
         owner_service, owner_user, owner_session, request_id, request_digest, unique_key, labels,
         traceparent, tracestate, input, max_attempts, initial_backoff, max_backoff,
@@ -48,11 +48,11 @@ WITH created AS (
     RETURNING id, queue, priority, create_time, schedule_time, expire_time, start_within, unique_key
 ),
 held AS (
-    INSERT INTO held_key (queue, unique_key, job_id)
+    INSERT INTO jobsvc.held_key (queue, unique_key, job_id)
     SELECT queue, unique_key, id FROM created WHERE unique_key IS NOT NULL
 ),
 queued AS (
-    INSERT INTO waiting (
+    INSERT INTO jobsvc.waiting (
         job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
         keyed, start_deadline)
     SELECT id, queue, -priority, greatest(schedule_time, create_time), 0, 0, 1, create_time,

@@ -1,3 +1,3 @@
 -- Creates those of these queues that do not exist, with defaults.
 -- $1 name
-INSERT INTO queue (name) SELECT unnest($1::text[]) ON CONFLICT (name) DO NOTHING
+INSERT INTO jobsvc.queue (name) SELECT unnest($1::text[]) ON CONFLICT (name) DO NOTHING

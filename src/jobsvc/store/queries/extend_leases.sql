@@ -1,7 +1,8 @@
 -- Extends leases, never past their deadline, and records progress (NULL percent keeps the last).
 -- $1 job_id, in order, each once, $2 lease_id, $3 duration (NULL for the lease's own), $4 percent,
 -- $5 message, $6 worker_id (NULL for any)
-UPDATE lease SET (until, confirmed, progress_percent, progress_message, version, update_time) = (
+UPDATE jobsvc.lease
+SET (until, confirmed, progress_percent, progress_message, version, update_time) = (
     SELECT
         least(
             clock_timestamp() + coalesce(asked.duration, lease.duration) * interval '1 second',

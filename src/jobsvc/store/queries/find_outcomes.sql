@@ -5,17 +5,17 @@ SELECT asked.job_id, asked.lease_id, result.state, result.output,
     coalesce(waiting.job_id, lease.job_id) IS NOT NULL AS released
 FROM unnest($1::uuid[], $2::bigint[]) AS asked (job_id, lease_id)
 LEFT JOIN LATERAL (
-    SELECT * FROM result WHERE job_id = asked.job_id AND lease_id = asked.lease_id OFFSET 0
+    SELECT * FROM jobsvc.result WHERE job_id = asked.job_id AND lease_id = asked.lease_id OFFSET 0
 ) AS result ON true
 LEFT JOIN LATERAL (
-    SELECT * FROM attempt WHERE job_id = asked.job_id AND lease_id = asked.lease_id OFFSET 0
+    SELECT * FROM jobsvc.attempt WHERE job_id = asked.job_id AND lease_id = asked.lease_id OFFSET 0
 ) AS attempt ON true
 LEFT JOIN LATERAL (
-    SELECT job_id FROM waiting
+    SELECT job_id FROM jobsvc.waiting
     WHERE job_id = asked.job_id AND released_lease = asked.lease_id OFFSET 0
 ) AS waiting ON true
 LEFT JOIN LATERAL (
-    SELECT job_id FROM lease
+    SELECT job_id FROM jobsvc.lease
     WHERE job_id = asked.job_id AND released_lease = asked.lease_id OFFSET 0
 ) AS lease ON true
 WHERE result.job_id IS NOT NULL OR attempt.job_id IS NOT NULL OR waiting.job_id IS NOT NULL

@@ -3,6 +3,6 @@
 SELECT asked.owner_service, asked.request_id, found.id
 FROM unnest($1::text[], $2::uuid[]) AS asked (owner_service, request_id)
 CROSS JOIN LATERAL (
-    SELECT id FROM job
+    SELECT id FROM jobsvc.job
     WHERE owner_service = asked.owner_service AND request_id = asked.request_id OFFSET 0
 ) AS found

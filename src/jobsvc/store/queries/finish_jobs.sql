@@ -12,7 +12,7 @@ WITH asked AS MATERIALIZED (
     FROM unnest(string_to_array($1::text, ' ')) AS id
 ),
 gone AS (
-    DELETE FROM lease
+    DELETE FROM jobsvc.lease
     WHERE job_id = ANY ((SELECT jobs FROM asked)::uuid[])
         -- width_bucket finds the array index of the job by bisection.
         AND lease_id = ((SELECT leases FROM asked)::bigint[])[
@@ -23,9 +23,9 @@ gone AS (
         clock_timestamp() AS end_time
 ),
 freed AS (
-    DELETE FROM held_key WHERE job_id = ANY (ARRAY(SELECT job_id FROM gone WHERE keyed))
+    DELETE FROM jobsvc.held_key WHERE job_id = ANY (ARRAY(SELECT job_id FROM gone WHERE keyed))
 )
-INSERT INTO result (
+INSERT INTO jobsvc.result (
     job_id, state, attempt, version, worker_id, lease_id, start_time, end_time, purge_time,
     progress_percent, progress_message, cancel_request_time, error, output)
 SELECT

@@ -8,8 +8,8 @@ FROM (
         coalesce(sum(octet_length(input)) OVER (ROWS UNBOUNDED PRECEDING), 0) AS bytes
     FROM (
         -- Not a join, which might walk along all jobs for each of these.
-        SELECT (SELECT job.input FROM job WHERE job.id = waiting.job_id) AS input
-        FROM waiting
+        SELECT (SELECT job.input FROM jobsvc.job WHERE job.id = waiting.job_id) AS input
+        FROM jobsvc.waiting
         WHERE waiting.queue = $1
         ORDER BY waiting.rank, waiting.run_at, waiting.job_id
         LIMIT $2::integer

@@ -3,9 +3,9 @@
 -- $1 limit
 SELECT terms.*, lapsed.start_time, lapsed.duration, clock_timestamp() AS read_time
 FROM (
-    SELECT job_id, start_time, duration FROM lease
+    SELECT job_id, start_time, duration FROM jobsvc.lease
     WHERE least(until, deadline) <= statement_timestamp()
     ORDER BY until LIMIT $1
 ) AS lapsed
-CROSS JOIN LATERAL (SELECT * FROM lease_terms WHERE job_id = lapsed.job_id OFFSET 0) AS terms
+CROSS JOIN LATERAL (SELECT * FROM jobsvc.lease_terms WHERE job_id = lapsed.job_id OFFSET 0) AS terms
 ORDER BY until

@@ -6,11 +6,11 @@
 -- the first job), $8 random bytes, eight for the number of each lease; see columns.py
 WITH RECURSIVE ranks AS (
     SELECT coalesce((
-        SELECT rank FROM waiting WHERE queue = $1 AND rank < coalesce($6::smallint, 32767)
+        SELECT rank FROM jobsvc.waiting WHERE queue = $1 AND rank < coalesce($6::smallint, 32767)
         ORDER BY rank LIMIT 1), $6::smallint) AS rank
     UNION ALL
     SELECT (
-        SELECT rank FROM waiting WHERE queue = $1 AND waiting.rank > ranks.rank
+        SELECT rank FROM jobsvc.waiting WHERE queue = $1 AND waiting.rank > ranks.rank
         ORDER BY rank LIMIT 1)
     FROM ranks WHERE ranks.rank IS NOT NULL
 ),
@@ -21,7 +21,7 @@ next AS MATERIALIZED (
     FROM ranks
     CROSS JOIN LATERAL (
         SELECT waiting.ctid AS row_id
-        FROM waiting
+        FROM jobsvc.waiting
         WHERE waiting.queue = $1 AND waiting.rank = ranks.rank
             AND run_at <= statement_timestamp()
             AND run_at >=
@@ -32,11 +32,12 @@ next AS MATERIALIZED (
         LIMIT $2::integer
         FOR UPDATE SKIP LOCKED
     ) AS ready
-    WHERE (SELECT NOT paused FROM queue WHERE name = $1)
+    WHERE (SELECT NOT paused FROM jobsvc.queue WHERE name = $1)
     LIMIT $2::integer
 ),
 gone AS (
-    DELETE FROM waiting USING next WHERE waiting.ctid = next.row_id RETURNING waiting.*, next.slot
+    DELETE FROM jobsvc.waiting USING next WHERE waiting.ctid = next.row_id
+    RETURNING waiting.*, next.slot
 ),
 dealt AS MATERIALIZED (
     SELECT
@@ -54,14 +55,14 @@ dealt AS MATERIALIZED (
         job.owner_session IS NOT NULL AS has_session,
         job.labels::text AS labels, job.traceparent, job.tracestate, job.input,
         CASE WHEN gone.attempt > 0 THEN (
-            SELECT attempt.error FROM attempt
+            SELECT attempt.error FROM jobsvc.attempt
             WHERE attempt.job_id = gone.job_id AND attempt.attempt = gone.attempt
         ) END AS previous_error
     FROM gone
-    CROSS JOIN LATERAL (SELECT * FROM job WHERE id = gone.job_id OFFSET 0) AS job
+    CROSS JOIN LATERAL (SELECT * FROM jobsvc.job WHERE id = gone.job_id OFFSET 0) AS job
 ),
 taken AS (
-    INSERT INTO lease (
+    INSERT INTO jobsvc.lease (
         job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, update_time,
         expire_time, start_deadline, keyed, released_lease, worker_id, start_time, duration, until,
         deadline)

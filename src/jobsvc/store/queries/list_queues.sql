@@ -2,15 +2,15 @@
 -- schemas within a limit. Each has the number of queues that follow a name, as far as counted.
 -- $1 name to start after, $2 most queues that are counted, $3 bytes of schemas
 WITH named AS MATERIALIZED (
-    SELECT * FROM queue WHERE name > $1 ORDER BY name LIMIT $2
+    SELECT * FROM jobsvc.queue WHERE name > $1 ORDER BY name LIMIT $2
 ),
 sized AS MATERIALIZED (
     -- The length of a text is known without reading it.
     SELECT named.*, coalesce(octet_length(i.definition), 0) AS input_bytes,
         coalesce(octet_length(o.definition), 0) AS output_bytes
     FROM named
-    LEFT JOIN payload_schema i ON i.id = named.input_schema_id
-    LEFT JOIN payload_schema o ON o.id = named.output_schema_id
+    LEFT JOIN jobsvc.payload_schema i ON i.id = named.input_schema_id
+    LEFT JOIN jobsvc.payload_schema o ON o.id = named.output_schema_id
 ),
 page AS MATERIALIZED (
     SELECT sized.*, count(*) OVER () AS following, row_number() OVER names AS place,
@@ -19,7 +19,7 @@ page AS MATERIALIZED (
 )
 SELECT page.*, i.definition AS input_schema, o.definition AS output_schema
 FROM page
-LEFT JOIN payload_schema i ON i.id = page.input_schema_id
-LEFT JOIN payload_schema o ON o.id = page.output_schema_id
+LEFT JOIN jobsvc.payload_schema i ON i.id = page.input_schema_id
+LEFT JOIN jobsvc.payload_schema o ON o.id = page.output_schema_id
 WHERE bytes <= $3 OR place = 1
 ORDER BY page.name

@@ -3,7 +3,7 @@
 -- repetition of its creation is answered with stays. Returns how many jobs were due.
 -- $1 limit, $2 request id window
 WITH due AS MATERIALIZED (
-    SELECT job_id, end_time + $2::float8 * interval '1 second' AS forget_time FROM result
+    SELECT job_id, end_time + $2::float8 * interval '1 second' AS forget_time FROM jobsvc.result
     WHERE purge_time <= statement_timestamp()
     ORDER BY purge_time LIMIT $1 FOR UPDATE SKIP LOCKED
 ),
@@ -11,11 +11,13 @@ sorted AS MATERIALIZED (
     SELECT due.job_id,
         job.request_id IS NOT NULL AND due.forget_time > statement_timestamp() AS remembered
     FROM due
-    LEFT JOIN LATERAL (SELECT request_id FROM job WHERE id = due.job_id OFFSET 0) AS job ON true
+    LEFT JOIN LATERAL (
+        SELECT request_id FROM jobsvc.job WHERE id = due.job_id OFFSET 0
+    ) AS job ON true
 ),
-past AS (DELETE FROM attempt WHERE job_id = ANY (ARRAY(SELECT job_id FROM due))),
+past AS (DELETE FROM jobsvc.attempt WHERE job_id = ANY (ARRAY(SELECT job_id FROM due))),
 emptied AS (
-    UPDATE result SET
+    UPDATE jobsvc.result SET
         emptied_time = coalesce(emptied_time, purge_time),
         purge_time = end_time + $2::float8 * interval '1 second',
         worker_id = '', lease_id = NULL, progress_percent = NULL, progress_message = '',
@@ -24,13 +26,13 @@ emptied AS (
     RETURNING job_id
 ),
 stripped AS (
-    UPDATE job SET input = NULL, labels = NULL, unique_key = NULL
+    UPDATE jobsvc.job SET input = NULL, labels = NULL, unique_key = NULL
     WHERE id = ANY (ARRAY(SELECT job_id FROM emptied))
 ),
 gone AS (
-    DELETE FROM result
+    DELETE FROM jobsvc.result
     WHERE job_id = ANY (ARRAY(SELECT job_id FROM sorted WHERE NOT remembered))
     RETURNING job_id
 ),
-removed AS (DELETE FROM job WHERE id = ANY (ARRAY(SELECT job_id FROM gone)))
+removed AS (DELETE FROM jobsvc.job WHERE id = ANY (ARRAY(SELECT job_id FROM gone)))
 SELECT count(*) FROM due

@@ -22,12 +22,12 @@ SELECT
     coalesce(result.emptied_time, result.purge_time) AS purge_time,
     CASE WHEN $3 THEN result.output END AS output,
     clock_timestamp() AS read_time
-FROM job
-LEFT JOIN LATERAL (SELECT * FROM waiting WHERE job_id = job.id OFFSET 0) AS waiting ON true
-LEFT JOIN LATERAL (SELECT * FROM lease WHERE job_id = job.id OFFSET 0) AS lease ON true
-LEFT JOIN LATERAL (SELECT * FROM result WHERE job_id = job.id OFFSET 0) AS result ON true
+FROM jobsvc.job
+LEFT JOIN LATERAL (SELECT * FROM jobsvc.waiting WHERE job_id = job.id OFFSET 0) AS waiting ON true
+LEFT JOIN LATERAL (SELECT * FROM jobsvc.lease WHERE job_id = job.id OFFSET 0) AS lease ON true
+LEFT JOIN LATERAL (SELECT * FROM jobsvc.result WHERE job_id = job.id OFFSET 0) AS result ON true
 LEFT JOIN LATERAL (
-    SELECT * FROM attempt
+    SELECT * FROM jobsvc.attempt
     WHERE job_id = waiting.job_id AND attempt.attempt = waiting.attempt OFFSET 0
 ) AS past ON true
 WHERE job.id = ANY ($1::uuid[]) AND ($4 OR result.emptied_time IS NULL)

@@ -3,6 +3,6 @@
 SELECT terms.*
 FROM unnest($1::uuid[], $2::bigint[]) AS asked (job_id, lease_id)
 CROSS JOIN LATERAL (
-    SELECT * FROM lease_terms
+    SELECT * FROM jobsvc.lease_terms
     WHERE job_id = asked.job_id AND lease_id = asked.lease_id OFFSET 0
 ) AS terms

@@ -1,3 +1,3 @@
 -- Reads a JSON Schema by id.
 -- $1 id
-SELECT definition FROM payload_schema WHERE id = $1
+SELECT definition FROM jobsvc.payload_schema WHERE id = $1

@@ -1,3 +1,3 @@
 -- Reads a secret by name.
 -- $1 name
-SELECT value FROM secret WHERE name = $1
+SELECT value FROM jobsvc.secret WHERE name = $1

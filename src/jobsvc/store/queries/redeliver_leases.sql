@@ -3,13 +3,13 @@
 -- $1 job_id, $2 lease_id, $3 maximum of redeliveries, $4 whether confirmed ones go back too,
 -- $5 whether they were never sent: then nothing is counted, and they keep their queue position
 WITH gone AS (
-    DELETE FROM lease
+    DELETE FROM jobsvc.lease
     WHERE job_id = ANY ($1::uuid[]) AND lease_id = ANY ($2::bigint[])
         AND ($4 OR NOT confirmed) AND ($5 OR redeliveries < $3) AND cancel_request_time IS NULL
     RETURNING *
 ),
 queued AS (
-    INSERT INTO waiting (
+    INSERT INTO jobsvc.waiting (
         job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
         keyed, released_lease, start_deadline)
     SELECT

@@ -2,7 +2,7 @@
 -- request. A used attempt enters the history; an unused one leaves no trace.
 -- $1 job_id, in order, $2 lease_id, $3 until, $4 delay, $5 attempt used, $6 error
 WITH gone AS (
-    DELETE FROM lease
+    DELETE FROM jobsvc.lease
     WHERE job_id = ANY ($1::uuid[])
         -- width_bucket finds the array index of the job by bisection.
         AND lease_id = ($2::bigint[])[width_bucket(job_id, $1::uuid[])]
@@ -16,11 +16,11 @@ back AS (
     FROM gone
 ),
 history AS (
-    INSERT INTO attempt (job_id, attempt, lease_id, worker_id, start_time, end_time, error)
+    INSERT INTO jobsvc.attempt (job_id, attempt, lease_id, worker_id, start_time, end_time, error)
     SELECT job_id, attempt, lease_id, worker_id, start_time, end_time, error FROM back WHERE used
 ),
 queued AS (
-    INSERT INTO waiting (
+    INSERT INTO jobsvc.waiting (
         job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
         keyed, released_lease, start_deadline)
     SELECT

@@ -1,7 +1,7 @@
 -- Records the workers that this replica sees now.
 -- $1 server_id, $2 worker_id, $3 queues (JSON array), $4 window, $5 lease_count, $6 version, $7 sdk,
 -- $8 labels (JSON)
-INSERT INTO worker (
+INSERT INTO jobsvc.worker (
     worker_id, server_id, queues, max_window, lease_count, version, sdk, labels, connect_time,
     last_seen)
 SELECT worker_id, $1, ARRAY(SELECT jsonb_array_elements_text(queues::jsonb)), max_window,

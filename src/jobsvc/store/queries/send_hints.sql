@@ -1,3 +1,3 @@
 -- Sends hints to the other replicas.
--- $1 messages
-SELECT pg_notify('jobsvc', message) FROM unnest($1::text[]) AS message
+-- $1 channel, $2 messages
+SELECT pg_notify($1, message) FROM unnest($2::text[]) AS message

@@ -1,3 +1,3 @@
 -- Removes dead rows, unless another session is doing so. Without the privilege, PostgreSQL only
 -- warns.
-VACUUM (SKIP_LOCKED) lease
+VACUUM (SKIP_LOCKED) jobsvc.lease

@@ -1,3 +1,3 @@
 -- Removes dead rows, unless another session is doing so. Without the privilege, PostgreSQL only
 -- warns.
-VACUUM (SKIP_LOCKED) waiting
+VACUUM (SKIP_LOCKED) jobsvc.waiting

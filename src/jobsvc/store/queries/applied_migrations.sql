@@ -1,0 +1,2 @@
+-- Reads the names of the migrations that were applied.
+SELECT name FROM jobsvc.schema_migration

@@ -1,0 +1,2 @@
+-- Makes our schema.
+CREATE SCHEMA jobsvc
