@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import re
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,6 +18,7 @@ from jobsvc.store.hints import Hints
 from jobsvc.store.migrate import migrate
 from jobsvc.store.pooler import find_pooling
 from jobsvc.store.sessions import Pooling, UnnamedStatements
+from tests.api.support.database_link import database_link
 from tests.store.support.samples import until_blocked
 from tests.support.pgbouncer import pgbouncer, version
 from tests.support.probe import eventually
@@ -23,6 +26,7 @@ from tests.support.probe import eventually
 #: The first version that carries prepared statements.
 CARRYING = (1, 21)
 SETTINGS = "SELECT name, setting FROM pg_settings WHERE name = ANY($1)"
+LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 EXPECTED = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -40,7 +44,7 @@ def shared() -> Pooling:
 async def database(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     """A pool of two behind PgBouncer, in both of its modes."""
     async with (
-        pgbouncer(dsn, pool_mode=request.param) as bouncer,
+        pgbouncer(dsn, pool_mode=request.param, server_round_robin=1) as bouncer,
         open_database(bouncer.dsn, pool_size=2, statement_seconds=9.0) as opened,
     ):
         yield opened
@@ -56,6 +60,13 @@ async def test_each_mode_is_found_out(dsn: str) -> None:
             assert await find_pooling(read_dsn(bouncer.dsn)) is shared()
 
 
+async def test_postgresql_itself_is_known_by_one_connection(dsn: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
+        async with database_link(dsn, Path(folder)) as link:
+            assert await find_pooling(read_dsn(link.dsn)) is Pooling.SESSION
+            assert link.opened == 1
+
+
 async def test_pool_of_one_session_counts_as_one_that_keeps_nothing(dsn: str) -> None:
     async with pgbouncer(dsn, pool_mode="transaction", default_pool_size=1) as bouncer:
         assert await find_pooling(read_dsn(bouncer.dsn)) is Pooling.TRANSACTION
@@ -65,7 +76,10 @@ async def test_every_statement_runs_under_the_settings(database: Database) -> No
     async with database.transaction() as connection:
         rows = await connection.fetch(SETTINGS, list(EXPECTED))
     assert {row["name"]: row["setting"] for row in rows} == EXPECTED
-    for _ in range(3):
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(4):
+            tasks.create_task(database.fetch("read_queues", ["a"], True))
+    for _ in range(4):  # each in the session whose turn it is
         assert await database.fetch("read_queues", ["a"], True) == []
     await database.fetch("vacuum_lease")
 
@@ -216,12 +230,12 @@ async def test_hints_need_a_session_and_say_once_when_they_have_none(
         running.cancel()
 
 
-@pytest.mark.parametrize("mode", ["session", "transaction"])
-async def test_migration_leaves_nothing_on_a_session_of_the_pooler(
-    dsn: str, sql: asyncpg.Connection, mode: str
-) -> None:
-    async with pgbouncer(dsn, pool_mode=mode) as bouncer:
-        for _ in range(2):
-            assert await migrate(bouncer.dsn) == []
-        locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-        assert await sql.fetchval(locks) == 0
+async def test_migration_leaves_nothing_on_the_session_it_was_lent(dsn: str) -> None:
+    async with pgbouncer(dsn, pool_mode="transaction") as bouncer:
+        for schema in ("one", "two"):
+            assert len(await migrate(bouncer.dsn, schema)) > 1
+        left = await asyncpg.connect(bouncer.dsn, statement_cache_size=0)
+        assert await left.fetchval("SELECT count(*) FROM pg_prepared_statements") == 0
+        assert await left.fetchval(LOCKS) == 0
+        assert await left.fetchval("SHOW search_path") == '"$user", public'
+        await left.close()

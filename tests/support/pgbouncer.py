@@ -60,7 +60,7 @@ class PgBouncer:
         owner = self._owner if os.geteuid() == 0 else None
         for left in self._folder.glob(".s.PGSQL.*"):
             left.unlink()
-        with (self._folder / "log").open("ab") as log:
+        with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [self._program, self._folder / "ini"],
                 stdout=log,
@@ -73,7 +73,7 @@ class PgBouncer:
     def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self.log
-        return (self._folder / f".s.PGSQL.{_PORT}").exists()
+        return "process up" in self.log
 
     def kill(self) -> None:
         """kill -9, and sees it dead."""
@@ -83,7 +83,7 @@ class PgBouncer:
 
     @property
     def log(self) -> str:
-        """What it has logged so far."""
+        """What it has logged since its start."""
         return (self._folder / "log").read_text()
 
 
