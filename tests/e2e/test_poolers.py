@@ -87,6 +87,7 @@ async def test_pooler_and_its_sessions_are_killed_under_load_and_nothing_is_lost
         assert len(set(job_ids)) == JOBS
         await caller.follow(job_ids)
         await pooled.check(caller, caller.ended, empty_dsn)
+    assert "the database fails" in server.stderr, "no kill was felt"
 
 
 async def _until_created(dsn: str, count: int) -> None:
