@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.payloads import LargeStruct, spell_struct
+from jobsvc.api.convert.payloads import LargePayload, read_large
 from jobsvc.api.status import status_of
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.domain.errors import DatabaseUnavailable, JobsvcError, LeaseLost
@@ -120,5 +120,6 @@ class Outcomes:
         max_bytes = self._settings.max_payload_bytes
         try:
             return convert.outcome(item, max_bytes)
-        except LargeStruct:
-            return convert.outcome(item, max_bytes, await spell_struct(item.success.output))
+        except LargePayload:
+            read = await read_large(item.success.output, max_bytes)
+            return convert.outcome(item, max_bytes, read)

@@ -48,7 +48,9 @@ class AsyncClient(AsyncConnection):
     Every method fails with a `CallFailed`. A call that finds the server
     UNAVAILABLE is repeated for about seven seconds, within its deadline, which
     covers a restart; creations carry a request id, so that a repetition never
-    makes a second job. After `Unavailable` or `DeadlineExceeded` the call may
+    makes a second job. A call that the server has no room for is made again as
+    the server asks, as long as its deadline allows, and fails with `Overloaded`
+    then. After `Unavailable` or `DeadlineExceeded` the call may
     have taken effect all the same.
     """
 

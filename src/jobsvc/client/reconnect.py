@@ -31,6 +31,12 @@ def may_repeat(method: str, grpc_code: str, failure: CallFailed) -> bool:
     )
 
 
+def is_refused(failure: CallFailed) -> bool:
+    """Whether the server has no room for a call just now: nothing was done, and the same call may
+    be made again, whatever its method."""
+    return failure.code == "RESOURCE_EXHAUSTED" and failure.transient
+
+
 class ReconnectPolicy:
     """Counts the failures in a row, and says when to try again or to give up.
 
@@ -64,5 +70,6 @@ class ReconnectPolicy:
             return None
         self._failures += 1
         delay = retry_delay_seconds(RECONNECT, self._failures, spread)
-        pause = max(delay, failure.retry_delay_seconds or 0.0)
+        # Never sooner than the server asks for; a crowd that it refused at once is spread, too.
+        pause = max(delay, (failure.retry_delay_seconds or 0.0) * (1 + abs(spread) / 2))
         return None if self._until is not None and now + pause > self._until else pause

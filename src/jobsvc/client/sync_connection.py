@@ -17,7 +17,7 @@ from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
 from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
-from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, may_repeat
+from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
 from jobsvc.client.sync_reply_stream import ReplyStream
 from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2 import StreamJobStatusRequest, StreamJobStatusResponse
@@ -99,15 +99,20 @@ class Connection:
         left = self._timeout if timeout_seconds is None else timeout_seconds
         end = self._clock() + left
         repeat = ReconnectPolicy(REPEAT_SECONDS, REPEAT_SECONDS, until=end)
+        # As long as there is time for one more try: the server is there, and serves others.
+        refused = ReconnectPolicy(left, left, until=end - left / 10)
         with call_span(f"jobsvc.v1.{name}") as span:
             while True:
                 try:
                     return method(request, timeout=left, metadata=self._identity.headers(span))
                 except grpc.RpcError as error:
                     failure = read_failure(error, self._target)
-                    if not may_repeat(f"jobsvc.v1.{name}", error.code().name, failure):
+                    if is_refused(failure):
+                        self._pause(refused, failure)
+                    elif may_repeat(f"jobsvc.v1.{name}", error.code().name, failure):
+                        self._pause(repeat, failure)
+                    else:
                         raise failure from error
-                    self._pause(repeat, failure)
                 left = end - self._clock()
 
     @contextmanager
