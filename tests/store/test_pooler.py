@@ -184,6 +184,24 @@ async def test_statement_timeout_holds(dsn: str, sql: asyncpg.Connection) -> Non
         await database.fetch("declare_queues", ["a"])
 
 
+async def test_call_that_waits_for_the_pooler_can_be_cancelled(dsn: str) -> None:
+    async with (
+        pgbouncer(dsn, pool_mode="transaction", default_pool_size=1) as bouncer,
+        open_database(bouncer.dsn, 1, 9.0, pooling=Pooling.TRANSACTION) as database,
+    ):
+        other = await asyncpg.connect(bouncer.dsn, statement_cache_size=0)
+        async with other.transaction():
+            await other.fetchval("SELECT 1")
+            asking = asyncio.create_task(database.fetch("read_queues", ["a"], True))
+            await asyncio.wait([asking], timeout=0.3)  # A wait that does not end is what is tested.
+            assert not asking.done()
+            asking.cancel()
+            await asyncio.wait([asking], timeout=6)
+            assert asking.cancelled()
+        assert await database.fetch("read_queues", ["a"], True) == []
+        await other.close()
+
+
 async def said_by(dsn: str) -> str:
     """Why there is no connection."""
     with pytest.raises(DatabaseUnavailable) as caught:

@@ -5,7 +5,7 @@ a session of its own, and at the beginning of each transaction where a pooler le
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ RELEASE_SECONDS = 2.0
 
 #: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
 #: old statistics may be a very bad one, so each statement is planned once, by the indexes.
-#: Numbers are in the units of pg_settings.
+#: Times are in milliseconds.
 _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -177,12 +177,10 @@ def _is_vacuum(text: str) -> bool:
 
 async def _roll_back(connection: Connection) -> None:
     """Ends a transaction that may be open, or the connection."""
-    if connection.is_closed():
-        return
     try:
         await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
-    except Exception:
-        connection.terminate()
-    except BaseException:
-        connection.terminate()
-        raise
+    except BaseException as error:
+        with suppress(asyncpg.InterfaceError):  # It is closed already, and back in its pool.
+            connection.terminate()
+        if not isinstance(error, Exception):
+            raise
