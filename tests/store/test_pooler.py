@@ -202,6 +202,26 @@ async def test_call_that_waits_for_the_pooler_can_be_cancelled(dsn: str) -> None
         await other.close()
 
 
+async def test_pooler_without_a_free_session_is_told_and_works_again(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = {"default_pool_size": 1, "query_wait_timeout": 1}
+    async with (
+        pgbouncer(dsn, pool_mode="transaction", **full) as bouncer,
+        open_database(bouncer.dsn, 1, 9.0, pooling=Pooling.TRANSACTION) as database,
+    ):
+        other = await asyncpg.connect(bouncer.dsn, statement_cache_size=0)
+        async with other.transaction():
+            await other.fetchval("SELECT 1")
+            with pytest.raises(DatabaseUnavailable):
+                await database.fetch("read_queues", ["a"], True)
+        assert await database.fetch("read_queues", ["a"], True) == []
+        await other.close()
+    told = [r.message for r in caplog.records if r.message.startswith("the database")]
+    assert "the pooler had no free connection to the database in time" in told[0]
+    assert "works again" in told[1]
+
+
 async def said_by(dsn: str) -> str:
     """Why there is no connection."""
     with pytest.raises(DatabaseUnavailable) as caught:

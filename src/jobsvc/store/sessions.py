@@ -175,12 +175,17 @@ def _is_vacuum(text: str) -> bool:
     return any(line.startswith("VACUUM") for line in text.splitlines())
 
 
+def terminate(connection: Connection) -> None:
+    """Closes a connection at once, so that its pool makes another."""
+    with suppress(asyncpg.InterfaceError):  # It was closed by its end, and is back in the pool.
+        connection.terminate()
+
+
 async def _roll_back(connection: Connection) -> None:
     """Ends a transaction that may be open, or the connection."""
     try:
         await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
     except BaseException as error:
-        with suppress(asyncpg.InterfaceError):  # It is closed already, and back in its pool.
-            connection.terminate()
+        terminate(connection)
         if not isinstance(error, Exception):
             raise
