@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast grpcurl bench peers bench-flat bench-peers bench-streams \
-  bench-smoke lint types generate verify protoset wheel clean
+  bench-smoke lint types generate verify protoset wheel image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -130,6 +130,18 @@ protoset: setup ## Write dist/jobsvc.protoset, the contract for grpcurl, ghz and
 wheel: setup ## Build the package into dist/
 	@python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --wheel-dir dist .
+
+# Docker without its daemon builds nothing, so each is asked. Only the docker format has health checks.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE   ?= jobsvc:$(VERSION)
+image: ## Build the container image (CONTAINER=podman, IMAGE=name:tag, BASE=python:3.13-slim)
+	@engine="$(CONTAINER)"; for name in docker podman buildah; do \
+	  test -n "$$engine" || ! $$name info >/dev/null 2>&1 || engine=$$name; \
+	done; \
+	test -n "$$engine" || { echo "image: docker (with its daemon), podman or buildah builds the" \
+	  "image, and none works here; on Debian: apt-get install buildah"; exit 1; }; \
+	case "$${engine##*/}" in docker) format= ;; *) format="--format docker" ;; esac; \
+	$$engine build $$format $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
 clean: ## Remove what can be made again (data in .jobsvc stays)
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,6 +20,7 @@ TOP_MODULES = {
     "test_architecture_page.py",
     "test_call_status.py",
     "test_contract.py",
+    "test_event_log.py",
     "test_layers.py",
     "test_plain_text.py",
     "test_settings.py",

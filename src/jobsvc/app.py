@@ -32,6 +32,7 @@ from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_ids import WorkerIds
+from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.outages import Outages
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
@@ -42,19 +43,22 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
+from jobsvc.store.installation import FORMER_SCHEMA
 from jobsvc.store.migrate import migrate
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
-from jobsvc.upkeep.prune import prune_jobs
+from jobsvc.upkeep.prune import prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
+from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
 from jobsvc.upkeep.vacuum import vacuum_tables
 
 log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
+_SCHEMAS_SECONDS = 600.0
 _TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
@@ -79,18 +83,19 @@ async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
             watch = tasks.create_task(postgres.watch())
             stack.callback(watch.cancel)
-        if not await _migrate(dsn, stop, settings.schema):
+        if not await _migrate(dsn, stop, settings.schema, is_embedded=settings.dsn is None):
             return
         async with replica(dsn, settings) as running:
             on_ready(running.port)
             await stop.wait()
-            log.info("draining")
             await running.drain()
 
 
-async def _migrate(dsn: str, stop: asyncio.Event, schema: str) -> bool:
+async def _migrate(dsn: str, stop: asyncio.Event, schema: str, is_embedded: bool = False) -> bool:
     """Brings the schema up to date. False if `stop` was set first. Raises as `migrate`."""
-    migrating = asyncio.create_task(migrate(dsn, schema))
+    # Nobody else uses an embedded database, so that what an older release made is moved unasked.
+    move_from = FORMER_SCHEMA if is_embedded else None
+    migrating = asyncio.create_task(migrate(dsn, schema, move_from))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait([migrating, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -133,11 +138,17 @@ class Replica:
         await self._server.leave()
         self._hub.drain()
         self._dispatcher.drain()
+        seconds = self._settings.drain_seconds
+        log.info(
+            "draining: %d workers hold %d jobs and have %g s", *self._dispatcher.held(), seconds
+        )
         try:
-            async with asyncio.timeout(self._settings.drain_seconds):
+            async with asyncio.timeout(seconds):
                 await self._dispatcher.until_idle()
         except TimeoutError:
-            log.warning("workers still hold jobs after %g s", self._settings.drain_seconds)
+            log.warning(
+                "%d workers still hold %d jobs after %g s", *self._dispatcher.held(), seconds
+            )
         self._dispatcher.dismiss()
         await self._server.finish()
         await self._redelivery.flush()
@@ -169,6 +180,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 
         redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
+        worker_log = WorkerLog(settings.acknowledge_seconds)
         lease_duration = LeaseDuration(catalog, settings.lease_seconds)
         dispatcher = Dispatcher(
             store,
@@ -177,6 +189,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             redelivery,
             InDoubtClaims(store, redelivery),
             presence,
+            worker_log,
             settings,
         )
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
@@ -187,11 +200,20 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
-        connections = Connections(min(most_connections(), settings.max_connections))
+        connections = Connections(
+            min(most_connections(), settings.max_connections), settings.reserved_percent
+        )
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
-            store, dispatcher, lease_duration, redelivery, worker_ids, server_id, settings
+            store,
+            dispatcher,
+            lease_duration,
+            redelivery,
+            worker_ids,
+            worker_log,
+            server_id,
+            settings,
         )
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
@@ -249,6 +271,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             await unary_leases.until_done(_UNARY_SECONDS)
             await redelivery.flush()
             await worker_ids.flush()
+            worker_log.tell_missed(at_end=True)
 
 
 @asynccontextmanager
@@ -272,12 +295,21 @@ def _duties(
     admission: Admission,
     settings: Settings,
 ) -> Sequence[Duty]:
-    rescue = partial(rescue_leases, store, settlement, outages, settings, dispatcher.leases_lost)
+    rescue = partial(
+        rescue_leases,
+        store,
+        settlement,
+        outages,
+        settings,
+        dispatcher.leases_lost,
+        RescueLog(),
+    )
     expire = partial(expire_jobs, store, hints, settings)
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
+        Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
         Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )

@@ -45,6 +45,11 @@ _PROXY_ANSWERS = {
     " HAProxy's timeout server is shorter than the call",
 }
 _TOO_LARGE = "413"
+#: gRPC, where the first bytes that come are the first ones that it sent, `PRI ` of HTTP/2.
+_GOT_BACK = "got frame type 32"
+_REACHED_ITSELF = (
+    "nobody listens there: the system gave that very port to the connection, which reached itself"
+)
 #: gRPC itself, at either end: "SERVER: Received message larger than max (5000098 vs. 4194304)",
 #: "received metadata size exceeds hard limit (value length 20000 vs. 16384)".
 _LIMITS_OF_GRPC = ("message larger than max", "metadata size exceeds")
@@ -77,6 +82,8 @@ def read_status(
         too_large = http[1] == _TOO_LARGE
         code = grpc.StatusCode.RESOURCE_EXHAUSTED if too_large else grpc.StatusCode.UNAVAILABLE
         message = f"{_PROXY_ANSWERS[http[1]]} (HTTP {http[1]})"
+    elif _GOT_BACK in message:
+        code, message = grpc.StatusCode.UNAVAILABLE, _REACHED_ITSELF
     elif code not in _TAKEN_AS_THEY_ARE and not _is_limit_of_grpc(code, message):
         message = f"the connection broke ({code.name}: {message})"
         code = grpc.StatusCode.UNAVAILABLE

@@ -3,7 +3,6 @@ the terminal that shows them."""
 
 import logging
 import re
-import sys
 from types import TracebackType
 
 #: Control characters, and what else ends a line.
@@ -58,10 +57,3 @@ class LogFormatter(logging.Formatter):
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802
         return _INDENT + lines(stack_info).replace("\n", f"\n{_INDENT}")
-
-
-def log_to_stderr(level: str = "INFO") -> None:
-    """Logs to stderr, unless the process logs somewhere already."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LogFormatter())
-    logging.basicConfig(level=level, handlers=[handler])

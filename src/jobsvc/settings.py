@@ -83,6 +83,8 @@ class Settings:
     max_batch_items: int = 1000
     max_status_streams: int = 10_000
     max_worker_streams: int = 2_000
+    #: Give or take a fifth; 0 lets worker streams grow as old as they like.
+    max_worker_stream_age_seconds: float = 3600.0
     max_calls: int = 2_000
     #: Of the three limits before, for callers that hold little.
     reserved_percent: int = 20

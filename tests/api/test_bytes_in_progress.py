@@ -20,10 +20,12 @@ from jobsvc.v1.payload_pb2 import Payload
 from jobsvc.v1.queue_service_pb2 import GetQueueStatsRequest
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from jobsvc.v1.worker_service_pb2 import JobOutcome, JobSuccess
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Tables
 from tests.api.support.peer import peer
 from tests.api.support.refusal import Refusal, refused
-from tests.api.support.worker import OK
+from tests.api.support.status_stream import follow, update
+from tests.api.support.worker import OK, lease_all, lease_one, release, report
 from tests.api.support.worker_stream import work
 from tests.e2e.support.proxy import proxy
 from tests.support.probe import eventually
@@ -163,6 +165,107 @@ async def test_frame_without_room_waits_and_its_outcome_is_recorded(
         assert not (await asyncio.wait([reporting], timeout=2))[0]
         read.set()
         assert await reporting == [OK]
+
+
+@asynccontextmanager
+async def _unread_streams(
+    server: Replica, jobs: JobServiceStub, job_id: str
+) -> AsyncIterator[asyncio.Event]:
+    """Takes all room of the streams of one caller: updates that it does not read until the event
+    is set."""
+    unread: list[aio.UnaryStreamCall] = []
+
+    async def is_full() -> bool:
+        unread.extend(follow(slow, job_id) for _ in range(10))
+        call = follow(jobs, job_id)
+        reading = asyncio.ensure_future(call.read())
+        done, _ = await asyncio.wait([reading], timeout=0.5)
+        reading.cancel()
+        call.cancel()
+        return not done
+
+    async with proxy(server.port) as way, aio.insecure_channel(way.target) as channel:
+        slow = JobServiceStub(channel)
+        await channel.channel_ready()
+        way.reads_answers.clear()
+        await eventually(is_full)
+        yield way.reads_answers
+        way.reads_answers.set()
+        for call in unread:
+            call.cancel()
+
+
+async def _completed(create: Create, workers: WorkerServiceStub) -> str:
+    """A job with a large output."""
+    job = await create()
+    lease = await lease_one(workers)
+    outcome = JobOutcome(lease_id=lease.lease_id, success=JobSuccess(output=_LARGE))
+    assert await report(workers, outcome) == [OK]
+    return job.id
+
+
+async def test_output_without_room_waits_and_nothing_else_of_the_caller_does(
+    server: Replica,
+    channel: aio.Channel,
+    jobs: JobServiceStub,
+    workers: WorkerServiceStub,
+    create: Create,
+) -> None:
+    large, small = await _completed(create, workers), await create()
+    async with _unread_streams(server, jobs, large) as read:
+        waiting = follow(jobs, large)
+        first = asyncio.ensure_future(waiting.read())
+        call = follow(jobs, small.id)
+        assert (await update(call)).job_id == small.id
+        call.cancel()
+        async with work(channel) as stream:
+            (lease,) = await stream.dispatched()
+            outcome = JobOutcome(lease_id=lease.lease_id, success=JobSuccess(output=_LARGE))
+            assert await stream.report(outcome) == [OK]
+        async with peer(server, "127.0.0.2") as another:
+            assert (await update(follow(JobServiceStub(another), large))).job_id == large
+        assert not first.done()
+        read.set()
+        assert (await first).update.job_id == large
+    waiting.cancel()
+
+
+async def test_dispatch_without_room_waits_and_comes(
+    server: Replica,
+    channel: aio.Channel,
+    jobs: JobServiceStub,
+    workers: WorkerServiceStub,
+    create: Create,
+) -> None:
+    done = await _completed(create, workers)
+    async with _unread_streams(server, jobs, done) as read, work(channel) as stream:
+        job = await create(input=_LARGE)
+        dispatched = asyncio.ensure_future(stream.dispatched())
+        assert not (await asyncio.wait([dispatched], timeout=1.5))[0]
+        read.set()
+        (lease,) = await dispatched
+        assert lease.job_id == job.id
+
+
+async def test_wait_for_jobs_without_room_is_refused_and_its_jobs_go_back_unharmed(
+    server: Replica,
+    jobs: JobServiceStub,
+    workers: WorkerServiceStub,
+    create: Create,
+    sql: asyncpg.Connection,
+) -> None:
+    job = await create(input=_LARGE)
+    (lease,) = await lease_all(workers, worker_id="w0")
+    waiting = asyncio.ensure_future(lease_all(workers, wait=Duration(seconds=50)))
+    # Answered after the call above has been taken up: calls of one channel come in their order.
+    assert await lease_all(workers, worker_id="w2") == []
+    async with _unread_answers(server, jobs, job.id), peer(server, "127.0.0.2") as another:
+        released = await report(WorkerServiceStub(another), release(lease), worker_id="w0")
+        assert released == [OK]
+        _check(await refused(waiting))
+    (again,) = await lease_all(workers, worker_id="w2", wait=Duration(seconds=20))
+    assert (again.job_id, again.attempt) == (job.id, 1)
+    assert await sql.fetchval("SELECT redeliveries FROM lease") == 0
 
 
 async def test_others_are_served_while_one_caller_takes_all_it_can(

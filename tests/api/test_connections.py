@@ -1,5 +1,6 @@
 """More connections than open files allow: those that are there are served, others told so."""
 
+import asyncio
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from jobsvc.domain.errors import RateLimited
 from jobsvc.settings import Settings
 from jobsvc.v1.queue_service_pb2 import ListQueuesRequest
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
+from tests.api.support.peer import peer
 from tests.api.support.refusal import refused
 from tests.support.probe import eventually
 from tests.support.settings import TEST_SETTINGS
@@ -27,8 +29,8 @@ _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
 
 @pytest.fixture
 def settings() -> Settings:
-    """Two of sixteen are kept for refusals."""
-    return replace(TEST_SETTINGS, max_connections=16)
+    """Two of sixteen are kept for refusals, none for others than the first."""
+    return replace(TEST_SETTINGS, max_connections=16, reserved_percent=0)
 
 
 @asynccontextmanager
@@ -83,13 +85,58 @@ async def test_who_was_refused_is_served_when_others_have_left(
     "peer", ["ipv4:10.0.0.1:7", "ipv6:%5B::ffff:10.0.0.1%5D:7", "ipv6:%5Bfe80::1%25eth0%5D:7"]
 )
 def test_connection_is_known_however_it_is_spelled(peer: str) -> None:
-    connections = Connections(2)
+    connections = Connections(2, 0)
     connections.update({("10.0.0.1", 7), ("fe80::1", 7)})
     assert connections.full
     connections.check(peer)
     for other in ("ipv4:10.0.0.1:8", "ipv6:%5B::1%5D:7", "unix:", "unix:/a:7", "nonsense"):
         with pytest.raises(RateLimited):
             connections.check(other)
+
+
+@pytest.mark.parametrize(
+    "settings", [replace(TEST_SETTINGS, max_connections=16, reserved_percent=20)]
+)
+async def test_connections_of_one_address_leave_a_share_to_others(
+    server: Replica, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with _connected(server.port, 12) as first:
+        await eventually(lambda: "more are refused" in caplog.text)
+        async with AsyncExitStack() as stack:
+            beyond = await stack.enter_async_context(_connected(server.port, 1))
+            refusal = await refused(beyond[0].ListQueues(ListQueuesRequest()))
+            assert refusal.what == _EXHAUSTED
+            assert "you have 12 connections, your share of the server's 14" in refusal.message
+            (violation,) = refusal.details["QuotaFailure"].violations
+            assert violation.subject == "your share of connections"
+            # Of those without a call some are cut, so that gRPC has room for others.
+            idle = []
+            for _ in range(8):
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+                stack.callback(writer.close)
+                idle.append(asyncio.ensure_future(reader.read()))
+            await eventually(lambda: sum(reading.done() for reading in idle) >= 7)
+            another = await stack.enter_async_context(peer(server, "127.0.0.2"))
+            assert await _is_served(QueueServiceStub(another))
+        assert [await _is_served(queues) for queues in first] == [True] * 12
+
+
+def test_share_is_given_back() -> None:
+    connections = Connections(80, 20)  # 70, of which 14 are kept; a share is 1
+    connections.update(("a", port) for port in range(60))
+    connections.check("ipv4:192.0.2.1:7")
+    with pytest.raises(RateLimited, match="your share"):
+        connections.check("ipv4:192.0.2.1:8")
+    connections.update(("a", port) for port in range(55))
+    connections.check("ipv4:192.0.2.1:8")
+
+
+def test_refused_ones_are_cut_beyond_a_share_of_their_room() -> None:
+    connections = Connections(80, 20)  # 70, and room for 10 refused ones, of which 2 are kept
+    cut = connections.update(("a", port) for port in range(80))
+    assert len(cut) == 80 - 56 - 8
+    assert connections.update([*(("a", port) for port in range(70)), ("b", 1)]) <= cut
+    assert not connections.update([("a", port) for port in range(64)])
 
 
 def test_files_are_kept_back() -> None:

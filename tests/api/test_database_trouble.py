@@ -15,7 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from jobsvc.api.health import DATABASE, LIVENESS, serving
 from jobsvc.api.server import SERVICES
 from jobsvc.app import Replica, replica
-from jobsvc.settings import Settings
+from jobsvc.settings import SCHEMA, Settings
+from jobsvc.store.rights import grant
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.database_link import DatabaseLink, database_link
 from tests.api.support.fixtures import Create
@@ -34,12 +35,9 @@ def settings() -> Settings:
 
 @pytest.fixture
 async def link(dsn: str, sql: asyncpg.Connection) -> AsyncIterator[DatabaseLink]:
-    """The way of a role that may read and write rows, and owns nothing."""
-    await sql.execute(
-        "CREATE ROLE clerk;"
-        "GRANT USAGE ON SCHEMA jobsvc TO clerk;"
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA jobsvc TO clerk"
-    )
+    """The way of a role that has what serving needs, and owns nothing."""
+    await sql.execute("CREATE ROLE clerk")
+    await grant(dsn, SCHEMA, "clerk")
     with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
         async with database_link(dsn, Path(folder)) as opened:
             opened.dsn += "&options=-crole%3Dclerk"

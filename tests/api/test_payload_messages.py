@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobsvc.api.convert.payloads import JSON_TEXT, payload_text, struct_dict, write_payload
+from jobsvc.domain.canonical import canonical
 from jobsvc.domain.errors import PayloadRejected, PayloadTooLarge
-from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid, canonical
+from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid
 from jobsvc.v1 import job_pb2, payload_pb2, worker_service_pb2
 from jobsvc.v1 import job_service_pb2 as service_pb
 from tests.support.payloads import TEXT, nested

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import grpc
@@ -45,16 +46,22 @@ def peer(serve: Callable[[Peer, int], int]) -> Peer:
 
 
 @pytest.fixture(params=["async", "sync"])
-async def connect(request: pytest.FixtureRequest, peer: Peer) -> AsyncIterator[Any]:
-    """Makes clients of either kind, with any options, and closes them."""
+async def connect_to(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """Makes clients of either kind, with any target and options, and closes them."""
     async with AsyncExitStack() as stack:
 
-        async def connect(**options: Any) -> Any:
+        async def connect(target: str, **options: Any) -> Any:
             if request.param == "async":
-                return await stack.enter_async_context(AsyncClient(peer.target, **options))
-            return Threaded(stack.enter_context(Client(peer.target, **options)))
+                return await stack.enter_async_context(AsyncClient(target, **options))
+            return Threaded(stack.enter_context(Client(target, **options)))
 
         yield connect
+
+
+@pytest.fixture
+def connect(connect_to: Any, peer: Peer) -> Any:
+    """Makes clients of either kind, of the peer."""
+    return partial(connect_to, peer.target)
 
 
 @pytest.fixture

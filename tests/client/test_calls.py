@@ -123,7 +123,8 @@ async def test_a_status_becomes_its_exception(
     assert str(failure) == (f"{code} ({reason}): in words" if reason else f"{code}: in words")
 
 
-async def test_defects_and_delays_can_be_read(client: Any, peer: Peer) -> None:
+async def test_defects_and_delays_can_be_read(connect: Any, peer: Peer) -> None:
+    client = await connect(timeout=0.5)
     violation = error_details_pb2.BadRequest.FieldViolation(field="spec.queue", description="bad")
     peer.answer(
         "GetJob",

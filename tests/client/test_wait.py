@@ -55,7 +55,7 @@ async def test_a_wait_over_a_restart_is_no_longer_than_its_timeout(client: Any, 
 async def test_a_wait_ends_with_its_timeout_on_a_dead_connection(server: Replica) -> None:
     async with proxy(server.port) as way, AsyncClient(way.target) as client:
         with pytest.raises(JobNotFound):
-            await client.get(JOB_ID)
+            await client.wait(JOB_ID)
         way.kill_silently()
         began = time.monotonic()
         with pytest.raises((DeadlineExceeded, Unavailable)):

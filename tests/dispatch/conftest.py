@@ -8,6 +8,7 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.unary_leases import UnaryLeases
+from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
@@ -42,6 +43,7 @@ def dispatcher(
         redelivery,
         InDoubtClaims(store, redelivery),
         presence,
+        WorkerLog(settings.acknowledge_seconds),
         settings,
     )
 

@@ -176,7 +176,7 @@ def test_lease_that_is_lost_on_the_way_is_not_sent(worker: ConnectedWorker) -> N
 
 
 def test_notices_are_passed_on_in_their_order(worker: ConnectedWorker) -> None:
-    notices: list[Lost | Draining] = [Lost(lease_ids(1), "gone"), Draining(5.0)]
+    notices: list[Lost | Draining] = [Lost(lease_ids(1), "gone"), Draining(5.0, "going")]
     for notice in notices:
         worker.notify(notice)
     assert worker.notices == notices

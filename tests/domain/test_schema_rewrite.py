@@ -6,7 +6,7 @@ import jsonschema_rs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.domain.schema_rewrite import briefly, by_tag
+from jobsvc.domain.schema_rewrite import briefly, by_bounds, by_tag
 from tests.domain.support.schemas import UNION, a_union, payloads, schemas
 
 
@@ -15,8 +15,26 @@ def test_rewritten_schema_fits_the_same_payloads(
     definition: dict[str, Any], payload: dict[str, Any]
 ) -> None:
     fits = jsonschema_rs.Draft202012Validator(definition).is_valid(payload)
-    for equal in (by_tag(definition), briefly(definition), briefly(by_tag(definition))):
+    by_both = by_bounds(by_tag(definition))
+    for equal in (by_tag(definition), briefly(definition), by_both, briefly(by_both)):
         assert jsonschema_rs.Draft202012Validator(equal).is_valid(payload) is fits
+
+
+OPTIONS = (
+    st.integers(-3, 12)
+    | st.sampled_from([2.0, -1.5, 4.5, 1e22, -1e300, 2**53, 2**53 + 1, True, False, None, "2"])
+    | st.sampled_from([[2], {"a": 2}, 5e-324, -0.0])
+)
+
+
+@given(st.lists(OPTIONS, min_size=1, max_size=20), OPTIONS)
+def test_comparison_by_bounds_fits_the_same_values(options: list[Any], value: Any) -> None:
+    for one in ({"enum": options}, {"const": options[0]}):
+        definition = one | {"allOf": [{"properties": {"b": {"items": one}}}]}
+        rewritten = briefly(by_bounds(definition))
+        for payload in (value, {"b": [value, options[0]]}):
+            fits = jsonschema_rs.Draft202012Validator(definition).is_valid(payload)
+            assert jsonschema_rs.Draft202012Validator(rewritten).is_valid(payload) is fits
 
 
 TAGS = st.sampled_from(["v0", "v1", "v2", "w", 7])

@@ -35,7 +35,12 @@ async def supervised(stage: Stage, target: str, *options: str) -> AsyncIterator[
 
 @pytest.mark.parametrize(
     ("queue", "code", "reason"),
-    [("raises", "UNKNOWN", "RUNTIME_ERROR"), ("exits", "UNKNOWN", "SYSTEM_EXIT")],
+    [
+        ("raises", "UNKNOWN", "RUNTIME_ERROR"),
+        ("exits", "UNKNOWN", "SYSTEM_EXIT"),
+        ("exits-in-task", "UNKNOWN", "SYSTEM_EXIT"),
+        ("stops-loop", "UNKNOWN", "SYSTEM_EXIT"),
+    ],
 )
 async def test_exception_fails_the_attempt_and_no_other_job(
     stage: Stage, queue: str, code: str, reason: str
@@ -84,6 +89,23 @@ async def test_exception_that_cannot_be_described_fails_the_attempt_and_no_other
         assert [jobs[job_id].status.attempt for job_id in good] == [1] * len(good)
         assert worker.exit_code is None
         assert "Logging error" not in worker.stderr
+
+
+async def test_processor_that_cancels_every_task_costs_no_other_job_an_attempt(
+    stage: Stage,
+) -> None:
+    server = await stage.serve()
+    async with stage.calls(server.target) as caller:
+        for queue in ("nap", "cancels-all"):
+            await caller.client.declare_queue(queue)
+        good = [await caller.create("nap", {"seconds": 2}) for _ in range(6)]
+        async with supervised(stage, server.target):
+            await eventually(lambda: len({run.job_id for run in stage.history.runs()}) == len(good))
+            bad = await caller.create("cancels-all", retry=TWICE)
+            await caller.follow([bad, *good])
+        jobs = await stage.check(caller, [bad, *good])
+        assert jobs[bad].succeeded
+        assert [jobs[job_id].status.attempt for job_id in good] == [1] * len(good)
 
 
 @pytest.mark.parametrize("queue", ["sabotages", "sabotages-thread"])

@@ -1,41 +1,14 @@
 """A failed start says its cause in one clear line, and the exit code is not zero."""
 
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from jobsvc.store import migrate
+from tests.e2e.support.command import complaint, run
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
-
-MIGRATIONS = Path(migrate.__file__).with_name("migrations")
-
-
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line to its end."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JOBSVC_", "OTEL_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "jobsvc", *arguments],
-        env={**inherited, "JOBSVC_LISTEN": "127.0.0.1:0", **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a command that could not do its work."""
-    assert done.returncode == 1, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    (line,) = [x for x in done.stderr.splitlines() if " INFO jobsvc" not in x]
-    return line.removeprefix("jobsvc: ")
 
 
 def closed_port() -> int:
@@ -96,7 +69,7 @@ async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres:
         line = complaint(run("migrate", JOBSVC_DSN=f"{empty_dsn}&options=-crole%3Dguest"))
     finally:
         await fetch(postgres, "DROP ROLE guest")
-    assert line.startswith("the database does not let us make our tables (Insufficient")
+    assert line.startswith("the schema jobsvc lacks the migration 0001_jobs, and this role may not")
 
 
 @pytest.mark.parametrize(
@@ -156,16 +129,3 @@ async def test_path_needs_no_word_and_serves_commands_too(stage: Stage) -> None:
         assert (done.returncode, done.stdout) == (0, "SERVING\n")
     finally:
         server.kill()
-
-
-def test_migrate_brings_a_database_up_to_date_once(empty_dsn: str) -> None:
-    first = run("migrate", JOBSVC_DSN=empty_dsn)
-    applied = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
-    assert first.returncode == 0
-    assert first.stdout.splitlines() == [f"applied {name}" for name in applied]
-    again = run("migrate", JOBSVC_DSN=empty_dsn)
-    assert (again.returncode, again.stdout) == (0, "up to date\n")
-
-
-def test_migrate_needs_a_database() -> None:
-    assert complaint(run("migrate")).startswith("JOBSVC_DSN names no database")

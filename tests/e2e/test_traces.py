@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import asyncpg
+
 from jobsvc.telemetry import ERROR_TYPE, JOB_ATTEMPT, JOB_STATE, MESSAGE_ID
 from jobsvc.tracing.span import Span
 from jobsvc.tracing.span_folder import find_trace, find_trace_ids
@@ -123,3 +125,18 @@ async def test_trace_outlives_a_killed_worker(stage: Stage) -> None:
     assert (settled.attributes[JOB_ATTEMPT], settled.attributes[JOB_STATE]) == (2, "COMPLETED")
     (process,) = [span for span in spans if span.name == "process nap"]
     assert process.attributes[JOB_ATTEMPT] == 2
+
+
+async def test_trace_shows_how_a_job_ended_whose_outcome_could_not_be_stored(
+    stage: Stage, sql: asyncpg.Connection
+) -> None:
+    await sql.execute("ALTER TABLE result ADD CHECK (output IS NULL)")
+    traces = stage.folder / "traces"
+    server = await stage.serve(trace_dir=traces)
+    await stage.work(server.target)
+    async with stage.calls(server.target) as caller:
+        job_id = create(server.target, traces, "nap")
+        await caller.follow([job_id])
+    (settled,) = [s for s in await trace_of(traces, job_id, 4) if s.name == "settle nap"]
+    shown = (settled.attributes[JOB_STATE], settled.attributes[ERROR_TYPE])
+    assert shown == ("FAILED", "OUTCOME_REJECTED")

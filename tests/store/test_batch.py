@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from jobsvc.domain.errors import DatabaseUnavailable
-from jobsvc.store.batch import Batcher
+from jobsvc.store.batch import Batcher, PartlyWritten
 
 
 class Writer:
@@ -222,3 +222,17 @@ async def test_nobody_waits_for_a_batcher_that_has_stopped() -> None:
     for call in (in_flight, waiting):
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(call, 5)
+
+
+@pytest.mark.parametrize("cause", [ValueError("bad"), DatabaseUnavailable("away")])
+async def test_what_was_written_before_a_part_failed_is_not_written_again(cause: Exception) -> None:
+    writer = Writer()
+    partly = PartlyWritten(["A", None, "C"])
+    partly.__cause__ = cause
+    writer.errors = [partly]
+    async with running(writer) as batcher:
+        results = await batcher.submit(["a", "b", "c"])
+        is_away = isinstance(cause, DatabaseUnavailable)
+        assert results == ["A", cause if is_away else "B", "C"]
+        assert batcher.take_found_away() is is_away
+    assert writer.batches == [["a", "b", "c"], *([] if is_away else [["b"]])]

@@ -66,7 +66,7 @@ async def test_exhausted_pool_is_waited_for_a_bounded_time(small: Database) -> N
 async def test_error_rolls_the_transaction_back(small: Database) -> None:
     async def fail_half_way() -> None:
         async with small.transaction() as connection:
-            await connection.execute("INSERT INTO queue (name) VALUES ('a')")
+            await connection.execute("INSERT INTO jobsvc.queue (name) VALUES ('a')")
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -85,6 +85,43 @@ async def test_cancelled_statement_gives_its_connection_back(
         with pytest.raises(asyncio.CancelledError):
             await fetching
     assert await small.fetch("read_queues", ["a"], True) == []
+
+
+async def test_broken_connection_is_not_used_again(
+    small: Database, sql: asyncpg.Connection
+) -> None:
+    async with small.connection() as connection:
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
+    await sql.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+    await asyncio.sleep(0)  # The driver hears of it in this pass.
+    assert await small.fetch("read_queues", ["a"], True) == []
+
+
+async def test_database_closes_at_once_after_a_statement(dsn: str) -> None:
+    async with asyncio.timeout(4):
+        async with open_database(dsn, pool_size=1, statement_seconds=1.0) as database:
+            await database.fetch("read_queues", ["a"], True)
+
+
+async def test_statements_that_wait_for_a_connection_get_it_one_after_another(
+    small: Database,
+) -> None:
+    reads = [small.fetch("read_queues", ["a"], True) for _ in range(20)]
+    assert await asyncio.gather(*reads) == [[]] * 20
+
+
+async def test_sessions_in_use_are_given_up_with_those_that_refuse_writes(
+    dsn: str, sql: asyncpg.Connection
+) -> None:
+    async with open_database(dsn, pool_size=2, statement_seconds=5.0) as database:
+        async with database.connection() as one:
+            pid = await one.fetchval("SELECT pg_backend_pid()")
+            async with database.connection() as other:
+                await other.execute("SET default_transaction_read_only = on")
+            with pytest.raises(DatabaseUnavailable):
+                await database.fetch("declare_queues", ["a"])
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT pg_backend_pid()") != pid
 
 
 async def test_defect_in_a_value_is_not_called_unavailable(small: Database) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import Extension, LeaseId
 from jobsvc.domain.lease_end import Requeued
-from jobsvc.domain.outcome import Finish, Requeue
+from jobsvc.domain.outcome import OUTCOME_REJECTED, Finish, Requeue
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     BROKEN,
@@ -159,7 +159,8 @@ async def test_output_that_cannot_be_stored_spoils_no_neighbour(
     ids = [job.id for job in await lease(store, 3)]
     outputs = ['{"a": 1}', '{"a": "\0"}', None]
     ends = [end(i, Finish(JobState.COMPLETED, output=o)) for i, o in zip(ids, outputs, strict=True)]
-    assert await store.lease_ends.ends.submit(ends) == [True] * 3
+    rejected = Finish(JobState.FAILED, error=OUTCOME_REJECTED)
+    assert await store.lease_ends.ends.submit(ends) == [True, rejected, True]
     jobs = await store.jobs.read([lease_id.job_id for lease_id in ids])
     states = [jobs[lease_id.job_id].status.state for lease_id in ids]
     assert states == [JobState.COMPLETED, JobState.FAILED, JobState.COMPLETED]

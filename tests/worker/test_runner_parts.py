@@ -80,10 +80,10 @@ def test_log_lines_name_the_job(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
-def test_backoff_grows_to_five_seconds(draws: list[float]) -> None:
+def test_backoff_grows_to_two_seconds(draws: list[float]) -> None:
     backoff = Backoff()
     for failures, draw in enumerate(draws):
-        assert backoff.delay_seconds(draw) == min(5.0, 0.05 * 2**failures) * draw
+        assert backoff.delay_seconds(draw) == min(2.0, 0.05 * 2**failures) * draw
     backoff.reset()
     assert backoff.delay_seconds(1.0) == 0.05
 

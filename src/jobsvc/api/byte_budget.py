@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
+from typing import Self
 
 from jobsvc.api.call_limit import refusal
 from jobsvc.domain.errors import RateLimited
@@ -137,6 +138,18 @@ class Charge:
         """
         self._budget.take(self._caller, size_bytes)
         self.held_bytes += size_bytes
+
+    def apart(self) -> Self:
+        """What a call holds beside the others of its caller, as if by a caller of its own: those
+        need not wait for a peer that does not read what it is sent."""
+        return type(self)(self._budget, f"{self._caller} streams")
+
+    def take_at_once(self, size_bytes: int) -> bool:
+        """Takes bytes if there is room and nobody waits for it; says whether it did."""
+        size_bytes = min(size_bytes, self._budget.most_bytes)
+        taken = self._budget.take_at_once(self._caller, size_bytes)
+        self.held_bytes += size_bytes if taken else 0
+        return taken
 
     async def wait(self, size_bytes: int) -> None:
         """Takes bytes as soon as there is room."""

@@ -8,12 +8,11 @@ from jobsvc.api.byte_budget import ANSWER_SECONDS, ExpectedSize, current_charge
 from jobsvc.api.convert.create_responses import created, previewed, runs, shorten, write_run
 from jobsvc.api.convert.job_requests import RequestReader
 from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job, write_payloads
-from jobsvc.api.convert.payloads import LargeStruct, spell_struct
+from jobsvc.api.convert.payloads import LargePayload
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.domain.job import Job
-from jobsvc.domain.job_request import JobRequest
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.read import JobReader
@@ -48,7 +47,10 @@ class JobService(JobServiceServicer):
         self, request: pb.CreateJobRequest, context: Context
     ) -> pb.CreateJobResponse:
         caller = current_caller.get()
-        asked = await self._read(request)
+        try:  # without another coroutine
+            asked = self._requests.read(request)
+        except LargePayload:
+            asked = await self._requests.read_large(request)
         if request.validate_only:
             return previewed(*await self._creation.preview([asked], caller))
         return created(await self._creation.create(asked, caller))
@@ -62,8 +64,8 @@ class JobService(JobServiceServicer):
         for index, item in enumerate(request.requests):
             try:  # without a coroutine for each
                 asked.append(self._requests.read(item, index))
-            except LargeStruct:
-                asked.append(await self._read(item, index))
+            except LargePayload:
+                asked.append(await self._requests.read_large(item, index))
             if time_slice.used_up:
                 await time_slice.yield_()
         del request, item  # They are as large as all that was read from them.
@@ -124,15 +126,6 @@ class JobService(JobServiceServicer):
         if full:
             await write_payloads(response.job, job, request.payload_encoding)
         return response
-
-    async def _read(
-        self, request: pb.CreateJobRequest, batch_index: int | None = None
-    ) -> JobRequest:
-        try:
-            return self._requests.read(request, batch_index)
-        except LargeStruct:
-            spelled = await spell_struct(request.spec.input)
-            return self._requests.read(request, batch_index, spelled)
 
     # Writes by itself, which spares each stream two generators.
     def StreamJobStatus(  # type: ignore[override]

@@ -13,6 +13,8 @@ from typing import Any
 
 from grpc import aio
 
+from jobsvc.api.port_holder import holder_of
+
 _PATHS = ("unix:", "unix-abstract:")
 #: Of an address that a machine without IPv6, say, does not have.
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -80,7 +82,9 @@ def check_numbers(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[str]
             loopback = ipaddress.ip_address(host.partition("%")[0]).is_loopback
             if loopback and error.errno in _ABSENT and len(addresses) > 1:
                 continue
-            text = error.strerror if len(addresses) == 1 else f"{name}: {error.strerror}"
+            holder = holder_of(port) if error.errno == errno.EADDRINUSE else ""
+            where = f"{name}: " if len(addresses) > 1 else ""
+            text = f"{where}{error.strerror}{holder}"
             raise OSError(error.errno, text) from None
         usable.append(name)
     return usable

@@ -8,12 +8,12 @@ from itertools import chain, repeat
 from google.rpc import status_pb2
 
 from jobsvc.api.convert import leases as convert
-from jobsvc.api.convert.payloads import LargeStruct, spell_struct
+from jobsvc.api.convert.payloads import LargePayload, read_large
 from jobsvc.api.status import status_of
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.domain.errors import DatabaseUnavailable, JobsvcError, LeaseLost
 from jobsvc.domain.lease import Extension, LeaseId, LeaseTerms
-from jobsvc.domain.outcome import Outcome
+from jobsvc.domain.outcome import Outcome, Release
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.settle import Report, Settlement
 from jobsvc.settings import Settings
@@ -82,31 +82,28 @@ class Outcomes:
         reports: list[Report] = []
         time_slice = await TimeSlice.after_decoding(lease_ids)
         for index, (lease_id, item) in enumerate(zip(lease_ids, items, strict=False)):
-            if time_slice.used_up:
-                await time_slice.yield_()
             terms = held.get(lease_id)
             if terms is None and LeaseId.parse(lease_id) is None:
                 statuses[index] = status_of(LeaseLost(lease_id))
                 continue
-            try:
-                report = (
-                    Report(lease_id, convert.DONE, terms)
-                    if item is None
-                    else Report(
-                        lease_id,
-                        await self._outcome(item),
-                        terms,
-                        convert.outcome_progress(item),
-                    )
-                )
-            except Exception as error:
-                if not isinstance(error, JobsvcError):
-                    log.exception("the outcome under lease %s cannot be read", lease_id)
-                statuses[index] = status_of(error)
+            if item is None:
+                report = Report(lease_id, convert.DONE, terms)
             else:
-                indexes.append(index)
-                reports.append(report)
+                if time_slice.used_up:
+                    await time_slice.yield_()
+                try:
+                    outcome = await self._outcome(item)
+                    report = Report(lease_id, outcome, terms, convert.outcome_progress(item))
+                except Exception as error:
+                    if not isinstance(error, JobsvcError):
+                        log.exception("the outcome under lease %s cannot be read", lease_id)
+                    statuses[index] = status_of(error)
+                    continue
+            indexes.append(index)
+            reports.append(report)
         errors = await self._settlement.report(reports, worker_id)
+        if worker is not None and not worker.subscription.window:
+            worker.handed_back += sum(isinstance(r.outcome, Release) for r in reports)
         if errors.count(None) == len(lease_ids):  # mostly
             self._on_ended(lease_ids, worker)
             return convert.outcome_results(lease_ids, statuses, len(request.outcomes))
@@ -123,5 +120,6 @@ class Outcomes:
         max_bytes = self._settings.max_payload_bytes
         try:
             return convert.outcome(item, max_bytes)
-        except LargeStruct:
-            return convert.outcome(item, max_bytes, await spell_struct(item.success.output))
+        except LargePayload:
+            read = await read_large(item.success.output, max_bytes)
+            return convert.outcome(item, max_bytes, read)

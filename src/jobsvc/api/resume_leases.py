@@ -45,8 +45,9 @@ async def holds_any(store: Store, worker_id: str, lease_ids: Iterable[str]) -> b
 
 async def redeliver_unlisted(
     store: Store, redelivery: Redelivery, worker_id: str, listed: Collection[LeaseId]
-) -> None:
+) -> list[LeaseId]:
     """Redelivers the leases that the database has under this worker, and the worker does not list.
+    Returns them.
 
     Raises:
         DatabaseUnavailable: they may or may not have been redelivered.
@@ -54,6 +55,7 @@ async def redeliver_unlisted(
     leases = await store.leases.of_worker(worker_id)
     unlisted = [lease_id for lease_id in leases if lease_id not in listed]
     await redelivery.redeliver_now(unlisted, confirmed_too=True)
+    return unlisted
 
 
 async def _take_over_part(

@@ -9,10 +9,11 @@ from grpc import aio
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2_grpc
 
-from jobsvc.api.connections import Connections, cut_connections, path_of
+from jobsvc.api.connections import Connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.health import Health
 from jobsvc.api.listen_address import bind
+from jobsvc.api.open_sockets import cut_connections, path_of
 from jobsvc.api.reflection import add_reflection
 from jobsvc.api.registration import GuardedServer, SharedQueueServer
 from jobsvc.settings import Settings

@@ -3,10 +3,11 @@ ended."""
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobsvc.api.byte_budget import ANSWER_SECONDS, SMALL_BYTES, current_charge
 from jobsvc.api.convert.jobs import (
     check_encoding,
     job_ids,
@@ -26,6 +27,8 @@ from jobsvc.v1 import job_service_pb2 as pb
 _MAX_IDS = 1000
 #: Jobs read in one go: the loop stays free, and memory bounded, when a stream follows a thousand.
 _READ_IDS = 100
+#: The same with their outputs, which have up to 256 KiB each.
+_READ_OUTPUTS = 32
 
 
 class StatusStreams:
@@ -45,6 +48,7 @@ class StatusStreams:
             InvalidRequest: a field breaks a rule of the contract.
             JobNotFound, JobNotOwned: before the first update, of any job.
             ServerDraining: the replica is about to exit.
+            RateLimited: there was no room for outputs, as others are not read.
         """
         checks = RequestChecks()
         full = view_is_full(checks, request.view)
@@ -58,62 +62,96 @@ class StatusStreams:
         ids = job_ids(request.job_ids, "job_ids", _MAX_IDS)
         # Follow before reading: a change in between is then read again.
         with self._hub.follow(ids) as follower:
-            # The jobs get no name here: the stream would hold them until it ends.
-            await self._write_changed(
-                context,
-                follower,
-                ids,
-                full,
-                request.payload_encoding,
-                await self._read_first(ids, caller, full),
-            )
-            await context.write(pb.StreamJobStatusResponse(synced=pb.StreamSynced()))
-            while follower.seen:
-                try:
-                    # Spread, so that thousands of streams opened at once do not all beat at once.
-                    async with asyncio.timeout(heartbeat_seconds * random.uniform(0.8, 1.0)):
-                        changed = await follower.changed()
-                except TimeoutError:
-                    now = Timestamp()
-                    now.GetCurrentTime()
-                    heartbeat = job_pb2.StreamHeartbeat(server_time=now)
-                    await context.write(pb.StreamJobStatusResponse(heartbeat=heartbeat))
-                    continue
-                await self._write_changed(
-                    context, follower, changed, full, request.payload_encoding
-                )
+            stream = _Stream(self._reader, context, follower, full, request.payload_encoding)
+            try:
+                # The jobs get no name here: the stream would hold them until it ends.
+                await stream.write_changed(ids, await stream.read_first(ids, caller))
+                await context.write(pb.StreamJobStatusResponse(synced=pb.StreamSynced()))
+                while follower.seen:
+                    try:
+                        # Spread, so that thousands of streams opened at once do not all beat at
+                        # once.
+                        async with asyncio.timeout(heartbeat_seconds * random.uniform(0.8, 1.0)):
+                            changed = await follower.changed()
+                    except TimeoutError:
+                        now = Timestamp()
+                        now.GetCurrentTime()
+                        heartbeat = job_pb2.StreamHeartbeat(server_time=now)
+                        await context.write(pb.StreamJobStatusResponse(heartbeat=heartbeat))
+                        continue
+                    await stream.write_changed(changed)
+            finally:
+                stream.charge.close()
 
-    async def _read_first(
-        self, ids: Sequence[str], caller: Owner, full: bool
-    ) -> Mapping[str, Job] | None:
+
+class _Stream:
+    """One stream that is being written to."""
+
+    def __init__(
+        self, reader: JobReader, context: Context, follower: Follower, full: bool, encoding: int
+    ) -> None:
+        self._reader = reader
+        self._context = context
+        self._follower = follower
+        self._full = full
+        self._encoding = encoding
+        self._read_ids = _READ_OUTPUTS if full else _READ_IDS
+        #: What it holds of the bytes: outputs that are read and not sent.
+        self.charge = current_charge.get().apart()
+
+    async def read_first(self, ids: Sequence[str], caller: Owner) -> list[Job] | None:
         """Checks that all jobs exist and that the caller may see them. Returns them if they are
         few."""
-        few = len(ids) <= _READ_IDS
+        few = len(ids) <= self._read_ids
         for start in range(0, len(ids), _READ_IDS):
             part = ids[start : start + _READ_IDS]
-            jobs = await self._reader.read_statuses(part, full and few)
+            jobs = await self._reader.read_statuses(part, self._full and few)
             check_visible(jobs, part, caller)
-        return jobs if few else None
+        return [jobs[job_id] for job_id in dict.fromkeys(ids)] if few else None
 
-    async def _write_changed(
-        self,
-        context: Context,
-        follower: Follower,
-        ids: Sequence[str],
-        full: bool,
-        encoding: int,
-        jobs: Mapping[str, Job] | None = None,
-    ) -> None:
-        """Sends the jobs whose version has not been sent; `jobs` if they were just read."""
-        for start in range(0, len(ids), _READ_IDS):
-            part = ids[start : start + _READ_IDS]
-            found = jobs or await self._reader.read_statuses(part, full)
-            for job_id in part:
-                job = found.get(job_id)
-                if job is None:
-                    follower.seen.pop(job_id, None)  # Removed since.
-                elif job.status.version > follower.seen.get(job_id, job.status.version):
-                    await context.write(await _update(follower, job, full, encoding))
+    async def write_changed(self, ids: Sequence[str], jobs: list[Job] | None = None) -> None:
+        """Sends the jobs whose version has not been sent; `jobs` if they were just read.
+
+        Raises:
+            RateLimited: there was no room for their outputs.
+        """
+        for start in range(0, len(ids), self._read_ids):
+            part = ids[start : start + self._read_ids]
+            if jobs is None:
+                jobs = await self._read_changed(part)
+            size_bytes = _output_bytes(jobs)
+            if size_bytes > SMALL_BYTES and not self.charge.take_at_once(size_bytes):
+                # Without what was read: thousands of streams may wait.
+                jobs = None
+                await self.charge.reserve(size_bytes, ANSWER_SECONDS)
+                jobs = await self._read_changed(part)
+                self.charge.settle(_output_bytes(jobs))
+            jobs.reverse()
+            while jobs:
+                job = jobs.pop()
+                await self._context.write(
+                    await _update(self._follower, job, self._full, self._encoding)
+                )
+            self.charge.close()
+            jobs = None
+
+    async def _read_changed(self, part: Sequence[str]) -> list[Job]:
+        """Reads jobs, and returns those whose version has not been sent."""
+        found = await self._reader.read_statuses(part, self._full)
+        seen = self._follower.seen
+        changed = []
+        for job_id in part:
+            job = found.get(job_id)
+            if job is None:
+                seen.pop(job_id, None)  # Removed since.
+            elif job.status.version > seen.get(job_id, job.status.version):
+                changed.append(job)
+        return changed
+
+
+def _output_bytes(jobs: Sequence[Job]) -> int:
+    """Characters, which is near enough."""
+    return sum(len(job.status.output or "") for job in jobs)
 
 
 async def _update(

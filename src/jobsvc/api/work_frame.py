@@ -1,11 +1,28 @@
-"""Decodes the frames that a worker sends."""
+"""Takes in the frames that a worker sends."""
+
+import time
 
 from google.protobuf.message import DecodeError
 
+from jobsvc.api.byte_budget import Charge
+from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.request_checks import UNDECODABLE
 from jobsvc.api.large_message import decode_message
-from jobsvc.domain.errors import WorkProtocolViolation
+from jobsvc.dispatch.connected_worker import ConnectedWorker
+from jobsvc.domain.errors import InvalidRequest, RateLimited, WorkProtocolViolation
+from jobsvc.domain.lease import Extension
 from jobsvc.v1 import worker_service_pb2 as pb
+
+
+async def make_room(worker: ConnectedWorker, charge: Charge, size_bytes: int) -> None:
+    """Waits until there is room for a frame, which is not decoded yet. A refusal would have the
+    worker send its outcomes again; meanwhile its later frames are not read."""
+    try:
+        charge.take(size_bytes)
+    except RateLimited:
+        worker.set_reading(False, time.monotonic())
+        await charge.wait(size_bytes)
+        worker.set_reading(True, time.monotonic())
 
 
 async def decode_frame(data: bytes) -> pb.WorkRequest:
@@ -18,3 +35,17 @@ async def decode_frame(data: bytes) -> pb.WorkRequest:
         return await decode_message(pb.WorkRequest.FromString, data)
     except DecodeError:
         raise WorkProtocolViolation(f"the frame {UNDECODABLE}") from None
+
+
+def read_extensions(
+    request: pb.ExtendLeasesRequest, worker_id: str, max_items: int
+) -> list[Extension | None]:
+    """The extensions that a frame asks for.
+
+    Raises:
+        WorkProtocolViolation: a field breaks a rule of the contract.
+    """
+    try:
+        return convert.extensions(request, worker_id, max_items)
+    except InvalidRequest as error:
+        raise WorkProtocolViolation(f"extend_leases: {error.message}") from None

@@ -3,12 +3,14 @@ and nothing else."""
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from grpc import aio
 
-from jobsvc.api.byte_budget import Charge, current_charge
+from jobsvc.api.byte_budget import REQUEST_SECONDS, SMALL_BYTES, Charge, current_charge
 from jobsvc.api.convert import leases as convert
 from jobsvc.api.convert.work_frames import (
     dispatch_frame,
@@ -18,14 +20,13 @@ from jobsvc.api.convert.work_frames import (
 from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
-from jobsvc.api.work_frame import decode_frame
+from jobsvc.api.work_frame import decode_frame, make_room, read_extensions
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.domain.errors import (
     DatabaseUnavailable,
-    InvalidRequest,
     RateLimited,
     ServerDraining,
     WorkProtocolViolation,
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 #: for the database; reading pauses beyond.
 _MAX_UNANSWERED = 64
 _MAX_UNDECIDED_BYTES = 16 << 20
+#: A broken connection ends the frames as a worker does, and is known as a cancellation only then.
+_BREAK_SECONDS = 0.05
 #: Frames that a worker sends only if it has heard what was sent to it.
 _SIGNS_OF_HEARING = ("acknowledge", "extend_leases", "report_outcomes")
 
@@ -74,6 +77,8 @@ class WorkStream:
         self._half_closed = False
         #: Whether a dispatch frame is being written.
         self._writing = False
+        #: What the stream holds of the bytes: a dispatch frame that is being sent.
+        self._sent = current_charge.get().apart()
 
     async def serve(self, context: Context) -> None:
         """Serves the worker until either side ends the stream.
@@ -101,9 +106,10 @@ class WorkStream:
                 log.warning("work stream of %s: also %r", worker.worker_id, error)
             raise first from None
         finally:
-            self._subscriber.leave(subscribed)
+            self._subscriber.leave(subscribed, sys.exception())
             self._redeliver(worker)
             worker.forget()
+            self._sent.close()
 
     def _redeliver(self, worker: ConnectedWorker) -> None:
         """Redelivers unsent jobs at once, and sent ones when their time to be acknowledged is over:
@@ -122,7 +128,7 @@ class WorkStream:
         charge = current_charge.get()
         while (data := await context.read()) is not aio.EOF:
             size_bytes = len(data)
-            await self._make_room(worker, charge, size_bytes)
+            await make_room(worker, charge, size_bytes)
             frame = await decode_frame(data)
             del data  # Both are large.
             kind = frame.WhichOneof("frame")
@@ -138,15 +144,17 @@ class WorkStream:
                     )
                     continue  # It holds its bytes until it is decided.
                 case "extend_leases":
-                    extensions = self._extensions(worker, frame.extend_leases)
+                    extensions = read_extensions(
+                        frame.extend_leases, worker.worker_id, self._settings.max_batch_items
+                    )
                     await self._admit(worker)
                     tasks.create_task(self._extend(worker, frame.extend_leases, extensions))
                 case "set_window":
                     window = frame.set_window.window
                     if not 0 <= window <= MAX_WINDOW:
                         raise WorkProtocolViolation(f"set_window: {window} is out of range")
-                    worker.set_window(window)
-                    self._dispatcher.capacity_freed()
+                    self._dispatcher.set_window(worker, window)
+                    worker.comes_back = frame.set_window.comes_back
                 case "subscribe":
                     raise WorkProtocolViolation("subscribe may come only once")
                 case _:
@@ -154,16 +162,6 @@ class WorkStream:
             charge.give_back(size_bytes)
         self._half_closed = True
         worker.changed.set()
-
-    async def _make_room(self, worker: ConnectedWorker, charge: Charge, size_bytes: int) -> None:
-        """Waits until there is room for a frame, which is not decoded yet. A refusal would have the
-        worker send its outcomes again; meanwhile its later frames are not read."""
-        try:
-            charge.take(size_bytes)
-        except RateLimited:
-            worker.set_reading(False, time.monotonic())
-            await charge.wait(size_bytes)
-            worker.set_reading(True, time.monotonic())
 
     async def _admit(self, worker: ConnectedWorker, size_bytes: int = 0) -> None:
         """Waits until a frame may be handled. Later frames are read meanwhile, so that outcomes of
@@ -196,18 +194,11 @@ class WorkStream:
             # The worker sends them again; its stream lives on.
             statuses = [status_of(error)] * count
             results = convert.outcome_results(convert.reported_leases(request), statuses, count)
+        log.debug("%d outcomes of %s", count, worker.worker_id)
         self._undecided_bytes -= size_bytes
         charge.give_back(size_bytes)
         self._capacity_freed.set()
         self._respond(worker, pb.WorkResponse(outcome_results=results))
-
-    def _extensions(
-        self, worker: ConnectedWorker, request: pb.ExtendLeasesRequest
-    ) -> list[Extension | None]:
-        try:
-            return convert.extensions(request, worker.worker_id, self._settings.max_batch_items)
-        except InvalidRequest as error:
-            raise WorkProtocolViolation(f"extend_leases: {error.message}") from None
 
     async def _extend(
         self,
@@ -216,6 +207,7 @@ class WorkStream:
         extensions: Sequence[Extension | None],
     ) -> None:
         worker.acknowledge_leases((e.id for e in extensions if e is not None), time.monotonic())
+        worker.saw_lengths(e.duration_seconds or 0.0 for e in extensions if e is not None)
         try:
             response = await self._outcomes.extend(request, extensions)
         except DatabaseUnavailable:
@@ -257,12 +249,13 @@ class WorkStream:
             notices, worker.notices = worker.notices, []
             for notice in notices:
                 await self._send(worker, context, notice_frame(notice))
-            if self._half_closed or worker.dismissed:
+            if self._half_closed or worker.dismissal:
                 if self._unanswered:
                     continue
                 if self._half_closed:
+                    await asyncio.sleep(_BREAK_SECONDS)
                     return
-                raise ServerDraining("the server is going; connect anew")
+                raise ServerDraining(worker.dismissal)
             if worker.undelivered:
                 # One frame at a time: responses go first, or no more of the worker's frames would
                 # be read.
@@ -270,16 +263,31 @@ class WorkStream:
                 worker.changed.set()
 
     async def _send_jobs(self, worker: ConnectedWorker, context: Context) -> None:
-        self._writing = True
-        frame, count = dispatch_frame(worker.undelivered, self._encoding, self._max_leases)
-        self._writing = False
+        frame, count = self._next_frame(worker)
+        size_bytes = max(frame.ByteSize(), len(worker.undelivered[0].input or ""))
+        if size_bytes > SMALL_BYTES and not self._sent.take_at_once(size_bytes):
+            del frame  # Jobs may be taken away meanwhile.
+            with suppress(RateLimited):  # Responses must not wait for long.
+                await self._sent.reserve(size_bytes, REQUEST_SECONDS)
+            if not self._sent.held_bytes or not worker.undelivered:
+                self._sent.close()
+                return
+            frame, count = self._next_frame(worker)
         was_behind = worker.subscription.is_behind
         first = worker.undelivered[0]
         worker.sent(self._sequence + 1, worker.take(count), time.monotonic())
+        log.debug("frame %d to %s: %d jobs", self._sequence + 1, worker.worker_id, count)
         if was_behind:
             self._dispatcher.capacity_freed()
         await write_long_input(frame.dispatch, first, self._encoding)
         await self._send(worker, context, frame)
+        self._sent.close()
+
+    def _next_frame(self, worker: ConnectedWorker) -> tuple[pb.WorkResponse, int]:
+        self._writing = True
+        frame, count = dispatch_frame(worker.undelivered, self._encoding, self._max_leases)
+        self._writing = False
+        return frame, count
 
     async def _send(
         self, worker: ConnectedWorker, context: Context, frame: pb.WorkResponse

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from grpc import aio
 
@@ -16,6 +17,7 @@ from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.worker_ids import Holding, WorkerIds
+from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.errors import WorkProtocolViolation
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
@@ -43,6 +45,7 @@ class WorkSubscriber:
         lease_duration: LeaseDuration,
         redelivery: Redelivery,
         worker_ids: WorkerIds,
+        worker_log: WorkerLog,
         server_id: str,
         settings: Settings,
     ) -> None:
@@ -51,6 +54,7 @@ class WorkSubscriber:
         self._lease_duration = lease_duration
         self._redelivery = redelivery
         self._worker_ids = worker_ids
+        self._worker_log = worker_log
         self._server_id = server_id
         self._settings = settings
 
@@ -67,6 +71,7 @@ class WorkSubscriber:
         """
         request = await self._read(context)
         worker = connected_worker(request)
+        worker.peer = unquote(context.peer())
         holding = await self._worker_ids.take(
             worker.worker_id,
             request.resume_token,
@@ -87,9 +92,9 @@ class WorkSubscriber:
         encoding, max_leases = request.payload_encoding, request.max_dispatch_leases
         return Subscribed(worker, holding, encoding, max_leases, response)
 
-    def leave(self, subscribed: Subscribed) -> None:
-        """Lets a worker leave whose stream has ended."""
-        self._dispatcher.leave(subscribed.worker)
+    def leave(self, subscribed: Subscribed, error: BaseException | None) -> None:
+        """Lets a worker leave whose stream has ended, by `error` unless the worker ended it."""
+        self._dispatcher.leave(subscribed.worker, error)
         self._worker_ids.release(subscribed.holding)
 
     async def _prepare(
@@ -99,11 +104,21 @@ class WorkSubscriber:
         await self._store.queues.declare(list(worker.subscription.limits))
         self._dispatcher.replace(worker.worker_id)
         statuses = await take_over(self._store, worker, request.held_lease_ids)
-        await redeliver_unlisted(self._store, self._redelivery, worker.worker_id, worker.leases)
+        self._worker_log.forgot(
+            worker,
+            await redeliver_unlisted(
+                self._store, self._redelivery, worker.worker_id, worker.leases
+            ),
+        )
+        asked = worker.subscription.lease_seconds
+        lengths = [await self._lease_duration.seconds(q, asked) for q in worker.subscription.limits]
+        worker.longest_lease_seconds = max(lengths)
+        # At most a third of the shortest lease.
+        extend_seconds = min(self._settings.extend_interval_seconds, min(lengths) / 3)
         return pb.WorkResponse(
             subscribed=pb.Subscribed(
                 server_id=self._server_id,
-                extend_interval=duration(await self._extend_seconds(worker)),
+                extend_interval=duration(extend_seconds),
                 heartbeat_interval=duration(self._settings.heartbeat_interval_seconds),
                 held_leases=statuses,
                 limits=pb.ServerLimits(
@@ -129,11 +144,3 @@ class WorkSubscriber:
         if not frame.HasField("subscribe"):
             raise WorkProtocolViolation("the first frame must be subscribe")
         return frame.subscribe
-
-    async def _extend_seconds(self, worker: ConnectedWorker) -> float:
-        """Returns the extension interval: at most a third of the shortest lease."""
-        asked = worker.subscription.lease_seconds
-        shortest = min(
-            [await self._lease_duration.seconds(q, asked) for q in worker.subscription.limits]
-        )
-        return min(self._settings.extend_interval_seconds, shortest / 3)

@@ -2,7 +2,7 @@
 
 import typer
 
-from jobsvc.cli import demo, health, jobs, serve, trace, work
+from jobsvc.cli import demo, health, jobs, migrate, serve, trace, work
 from jobsvc.cli.call_options import OptionsBeforeCommand, before_command
 from jobsvc.cli.startup import warn_of_unknown_settings
 from jobsvc.cli.switches import Command
@@ -17,7 +17,7 @@ app = typer.Typer(
 app.callback(cls=OptionsBeforeCommand)(before_command)
 for command in (
     serve.serve,
-    serve.migrate,
+    migrate.migrate,
     health.health,
     work.work,
     jobs.create,

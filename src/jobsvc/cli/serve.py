@@ -1,4 +1,4 @@
-"""`jobsvc serve` and `jobsvc migrate`."""
+"""`jobsvc serve`."""
 
 from typing import Annotated
 
@@ -77,19 +77,3 @@ def _tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
-
-
-def migrate() -> None:
-    """Bring the database named by JOBSVC_DSN up to date, without serving."""
-    import asyncio
-
-    from jobsvc.cli.startup import exit_line, log_to_stderr, read_settings, startup_errors
-    from jobsvc.store.migrate import migrate as run
-
-    settings = read_settings()
-    log_to_stderr()
-    if settings.dsn is None:
-        exit_line("JOBSVC_DSN names no database; the embedded one is migrated when it starts")
-    with startup_errors():
-        applied = asyncio.run(run(settings.dsn))
-    print("\n".join(f"applied {name}" for name in applied) or "up to date")

@@ -11,9 +11,7 @@ import typer
 
 from jobsvc import plain_text
 from jobsvc.settings import Settings, SettingsInvalid, unknown_names
-from jobsvc.tracing.json_log import log_json_if_asked
-
-_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+from jobsvc.tracing import stderr_log
 
 
 def exit_line(text: str) -> NoReturn:
@@ -37,20 +35,12 @@ def read_settings(**overrides: Any) -> Settings:
 
 
 def log_to_stderr() -> None:
-    """Logs at the level of JOBSVC_LOG_LEVEL (default INFO), in JOBSVC_LOG_FORMAT, to stderr."""
-    level = os.environ.get("JOBSVC_LOG_LEVEL", "").upper() or "INFO"
-    if level not in _LOG_LEVELS:
-        exit_line(f"JOBSVC_LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}, not {level!r}")
-    # DEBUG is for what we log ourselves.
-    logging.getLogger("jobsvc").setLevel(level)
-    level = "INFO" if level == "DEBUG" else level
+    """Logs as JOBSVC_LOG_LEVEL and JOBSVC_LOG_FORMAT say; ends the command when they say nothing
+    of use."""
     try:
-        log_json_if_asked(level)
+        stderr_log.log_to_stderr(others=logging.WARNING)
     except ValueError as error:
         exit_line(f"{error}")
-    plain_text.log_to_stderr(level)
-    # The store logs a lost database in one line; the pool of the driver would add a stack trace.
-    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 def raise_file_limit() -> None:
@@ -69,8 +59,8 @@ def startup_errors() -> Iterator[None]:
     from jobsvc.api.listen_address import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable
+    from jobsvc.store.ddl import DatabaseUnsuitable
     from jobsvc.store.dsn import DsnInvalid
-    from jobsvc.store.migrate import DatabaseUnsuitable
 
     known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, DsnInvalid)
     try:

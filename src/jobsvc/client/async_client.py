@@ -19,6 +19,7 @@ from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
+from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats
@@ -37,13 +38,19 @@ class AsyncClient(AsyncConnection):
     ASCII and not empty (the ids up to 256 characters): ValueError otherwise.
     `credentials` turn on TLS. `metadata` goes with every call. `timeout` is the
     deadline of one call, in seconds. A `channel` that is given is used as it is
-    (with its own options) and left open. `wait` and `follow` measure with
+    (with its own options) for everything, and left open.
+
+    `wait` and `follow` have connections of their own, one for each 90 of them, since proxies
+    take few long calls on one. After about `stream_age_seconds` they go on over another
+    connection, perhaps to another replica. `wait` and `follow` measure with
     `clock` (seconds) and pause with `sleep`.
 
     Every method fails with a `CallFailed`. A call that finds the server
     UNAVAILABLE is repeated for about seven seconds, within its deadline, which
     covers a restart; creations carry a request id, so that a repetition never
-    makes a second job. After `Unavailable` or `DeadlineExceeded` the call may
+    makes a second job. A call that the server has no room for is made again as
+    the server asks, as long as its deadline allows, and fails with `Overloaded`
+    then. After `Unavailable` or `DeadlineExceeded` the call may
     have taken effect all the same.
     """
 
@@ -129,16 +136,17 @@ class AsyncClient(AsyncConnection):
             JobNotOwned: the job belongs to another service, session or user.
             Unavailable, DeadlineExceeded: the server stayed away.
         """
-        deadline = WaitDeadline(timeout, self._clock())
+        deadline = WaitDeadline(timeout, self._clock(), self._stream_age_seconds)
         reconnect = ReconnectPolicy(self._timeout, reconnect_seconds, until=deadline.time)
         while True:
             now = self._clock()
             request = wait_request(job_id, deadline.call_seconds(now))
             timeout_seconds = deadline.answer_seconds(now, self._timeout)
             try:
-                response = await self._call(
-                    "JobService/WaitJob", self._jobs.WaitJob, request, timeout_seconds
-                )
+                async with self._long_call() as jobs:
+                    response = await self._call(
+                        "JobService/WaitJob", jobs.WaitJob, request, timeout_seconds
+                    )
             except CallFailed as failure:
                 await self._pause(reconnect, failure)
                 continue
@@ -177,13 +185,15 @@ class AsyncClient(AsyncConnection):
         try:
             while not followed.all_ended:
                 if stream is None:
-                    stream = self._open_stream(
-                        self._jobs.StreamJobStatus, followed.request(), followed.silence_seconds
-                    )
+                    stream = self._open_status_stream(followed.request(), followed.silence_seconds)
                 try:
                     update = followed.accept(await stream.read())
+                except StreamAged:
+                    await stream.close()
+                    stream = None
+                    continue
                 except CallFailed as failure:
-                    stream.close()
+                    await stream.close()
                     stream = None
                     await self._pause(reconnect, failure)
                     continue
@@ -192,7 +202,7 @@ class AsyncClient(AsyncConnection):
                     yield update
         finally:
             if stream is not None:
-                stream.close()
+                await stream.close()
 
     async def cancel(self, job_id: str | UUID, reason: str = "") -> Job:
         """Asks for a job to be cancelled, and returns it as it is then.

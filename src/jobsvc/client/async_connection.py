@@ -3,7 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -13,12 +15,14 @@ from opentelemetry import trace
 
 from jobsvc.client.async_reply_stream import AsyncReplyStream
 from jobsvc.client.call_span import call_span
-from jobsvc.client.channel import channel_options
+from jobsvc.client.channel import open_async_channel
 from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
-from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, may_repeat
+from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
+from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
 from jobsvc.domain.target import check_target
+from jobsvc.v1.job_service_pb2 import StreamJobStatusRequest, StreamJobStatusResponse
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 
@@ -30,8 +34,12 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 
+#: A channel for long calls, with its stub.
+_LongChannel = tuple[aio.Channel, "JobServiceAsyncStub"]
+
+
 class AsyncConnection:
-    """A channel with its stubs, and how one call is made on it. `AsyncClient` adds the calls."""
+    """Channels with their stubs, and how one call is made on them. `AsyncClient` adds the calls."""
 
     def __init__(
         self,
@@ -43,11 +51,14 @@ class AsyncConnection:
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Sequence[tuple[str, str]] = (),
         timeout: float = 10.0,
+        stream_age_seconds: float = 3600.0,
         channel: aio.Channel | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         check_target(target)
+        if not stream_age_seconds > 0:
+            raise ValueError(f"stream_age_seconds must be positive, not {stream_age_seconds}")
         #: Unknown for a channel that is given.
         self._target = "" if channel else target
         self._credentials = credentials
@@ -55,6 +66,12 @@ class AsyncConnection:
         self._timeout = timeout
         self._channel = channel
         self._owns_channel = channel is None
+        self._stream_age_seconds = stream_age_seconds if channel is None else inf
+        self._long_calls: LongCalls[_LongChannel] = LongCalls(
+            self._open_long_channel,
+            self._stream_age_seconds,
+            MAX_CALLS if channel is None else inf,
+        )
         self._stubs: tuple[JobServiceAsyncStub, QueueServiceAsyncStub] | None = None
         self._clock = clock
         self._sleep = sleep
@@ -63,12 +80,7 @@ class AsyncConnection:
         # Not in the constructor: a channel belongs to the event loop that it was made in.
         channel = self._channel
         if channel is None:
-            options = channel_options(self._target)
-            channel = self._channel = (
-                aio.secure_channel(self._target, self._credentials, options)
-                if self._credentials
-                else aio.insecure_channel(self._target, options)
-            )
+            channel = self._channel = open_async_channel(self._target, self._credentials)
         self._stubs = (JobServiceStub(channel), QueueServiceStub(channel))
         return self
 
@@ -79,9 +91,11 @@ class AsyncConnection:
         traceback: TracebackType | None,
     ) -> None:
         self._stubs = None
+        long_channels = self._long_calls.clear()
         if self._owns_channel and self._channel is not None:
             await self._channel.close()
             self._channel = None
+            await _close(long_channels)
 
     @property
     def _jobs(self) -> "JobServiceAsyncStub":
@@ -106,6 +120,8 @@ class AsyncConnection:
         left = self._timeout if timeout_seconds is None else timeout_seconds
         end = self._clock() + left
         repeat = ReconnectPolicy(REPEAT_SECONDS, REPEAT_SECONDS, until=end)
+        # As long as there is time for one more try: the server is there, and serves others.
+        refused = ReconnectPolicy(left, left, until=end - left / 10)
         with call_span(f"jobsvc.v1.{name}") as span:
             while True:
                 try:
@@ -114,17 +130,47 @@ class AsyncConnection:
                     )
                 except grpc.RpcError as error:
                     failure = read_failure(error, self._target)
-                    if not may_repeat(f"jobsvc.v1.{name}", error.code().name, failure):
+                    if is_refused(failure):
+                        await self._pause(refused, failure)
+                    elif may_repeat(f"jobsvc.v1.{name}", error.code().name, failure):
+                        await self._pause(repeat, failure)
+                    else:
                         raise failure from error
-                    await self._pause(repeat, failure)
                 left = end - self._clock()
 
-    def _open_stream(
-        self, method: aio.UnaryStreamMultiCallable[Q, R], request: Q, silence_seconds: float
-    ) -> AsyncReplyStream[R]:
+    @asynccontextmanager
+    async def _long_call(self) -> "AsyncIterator[JobServiceAsyncStub]":
+        """A stub for one call that waits."""
+        taken = self._long_calls.take(self._clock())
+        try:
+            yield taken.channel[1]
+        finally:
+            await self._release(taken)
+
+    def _open_status_stream(
+        self, request: StreamJobStatusRequest, silence_seconds: float
+    ) -> AsyncReplyStream[StreamJobStatusResponse]:
         # No span: a stream may last for days, and the jobs on it have traces of their own.
         headers = self._identity.headers(trace.get_current_span())
-        return AsyncReplyStream(method(request, metadata=headers), silence_seconds, self._target)
+        taken = self._long_calls.take(self._clock())
+        return AsyncReplyStream(
+            taken.channel[1].StreamJobStatus(request, metadata=headers),
+            silence_seconds,
+            stream_seconds(self._stream_age_seconds, random.uniform(-1, 1)),
+            self._target,
+            lambda: self._release(taken),
+        )
+
+    def _open_long_channel(self) -> _LongChannel:
+        jobs = self._jobs  # RuntimeError unless it is open
+        if not self._owns_channel:
+            assert self._channel is not None
+            return self._channel, jobs
+        channel = open_async_channel(self._target, self._credentials, own_connection=True)
+        return channel, JobServiceStub(channel)
+
+    async def _release(self, taken: LongCallChannel[_LongChannel]) -> None:
+        await _close(self._long_calls.release(taken, self._clock()))
 
     async def _pause(self, reconnect: ReconnectPolicy, failure: CallFailed) -> None:
         """Waits until the next try; raises `failure` when it is time to give up."""
@@ -132,3 +178,8 @@ class AsyncConnection:
         if seconds is None:
             raise failure
         await self._sleep(seconds)
+
+
+async def _close(channels: Sequence[_LongChannel]) -> None:
+    for channel, _ in channels:
+        await channel.close()

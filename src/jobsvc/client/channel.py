@@ -1,6 +1,9 @@
-"""Options of the channel to a server: retries, reconnection, sizes."""
+"""The channel to a server: TLS, retries, reconnection, sizes."""
 
 import json
+
+import grpc
+from grpc import aio
 
 from jobsvc.client.reconnect import REPEATED_BY_GRPC
 from jobsvc.domain.http_proxy import proxy_options
@@ -10,7 +13,37 @@ from jobsvc.domain.methods import METHODS
 _RETRY_BUFFER_BYTES = 8 * 1024 * 1024
 
 
-def channel_options(target: str) -> list[tuple[str, str | int]]:
+_Options = list[tuple[str, str | int]]
+
+#: A channel with a connection of its own; others of the process share one with the same options.
+_OWN_CONNECTION: _Options = [("grpc.use_local_subchannel_pool", 1)]
+
+
+def open_channel(
+    target: str, credentials: grpc.ChannelCredentials | None, own_connection: bool = False
+) -> grpc.Channel:
+    """Opens a channel for code that blocks; it connects at its first call."""
+    options = _channel_options(target) + _OWN_CONNECTION * own_connection
+    return (
+        grpc.secure_channel(target, credentials, options)
+        if credentials
+        else grpc.insecure_channel(target, options)
+    )
+
+
+def open_async_channel(
+    target: str, credentials: grpc.ChannelCredentials | None, own_connection: bool = False
+) -> aio.Channel:
+    """Opens the same for asyncio. It belongs to the event loop that it is made in."""
+    options = _channel_options(target) + _OWN_CONNECTION * own_connection
+    return (
+        aio.secure_channel(target, credentials, options)
+        if credentials
+        else aio.insecure_channel(target, options)
+    )
+
+
+def _channel_options(target: str) -> _Options:
     """Returns the options of a channel to `target`.
 
     A call that ends with UNAVAILABLE is tried up to five times (gRPC allows no
@@ -31,9 +64,9 @@ def channel_options(target: str) -> list[tuple[str, str | int]]:
                 ],
                 "retryPolicy": {
                     "maxAttempts": 5,
-                    "initialBackoff": "0.3s",
+                    "initialBackoff": "0.7s",
                     "backoffMultiplier": 2.5,
-                    "maxBackoff": "4s",
+                    "maxBackoff": "2s",
                     "retryableStatusCodes": REPEATED_BY_GRPC,
                 },
             }
@@ -49,8 +82,9 @@ def channel_options(target: str) -> list[tuple[str, str | int]]:
         ("grpc.initial_reconnect_backoff_ms", 200),
         # How long a connection attempt may take, despite its name.
         ("grpc.min_reconnect_backoff_ms", 5_000),
-        # The longest pause between connection attempts (default 2 min).
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        # The longest pause between connection attempts (default 2 min, so that a server which was
+        # away for long is noticed that late).
+        ("grpc.max_reconnect_backoff_ms", 1_000),
         # A ping follows this silence while a call waits.
         ("grpc.keepalive_time_ms", 10_000),
         # A connection whose ping has no answer for this long is given up.

@@ -85,7 +85,8 @@ class RequestIdReused(CallFailed):
 
 
 class Overloaded(CallFailed):
-    """The server is at its limit of concurrent work; nothing was done."""
+    """The server was at its limit of concurrent work as long as the call had time; nothing was
+    done."""
 
 
 class Unavailable(CallFailed):

@@ -4,11 +4,12 @@ from jobsvc.client.errors import CallFailed
 from jobsvc.domain.methods import method_named
 from jobsvc.domain.retry import RetryPolicy, retry_delay_seconds
 
-#: Pauses between tries to reconnect. The tries are bounded by time, not by number.
+#: Pauses between tries to reconnect, 2 s at most: who waits is back soon after the server, however
+#: long that was away. The tries are bounded by time, not by number.
 RECONNECT = RetryPolicy(
     max_attempts=0,
     initial_backoff_seconds=0.2,
-    max_backoff_seconds=5.0,
+    max_backoff_seconds=1.6,
     backoff_multiplier=2.0,
 )
 #: How long a call is repeated; gRPC does it for as long (`channel.py`).
@@ -28,6 +29,12 @@ def may_repeat(method: str, grpc_code: str, failure: CallFailed) -> bool:
         and grpc_code not in REPEATED_BY_GRPC
         and method_named(method).repeatable
     )
+
+
+def is_refused(failure: CallFailed) -> bool:
+    """Whether the server has no room for a call just now: nothing was done, and the same call may
+    be made again, whatever its method."""
+    return failure.code == "RESOURCE_EXHAUSTED" and failure.transient
 
 
 class ReconnectPolicy:
@@ -63,5 +70,6 @@ class ReconnectPolicy:
             return None
         self._failures += 1
         delay = retry_delay_seconds(RECONNECT, self._failures, spread)
-        pause = max(delay, failure.retry_delay_seconds or 0.0)
+        # Never sooner than the server asks for; a crowd that it refused at once is spread, too.
+        pause = max(delay, (failure.retry_delay_seconds or 0.0) * (1 + abs(spread) / 2))
         return None if self._until is not None and now + pause > self._until else pause

@@ -2,7 +2,9 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import inf
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -10,13 +12,15 @@ import grpc
 from opentelemetry import trace
 
 from jobsvc.client.call_span import call_span
-from jobsvc.client.channel import channel_options
+from jobsvc.client.channel import open_channel
 from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
-from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, may_repeat
+from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
+from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
 from jobsvc.client.sync_reply_stream import ReplyStream
 from jobsvc.domain.target import check_target
+from jobsvc.v1.job_service_pb2 import StreamJobStatusRequest, StreamJobStatusResponse
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 
@@ -24,8 +28,12 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 
+#: A channel for long calls, with its stub.
+_LongChannel = tuple[grpc.Channel, JobServiceStub]
+
+
 class Connection:
-    """A channel with its stubs, and how one call is made on it. `Client` adds the calls."""
+    """Channels with their stubs, and how one call is made on them. `Client` adds the calls."""
 
     def __init__(
         self,
@@ -37,32 +45,38 @@ class Connection:
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Sequence[tuple[str, str]] = (),
         timeout: float = 10.0,
+        stream_age_seconds: float = 3600.0,
         channel: grpc.Channel | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         check_target(target)
+        if not stream_age_seconds > 0:
+            raise ValueError(f"stream_age_seconds must be positive, not {stream_age_seconds}")
         #: Unknown for a channel that is given.
         self._target = "" if channel else target
         self._identity = Identity(session_id, user_id, token, metadata)
         self._timeout = timeout
         self._clock = clock
         self._sleep = sleep
-        self._own_channel: grpc.Channel | None = None
-        if channel is None:
-            options = channel_options(target)
-            channel = self._own_channel = (
-                grpc.secure_channel(target, credentials, options)
-                if credentials
-                else grpc.insecure_channel(target, options)
-            )
-        self._jobs = JobServiceStub(channel)
-        self._queues = QueueServiceStub(channel)
+        self._credentials = credentials
+        self._owns_channel = channel is None
+        self._channel = channel or open_channel(target, credentials)
+        self._stream_age_seconds = stream_age_seconds if channel is None else inf
+        self._long_calls: LongCalls[_LongChannel] = LongCalls(
+            self._open_long_channel,
+            self._stream_age_seconds,
+            MAX_CALLS if channel is None else inf,
+        )
+        self._jobs = JobServiceStub(self._channel)
+        self._queues = QueueServiceStub(self._channel)
 
     def close(self) -> None:
-        """Ends the connection and the calls on it. `with` does so too."""
-        if self._own_channel is not None:
-            self._own_channel.close()
+        """Ends the connections and the calls on them. `with` does so too."""
+        long_channels = self._long_calls.clear()
+        if self._owns_channel:
+            self._channel.close()
+            _close(long_channels)
 
     def __enter__(self) -> Self:
         return self
@@ -85,23 +99,53 @@ class Connection:
         left = self._timeout if timeout_seconds is None else timeout_seconds
         end = self._clock() + left
         repeat = ReconnectPolicy(REPEAT_SECONDS, REPEAT_SECONDS, until=end)
+        # As long as there is time for one more try: the server is there, and serves others.
+        refused = ReconnectPolicy(left, left, until=end - left / 10)
         with call_span(f"jobsvc.v1.{name}") as span:
             while True:
                 try:
                     return method(request, timeout=left, metadata=self._identity.headers(span))
                 except grpc.RpcError as error:
                     failure = read_failure(error, self._target)
-                    if not may_repeat(f"jobsvc.v1.{name}", error.code().name, failure):
+                    if is_refused(failure):
+                        self._pause(refused, failure)
+                    elif may_repeat(f"jobsvc.v1.{name}", error.code().name, failure):
+                        self._pause(repeat, failure)
+                    else:
                         raise failure from error
-                    self._pause(repeat, failure)
                 left = end - self._clock()
 
-    def _open_stream(
-        self, method: "grpc.UnaryStreamMultiCallable[Q, R]", request: Q, silence_seconds: float
-    ) -> ReplyStream[R]:
+    @contextmanager
+    def _long_call(self) -> Iterator[JobServiceStub]:
+        """A stub for one call that waits."""
+        taken = self._long_calls.take(self._clock())
+        try:
+            yield taken.channel[1]
+        finally:
+            self._release(taken)
+
+    def _open_status_stream(
+        self, request: StreamJobStatusRequest, silence_seconds: float
+    ) -> ReplyStream[StreamJobStatusResponse]:
         # No span: a stream may last for days, and the jobs on it have traces of their own.
         headers = self._identity.headers(trace.get_current_span())
-        return ReplyStream(method(request, metadata=headers), silence_seconds, self._target)
+        taken = self._long_calls.take(self._clock())
+        return ReplyStream(
+            taken.channel[1].StreamJobStatus(request, metadata=headers),
+            silence_seconds,
+            stream_seconds(self._stream_age_seconds, random.uniform(-1, 1)),
+            self._target,
+            lambda: self._release(taken),
+        )
+
+    def _open_long_channel(self) -> _LongChannel:
+        if not self._owns_channel:
+            return self._channel, self._jobs
+        channel = open_channel(self._target, self._credentials, own_connection=True)
+        return channel, JobServiceStub(channel)
+
+    def _release(self, taken: LongCallChannel[_LongChannel]) -> None:
+        _close(self._long_calls.release(taken, self._clock()))
 
     def _pause(self, reconnect: ReconnectPolicy, failure: CallFailed) -> None:
         """Waits until the next try; raises `failure` when it is time to give up."""
@@ -109,3 +153,8 @@ class Connection:
         if seconds is None:
             raise failure
         self._sleep(seconds)
+
+
+def _close(channels: Sequence[_LongChannel]) -> None:
+    for channel, _ in channels:
+        channel.close()

@@ -1,13 +1,15 @@
-"""A blocking stream of replies, which notices when it has gone silent."""
+"""A blocking stream of replies, which notices when it has gone silent, or is old."""
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 import grpc
 
 from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import stream_silent
+from jobsvc.client.long_calls import StreamAged
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -24,19 +26,28 @@ class StreamCall(Protocol[R_co]):
 
 
 class ReplyStream(Generic[R]):
-    """Reads `call`, and cancels it when a read has blocked for too long.
+    """Reads `call`, and cancels it when a read has blocked for too long, or after `age_seconds`.
 
     The synchronous gRPC reader has no timeout of its own, so a thread watches
-    it. The thread ends with `close()`.
+    it. The thread ends with `close()`, which calls `release`.
     """
 
-    def __init__(self, call: StreamCall[R], silence_seconds: float, target: str) -> None:
+    def __init__(
+        self,
+        call: StreamCall[R],
+        silence_seconds: float,
+        age_seconds: float,
+        target: str,
+        release: Callable[[], None],
+    ) -> None:
         self._call = call
         self._target = target
         self._silence_seconds = silence_seconds
+        self._release = release
+        self._old_at = time.monotonic() + age_seconds
         # When the read in progress began. Time between reads is the caller's own, and no silence.
         self._reading_since: float | None = None
-        self._silent = False
+        self._answered = self._silent = self._aged = False
         self._closed = threading.Event()
         self._watch = threading.Thread(target=self._watch_reads, name="jobsvc watch", daemon=True)
         self._watch.start()
@@ -46,32 +57,43 @@ class ReplyStream(Generic[R]):
 
         Raises:
             CallFailed: the stream broke or fell silent.
+            StreamAged: it should be opened again.
         """
         self._reading_since = time.monotonic()
         try:
-            return next(self._call)
+            response = next(self._call)
         except StopIteration:
             return None
         except grpc.RpcError as error:
+            if self._aged:
+                raise StreamAged from error
             if self._silent:
                 raise stream_silent(self._silence_seconds) from error
             raise read_failure(error, self._target) from error
         finally:
             self._reading_since = None
+        self._answered = True
+        return response
 
     def close(self) -> None:
         """Ends the call and the thread that watches it."""
         self._closed.set()
         self._call.cancel()
         self._watch.join()
+        self._release()
 
     def _watch_reads(self) -> None:
-        limit = self._silence_seconds
-        left = limit
-        while not self._closed.wait(left):
+        limit = left = self._silence_seconds
+        while True:
+            young_seconds = self._old_at - time.monotonic()
+            if self._closed.wait(max(0.0, min(left, young_seconds))):
+                return
             since = self._reading_since
             left = limit if since is None else since + limit - time.monotonic()
-            if left <= 0:
-                self._silent = True
+            aged = time.monotonic() >= self._old_at
+            self._aged = aged and self._answered
+            # A server that never answers is away, however short the age is.
+            self._silent = not self._aged and (left <= 0 or aged)
+            if self._aged or self._silent:
                 self._call.cancel()
                 return

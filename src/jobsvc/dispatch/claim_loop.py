@@ -1,6 +1,7 @@
 """The life of a claim: planned, claimed in the database, dealt, released."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -15,6 +16,8 @@ from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
 from jobsvc.store.claims import Claimed
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+
+log = logging.getLogger(__name__)
 
 #: Passes of the event loop that a claim needs until the database has it, about.
 _START_PASSES = 5
@@ -97,6 +100,7 @@ class ClaimLoop:
             )
             await self._follow_up(claim.queue, follow_up)
             jobs = claimed.jobs()
+            log.debug("claimed %d of %d from %s", len(jobs), len(claim.slots), claim.queue)
             if jobs:
                 self._hints.tell([job.id.job_id for job in jobs])
             self._deal(claim, jobs)

@@ -27,9 +27,10 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Draining:
-    """Notice that the server is about to go."""
+    """Notice that the worker must go on on another stream, and why."""
 
     grace_seconds: float
+    reason: str
 
 
 @dataclass(eq=False, slots=True)
@@ -58,8 +59,17 @@ class ConnectedWorker:
     #: The window that the worker asked for, while it is on trial.
     _trial_window: int = 0
     draining: bool = False
-    #: Whether the server ends the stream as soon as every response is out.
-    dismissed: bool = False
+    #: Whether it has said that it ends this stream to open another one.
+    comes_back: bool = False
+    #: For the log: the address it connected from, no lease of it is longer, and the jobs that it
+    #: handed back since it takes no more.
+    peer: str = ""
+    longest_lease_seconds: float = 0.0
+    handed_back: int = 0
+    #: When the stream is told to drain for its age, and since when it drains for it.
+    drain_time: float = inf
+    #: Why the server ends the stream as soon as every response is out; empty until then.
+    dismissal: str = ""
     #: Why the server ends the stream; set once.
     error: Exception | None = None
 
@@ -71,10 +81,16 @@ class ConnectedWorker:
     def deal(self, jobs: Sequence[LeasedJob], now: float) -> None:
         """Hands over leased jobs, whose capacity the planner has counted already."""
         self.leases.update((job.id, job.delivery.terms) for job in jobs)
+        # All are of one claim, and as long as each other.
+        self.saw_lengths(job.delivery.duration_seconds for job in jobs[:1])
         self.undelivered += jobs
         self._deal_times += [now] * len(jobs)
         self.subscription.unsent_size += _size(jobs)
         self.changed.set()
+
+    def saw_lengths(self, seconds: Iterable[float]) -> None:
+        """Records how long leases of the worker are."""
+        self.longest_lease_seconds = max(self.longest_lease_seconds, *seconds, 0.0)
 
     def take(self, count: int) -> list[LeasedJob]:
         """Removes and returns the next jobs, which are in a frame now."""
@@ -103,10 +119,15 @@ class ConnectedWorker:
         self.subscription.window = 0
         self.stop.set()
 
-    def dismiss(self) -> None:
-        """Ends the stream after its last response: the server is about to go."""
-        self.dismissed = True
+    def dismiss(self, reason: str) -> None:
+        """Ends the stream after its last response, for a reason that the worker is told."""
+        self.dismissal = reason
         self.changed.set()
+
+    def hand_over(self) -> None:
+        """Leaves its leases to a later stream of the worker, which has listed those it knows."""
+        self.drop(list(self.leases))
+        self.unacknowledged.clear()
 
     async def until_ended(self) -> NoReturn:
         """Waits until the server ends the stream, and raises the reason."""

@@ -1,6 +1,7 @@
 """The workers that are connected to this replica: they join, drain and leave, and lose leases."""
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
@@ -12,15 +13,20 @@ from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.subscription import Subscription
+from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.errors import WorkerDeaf, WorkerReplaced
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outages import LATE_SECONDS
+from jobsvc.domain.stream_age import drain_time
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.repeat import repeat
 from jobsvc.store.store import Store
 
 _SLOW_CHECK_SECONDS = 1.0
+_AGE_CHECK_SECONDS = 1.0
+_SERVER_GOES = "the server is about to go"
+_STREAM_IS_OLD = "this stream is as old as it may be"
 
 
 class Dispatcher:
@@ -34,12 +40,14 @@ class Dispatcher:
         redelivery: Redelivery,
         in_doubt: InDoubtClaims,
         presence: Presence,
+        worker_log: WorkerLog,
         settings: Settings,
     ) -> None:
         self._store = store
         self._redelivery = redelivery
         self._in_doubt = in_doubt
         self._presence = presence
+        self._worker_log = worker_log
         self._settings = settings
         self._workers: dict[Subscription, ConnectedWorker] = {}
         self._capacity_freed = asyncio.Event()
@@ -58,6 +66,7 @@ class Dispatcher:
             for seconds, check in (
                 (self._settings.poll_interval_seconds, self._poll),
                 (_SLOW_CHECK_SECONDS, self._check_slow),
+                (_AGE_CHECK_SECONDS, self._check_ages),
                 (self._settings.extend_interval_seconds / 2, self._check_leases),
                 (SAVE_SECONDS, self._save_presence),
             ):
@@ -108,10 +117,16 @@ class Dispatcher:
         if trial_time is not None and not worker.subscription.unary:
             worker.begin_trial(trial_time)
             worker.open_trial(time.monotonic())
+        if not worker.subscription.unary:
+            worker.drain_time = drain_time(
+                time.monotonic(), self._settings.max_worker_stream_age_seconds, random.random()
+            )
         self._workers[worker.subscription] = worker
         self._claims.join(worker.subscription)
+        if not worker.subscription.unary:
+            self._worker_log.connected(worker)
         if self._draining:
-            self._drain(worker)
+            self._drain(worker, _SERVER_GOES)
 
     def hears(self, worker: ConnectedWorker) -> None:
         """Says that a worker on trial has acknowledged, extended or reported something."""
@@ -119,8 +134,19 @@ class Dispatcher:
         worker.pass_trial()
         self.capacity_freed()
 
-    def leave(self, worker: ConnectedWorker) -> None:
-        """Removes a worker. Its leases run on."""
+    def set_window(self, worker: ConnectedWorker, window: int) -> None:
+        """Changes how many jobs a worker takes."""
+        before = worker.subscription.window
+        worker.set_window(window)
+        if before and not worker.subscription.window:
+            self._worker_log.drains(worker)
+        self.capacity_freed()
+
+    def leave(self, worker: ConnectedWorker, error: BaseException | None = None) -> None:
+        """Removes a worker whose stream has ended, by `error` if not by itself. Its leases run
+        on."""
+        if not worker.subscription.unary:
+            self._worker_log.ended(worker, error)
         if worker.subscription in self._workers:
             self._remove(worker)
             self._presence.left(worker.worker_id)
@@ -129,7 +155,9 @@ class Dispatcher:
     def replace(self, worker_id: str) -> None:
         """Ends the streams of a worker that is about to join again, unless they drain."""
         for other in list(self._workers.values()):
-            if other.worker_id == worker_id and not other.draining:
+            if other.worker_id == worker_id and other.draining:
+                other.hand_over()
+            elif other.worker_id == worker_id:
                 other.end(WorkerReplaced("another stream of this worker took over"))
                 self._redeliver_unsent(other, [job.id for job in other.undelivered])
                 self._remove(other)
@@ -147,7 +175,12 @@ class Dispatcher:
         """Ends new claims, and tells workers to go elsewhere."""
         self._draining = True
         for worker in self._workers.values():
-            self._drain(worker)
+            self._drain(worker, _SERVER_GOES)
+
+    def held(self) -> tuple[int, int]:
+        """Returns how many workers here hold leases, and how many leases those are."""
+        counts = [len(worker.leases) for worker in self._workers.values() if worker.leases]
+        return len(counts), sum(counts)
 
     async def until_idle(self) -> None:
         """Waits until no worker here holds a lease any more, or is about to."""
@@ -158,13 +191,13 @@ class Dispatcher:
     def dismiss(self) -> None:
         """Ends the streams of workers that have not left, each after its last response."""
         for worker in self._workers.values():
-            worker.dismiss()
+            worker.dismiss(f"{_SERVER_GOES}; connect anew")
 
-    def _drain(self, worker: ConnectedWorker) -> None:
+    def _drain(self, worker: ConnectedWorker, reason: str) -> None:
         worker.draining = True
         worker.subscription.window = 0  # Claims nothing from now on.
         self._redeliver_unsent(worker, [job.id for job in worker.undelivered])
-        worker.notify(Draining(self._settings.drain_seconds))
+        worker.notify(Draining(self._settings.drain_seconds, reason))
 
     def _redeliver_unsent(self, worker: ConnectedWorker, lease_ids: Sequence[LeaseId]) -> None:
         if lease_ids:
@@ -178,8 +211,19 @@ class Dispatcher:
         await self._in_doubt.resolve(self._workers.values())
         await self._claims.poll()
 
+    async def _check_ages(self) -> None:
+        """Drains the streams that are old enough, and ends those that have not left in time."""
+        now = time.monotonic()
+        for worker in self._workers.values():
+            if now >= worker.drain_time and not worker.draining:
+                worker.drain_time = now
+                self._drain(worker, _STREAM_IS_OLD)
+            elif now >= worker.drain_time + self._settings.drain_seconds:
+                worker.dismiss(f"{_STREAM_IS_OLD}; connect anew")
+
     async def _check_slow(self) -> None:
         """Redelivers what slow readers were not sent in time, and ends streams of deaf workers."""
+        self._worker_log.tell_missed()
         now = time.monotonic()
         stood_still = now - self._slow_check_time > _SLOW_CHECK_SECONDS + LATE_SECONDS
         self._slow_check_time = now

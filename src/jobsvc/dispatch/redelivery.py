@@ -117,6 +117,7 @@ class Redelivery:
     ) -> None:
         if lease_ids:
             back = await self._store.leases.redeliver(lease_ids, confirmed_too, unsent)
+            log.debug("%d of %d leases went back to their queues", len(back), len(lease_ids))
             self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
 
 

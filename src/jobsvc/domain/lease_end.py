@@ -51,6 +51,7 @@ class Requeued(msgspec.Struct, frozen=True):
     run_time: datetime
 
 
-#: Result of writing an end: True for a job that finished, `Requeued` for one that waits again,
-#: False for a lease that was not current.
-Ended = Requeued | bool
+#: Result of writing an end: True for a job that finished, or how it finished if that was not as
+#: decided (`ends_instead`), `Requeued` for one that waits again, False for a lease that was not
+#: current.
+Ended = Requeued | Finish | bool

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,17 +11,31 @@ import msgspec
 #: Deepest nesting of objects and arrays (contract: `Payload`).
 MAX_LEVELS = 32
 
-# The closing quote is optional: if it were not, a missing one would make the search quadratic.
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+#: Both kinds of brackets as one, and every other byte.
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+#: Brackets of a kind in a row, and how many are many.
+_RUNS = re.compile(rb"\[+|\]+")
+_LONG_RUN = 16
+_COLONS = re.compile(r'"[ \t\r\n]*:')
+#: An escape that may spell a NUL or half of a letter, and two that are one letter.
+_SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_SURROGATE_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 _CONTAINERS = (dict, list)
+_NUMBERS = (int, float)
 
 #: The largest double, and the fewest digits of a whole number beyond it.
 _LARGEST, _LONG_DIGITS = sys.float_info.max, 309
 #: Of every character at this distance, three in a row are in such a run of digits.
 _STRIDE = 100
 _DIGITS_APART = re.compile("[0-9]{3}")
-_ALIKE = bytes.maketrans(b"123456789", b"000000000")
+_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+_EXPONENT = re.compile(rb"[0-9][eE][+-]?([0-9]++)(?=[\s,\]}])")
+#: The exponents of doubles that are not 0 are smaller.
+_MAX_EXPONENT = 400
+#: How many times as long a text can be when its numbers are written out, and in UTF-8.
+MAX_WRITTEN_OUT = 100
 
 
 class PayloadInvalid(Exception):
@@ -37,25 +51,22 @@ class PayloadInvalid(Exception):
         return PayloadInvalid(f"{self}", step + self.place)
 
 
-def parse_payload(text: str, max_levels: int = MAX_LEVELS) -> dict[str, Any]:
-    """Returns the object that a JSON text spells.
+def parse_payload(
+    text: str, max_levels: int = MAX_LEVELS, *, checked: bool = False
+) -> dict[str, Any]:
+    """Returns the object that a JSON text spells. `checked`: `check_levels` has been called.
 
     Raises:
         PayloadInvalid: it is not JSON, not an object, names a key twice, nests too
             deeply, or holds NaN, Infinity, a number that no double can hold, a NUL or a lone
             surrogate.
     """
-    # Searching for one character is ten times as fast as counting, or searching for two.
-    nested = "[" in text or text.find("{", 1) > 0
-    if nested:
-        # The number of brackets bounds the depth from above; few payloads need the exact depth.
-        brackets = text.count("{") + text.count("[")
-        if brackets > max_levels and _levels(text) > max_levels:
-            raise PayloadInvalid(f"nests deeper than {max_levels} levels")
-    escaped = "\\" in text and "\\u" in text
+    if not checked:
+        check_levels(text, max_levels)
+    suspect = _suspect_escape(text) if "\\" in text else None
     # The quick decoder refuses numbers beyond a double, but for integers.
     finite = False
-    if not escaped:
+    if suspect is None:
         # This decoder is as strict as the other one and five times as fast, but of equal keys it
         # keeps the last.
         try:
@@ -63,8 +74,12 @@ def parse_payload(text: str, max_levels: int = MAX_LEVELS) -> dict[str, Any]:
         except msgspec.MsgspecError:
             pass  # The other decoder explains the error, or accepts the text.
         else:
-            finite = len(text) < _LONG_DIGITS or not _has_long_number(text)
-            if finite and _names_no_key_twice(text, _key_count(quick) if nested else len(quick)):
+            finite = (
+                len(text) < _LONG_DIGITS
+                or not _has_long_number(text)
+                or place_beyond(quick, _LARGEST) is None
+            )
+            if finite and _names_no_key_twice(text, quick):
                 return quick
     try:
         value = _decode(text)
@@ -74,15 +89,9 @@ def parse_payload(text: str, max_levels: int = MAX_LEVELS) -> dict[str, Any]:
         ) from None
     if not isinstance(value, dict):
         raise PayloadInvalid("is not a JSON object")
-    # Only an escape can spell these: protobuf text is valid UTF-8, and JSON refuses a raw NUL.
-    if escaped:
-        for string in _strings(value):
-            if "\0" in string:
-                raise PayloadInvalid("holds a NUL character")
-            try:
-                string.encode()
-            except UnicodeEncodeError:
-                raise PayloadInvalid("holds a lone surrogate") from None
+    if suspect is not None:
+        is_nul = suspect.endswith("0000")
+        raise PayloadInvalid(f"holds a {'NUL character' if is_nul else 'lone surrogate'}")
     if not finite:
         place = place_beyond(value, _LARGEST)
         if place is not None:
@@ -90,14 +99,53 @@ def parse_payload(text: str, max_levels: int = MAX_LEVELS) -> dict[str, Any]:
     return value
 
 
-def _names_no_key_twice(text: str, different_keys: int) -> bool:
-    """Quick check of a JSON text that decoded to this number of keys; False means unsure."""
+def check_levels(text: str, max_levels: int = MAX_LEVELS) -> None:
+    """Checks how deeply a JSON text nests. Of a large one it takes as long as the rest of
+    `parse_payload`, which does it, too.
+
+    Raises:
+        PayloadInvalid: too deeply.
+    """
+    # Searching for one character is ten times as fast as counting, or searching for two.
+    if "[" in text or text.find("{", 1) > 0:
+        # The number of brackets bounds the depth from above; few payloads need the exact depth.
+        brackets = text.count("{") + text.count("[")
+        if brackets > max_levels and _nests_deeper(text, max_levels):
+            raise PayloadInvalid(f"nests deeper than {max_levels} levels")
+
+
+def _suspect_escape(text: str) -> str | None:
+    """Returns an escape that spells a NUL, or one that spells half a letter without the other half;
+    None if there is none. Only an escape can: protobuf text is valid UTF-8, and JSON refuses a raw
+    NUL."""
+    if not _SUSPECT_ESCAPE.search(text):
+        return None
+    # Behind a backslash that is escaped itself, `u` is a letter.
+    found = _SUSPECT_ESCAPE.search(_SURROGATE_PAIR.sub("", text.replace("\\\\", "_")))
+    return found and found[0]
+
+
+def _names_no_key_twice(text: str, decoded: dict[str, Any]) -> bool:
+    """Quick check of a JSON text that decoded to this object, of equal keys the last; False means
+    unsure."""
     # Each key in the text has at least one colon.
-    if text.count(":") == different_keys:
+    if text.count(":") == len(decoded):
         return True
-    # Strings hold colons as well; the colon of a key follows a quote or a blank.
+    # Strings hold colons as well; the colon of a key follows a quote, or blanks after one.
     blank = " :" in text or "\n:" in text or "\t:" in text or "\r:" in text
-    return not blank and text.count('":') == different_keys
+    if not blank and text.count('":') == len(decoded):
+        return True
+    # Spelled anew, the object has each key once, and in its strings as many colons after quotes,
+    # unless one of the two, or a blank, was escaped by its number.
+    if "\\" in text and "\\u00" in text:
+        return False
+    try:
+        anew = _ENCODER.encode(decoded)
+    except (msgspec.MsgspecError, OverflowError):  # a number of many digits
+        return False
+    if blank:
+        return len(_COLONS.findall(text)) == len(_COLONS.findall(anew.decode()))
+    return text.count('":') == anew.count(b'":')
 
 
 def _has_long_number(text: str) -> bool:
@@ -107,61 +155,41 @@ def _has_long_number(text: str) -> bool:
     return b"0" * _LONG_DIGITS in text.encode(errors="surrogatepass").translate(_ALIKE)
 
 
+def written_out_bytes(text: str) -> int:
+    """Returns how many bytes a JSON text would have if its numbers had no exponents, about: what it
+    takes to compare them exactly is in proportion to that."""
+    data = text.encode(errors="surrogatepass")
+    size = len(data)
+    if b"0e0" in data.translate(_ALIKE, b"+-"):
+        for digits in _EXPONENT.findall(data):
+            size += min(_MAX_EXPONENT, int(digits.lstrip(b"0")[:4] or 0))
+    return size
+
+
 def place_beyond(value: Any, largest: float) -> str | None:
     """Returns the path below a value of its first number that is larger than `largest`, whatever
     its sign; None if there is none."""
     if isinstance(value, float | int):
         return "" if abs(value) > largest else None
     if isinstance(value, dict):
-        parts: Iterable[tuple[str, Any]] = ((f".{key}", item) for key, item in value.items())
+        parts: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list):
-        parts = ((f"[{index}]", item) for index, item in enumerate(value))
+        parts = enumerate(value)
     else:
         return None
     for step, part in parts:
-        place = place_beyond(part, largest)
+        # Without a call for most of them: there may be a hundred thousand.
+        if part.__class__ in _NUMBERS:
+            if not abs(part) > largest:
+                continue
+            place: str | None = ""
+        elif part and part.__class__ in _CONTAINERS:
+            place = place_beyond(part, largest)
+        else:
+            continue
         if place is not None:
-            return step + place
+            return f".{step}{place}" if isinstance(value, dict) else f"[{step}]{place}"
     return None
-
-
-def _key_count(value: Any) -> int:
-    if isinstance(value, dict):
-        count, members = len(value), value.values()
-    else:
-        count, members = 0, value
-    for member in members:
-        if isinstance(member, _CONTAINERS):
-            count += _key_count(member)
-    return count
-
-
-def canonical(value: Any) -> bytes:
-    """Returns equal bytes for equal payloads, whatever their key order and white space."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    if ".0" in text or "e+" in text:
-        # 1, 1.0 and 1e0 are the same number.
-        text = json.dumps(_whole(value), sort_keys=True, separators=(",", ":"))
-    return text.encode()
-
-
-def same_payload(text: str | None, other: str | None) -> bool:
-    """Returns whether two payloads are equal, however they are spelled; None is the empty object.
-
-    Raises:
-        PayloadInvalid: one of them is no payload, and they are not the same text.
-    """
-    return text == other or (
-        canonical(parse_payload(text or "{}")) == canonical(parse_payload(other or "{}"))
-    )
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def _decode(text: str) -> Any:
@@ -174,28 +202,31 @@ def _decode(text: str) -> Any:
         return _ROUNDING_DECODER.decode(text)
 
 
-def _levels(text: str) -> int:
-    depth = deepest = 0
-    for match in _TOKENS.finditer(text):
-        token = match[0]
-        if token in "{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token in "}]":
-            depth -= 1
+def _nests_deeper(text: str, max_levels: int) -> bool:
+    """Whether the brackets of a JSON text, those in strings left out, nest deeper. In steps that
+    the interpreter does at once: of 256 KiB, to look at each bracket takes a tenth of a second."""
+    if "\\" in text:
+        text = text.replace("\\\\", "").replace('\\"', "")
+    if '"' in text:
+        text = "".join(text.split('"')[::2])
+    rest = text.encode(errors="replace").translate(_BRACKETS, _NO_BRACKETS)
+    for outer_levels in range(max_levels, 0, -1):
+        if rest.count(b"][") * _LONG_RUN < len(rest):
+            return _levels(rest) > outer_levels
+        rest = rest.replace(b"[]", b"")  # one level less
+    return b"[]" in rest
+
+
+def _levels(brackets: bytes) -> int:
+    """How deep they nest; quick if there are many of a kind in a row."""
+    levels = deepest = 0
+    for run in _RUNS.findall(brackets):
+        if run.startswith(b"["):
+            levels += len(run)
+            deepest = max(deepest, levels)
+        else:
+            levels -= len(run)
     return deepest
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield key
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -211,6 +242,7 @@ def _no_constant(name: str) -> Any:
     raise PayloadInvalid(f"holds {name}, which is no JSON number")
 
 
+_ENCODER = msgspec.json.Encoder()
 _QUICK_DECODER = msgspec.json.Decoder(dict[str, Any])
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)
 _ROUNDING_DECODER = json.JSONDecoder(

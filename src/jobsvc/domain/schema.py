@@ -10,9 +10,10 @@ import msgspec
 
 from jobsvc.domain.errors import Violation
 from jobsvc.domain.formats import FORMATS
+from jobsvc.domain.payload import MAX_WRITTEN_OUT, written_out_bytes
 from jobsvc.domain.schema_cost import MAX_STEPS, schema_cost
 from jobsvc.domain.schema_graph import TooCostly
-from jobsvc.domain.schema_rewrite import ALTERNATIVES, briefly, by_tag
+from jobsvc.domain.schema_rewrite import IS_NOT, briefly, by_bounds, by_tag
 
 _MAX_VIOLATIONS = 20
 #: From this size on, finding every violation can take 10 ms and more.
@@ -65,7 +66,7 @@ class Schema:
             raise SchemaInvalid(f"$schema must be {_DIALECT}, or left out")
         try:
             jsonschema_rs.meta.validate(self._document)
-            self._document = by_tag(self._document)
+            self._document = by_bounds(by_tag(self._document))
             cost = schema_cost(self._document)
             self.max_bytes = cost.max_bytes(max_steps)
             if self.max_bytes < _LEAST_BYTES:
@@ -96,10 +97,11 @@ class Schema:
         Only the first if its `text` is large or the schema costly, since finding all takes long.
         """
         size = len(text)
-        if 4 * size > self.max_bytes:
-            size = len(text.encode())
+        if MAX_WRITTEN_OUT * size > self.max_bytes:
+            size = written_out_bytes(text)
             if size > self.max_bytes:
-                return [Violation(path, f"must have at most {self.max_bytes} bytes for its schema")]
+                why = f"must have at most {self.max_bytes} bytes for its schema"
+                return [Violation(path, f"{why}, numbers written out without exponents")]
         if self._validator.is_valid(payload):
             return []
         found: list[Violation] = []
@@ -171,7 +173,7 @@ def _place(error: jsonschema_rs.ValidationError) -> str:
 
 def _message(error: jsonschema_rs.ValidationError) -> str:
     kind = error.kind
-    if kind.name == "const" and kind.value in ALTERNATIVES.values():
+    if kind.name == "const" and isinstance(kind.value, str) and kind.value.startswith(IS_NOT):
         value = json.dumps(error.instance, ensure_ascii=False)
         return f"{value if len(value) < 200 else value[:200] + '...'} {kind.value}"
     return error.message

@@ -17,6 +17,7 @@ from jobsvc.domain.lease import LeaseId, LeaseTerms
 from jobsvc.domain.lease_end import End, Progress, Requeued
 from jobsvc.domain.limits import MAX_ERROR_CHARACTERS
 from jobsvc.domain.outcome import (
+    OUTCOME_REJECTED,
     OUTPUT_REJECTED,
     Cancelled,
     Failure,
@@ -176,10 +177,17 @@ class Settlement:
         """The ends that these reports bring about, by index, outputs checked against their schemas.
         What cannot be decided has its error in `errors`."""
         decided: dict[int, DecidedEnd] = {}
+        last: DecidedEnd | None = None
         time_slice = TimeSlice()
         for index, terms in current.items():
             report = reports[index]
             outcome = report.outcome
+            # Successes without an output are one object: under the same terms they end alike.
+            if last is not None and outcome is last.cause and terms is last.terms:
+                verdict, keep = last.end.verdict, last.end.retention_seconds
+                end = End(report.id, verdict, keep, None, report.progress)
+                decided[index] = DecidedEnd(terms, outcome, end)
+                continue
             try:
                 if terms.output_schema_id is not None and isinstance(outcome, Success):
                     schema = await self._catalog.schema(terms.output_schema_id)
@@ -187,7 +195,7 @@ class Settlement:
                     if time_slice.used_up:
                         await time_slice.yield_()
                 spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
-                decided[index] = decide_end(
+                last = decided[index] = decide_end(
                     report.id, terms, outcome, self._settings, spread, report.progress
                 )
             except Exception as error:
@@ -231,12 +239,13 @@ class Settlement:
                 else:
                     ready.append(result.queue)
             if self._traced and d.terms.traceparent:
-                self._trace(d, began)
+                self._trace(d, began, result if isinstance(result, Finish) else end.verdict)
         self._hints.tell(moved, dict.fromkeys(ready))
         return errors
 
-    def _trace(self, decided: DecidedEnd, began: int) -> None:
-        """Adds a `settle` span to the trace of the job, from `began` (nanoseconds) until now."""
+    def _trace(self, decided: DecidedEnd, began: int, stored: Finish | Requeue) -> None:
+        """Adds a `settle` span to the trace of the job, from `began` (nanoseconds) until now. What
+        was `stored` may not be as decided."""
         terms, cause, end = decided.terms, decided.cause, decided.end
         span = self._tracer.start_span(
             f"settle {terms.queue}",
@@ -246,12 +255,13 @@ class Settlement:
             attributes=telemetry.messaging_attributes("settle", terms.queue, end.id.job_id),
         )
         if span.is_recording():
-            verdict = end.verdict
-            state = verdict.state if isinstance(verdict, Finish) else JobState.PENDING
+            state = stored.state if isinstance(stored, Finish) else JobState.PENDING
             span.set_attribute(telemetry.JOB_ATTEMPT, terms.attempt)
             span.set_attribute(telemetry.JOB_STATE, state.name)
             span.set_attribute(telemetry.WORKER_ID, terms.worker_id)
-            if isinstance(cause, Lapse):
+            if stored is not end.verdict:
+                span.set_attribute(telemetry.ERROR_TYPE, OUTCOME_REJECTED.reason)
+            elif isinstance(cause, Lapse):
                 span.set_attribute(telemetry.ERROR_TYPE, cause.value)
             elif isinstance(cause, Failure):
                 span.set_attribute(

@@ -16,11 +16,11 @@ _MAX_SECONDS = 0.5
 
 
 async def warnings_of(
-    update: QueueUpdate, queues: QueueStore, catalog: Catalog
+    update: QueueUpdate, queues: QueueStore, catalog: Catalog, max_seconds: float = _MAX_SECONDS
 ) -> list[QueueWarning]:
     """Returns the warnings: a schema that was not taken back, or jobs that do not fit.
 
-    Jobs are looked at only when the schema of inputs has changed.
+    Jobs are looked at only when the schema of inputs has changed, and for `max_seconds` at most.
     """
     if update.superseded:
         # One of them says it all.
@@ -28,7 +28,8 @@ async def warnings_of(
     new = update.queue.input_schema_id
     if new is None or new == update.before.input_schema_id:
         return []
-    misfits = await _count_misfits(queues, update.queue.name, await catalog.schema(new))
+    schema = await catalog.schema(new)
+    misfits = await _count_misfits(queues, update.queue.name, schema, max_seconds)
     return [_misfits(misfits)] if misfits else []
 
 
@@ -48,13 +49,15 @@ def _misfits(counted: str) -> QueueWarning:
     )
 
 
-async def _count_misfits(queues: QueueStore, name: str, schema: Schema | RefusedSchema) -> str:
+async def _count_misfits(
+    queues: QueueStore, name: str, schema: Schema | RefusedSchema, max_seconds: float
+) -> str:
     """How many of the jobs that leave the queue first do not fit a schema, in words; empty for
     none. Lets others have the event loop in between."""
     # One more says whether others wait.
     inputs, waiting = await queues.first_inputs(name, MAX_JOBS + 1, _MAX_BYTES)
     count = checked = 0
-    time_slice, until = TimeSlice(), time.monotonic() + _MAX_SECONDS
+    time_slice, until = TimeSlice(), time.monotonic() + max_seconds
     for stored in inputs[:MAX_JOBS]:
         count += not _fits(schema, stored or "{}")
         checked += 1

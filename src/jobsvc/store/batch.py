@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from jobsvc.domain.errors import DatabaseUnavailable, NotStorable
 
@@ -23,6 +23,16 @@ Result = TypeVar("Result")
 _Group = tuple[Sequence[Item], asyncio.Future[Sequence[Result | Exception]]]
 
 
+class PartlyWritten(Exception):
+    """A write failed when some of its items had been committed, because of its cause. `results` has
+    None for each of the others."""
+
+    def __init__(self, results: Sequence[Any]) -> None:
+        """`results`: those of a batcher, whose type an exception cannot name, hence Any."""
+        super().__init__("only a part of a batch is written")
+        self.results = results
+
+
 class Batcher(Generic[Item, Result]):
     """Collects items while a statement is in flight, and writes them with the next one.
 
@@ -33,8 +43,9 @@ class Batcher(Generic[Item, Result]):
     `write` takes items and returns one result for each, in their order. If it fails, its items are
     written one by one, so that a bad item does not harm the others; the result of an item that
     cannot be written is its error, unless one of those that `instead` returns for it can be. If
-    the database is unavailable, every item gets `DatabaseUnavailable`. Errors are logged as defects
-    unless they are `expected_errors`.
+    the database is unavailable, every item gets `DatabaseUnavailable`. What was written before the
+    error stands if it is `PartlyWritten`. Errors are logged as defects unless they are
+    `expected_errors`.
     """
 
     def __init__(
@@ -129,14 +140,25 @@ class Batcher(Generic[Item, Result]):
             results = await self._write(items)
             self._found_away = False
             return results
-        except DatabaseUnavailable as error:
+        except PartlyWritten as partly:
+            rest = [item for item, r in zip(items, partly.results, strict=True) if r is None]
+            others = iter(await self._write_each(rest, partly.__cause__))
+            return [next(others) if result is None else result for result in partly.results]
+        except Exception as error:
+            if len(items) > 1 or isinstance(error, DatabaseUnavailable):
+                return await self._write_each(items, error)
+            if not isinstance(error, (NotStorable, *self._expected_errors)):
+                log.error("an item cannot be written", exc_info=error)
+            return [await self._write_instead(items[0], error)]
+
+    async def _write_each(
+        self, items: Sequence[Item], error: BaseException | None
+    ) -> list[Result | Exception]:
+        """Writes items one by one after they failed together."""
+        if isinstance(error, DatabaseUnavailable):
             self._found_away = True
             return [error] * len(items)
-        except Exception as error:
-            if len(items) == 1:
-                if not isinstance(error, (NotStorable, *self._expected_errors)):
-                    log.error("an item cannot be written", exc_info=error)
-                return [await self._write_instead(items[0], error)]
+        if not isinstance(error, NotStorable):  # That is told, but not each time.
             log.warning("a batch of %d failed and is written one by one: %r", len(items), error)
         return [(await self._write_all([item]))[0] for item in items]
 

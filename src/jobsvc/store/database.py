@@ -31,6 +31,8 @@ _DRIVER_ERRORS = (
 )
 #: A deadlock or serialization failure changes nothing, so the statement is run again.
 _TRIES = 5
+#: How often in a row a connection is kept before the pool sees it again, which replaces old ones.
+_MAX_KEPT = 1000
 
 
 def answer_of(error: BaseException) -> Answer:
@@ -58,7 +60,7 @@ def database_errors(dsn: Dsn | None, troubles: TroubleLog, statement: str) -> It
             case Answer.VALUE:
                 # Without the text of the error, which may quote the value.
                 text = f"the database cannot store it ({kind} {type(error).__name__})"
-                log.warning("%s: %s", statement, text)
+                troubles.not_storable(statement, text)
                 raise NotStorable([Violation("request", text)]) from None
             case Answer.AWAY:
                 why = explain(error, dsn) if dsn is not None else f"{error}"
@@ -91,6 +93,14 @@ async def _keep_session(_: Any) -> None:
     """Does nothing: no statement changes a session, and a reset would cost a round trip."""
 
 
+def _is_usable(connection: asyncpg.pool.PoolConnectionProxy) -> bool:
+    """Whether a connection that is not in use can be used again as it is."""
+    try:
+        return not connection.is_closed() and not connection.is_in_transaction()
+    except asyncpg.InterfaceError:
+        return False  # It broke, and the pool has taken it back.
+
+
 class Database:
     """A pool of connections to one PostgreSQL. `open_database` makes it."""
 
@@ -109,6 +119,14 @@ class Database:
         self.schema = schema
         #: The text of each statement, by name.
         self.sql = texts(schema)
+        #: One connection that nobody uses stays lent for the next statement: to return it to the
+        #: pool and get it again takes a task and two timers, as much as the statement itself.
+        self._kept: asyncpg.pool.PoolConnectionProxy | None = None
+        self._times_kept = 0
+        #: Those who wait for a connection of the pool.
+        self._waiting = 0
+        #: How often all connections were given up.
+        self._generation = 0
         #: What is wrong with it; those with connections of their own report to it, too.
         self.troubles = TroubleLog()
 
@@ -127,23 +145,51 @@ class Database:
         """
         with database_errors(self._dsn, self.troubles, statement):
             connection = await self._acquire()
+            generation, is_kept = self._generation, False
             try:
                 yield connection
+                is_kept = generation == self._generation and self._keep(connection)
             except Exception as error:
                 await self._take_out(connection, error)
                 raise
             finally:
-                await self._release(connection)
+                if not is_kept:
+                    await self._release(connection)
         if self.troubles:
             self.troubles.worked(statement)
 
     async def _acquire(self) -> asyncpg.pool.PoolConnectionProxy:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            if _is_usable(kept):
+                return kept
+            await self._release(kept)
+        self._waiting += 1
         try:
             return await self._pool.acquire(timeout=self._acquire_seconds)
         except TimeoutError:
             if self._pool.get_size() < self._pool.get_max_size():
                 raise  # Another connection was to be made.
             raise asyncpg.LockNotAvailableError("no connection was free in time") from None
+        finally:
+            self._waiting -= 1
+
+    def _keep(self, connection: asyncpg.pool.PoolConnectionProxy) -> bool:
+        """Keeps a connection for the next statement, unless it must go back to the pool."""
+        if self._kept is not None or self._waiting or not _is_usable(connection):
+            return False
+        self._times_kept += 1
+        if self._times_kept > _MAX_KEPT:
+            self._times_kept = 0
+            return False
+        self._kept = connection
+        return True
+
+    async def return_kept(self) -> None:
+        """Gives the connection that is kept back to the pool."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await self._release(kept)
 
     async def _take_out(
         self, connection: asyncpg.pool.PoolConnectionProxy, error: Exception
@@ -152,6 +198,8 @@ class Database:
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             # A session may have got that default when it began, and so may all the others.
             await self._pool.expire_connections()
+            self._generation += 1
+            await self.return_kept()
         elif isinstance(error, asyncpg.PostgresError):
             if is_session_spent(error.sqlstate or ""):
                 terminate(connection)
@@ -213,11 +261,13 @@ async def open_database(
             **sessions.pool_options(),
         )
     tell_pooling(sessions.pooling)
+    database = Database(pool, sessions, statement_seconds, target, schema)
     try:
-        yield Database(pool, sessions, statement_seconds, target, schema)
+        yield database
     finally:
         try:
             async with asyncio.timeout(5):
+                await database.return_kept()
                 await pool.close()
         except TimeoutError:
             pool.terminate()

@@ -217,6 +217,7 @@ class Hints:
                 messages.append(self._message(_Kind.ALIVE))
                 self._forget_absent_peers(now)
             if messages:
+                log.debug("%d hints to other replicas", len(messages))
                 await connection.fetch(
                     self._send_hints, self._channel, messages, timeout=_DATABASE_SECONDS
                 )
@@ -251,6 +252,7 @@ class Hints:
         self._peers[sender] = asyncio.get_running_loop().time()
         for known, (field, _) in _NAMES.items():
             if kind == known:
+                log.debug("hint of %s: %s %s", sender, kind.lower(), rest)
                 self._pass_on(Hint(**{field: tuple(rest.split())}))
 
     def _hear_itself(self) -> None:

@@ -1,12 +1,15 @@
 """What a schema of a database has of ours."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import asyncpg
 
+from jobsvc.store.migration import Migration
 from jobsvc.store.statement import texts
 
+#: Where releases before there was a setting made their tables.
+FORMER_SCHEMA = "public"
 #: The tables of every release; other programs have some of these names, but not all.
 _TABLES = frozenset({"queue", "job", "waiting", "lease", "result", "attempt", "held_key"})
 _MIGRATION_COLUMNS = frozenset({"name", "apply_time"})
@@ -17,14 +20,27 @@ class Installation:
     """What a schema has of ours."""
 
     has_schema: bool = False
+    #: Whether this role may read what was applied.
+    is_readable: bool = True
     #: Whether it has our table of migrations, with whatever in it.
     has_migration_table: bool = False
-    #: The migrations that were applied to our tables; empty if they are not there.
-    applied: frozenset[str] = frozenset()
+    #: The migrations that were applied to our tables, each with the oldest one whose code runs on
+    #: it; empty if the tables are not there.
+    applied: Mapping[str, str | None] = field(default_factory=dict)
 
-    def missing(self, names: Sequence[str]) -> list[str]:
-        """Returns those of these migrations that were not applied."""
-        return [name for name in names if name not in self.applied]
+    def missing(self, known: Sequence[Migration]) -> list[Migration]:
+        """Returns those of a release's migrations that were not applied."""
+        return [migration for migration in known if migration.name not in self.applied]
+
+    def newer(self, known: Sequence[Migration]) -> list[str]:
+        """Returns the migrations that were applied and are not of this release."""
+        return sorted(self.applied.keys() - {migration.name for migration in known})
+
+    def runs(self, known: Sequence[Migration]) -> bool:
+        """Whether code with these migrations runs on it, as far as those that are newer say so."""
+        latest = max(migration.name for migration in known)
+        oldest = [self.applied[name] for name in self.newer(known)]
+        return all(name is not None and name <= latest for name in oldest)
 
 
 async def read_installation(connection: asyncpg.Connection, schema: str) -> Installation:
@@ -35,12 +51,11 @@ async def read_installation(connection: asyncpg.Connection, schema: str) -> Inst
     if not rows:
         return Installation()
     (row,) = rows
-    if not set(row["columns"]) >= _MIGRATION_COLUMNS:
-        return Installation(has_schema=True)
-    applied = {r["name"] for r in await connection.fetch(sql["applied_migrations"])}
+    is_readable = row["readable"]
+    if not is_readable or not set(row["columns"]) >= _MIGRATION_COLUMNS:
+        return Installation(has_schema=True, is_readable=is_readable)
+    applied = {r["name"]: r["runs_from"] for r in await connection.fetch(sql["applied_migrations"])}
     is_ours = set(row["relations"]) >= _TABLES
     return Installation(
-        has_schema=True,
-        has_migration_table=True,
-        applied=frozenset(applied if is_ours else ()),
+        has_schema=True, has_migration_table=True, applied=applied if is_ours else {}
     )

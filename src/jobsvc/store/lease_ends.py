@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jobsvc.domain.canonical import same_payload
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.lease_end import End, Ended, Requeued, ends_instead
@@ -17,8 +18,8 @@ from jobsvc.domain.outcome import (
     Requeue,
     Success,
 )
-from jobsvc.domain.payload import same_payload
-from jobsvc.store.batch import Batcher
+from jobsvc.event_loop.time_slice import in_slices
+from jobsvc.store.batch import Batcher, PartlyWritten
 from jobsvc.store.columns import documents, lease_columns, short, sparse, words
 from jobsvc.store.database import Database
 from jobsvc.store.lock_order import in_lock_order
@@ -76,17 +77,24 @@ class LeaseEndStore:
         found = {LeaseId.of(row["job_id"], row["lease_id"]): row for row in rows}
         return [
             (row := found.get(lease_id)) is not None
-            and _is_same(outcome, row["state"], row["output"], row["error"], row["released"])
+            and await _is_same(outcome, row["state"], row["output"], row["error"], row["released"])
             for lease_id, outcome in outcomes
         ]
 
     async def _end(self, ends: Sequence[End]) -> list[Ended]:
         plan = plan_ends(ends)
         written: dict[LeaseId, Ended] = {}
-        for part in plan.finishes:
-            written.update(await self._finish(part))
-        for part in plan.requeues:
-            written.update(await self._requeue(part))
+        try:
+            for part in plan.finishes:
+                written.update(await self._finish(part))
+            for part in plan.requeues:
+                written.update(await self._requeue(part))
+        except Exception as error:
+            if not written:
+                raise
+            counting = [plan.counting[end.id] is end for end in ends]
+            results = [c and written.get(e.id) for c, e in zip(counting, ends, strict=True)]
+            raise PartlyWritten(results) from error
         return [plan.counting[end.id] is end and written[end.id] for end in ends]
 
     async def _finish(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
@@ -104,6 +112,8 @@ class LeaseEndStore:
             [p and p.message for p in progress],
         )
         if len(rows) == len(part):
+            if len(part) == 1 and verdicts[0].error is OUTCOME_REJECTED:
+                return {part[0].id: verdicts[0]}
             return dict.fromkeys([end.id for end in part], True)
         finished = {str(row["job_id"]) for row in rows}
         return {end.id: end.id.job_id in finished for end in part}
@@ -122,16 +132,16 @@ class LeaseEndStore:
         return {end.id: requeued.get(end.id.job_id, False) for end in part}
 
 
-def _is_same(outcome: Outcome, *record: Any) -> bool:  # Any: columns of a row
+async def _is_same(outcome: Outcome, *record: Any) -> bool:  # Any: columns of a row
     try:
-        return _same(outcome, *record)
+        return await _same(outcome, *record)
     except Exception:
         # One that cannot be read must not cost the others their answers.
         log.exception("an outcome on record cannot be compared")
         return False
 
 
-def _same(
+async def _same(
     outcome: Outcome, state: int | None, output: str | None, error: str | None, released: bool
 ) -> bool:
     """Returns whether a record is of this outcome: equal outputs, or equal errors.
@@ -148,7 +158,9 @@ def _same(
     if isinstance(outcome, Success):
         if recorded is not None:
             return recorded.reason == OUTPUT_REJECTED
-        return state == JobState.COMPLETED and same_payload(outcome.output, output)
+        return state == JobState.COMPLETED and (
+            outcome.output == output or await in_slices(same_payload(outcome.output, output))
+        )
     if isinstance(outcome, Failure):
         return recorded is not None and recorded == outcome.error and state != JobState.COMPLETED
     return state == JobState.CANCELLED

@@ -1,107 +1,144 @@
-"""Brings the schema up to date: applies numbered SQL files once each, one process at a time, in one
-transaction. Everything that a session would keep ends with it: a pooler may lend the session."""
+"""Brings the schema up to date: applies numbered SQL files once each, one process at a time."""
 
-import hashlib
 import logging
-from importlib.resources import files
+from collections.abc import Sequence
 
 import asyncpg
 
-from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.settings import SCHEMA
-from jobsvc.store.database import connection_errors
-from jobsvc.store.dsn import read_dsn
-from jobsvc.store.installation import read_installation
+from jobsvc.store.ddl import DatabaseUnsuitable, ddl_transaction, enter_schema, lock_schemas
+from jobsvc.store.installation import FORMER_SCHEMA, Installation, read_installation
+from jobsvc.store.migration import Migration, read_migrations, relations_of
 from jobsvc.store.statement import texts
 
 log = logging.getLogger(__name__)
 
 
-class DatabaseUnsuitable(Exception):
-    """jobsvc cannot work on this database."""
+async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) -> list[str]:
+    """Applies the missing migrations to `schema`, all or none, and returns their names. A role that
+    finds all there needs no right to make anything.
 
-
-async def migrate(dsn: str, schema: str = SCHEMA) -> list[str]:
-    """Applies the missing migrations to `schema`, and returns their names. All or none.
+    The tables of an installation in the schema `move_from` are moved here first, unless there are
+    some already.
 
     Raises:
-        DsnInvalid: `dsn` cannot be used.
-        DatabaseUnavailable: no connection, or no right to make tables.
-        DatabaseUnsuitable: PostgreSQL is older than 14, or the encoding is not UTF8.
+        DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`; the last one also
+            when the schema is too new for this release, or when the jobs are in another schema.
     """
-    target = read_dsn(dsn)
-    for note in target.notes:
-        log.warning("%s", note)
-    with connection_errors(target):
-        connection = await asyncpg.connect(
-            target.url,
-            timeout=target.connect_seconds,
-            statement_cache_size=0,  # The transaction may be the only thing that is ours.
-        )
+    known = read_migrations()
+    async with ddl_transaction(dsn, schema) as connection:
+        if move_from is not None:
+            await _move(connection, move_from, schema)
+        installation = await _read_suitable(connection, schema, known)
+        if newer := installation.newer(known):
+            log.info("this release runs on the newer schema of %s", newer[-1])
+        if not installation.missing(known):
+            return []
+        await lock_schemas(connection, schema)
+        # Another may have come first.
+        installation = await _read_suitable(connection, schema, known)
+        missing = installation.missing(known)
         try:
-            _check_suitable(connection)
-            async with connection.transaction():
-                return await _apply_missing(connection, schema)
-        except (asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError) as error:
-            raise DatabaseUnsuitable(
-                f"the schema {schema} has tables of somebody else: {error};"
-                " JOBSVC_SCHEMA can name another schema"
-            ) from None
+            return await _apply(connection, schema, installation, missing)
         except asyncpg.InsufficientPrivilegeError as error:
-            raise DatabaseUnavailable("the database does not let us make our tables") from error
-        finally:
-            await connection.close(timeout=5)
+            raise DatabaseUnsuitable(
+                f"the schema {schema} lacks the migration {missing[0].name}, and this role may not"
+                f" apply it ({error}): run `jobsvc migrate` as its owner"
+            ) from None
 
 
-def lock_of(schema: str) -> int:
-    """Returns the key of the advisory lock that whoever migrates a schema holds. Pure."""
-    digest = hashlib.sha256(f"jobsvc migrates {schema}".encode()).digest()
-    return int.from_bytes(digest[:8], signed=True)
+async def _read_suitable(
+    connection: asyncpg.Connection, schema: str, known: Sequence[Migration]
+) -> Installation:
+    installation = await read_installation(connection, schema)
+    complaint = await complaint_about(connection, schema, installation, known)
+    if complaint is not None:
+        raise DatabaseUnsuitable(complaint)
+    return installation
 
 
-async def _apply_missing(connection: asyncpg.Connection, schema: str) -> list[str]:
+async def complaint_about(
+    connection: asyncpg.Connection,
+    schema: str,
+    installation: Installation,
+    known: Sequence[Migration],
+) -> str | None:
+    """Returns why this release neither serves on a schema nor migrates it, if so."""
+    if not installation.is_readable:
+        return (
+            f"this role may not read the schema {schema}: `jobsvc migrate --grant ROLE`, run as its"
+            " owner, gives a role what serving needs"
+        )
+    if not installation.runs(known):
+        return (
+            f"the schema {schema} is newer than this release (it has"
+            f" {installation.newer(known)[-1]}), which cannot run on it: use a newer release"
+        )
+    if not installation.applied and schema == SCHEMA:
+        former = await read_installation(connection, FORMER_SCHEMA)
+        if former.applied:
+            return (
+                f"the tables of jobsvc are in the schema {FORMER_SCHEMA}, where older releases made"
+                f" them: stop those, and `jobsvc migrate --move-from {FORMER_SCHEMA}` moves the"
+                f" tables to {schema} (or set JOBSVC_SCHEMA={FORMER_SCHEMA})"
+            )
+    return None
+
+
+async def move(dsn: str, source: str, schema: str) -> None:
+    """Moves the tables of an installation from the schema `source` to `schema`, all or none. They
+    keep their owner and their rights.
+
+    Raises:
+        DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`; the last one also
+            when there are none, or when `schema` has some already.
+    """
+    async with ddl_transaction(dsn, schema) as connection:
+        complaint = await _move(connection, source, schema)
+        if complaint is not None:
+            raise DatabaseUnsuitable(complaint)
+
+
+async def _move(connection: asyncpg.Connection, source: str, schema: str) -> str | None:
+    """As `move`; returns why nothing is moved."""
     sql = texts(schema)
-    names = migration_names()
-    if not (await read_installation(connection, schema)).missing(names):
-        return []
-    await _lock(connection, schema)
-    installation = await read_installation(connection, schema)  # Another may have migrated it.
+    await lock_schemas(connection, source, schema)
+    found = await read_installation(connection, source)
+    known = read_migrations()
+    if not found.applied:
+        return f"the schema {source} has no tables of jobsvc"
+    if found.newer(known):
+        return f"the schema {source} is newer than this release: its own release moves it"
+    there = await read_installation(connection, schema)
+    if there.applied:
+        return f"the schema {schema} has tables of jobsvc already"
+    if not there.has_schema:
+        await connection.execute(sql["make_schema"])
+    applied = [m for m in known if m.name in found.applied]
+    names = sorted({"schema_migration", *relations_of(applied)})
+    for row in await connection.fetch(sql["move_relations"], source, schema, names):
+        await connection.execute(row["statement"])
+    log.info("moved the tables of jobsvc from the schema %s to %s", source, schema)
+    return None
+
+
+async def _apply(
+    connection: asyncpg.Connection,
+    schema: str,
+    installation: Installation,
+    migrations: Sequence[Migration],
+) -> list[str]:
+    sql = texts(schema)
     if not installation.has_schema:
         await connection.execute(sql["make_schema"])
     if not installation.has_migration_table:
         await connection.execute(sql["make_schema_migration"])
     # The files name no schema, and released ones never change.
-    await connection.fetch(sql["enter_schema"], schema)
-    applied = installation.missing(names)
-    for name in applied:
-        file = files(__package__) / "migrations" / f"{name}.sql"
-        await connection.execute(file.read_text(encoding="utf-8"))
-        await connection.fetch(sql["record_migration"], name)
-        log.info("applied migration %s", name)
-    return applied
-
-
-async def _lock(connection: asyncpg.Connection, schema: str) -> None:
-    """Makes others that migrate the schema wait for the end of this transaction."""
-    key = lock_of(schema)
-    if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", key):
-        log.info("waiting for another process that migrates the database")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", key)
-
-
-def migration_names() -> list[str]:
-    """The names of the migrations of this release, in order."""
-    names = (file.name for file in (files(__package__) / "migrations").iterdir())
-    return sorted(name.removesuffix(".sql") for name in names if name.endswith(".sql"))
-
-
-def _check_suitable(connection: asyncpg.Connection) -> None:
-    version = connection.get_server_version().major
-    if version < 14:
-        raise DatabaseUnsuitable(f"PostgreSQL {version} is too old: jobsvc needs 14 or newer")
-    encoding = connection.get_settings().server_encoding
-    if encoding != "UTF8":
-        raise DatabaseUnsuitable(
-            f"the database stores texts as {encoding}, which cannot hold every text: jobsvc needs"
-            " a database with ENCODING 'UTF8'"
-        )
+    await enter_schema(connection, schema)
+    for migration in migrations:
+        await connection.execute(migration.text)
+        await connection.fetch(sql["record_migration"], migration.name)
+        if migration.runs_from is not None:
+            await connection.fetch(sql["record_compatibility"], migration.name, migration.runs_from)
+        log.info("applied migration %s", migration.name)
+    return [migration.name for migration in migrations]

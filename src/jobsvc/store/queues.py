@@ -169,7 +169,7 @@ class QueueStore:
             return None
         digest = _digest(definition)
         while True:
-            # Empty only if another transaction commits the same schema between the two reads.
+            # Empty only if another transaction stores or removes the same schema meanwhile.
             rows = await connection.fetch(self._database.sql["save_schema"], digest, definition)
             if rows:
                 schema_id: int = rows[0]["id"]

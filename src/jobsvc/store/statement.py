@@ -2,8 +2,8 @@
 
 The files name the schema of a default installation, so that psql runs them as they are. Every table
 is named with its schema, since a search_path may be another's: that of the role, of the database,
-or of the session that a pooler lends. PostgreSQL's own functions are not: they come first in every
-path that does not say otherwise.
+or of the session that a pooler lends. PostgreSQL's own functions and operators are not: sessions
+and transactions of ours have a path that leads to nothing else.
 """
 
 import re

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,19 +35,3 @@ class JsonFormatter(logging.Formatter):
         if record.stack_info:
             line["stack"] = record.stack_info
         return json.dumps(line, default=str, skipkeys=True)
-
-
-def log_json_if_asked(level: str = "INFO") -> None:
-    """Sets logging up if JOBSVC_LOG_FORMAT is `json`. To be called before it is set up otherwise:
-    then `logging.basicConfig` does no more.
-
-    Raises:
-        ValueError: the format is neither `text` nor `json`.
-    """
-    name = os.environ.get("JOBSVC_LOG_FORMAT", "").lower() or "text"
-    if name not in ("text", "json"):
-        raise ValueError(f"JOBSVC_LOG_FORMAT must be text or json, not {name!r}")
-    if name == "json":
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(JsonFormatter())
-        logging.basicConfig(level=level, handlers=[handler])

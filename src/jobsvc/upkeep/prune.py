@@ -1,12 +1,19 @@
 """Pruning: removes ended jobs when their retention is over. Those whose request ids must be
-remembered for longer are emptied first."""
+remembered for longer are emptied first. Schemas that nothing refers to any more go, too."""
 
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
 
 _MAX_JOBS = 1000
+#: So many jobs may outlive all others, and a schema can still be known to be unused.
+_MAX_OLD_JOBS = 10_000
 
 
 async def prune_jobs(store: Store, settings: Settings) -> int:
     """Removes or empties a batch of ended jobs whose `purge_time` has passed. Returns how many."""
     return await store.upkeep.prune(_MAX_JOBS, settings.request_id_seconds)
+
+
+async def prune_schemas(store: Store) -> int:
+    """Removes schemas that no queue and no job has. Returns how many."""
+    return await store.upkeep.prune_schemas(_MAX_OLD_JOBS)

@@ -13,6 +13,7 @@ from jobsvc.domain.retention import keep_seconds
 from jobsvc.jobs.settle import DecidedEnd, Settlement
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
+from jobsvc.upkeep.rescue_log import RescueLog
 
 _MAX_LEASES = 500
 
@@ -23,6 +24,7 @@ async def rescue_leases(
     outages: Outages,
     settings: Settings,
     on_lost: Callable[[Iterable[LeaseId], str], None],
+    log: RescueLog,
 ) -> int:
     """Ends a batch of leases that have run out. Returns how many did end.
 
@@ -39,6 +41,7 @@ async def rescue_leases(
         and not _is_excused(lapsed, outages)
     ]
     ended = await settlement.lapse(ends) if ends else []
+    log.rescued(ends, ended)
     on_lost(ended, "the lease has expired, or the attempt has run out of time")
     return len(ended)
 

@@ -100,9 +100,15 @@ class WorkerServiceServicer:
         5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
         and half-closes; the server confirms the last outcomes and ends with
         OK.
-        6. When the server must go, it sends `drain`. The worker opens a new
-        stream (probably to another replica), and goes on using either one to
-        extend and report until `drain.grace` has passed.
+        6. When the server must go, or the stream is as old as the server lets it
+        be (an hour by default), it sends `drain`, and no more jobs. The worker
+        opens a new stream with its `resume_token` and `held_lease_ids`, on a
+        new connection: that may lead to another replica, and so workers spread
+        over those that there are. Either stream will do to extend and report
+        until `drain.grace` has passed. With the new one subscribed, the worker
+        half-closes the old one, reads its last confirmations, and sends on the
+        new one what it did not confirm. A stream that is still there after the
+        grace ends with `UNAVAILABLE` (`SERVER_DRAINING`), and 7 applies.
         7. If the stream breaks (it ends without an `ErrorInfo`, see `JobService`,
         or with `UNAVAILABLE`), leases run on. The worker subscribes again with
         the same `worker_id` and its `held_lease_ids`. Leases of that worker

@@ -3,21 +3,25 @@
 import argparse
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any
 
 from jobsvc.event_loop.loop_factory import new_event_loop
-from jobsvc.plain_text import log_to_stderr
 from jobsvc.settings import unknown_names
 from jobsvc.tls import Credentials, tls_credentials
-from jobsvc.tracing.json_log import log_json_if_asked
+from jobsvc.tracing.stderr_log import log_json_if_asked, log_to_stderr
+from jobsvc.worker.failure import describe
 from jobsvc.worker.garbage import bound_garbage
+from jobsvc.worker.log_throttle import LogThrottle
 from jobsvc.worker.modules import ModuleUnusable, load
 from jobsvc.worker.processor import AnyProcessor, ProcessorInvalid
 from jobsvc.worker.session import CONFIRM_SECONDS
@@ -29,6 +33,8 @@ from jobsvc.worker.worker import (
     DEFAULT_TARGET,
     Worker,
 )
+
+log = logging.getLogger("jobsvc.worker")
 
 #: A process that hangs is killed this long after all its deadlines.
 _LAST_RESORT_SECONDS = 3.0
@@ -90,7 +96,7 @@ def run(
         gc.collect()
         gc.freeze()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_work(worker))
+            _run_to_its_end(runner.get_loop(), _work(worker))
 
 
 def _credentials(tls: bool, ca: str | Path | None) -> Credentials | None:
@@ -107,6 +113,20 @@ def _end_process(problem: str) -> None:
     # A process whose main thread is blocked cannot end in order.
     print(f"jobsvc worker: {problem}", file=sys.stderr, flush=True)
     os._exit(1)
+
+
+def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> None:
+    """Runs the worker, though jobs stop the loop: `SystemExit` and `KeyboardInterrupt` do, in a
+    task or callback that a processor made. A task that raised them has them for who awaits it."""
+    task, log_throttle = loop.create_task(work), LogThrottle()
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except BaseException as stop:
+            if task.done() or loop.is_closed():
+                raise
+            if log_throttle.due(time.monotonic()):
+                log.error("a job stopped the event loop, which goes on: %s", describe(stop))
 
 
 async def _work(worker: Worker) -> None:

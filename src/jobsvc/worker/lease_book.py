@@ -26,6 +26,8 @@ class LeaseBook(Generic[T]):
         self._unsent: dict[str, Outcome] = {}
         self._sent: dict[str, Outcome] = {}
         self._deferred: dict[str, Outcome] = {}
+        #: Of every lease with an outcome.
+        self._ended: dict[str, T] = {}
         self._replaced: set[str] = set()
         self._unconfirmed_before: set[str] = set()
 
@@ -52,7 +54,12 @@ class LeaseBook(Generic[T]):
         attempt = self.lose(lease_id)
         if attempt is not None:
             self._unsent[lease_id] = outcome
+            self._ended[lease_id] = attempt
         return attempt
+
+    def ended(self, lease_id: str) -> T | None:
+        """Returns the attempt of a lease whose outcome is not confirmed."""
+        return self._ended.get(lease_id)
 
     def amend(self, outcome: Outcome) -> None:
         """Puts `outcome` in the place of the unsent outcome of its lease."""
@@ -91,7 +98,22 @@ class LeaseBook(Generic[T]):
         """How many outcomes are not confirmed."""
         return len(self._unsent) + len(self._sent) + len(self._deferred)
 
-    def send(self, max_items: int, max_bytes: int) -> list[Outcome]:
+    @property
+    def in_flight(self) -> bool:
+        """Whether an outcome was sent that is neither confirmed nor refused."""
+        return bool(self._sent)
+
+    @property
+    def next_bytes(self) -> int:
+        """What the next outcome adds to a frame; 0 when there is none."""
+        return next((_size(o) + _ITEM_BYTES for o in self._unsent.values()), 0)
+
+    @property
+    def next_lease_id(self) -> str:
+        """The lease of the next outcome; empty when there is none."""
+        return next(iter(self._unsent), "")
+
+    def send(self, max_items: int, max_bytes: float) -> list[Outcome]:
         """Returns unsent outcomes for a frame; they count as sent. At least one, however large."""
         frame: dict[str, Outcome] = {}
         size = 0
@@ -110,6 +132,7 @@ class LeaseBook(Generic[T]):
         if self._sent.pop(lease_id, None) is None:
             self._unsent.pop(lease_id, None)
             self._deferred.pop(lease_id, None)
+        self._ended.pop(lease_id, None)
         self._replaced.discard(lease_id)
 
     def defer(self, lease_id: str) -> None:
@@ -117,6 +140,13 @@ class LeaseBook(Generic[T]):
         outcome = self._sent.pop(lease_id, None)
         if outcome is not None:
             self._deferred[lease_id] = outcome
+
+    def postpone(self, lease_id: str) -> bool:
+        """Keeps back an unsent outcome until `resend_deferred`; returns False if there is none."""
+        outcome = self._unsent.pop(lease_id, None)
+        if outcome is not None:
+            self._deferred[lease_id] = outcome
+        return outcome is not None
 
     def replace(self, outcome: Outcome) -> bool:
         """Puts `outcome` where the server called an outcome malformed; only once for a lease.
@@ -126,8 +156,10 @@ class LeaseBook(Generic[T]):
         """
         lease_id = _lease_of(outcome)
         fresh = self._has_outcome(lease_id) and lease_id not in self._replaced
+        attempt = self._ended.get(lease_id)
         self.forget(lease_id)
-        if fresh:
+        if fresh and attempt is not None:
+            self._ended[lease_id] = attempt
             self._replaced.add(lease_id)
             self._unsent[lease_id] = outcome
         return fresh
@@ -138,8 +170,11 @@ class LeaseBook(Generic[T]):
         self._deferred.clear()
 
     def resend_all(self) -> None:
-        """Makes all outcomes unsent again, the oldest first, for another stream."""
-        self._unsent = {**self._sent, **self._deferred, **self._unsent}
+        """Makes all outcomes unsent again, for another stream.
+
+        Those that were under way come last: one of them may be what broke the stream.
+        """
+        self._unsent = {**self._deferred, **self._unsent, **self._sent}
         self._sent.clear()
         self._deferred.clear()
 

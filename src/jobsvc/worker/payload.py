@@ -1,5 +1,6 @@
 """Converts between the JSON text of a payload and the values of a processor. Pure."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,8 @@ def outcome_of_value(
     try:
         text = encode(value)
         output = text.decode()
+        if "null" in output:
+            _check_numbers(value)
     except BaseException as error:
         # A foreign type may make the encoder raise anything.
         return _unusable(lease_id, "OUTPUT_INVALID", f"the output is not JSON: {text_of(error)}")
@@ -92,6 +95,15 @@ def _written_model(value: Any) -> msgspec.Raw:
     if write is None:
         raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
     return msgspec.Raw(write(by_alias=True).encode())
+
+
+def _check_numbers(value: Any) -> None:
+    """Raises ValueError if a number is not finite: msgspec writes null for it, so that nobody would
+    notice. What a model of pydantic writes is its own choice."""
+    _FINITE.encode(msgspec.to_builtins(value, str_keys=True, enc_hook=lambda _: None))
+
+
+_FINITE = json.JSONEncoder(allow_nan=False, check_circular=False)
 
 
 def _unusable(lease_id: str, reason: str, message: str) -> JobOutcome:

@@ -3,7 +3,7 @@
 import threading
 
 FIRST_SECONDS = 0.05
-MAX_SECONDS = 5.0
+MAX_SECONDS = 2.0
 #: A connection that lived this long was a good one: the backoff starts over.
 GOOD_SECONDS = 5.0
 #: Delay of a job that its processor released, at first and at most.
@@ -12,7 +12,7 @@ MAX_RELEASE_SECONDS = 60.0
 
 
 class Backoff:
-    """Exponential backoff with full jitter: 0 to 0.05 s at first, 0 to 5 s at last."""
+    """Exponential backoff with full jitter: 0 to 0.05 s at first, 0 to 2 s at last."""
 
     def __init__(self) -> None:
         self._failures = 0

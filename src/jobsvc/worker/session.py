@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,11 +9,11 @@ from math import inf
 
 import grpc
 
-from jobsvc.domain.http_proxy import name_proxy
 from jobsvc.domain.limits import MAX_HELD_LEASES
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2 import (
     QueueSubscription,
+    SetWindow,
     Subscribe,
     WorkerInfo,
     WorkRequest,
@@ -26,8 +24,8 @@ from jobsvc.worker.failure import describe
 from jobsvc.worker.log_throttle import LogThrottle
 from jobsvc.worker.loop_watch import LoopWatch
 from jobsvc.worker.queue_declaration import declare
-from jobsvc.worker.reconnect_backoff import GOOD_SECONDS, Backoff
 from jobsvc.worker.stream_end import StreamEnd, WorkerStopped
+from jobsvc.worker.stream_trouble import StreamTrouble
 from jobsvc.worker.work_protocol import TICK_SECONDS, WorkProtocol
 from jobsvc.worker.work_stream import StreamFailed, WorkStream
 
@@ -70,6 +68,7 @@ class Session:
         self._on_subscribed = on_subscribed
         self._take_back = take_back
         self._declared = False
+        self._trouble = StreamTrouble(target)
         #: Shows the server that the next stream is of this process, too.
         self._resume_token = ""
         self._stream: WorkStream | None = None
@@ -146,29 +145,37 @@ class Session:
         self._hurry.set()
 
     async def _stay_connected(self, group: asyncio.TaskGroup) -> None:
-        backoff, log_throttle = Backoff(), LogThrottle()
         while True:
             try:
                 stream = await self._open()
             except StreamFailed as failure:
-                self._complain(failure.end, log_throttle)
+                self._trouble.note_failure(failure.end, time.monotonic())
             else:
                 opened = time.monotonic()
-                log_throttle.reset()
                 hold = group.create_task(self._hold(stream))
                 self._holds.add(hold)
                 hold.add_done_callback(self._holds.discard)
                 await stream.leaving.wait()
-                if time.monotonic() - opened >= GOOD_SECONDS:
-                    backoff.reset()
+                self._trouble.note_life(time.monotonic() - opened)
                 if stream.end is None:
                     log.info("%s; connecting anew", stream.reason)
+                elif stream.is_full and stream.end.code is grpc.StatusCode.OK:
+                    continue
                 elif not self._leaving.is_set() or stream.end.code is not grpc.StatusCode.OK:
-                    self._complain(stream.end, log_throttle)
-            await asyncio.sleep(backoff.delay_seconds(random.random()))
+                    self._note_end(stream, stream.end)
+            await asyncio.sleep(self._trouble.delay_seconds())
+
+    def _note_end(self, stream: WorkStream, end: StreamEnd) -> None:
+        now = time.monotonic()
+        if stream.lacks_answer or self._protocol.book.in_flight:
+            self._trouble.note_break(end, stream.sent_bytes, stream.limit_bytes, now)
+        else:
+            self._trouble.note_failure(end, now)
 
     async def _open(self) -> WorkStream:
-        stream, previous = WorkStream(self._target, self._credentials), self._stream
+        limit_bytes = self._trouble.limit_bytes(time.monotonic())
+        stream = WorkStream(self._target, self._credentials, limit_bytes)
+        previous = self._stream
         try:
             if not self._declared:
                 await declare(stream.channel, list(self._processors.values()), self._take_back)
@@ -201,7 +208,15 @@ class Session:
 
         def next_frame() -> WorkRequest | None:
             with self.failing("made a frame"):
-                return self._protocol.next_frame() if stream is self._stream else None
+                if stream is not self._stream or stream.is_full:
+                    return None
+                frame = self._protocol.next_frame(stream.room_bytes)
+                if frame is None and self._protocol.outbox.needs_room:
+                    stream.is_full = True
+                    stream.half_close()
+                    window = SetWindow(window=self._protocol.window, comes_back=True)
+                    return WorkRequest(set_window=window)
+                return frame
             return None
 
         await stream.hold(receive, next_frame)
@@ -219,6 +234,7 @@ class Session:
             with self.failing("kept time"):
                 self._look_at_loop(now)
                 due = self._protocol.tick(now)
+                self._protocol.refusals.tell_missed()
             self.wake()
             stuck_before, stuck = stuck, self._stuck_threads()
             if stuck and stuck_before and log_throttle.due(now):
@@ -250,6 +266,7 @@ class Session:
             await self._await_change(until)
         if lost := protocol.book.unconfirmed:
             log.error("%d outcomes could not be delivered; those jobs will run again", lost)
+        protocol.refusals.tell_missed(at_end=True)
         stream = self._stream
         if stream is not None:
             stream.half_close()
@@ -277,13 +294,6 @@ class Session:
             max_dispatch_leases=_MAX_DISPATCH_LEASES,
             resume_token=self._resume_token,
         )
-
-    def _complain(self, end: StreamEnd, log_throttle: LogThrottle) -> None:
-        text = end.describe(self._target, name_proxy(self._target, os.environ))
-        if end.fatal:
-            raise WorkerStopped(text)
-        if log_throttle.due(time.monotonic()):
-            log.warning("%s; trying again", text)
 
 
 def _first(group: BaseExceptionGroup[WorkerStopped]) -> BaseException:

@@ -36,6 +36,11 @@ class StreamEnd:
         """Whether a new stream would end the same way."""
         return self.code in _FATAL
 
+    @property
+    def broke(self) -> bool:
+        """Whether it ended without a word from the server."""
+        return self.code is not grpc.StatusCode.OK and not self.is_answer
+
     def describe(self, target: str, proxy: str = "") -> str:
         """Returns one line for people; `proxy` is a remark on the way to the server."""
         text = " ".join(self.message.split())

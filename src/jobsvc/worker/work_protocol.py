@@ -11,14 +11,12 @@ from google.rpc import code_pb2
 
 from jobsvc.v1.job_pb2 import JobProgress
 from jobsvc.v1.worker_service_pb2 import (
-    ExtendLeasesRequest,
     JobOutcome,
     LeaseExtension,
     LeaseJobsResponse,
     LeaseState,
     LeaseStatus,
     OutcomeResult,
-    SetWindow,
     Subscribed,
     WorkRequest,
     WorkResponse,
@@ -27,7 +25,9 @@ from jobsvc.worker.attempt_times import sort_by_time
 from jobsvc.worker.duration import from_duration
 from jobsvc.worker.failure import job_error
 from jobsvc.worker.lease_book import LeaseBook
-from jobsvc.worker.outcome import Outcome, cancelled, failed, released, report, with_progress
+from jobsvc.worker.outbox import Outbox
+from jobsvc.worker.outcome import Outcome, cancelled, failed, released, with_progress
+from jobsvc.worker.refusal_log import RefusalLog
 from jobsvc.worker.runner import Runner
 from jobsvc.worker.running_attempt import RunningAttempt, Stop
 from jobsvc.worker.window import Window
@@ -38,8 +38,6 @@ PROGRESS_SECONDS = 0.2
 TICK_SECONDS = 0.5
 #: Delay before an outcome that the server could not store is sent again.
 RESEND_SECONDS = 0.5
-#: How far a frame stays below the server's limit.
-_MARGIN_BYTES = 512 * 1024
 #: Delay of a job whose queue this worker did not subscribe to.
 _MISDELIVERED_SECONDS = 60.0
 
@@ -58,17 +56,14 @@ class WorkProtocol:
         tell_progress: Callable[[RunningAttempt], None],
     ) -> None:
         self.book = LeaseBook[RunningAttempt](concurrency)
+        self.refusals = RefusalLog()
         self._window = Window(concurrency, window)
-        self._window_sent = window
+        self.outbox = Outbox(self.book, window)
         self._blocker: RunningAttempt | None = None
         self._runner = runner
         self._queues = queues
         self._tell_progress = tell_progress
         self._connected = False
-        self._takes_ids = False
-        self._max_items = 1000
-        self._max_bytes = 3 * 1024 * 1024
-        self._extensions: list[LeaseExtension] = []
         self._extend_seconds = 10.0
         self._extend_at = inf
         self._progressed: dict[str, RunningAttempt] = {}
@@ -84,18 +79,11 @@ class WorkProtocol:
 
     def connect(self, subscribed: Subscribed, window_sent: int, now: float) -> None:
         """Takes up a new stream: every unconfirmed outcome is sent on it, again if need be."""
-        limits = subscribed.limits
-        self._max_items = min(limits.max_batch_items or 1000, 1000)
-        self._max_bytes = max((limits.max_message_bytes or 4 << 20) - _MARGIN_BYTES, 64 * 1024)
-        if limits.max_payload_bytes:
-            self._runner.max_payload_bytes = limits.max_payload_bytes
+        self._resend_at = self.outbox.connect(subscribed, window_sent, now)
+        if subscribed.limits.max_payload_bytes:
+            self._runner.max_payload_bytes = subscribed.limits.max_payload_bytes
         self._extend_seconds = from_duration(subscribed.extend_interval) or 10.0
-        self._takes_ids = subscribed.takes_succeeded_lease_ids
-        self._window_sent = window_sent
         self._connected = True
-        self._extensions.clear()
-        self.book.resend_all()
-        self._resend_at = inf
         # Leases that outlived the break may be about to expire.
         self._extend_at = now if self.book.open else now + self._extend_seconds
         self._note_statuses(subscribed.held_leases)
@@ -125,6 +113,7 @@ class WorkProtocol:
         if expires_in and expires_in / 3 < self._extend_seconds:
             self._extend_seconds = expires_in / 3
             self._extend_at = min(self._extend_at, now + self._extend_seconds)
+        log.debug("%d jobs came", len(dispatch.leases))
         for lease in dispatch.leases:
             attempt = RunningAttempt(lease, now, self._tell_progress)
             if self.book.take(attempt.lease_id, attempt) and attempt.queue not in self._queues:
@@ -140,7 +129,7 @@ class WorkProtocol:
             if status.state == LeaseState.LEASE_STATE_LOST:
                 lost = self.book.lose(status.lease_id)
                 if lost is not None:
-                    log.warning("job %s: lease lost: %s", lost.lease.job_id, status.reason)
+                    self.refusals.lost(status, lost)
                     self._runner.stop(lost, Stop.LOST)
             elif status.state == LeaseState.LEASE_STATE_CANCEL_REQUESTED:
                 attempt = self.book.find(status.lease_id)
@@ -153,21 +142,17 @@ class WorkProtocol:
         self._runner.start(self.book.start())
 
     def _note_refusal(self, result: OutcomeResult, now: float) -> None:
-        code, message = result.status.code, result.status.message
-        match code:
+        attempt = self.book.ended(result.lease_id)
+        match result.status.code:
             case code_pb2.FAILED_PRECONDITION | code_pb2.NOT_FOUND:
-                log.info("outcome under lease %s came too late: %s", result.lease_id, message)
+                self.refusals.came_too_late(result, attempt)
                 self.book.forget(result.lease_id)
             case code_pb2.INVALID_ARGUMENT:
-                error = job_error(code_pb2.INTERNAL, "OUTCOME_REJECTED", message)
+                error = job_error(code_pb2.INTERNAL, "OUTCOME_REJECTED", result.status.message)
                 kept = self.book.replace(failed(result.lease_id, error, retryable=False))
-                log.error(
-                    "outcome under lease %s was refused as malformed, %s: %s",
-                    result.lease_id,
-                    "a failure is reported instead" if kept else "giving up",
-                    message,
-                )
+                self.refusals.is_malformed(result, attempt, kept)
             case _:
+                self.refusals.is_deferred(result, attempt)
                 self.book.defer(result.lease_id)
                 self._resend_at = min(self._resend_at, now + RESEND_SECONDS)
 
@@ -203,7 +188,7 @@ class WorkProtocol:
             self._extend_progressed()
         if self._extend_at <= now:
             self._extend_at = now + self._extend_seconds
-            self._extensions += [LeaseExtension(lease_id=i) for i in self.book.extend()]
+            self.outbox.extend(LeaseExtension(lease_id=i) for i in self.book.extend())
         if self._progressed:
             due = min(due, self._progress_at)
         return min(due, self._extend_at, self._resend_at)
@@ -239,7 +224,7 @@ class WorkProtocol:
             if progress is not None and self.book.find(lease_id) is attempt:
                 percent, message = progress
                 latest = JobProgress(percent=percent, message=message)
-                self._extensions.append(LeaseExtension(lease_id=lease_id, progress=latest))
+                self.outbox.extend([LeaseExtension(lease_id=lease_id, progress=latest)])
         self._progressed.clear()
 
     def pause(self, paused: bool, blocker: RunningAttempt | None = None) -> None:
@@ -287,14 +272,6 @@ class WorkProtocol:
 
     # To the server.
 
-    def next_frame(self) -> WorkRequest | None:
-        """Returns the next frame to send; None when there is none."""
-        if self.window != self._window_sent:
-            self._window_sent = self.window
-            return WorkRequest(set_window=SetWindow(window=self.window))
-        if self._extensions:
-            chunk = self._extensions[: self._max_items]
-            del self._extensions[: self._max_items]
-            return WorkRequest(extend_leases=ExtendLeasesRequest(extensions=chunk))
-        outcomes = self.book.send(self._max_items, self._max_bytes)
-        return WorkRequest(report_outcomes=report(outcomes, self._takes_ids)) if outcomes else None
+    def next_frame(self, room_bytes: float = inf) -> WorkRequest | None:
+        """Returns the next frame to send, as `Outbox.next_frame`."""
+        return self.outbox.next_frame(self.window, room_bytes)

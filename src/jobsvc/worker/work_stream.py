@@ -1,25 +1,32 @@
 """One `Work` stream on a connection of its own: frames in, frames out, until it ends."""
 
 import asyncio
+import logging
 from collections.abc import Callable
+from math import inf
 
 import grpc
 
 from jobsvc.call_status import read_status
 from jobsvc.domain.http_proxy import proxy_options
 from jobsvc.v1.worker_service_pb2 import (
+    DESCRIPTOR,
     Acknowledge,
     Subscribe,
     Subscribed,
     WorkRequest,
     WorkResponse,
 )
-from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from jobsvc.worker.duration import from_duration
 from jobsvc.worker.stream_end import StreamEnd, as_end, end_of
 
+log = logging.getLogger("jobsvc.worker")
+
 #: Longest wait for `subscribed`, the connection included.
 OPEN_SECONDS = 10.0
+#: What gRPC puts before each message.
+_PREFIX_BYTES = 5
+_METHOD = f"/{DESCRIPTOR.services_by_name['WorkerService'].full_name}/Work"
 #: The stream is abandoned after this many heartbeat intervals of silence.
 SILENT_INTERVALS = 3
 
@@ -56,13 +63,25 @@ class StreamFailed(Exception):
 class WorkStream:
     """The worker's end of one `WorkerService.Work` stream: `open`, then `hold`, then `close`."""
 
-    def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        limit_bytes: float = inf,
+    ) -> None:
         options = [*_OPTIONS, *proxy_options(target)]
         self.channel = (
             grpc.aio.secure_channel(target, credentials, options=options)
             if credentials
             else grpc.aio.insecure_channel(target, options=options)
         )
+        #: How much the stream should carry, and what it has carried or was given to carry.
+        self.limit_bytes = limit_bytes
+        self.sent_bytes = 0
+        #: Whether it ended before extensions were answered.
+        self.lacks_answer = False
+        #: Whether it was half-closed because it has no room left.
+        self.is_full = False
         #: Set when another stream should take over: the server drains or does not extend leases, or
         #: the stream has ended.
         self.leaving = asyncio.Event()
@@ -82,13 +101,20 @@ class WorkStream:
         self._aside: list[WorkResponse] | None = None
         self._receive: Callable[[WorkResponse], None] = lambda _: None
 
+    @property
+    def room_bytes(self) -> float:
+        """How much more the stream should carry."""
+        return self.limit_bytes - self.sent_bytes
+
     async def open(self, subscribe: Subscribe) -> Subscribed:
         """Subscribes, and returns the `subscribed` frame.
 
         Raises:
             StreamFailed: the server is away, refuses, or is silent for OPEN_SECONDS.
         """
-        call = self._call = WorkerServiceStub(self.channel).Work()
+        call = self._call = self.channel.stream_stream(
+            _METHOD, self._serialize, WorkResponse.FromString
+        )()
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await call.write(WorkRequest(subscribe=subscribe))
@@ -127,6 +153,7 @@ class WorkStream:
                 try:
                     self.end = await self._read()
                 finally:
+                    self.lacks_answer = self._patience is not None
                     self._answered()
                     self.leaving.set()
                     self._wake.set()
@@ -153,13 +180,24 @@ class WorkStream:
             self._receive(frame)
 
     def half_close(self) -> None:
-        """Sends the frames that are due, and then ends the sending side."""
+        """Sends the frames that are due, and then ends the sending side.
+
+        The server confirms what it has received and ends the stream; if it takes long, `leaving`
+        is set before that.
+        """
         self._half_close = True
         self._wake.set()
 
     async def close(self) -> None:
         """Gives up the stream and its connection."""
         await self.channel.close()
+        # Or the connection would stay until the collector comes: gRPC keeps it for its call.
+        self._call = None
+
+    def _serialize(self, frame: WorkRequest) -> bytes:
+        data = frame.SerializeToString()
+        self.sent_bytes += len(data) + _PREFIX_BYTES
+        return data
 
     def _take(self, dispatch: WorkResponse) -> None:
         self._unacknowledged = dispatch.sequence
@@ -200,9 +238,10 @@ class WorkStream:
                         case "dispatch":
                             self._take(frame)
                         case "drain":
-                            self._leave("the server is about to go")
+                            self._leave(" ".join(frame.drain.reason.split()) or "the server drains")
                         case "lease_statuses":
-                            self._answered()
+                            if not self._half_close:
+                                self._answered()
                             if not frame.lease_statuses.leases:
                                 self._leave("the server has no database")
                             self._receive(frame)
@@ -230,10 +269,13 @@ class WorkStream:
                     else:
                         break
                     await call.write(frame)
-                    if frame.WhichOneof("frame") == "extend_leases":
+                    kind = frame.WhichOneof("frame")
+                    log.debug("sent a frame: %s", kind)
+                    if kind == "extend_leases":
                         self._asked()
                 if self._half_close and self.end is None:
                     await call.done_writing()
+                    self._asked()
                     return
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             # The stream has ended; the reader returns how.

@@ -55,13 +55,15 @@ HANG = object()
 
 @dataclass
 class Call:
-    """A call that the peer received; `path` is service and method, `method` the latter alone."""
+    """A call that the peer received; `path` is service and method, `method` the latter alone,
+    `peer` the other end of its connection."""
 
     path: str
     method: str
     request: Any
     metadata: dict[str, str]
     seconds_left: float
+    peer: str
 
 
 class Peer(grpc.GenericRpcHandler):
@@ -103,7 +105,8 @@ class Peer(grpc.GenericRpcHandler):
     def _next(self, path: str, request: Any, context: grpc.ServicerContext) -> Any:
         method = path.rpartition("/")[2]
         metadata = {str(key): str(value) for key, value in context.invocation_metadata()}
-        self.calls.append(Call(path, method, request, metadata, context.time_remaining() or 0.0))
+        left = context.time_remaining() or 0.0
+        self.calls.append(Call(path, method, request, metadata, left, context.peer()))
         script = self._answers[method]
         answer = script.popleft() if len(script) > 1 else script[0]
         return answer(request) if callable(answer) else answer

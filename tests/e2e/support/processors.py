@@ -136,6 +136,38 @@ def exits(_: dict[str, Any], context: Context) -> dict[str, Any]:
     sys.exit(3)
 
 
+@processor("exits-in-task")
+async def exits_in_task(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Calls sys.exit in tasks and a callback of its own, and waits for one of them."""
+    enter(context)
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    alone = asyncio.create_task(leave())
+    asyncio.get_running_loop().call_soon(sys.exit)
+    await asyncio.gather(leave(), asyncio.shield(alone))
+    return {}
+
+
+@processor("stops-loop")
+async def stops_loop(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Stops the event loop of the worker, then fails."""
+    enter(context)
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(0)  # The loop stops here.
+    sys.exit(3)
+
+
+@processor("cancels-all")
+async def cancels_all(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Cancels every other task of the event loop, those of the worker too."""
+    output = enter(context)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    return output
+
+
 @processor("dies")
 def dies(_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Takes the whole process down."""

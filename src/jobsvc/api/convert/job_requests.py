@@ -3,13 +3,13 @@
 import hashlib
 import re
 
-from jobsvc.api.convert.payloads import check_spelled, payload_text
+from jobsvc.api.convert.payloads import LargeRead, check_size, payload_text, read_large
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.run_policy import read_run_policy
+from jobsvc.domain.canonical import canonical
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.job_request import JobRequest, RequestedOptions
 from jobsvc.domain.limits import MAX_ENTRIES
-from jobsvc.domain.payload import PayloadInvalid, canonical
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import job_service_pb2 as service_pb
 
@@ -34,38 +34,46 @@ class RequestReader:
         self,
         request: service_pb.CreateJobRequest,
         batch_index: int | None = None,
-        spelled: str | PayloadInvalid | None = None,
+        large: LargeRead | None = None,
     ) -> JobRequest:
-        """Empties the message, and returns it as a checked request for a job. `spelled` is its
-        input if that was a large Struct.
+        """Empties the message, and returns it as a checked request for a job. `large` is its
+        input if that is a large payload.
 
         Raises:
-            LargeStruct: `spelled` is missing; the message is whole.
+            LargePayload: `large` is missing; the message is whole.
             InvalidRequest: with every field that breaks a rule of the contract.
             PayloadRejected: the input is no JSON object as the contract wants it.
             PayloadTooLarge: the input is larger than `max_payload_bytes`.
         """
         try:
-            return self._read(request, batch_index, spelled)
+            return self._read(request, batch_index, large)
         except InvalidRequest as error:
             if batch_index is None:
                 raise
             raise error.at(f"requests[{batch_index}].", index=str(batch_index)) from None
 
+    async def read_large(
+        self, request: service_pb.CreateJobRequest, batch_index: int | None = None
+    ) -> JobRequest:
+        """Does the same as `read` for a large payload, and lets other tasks run meanwhile."""
+        compared = bool(request.request_id)
+        large = await read_large(request.spec.input, self._max_payload_bytes, compared)
+        return self.read(request, batch_index, large)
+
     def _read(
         self,
         request: service_pb.CreateJobRequest,
         batch_index: int | None,
-        spelled: str | PayloadInvalid | None,
+        large: LargeRead | None,
     ) -> JobRequest:
         if not request.HasField("spec"):
             raise InvalidRequest([Violation("spec", "is required")])
         spec = request.spec
         # These are the job's own; other jobs may share the rest, compared by its encoding.
         given = spec.input if spec.HasField("input") else None
-        if given is not None:
-            check_spelled(given, spelled)
         unique_key, request_id = spec.unique_key, request.request_id
+        if given is not None and large is None:
+            check_size(given, "spec.input", self._max_payload_bytes)
         spec.ClearField("input")
         if unique_key:
             spec.ClearField("unique_key")
@@ -83,14 +91,18 @@ class RequestReader:
                 checks.uuid("request_id", request_id)
             checks.raise_if_violated()
             self._keep(options)
-        text, payload = payload_text(given, "spec.input", self._max_payload_bytes, spelled)
+        text, payload = payload_text(given, "spec.input", self._max_payload_bytes, large)
         return JobRequest(
             options=options,
             input=text,
             payload=payload,
             unique_key=unique_key or None,
             request_id=request_id or None,
-            request_digest=_digest(self._encoded, unique_key, payload) if request_id else None,
+            request_digest=(
+                _digest(self._encoded, unique_key, large.canonical if large else canonical(payload))
+                if request_id
+                else None
+            ),
             batch_index=batch_index,
         )
 
@@ -145,8 +157,8 @@ def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
     )
 
 
-def _digest(encoded: bytes, unique_key: str, payload: dict[str, object]) -> bytes:
-    """Equal for equal specs, however their input is spelled."""
+def _digest(encoded: bytes, unique_key: str, payload: bytes) -> bytes:
+    """Equal for equal specs, however their input is spelled: `payload` is its canonical form."""
     digest = hashlib.blake2b(repr((encoded, unique_key)).encode(), digest_size=16)
-    digest.update(canonical(payload))
+    digest.update(payload)
     return digest.digest()

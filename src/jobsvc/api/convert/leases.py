@@ -9,7 +9,8 @@ from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.convert.jobs import error_message, write_owner
 from jobsvc.api.convert.payloads import (
     JSON_TEXT,
-    check_spelled,
+    LargeRead,
+    check_size,
     is_long,
     payload_text,
     write_payload,
@@ -31,7 +32,6 @@ from jobsvc.domain.limits import (
     MIN_LEASE_SECONDS,
 )
 from jobsvc.domain.outcome import Cancelled, Failure, Outcome, Release, Success
-from jobsvc.domain.payload import PayloadInvalid
 from jobsvc.domain.worker import SeenWorker
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -94,13 +94,11 @@ def extensions(
     return found
 
 
-def outcome(
-    item: pb.JobOutcome, max_payload_bytes: int, spelled: str | PayloadInvalid | None = None
-) -> Outcome:
-    """How an attempt ended. `spelled` is its output if that was a large Struct.
+def outcome(item: pb.JobOutcome, max_payload_bytes: int, read: LargeRead | None = None) -> Outcome:
+    """How an attempt ended. `read` is its output if that is a large payload.
 
     Raises:
-        LargeStruct: `spelled` is missing.
+        LargePayload: `read` is missing.
         InvalidRequest: a field breaks a rule of the contract.
     """
     kind = item.WhichOneof("result")
@@ -108,8 +106,9 @@ def outcome(
         if not item.success.HasField("output"):
             return DONE
         output = item.success.output
-        check_spelled(output, spelled)
-        text, _ = payload_text(output, "success.output", max_payload_bytes, spelled)
+        if read is None:
+            check_size(output, "success.output", max_payload_bytes)
+        text, _ = payload_text(output, "success.output", max_payload_bytes, read)
         return Success(text)
     checks = RequestChecks()
     if kind == "failure":
@@ -167,10 +166,10 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
         message.CopyFrom(shared)
         message.lease_id = job.id
         message.job_id = job.id.job_id
-        if job.input is not None and not is_long(job.input, encoding):
+        if is_text:
+            message.input.json_text = job.input or "{}"
+        elif job.input is not None and not is_long(job.input, encoding):
             write_payload(message.input, job.input, encoding)
-        elif is_text:
-            message.input.json_text = "{}"
 
 
 def _write_delivery(message: pb.JobLease, delivery: Delivery) -> None:

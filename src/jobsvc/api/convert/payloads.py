@@ -1,13 +1,16 @@
 """Payloads between their two encodings in messages and the JSON text that is stored."""
 
 import json
+from collections.abc import Generator
+from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
 from jobsvc.api.convert.struct_json import HINT, fill_struct, struct_text
+from jobsvc.domain.canonical import canonical_steps
 from jobsvc.domain.errors import PayloadRejected, PayloadTooLarge, Violation
-from jobsvc.domain.payload import PayloadInvalid, parse_payload
+from jobsvc.domain.payload import PayloadInvalid, check_levels, parse_payload
 from jobsvc.event_loop.time_slice import at_once, in_slices
 from jobsvc.event_loop.turns import turn
 from jobsvc.v1 import payload_pb2 as pb
@@ -17,18 +20,33 @@ JSON_TEXT = pb.PAYLOAD_ENCODING_JSON_TEXT
 #: A Struct of more bytes takes milliseconds to spell out, and a text of more characters to write as
 #: one.
 _LARGE = 16 * 1024
+#: A text of more characters takes milliseconds to parse.
+_LARGE_TEXT = 64 * 1024
+#: A Struct has no more bytes for each of its JSON text: `0,` is 11 bytes.
+_MAX_STRUCT_RATIO = 6
+
+
+class LargePayload(Exception):
+    """A payload that takes long to read, so that `read_large` has to come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LargeRead:
+    """A large payload that has been read: its text and what that encodes, or its defect."""
+
+    text: str = ""
+    value: dict[str, Any] = field(default_factory=dict)
+    canonical: bytes = b""
+    defect: PayloadInvalid | None = None
 
 
 def payload_text(
-    payload: pb.Payload | None,
-    field: str,
-    max_bytes: int,
-    spelled: str | PayloadInvalid | None = None,
+    payload: pb.Payload | None, field: str, max_bytes: int, read: LargeRead | None = None
 ) -> tuple[str | None, dict[str, Any]]:
     """Returns a payload as JSON text (None for the empty object) and as the object that it encodes.
 
-    None stands for a payload that is not set: the empty object. `spelled` is what `spell_struct`
-    has returned for the payload.
+    None stands for a payload that is not set: the empty object. `read` is what `read_large` has
+    returned for the payload.
 
     Raises:
         PayloadRejected: the payload is no JSON object as the contract wants it.
@@ -42,39 +60,69 @@ def payload_text(
     if encoding is None:
         raise PayloadRejected([Violation(field, f"is set without json or json_text: {HINT}")])
     try:
-        if encoding == "json":
-            if isinstance(spelled, PayloadInvalid):
-                raise spelled
-            text = spelled or at_once(struct_text(payload.json))
-        if 4 * len(text) > max_bytes and len(text.encode()) > max_bytes:
-            raise PayloadTooLarge(
-                [Violation(field, f"must have at most {max_bytes} bytes as JSON text")]
-            )
-        value = parse_payload(text)
+        if read is not None:
+            if read.defect is not None:
+                raise read.defect
+            text = read.text
+        elif encoding == "json":
+            text = at_once(struct_text(payload.json))
+        if _exceeds(text, max_bytes):
+            raise _too_large(field, max_bytes)
+        value = parse_payload(text) if read is None else read.value
     except PayloadInvalid as defect:
         path = f"{field}.{encoding}{defect.place}"
         raise PayloadRejected([Violation(path, f"{defect}")]) from None
     return (text if value else None), value
 
 
-class LargeStruct(Exception):
-    """A Struct that takes long to spell out, so that `spell_struct` has to come first."""
+def check_size(payload: pb.Payload, field: str, max_bytes: int) -> None:
+    """Checks a payload that has not been read.
+
+    Raises:
+        LargePayload: it takes long to read.
+        PayloadTooLarge: it must have more than `max_bytes` as JSON text.
+    """
+    if text := payload.json_text:
+        if len(text) > _LARGE_TEXT:
+            raise LargePayload
+    elif payload.HasField("json"):
+        size = payload.json.ByteSize()
+        if size > _MAX_STRUCT_RATIO * max_bytes:
+            raise _too_large(field, max_bytes)
+        if size > _LARGE:
+            raise LargePayload
 
 
-def check_spelled(payload: pb.Payload, spelled: str | PayloadInvalid | None) -> None:
-    """Raises `LargeStruct` for a payload that is one, unless it is spelled out."""
-    if spelled is None and payload.HasField("json") and payload.json.ByteSize() > _LARGE:
-        raise LargeStruct
-
-
-async def spell_struct(payload: pb.Payload) -> str | PayloadInvalid:
-    """Returns a Struct as JSON text, or why it has none, and lets other tasks run meanwhile."""
+async def read_large(payload: pb.Payload, max_bytes: int, compared: bool = False) -> LargeRead:
+    """Reads a payload, and lets other tasks run meanwhile; with its canonical form if `compared`.
+    What has more than `max_bytes` as JSON text is not decoded."""
     try:
-        text = await in_slices(struct_text(payload.json))
+        text = payload.json_text or await in_slices(struct_text(payload.json))
+        if _exceeds(text, max_bytes):
+            return LargeRead(text)
+        await turn()
+        check_levels(text)
+        await turn()
+        value = parse_payload(text, checked=True)
     except PayloadInvalid as defect:
-        return defect
-    await turn()  # To parse it is long work, too.
-    return text
+        return LargeRead(defect=defect)
+    return LargeRead(text, value, await in_slices(_canonical(value)) if compared else b"")
+
+
+def _canonical(value: dict[str, Any]) -> Generator[None, None, bytes]:
+    pieces = []
+    for piece in canonical_steps(value):
+        pieces.append(piece)
+        yield
+    return b"".join(pieces)
+
+
+def _exceeds(text: str, max_bytes: int) -> bool:
+    return 4 * len(text) > max_bytes and len(text.encode()) > max_bytes
+
+
+def _too_large(field: str, max_bytes: int) -> PayloadTooLarge:
+    return PayloadTooLarge([Violation(field, f"must have at most {max_bytes} bytes as JSON text")])
 
 
 def write_payload(message: pb.Payload, text: str | None, encoding: int) -> None:
@@ -101,6 +149,7 @@ async def fill_struct_in_slices(message: Struct, text: str) -> None:
     message.SetInParent()
     if len(text) > _LARGE:
         await in_slices(fill_struct(message, text))
+        await turn()  # To encode it is long work, too.
     else:
         at_once(fill_struct(message, text))
 

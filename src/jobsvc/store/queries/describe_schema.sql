@@ -1,5 +1,5 @@
--- Describes a schema, if it exists: its relations by the names that ours have, and the columns of
--- its schema_migration if this role may read that.
+-- Describes a schema, if it exists: its relations by the names that ours have, the columns of its
+-- schema_migration, and whether this role may read that.
 -- $1 schema, $2 names
 SELECT
     ARRAY(
@@ -11,7 +11,9 @@ SELECT
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
         WHERE relnamespace = pg_namespace.oid AND relname = 'schema_migration'
             AND attnum > 0 AND NOT attisdropped
-            AND has_schema_privilege(pg_namespace.oid, 'USAGE')
-            AND has_table_privilege(pg_class.oid, 'SELECT')
-    ) AS columns
+    ) AS columns,
+    has_schema_privilege(oid, 'USAGE') AND coalesce((
+        SELECT has_table_privilege(pg_class.oid, 'SELECT') FROM pg_class
+        WHERE relnamespace = pg_namespace.oid AND relname = 'schema_migration'
+    ), true) AS readable
 FROM pg_namespace WHERE nspname = $1

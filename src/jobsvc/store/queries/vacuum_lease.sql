@@ -1,3 +1,2 @@
--- Removes dead rows, unless another session is doing so. Without the privilege, PostgreSQL only
--- warns.
+-- Removes dead rows, unless another session is doing so.
 VACUUM (SKIP_LOCKED) jobsvc.lease
