@@ -237,8 +237,13 @@ async def test_each_refusal_of_a_pooler_is_a_sentence(dsn: str) -> None:
         await only.close()
     async with pgbouncer(dsn, pool_mode="statement") as bouncer:
         assert (await said_by(bouncer.dsn)).startswith("the pooler is in statement mode")
+        user = await said_by(bouncer.dsn.replace("://jobsvc@", "://nobody@"))
+        assert user.startswith("the pooler knows no such user")
+        absent = await said_by(re.sub(r"/test_\d+\?", "/absent?", bouncer.dsn))
+        assert absent.endswith('database "absent" does not exist')
+        assert "no PostgreSQL" not in absent
         options = await said_by(bouncer.dsn + "&options=-cgeqo=off")
-        assert options.startswith("the pooler refuses a setting in the options of JOBSVC_DSN")
+        assert options.startswith("the pooler refuses the options of JOBSVC_DSN")
     full = {"default_pool_size": 1, "query_wait_timeout": 1}
     async with pgbouncer(dsn, pool_mode="session", **full) as bouncer:
         only = await asyncpg.connect(bouncer.dsn)
