@@ -211,13 +211,14 @@ class Hints:
                     await self._added.wait()
             self._added.clear()
             messages = self._take()
+            if messages:
+                log.debug("%d hints to other replicas", len(messages))
             now = asyncio.get_running_loop().time()
             if now >= self._next_alive_time:
                 self._next_alive_time = now + self._alive_seconds
                 messages.append(self._message(_Kind.ALIVE))
                 self._forget_absent_peers(now)
             if messages:
-                log.debug("%d hints to other replicas", len(messages))
                 await connection.fetch(
                     self._send_hints, self._channel, messages, timeout=_DATABASE_SECONDS
                 )
