@@ -5,7 +5,7 @@ a session of its own, and at the beginning of each transaction where a pooler le
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -22,7 +22,7 @@ RELEASE_SECONDS = 2.0
 
 #: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
 #: old statistics may be a very bad one, so each statement is planned once, by the indexes.
-#: Numbers are in the units of pg_settings.
+#: Times are in milliseconds.
 _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -180,14 +180,17 @@ def _is_vacuum(text: str) -> bool:
     return any(line.startswith("VACUUM") for line in text.splitlines())
 
 
+def terminate(connection: Connection) -> None:
+    """Closes a connection at once, so that its pool makes another."""
+    with suppress(asyncpg.InterfaceError):  # It was closed by its end, and is back in the pool.
+        connection.terminate()
+
+
 async def _roll_back(connection: Connection) -> None:
     """Ends a transaction that may be open, or the connection."""
-    if connection.is_closed():
-        return
     try:
         await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
-    except Exception:
-        connection.terminate()
-    except BaseException:
-        connection.terminate()
-        raise
+    except BaseException as error:
+        terminate(connection)
+        if not isinstance(error, Exception):
+            raise
