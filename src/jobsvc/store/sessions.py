@@ -31,8 +31,6 @@ _SETTINGS = {
     "enable_bitmapscan": "off",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    # Times come out of texts the same way everywhere.
-    "timezone": "UTC",
     # Our tables are named with their schema. A function of somebody else, in a schema of the path,
     # would be run instead of PostgreSQL's own if it fits the arguments better.
     "search_path": "pg_catalog",
