@@ -45,6 +45,7 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.installation import FORMER_SCHEMA
 from jobsvc.store.migrate import migrate
+from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
@@ -165,8 +166,15 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         settings.statement_seconds,
         settings.max_queues,
         settings.schema,
+        Pooling(settings.pooler) if settings.pooler else None,
     ) as store:
-        hints = Hints(dsn, server_id, troubles=store.database.troubles, schema=settings.schema)
+        hints = Hints(
+            dsn,
+            server_id,
+            troubles=store.database.troubles,
+            schema=settings.schema,
+            can_listen=store.database.pooling is Pooling.SESSION,
+        )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 

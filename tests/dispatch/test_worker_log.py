@@ -74,6 +74,21 @@ def test_worker_that_ends_its_stream_with_jobs_is_lost(
     assert end(worker, None, caplog).event == "worker_lost"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("error", "event"), [(None, "worker_comes_back"), (asyncio.CancelledError(), "worker_lost")]
+)
+def test_worker_that_comes_back_with_its_jobs_is_not_lost_unless_the_stream_breaks(
+    worker: ConnectedWorker,
+    error: BaseException | None,
+    event: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker.deal([leased_job(1)], 0.0)
+    worker.take(1)
+    worker.comes_back = True
+    assert end(worker, error, caplog).event == event  # type: ignore[attr-defined]
+
+
 def test_worker_that_leaves_while_a_job_is_on_its_way_is_not_lost(
     worker: ConnectedWorker, caplog: pytest.LogCaptureFixture
 ) -> None:

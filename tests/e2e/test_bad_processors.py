@@ -91,6 +91,23 @@ async def test_exception_that_cannot_be_described_fails_the_attempt_and_no_other
         assert "Logging error" not in worker.stderr
 
 
+async def test_processor_that_cancels_every_task_costs_no_other_job_an_attempt(
+    stage: Stage,
+) -> None:
+    server = await stage.serve()
+    async with stage.calls(server.target) as caller:
+        for queue in ("nap", "cancels-all"):
+            await caller.client.declare_queue(queue)
+        good = [await caller.create("nap", {"seconds": 2}) for _ in range(6)]
+        async with supervised(stage, server.target):
+            await eventually(lambda: len({run.job_id for run in stage.history.runs()}) == len(good))
+            bad = await caller.create("cancels-all", retry=TWICE)
+            await caller.follow([bad, *good])
+        jobs = await stage.check(caller, [bad, *good])
+        assert jobs[bad].succeeded
+        assert [jobs[job_id].status.attempt for job_id in good] == [1] * len(good)
+
+
 @pytest.mark.parametrize("queue", ["sabotages", "sabotages-thread"])
 async def test_worker_that_fails_itself_costs_that_job_an_attempt_and_names_it(
     stage: Stage, queue: str

@@ -66,7 +66,7 @@ async def test_exhausted_pool_is_waited_for_a_bounded_time(small: Database) -> N
 async def test_error_rolls_the_transaction_back(small: Database) -> None:
     async def fail_half_way() -> None:
         async with small.transaction() as connection:
-            await connection.execute("INSERT INTO queue (name) VALUES ('a')")
+            await connection.execute("INSERT INTO jobsvc.queue (name) VALUES ('a')")
             raise LookupError
 
     with pytest.raises(LookupError):

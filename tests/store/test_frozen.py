@@ -23,7 +23,7 @@ async def main():
     async with open_database(sys.argv[1], 1, statement_seconds=1) as database:
         async with database.connection() as connection:
             await connection.fetch(
-                "SELECT repeat('x', 10000) FROM taken, generate_series(1, 100000)"
+                "SELECT repeat('x', 10000) FROM public.taken, generate_series(1, 100000)"
                 " FOR UPDATE OF taken"
             )
 
@@ -66,7 +66,7 @@ async def test_what_a_frozen_replica_was_about_to_be_sent_is_not_locked_for_long
     over_tcp: str,
 ) -> None:
     sql = await asyncpg.connect(over_tcp)
-    await sql.execute("CREATE TABLE taken (id integer); INSERT INTO taken VALUES (1)")
+    await sql.execute("CREATE TABLE public.taken (id integer); INSERT INTO public.taken VALUES (1)")
     client = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _CLIENT, over_tcp, stdout=asyncio.subprocess.PIPE
     )
@@ -74,7 +74,7 @@ async def test_what_a_frozen_replica_was_about_to_be_sent_is_not_locked_for_long
     await client.stdout.readline()
 
     async def free() -> bool:
-        return bool(await sql.fetch("SELECT FROM taken FOR UPDATE SKIP LOCKED"))
+        return bool(await sql.fetch("SELECT FROM public.taken FOR UPDATE SKIP LOCKED"))
 
     try:
         await eventually(free, lambda is_free: not is_free)

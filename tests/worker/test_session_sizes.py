@@ -45,7 +45,8 @@ async def test_after_a_break_each_stream_carries_less_and_confirms_it_before_the
             carried = {outcome.lease_id for outcome in await stream.outcomes(count, confirm=False)}
             left -= carried
             if left:
-                # It half-closes, and opens no other stream until this one is answered.
+                # It says so, half-closes, and opens no other stream until this one is answered.
+                assert (await stream.frame("set_window")).comes_back
                 await stream.closed.wait()
                 assert not server.has_streams
             await stream.answer(dict.fromkeys(carried, 0))

@@ -154,6 +154,7 @@ class WorkStream:
                     if not 0 <= window <= MAX_WINDOW:
                         raise WorkProtocolViolation(f"set_window: {window} is out of range")
                     self._dispatcher.set_window(worker, window)
+                    worker.comes_back = frame.set_window.comes_back
                 case "subscribe":
                     raise WorkProtocolViolation("subscribe may come only once")
                 case _:

@@ -59,6 +59,8 @@ class ConnectedWorker:
     #: The window that the worker asked for, while it is on trial.
     _trial_window: int = 0
     draining: bool = False
+    #: Whether it has said that it ends this stream to open another one.
+    comes_back: bool = False
     #: For the log: the address it connected from, no lease of it is longer, and the jobs that it
     #: handed back since it takes no more.
     peer: str = ""

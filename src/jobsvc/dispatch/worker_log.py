@@ -68,6 +68,9 @@ class WorkerLog:
             values[1] = jobs
         elif worker.draining:
             event, message = "worker_sent_away", "worker %s was sent away; it held %s"
+        elif worker.comes_back and error is None:
+            event, message = "worker_comes_back", "worker %s opens another stream; it holds %s"
+            values[1] = jobs
         elif isinstance(error, JobsvcError):
             level, event = logging.WARNING, "worker_refused"
             message = "worker %s was refused: %s; it held %s"

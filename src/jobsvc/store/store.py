@@ -12,6 +12,7 @@ from jobsvc.store.jobs import JobStore
 from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
 from jobsvc.store.queues import QueueStore
+from jobsvc.store.sessions import Pooling
 from jobsvc.store.shared_reads import SharedReads
 from jobsvc.store.upkeep import UpkeepStore
 from jobsvc.store.workers import WorkerStore
@@ -46,16 +47,17 @@ async def open_store(
     statement_seconds: float,
     max_queues: int,
     schema: str = SCHEMA,
+    pooling: Pooling | None = None,
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
 
-    The schema must be up to date.
+    The schema must be up to date. `pooling` None finds it out.
 
     Raises:
         DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
-        open_database(dsn, pool_size, statement_seconds, schema) as database,
+        open_database(dsn, pool_size, statement_seconds, schema, pooling) as database,
         asyncio.TaskGroup() as tasks,
     ):
         store = Store(database, server_id, max_queues)

@@ -7,7 +7,7 @@ import time
 from opentelemetry import metrics
 
 from jobsvc import telemetry
-from jobsvc.store.repeated_lines import RepeatedLines
+from jobsvc.event_log import LineLimit
 from jobsvc.store.sqlstate import Answer
 from jobsvc.store.statement import writes
 from jobsvc.store.troubles import DATABASE, WRITES, Troubles
@@ -20,7 +20,7 @@ class TroubleLog:
 
     def __init__(self) -> None:
         self._troubles = Troubles()
-        self._refusals = RepeatedLines()
+        self._refusals = LineLimit()
         self._changed = asyncio.Event()
         self._failures = metrics.get_meter("jobsvc").create_counter(
             telemetry.DATABASE_FAILURES, description="Failures of statements and connections"
@@ -49,12 +49,14 @@ class TroubleLog:
             log.warning("%s", line)
         self._changed.set()
 
-    def not_storable(self, statement: str, kind: str, why: str) -> None:
+    def not_storable(self, statement: str, why: str) -> None:
         """Records that a value cannot be stored, which is no trouble of the database."""
-        missed = self._refusals.missed((statement, kind), time.monotonic())
-        if missed is not None:
-            more = f", and {missed} times before" if missed else ""
-            log.warning("%s: %s%s", statement, why, more)
+        now = time.monotonic()
+        for before, count in self._refusals.take_missed(now).items():
+            log.warning("%s: %d more times", before, count)
+        line = f"{statement}: {why}"
+        if self._refusals.admits(line, now):
+            log.warning("%s", line)
 
     def worked(self, statement: str) -> None:
         """Records that a statement worked. Worth a call only while anything is wrong."""

@@ -30,7 +30,7 @@ from jobsvc.v1 import job_pb2 as jobsvc_dot_v1_dot_job__pb2
 from jobsvc.v1 import payload_pb2 as jobsvc_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ejobsvc/v1/worker_service.proto\x12\tjobsvc.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x13jobsvc/v1/job.proto\x1a\x17jobsvc/v1/payload.proto\"\x92\x02\n\x0bWorkRequest\x12)\n\tsubscribe\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.SubscribeH\x00\x12*\n\nset_window\x18\x02 \x01(\x0b\x32\x14.jobsvc.v1.SetWindowH\x00\x12\x37\n\rextend_leases\x18\x03 \x01(\x0b\x32\x1e.jobsvc.v1.ExtendLeasesRequestH\x00\x12;\n\x0freport_outcomes\x18\x04 \x01(\x0b\x32 .jobsvc.v1.ReportOutcomesRequestH\x00\x12-\n\x0b\x61\x63knowledge\x18\x05 \x01(\x0b\x32\x16.jobsvc.v1.AcknowledgeH\x00\x42\x07\n\x05\x66rame\"\xd5\x02\n\x0cWorkResponse\x12+\n\nsubscribed\x18\x01 \x01(\x0b\x32\x15.jobsvc.v1.SubscribedH\x00\x12\x30\n\x08\x64ispatch\x18\x02 \x01(\x0b\x32\x1c.jobsvc.v1.LeaseJobsResponseH\x00\x12\x39\n\x0elease_statuses\x18\x03 \x01(\x0b\x32\x1f.jobsvc.v1.ExtendLeasesResponseH\x00\x12<\n\x0foutcome_results\x18\x04 \x01(\x0b\x32!.jobsvc.v1.ReportOutcomesResponseH\x00\x12!\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x10.jobsvc.v1.DrainH\x00\x12/\n\theartbeat\x18\x06 \x01(\x0b\x32\x1a.jobsvc.v1.StreamHeartbeatH\x00\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x42\x07\n\x05\x66rame\"\xaa\x02\n\tSubscribe\x12+\n\x06worker\x18\x01 \x01(\x0b\x32\x15.jobsvc.v1.WorkerInfoB\x04\xe2\x41\x01\x02\x12,\n\x06queues\x18\x02 \x03(\x0b\x32\x1c.jobsvc.v1.QueueSubscription\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x31\n\x0elease_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x10payload_encoding\x18\x05 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\x12\x16\n\x0eheld_lease_ids\x18\x06 \x03(\t\x12\x1b\n\x13max_dispatch_leases\x18\x07 \x01(\x05\x12\x14\n\x0cresume_token\x18\x08 \x01(\t\"\x9f\x01\n\nWorkerInfo\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03sdk\x18\x03 \x01(\t\x12\x31\n\x06labels\x18\x04 \x03(\x0b\x32!.jobsvc.v1.WorkerInfo.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"6\n\x11QueueSubscription\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x12\n\nmax_leases\x18\x02 \x01(\x05\"\x1f\n\x0b\x41\x63knowledge\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"\x1b\n\tSetWindow\x12\x0e\n\x06window\x18\x01 \x01(\x05\"\x99\x02\n\nSubscribed\x12\x11\n\tserver_id\x18\x01 \x01(\t\x12\x32\n\x0f\x65xtend_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x0bheld_leases\x18\x04 \x03(\x0b\x32\x16.jobsvc.v1.LeaseStatus\x12\'\n\x06limits\x18\x05 \x01(\x0b\x32\x17.jobsvc.v1.ServerLimits\x12!\n\x19takes_succeeded_lease_ids\x18\x06 \x01(\x08\x12\x14\n\x0cresume_token\x18\x07 \x01(\t\"]\n\x0cServerLimits\x12\x19\n\x11max_payload_bytes\x18\x01 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x02 \x01(\x05\x12\x17\n\x0fmax_batch_items\x18\x03 \x01(\x05\"A\n\x05\x44rain\x12(\n\x05grace\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xf3\x01\n\x10LeaseJobsRequest\x12+\n\x06worker\x18\x01 \x01(\x0b\x32\x15.jobsvc.v1.WorkerInfoB\x04\xe2\x41\x01\x02\x12\x0e\n\x06queues\x18\x02 \x03(\t\x12\x10\n\x08max_jobs\x18\x03 \x01(\x05\x12\x31\n\x0elease_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x10payload_encoding\x18\x06 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\"g\n\x11LeaseJobsResponse\x12#\n\x06leases\x18\x01 \x03(\x0b\x32\x13.jobsvc.v1.JobLease\x12-\n\nexpires_in\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc4\x03\n\x08JobLease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12!\n\x05input\x18\x04 \x01(\x0b\x32\x12.jobsvc.v1.Payload\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x14\n\x0clast_attempt\x18\x06 \x01(\x08\x12\x32\n\x0f\x61ttempt_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06labels\x18\x08 \x03(\x0b\x32\x1f.jobsvc.v1.JobLease.LabelsEntry\x12\"\n\x05owner\x18\t \x01(\x0b\x32\x13.jobsvc.v1.JobOwner\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12\x12\n\ntracestate\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0eprevious_error\x18\r \x01(\x0b\x32\x13.jobsvc.v1.JobError\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"W\n\x13\x45xtendLeasesRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12-\n\nextensions\x18\x02 \x03(\x0b\x32\x19.jobsvc.v1.LeaseExtension\"y\n\x0eLeaseExtension\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x08progress\x18\x03 \x01(\x0b\x32\x16.jobsvc.v1.JobProgress\">\n\x14\x45xtendLeasesResponse\x12&\n\x06leases\x18\x01 \x03(\x0b\x32\x16.jobsvc.v1.LeaseStatus\"\x84\x01\n\x0bLeaseStatus\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.jobsvc.v1.LeaseState\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x04 \x01(\t\"p\n\x15ReportOutcomesRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\'\n\x08outcomes\x18\x02 \x03(\x0b\x32\x15.jobsvc.v1.JobOutcome\x12\x1b\n\x13succeeded_lease_ids\x18\x03 \x03(\t\"\xfe\x01\n\nJobOutcome\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12(\n\x07success\x18\x02 \x01(\x0b\x32\x15.jobsvc.v1.JobSuccessH\x00\x12(\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x15.jobsvc.v1.JobFailureH\x00\x12(\n\x07release\x18\x04 \x01(\x0b\x32\x15.jobsvc.v1.JobReleaseH\x00\x12,\n\tcancelled\x18\x05 \x01(\x0b\x32\x17.jobsvc.v1.JobCancelledH\x00\x12(\n\x08progress\x18\x06 \x01(\x0b\x32\x16.jobsvc.v1.JobProgressB\x08\n\x06result\"0\n\nJobSuccess\x12\"\n\x06output\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.Payload\"\x8c\x01\n\nJobFailure\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x13.jobsvc.v1.JobErrorB\x04\xe2\x41\x01\x02\x12\x16\n\tretryable\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\n\n_retryable\"F\n\nJobRelease\x12(\n\x05\x64\x65lay\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1f\n\x0cJobCancelled\x12\x0f\n\x07message\x18\x01 \x01(\t\"`\n\x16ReportOutcomesResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.jobsvc.v1.OutcomeResult\x12\x1b\n\x13\x63ommitted_lease_ids\x18\x02 \x03(\t\"E\n\rOutcomeResult\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*w\n\nLeaseState\x12\x1b\n\x17LEASE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10LEASE_STATE_HELD\x10\x01\x12 \n\x1cLEASE_STATE_CANCEL_REQUESTED\x10\x02\x12\x14\n\x10LEASE_STATE_LOST\x10\x03\x32\xc4\x02\n\rWorkerService\x12=\n\x04Work\x12\x16.jobsvc.v1.WorkRequest\x1a\x17.jobsvc.v1.WorkResponse\"\x00(\x01\x30\x01\x12H\n\tLeaseJobs\x12\x1b.jobsvc.v1.LeaseJobsRequest\x1a\x1c.jobsvc.v1.LeaseJobsResponse\"\x00\x12Q\n\x0c\x45xtendLeases\x12\x1e.jobsvc.v1.ExtendLeasesRequest\x1a\x1f.jobsvc.v1.ExtendLeasesResponse\"\x00\x12W\n\x0eReportOutcomes\x12 .jobsvc.v1.ReportOutcomesRequest\x1a!.jobsvc.v1.ReportOutcomesResponse\"\x00\x42\x41\n\tjobsvc.v1B\x12WorkerServiceProtoP\x01Z\x12jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ejobsvc/v1/worker_service.proto\x12\tjobsvc.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x13jobsvc/v1/job.proto\x1a\x17jobsvc/v1/payload.proto\"\x92\x02\n\x0bWorkRequest\x12)\n\tsubscribe\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.SubscribeH\x00\x12*\n\nset_window\x18\x02 \x01(\x0b\x32\x14.jobsvc.v1.SetWindowH\x00\x12\x37\n\rextend_leases\x18\x03 \x01(\x0b\x32\x1e.jobsvc.v1.ExtendLeasesRequestH\x00\x12;\n\x0freport_outcomes\x18\x04 \x01(\x0b\x32 .jobsvc.v1.ReportOutcomesRequestH\x00\x12-\n\x0b\x61\x63knowledge\x18\x05 \x01(\x0b\x32\x16.jobsvc.v1.AcknowledgeH\x00\x42\x07\n\x05\x66rame\"\xd5\x02\n\x0cWorkResponse\x12+\n\nsubscribed\x18\x01 \x01(\x0b\x32\x15.jobsvc.v1.SubscribedH\x00\x12\x30\n\x08\x64ispatch\x18\x02 \x01(\x0b\x32\x1c.jobsvc.v1.LeaseJobsResponseH\x00\x12\x39\n\x0elease_statuses\x18\x03 \x01(\x0b\x32\x1f.jobsvc.v1.ExtendLeasesResponseH\x00\x12<\n\x0foutcome_results\x18\x04 \x01(\x0b\x32!.jobsvc.v1.ReportOutcomesResponseH\x00\x12!\n\x05\x64rain\x18\x05 \x01(\x0b\x32\x10.jobsvc.v1.DrainH\x00\x12/\n\theartbeat\x18\x06 \x01(\x0b\x32\x1a.jobsvc.v1.StreamHeartbeatH\x00\x12\x10\n\x08sequence\x18\x07 \x01(\x03\x42\x07\n\x05\x66rame\"\xaa\x02\n\tSubscribe\x12+\n\x06worker\x18\x01 \x01(\x0b\x32\x15.jobsvc.v1.WorkerInfoB\x04\xe2\x41\x01\x02\x12,\n\x06queues\x18\x02 \x03(\x0b\x32\x1c.jobsvc.v1.QueueSubscription\x12\x0e\n\x06window\x18\x03 \x01(\x05\x12\x31\n\x0elease_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x10payload_encoding\x18\x05 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\x12\x16\n\x0eheld_lease_ids\x18\x06 \x03(\t\x12\x1b\n\x13max_dispatch_leases\x18\x07 \x01(\x05\x12\x14\n\x0cresume_token\x18\x08 \x01(\t\"\x9f\x01\n\nWorkerInfo\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0b\n\x03sdk\x18\x03 \x01(\t\x12\x31\n\x06labels\x18\x04 \x03(\x0b\x32!.jobsvc.v1.WorkerInfo.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"6\n\x11QueueSubscription\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x12\n\nmax_leases\x18\x02 \x01(\x05\"\x1f\n\x0b\x41\x63knowledge\x12\x10\n\x08sequence\x18\x01 \x01(\x03\"/\n\tSetWindow\x12\x0e\n\x06window\x18\x01 \x01(\x05\x12\x12\n\ncomes_back\x18\x02 \x01(\x08\"\x99\x02\n\nSubscribed\x12\x11\n\tserver_id\x18\x01 \x01(\t\x12\x32\n\x0f\x65xtend_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x0bheld_leases\x18\x04 \x03(\x0b\x32\x16.jobsvc.v1.LeaseStatus\x12\'\n\x06limits\x18\x05 \x01(\x0b\x32\x17.jobsvc.v1.ServerLimits\x12!\n\x19takes_succeeded_lease_ids\x18\x06 \x01(\x08\x12\x14\n\x0cresume_token\x18\x07 \x01(\t\"]\n\x0cServerLimits\x12\x19\n\x11max_payload_bytes\x18\x01 \x01(\x05\x12\x19\n\x11max_message_bytes\x18\x02 \x01(\x05\x12\x17\n\x0fmax_batch_items\x18\x03 \x01(\x05\"A\n\x05\x44rain\x12(\n\x05grace\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xf3\x01\n\x10LeaseJobsRequest\x12+\n\x06worker\x18\x01 \x01(\x0b\x32\x15.jobsvc.v1.WorkerInfoB\x04\xe2\x41\x01\x02\x12\x0e\n\x06queues\x18\x02 \x03(\t\x12\x10\n\x08max_jobs\x18\x03 \x01(\x05\x12\x31\n\x0elease_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wait\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x10payload_encoding\x18\x06 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\"g\n\x11LeaseJobsResponse\x12#\n\x06leases\x18\x01 \x03(\x0b\x32\x13.jobsvc.v1.JobLease\x12-\n\nexpires_in\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc4\x03\n\x08JobLease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12!\n\x05input\x18\x04 \x01(\x0b\x32\x12.jobsvc.v1.Payload\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x14\n\x0clast_attempt\x18\x06 \x01(\x08\x12\x32\n\x0f\x61ttempt_timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06labels\x18\x08 \x03(\x0b\x32\x1f.jobsvc.v1.JobLease.LabelsEntry\x12\"\n\x05owner\x18\t \x01(\x0b\x32\x13.jobsvc.v1.JobOwner\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12\x12\n\ntracestate\x18\x0b \x01(\t\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0eprevious_error\x18\r \x01(\x0b\x32\x13.jobsvc.v1.JobError\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"W\n\x13\x45xtendLeasesRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12-\n\nextensions\x18\x02 \x03(\x0b\x32\x19.jobsvc.v1.LeaseExtension\"y\n\x0eLeaseExtension\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x08progress\x18\x03 \x01(\x0b\x32\x16.jobsvc.v1.JobProgress\">\n\x14\x45xtendLeasesResponse\x12&\n\x06leases\x18\x01 \x03(\x0b\x32\x16.jobsvc.v1.LeaseStatus\"\x84\x01\n\x0bLeaseStatus\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.jobsvc.v1.LeaseState\x12-\n\nexpires_in\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x04 \x01(\t\"p\n\x15ReportOutcomesRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\'\n\x08outcomes\x18\x02 \x03(\x0b\x32\x15.jobsvc.v1.JobOutcome\x12\x1b\n\x13succeeded_lease_ids\x18\x03 \x03(\t\"\xfe\x01\n\nJobOutcome\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12(\n\x07success\x18\x02 \x01(\x0b\x32\x15.jobsvc.v1.JobSuccessH\x00\x12(\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x15.jobsvc.v1.JobFailureH\x00\x12(\n\x07release\x18\x04 \x01(\x0b\x32\x15.jobsvc.v1.JobReleaseH\x00\x12,\n\tcancelled\x18\x05 \x01(\x0b\x32\x17.jobsvc.v1.JobCancelledH\x00\x12(\n\x08progress\x18\x06 \x01(\x0b\x32\x16.jobsvc.v1.JobProgressB\x08\n\x06result\"0\n\nJobSuccess\x12\"\n\x06output\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.Payload\"\x8c\x01\n\nJobFailure\x12(\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x13.jobsvc.v1.JobErrorB\x04\xe2\x41\x01\x02\x12\x16\n\tretryable\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12.\n\x0bretry_delay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\n\n_retryable\"F\n\nJobRelease\x12(\n\x05\x64\x65lay\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1f\n\x0cJobCancelled\x12\x0f\n\x07message\x18\x01 \x01(\t\"`\n\x16ReportOutcomesResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.jobsvc.v1.OutcomeResult\x12\x1b\n\x13\x63ommitted_lease_ids\x18\x02 \x03(\t\"E\n\rOutcomeResult\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status*w\n\nLeaseState\x12\x1b\n\x17LEASE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10LEASE_STATE_HELD\x10\x01\x12 \n\x1cLEASE_STATE_CANCEL_REQUESTED\x10\x02\x12\x14\n\x10LEASE_STATE_LOST\x10\x03\x32\xc4\x02\n\rWorkerService\x12=\n\x04Work\x12\x16.jobsvc.v1.WorkRequest\x1a\x17.jobsvc.v1.WorkResponse\"\x00(\x01\x30\x01\x12H\n\tLeaseJobs\x12\x1b.jobsvc.v1.LeaseJobsRequest\x1a\x1c.jobsvc.v1.LeaseJobsResponse\"\x00\x12Q\n\x0c\x45xtendLeases\x12\x1e.jobsvc.v1.ExtendLeasesRequest\x1a\x1f.jobsvc.v1.ExtendLeasesResponse\"\x00\x12W\n\x0eReportOutcomes\x12 .jobsvc.v1.ReportOutcomesRequest\x1a!.jobsvc.v1.ReportOutcomesResponse\"\x00\x42\x41\n\tjobsvc.v1B\x12WorkerServiceProtoP\x01Z\x12jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,8 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBLEASE_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_JOBFAILURE'].fields_by_name['error']._loaded_options = None
   _globals['_JOBFAILURE'].fields_by_name['error']._serialized_options = b'\342A\001\002'
-  _globals['_LEASESTATE']._serialized_start=3917
-  _globals['_LEASESTATE']._serialized_end=4036
+  _globals['_LEASESTATE']._serialized_start=3937
+  _globals['_LEASESTATE']._serialized_end=4056
   _globals['_WORKREQUEST']._serialized_start=215
   _globals['_WORKREQUEST']._serialized_end=489
   _globals['_WORKRESPONSE']._serialized_start=492
@@ -65,45 +65,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACKNOWLEDGE']._serialized_start=1354
   _globals['_ACKNOWLEDGE']._serialized_end=1385
   _globals['_SETWINDOW']._serialized_start=1387
-  _globals['_SETWINDOW']._serialized_end=1414
-  _globals['_SUBSCRIBED']._serialized_start=1417
-  _globals['_SUBSCRIBED']._serialized_end=1698
-  _globals['_SERVERLIMITS']._serialized_start=1700
-  _globals['_SERVERLIMITS']._serialized_end=1793
-  _globals['_DRAIN']._serialized_start=1795
-  _globals['_DRAIN']._serialized_end=1860
-  _globals['_LEASEJOBSREQUEST']._serialized_start=1863
-  _globals['_LEASEJOBSREQUEST']._serialized_end=2106
-  _globals['_LEASEJOBSRESPONSE']._serialized_start=2108
-  _globals['_LEASEJOBSRESPONSE']._serialized_end=2211
-  _globals['_JOBLEASE']._serialized_start=2214
-  _globals['_JOBLEASE']._serialized_end=2666
+  _globals['_SETWINDOW']._serialized_end=1434
+  _globals['_SUBSCRIBED']._serialized_start=1437
+  _globals['_SUBSCRIBED']._serialized_end=1718
+  _globals['_SERVERLIMITS']._serialized_start=1720
+  _globals['_SERVERLIMITS']._serialized_end=1813
+  _globals['_DRAIN']._serialized_start=1815
+  _globals['_DRAIN']._serialized_end=1880
+  _globals['_LEASEJOBSREQUEST']._serialized_start=1883
+  _globals['_LEASEJOBSREQUEST']._serialized_end=2126
+  _globals['_LEASEJOBSRESPONSE']._serialized_start=2128
+  _globals['_LEASEJOBSRESPONSE']._serialized_end=2231
+  _globals['_JOBLEASE']._serialized_start=2234
+  _globals['_JOBLEASE']._serialized_end=2686
   _globals['_JOBLEASE_LABELSENTRY']._serialized_start=1251
   _globals['_JOBLEASE_LABELSENTRY']._serialized_end=1296
-  _globals['_EXTENDLEASESREQUEST']._serialized_start=2668
-  _globals['_EXTENDLEASESREQUEST']._serialized_end=2755
-  _globals['_LEASEEXTENSION']._serialized_start=2757
-  _globals['_LEASEEXTENSION']._serialized_end=2878
-  _globals['_EXTENDLEASESRESPONSE']._serialized_start=2880
-  _globals['_EXTENDLEASESRESPONSE']._serialized_end=2942
-  _globals['_LEASESTATUS']._serialized_start=2945
-  _globals['_LEASESTATUS']._serialized_end=3077
-  _globals['_REPORTOUTCOMESREQUEST']._serialized_start=3079
-  _globals['_REPORTOUTCOMESREQUEST']._serialized_end=3191
-  _globals['_JOBOUTCOME']._serialized_start=3194
-  _globals['_JOBOUTCOME']._serialized_end=3448
-  _globals['_JOBSUCCESS']._serialized_start=3450
-  _globals['_JOBSUCCESS']._serialized_end=3498
-  _globals['_JOBFAILURE']._serialized_start=3501
-  _globals['_JOBFAILURE']._serialized_end=3641
-  _globals['_JOBRELEASE']._serialized_start=3643
-  _globals['_JOBRELEASE']._serialized_end=3713
-  _globals['_JOBCANCELLED']._serialized_start=3715
-  _globals['_JOBCANCELLED']._serialized_end=3746
-  _globals['_REPORTOUTCOMESRESPONSE']._serialized_start=3748
-  _globals['_REPORTOUTCOMESRESPONSE']._serialized_end=3844
-  _globals['_OUTCOMERESULT']._serialized_start=3846
-  _globals['_OUTCOMERESULT']._serialized_end=3915
-  _globals['_WORKERSERVICE']._serialized_start=4039
-  _globals['_WORKERSERVICE']._serialized_end=4363
+  _globals['_EXTENDLEASESREQUEST']._serialized_start=2688
+  _globals['_EXTENDLEASESREQUEST']._serialized_end=2775
+  _globals['_LEASEEXTENSION']._serialized_start=2777
+  _globals['_LEASEEXTENSION']._serialized_end=2898
+  _globals['_EXTENDLEASESRESPONSE']._serialized_start=2900
+  _globals['_EXTENDLEASESRESPONSE']._serialized_end=2962
+  _globals['_LEASESTATUS']._serialized_start=2965
+  _globals['_LEASESTATUS']._serialized_end=3097
+  _globals['_REPORTOUTCOMESREQUEST']._serialized_start=3099
+  _globals['_REPORTOUTCOMESREQUEST']._serialized_end=3211
+  _globals['_JOBOUTCOME']._serialized_start=3214
+  _globals['_JOBOUTCOME']._serialized_end=3468
+  _globals['_JOBSUCCESS']._serialized_start=3470
+  _globals['_JOBSUCCESS']._serialized_end=3518
+  _globals['_JOBFAILURE']._serialized_start=3521
+  _globals['_JOBFAILURE']._serialized_end=3661
+  _globals['_JOBRELEASE']._serialized_start=3663
+  _globals['_JOBRELEASE']._serialized_end=3733
+  _globals['_JOBCANCELLED']._serialized_start=3735
+  _globals['_JOBCANCELLED']._serialized_end=3766
+  _globals['_REPORTOUTCOMESRESPONSE']._serialized_start=3768
+  _globals['_REPORTOUTCOMESRESPONSE']._serialized_end=3864
+  _globals['_OUTCOMERESULT']._serialized_start=3866
+  _globals['_OUTCOMERESULT']._serialized_end=3935
+  _globals['_WORKERSERVICE']._serialized_start=4059
+  _globals['_WORKERSERVICE']._serialized_end=4383
 # @@protoc_insertion_point(module_scope)

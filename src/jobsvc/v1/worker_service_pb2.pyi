@@ -358,18 +358,24 @@ class SetWindow(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WINDOW_FIELD_NUMBER: _builtins.int
+    COMES_BACK_FIELD_NUMBER: _builtins.int
     window: _builtins.int
     """Most leases to hold from now on. 0 stops dispatch. Leases above a lowered
     window are kept. 0 to 10000.
+    """
+    comes_back: _builtins.bool
+    """The worker half-closes next, and comes back at once on another stream, with
+    its leases. For the log of the server, where it would count as lost.
     """
     def __init__(
         self,
         *,
         window: _builtins.int = ...,
+        comes_back: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comes_back", b"comes_back", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

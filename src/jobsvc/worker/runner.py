@@ -64,6 +64,8 @@ class Runner:
         self.max_payload_bytes = 256 * 1024
         self._processors = processors
         self._group = group
+        #: The task of the worker's block.
+        self._block = asyncio.current_task(loop)
         self._spans = spans
         self._report = report
         self._end_worker = end_worker
@@ -202,7 +204,7 @@ class Runner:
         stopped = issubclass(kind, asyncio.CancelledError | Cancelled)
         if stopped and attempt.stop is Stop.CANCEL_REQUESTED:
             return cancelled(attempt.lease_id)
-        if stopped and self._closed:
+        if stopped and self._is_leaving():
             return released(attempt.lease_id, 0.0, Stop.RELEASED.value)
         outcome = outcome_of(attempt.lease_id, exception)
         if stopped and attempt.stop:
@@ -220,6 +222,10 @@ class Runner:
         else:
             self._tell(attempt, "failed", exception)
         return outcome
+
+    def _is_leaving(self) -> bool:
+        # Who cancels every task of the loop cancels the attempts along with the block.
+        return self._closed or (self._block is not None and self._block.cancelling() > 0)
 
     def _slow_down(self, attempt: RunningAttempt, outcome: JobOutcome) -> None:
         # A processor that releases every job would spin them between server and worker.

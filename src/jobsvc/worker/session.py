@@ -13,6 +13,7 @@ from jobsvc.domain.limits import MAX_HELD_LEASES
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2 import (
     QueueSubscription,
+    SetWindow,
     Subscribe,
     WorkerInfo,
     WorkRequest,
@@ -207,12 +208,14 @@ class Session:
 
         def next_frame() -> WorkRequest | None:
             with self.failing("made a frame"):
-                if stream is not self._stream:
+                if stream is not self._stream or stream.is_full:
                     return None
                 frame = self._protocol.next_frame(stream.room_bytes)
                 if frame is None and self._protocol.outbox.needs_room:
                     stream.is_full = True
                     stream.half_close()
+                    window = SetWindow(window=self._protocol.window, comes_back=True)
+                    return WorkRequest(set_window=window)
                 return frame
             return None
 

@@ -159,6 +159,15 @@ async def stops_loop(_: dict[str, Any], context: Context) -> dict[str, Any]:
     sys.exit(3)
 
 
+@processor("cancels-all")
+async def cancels_all(_: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Cancels every other task of the event loop, those of the worker too."""
+    output = enter(context)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    return output
+
+
 @processor("dies")
 def dies(_: dict[str, Any], context: Context) -> dict[str, Any]:
     """Takes the whole process down."""

@@ -8,7 +8,7 @@ WITH needed (relation, privileges) AS (
         ('job', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('lease', '{SELECT,INSERT,UPDATE,DELETE,MAINTAIN}'),
         ('lease_terms', '{SELECT}'),
-        ('payload_schema', '{SELECT,INSERT}'),
+        ('payload_schema', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('queue', '{SELECT,INSERT,UPDATE}'),
         ('replaced_schema', '{SELECT,INSERT,DELETE}'),
         ('result', '{SELECT,INSERT,UPDATE,DELETE}'),
