@@ -65,6 +65,7 @@ async def open_store(
             tasks.create_task(batcher.run(), name=f"batch {name}")
             for name, batcher in (
                 ("create", store.jobs.creates),
+                ("create large", store.jobs.large_creates),
                 ("read", store.shared_reads.batcher),
                 ("end", store.lease_ends.ends),
                 ("extend", store.leases.extensions),
