@@ -8,6 +8,7 @@ from jobsvc.settings import SCHEMA
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
+from jobsvc.store.job_control import JobControlStore
 from jobsvc.store.jobs import JobStore
 from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
@@ -24,6 +25,7 @@ class Store:
     def __init__(self, database: Database, server_id: str, max_queues: int) -> None:
         self.database = database
         self.jobs = JobStore(database)
+        self.job_control = JobControlStore(database)
         self.shared_reads = SharedReads(self.jobs)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
