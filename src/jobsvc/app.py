@@ -17,6 +17,7 @@ from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
+from jobsvc.api.job_lists import JobLists
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
@@ -38,6 +39,7 @@ from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.followers import Hub
+from jobsvc.jobs.list import JobLister
 from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
@@ -221,6 +223,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 creation,
                 reader,
                 StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
+                JobLists(JobLister(store)),
                 settings,
             ),
             WorkerService(

@@ -11,6 +11,7 @@ from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job, wri
 from jobsvc.api.convert.payloads import LargePayload
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
+from jobsvc.api.job_lists import JobLists
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
@@ -34,11 +35,13 @@ class JobService(JobServiceServicer):
         creation: Creation,
         reader: JobReader,
         status_streams: StatusStreams,
+        lists: JobLists,
         settings: Settings,
     ) -> None:
         self._creation = creation
         self._reader = reader
         self._status_streams = status_streams
+        self._lists = lists
         self._requests = RequestReader(settings.max_payload_bytes)
         #: Of the payloads of a job that is read.
         self._expected_size = ExpectedSize()
@@ -126,6 +129,14 @@ class JobService(JobServiceServicer):
         if full:
             await write_payloads(response.job, job, request.payload_encoding)
         return response
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        return await self._lists.list(request, current_caller.get())
+
+    async def CountJobs(
+        self, request: pb.CountJobsRequest, context: Context
+    ) -> pb.CountJobsResponse:
+        return await self._lists.count(request, current_caller.get())
 
     # Writes by itself, which spares each stream two generators.
     def StreamJobStatus(  # type: ignore[override]

@@ -8,6 +8,7 @@ from jobsvc.settings import SCHEMA
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
+from jobsvc.store.job_lists import MAX_CANDIDATES, JobListStore
 from jobsvc.store.jobs import JobStore
 from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
@@ -25,6 +26,7 @@ class Store:
         self.database = database
         self.jobs = JobStore(database)
         self.shared_reads = SharedReads(self.jobs)
+        self.job_lists = JobListStore(database, MAX_CANDIDATES)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)
