@@ -18,6 +18,7 @@ from jobsvc.api.auth import CallerReader
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_control import JobControl
+from jobsvc.api.job_lists import JobLists
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
@@ -42,6 +43,7 @@ from jobsvc.jobs.change import Changing
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.delete import Deletion
 from jobsvc.jobs.followers import Hub
+from jobsvc.jobs.list import JobLister
 from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
@@ -233,6 +235,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                     Deletion(store, reader, hints, settings),
                     settings.max_payload_bytes,
                 ),
+                JobLists(JobLister(store)),
                 settings,
             ),
             WorkerService(

@@ -9,6 +9,7 @@ from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
 from jobsvc.store.job_control import JobControlStore
+from jobsvc.store.job_lists import MAX_CANDIDATES, JobListStore
 from jobsvc.store.jobs import JobStore
 from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
@@ -27,6 +28,7 @@ class Store:
         self.jobs = JobStore(database)
         self.job_control = JobControlStore(database)
         self.shared_reads = SharedReads(self.jobs)
+        self.job_lists = JobListStore(database, MAX_CANDIDATES)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)
