@@ -156,7 +156,7 @@ class Database:
             generation, is_kept = self._generation, False
             try:
                 yield connection
-                connection.check_wait()
+                connection.check_wait()  # type: ignore[attr-defined]  # by the proxy
                 is_kept = generation == self._generation and self._keep(connection)
             except Exception as error:
                 await self._take_out(connection, error)
