@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.settings import Settings, SettingsInvalid, unknown_names
+from jobsvc.settings import POOLERS, Settings, SettingsInvalid, unknown_names
+from jobsvc.store.sessions import Pooling
 
 NUMBERS = [f.name for f in fields(Settings) if isinstance(f.default, int | float)]
 DURATIONS = [f.name for f in fields(Settings) if isinstance(f.default, float)]
@@ -42,6 +43,7 @@ def test_every_setting_is_read_from_the_environment() -> None:
         "listen": "[::1]:0",
         "dsn": "postgresql://x/y",
         "schema": "jobs",
+        "pooler": "transaction",
         "data_dir": Path("/data"),
         "session_key": "key",
         "trace_dir": Path("traces"),
@@ -70,6 +72,13 @@ def test_command_line_comes_before_the_environment() -> None:
 def test_malformed_setting_is_named(name: str, text: str) -> None:
     with pytest.raises(SettingsInvalid, match=f"JOBSVC_{name}.*{text}"):
         Settings.read({f"JOBSVC_{name}": text})
+
+
+def test_pooler_that_nobody_knows_is_named() -> None:
+    assert Settings().pooler is None
+    assert [Settings(pooler=str(kept)).pooler for kept in Pooling] == list(POOLERS)
+    with pytest.raises(SettingsInvalid, match=r"JOBSVC_POOLER must be one of session, .* 'statem"):
+        Settings(pooler="statement")
 
 
 @pytest.mark.parametrize("name", NUMBERS)

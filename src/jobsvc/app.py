@@ -18,6 +18,7 @@ from jobsvc.api.auth import CallerReader
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_control import JobControl
+from jobsvc.api.job_lists import JobLists
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
@@ -42,6 +43,7 @@ from jobsvc.jobs.change import Changing
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.delete import Deletion
 from jobsvc.jobs.followers import Hub
+from jobsvc.jobs.list import JobLister
 from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
@@ -50,6 +52,7 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.installation import FORMER_SCHEMA
 from jobsvc.store.migrate import migrate
+from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
@@ -57,7 +60,7 @@ from jobsvc.upkeep.prune import prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
-from jobsvc.upkeep.vacuum import vacuum_tables
+from jobsvc.upkeep.vacuum import TableVacuum
 
 log = logging.getLogger(__name__)
 
@@ -170,8 +173,15 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         settings.statement_seconds,
         settings.max_queues,
         settings.schema,
+        Pooling(settings.pooler) if settings.pooler else None,
     ) as store:
-        hints = Hints(dsn, server_id, troubles=store.database.troubles, schema=settings.schema)
+        hints = Hints(
+            dsn,
+            server_id,
+            troubles=store.database.troubles,
+            schema=settings.schema,
+            can_listen=store.database.pooling is Pooling.SESSION,
+        )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 
@@ -225,6 +235,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                     Deletion(store, reader, hints, settings),
                     settings.max_payload_bytes,
                 ),
+                JobLists(JobLister(store)),
                 settings,
             ),
             WorkerService(
@@ -315,7 +326,7 @@ def _duties(
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
-        Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+        Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 

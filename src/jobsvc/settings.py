@@ -14,6 +14,8 @@ from typing import Any, get_args, get_type_hints
 MAX_ATTEMPTS = 100
 #: The schema of a default installation, which the statements of the store name.
 SCHEMA = "jobsvc"
+#: What a pooler may keep, from transaction to transaction.
+POOLERS = ("session", "transaction-prepared", "transaction")
 
 _LISTEN = re.compile(
     r"unix(-abstract)?:(?!//[^/]).+|(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):(?P<port>\d+)", re.ASCII
@@ -46,6 +48,8 @@ class Settings:
     dsn: str | None = field(default=None, repr=False)
     #: The schema of the tables, so that several installations fit into one database.
     schema: str = SCHEMA
+    #: What a connection keeps behind a pooler, one of `POOLERS`. Unset finds it out.
+    pooler: str | None = None
     #: Where the embedded PostgreSQL keeps its data.
     data_dir: Path = Path(".jobsvc")
     #: Key for hashing session ids, equal on all replicas. Unset uses one kept in the database.
@@ -112,6 +116,10 @@ class Settings:
                 "JOBSVC_SCHEMA must be a name that PostgreSQL takes without quotes: small letters"
                 f" (a to z), digits and _, at most {_MAX_SCHEMA_BYTES}, with no digit and no pg_ in"
                 f" front, not {self.schema!r}"
+            )
+        if self.pooler is not None and self.pooler not in POOLERS:
+            raise SettingsInvalid(
+                f"JOBSVC_POOLER must be one of {', '.join(POOLERS)}, not {self.pooler!r}"
             )
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)

@@ -71,7 +71,7 @@ async def test_debug_shows_what_is_decided(stage: Stage) -> None:
     async with stage.calls(server.target) as caller:
         job_id = await caller.create("nap")
         await caller.follow([job_id])
-        await server.says(5, "claimed 1 of 8 from nap")
+        await server.says(5, "DEBUG jobsvc.dispatch.claim_loop: claimed 1 of ")
         await server.says(5, f"to {worker.id}: 1 jobs")
         await server.says(5, f"1 outcomes of {worker.id}")
         await worker.says(5, "DEBUG jobsvc.worker: 1 jobs came")

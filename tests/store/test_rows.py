@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 
 from jobsvc.domain.lease import Extension, LeaseId
-from jobsvc.store.database import _SESSION, Database
+from jobsvc.store.database import Database
+from jobsvc.store.sessions import Pooling, Sessions
 from jobsvc.store.store import Store
 from tests.store.support.plans import BIG_TABLES, Node, scans
 from tests.store.support.samples import KEEP_SECONDS, RETRY, end, lease, new_job
@@ -111,15 +112,18 @@ def done(results: Sequence[object]) -> None:
 async def watched(dsn: str) -> AsyncIterator[tuple[Store, Touched]]:
     """A store on one connection that tells the plan of everything it runs."""
     touched = Touched()
-    connection = await asyncpg.connect(dsn, server_settings=_SESSION)
+    sessions = Sessions(Pooling.SESSION, statement_seconds=30)
+    options = sessions.pool_options()
+    connection = await asyncpg.connect(dsn, connection_class=options["connection_class"])
+    await options["init"](connection)
     await connection.execute(
         "LOAD 'auto_explain';"
         "SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on;"
         "SET auto_explain.log_timing = off; SET auto_explain.log_format = 'json';"
-        "SET auto_explain.log_level = 'notice'"
+        "SET auto_explain.log_level = 'warning'"
     )
     connection.add_log_listener(touched.heard)
-    store = Store(Database(OneConnection(connection), 5), "test", 1000)
+    store = Store(Database(OneConnection(connection), sessions, 5), "test", 1000)
     async with asyncio.TaskGroup() as tasks:
         batchers = [store.jobs.creates, store.lease_ends.ends, store.leases.extensions]
         running = [tasks.create_task(batcher.run()) for batcher in batchers]

@@ -12,6 +12,7 @@ from jobsvc.api.convert.payloads import LargePayload
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.job_control import JobControl
+from jobsvc.api.job_lists import JobLists
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
@@ -36,12 +37,14 @@ class JobService(JobServiceServicer):
         reader: JobReader,
         status_streams: StatusStreams,
         control: JobControl,
+        lists: JobLists,
         settings: Settings,
     ) -> None:
         self._creation = creation
         self._reader = reader
         self._status_streams = status_streams
         self._control = control
+        self._lists = lists
         self._requests = RequestReader(settings.max_payload_bytes)
         #: Of the payloads of a job that is read.
         self._expected_size = ExpectedSize()
@@ -129,6 +132,14 @@ class JobService(JobServiceServicer):
         if full:
             await write_payloads(response.job, job, request.payload_encoding)
         return response
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        return await self._lists.list(request, current_caller.get())
+
+    async def CountJobs(
+        self, request: pb.CountJobsRequest, context: Context
+    ) -> pb.CountJobsResponse:
+        return await self._lists.count(request, current_caller.get())
 
     # Writes by itself, which spares each stream two generators.
     def StreamJobStatus(  # type: ignore[override]

@@ -82,30 +82,25 @@ class Outcomes:
         reports: list[Report] = []
         time_slice = await TimeSlice.after_decoding(lease_ids)
         for index, (lease_id, item) in enumerate(zip(lease_ids, items, strict=False)):
-            if time_slice.used_up:
-                await time_slice.yield_()
             terms = held.get(lease_id)
             if terms is None and LeaseId.parse(lease_id) is None:
                 statuses[index] = status_of(LeaseLost(lease_id))
                 continue
-            try:
-                report = (
-                    Report(lease_id, convert.DONE, terms)
-                    if item is None
-                    else Report(
-                        lease_id,
-                        await self._outcome(item),
-                        terms,
-                        convert.outcome_progress(item),
-                    )
-                )
-            except Exception as error:
-                if not isinstance(error, JobsvcError):
-                    log.exception("the outcome under lease %s cannot be read", lease_id)
-                statuses[index] = status_of(error)
+            if item is None:
+                report = Report(lease_id, convert.DONE, terms)
             else:
-                indexes.append(index)
-                reports.append(report)
+                if time_slice.used_up:
+                    await time_slice.yield_()
+                try:
+                    outcome = await self._outcome(item)
+                    report = Report(lease_id, outcome, terms, convert.outcome_progress(item))
+                except Exception as error:
+                    if not isinstance(error, JobsvcError):
+                        log.exception("the outcome under lease %s cannot be read", lease_id)
+                    statuses[index] = status_of(error)
+                    continue
+            indexes.append(index)
+            reports.append(report)
         errors = await self._settlement.report(reports, worker_id)
         if worker is not None and not worker.subscription.window:
             worker.handed_back += sum(isinstance(r.outcome, Release) for r in reports)

@@ -205,10 +205,17 @@ class Settlement:
         """The ends that these reports bring about, by index, outputs checked against their schemas.
         What cannot be decided has its error in `errors`."""
         decided: dict[int, DecidedEnd] = {}
+        last: DecidedEnd | None = None
         time_slice = TimeSlice()
         for index, terms in current.items():
             report = reports[index]
             outcome = report.outcome
+            # Successes without an output are one object: under the same terms they end alike.
+            if last is not None and outcome is last.cause and terms is last.terms:
+                verdict, keep = last.end.verdict, last.end.retention_seconds
+                end = End(report.id, verdict, keep, None, report.progress)
+                decided[index] = DecidedEnd(terms, outcome, end)
+                continue
             try:
                 if terms.output_schema_id is not None and isinstance(outcome, Success):
                     schema = await self._catalog.schema(terms.output_schema_id)
@@ -216,7 +223,7 @@ class Settlement:
                     if time_slice.used_up:
                         await time_slice.yield_()
                 spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
-                decided[index] = decide_end(
+                last = decided[index] = decide_end(
                     report.id, terms, outcome, self._settings, spread, report.progress
                 )
             except Exception as error:

@@ -12,7 +12,11 @@ from jobsvc.domain.errors import DatabaseUnavailable, NotStorable, Violation
 from jobsvc.settings import SCHEMA
 from jobsvc.store.dsn import Dsn, read_dsn
 from jobsvc.store.explain import explain
+from jobsvc.store.pooler import find_pooling, tell_pooling
+from jobsvc.store.sessions import LATE_SECONDS, RELEASE_SECONDS, Pooling, Sessions, terminate
+from jobsvc.store.sessions import Connection as Connection
 from jobsvc.store.sqlstate import Answer, answer, is_session_spent
+from jobsvc.store.standby_wait import StandbyWaitCancelled
 from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
 
@@ -28,38 +32,16 @@ _DRIVER_ERRORS = (
 )
 #: A deadlock or serialization failure changes nothing, so the statement is run again.
 _TRIES = 5
-#: How long the driver waits after statement_timeout: the database should end the statement itself.
-_LATE_SECONDS = 5.0
-#: How long a cancelled statement may take to end. A reachable database needs a moment.
-_RELEASE_SECONDS = 2.0
-
 #: How often in a row a connection is kept before the pool sees it again, which replaces old ones.
 _MAX_KEPT = 1000
-
-#: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
-#: old statistics may be a very bad one, so each statement is planned once, by the indexes.
-_SESSION = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_bitmapscan": "off",
-    "max_parallel_workers_per_gather": "0",
-    "jit": "off",
-    "timezone": "UTC",
-    # Our tables are named with their schema. A function of somebody else, in a schema of the path,
-    # would be run instead of PostgreSQL's own if it fits the arguments better.
-    "search_path": "pg_catalog",
-    "idle_in_transaction_session_timeout": "60s",
-}
-
-Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
 
 def answer_of(error: BaseException) -> Answer:
     """Returns what an error of the driver means. Pure."""
     if isinstance(error, asyncpg.PostgresError):
         return answer(error.sqlstate or "")
+    if isinstance(error, StandbyWaitCancelled):
+        return Answer.REFUSED
     is_argument = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
     if is_argument and not isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return Answer.DEFECT  # asyncpg refuses an argument: the database is fine
@@ -128,11 +110,13 @@ class Database:
     def __init__(
         self,
         pool: asyncpg.Pool,
+        sessions: Sessions,
         acquire_seconds: float,
         dsn: Dsn | None = None,
         schema: str = SCHEMA,
     ) -> None:
         self._pool = pool
+        self._sessions = sessions
         self._acquire_seconds = acquire_seconds
         self._dsn = dsn
         self.schema = schema
@@ -149,6 +133,11 @@ class Database:
         #: What is wrong with it; those with connections of their own report to it, too.
         self.troubles = TroubleLog()
 
+    @property
+    def pooling(self) -> Pooling:
+        """What its connections keep."""
+        return self._sessions.pooling
+
     @asynccontextmanager
     async def connection(self, statement: str = "a transaction") -> AsyncIterator[Connection]:
         """Lends a connection for one or more statements; `statement` names them in the log.
@@ -162,6 +151,7 @@ class Database:
             generation, is_kept = self._generation, False
             try:
                 yield connection
+                connection.check_wait()  # type: ignore[attr-defined]  # by the proxy
                 is_kept = generation == self._generation and self._keep(connection)
             except Exception as error:
                 await self._take_out(connection, error)
@@ -216,14 +206,14 @@ class Database:
             await self.return_kept()
         elif isinstance(error, asyncpg.PostgresError):
             if is_session_spent(error.sqlstate or ""):
-                connection.terminate()
+                terminate(connection)
         elif isinstance(error, asyncpg.InternalClientError):
-            connection.terminate()  # The protocol is out of step.
+            terminate(connection)  # The protocol is out of step.
 
     async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         """Returns a connection to the pool. A cancelled statement on it must end first."""
         try:
-            await self._pool.release(connection, timeout=_RELEASE_SECONDS)
+            await self._pool.release(connection, timeout=RELEASE_SECONDS)
         except Exception as error:
             # The driver has closed it, and the pool opens another.
             log.info("a connection does not come back: %r", error)
@@ -231,7 +221,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Lends a connection inside a transaction: committed at the end, rolled back on errors."""
-        async with self.connection() as connection, connection.transaction():
+        async with self.connection() as connection, self._sessions.transaction(connection):
             yield connection
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
@@ -240,17 +230,21 @@ class Database:
         async with self.connection(statement) as connection:
             for _ in range(_TRIES - 1):
                 try:
-                    return await connection.fetch(text, *arguments)
+                    return await self._sessions.fetch(connection, text, arguments)
                 except asyncpg.TransactionRollbackError as error:
                     log.info("%s is run again: %r", statement, error)
-            return await connection.fetch(text, *arguments)
+            return await self._sessions.fetch(connection, text, arguments)
 
 
 @asynccontextmanager
 async def open_database(
-    dsn: str, pool_size: int, statement_seconds: float, schema: str = SCHEMA
+    dsn: str,
+    pool_size: int,
+    statement_seconds: float,
+    schema: str = SCHEMA,
+    pooling: Pooling | None = None,
 ) -> AsyncIterator[Database]:
-    """Opens a pool on `dsn`, and closes it at the end.
+    """Opens a pool on `dsn`, and closes it at the end. `pooling` None finds it out.
 
     Raises:
         DsnInvalid: `dsn` cannot be used.
@@ -258,24 +252,20 @@ async def open_database(
     """
     target = read_dsn(dsn)
     with connection_errors(target):
+        sessions = Sessions(pooling or await find_pooling(target), statement_seconds)
         pool = await asyncpg.create_pool(
             target.url,
             min_size=1,
             max_size=pool_size,
             max_inactive_connection_lifetime=300,
-            command_timeout=statement_seconds + _LATE_SECONDS,
+            command_timeout=statement_seconds + LATE_SECONDS,
             timeout=target.connect_seconds,
             reset=_keep_session,
-            server_settings={
-                **_SESSION,
-                "application_name": target.application_name or "jobsvc",
-                "statement_timeout": f"{int(statement_seconds * 1000)}ms",
-                # Ends the statement of a frozen or lost replica. Until then, the rows that are
-                # being sent to it stay locked, and no other timeout applies to the sending.
-                "tcp_user_timeout": f"{int((statement_seconds + _LATE_SECONDS) * 1000)}ms",
-            },
+            server_settings={"application_name": target.application_name or "jobsvc"},
+            **sessions.pool_options(),
         )
-    database = Database(pool, acquire_seconds=statement_seconds, dsn=target, schema=schema)
+    tell_pooling(sessions.pooling)
+    database = Database(pool, sessions, statement_seconds, target, schema)
     try:
         yield database
     finally:

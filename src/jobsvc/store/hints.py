@@ -82,7 +82,9 @@ class Hints:
         absence_seconds: float = 5.0,
         troubles: TroubleLog | None = None,
         schema: str = SCHEMA,
+        can_listen: bool = True,
     ) -> None:
+        """Without `can_listen`, hints reach this replica only."""
         self._dsn = read_dsn(dsn)
         self._server_id = server_id
         self._channel = channel_of(schema)
@@ -101,8 +103,10 @@ class Hints:
         self._heard_itself = -inf
         #: When each other replica was last heard.
         self._peers: dict[str, float] = {}
+        self._can_listen = can_listen
         #: Time after which every other replica must have been heard.
-        self._alone_from = inf
+        self._alone_from = inf if can_listen else -inf
+        self._is_silence_told = False
         #: When to say next that this replica is alive.
         self._next_alive_time = 0.0
 
@@ -138,6 +142,8 @@ class Hints:
 
     async def run(self) -> None:
         """Sends and receives until cancelled, over lost connections."""
+        if not self._can_listen:
+            await asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep(self._receive_on))
             tasks.create_task(self._keep(self._send_on))
@@ -146,16 +152,18 @@ class Hints:
         while True:
             try:
                 with database_errors(self._dsn, self._troubles, "hints"):
-                    # A lost hint costs a poll, so its commit need not wait for the disk.
                     connection = await asyncpg.connect(
                         self._dsn.url,
                         timeout=self._dsn.connect_seconds,
                         server_settings={
-                            "application_name": self._dsn.application_name or "jobsvc-hints",
-                            "synchronous_commit": "off",
+                            "application_name": self._dsn.application_name or "jobsvc-hints"
                         },
                     )
                     try:
+                        # A lost hint costs a poll, so its commit need not wait for the disk.
+                        await connection.execute(
+                            "SET synchronous_commit = off", timeout=_DATABASE_SECONDS
+                        )
                         if self._troubles:
                             self._troubles.worked("hints")
                         await work(connection)  # type: ignore[misc]  # both are coroutines
@@ -174,19 +182,16 @@ class Hints:
         self._tell_gap()
         self._probed.clear()
         self._alone_from = inf
-        await connection.execute(
-            "SELECT pg_notify($1, $2)",
-            self._channel,
-            self._message(_Kind.ALIVE),
-            timeout=_DATABASE_SECONDS,
-        )
+        # By the other connection: through a transaction pooler, one that listens hears itself.
+        self._next_alive_time = 0.0
+        self._added.set()
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 await self._probed.wait()
         except TimeoutError:
-            log.warning(
-                "LISTEN is silent (a transaction pooler in between?): polling every second instead"
-            )
+            if not self._is_silence_told:
+                log.warning("LISTEN is silent (a pooler in between?): polling every second instead")
+            self._is_silence_told = True
         try:
             await self._until_silent(closed)
         finally:
@@ -212,13 +217,14 @@ class Hints:
                     await self._added.wait()
             self._added.clear()
             messages = self._take()
+            if messages:
+                log.debug("%d hints to other replicas", len(messages))
             now = asyncio.get_running_loop().time()
             if now >= self._next_alive_time:
                 self._next_alive_time = now + self._alive_seconds
                 messages.append(self._message(_Kind.ALIVE))
                 self._forget_absent_peers(now)
             if messages:
-                log.debug("%d hints to other replicas", len(messages))
                 await connection.fetch(
                     self._send_hints, self._channel, messages, timeout=_DATABASE_SECONDS
                 )
@@ -260,6 +266,7 @@ class Hints:
         self._heard_itself = asyncio.get_running_loop().time()
         if not self._probed.is_set():
             self._probed.set()
+            self._is_silence_told = False
             # The other replicas have yet to reply.
             self._alone_from = self._heard_itself + 2 * self._alive_seconds
 

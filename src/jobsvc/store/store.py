@@ -9,10 +9,12 @@ from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
 from jobsvc.store.job_control import JobControlStore
+from jobsvc.store.job_lists import MAX_CANDIDATES, JobListStore
 from jobsvc.store.jobs import JobStore
 from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
 from jobsvc.store.queues import QueueStore
+from jobsvc.store.sessions import Pooling
 from jobsvc.store.shared_reads import SharedReads
 from jobsvc.store.upkeep import UpkeepStore
 from jobsvc.store.workers import WorkerStore
@@ -26,6 +28,7 @@ class Store:
         self.jobs = JobStore(database)
         self.job_control = JobControlStore(database)
         self.shared_reads = SharedReads(self.jobs)
+        self.job_lists = JobListStore(database, MAX_CANDIDATES)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)
@@ -48,16 +51,17 @@ async def open_store(
     statement_seconds: float,
     max_queues: int,
     schema: str = SCHEMA,
+    pooling: Pooling | None = None,
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
 
-    The schema must be up to date.
+    The schema must be up to date. `pooling` None finds it out.
 
     Raises:
         DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
-        open_database(dsn, pool_size, statement_seconds, schema) as database,
+        open_database(dsn, pool_size, statement_seconds, schema, pooling) as database,
         asyncio.TaskGroup() as tasks,
     ):
         store = Store(database, server_id, max_queues)
@@ -65,6 +69,7 @@ async def open_store(
             tasks.create_task(batcher.run(), name=f"batch {name}")
             for name, batcher in (
                 ("create", store.jobs.creates),
+                ("create large", store.jobs.large_creates),
                 ("read", store.shared_reads.batcher),
                 ("end", store.lease_ends.ends),
                 ("extend", store.leases.extensions),

@@ -74,7 +74,20 @@ class JobServiceStub:
     the job as it is then. A timeout is not an error.
     """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
-    """Lists jobs, newest first."""
+    """Lists jobs, newest first, as they are when the page is read.
+
+    A call costs the same however many jobs there are: it looks at 5,000 jobs
+    at most. These are the jobs of the session with `own_session`, else those
+    of the user with `own_user`, else those in one of the `states` unless
+    COMPLETED is among them, else all, in the time between `create_time_from`
+    and `create_time_until`. If few of them match the rest of the filter, a
+    page has few jobs or none, and `next_page_token` leads on.
+    """
+    CountJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]
+    """Counts the visible jobs that match a filter, the same ones that `ListJobs`
+    lists. Up to 1,000 jobs are counted; more are estimated from a sample, and
+    so are fewer where more than 100,000 jobs would have to be looked at.
+    """
     UpdateJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.UpdateJobRequest, _job_service_pb2.UpdateJobResponse]
     """Changes a job that is PENDING; otherwise fails with
     `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
@@ -174,7 +187,20 @@ class JobServiceAsyncStub(JobServiceStub):
     the job as it is then. A timeout is not an error.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
-    """Lists jobs, newest first."""
+    """Lists jobs, newest first, as they are when the page is read.
+
+    A call costs the same however many jobs there are: it looks at 5,000 jobs
+    at most. These are the jobs of the session with `own_session`, else those
+    of the user with `own_user`, else those in one of the `states` unless
+    COMPLETED is among them, else all, in the time between `create_time_from`
+    and `create_time_until`. If few of them match the rest of the filter, a
+    page has few jobs or none, and `next_page_token` leads on.
+    """
+    CountJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]  # type: ignore[assignment]
+    """Counts the visible jobs that match a filter, the same ones that `ListJobs`
+    lists. Up to 1,000 jobs are counted; more are estimated from a sample, and
+    so are fewer where more than 100,000 jobs would have to be looked at.
+    """
     UpdateJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.UpdateJobRequest, _job_service_pb2.UpdateJobResponse]  # type: ignore[assignment]
     """Changes a job that is PENDING; otherwise fails with
     `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
@@ -301,7 +327,26 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListJobsResponse, _abc.Awaitable[_job_service_pb2.ListJobsResponse]]:
-        """Lists jobs, newest first."""
+        """Lists jobs, newest first, as they are when the page is read.
+
+        A call costs the same however many jobs there are: it looks at 5,000 jobs
+        at most. These are the jobs of the session with `own_session`, else those
+        of the user with `own_user`, else those in one of the `states` unless
+        COMPLETED is among them, else all, in the time between `create_time_from`
+        and `create_time_until`. If few of them match the rest of the filter, a
+        page has few jobs or none, and `next_page_token` leads on.
+        """
+
+    @_abc_1.abstractmethod
+    def CountJobs(
+        self,
+        request: _job_service_pb2.CountJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.CountJobsResponse, _abc.Awaitable[_job_service_pb2.CountJobsResponse]]:
+        """Counts the visible jobs that match a filter, the same ones that `ListJobs`
+        lists. Up to 1,000 jobs are counted; more are estimated from a sample, and
+        so are fewer where more than 100,000 jobs would have to be looked at.
+        """
 
     @_abc_1.abstractmethod
     def UpdateJob(

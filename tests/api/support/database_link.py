@@ -21,7 +21,8 @@ class DatabaseLink:
         self.dsn = urlunsplit(parts._replace(query=f"host={folder}&port=5432"))
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._opened = 0
+        #: Connections so far.
+        self.opened = 0
         #: Connections before this one are dead.
         self._first_alive = 0
         #: Bytes that were sent and lost.
@@ -29,7 +30,7 @@ class DatabaseLink:
 
     def kill_silently(self) -> None:
         """Loses, from now on, what is sent either way on the connections that are open."""
-        self._first_alive = self._opened
+        self._first_alive = self.opened
 
     async def mend(self) -> None:
         """Takes connections, from now on."""
@@ -45,7 +46,7 @@ class DatabaseLink:
         await self._server.wait_closed()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        number, self._opened = self._opened, self._opened + 1
+        number, self.opened = self.opened, self.opened + 1
         there_reader, there_writer = await asyncio.open_unix_connection(self._database)
         pair = {writer, there_writer}
         self._writers |= pair

@@ -166,10 +166,10 @@ def write_leases(response: pb.LeaseJobsResponse, jobs: Iterable[LeasedJob], enco
         message.CopyFrom(shared)
         message.lease_id = job.id
         message.job_id = job.id.job_id
-        if job.input is not None and not is_long(job.input, encoding):
+        if is_text:
+            message.input.json_text = job.input or "{}"
+        elif job.input is not None and not is_long(job.input, encoding):
             write_payload(message.input, job.input, encoding)
-        elif is_text:
-            message.input.json_text = "{}"
 
 
 def _write_delivery(message: pb.JobLease, delivery: Delivery) -> None:

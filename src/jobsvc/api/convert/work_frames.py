@@ -96,17 +96,18 @@ def _some(
     `written` has the jobs yielded before, as they are sent.
     """
     size = 0
+    is_text = encoding == JSON_TEXT
     for job in jobs:
         if job.delivery.duration_seconds != jobs[0].delivery.duration_seconds:
             return
-        alone = job.input is not None and is_long(job.input, encoding)
+        alone = not is_text and job.input is not None and is_long(job.input, encoding)
         if alone and written:
             return
         yield job
         if alone:
             return
         # Text is as large as its message, near enough; a Struct may be many times as large.
-        size += len(job.input or "") if encoding == JSON_TEXT else written[-1].ByteSize()
+        size += len(job.input or "") if is_text else written[-1].ByteSize()
         if size > max_bytes:
             return
 
