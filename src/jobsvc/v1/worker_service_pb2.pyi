@@ -35,7 +35,11 @@ class _LeaseStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeaseState
     LEASE_STATE_HELD: _LeaseState.ValueType  # 1
     """Held. Go on."""
     LEASE_STATE_CANCEL_REQUESTED: _LeaseState.ValueType  # 2
-    """Held, but somebody asked to cancel the job: stop, and report `cancelled`."""
+    """Held, but somebody asked to cancel the job: stop, clean up, and report
+    `cancelled`. A success that is reported instead completes the job. Keep
+    extending the lease meanwhile: for 30 seconds after the request at most,
+    past which no extension goes.
+    """
     LEASE_STATE_LOST: _LeaseState.ValueType  # 3
     """Gone. Stop; reports on it are refused."""
 
@@ -47,7 +51,11 @@ LEASE_STATE_UNSPECIFIED: LeaseState.ValueType  # 0
 LEASE_STATE_HELD: LeaseState.ValueType  # 1
 """Held. Go on."""
 LEASE_STATE_CANCEL_REQUESTED: LeaseState.ValueType  # 2
-"""Held, but somebody asked to cancel the job: stop, and report `cancelled`."""
+"""Held, but somebody asked to cancel the job: stop, clean up, and report
+`cancelled`. A success that is reported instead completes the job. Keep
+extending the lease meanwhile: for 30 seconds after the request at most,
+past which no extension goes.
+"""
 LEASE_STATE_LOST: LeaseState.ValueType  # 3
 """Gone. Stop; reports on it are refused."""
 Global___LeaseState: _TypeAlias = LeaseState  # noqa: Y015
