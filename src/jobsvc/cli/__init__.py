@@ -2,7 +2,7 @@
 
 import typer
 
-from jobsvc.cli import demo, health, jobs, migrate, serve, trace, work
+from jobsvc.cli import demo, health, job_list, jobs, migrate, serve, trace, work
 from jobsvc.cli.call_options import OptionsBeforeCommand, before_command
 from jobsvc.cli.startup import warn_of_unknown_settings
 from jobsvc.cli.switches import Command
@@ -22,6 +22,7 @@ for command in (
     work.work,
     jobs.create,
     jobs.get,
+    job_list.list_jobs,
     jobs.watch,
     trace.trace,
     demo.demo,

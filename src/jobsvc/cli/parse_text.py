@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import typer
@@ -35,3 +37,23 @@ def read_input(text: str | None) -> str | None:
         except (OSError, UnicodeDecodeError) as error:
             raise typer.BadParameter(str(error)) from None
     return text
+
+
+def parse_words(texts: Iterable[str] | None) -> list[str]:
+    """Returns the words of options that may be given more than once, or with commas."""
+    return [word for text in texts or () for word in text.split(",") if word]
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Returns the time of an ISO 8601 text, in the local time zone unless it names another, or the
+    time that a duration ago was."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return now - timedelta(seconds=parse_duration(text))
+    except (typer.BadParameter, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time; write 2026-01-31T12:00Z, or 2h for two hours ago"
+        ) from None

@@ -32,6 +32,7 @@ from jobsvc.client.job import (
     JobStatus,
     JobUpdate,
 )
+from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats, QueueWarning
@@ -47,7 +48,9 @@ __all__ = [
     "DeadlineExceeded",
     "InvalidRequest",
     "Job",
+    "JobCount",
     "JobError",
+    "JobFilter",
     "JobNotFound",
     "JobNotOwned",
     "JobOptions",
