@@ -11,6 +11,7 @@ from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job, wri
 from jobsvc.api.convert.payloads import LargePayload
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
+from jobsvc.api.job_control import JobControl
 from jobsvc.api.job_lists import JobLists
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.domain.job import Job
@@ -28,19 +29,21 @@ _MARGIN_SECONDS = 0.5
 
 
 class JobService(JobServiceServicer):
-    """Creates, reads and follows jobs."""
+    """Creates, reads, follows and controls jobs."""
 
     def __init__(
         self,
         creation: Creation,
         reader: JobReader,
         status_streams: StatusStreams,
+        control: JobControl,
         lists: JobLists,
         settings: Settings,
     ) -> None:
         self._creation = creation
         self._reader = reader
         self._status_streams = status_streams
+        self._control = control
         self._lists = lists
         self._requests = RequestReader(settings.max_payload_bytes)
         #: Of the payloads of a job that is read.
@@ -143,6 +146,24 @@ class JobService(JobServiceServicer):
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> Awaitable[None]:
         return self._status_streams.serve(request, context, current_caller.get())
+
+    async def CancelJob(
+        self, request: pb.CancelJobRequest, context: Context
+    ) -> pb.CancelJobResponse:
+        return await self._control.cancel(request)
+
+    async def RetryJob(self, request: pb.RetryJobRequest, context: Context) -> pb.RetryJobResponse:
+        return await self._control.retry(request)
+
+    async def UpdateJob(
+        self, request: pb.UpdateJobRequest, context: Context
+    ) -> pb.UpdateJobResponse:
+        return await self._control.update(request)
+
+    async def DeleteJob(
+        self, request: pb.DeleteJobRequest, context: Context
+    ) -> pb.DeleteJobResponse:
+        return await self._control.delete(request)
 
 
 def _payload_size(job: Job) -> int:

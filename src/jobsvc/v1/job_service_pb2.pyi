@@ -500,7 +500,11 @@ class UpdateJobRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields to change, relative to `spec`: `priority`, `schedule_time`,
-        `expire_time` and `labels`.
+        `expire_time`, `labels` (as a whole) and `input`, which must fit the schema
+        that the queue has now. A named field that `spec` does not set is cleared.
+        Without paths, those of the five that `spec` sets; `*` means all five. A
+        `schedule_time` also moves the next attempt of a job that waits for a
+        retry. The job must be able to begin before its `expire_time`.
         """
 
     def __init__(
@@ -609,7 +613,7 @@ class RetryJobRequest(_message.Message):
     job_id: _builtins.str
     """The job. A UUID in canonical form."""
     extra_attempts: _builtins.int
-    """Attempts to grant on top of those made. Default 1. 0 to 100."""
+    """Attempts to grant on top of those made. 0 takes the default, 1. 0 to 100."""
     etag: _builtins.str
     """Refuses the call unless it matches the etag of the job."""
     def __init__(

@@ -200,7 +200,9 @@ class JobServiceServicer:
 
     def UpdateJob(self, request, context):
         """Changes a job that is PENDING; otherwise fails with
-        `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`).
+        `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
+        (`ETAG_MISMATCH`) and `INVALID_ARGUMENT` (`PAYLOAD_REJECTED`,
+        `PAYLOAD_TOO_LARGE`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,21 +214,39 @@ class JobServiceServicer:
         confirms, when the lease runs out, or after 30 seconds, when the lease is
         taken away. Cancelling again is a no-op. Fails with
         `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has ended in
-        another state.
+        another state, and with `ABORTED` (`ETAG_MISMATCH`).
+
+        A job that is CANCELLED in an answer stays so: no outcome of its worker is
+        accepted any more. Until then a success still completes the job; a failure
+        or a release ends it as CANCELLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryJob(self, request, context):
-        """Queues a FAILED or CANCELLED job again, under the same id.
+        """Queues a FAILED or CANCELLED job again, under the same id. Its version
+        goes on rising, so streams and waits that are opened now see it live on.
+        Earlier attempts stay in its history. It is ready at once, or at a
+        `schedule_time` in the future; an `expire_time` that has passed is lifted;
+        `start_within` counts anew if no attempt has begun.
+
+        Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
+        (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
+        `ABORTED` (`ETAG_MISMATCH`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteJob(self, request, context):
-        """Removes a job that has ended.
+        """Removes a job that has ended, with all that it carried and its attempts.
+        Its `request_id` is remembered as if its retention were over: a repeated
+        creation returns the job and makes no second one. Streams that follow it
+        report it no more, and waits for it end with `NOT_FOUND`.
+
+        Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has not
+        ended, and with `ABORTED` (`ETAG_MISMATCH`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

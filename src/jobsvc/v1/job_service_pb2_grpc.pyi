@@ -90,7 +90,9 @@ class JobServiceStub:
     """
     UpdateJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.UpdateJobRequest, _job_service_pb2.UpdateJobResponse]
     """Changes a job that is PENDING; otherwise fails with
-    `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`).
+    `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
+    (`ETAG_MISMATCH`) and `INVALID_ARGUMENT` (`PAYLOAD_REJECTED`,
+    `PAYLOAD_TOO_LARGE`).
     """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]
     """Cancels a job. A waiting job ends at once. A running job gets
@@ -98,12 +100,32 @@ class JobServiceStub:
     confirms, when the lease runs out, or after 30 seconds, when the lease is
     taken away. Cancelling again is a no-op. Fails with
     `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has ended in
-    another state.
+    another state, and with `ABORTED` (`ETAG_MISMATCH`).
+
+    A job that is CANCELLED in an answer stays so: no outcome of its worker is
+    accepted any more. Until then a success still completes the job; a failure
+    or a release ends it as CANCELLED.
     """
     RetryJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]
-    """Queues a FAILED or CANCELLED job again, under the same id."""
+    """Queues a FAILED or CANCELLED job again, under the same id. Its version
+    goes on rising, so streams and waits that are opened now see it live on.
+    Earlier attempts stay in its history. It is ready at once, or at a
+    `schedule_time` in the future; an `expire_time` that has passed is lifted;
+    `start_within` counts anew if no attempt has begun.
+
+    Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
+    (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
+    `ABORTED` (`ETAG_MISMATCH`).
+    """
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]
-    """Removes a job that has ended."""
+    """Removes a job that has ended, with all that it carried and its attempts.
+    Its `request_id` is remembered as if its retention were over: a repeated
+    creation returns the job and makes no second one. Streams that follow it
+    report it no more, and waits for it end with `NOT_FOUND`.
+
+    Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has not
+    ended, and with `ABORTED` (`ETAG_MISMATCH`).
+    """
     StreamJobStatus: _grpc.UnaryStreamMultiCallable[_job_service_pb2.StreamJobStatusRequest, _job_service_pb2.StreamJobStatusResponse]
     """Follows a known set of jobs until all of them have ended, then closes the
     stream with OK.
@@ -181,7 +203,9 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     UpdateJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.UpdateJobRequest, _job_service_pb2.UpdateJobResponse]  # type: ignore[assignment]
     """Changes a job that is PENDING; otherwise fails with
-    `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`).
+    `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
+    (`ETAG_MISMATCH`) and `INVALID_ARGUMENT` (`PAYLOAD_REJECTED`,
+    `PAYLOAD_TOO_LARGE`).
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]  # type: ignore[assignment]
     """Cancels a job. A waiting job ends at once. A running job gets
@@ -189,12 +213,32 @@ class JobServiceAsyncStub(JobServiceStub):
     confirms, when the lease runs out, or after 30 seconds, when the lease is
     taken away. Cancelling again is a no-op. Fails with
     `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has ended in
-    another state.
+    another state, and with `ABORTED` (`ETAG_MISMATCH`).
+
+    A job that is CANCELLED in an answer stays so: no outcome of its worker is
+    accepted any more. Until then a success still completes the job; a failure
+    or a release ends it as CANCELLED.
     """
     RetryJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]  # type: ignore[assignment]
-    """Queues a FAILED or CANCELLED job again, under the same id."""
+    """Queues a FAILED or CANCELLED job again, under the same id. Its version
+    goes on rising, so streams and waits that are opened now see it live on.
+    Earlier attempts stay in its history. It is ready at once, or at a
+    `schedule_time` in the future; an `expire_time` that has passed is lifted;
+    `start_within` counts anew if no attempt has begun.
+
+    Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
+    (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
+    `ABORTED` (`ETAG_MISMATCH`).
+    """
     DeleteJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]  # type: ignore[assignment]
-    """Removes a job that has ended."""
+    """Removes a job that has ended, with all that it carried and its attempts.
+    Its `request_id` is remembered as if its retention were over: a repeated
+    creation returns the job and makes no second one. Streams that follow it
+    report it no more, and waits for it end with `NOT_FOUND`.
+
+    Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has not
+    ended, and with `ABORTED` (`ETAG_MISMATCH`).
+    """
     StreamJobStatus: _aio.UnaryStreamMultiCallable[_job_service_pb2.StreamJobStatusRequest, _job_service_pb2.StreamJobStatusResponse]  # type: ignore[assignment]
     """Follows a known set of jobs until all of them have ended, then closes the
     stream with OK.
@@ -311,7 +355,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.UpdateJobResponse, _abc.Awaitable[_job_service_pb2.UpdateJobResponse]]:
         """Changes a job that is PENDING; otherwise fails with
-        `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`).
+        `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
+        (`ETAG_MISMATCH`) and `INVALID_ARGUMENT` (`PAYLOAD_REJECTED`,
+        `PAYLOAD_TOO_LARGE`).
         """
 
     @_abc_1.abstractmethod
@@ -325,7 +371,11 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         confirms, when the lease runs out, or after 30 seconds, when the lease is
         taken away. Cancelling again is a no-op. Fails with
         `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has ended in
-        another state.
+        another state, and with `ABORTED` (`ETAG_MISMATCH`).
+
+        A job that is CANCELLED in an answer stays so: no outcome of its worker is
+        accepted any more. Until then a success still completes the job; a failure
+        or a release ends it as CANCELLED.
         """
 
     @_abc_1.abstractmethod
@@ -334,7 +384,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RetryJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RetryJobResponse, _abc.Awaitable[_job_service_pb2.RetryJobResponse]]:
-        """Queues a FAILED or CANCELLED job again, under the same id."""
+        """Queues a FAILED or CANCELLED job again, under the same id. Its version
+        goes on rising, so streams and waits that are opened now see it live on.
+        Earlier attempts stay in its history. It is ready at once, or at a
+        `schedule_time` in the future; an `expire_time` that has passed is lifted;
+        `start_within` counts anew if no attempt has begun.
+
+        Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
+        (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
+        `ABORTED` (`ETAG_MISMATCH`).
+        """
 
     @_abc_1.abstractmethod
     def DeleteJob(
@@ -342,7 +401,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.DeleteJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.DeleteJobResponse, _abc.Awaitable[_job_service_pb2.DeleteJobResponse]]:
-        """Removes a job that has ended."""
+        """Removes a job that has ended, with all that it carried and its attempts.
+        Its `request_id` is remembered as if its retention were over: a repeated
+        creation returns the job and makes no second one. Streams that follow it
+        report it no more, and waits for it end with `NOT_FOUND`.
+
+        Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has not
+        ended, and with `ABORTED` (`ETAG_MISMATCH`).
+        """
 
     @_abc_1.abstractmethod
     def StreamJobStatus(

@@ -13,6 +13,7 @@ from jobsvc.domain.limits import MAX_ENTRIES
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import job_service_pb2 as service_pb
 
+#: Rule for the key of a label.
 LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 #: Encoded specs whose options are kept; with more, all are forgotten. Longer ones than these bytes,
 #: which only unknown fields can make, are not kept.
