@@ -49,7 +49,7 @@ class JobListStore:
             "list_jobs",
             *_columns(wanted, caller),
             wanted.walk.value,
-            last if before is None else min(before, last),
+            last if before is None else before,
             first,
             self._max_candidates,
             most + 1,
