@@ -35,6 +35,7 @@ from jobsvc.client.job import (
     JobUpdate,
 )
 from jobsvc.client.job_changes import JobChanges
+from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats, QueueWarning
@@ -52,7 +53,9 @@ __all__ = [
     "InvalidRequest",
     "Job",
     "JobChanges",
+    "JobCount",
     "JobError",
+    "JobFilter",
     "JobNotFound",
     "JobNotOwned",
     "JobOptions",

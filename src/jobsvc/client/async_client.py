@@ -17,12 +17,14 @@ from jobsvc.client.convert.job_requests import (
     update_request,
     wait_request,
 )
+from jobsvc.client.convert.list_requests import count_request, list_request
 from jobsvc.client.convert.queue_replies import read_declared, read_stats
 from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
 from jobsvc.client.job_changes import JobChanges
+from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
@@ -120,6 +122,39 @@ class AsyncClient(AsyncConnection):
         request = get_request(job_id, full)
         response = await self._call("JobService/GetJob", self._jobs.GetJob, request)
         return read_job(response.job)
+
+    async def list_jobs(
+        self, *, full: bool = False, page_size: int = 200, **wanted: Unpack[JobFilter]
+    ) -> AsyncGenerator[Job, None]:
+        """Yields the jobs that match and that the caller may see, newest first.
+
+        They come in pages of at most `page_size`, each as it is when it is read; without input
+        and output unless `full`. Where few jobs match, the server returns pages with few or none
+        to keep each of them cheap: that does not show, but such a list takes its time.
+
+        Raises:
+            InvalidRequest: a condition is out of its range.
+            ValueError: a state is unknown.
+        """
+        token = ""
+        while True:
+            request = list_request(wanted, full, page_size, token)
+            response = await self._call("JobService/ListJobs", self._jobs.ListJobs, request)
+            for job in response.jobs:
+                yield read_job(job)
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def count_jobs(self, **wanted: Unpack[JobFilter]) -> JobCount:
+        """Counts the jobs that `list_jobs` would yield: exactly up to 1,000, unless very many
+        others have to be looked at for it; beyond, the count is an estimate.
+
+        Raises: as `list_jobs`.
+        """
+        request = count_request(wanted)
+        response = await self._call("JobService/CountJobs", self._jobs.CountJobs, request)
+        return JobCount(count=response.count, is_estimate=response.is_estimate)
 
     async def wait(
         self,
