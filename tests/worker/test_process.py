@@ -227,6 +227,18 @@ async def test_unusable_command_line_is_explained_in_one_line(
     assert only.startswith(f"jobsvc worker: {complaint}")
 
 
+async def test_module_that_finds_a_network_or_a_disk_missing_may_be_imported_later(
+    modules: Path,
+) -> None:
+    (modules / "offline.py").write_text("raise ConnectionRefusedError('no cache')\n")
+    async with worker_process(modules, "offline") as p:
+        _, stderr = await p.communicate()
+    assert p.returncode == ExitCode.TEMPORARY
+    assert stderr.decode().startswith(
+        "jobsvc worker: cannot import offline: ConnectionRefusedError: no cache"
+    )
+
+
 @pytest.mark.parametrize("options", [[], ["--take-back"]])
 async def test_declares_as_the_command_line_says(
     server: ScriptedServer, modules: Path, options: list[str]
@@ -270,7 +282,7 @@ def test_name_that_is_no_setting_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("JOBSVC_TRGT", "jobs:50051")
-    assert main(["nowhere.py"]) == 1
+    assert main(["nowhere.py"]) == ExitCode.CONFIGURATION
     warning, problem = capsys.readouterr().err.splitlines()
     assert warning == (
         "jobsvc worker: warning: no such setting: JOBSVC_TRGT (rather JOBSVC_TARGET?)"

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-import typer
-
 from jobsvc import plain_text
 from jobsvc.exit_code import ExitCode
 from jobsvc.settings import Settings, SettingsInvalid, unknown_names
@@ -18,7 +16,7 @@ from jobsvc.tracing import stderr_log
 def exit_line(text: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """Ends the command with one line and an exit code."""
     print(f"jobsvc: {plain_text.lines(text)}", file=sys.stderr)
-    raise typer.Exit(code)
+    raise SystemExit(code)
 
 
 def warn_of_unknown_settings() -> None:

@@ -192,7 +192,9 @@ def run_or_explain(sources: Sequence[Source], **options: object) -> int:
         run(sources, **options)  # type: ignore[arg-type]  # the options of `run`, passed on
     except (ModuleUnusable, ProcessorInvalid, ValueError) as problem:
         print(f"jobsvc worker: {problem}", file=sys.stderr)
-        return ExitCode.CONFIGURATION
+        # What a module needs when it is imported, a network or a disk, may be there later.
+        is_temporary = isinstance(problem.__cause__, OSError)
+        return ExitCode.TEMPORARY if is_temporary else ExitCode.CONFIGURATION
     except WorkerStopped as problem:
         # Another release of the server, or the end of another process, may change its mind.
         print(f"jobsvc worker: {problem}", file=sys.stderr)

@@ -41,7 +41,8 @@ class Supervised(Process):
         assert start.startswith(_COMMAND)
         arguments = start.removeprefix(_COMMAND).replace("%i", instance).split()
         given = dict(pair.split("=", 1) for pair in self.unit["Environment"])
-        watchdog = dict([("WATCHDOG_USEC", f"{int(s)}000000") for s in self.unit["WatchdogSec"]])
+        seconds = self.unit["WatchdogSec"]
+        watchdog = {"WATCHDOG_USEC": f"{int(seconds[0])}000000"} if seconds else {}
         super().__init__(
             ["jobsvc", *arguments],
             folder / "process",
