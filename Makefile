@@ -7,7 +7,8 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast grpcurl bench peers bench-flat bench-peers bench-streams \
+.PHONY: help setup demo test test-fast grpcurl examples examples-go bench peers bench-flat \
+  bench-peers bench-streams bench-neighbours \
   bench-smoke lint types generate verify protoset wheel image clean
 
 help: ## List the targets
@@ -43,6 +44,15 @@ grpcurl: setup ## Install grpcurl into .venv, where there is Go
 	@command -v grpcurl >/dev/null \
 	  || GOBIN="$(CURDIR)/$(BIN)" timeout 300 go install $(GRPCURL) >$(VENV)/grpcurl.log 2>&1 \
 	  || echo "grpcurl is not installed, so its test is skipped: $$(tail -n 1 $(VENV)/grpcurl.log)"
+
+# Tests run the examples, and skip where there is no toolchain, or no registry to get packages from.
+examples: examples-go ## Build the examples in other languages, where there are Go and Node.js
+
+examples-go: setup
+	@log=$(CURDIR)/$(VENV)/examples-go.log; cd examples/go; \
+	if timeout 300 go mod download >$$log 2>&1; then \
+	  buf generate && go vet ./... && go build -o $(CURDIR)/build/examples/go/ ./worker ./caller; \
+	else echo "the Go example is not built, so its tests are skipped: $$(tail -n 1 $$log)"; fi
 
 BENCHED := $(VENV)/.installed-bench
 $(BENCHED): $(STAMP)
@@ -90,6 +100,9 @@ $(PEERS)/river: $(wildcard bench/peers/river/*)
 
 bench-streams: setup ## Measure 5,000 status streams, 200 workers and large requests (two minutes)
 	@python -m bench.streams --markdown docs/performance/streams.md
+
+bench-neighbours: setup ## Time a bystander beside callers that misbehave (three minutes)
+	@python -m bench.neighbours
 
 bench-smoke: setup ## Run every measurement once and tiny; fails on wrong results only
 	@python -m bench --smoke --json build/bench/smoke.json

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
+from jobsvc.v1.job_service_pb2 import GetJobRequest
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.payload_pb2 import PayloadSchema
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
@@ -96,6 +98,35 @@ async def test_no_output_is_held_against_the_schema(
     await workers.ReportOutcomes(request)
     ended = await status(job.id)
     assert (ended.state, ended.error.reason) == (job_pb2.JOB_STATE_FAILED, "OUTPUT_REJECTED")
+
+
+async def test_jobs_that_are_done_together_are_kept_as_each_asked(
+    channel: aio.Channel, jobs: JobServiceStub, create: Create
+) -> None:
+    asked = [3600, 3600, 7200, 7200, 3600]
+    made = [await create(retention=Duration(seconds=seconds)) for seconds in asked]
+    async with work(channel) as stream:
+        ids = _ids(*await stream.dispatched())
+        report = pb.ReportOutcomesRequest(worker_id=WORKER, succeeded_lease_ids=ids)
+        await stream.send(report_outcomes=report)
+        answer = await stream.frame("outcome_results")
+    assert list(answer.committed_lease_ids) == ids
+    read = [(await jobs.GetJob(GetJobRequest(job_id=job.id))).job for job in made]
+    kept = [job.purge_time.ToSeconds() - job.status.end_time.ToSeconds() for job in read]
+    assert kept == asked
+
+
+async def test_jobs_that_are_done_together_keep_their_own_outputs(
+    channel: aio.Channel, jobs: JobServiceStub, queue: str, status: Status
+) -> None:
+    await create_many(jobs, 3)
+    async with work(channel) as stream:
+        one, none, other = await stream.dispatched()
+        outcomes = [success(one, '{"n":1}'), success(none), success(other, '{"n":2}')]
+        await stream.send(report_outcomes=pb.ReportOutcomesRequest(outcomes=outcomes))
+        await stream.frame("outcome_results")
+    ended = [await status(lease.job_id) for lease in (one, none, other)]
+    assert [dict(e.output.json) for e in ended] == [{"n": 1}, {}, {"n": 2}]
 
 
 async def test_malformed_call_reports_nothing(

@@ -13,12 +13,7 @@ from jobsvc.settings import SCHEMA
 from jobsvc.store.dsn import Dsn, read_dsn
 from jobsvc.store.explain import explain
 from jobsvc.store.pooler import find_pooling, tell_pooling
-from jobsvc.store.sessions import (
-    LATE_SECONDS,
-    RELEASE_SECONDS,
-    Pooling,
-    Sessions,
-)
+from jobsvc.store.sessions import LATE_SECONDS, RELEASE_SECONDS, Pooling, Sessions, terminate
 from jobsvc.store.sessions import Connection as Connection
 from jobsvc.store.sqlstate import Answer, answer, is_session_spent
 from jobsvc.store.standby_wait import StandbyWaitCancelled
@@ -211,9 +206,9 @@ class Database:
             await self.return_kept()
         elif isinstance(error, asyncpg.PostgresError):
             if is_session_spent(error.sqlstate or ""):
-                connection.terminate()
+                terminate(connection)
         elif isinstance(error, asyncpg.InternalClientError):
-            connection.terminate()  # The protocol is out of step.
+            terminate(connection)  # The protocol is out of step.
 
     async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         """Returns a connection to the pool. A cancelled statement on it must end first."""

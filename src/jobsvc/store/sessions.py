@@ -5,7 +5,7 @@ a session of its own, and at the beginning of each transaction where a pooler le
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ RELEASE_SECONDS = 2.0
 
 #: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
 #: old statistics may be a very bad one, so each statement is planned once, by the indexes.
-#: Numbers are in the units of pg_settings.
+#: Times are in milliseconds.
 _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -32,8 +32,6 @@ _SETTINGS = {
     "enable_bitmapscan": "off",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    # Times come out of texts the same way everywhere.
-    "timezone": "UTC",
     # Our tables are named with their schema. A function of somebody else, in a schema of the path,
     # would be run instead of PostgreSQL's own if it fits the arguments better.
     "search_path": "pg_catalog",
@@ -183,14 +181,17 @@ def _is_vacuum(text: str) -> bool:
     return any(line.startswith("VACUUM") for line in text.splitlines())
 
 
+def terminate(connection: Connection) -> None:
+    """Closes a connection at once, so that its pool makes another."""
+    with suppress(asyncpg.InterfaceError):  # It was closed by its end, and is back in the pool.
+        connection.terminate()
+
+
 async def _roll_back(connection: Connection) -> None:
     """Ends a transaction that may be open, or the connection."""
-    if connection.is_closed():
-        return
     try:
         await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
-    except Exception:
-        connection.terminate()
-    except BaseException:
-        connection.terminate()
-        raise
+    except BaseException as error:
+        terminate(connection)
+        if not isinstance(error, Exception):
+            raise

@@ -19,6 +19,7 @@ SELECT
     coalesce(lease.progress_percent, result.progress_percent) AS progress_percent,
     coalesce(lease.progress_message, result.progress_message, '') AS progress_message,
     coalesce(lease.cancel_request_time, result.cancel_request_time) AS cancel_request_time,
+    coalesce(lease.cancel_reason, result.cancel_reason, '') AS cancel_reason,
     waiting.run_at, lease.until, result.end_time,
     coalesce(result.emptied_time, result.purge_time) AS purge_time,
     CASE WHEN $3 THEN result.output END AS output,
