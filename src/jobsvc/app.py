@@ -133,6 +133,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             troubles=store.database.troubles,
             schema=settings.schema,
             can_listen=store.database.pooling is Pooling.SESSION,
+            servers=store.database.servers,
         )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)

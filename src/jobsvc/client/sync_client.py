@@ -203,8 +203,9 @@ class Client(Connection):
     ) -> Generator[JobUpdate, None, None]:
         """Yields the status of each of up to 1,000 jobs, then each newer one, until all have ended.
 
-        Versions rise per job; statuses between may be skipped, the last one is
-        always yielded, with its output. Breaks of the stream do not show: it is
+        Versions rise per job, unless a failover or a restore took the database
+        back; statuses between may be skipped, the last one is always yielded,
+        with its output. Breaks of the stream do not show: it is
         opened again for the jobs that have not ended. It counts as broken when
         nothing, not even a heartbeat (every 5 to 300 seconds), has come for
         three heartbeats. While the server is away, the following goes on for up

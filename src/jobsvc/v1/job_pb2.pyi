@@ -400,7 +400,8 @@ class JobStatus(_message.Message):
     """Place in the life cycle."""
     version: _builtins.int
     """Starts at 1 and grows with every change of the status, without a promise
-    that it grows by one. Of two statuses of one job, the higher is newer.
+    that it grows by one. Of two statuses of one job, the higher is newer;
+    only a failover to a standby that lagged, or a restore, takes a job back.
     """
     attempt: _builtins.int
     """Number of the current or last attempt; 0 before the first one."""
