@@ -1,21 +1,25 @@
 """The database commits, and its answer is lost: the same call again finds what there is."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import asyncpg
+import grpc
 import pytest
-from grpc import aio
 
 from jobsvc.app import Replica, replica
 from jobsvc.settings import Settings
 from tests.api.support.database_link import DatabaseLink
-from tests.api.support.refusal import refused
 from tests.api.support.fixtures import Create
-from tests.store.support.samples import until_blocked
+from tests.api.support.refusal import refused
+from tests.e2e.support.tables import fetch
+from tests.support.probe import eventually
 from tests.support.settings import TEST_SETTINGS
 
 REQUEST_ID = "6f1ad3a0-3c42-4a6b-9a07-2f9d1c0a7b55"
+CREATING = """SELECT FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND query LIKE '%Writes jobs and their queue%'"""
 
 
 @pytest.fixture
@@ -31,17 +35,17 @@ async def server(link: DatabaseLink, settings: Settings) -> AsyncIterator[Replic
 
 
 async def test_creation_whose_commit_was_not_answered_makes_one_job(
-    link: DatabaseLink, create: Create, channel: aio.Channel, sql: asyncpg.Connection
+    link: DatabaseLink, create: Create, dsn: str, sql: asyncpg.Connection
 ) -> None:
     await create()
     async with sql.transaction():
         await sql.execute("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
-        creation = create(request_id=REQUEST_ID)
-        await until_blocked(sql)
+        creation = asyncio.ensure_future(create(request_id=REQUEST_ID))
+        await eventually(lambda: fetch(dsn, CREATING), what="a creation that waits")
         # The statement is there; what the database says to it is lost.
         link.kill_silently()
     refusal = await refused(creation)
-    assert (refusal.code, refusal.reason) == ("UNAVAILABLE", "DATABASE_UNAVAILABLE")
+    assert refusal.what == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
     assert link.lost_bytes
     count = "SELECT count(*) FROM job WHERE request_id = $1"
     # Nobody has tried again in the meantime, and nobody needs to.

@@ -84,19 +84,6 @@ GUARDS: Mapping[str, Guard] = {
         frozenset({"K1", "K7"}),
         ("e2e/test_killed_worker.py::test_worker_killed_on_the_last_attempt_leaves_a_failed_job",),
     ),
-    "one-place": Guard(
-        "a job leaves its place in the statement that gives it another",
-        (
-            Patch(
-                "jobsvc/store/queries/requeue_jobs.sql",
-                "    DELETE FROM jobsvc.lease\n",
-                "    UPDATE jobsvc.lease SET attempt = attempt\n",
-            ),
-        ),
-        frozenset({Kind.KILL_WORKER}),
-        frozenset({"K7"}),
-        ("store/test_requeue.py::test_retried_job_waits_for_its_delay",),
-    ),
     "held-leases": Guard(
         "a worker that connects again keeps what it holds",
         (
@@ -106,7 +93,7 @@ GUARDS: Mapping[str, Guard] = {
                 "asked: list[str] = []",
             ),
         ),
-        frozenset({Kind.CUT_WORKERS, Kind.KILL_SERVER}),
+        frozenset(),
         frozenset(),
         ("api/test_work_reconnect.py::test_states_of_held_leases_are_told",),
     ),
