@@ -12,6 +12,7 @@ OURS = ("jobsvc", "workers", "bench", "tests")
 #: Folders that stand for no folder of the source.
 OTHER_FOLDERS = {
     "e2e",  # real processes, killed for real
+    "faults",  # random faults under load, and what each known fault is tested by
     "packaging",  # what a wheel holds and needs
     "support",  # what several folders share
 }
