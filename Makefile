@@ -7,7 +7,8 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast grpcurl examples examples-go examples-typescript bench peers bench-flat bench-peers bench-streams \
+.PHONY: help setup demo test test-fast grpcurl examples examples-go examples-typescript bench peers \
+  bench-flat bench-peers bench-streams bench-neighbours \
   bench-smoke lint types generate verify protoset wheel image clean
 
 help: ## List the targets
@@ -105,6 +106,9 @@ $(PEERS)/river: $(wildcard bench/peers/river/*)
 
 bench-streams: setup ## Measure 5,000 status streams, 200 workers and large requests (two minutes)
 	@python -m bench.streams --markdown docs/performance/streams.md
+
+bench-neighbours: setup ## Time a bystander beside callers that misbehave (three minutes)
+	@python -m bench.neighbours
 
 bench-smoke: setup ## Run every measurement once and tiny; fails on wrong results only
 	@python -m bench --smoke --json build/bench/smoke.json

@@ -23,8 +23,10 @@ async def servers(
     count: int = 1,
     environment: Mapping[str, str] | None = None,
     checkout: Checkout = THIS,
+    options: Sequence[str] = (),
 ) -> AsyncIterator[list[Child]]:
-    """Server processes with default settings on one database; `detail` of each is HOST:PORT."""
+    """Server processes with default settings on one database; `detail` of each is HOST:PORT.
+    `options` are those of `jobsvc serve`."""
     settings = {
         "JOBSVC_DSN": dsn,
         "JOBSVC_LISTEN": "127.0.0.1:0",
@@ -37,7 +39,7 @@ async def servers(
         for n in range(count):
             server = child_process(
                 f"server-{n}",
-                ["-m", "jobsvc", "serve"],
+                ["-m", "jobsvc", "serve", *options],
                 "jobsvc listening on ",
                 postgres.log_folder,
                 settings,

@@ -17,6 +17,8 @@ from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
+from jobsvc.api.job_control import JobControl
+from jobsvc.api.job_lists import JobLists
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
@@ -36,9 +38,14 @@ from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.outages import Outages
 from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
+from jobsvc.jobs.cancel import Cancellation
+from jobsvc.jobs.change import Changing
 from jobsvc.jobs.create import Creation
+from jobsvc.jobs.delete import Deletion
 from jobsvc.jobs.followers import Hub
+from jobsvc.jobs.list import JobLister
 from jobsvc.jobs.read import JobReader
+from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
@@ -53,7 +60,7 @@ from jobsvc.upkeep.prune import prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
-from jobsvc.upkeep.vacuum import vacuum_tables
+from jobsvc.upkeep.vacuum import TableVacuum
 
 log = logging.getLogger(__name__)
 
@@ -221,6 +228,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 creation,
                 reader,
                 StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
+                JobControl(
+                    Cancellation(store, reader, hints, settings),
+                    Retrying(store, reader, hints, due_timers.start, settings),
+                    Changing(store, catalog, reader, hints, due_timers.start),
+                    Deletion(store, reader, hints, settings),
+                    settings.max_payload_bytes,
+                ),
+                JobLists(JobLister(store)),
                 settings,
             ),
             WorkerService(
@@ -242,6 +257,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         def on_hint(hint: Hint) -> None:
             hub.changed(hint.job_ids)
             dispatcher.wake(hint.ready)
+            dispatcher.cancels_requested(hint.cancels)
             catalog.forget(hint.declared)
 
         hints.listen(on_hint, hub.gap)
@@ -310,7 +326,7 @@ def _duties(
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
-        Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+        Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 

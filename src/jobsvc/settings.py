@@ -68,6 +68,8 @@ class Settings:
     failed_retention_seconds: float = 14 * 86_400.0
     request_id_seconds: float = 86_400.0
 
+    #: How long the attempt of a job may go on after the job's cancellation was requested.
+    cancel_grace_seconds: float = 30.0
     #: How long workers may need to connect again after an outage of the server.
     reconnect_seconds: float = 5.0
     rescue_interval_seconds: float = 1.0

@@ -1,8 +1,10 @@
 """Large Structs: the same as small ones on every road, and nobody else waits for them."""
 
 import asyncio
+import gc
 import json
 
+import asyncpg
 import grpc
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
@@ -22,6 +24,7 @@ from tests.api.support.status_stream import follow, update
 from tests.api.support.worker import OK, lease_all, report
 from tests.api.support.worker_stream import work
 from tests.support.loop_watch import loop_watched
+from tests.support.probe import eventually
 
 
 def _payload(count: int) -> Payload:
@@ -153,3 +156,23 @@ async def test_large_schemas_are_written_in_turns(
     got = (await queues.GetQueue(read)).queue.input_schema.json_schema
     assert list(got["examples"]) == list(range(40_000))
     assert await _longest_share(channel, "QueueService/GetQueue", read) < 1 / 24
+
+
+def _lists() -> int:
+    return sum(type(found) is list for found in gc.get_objects())
+
+
+async def test_nothing_decoded_is_kept_while_jobs_wait_for_the_database(
+    create: Create, sql: asyncpg.Connection
+) -> None:
+    """The collector of garbage would look through all of it again and again."""
+    many = Payload(json_text='{"a":[' + ",".join(["[1]"] * 50_000) + "]}")
+    before = _lists()
+    async with sql.transaction():
+        await sql.execute("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
+        creating = [asyncio.ensure_future(create(input=many)) for _ in range(4)]
+        blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        await eventually(lambda: sql.fetchval(blocked))
+        await eventually(lambda: _lists() < before + 25_000, seconds=5)
+        assert not any(call.done() for call in creating)
+    await asyncio.gather(*creating)

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from tests.e2e.support.checker import violations
-from tests.e2e.support.history import AnyEvent, Close, Create, Report, Run, Update
+from tests.e2e.support.history import AnyEvent, Close, Create, Fault, Report, Run, Update
 from tests.e2e.support.tables import PastAttempt, Result, Tables
 
+_RECOVERY_SECONDS = 15.0
 _OUTPUT = '{"run":"second"}'
 
 
@@ -34,7 +35,7 @@ def healthy() -> Case:
     """Job a is retried once and completes; job b's creation is retried, and a worker ends it."""
     return Case(
         events=[
-            Create(request_id="ra", result="ok", job_id="a"),
+            Create(request_id="ra", result="ok", job_id="a", time=9.0),
             Create(request_id="rb", result="unknown"),
             Create(request_id="rb", result="ok", job_id="b"),
             Create(request_id="rc", result="fail"),
@@ -42,7 +43,9 @@ def healthy() -> Case:
             Run(job_id="a", attempt=1, run="first", time=10.0),
             Update(stream=1, job_id="a", version=3, state=1),
             Run(job_id="a", attempt=2, run="second", time=20.0),
-            Update(stream=1, job_id="a", version=5, state=3, output=_OUTPUT),
+            Fault(kind="kill", begin_time=12.0, end_time=13.0, hits=1),
+            Fault(kind="kill", begin_time=14.0, end_time=14.0, hits=0),
+            Update(stream=1, job_id="a", version=5, state=3, output=_OUTPUT, time=21.5),
             Close(stream=1, job_ids=["a"], code="OK"),
             Update(stream=2, job_id="b", version=2, state=2),
             Close(stream=2, job_ids=["b"], code="UNAVAILABLE"),
@@ -58,13 +61,21 @@ def healthy() -> Case:
                 "b": Result(4, 1, 3, 3, 19.0, 21.0),
             },
             attempts=[PastAttempt("a", 1, 1, 9.0, 12.0)],
+            max_attempts={"a": 2, "b": 1},
         ),
     )
 
 
 def test_healthy_history_has_no_violation() -> None:
     case = healthy()
-    assert violations(case.events, case.tables) == []
+    assert violations(case.events, case.tables, recovery_seconds=_RECOVERY_SECONDS) == []
+
+
+def test_worker_that_was_cut_off_may_begin_late_what_it_had() -> None:
+    case = healthy()
+    case.events.append(Run(job_id="a", attempt=2, run="third", time=22.0))
+    assert violations(case.events, case.tables, late_seconds=0.5) != []
+    assert violations(case.events, case.tables, late_seconds=2) == []
 
 
 def _lose(case: Case) -> None:
@@ -75,6 +86,23 @@ def _lose(case: Case) -> None:
 def _leave_waiting(case: Case) -> None:
     del case.tables.results["a"]
     case.tables.waiting.append("a")
+
+
+def _stalled() -> list[AnyEvent]:
+    """No end for long, while something was broken."""
+    late = 21.5 + _RECOVERY_SECONDS + 1
+    return [
+        Fault(kind="kill", begin_time=20.0, end_time=late, hits=1),
+        Update(stream=3, job_id="b", version=3, state=4, time=late),
+    ]
+
+
+def _slowly() -> list[AnyEvent]:
+    """One end after the other, until long after the last fault."""
+    times = [21.5 + _RECOVERY_SECONDS * part for part in (0.4, 0.8)]
+    return [
+        Update(stream=3 + n, job_id="b", version=3, state=4, time=t) for n, t in enumerate(times)
+    ]
 
 
 SEEDS: list[tuple[str, str, Callable[[Case], object]]] = [
@@ -141,6 +169,30 @@ SEEDS: list[tuple[str, str, Callable[[Case], object]]] = [
     ("K7", "job waits twice", lambda c: c.tables.waiting.extend(["b"])),
     ("K7", "orphan waits", lambda c: c.tables.waiting.append("x")),
     ("K7", "orphan result", lambda c: c.tables.results.update(x=Result(3, 1, 1, 7, 1.0, 2.0))),
+    ("K7", "attempt too many", lambda c: c.tables.max_attempts.update(a=1)),
+    (
+        "K7",
+        "history of too many attempts",
+        lambda c: c.tables.attempts.extend(
+            [PastAttempt("b", n, 90 + n, float(n), n + 0.5) for n in (1, 2)]
+        ),
+    ),
+    (
+        "K9",
+        "nothing ended for long",
+        lambda c: c.events.extend(_stalled()),
+    ),
+    (
+        "K9",
+        "nothing ended for long at first",
+        lambda c: c.change(Create, request_id="ra", result="ok", job_id="a", time=1.0),
+    ),
+    ("K9", "last end was late", lambda c: c.events.extend(_slowly())),
+    (
+        "K10",
+        "fault met nothing",
+        lambda c: c.events.append(Fault(kind="lock", begin_time=14.0, end_time=15.0, hits=0)),
+    ),
     ("K7", "orphan attempt", lambda c: c.tables.attempts.append(PastAttempt("x", 1, 8, 1.0, 2.0))),
 ]
 
@@ -151,5 +203,5 @@ SEEDS: list[tuple[str, str, Callable[[Case], object]]] = [
 def test_seeded_violation_is_found(invariant: str, seed: Callable[[Case], object]) -> None:
     case = healthy()
     seed(case)
-    found = violations(case.events, case.tables)
+    found = violations(case.events, case.tables, recovery_seconds=_RECOVERY_SECONDS)
     assert any(text.startswith(invariant) for text in found), found

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Generator
+from itertools import pairwise
 
 import pytest
 
@@ -29,6 +30,19 @@ async def test_one_runs_in_a_pass_and_all_get_as_many_turns() -> None:
     ran = await _passes(5)
     assert max(map(len, ran)) == 1
     assert [number for some in ran for number in some] == [0, 1, 2, 3, 4] * 3
+
+
+async def test_everyone_else_has_passes_between_two_pieces() -> None:
+    ran = await _passes(3)
+    at = [index for index, some in enumerate(ran) if some]
+    assert min(after - before for before, after in pairwise(at)) > 8
+
+
+async def test_first_turn_of_a_quiet_loop_comes_at_once() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)  # Passes, so that turns of others are over.
+    ran = await _passes(1)
+    assert [bool(some) for some in ran].index(True) < 3
 
 
 async def test_one_that_gives_up_holds_up_nobody() -> None:

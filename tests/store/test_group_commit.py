@@ -42,6 +42,21 @@ async def test_calls_at_once_share_commits(store: Store, sql: asyncpg.Connection
     assert await counts(sql, ["lease", "result"]) == {"lease": 0, "result": COUNT}
 
 
+async def test_small_jobs_share_no_commit_with_large_ones(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    large = f'{{"a": "{"x" * 20_000}"}}'
+    jobs = [new_job(input=text) for text in (large, None) for _ in range(20)]
+    assert all(await asyncio.gather(*(store.jobs.create(job) for job in jobs)))
+    commits = "SELECT DISTINCT xmin::text AS id FROM job WHERE (length(input) > 9) IS TRUE = $1"
+    of_large, of_small = [
+        {row["id"] for row in await sql.fetch(commits, is_large)} for is_large in (True, False)
+    ]
+    assert len(of_large) < 20
+    assert of_small
+    assert not of_large & of_small
+
+
 async def test_calls_one_after_the_other_do_not_wait_for_others(
     store: Store, sql: asyncpg.Connection
 ) -> None:

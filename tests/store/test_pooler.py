@@ -184,6 +184,44 @@ async def test_statement_timeout_holds(dsn: str, sql: asyncpg.Connection) -> Non
         await database.fetch("declare_queues", ["a"])
 
 
+async def test_call_that_waits_for_the_pooler_can_be_cancelled(dsn: str) -> None:
+    async with (
+        pgbouncer(dsn, pool_mode="transaction", default_pool_size=1) as bouncer,
+        open_database(bouncer.dsn, 1, 9.0, pooling=Pooling.TRANSACTION) as database,
+    ):
+        other = await asyncpg.connect(bouncer.dsn, statement_cache_size=0)
+        async with other.transaction():
+            await other.fetchval("SELECT 1")
+            asking = asyncio.create_task(database.fetch("read_queues", ["a"], True))
+            await asyncio.wait([asking], timeout=0.3)  # A wait that does not end is what is tested.
+            assert not asking.done()
+            asking.cancel()
+            await asyncio.wait([asking], timeout=6)
+            assert asking.cancelled()
+        assert await database.fetch("read_queues", ["a"], True) == []
+        await other.close()
+
+
+async def test_pooler_without_a_free_session_is_told_and_works_again(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = {"default_pool_size": 1, "query_wait_timeout": 1}
+    async with (
+        pgbouncer(dsn, pool_mode="transaction", **full) as bouncer,
+        open_database(bouncer.dsn, 1, 9.0, pooling=Pooling.TRANSACTION) as database,
+    ):
+        other = await asyncpg.connect(bouncer.dsn, statement_cache_size=0)
+        async with other.transaction():
+            await other.fetchval("SELECT 1")
+            with pytest.raises(DatabaseUnavailable):
+                await database.fetch("read_queues", ["a"], True)
+        assert await database.fetch("read_queues", ["a"], True) == []
+        await other.close()
+    told = [r.message for r in caplog.records if r.message.startswith("the database")]
+    assert "the pooler had no free connection to the database in time" in told[0]
+    assert "works again" in told[1]
+
+
 async def said_by(dsn: str) -> str:
     """Why there is no connection."""
     with pytest.raises(DatabaseUnavailable) as caught:
@@ -199,8 +237,13 @@ async def test_each_refusal_of_a_pooler_is_a_sentence(dsn: str) -> None:
         await only.close()
     async with pgbouncer(dsn, pool_mode="statement") as bouncer:
         assert (await said_by(bouncer.dsn)).startswith("the pooler is in statement mode")
+        user = await said_by(bouncer.dsn.replace("://jobsvc@", "://nobody@"))
+        assert user.startswith("the pooler knows no such user")
+        absent = await said_by(re.sub(r"/test_\d+\?", "/absent?", bouncer.dsn))
+        assert absent.endswith('database "absent" does not exist')
+        assert "no PostgreSQL" not in absent
         options = await said_by(bouncer.dsn + "&options=-cgeqo=off")
-        assert options.startswith("the pooler refuses a setting in the options of JOBSVC_DSN")
+        assert options.startswith("the pooler refuses the options of JOBSVC_DSN")
     full = {"default_pool_size": 1, "query_wait_timeout": 1}
     async with pgbouncer(dsn, pool_mode="session", **full) as bouncer:
         only = await asyncpg.connect(bouncer.dsn)

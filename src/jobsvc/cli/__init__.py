@@ -2,7 +2,7 @@
 
 import typer
 
-from jobsvc.cli import demo, health, jobs, migrate, serve, trace, work
+from jobsvc.cli import demo, health, job_control, jobs, migrate, serve, trace, work
 from jobsvc.cli.call_options import OptionsBeforeCommand, before_command
 from jobsvc.cli.startup import warn_of_unknown_settings
 from jobsvc.cli.switches import Command
@@ -23,6 +23,10 @@ for command in (
     jobs.create,
     jobs.get,
     jobs.watch,
+    job_control.cancel,
+    job_control.retry,
+    job_control.update,
+    job_control.delete,
     trace.trace,
     demo.demo,
 ):

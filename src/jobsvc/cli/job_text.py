@@ -87,6 +87,8 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
         yield "progress", Text(lines(progress))
     if status.error:
         yield "error", Text(lines(error_text(status.error)), "red")
+    if status.cancel_reason:
+        yield "cancel reason", Text(one_line(status.cancel_reason))
     if status.worker_id:
         yield "worker", Text(one_line(status.worker_id))
     times = {

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import typer
@@ -15,6 +16,14 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise typer.BadParameter(f"{text!r} is no duration; write 90, 1.5s, 5m, 2h or 1d")
     return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def parse_time(text: str) -> datetime:
+    """Returns the time that ISO 8601 says; without a zone it is local."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no time; write 2026-01-31T12:00:00Z") from None
 
 
 def parse_label(text: str) -> tuple[str, str]:

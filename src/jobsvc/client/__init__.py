@@ -12,9 +12,11 @@ from jobsvc.client.async_client import AsyncClient
 from jobsvc.client.errors import (
     CallFailed,
     DeadlineExceeded,
+    EtagMismatch,
     InvalidRequest,
     JobNotFound,
     JobNotOwned,
+    JobStateConflict,
     Overloaded,
     PayloadRejected,
     PayloadTooLarge,
@@ -32,6 +34,7 @@ from jobsvc.client.job import (
     JobStatus,
     JobUpdate,
 )
+from jobsvc.client.job_changes import JobChanges
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats, QueueWarning
@@ -45,13 +48,16 @@ __all__ = [
     "Client",
     "CreatedJob",
     "DeadlineExceeded",
+    "EtagMismatch",
     "InvalidRequest",
     "Job",
+    "JobChanges",
     "JobError",
     "JobNotFound",
     "JobNotOwned",
     "JobOptions",
     "JobState",
+    "JobStateConflict",
     "JobStatus",
     "JobUpdate",
     "NewJob",

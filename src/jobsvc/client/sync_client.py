@@ -9,7 +9,10 @@ from jobsvc.client.convert.job_replies import read_created, read_job
 from jobsvc.client.convert.job_requests import (
     cancel_request,
     create_request,
+    delete_request,
     get_request,
+    retry_request,
+    update_request,
     wait_request,
 )
 from jobsvc.client.convert.queue_replies import read_declared, read_stats
@@ -17,6 +20,7 @@ from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
+from jobsvc.client.job_changes import JobChanges
 from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
@@ -204,20 +208,56 @@ class Client(Connection):
             if stream is not None:
                 stream.close()
 
-    def cancel(self, job_id: str | UUID, reason: str = "") -> Job:
+    def cancel(self, job_id: str | UUID, reason: str = "", *, etag: str = "") -> Job:
         """Asks for a job to be cancelled, and returns it as it is then.
 
         A waiting job ends at once, a running one when its worker confirms, and
         after 30 seconds at the latest. Cancelling again changes nothing.
 
+        With the `etag` of a job that was read, here and below, nothing is done if the
+        job has changed since.
+
         Raises:
             JobNotFound: no such job.
             JobNotOwned: the job belongs to another service, session or user.
-            CallFailed: with reason `JOB_STATE_CONFLICT` if it has ended otherwise.
+            JobStateConflict: it has ended otherwise.
+            EtagMismatch: it has changed.
         """
-        request = cancel_request(job_id, reason)
+        request = cancel_request(job_id, reason, etag)
         response = self._call("JobService/CancelJob", self._jobs.CancelJob, request)
         return read_job(response.job)
+
+    def retry(self, job_id: str | UUID, extra_attempts: int = 1, *, etag: str = "") -> Job:
+        """Queues a job that FAILED or was CANCELLED again, under its id.
+
+        It gets 1 to 100 `extra_attempts` on top of those made.
+
+        Raises: as `cancel`, and
+            UniqueKeyTaken: another job holds its unique key by now.
+        """
+        request = retry_request(job_id, extra_attempts, etag)
+        response = self._call("JobService/RetryJob", self._jobs.RetryJob, request)
+        return read_job(response.job)
+
+    def update(self, job_id: str | UUID, *, etag: str = "", **changes: Unpack[JobChanges]) -> Job:
+        """Changes a job that is PENDING: what is given, and nothing else. See `JobChanges`.
+
+        Raises: as `cancel`, and
+            InvalidRequest: a value is out of its range, or nothing is given.
+            PayloadRejected, PayloadTooLarge: as `create`.
+            TypeError, ValueError: as `create`.
+        """
+        request = update_request(job_id, changes, etag)
+        response = self._call("JobService/UpdateJob", self._jobs.UpdateJob, request)
+        return read_job(response.job)
+
+    def delete(self, job_id: str | UUID, *, etag: str = "") -> None:
+        """Removes a job that has ended. Its request id never makes a second job all the same.
+
+        Raises: as `cancel`.
+        """
+        request = delete_request(job_id, etag)
+        self._call("JobService/DeleteJob", self._jobs.DeleteJob, request)
 
     def declare_queue(
         self, name: str, *, keep_newer_schema: bool = False, **options: Unpack[QueueOptions]

@@ -31,7 +31,8 @@ class RequestedOptions(msgspec.Struct, frozen=True):
 
 
 class JobRequest(msgspec.Struct, frozen=True):
-    """A request for a job, checked on its own. `payload` is `input`, decoded."""
+    """A request for a job, checked on its own. `payload` is `input`, decoded, until that has been
+    checked against its schema."""
 
     options: RequestedOptions
     input: str | None

@@ -51,7 +51,9 @@ class Creation:
         self._resolved: dict[str, tuple[RequestedOptions, Queue, JobOptions]] = {}
 
     async def check(self, requests: Sequence[JobRequest], owner: Owner) -> list[NewJob]:
-        """The jobs that the requests ask for, checked as far as possible without writing.
+        """The jobs that the requests ask for, checked as far as possible without writing. Empties
+        their decoded payloads: while many large ones wait for the database, the collector of
+        garbage would look through all that is in them.
 
         Raises:
             QueueNotFound: unknown queue.
@@ -76,6 +78,7 @@ class Creation:
                     raise PayloadRejected(found, **request.error_metadata)
                 if time_slice.used_up:
                     await time_slice.yield_()
+            request.payload.clear()
             new_jobs.append(
                 NewJob(
                     job_id,

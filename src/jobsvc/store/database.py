@@ -13,14 +13,10 @@ from jobsvc.settings import SCHEMA
 from jobsvc.store.dsn import Dsn, read_dsn
 from jobsvc.store.explain import explain
 from jobsvc.store.pooler import find_pooling, tell_pooling
-from jobsvc.store.sessions import (
-    LATE_SECONDS,
-    RELEASE_SECONDS,
-    Pooling,
-    Sessions,
-)
+from jobsvc.store.sessions import LATE_SECONDS, RELEASE_SECONDS, Pooling, Sessions, terminate
 from jobsvc.store.sessions import Connection as Connection
 from jobsvc.store.sqlstate import Answer, answer, is_session_spent
+from jobsvc.store.standby_wait import StandbyWaitCancelled
 from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
 
@@ -44,6 +40,8 @@ def answer_of(error: BaseException) -> Answer:
     """Returns what an error of the driver means. Pure."""
     if isinstance(error, asyncpg.PostgresError):
         return answer(error.sqlstate or "")
+    if isinstance(error, StandbyWaitCancelled):
+        return Answer.REFUSED
     is_argument = isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
     if is_argument and not isinstance(error, asyncpg.exceptions.ClientConfigurationError):
         return Answer.DEFECT  # asyncpg refuses an argument: the database is fine
@@ -153,6 +151,7 @@ class Database:
             generation, is_kept = self._generation, False
             try:
                 yield connection
+                connection.check_wait()  # type: ignore[attr-defined]  # by the proxy
                 is_kept = generation == self._generation and self._keep(connection)
             except Exception as error:
                 await self._take_out(connection, error)
@@ -207,9 +206,9 @@ class Database:
             await self.return_kept()
         elif isinstance(error, asyncpg.PostgresError):
             if is_session_spent(error.sqlstate or ""):
-                connection.terminate()
+                terminate(connection)
         elif isinstance(error, asyncpg.InternalClientError):
-            connection.terminate()  # The protocol is out of step.
+            terminate(connection)  # The protocol is out of step.
 
     async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         """Returns a connection to the pool. A cancelled statement on it must end first."""

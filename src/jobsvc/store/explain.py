@@ -15,22 +15,24 @@ _REFUSALS = {
     "53300": "the database takes no more connections",
     "57P03": "the database takes no connections yet",
     "42501": "the database refuses the connection",
-    "26000": "another session answers, as behind a pooler in transaction mode; set JOBSVC_POOLER",
-    "42P05": "another session answers, as behind a pooler in transaction mode; set JOBSVC_POOLER",
+    "26000": "another session answers, as behind a pooler in transaction mode (JOBSVC_POOLER)",
+    "42P05": "another session answers, as behind a pooler in transaction mode (JOBSVC_POOLER)",
 }
 #: What PgBouncer says, and what precedes it. Most of it comes as a violation of the protocol.
 _POOLER_REFUSALS = {
-    "no more connections allowed": "the pooler takes no more clients; its max_client_conn",
+    "no more connections allowed": "the pooler takes no more clients (max_client_conn)",
     "client connections exceeded": "the pooler takes no more clients",
-    "query_wait_timeout": "the pooler had no free connection to the database in time;"
-    " its default_pool_size",
-    "unsupported startup parameter": "the pooler refuses a setting in the options of JOBSVC_DSN;"
-    " ALTER ROLE … SET does the same",
-    "statement pooling mode": "the pooler is in statement mode; it must be session or transaction",
+    "query_wait_timeout": "the pooler had no free connection to the database in time"
+    " (default_pool_size)",
+    "unsupported startup parameter": "the pooler refuses the options of JOBSVC_DSN"
+    " (ALTER ROLE … SET does the same)",
+    "statement pooling mode": "the pooler is in statement mode, and must be in session or"
+    " transaction mode",
     "server login": "the pooler cannot log in to the database",
     "server_login": "the pooler cannot log in to the database",
     "no such database": "the pooler knows no such database",
     "no such user": "the pooler knows no such user",
+    '"trust" authentication failed': "the pooler knows no such user",
 }
 
 
@@ -39,6 +41,8 @@ def explain(error: BaseException, dsn: Dsn) -> str:
     match error:
         case asyncpg.PostgresError() if says := _pooler_says(error):
             return says
+        case asyncpg.ProtocolViolationError():
+            return f"what listens at {dsn.address}, a pooler perhaps, refuses: {error}"
         case asyncpg.PostgresConnectionError():
             return f"the connection to {dsn.address} is lost, or it is no PostgreSQL: {error}"
         case asyncpg.PostgresError():

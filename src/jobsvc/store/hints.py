@@ -33,6 +33,7 @@ class _Kind(StrEnum):
     JOBS = "j"
     READY = "r"
     DECLARED = "d"
+    CANCELS = "c"
     ALIVE = "p"
 
 
@@ -42,16 +43,19 @@ _NAMES = {
     _Kind.JOBS: ("job_ids", 200),
     _Kind.READY: ("ready", 100),
     _Kind.DECLARED: ("declared", 100),
+    _Kind.CANCELS: ("cancels", 100),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Jobs whose status has changed, queues with a job that is ready, queues that were declared."""
+    """Jobs whose status has changed, queues with a job that is ready, queues that were declared,
+    leases of jobs whose cancellation was requested."""
 
     job_ids: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
+    cancels: tuple[str, ...] = ()
 
 
 def channel_of(schema: str) -> str:
@@ -120,13 +124,15 @@ class Hints:
         job_ids: Iterable[str] = (),
         ready: Iterable[str] = (),
         declared: Iterable[str] = (),
+        cancels: Iterable[str] = (),
     ) -> None:
         """Passes a hint on: to this replica now, to the others with the next notification."""
-        hint = Hint(tuple(job_ids), tuple(ready), tuple(declared))
+        hint = Hint(tuple(job_ids), tuple(ready), tuple(declared), tuple(cancels))
         if self._peers or asyncio.get_running_loop().time() < self._alone_from:
             self._pending[_Kind.JOBS].update(dict.fromkeys(hint.job_ids))
             self._pending[_Kind.READY].update(dict.fromkeys(hint.ready))
             self._pending[_Kind.DECLARED].update(dict.fromkeys(hint.declared))
+            self._pending[_Kind.CANCELS].update(dict.fromkeys(hint.cancels))
             self._added.set()
         self._pass_on(hint)
 

@@ -16,6 +16,10 @@ from jobsvc.store.records import decode_error, encode_labels, job_from
 
 #: Jobs written in one statement.
 _MAX_CREATES = 1000
+#: Jobs with longer inputs share commits with each other only, and few: to write one takes
+#: milliseconds, for which small ones would have to wait.
+_LARGE_CHARACTERS = 16 * 1024
+_MAX_LARGE_CREATES = 16
 #: Whether each column of a run policy may be NULL.
 _OPTIONAL = [name in OPTIONAL for name in RunPolicy.__struct_fields__]
 
@@ -33,12 +37,15 @@ class KeyHolder(NamedTuple):
 
 
 class JobStore:
-    """Statements on jobs. `run` the batcher while it is in use."""
+    """Statements on jobs. `run` the batchers while it is in use."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.creates: Batcher[NewJob, datetime | None] = Batcher(
             self._create, _MAX_CREATES, expected_errors=(asyncpg.UniqueViolationError,)
+        )
+        self.large_creates: Batcher[NewJob, datetime | None] = Batcher(
+            self._create, _MAX_LARGE_CREATES, expected_errors=(asyncpg.UniqueViolationError,)
         )
 
     async def create(self, job: NewJob) -> datetime | None:
@@ -48,8 +55,9 @@ class JobStore:
         Raises:
             KeyTaken: its unique key is held. The rest of its batch is written without it.
         """
+        is_large = job.input is not None and len(job.input) > _LARGE_CHARACTERS
         try:
-            return await self.creates.submit_one(job)
+            return await (self.large_creates if is_large else self.creates).submit_one(job)
         except asyncpg.UniqueViolationError as error:
             raise KeyTaken from error
 

@@ -5,7 +5,7 @@ a session of its own, and at the beginning of each transaction where a pooler le
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from jobsvc.settings import SCHEMA
+from jobsvc.store.standby_wait import WatchedConnection
 from jobsvc.store.statement import texts
 
 #: How long the driver waits after statement_timeout: the database should end the statement itself.
@@ -22,7 +23,7 @@ RELEASE_SECONDS = 2.0
 
 #: Every statement is a lookup by key in tables whose size changes by the second. A plan made from
 #: old statistics may be a very bad one, so each statement is planned once, by the indexes.
-#: Numbers are in the units of pg_settings.
+#: Times are in milliseconds.
 _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -31,11 +32,11 @@ _SETTINGS = {
     "enable_bitmapscan": "off",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    # Times come out of texts the same way everywhere.
-    "timezone": "UTC",
     # Our tables are named with their schema. A function of somebody else, in a schema of the path,
     # would be run instead of PostgreSQL's own if it fits the arguments better.
     "search_path": "pg_catalog",
+    # A commit that a standby may not have is told by a warning only.
+    "client_min_messages": "warning",
     "idle_in_transaction_session_timeout": "60000",
 }
 _DIFFERING = texts(SCHEMA)["differing_settings"]
@@ -58,7 +59,7 @@ class SettingsIgnored(asyncpg.InterfaceError):
     """A connection does not keep the settings that it was given."""
 
 
-class UnnamedStatements(asyncpg.Connection):
+class UnnamedStatements(WatchedConnection):
     """Sends the text of a statement each time it runs: no session has to remember it.
 
     The driver alone would ask each time what the statement takes and returns, which is remembered
@@ -118,7 +119,7 @@ class Sessions:
     def pool_options(self) -> dict[str, Any]:
         """Returns the arguments of the driver's pool for such connections."""
         if self.pooling is not Pooling.TRANSACTION:
-            return {"init": self._begin_session}
+            return {"init": self._begin_session, "connection_class": WatchedConnection}
         return {
             "init": self._begin_session,
             "connection_class": UnnamedStatements,
@@ -180,14 +181,17 @@ def _is_vacuum(text: str) -> bool:
     return any(line.startswith("VACUUM") for line in text.splitlines())
 
 
+def terminate(connection: Connection) -> None:
+    """Closes a connection at once, so that its pool makes another."""
+    with suppress(asyncpg.InterfaceError):  # It was closed by its end, and is back in the pool.
+        connection.terminate()
+
+
 async def _roll_back(connection: Connection) -> None:
     """Ends a transaction that may be open, or the connection."""
-    if connection.is_closed():
-        return
     try:
         await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
-    except Exception:
-        connection.terminate()
-    except BaseException:
-        connection.terminate()
-        raise
+    except BaseException as error:
+        terminate(connection)
+        if not isinstance(error, Exception):
+            raise

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -34,10 +35,13 @@ _OPTIONS = [
 class Caller:
     """Creates by the client library; follows on plain streams, where nothing hides a repetition."""
 
-    def __init__(self, target: str, history: History) -> None:
+    def __init__(
+        self, target: str, history: History, follow_seconds: float = FOLLOW_SECONDS
+    ) -> None:
         self.client = AsyncClient(target)
         self._target = target
         self._history = history
+        self._follow_seconds = follow_seconds
         #: Statuses with which the jobs were seen to end.
         self.ended: dict[str, pb.JobUpdate] = {}
 
@@ -71,13 +75,15 @@ class Caller:
                 if not unknown:
                     raise
             else:
-                self._history.note(Create(request_id=request_id, result="ok", job_id=job.id))
+                self._history.note(
+                    Create(request_id=request_id, result="ok", job_id=job.id, time=time.time())
+                )
                 return job.id
 
     async def follow(self, job_ids: Iterable[str]) -> None:
         """Follows jobs over any number of streams, until each has been seen to end."""
         left = list(job_ids)
-        async with asyncio.timeout(FOLLOW_SECONDS):
+        async with asyncio.timeout(self._follow_seconds):
             while left := [job_id for job_id in left if job_id not in self.ended]:
                 code, reason = await self._stream(left)
                 if code is not grpc.StatusCode.OK:
@@ -112,6 +118,7 @@ class Caller:
                 version=status.version,
                 state=status.state,
                 output=status.output.json_text,
+                time=time.time(),
             )
         )
         if status.state >= _ENDED:

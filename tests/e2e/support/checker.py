@@ -3,31 +3,47 @@
 K1 every acknowledged create has ended, K2 nothing is or runs that nobody created, K3 one outcome
 was accepted, under the lease that held then, K4 leases did not overlap, K5 nothing was delivered
 after an accepted outcome, K6 versions rise per stream and the last word is the truth, K7 every
-job is in exactly one place.
+job is in exactly one place and has used no more attempts than it had, K9 work went on in time, K10
+every kind of fault met something. K8 is in leftovers.py.
 """
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from math import inf
 
-from tests.e2e.support.history import AnyEvent, Close, Create, Report, Run, Update
+from tests.e2e.support.history import AnyEvent, Close, Create, Fault, Report, Run, Update
 from tests.e2e.support.tables import Tables
 
 _COMPLETED = 3
 
 
-def violations(events: Iterable[AnyEvent], tables: Tables) -> list[str]:
-    """Every violation, in words that begin with the invariant; empty when all hold."""
+def violations(
+    events: Iterable[AnyEvent],
+    tables: Tables,
+    *,
+    late_seconds: float = 0.0,
+    recovery_seconds: float = inf,
+) -> list[str]:
+    """Every violation, in words that begin with the invariant; empty when all hold.
+
+    A worker that stood still or was cut off may begin up to `late_seconds` after the end of a job
+    what it had received before. Whatever is broken, something ends every `recovery_seconds`, and
+    everything has ended so long after the last fault and the last creation.
+    """
     seen = list(events)
     return [
         *_acknowledged_have_ended(seen, tables),
         *_all_were_created(seen, tables),
         *_one_outcome(seen, tables),
         *_leases_in_order(tables),
-        *_no_redelivery(seen, tables),
+        *_no_redelivery(seen, tables, late_seconds),
         *_streams_tell_the_truth(seen, tables),
         *_one_place(tables),
+        *_attempts_run_out(tables),
+        *_recovered(seen, recovery_seconds),
+        *_faults_met_something(seen),
     ]
 
 
@@ -100,12 +116,14 @@ def _leases_in_order(tables: Tables) -> Iterator[str]:
                 yield f"K4 {job_id}: attempt {after[0]} began before {before[0]} was over"
 
 
-def _no_redelivery(events: Sequence[AnyEvent], tables: Tables) -> Iterator[str]:
+def _no_redelivery(
+    events: Sequence[AnyEvent], tables: Tables, late_seconds: float
+) -> Iterator[str]:
     for event in events:
         if not isinstance(event, Run) or event.job_id not in tables.results:
             continue
         result = tables.results[event.job_id]
-        if event.attempt > result.attempt or event.time > result.end_time:
+        if event.attempt > result.attempt or event.time > result.end_time + late_seconds:
             yield f"K5 {event.job_id}: attempt {event.attempt} was delivered after the job's end"
 
 
@@ -142,6 +160,36 @@ def _one_place(tables: Tables) -> Iterator[str]:
     for job_id in [*places, *(past.job_id for past in tables.attempts)]:
         if job_id not in tables.jobs:
             yield f"K7 {job_id} is an orphan"
+
+
+def _attempts_run_out(tables: Tables) -> Iterator[str]:
+    used = Counter(past.job_id for past in tables.attempts)
+    for job_id, most in tables.max_attempts.items():
+        result = tables.results.get(job_id)
+        if max(used[job_id], result.attempt if result else 0) > most:
+            yield f"K7 {job_id} has used more than its {most} attempts"
+
+
+def _recovered(events: Sequence[AnyEvent], recovery_seconds: float) -> Iterator[str]:
+    ends = sorted(e.time for e in events if isinstance(e, Update) and e.state >= _COMPLETED)
+    created = [e.time for e in events if isinstance(e, Create) and e.time]
+    ends = [time for time in ends if time]
+    for before, after in pairwise([*sorted(created)[:1], *ends]):
+        if after - before > recovery_seconds:
+            yield f"K9 nothing ended for {after - before:.1f} s"
+    quiet = max([*created, *(e.end_time for e in events if isinstance(e, Fault))], default=0.0)
+    if ends and ends[-1] - quiet > recovery_seconds:
+        yield f"K9 the last job ended {ends[-1] - quiet:.1f} s after everything was whole again"
+
+
+def _faults_met_something(events: Sequence[AnyEvent]) -> Iterator[str]:
+    hits: Counter[str] = Counter()
+    for event in events:
+        if isinstance(event, Fault):
+            hits[event.kind] += event.hits
+    for kind, count in hits.items():
+        if not count:
+            yield f"K10 {kind} met nothing"
 
 
 def _mark(output: str) -> str | None:

@@ -19,6 +19,7 @@ class Create(Event):
     request_id: str
     result: Result
     job_id: str = ""
+    time: float = 0.0
 
 
 class Update(Event):
@@ -29,6 +30,7 @@ class Update(Event):
     version: int
     state: int
     output: str = ""
+    time: float = 0.0
 
 
 class Close(Event):
@@ -58,7 +60,16 @@ class Report(Event):
     result: Result
 
 
-AnyEvent = Create | Update | Close | Run | Report
+class Fault(Event):
+    """Something was broken for a time. `hits` counts what it met: processes, sessions, bytes."""
+
+    kind: str
+    begin_time: float
+    end_time: float
+    hits: int
+
+
+AnyEvent = Create | Update | Close | Run | Report | Fault
 _decode = msgspec.json.Decoder(AnyEvent).decode
 
 

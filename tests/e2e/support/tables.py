@@ -40,6 +40,8 @@ class Tables:
     leased: list[str] = field(default_factory=list)
     results: dict[str, Result] = field(default_factory=dict)
     attempts: list[PastAttempt] = field(default_factory=list)
+    #: How many attempts each job may have.
+    max_attempts: dict[str, int] = field(default_factory=dict)
 
 
 async def read_tables(dsn: str) -> Tables:
@@ -47,7 +49,7 @@ async def read_tables(dsn: str) -> Tables:
     connection = await look_at(dsn)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            jobs = await connection.fetch("SELECT id, request_id FROM job")
+            jobs = await connection.fetch("SELECT id, request_id, max_attempts FROM job")
             waiting = await connection.fetch("SELECT job_id FROM waiting")
             leased = await connection.fetch("SELECT job_id FROM lease")
             results = await connection.fetch("SELECT * FROM result")
@@ -80,6 +82,7 @@ async def read_tables(dsn: str) -> Tables:
             )
             for row in attempts
         ],
+        max_attempts={str(row["id"]): row["max_attempts"] for row in jobs},
     )
 
 

@@ -1,0 +1,1 @@
+"""How long a caller waits while another one misbehaves."""
