@@ -38,12 +38,12 @@ async def start(stage: Stage, target: str, language: str) -> Process:
 
 
 @asynccontextmanager
-async def locked(dsn: str, table: str) -> AsyncIterator[None]:
-    """Nothing is written to a table meanwhile."""
+async def nothing_created(dsn: str) -> AsyncIterator[None]:
+    """Creations wait meanwhile."""
     connection = await look_at(dsn)
     try:
         async with connection.transaction():
-            await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            await connection.execute("LOCK TABLE job IN EXCLUSIVE MODE")
             yield
     finally:
         await connection.close()
@@ -159,7 +159,7 @@ async def test_example_that_never_got_its_answer_has_created_one_job(
     server = await stage.serve(embedded=True, **LEASES)
     async with proxy(server.port) as between, stage.calls(server.target) as caller:
         await caller.client.declare_queue("greetings")
-        async with locked(stage.embedded_dsn, "job"):
+        async with nothing_created(stage.embedded_dsn):
             theirs = stage.start_program(between.target, *commands(language)[1])
             waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             await eventually(lambda: fetch(stage.embedded_dsn, waiting), what="the creation")
