@@ -41,6 +41,7 @@ from jobsvc.jobs.followers import Hub
 from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
+from jobsvc.queues.control import QueueControl
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.installation import FORMER_SCHEMA
@@ -232,7 +233,9 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints, catalog),  # type: ignore[abstract]
+            QueueService(  # type: ignore[abstract]
+                store, hints, catalog, QueueControl(store, hints, settings)
+            ),
             Guard(admission, connections, callers, tracer),
             connections,
             store.database.troubles,
