@@ -15,6 +15,7 @@ from jobsvc.api.convert.queues import (
     write_warnings,
 )
 from jobsvc.api.convert.request_checks import QUEUE_NAME, RequestChecks
+from jobsvc.api.convert.workers import page_token, read_page_token, worker_message
 from jobsvc.api.guard import Context
 from jobsvc.api.pages import fill_page, items_per_page
 from jobsvc.domain.errors import PageTokenInvalid, QueueNotFound
@@ -135,6 +136,25 @@ class QueueService(QueueServiceServicer):
         check_named(request)
         await self._control.delete(request.name, request.force, request.etag)
         return pb.DeleteQueueResponse()
+
+    async def ListWorkers(
+        self, request: pb.ListWorkersRequest, context: Context
+    ) -> pb.ListWorkersResponse:
+        checks = RequestChecks()
+        if request.queue:
+            checks.queue("queue", request.queue)
+        size = items_per_page(checks, request.page_size, request.page_token)
+        checks.raise_if_violated()
+        after = read_page_token(request.page_token)
+        if request.queue and not await self._store.queues.read([request.queue], False):
+            raise QueueNotFound(request.queue)
+        await current_charge.get().reserve(MAX_PAGE_BYTES, ANSWER_SECONDS)
+        workers = await self._store.workers.list_after(request.queue or None, *after, size + 1)
+        response = pb.ListWorkersResponse()
+        count = await fill_page(response.workers, workers[:size], worker_message)
+        if count < len(workers):
+            response.next_page_token = page_token(workers[count - 1])
+        return response
 
     async def GetQueueStats(
         self, request: pb.GetQueueStatsRequest, context: Context

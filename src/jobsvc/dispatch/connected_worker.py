@@ -250,6 +250,7 @@ class ConnectedWorker:
             self.info.version,
             self.info.sdk,
             self.info.labels,
+            self.subscription.unary,
         )
 
 

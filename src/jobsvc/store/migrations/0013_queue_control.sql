@@ -9,6 +9,8 @@ ALTER TABLE queue ADD COLUMN max_waiting bigint;
 ALTER TABLE queue ADD COLUMN delete_time timestamptz;
 -- Why the cancellation of a job that has ended was requested; NULL if it was not, or without words.
 ALTER TABLE result ADD COLUMN IF NOT EXISTS cancel_reason text;
+-- Whether the worker was seen by a unary call, and is on no stream.
+ALTER TABLE worker ADD COLUMN unary boolean NOT NULL DEFAULT false;
 -- Workers that were told to finish what they hold and take no more: they are not connected for ever.
 CREATE TABLE drained_worker (
     worker_id  text PRIMARY KEY,
