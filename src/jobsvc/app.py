@@ -30,6 +30,7 @@ from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.dispatch.worker_log import WorkerLog
@@ -181,6 +182,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 
         redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
+        retirement = Retirement(store)
         worker_log = WorkerLog(settings.acknowledge_seconds)
         lease_duration = LeaseDuration(catalog, settings.lease_seconds)
         dispatcher = Dispatcher(
@@ -191,9 +193,10 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             InDoubtClaims(store, redelivery),
             presence,
             worker_log,
+            retirement,
             settings,
         )
-        unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
+        unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence, retirement)
         worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
@@ -233,9 +236,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(  # type: ignore[abstract]
-                store, hints, catalog, QueueControl(store, hints, settings)
-            ),
+            QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
             Guard(admission, connections, callers, tracer),
             connections,
             store.database.troubles,

@@ -15,9 +15,15 @@ from jobsvc.api.convert.queues import (
     write_warnings,
 )
 from jobsvc.api.convert.request_checks import QUEUE_NAME, RequestChecks
-from jobsvc.api.convert.workers import page_token, read_page_token, worker_message
+from jobsvc.api.convert.workers import (
+    check_drain,
+    page_token,
+    read_page_token,
+    worker_message,
+)
 from jobsvc.api.guard import Context
 from jobsvc.api.pages import fill_page, items_per_page
+from jobsvc.dispatch.retirement import Retirement
 from jobsvc.domain.errors import PageTokenInvalid, QueueNotFound
 from jobsvc.domain.queue import Queue, QueuePolicy
 from jobsvc.event_loop.time_slice import TimeSlice
@@ -35,9 +41,17 @@ _MAX_NAMES = 1000
 class QueueService(QueueServiceServicer):
     """Queues, for operators and for workers that declare their own."""
 
-    def __init__(self, store: Store, hints: Hints, catalog: Catalog, control: QueueControl) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hints: Hints,
+        catalog: Catalog,
+        control: QueueControl,
+        retirement: Retirement,
+    ) -> None:
         self._store = store
         self._control = control
+        self._retirement = retirement
         self._hints = hints
         #: Held to compile schemas: one thread at a time leaves time for the event loop.
         self._compiling = asyncio.Lock()
@@ -155,6 +169,13 @@ class QueueService(QueueServiceServicer):
         if count < len(workers):
             response.next_page_token = page_token(workers[count - 1])
         return response
+
+    async def DrainWorker(
+        self, request: pb.DrainWorkerRequest, context: Context
+    ) -> pb.DrainWorkerResponse:
+        check_drain(request)
+        await self._retirement.drain(request.worker_id, request.reason)
+        return pb.DrainWorkerResponse()
 
     async def GetQueueStats(
         self, request: pb.GetQueueStatsRequest, context: Context

@@ -64,9 +64,9 @@ class WorkerStore:
         """Notes that a worker is to take no more jobs. False if none has seen it lately."""
         return bool(await self._database.fetch("drain_worker", worker_id, reason))
 
-    async def drained(self, worker_ids: Sequence[str]) -> dict[str, str]:
-        """Returns those of the workers that are to take no more jobs, each with the reason."""
-        rows = await self._database.fetch("drained_workers", list(worker_ids))
+    async def drained(self) -> dict[str, str]:
+        """Returns the workers that are to take no more jobs, each with the reason."""
+        rows = await self._database.fetch("drained_workers")
         return {row["worker_id"]: row["reason"] for row in rows}
 
     async def take_id(self, held: HeldId, by_force: bool, gone_seconds: float) -> bool:
