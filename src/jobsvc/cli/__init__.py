@@ -2,7 +2,7 @@
 
 import typer
 
-from jobsvc.cli import demo, health, jobs, migrate, serve, trace, work
+from jobsvc.cli import demo, health, jobs, migrate, queues, serve, trace, work, workers
 from jobsvc.cli.call_options import OptionsBeforeCommand, before_command
 from jobsvc.cli.startup import warn_of_unknown_settings
 from jobsvc.cli.switches import Command
@@ -27,6 +27,8 @@ for command in (
     demo.demo,
 ):
     app.command(cls=Command)(command)
+app.add_typer(queues.app)
+app.add_typer(workers.app)
 
 
 def main() -> None:

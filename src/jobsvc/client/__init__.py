@@ -34,7 +34,7 @@ from jobsvc.client.job import (
 )
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats, QueueWarning
+from jobsvc.client.queue import HeldLease, Queue, QueueOptions, QueueStats, QueueWarning, Worker
 from jobsvc.client.sync_client import Client
 from jobsvc.domain.errors import Violation
 
@@ -45,6 +45,7 @@ __all__ = [
     "Client",
     "CreatedJob",
     "DeadlineExceeded",
+    "HeldLease",
     "InvalidRequest",
     "Job",
     "JobError",
@@ -68,4 +69,5 @@ __all__ = [
     "Unavailable",
     "UniqueKeyTaken",
     "Violation",
+    "Worker",
 ]

@@ -94,7 +94,7 @@ class Queue(_message.Message):
     """Most jobs that may be PENDING for `CreateJob` and `BatchCreateJobs` to
     create more; beyond, they fail with `RESOURCE_EXHAUSTED` (`QUEUE_FULL`)
     before anything is written. A repeated call whose job exists is answered
-    all the same. 0: no limit. 0 to 1,000,000,000.
+    all the same. Unset or 0: no limit. 0 to 1,000,000,000.
 
     How exact: each replica counts about once a second and adds what it lets
     in itself, so the limit may be exceeded by what other replicas create
@@ -167,15 +167,17 @@ class Queue(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         start_within: _duration_pb2.Duration | None = ...,
-        max_waiting: _builtins.int = ...,
+        max_waiting: _builtins.int | None = ...,
         pause_reason: _builtins.str = ...,
         pause_end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "output_schema", b"output_schema", "pause_end_time", b"pause_end_time", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_waiting", b"_max_waiting", "attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "max_waiting", b"max_waiting", "output_schema", b"output_schema", "pause_end_time", b"pause_end_time", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "etag", b"etag", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "max_waiting", b"max_waiting", "name", b"name", "output_schema", b"output_schema", "pause_end_time", b"pause_end_time", "pause_reason", b"pause_reason", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_waiting", b"_max_waiting", "attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "etag", b"etag", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "max_waiting", b"max_waiting", "name", b"name", "output_schema", b"output_schema", "pause_end_time", b"pause_end_time", "pause_reason", b"pause_reason", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_waiting: _TypeAlias = _typing.Literal["max_waiting"]  # noqa: Y015
+    _WhichOneofArgType__max_waiting: _TypeAlias = _typing.Literal["_max_waiting", b"_max_waiting"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_waiting) -> _WhichOneofReturnType__max_waiting | None: ...
 
 Global___Queue: _TypeAlias = Queue  # noqa: Y015
 

@@ -119,7 +119,7 @@ async def queue_message(queue: Queue) -> pb.Queue:
         create_time=timestamp(queue.create_time),
         update_time=timestamp(queue.update_time),
         etag=queue.etag,
-        max_waiting=policy.max_waiting or 0,
+        max_waiting=policy.max_waiting,
     )
     if queue.pause is not None:
         message.pause_reason = queue.pause.reason
