@@ -10,8 +10,8 @@ from grpc import aio
 from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from tests.api.support.fixtures import Tables
+from tests.api.support.full_queue import EVERYTHING
 from tests.api.support.refusal import refused
-from tests.api.test_queues import _EVERYTHING
 
 
 async def _create(queues: QueueServiceStub, **fields: Any) -> pb.Queue:
@@ -20,10 +20,10 @@ async def _create(queues: QueueServiceStub, **fields: Any) -> pb.Queue:
 
 
 async def test_queue_is_what_it_was_created_as(queues: QueueServiceStub) -> None:
-    created = await _create(queues, **_EVERYTHING)
+    created = await _create(queues, **EVERYTHING)
     assert created == (await queues.GetQueue(pb.GetQueueRequest(name="q"))).queue
     assert created.state == pb.QUEUE_STATE_ACTIVE
-    for name, value in _EVERYTHING.items():
+    for name, value in EVERYTHING.items():
         assert getattr(created, name) == value, name
 
 

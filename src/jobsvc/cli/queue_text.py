@@ -4,11 +4,13 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jobsvc.cli.column_widths import GAP
 from jobsvc.cli.job_text import time_text
 from jobsvc.client import Queue, QueueStats, Worker
 from jobsvc.plain_text import json_text, one_line
@@ -41,7 +43,7 @@ def print_queues(counts: Iterable[QueueStats], console: Console) -> None:
         )
         for queue in counts
     ]
-    console.print(_table(names, rows, may_be_cut={"queue"}, texts={"queue", "state"}))
+    console.print(_table(names, rows, console.width, {"queue"}, {"queue", "state"}))
 
 
 def print_queue(queue: Queue, counts: QueueStats, console: Console) -> None:
@@ -98,26 +100,32 @@ def print_workers(workers: Sequence[Worker], console: Console) -> None:
         for worker in workers
     ]
     texts = {"worker", "queues", "server"}
-    console.print(_table(names, rows, may_be_cut=texts, texts=texts))
+    console.print(_table(names, rows, console.width, texts, texts))
 
 
 def _table(
     names: Sequence[str],
     rows: Sequence[Sequence[str]],
+    total: int,
     may_be_cut: Collection[str],
     texts: Collection[str],
 ) -> Table:
-    """A table in which numbers stand to the right, and some columns are cut where it is narrow."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for index, name in enumerate(names):
-        width = max(map(len, (name, *(row[index] for row in rows))))
-        table.add_column(
-            name,
-            justify="left" if name in texts else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=None if name in may_be_cut else width,
-        )
+    """A table of at most `total` columns of the terminal: texts to the left, numbers to the right,
+    and some cut where it is too wide."""
+    widths = {
+        name: max(map(len, (name, *(row[index] for row in rows))))
+        for index, name in enumerate(names)
+    }
+    left = total - sum(w for n, w in widths.items() if n not in may_be_cut) - GAP * len(names)
+    # The narrow ones first: what they leave is for the others.
+    narrow_first = sorted(may_be_cut, key=lambda name: widths[name])
+    for done, name in enumerate(narrow_first):
+        widths[name] = max(min(widths[name], left // (len(narrow_first) - done)), 1)
+        left -= widths[name]
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+    for name, width in widths.items():
+        justify: Literal["left", "right"] = "left" if name in texts else "right"
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", width=width)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
