@@ -36,9 +36,13 @@ class Caller:
     """Creates by the client library; follows on plain streams, where nothing hides a repetition."""
 
     def __init__(
-        self, target: str, history: History, follow_seconds: float = FOLLOW_SECONDS
+        self,
+        target: str,
+        history: History,
+        follow_seconds: float = FOLLOW_SECONDS,
+        client: AsyncClient | None = None,
     ) -> None:
-        self.client = AsyncClient(target)
+        self.client = client or AsyncClient(target)
         self._target = target
         self._history = history
         self._follow_seconds = follow_seconds
