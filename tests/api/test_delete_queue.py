@@ -8,6 +8,7 @@ import grpc
 import pytest
 from grpc import aio
 
+from jobsvc.v1 import job_pb2, job_service_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.job_service_pb2 import GetJobRequest
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -150,6 +151,28 @@ async def test_queue_whose_removal_was_given_up_says_so_and_is_removed_by_the_ne
     await create()
 
 
+async def test_force_removes_a_job_that_ends_meanwhile(
+    queues: QueueServiceStub,
+    create: Create,
+    workers: WorkerServiceStub,
+    sql: asyncpg.Connection,
+    tables: Tables,
+) -> None:
+    await create()
+    await lease_one(workers)
+    async with sql.transaction():
+        await sql.execute("DELETE FROM lease")
+        await sql.execute(
+            "INSERT INTO result (job_id, state, attempt, version, worker_id, end_time, purge_time,"
+            " progress_message) SELECT id, 3, 1, 3, '', now(), now(), '' FROM job"
+        )
+        deleting = asyncio.ensure_future(_delete(queues, force=True))
+        await until_blocked(sql)
+    await deleting
+    found = await tables()
+    assert not any(found[name] for name in (*_OF_JOBS, "queue"))
+
+
 async def test_worker_of_a_removed_queue_declares_it_when_it_comes_back(
     queues: QueueServiceStub, create: Create, channel: aio.Channel
 ) -> None:
@@ -189,6 +212,24 @@ async def test_creation_that_comes_second_is_not_found(
         await until_blocked(sql)
     assert (await creating).what == _NOT_FOUND
     assert await sql.fetchval("SELECT count(*) FROM job") == 1
+
+
+async def test_batch_for_two_queues_of_which_one_is_gone_writes_nothing(
+    create: Create, declare: Any, jobs: JobServiceStub, sql: asyncpg.Connection, tables: Tables
+) -> None:
+    await declare("p")
+    for name in ("q", "p"):
+        await create(queue=name)  # The replica is sure of them for a while.
+    await sql.execute("DELETE FROM queue WHERE name = 'p'")
+    before = await tables()
+    requests = [
+        job_service_pb2.CreateJobRequest(spec=job_pb2.JobSpec(queue=name)) for name in ("q", "p")
+    ]
+    batch = job_service_pb2.BatchCreateJobsRequest(requests=requests)
+    refusal = await refused(jobs.BatchCreateJobs(batch))
+    assert refusal.what == _NOT_FOUND
+    assert refusal.details["ErrorInfo"].metadata["index"] == "1"
+    assert await tables() == before
 
 
 async def test_creations_that_race_with_removals_leave_no_orphan(

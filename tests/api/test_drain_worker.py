@@ -71,9 +71,9 @@ async def test_drained_worker_stays_so_on_another_replica(
             await _drain(queues, worker_id)
             await worker.frame("retire")
             await worker.leave()
+        await create()
         async with work(channel, window=5, resume_token=token) as again:
             await again.frame("retire")
-            await create()
             await answered(again)
 
 

@@ -9,7 +9,7 @@ from opentelemetry import trace
 
 from jobsvc import telemetry
 from jobsvc.domain.created_job import Created, CreateResult
-from jobsvc.domain.errors import PayloadRejected, QueueFull, QueueNotFound
+from jobsvc.domain.errors import PayloadRejected, QueueFull
 from jobsvc.domain.job import JobOptions, NewJob
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.job_request import JobRequest, RequestedOptions, resolve
@@ -73,8 +73,6 @@ class Creation:
                 asked = request.options
                 with request.marking_errors():
                     queue = await self._catalog.queue(asked.queue)
-                    if queue.deleting:
-                        raise QueueNotFound(queue.name)
                 options = self._resolve(asked, queue)
                 schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
             if schema:
