@@ -1,13 +1,18 @@
 """The examples in other languages, through what they promise to survive."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.e2e.support.caller import Caller
 from tests.e2e.support.example import commands, is_built, lines, note
 from tests.e2e.support.processes import Process
+from tests.e2e.support.proxy import proxy
 from tests.e2e.support.stage import Stage
+from tests.e2e.support.tables import fetch
+from tests.support.looking import look_at
 from tests.support.probe import eventually
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -30,6 +35,18 @@ async def start(stage: Stage, target: str, language: str) -> Process:
     worker = stage.start_program(target, *commands(language)[0])
     await worker.says(20, '"subscribed"')
     return worker
+
+
+@asynccontextmanager
+async def nothing_created(dsn: str) -> AsyncIterator[None]:
+    """Creations wait meanwhile."""
+    connection = await look_at(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE job IN EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
 
 
 async def create(caller: Caller, *seconds: float) -> list[str]:
@@ -88,7 +105,7 @@ async def test_example_that_is_told_to_leave_ends_its_jobs_first(
         (late,) = await create(caller, 0)
         assert await worker.exited(20) == 0, worker.stdout + worker.stderr
         await caller.follow(job_ids)
-        assert late not in caller.ended
+        assert not begun(worker, [late])
         other = await start(stage, server.target, language)
         await caller.follow([late])
         note(stage.history, [worker, other])
@@ -134,3 +151,43 @@ async def test_example_that_was_frozen_stops_what_it_has_lost(stage: Stage, lang
         jobs = await stage.check(caller, job_ids)
     assert jobs[job_ids[0]].status.attempt > 1
     assert [*lines(other, "job settled")]
+
+
+async def test_example_that_never_got_its_answer_has_created_one_job(
+    stage: Stage, language: str
+) -> None:
+    server = await stage.serve(embedded=True, **LEASES)
+    async with proxy(server.port) as between, stage.calls(server.target) as caller:
+        await caller.client.declare_queue("greetings")
+        async with nothing_created(stage.embedded_dsn):
+            theirs = stage.start_program(between.target, *commands(language)[1])
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            await eventually(lambda: fetch(stage.embedded_dsn, waiting), what="the creation")
+            between.muted = True
+        count = "SELECT FROM job"
+        await eventually(lambda: fetch(stage.embedded_dsn, count), what="the commit")
+        server.kill()
+        between.muted = False
+        back = await stage.serve(embedded=True, port=server.port, **LEASES)
+        worker = await start(stage, back.target, language)
+        assert await theirs.exited(30) == 0, theirs.stdout
+        assert [*lines(theirs, "trying again")]
+        assert len(await fetch(stage.embedded_dsn, count)) == 1
+        note(stage.history, [worker, theirs])
+        (end,) = lines(theirs, "completed")
+        await stage.check(caller, [end["job_id"]], stage.embedded_dsn)
+
+
+async def test_example_stops_a_job_that_is_cancelled(stage: Stage, language: str) -> None:
+    server = await stage.serve(**LEASES)
+    worker = await start(stage, server.target, language)
+    async with stage.calls(server.target) as caller:
+        job_ids = await create(caller, 60)
+        await eventually(lambda: begun(worker, job_ids), what="the job begins")
+        await caller.client.cancel(job_ids[0], "no greetings any more")
+        async with asyncio.timeout(10):  # Less than the grace, after which the lease is taken away.
+            await caller.follow(job_ids)
+        note(stage.history, [worker])
+        jobs = await stage.check(caller, job_ids)
+    assert jobs[job_ids[0]].status.state == "CANCELLED"
+    assert [*lines(worker, "job settled")]

@@ -84,6 +84,9 @@ func (a *attempt) call(ctx context.Context, process Processor) (output []byte, e
 	}()
 	result, err := process(ctx, &a.Job)
 	if err != nil {
+		if ctx.Err() != nil { // Whatever it makes of that.
+			err = context.Cause(ctx)
+		}
 		return nil, err
 	}
 	return json.Marshal(result)

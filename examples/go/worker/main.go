@@ -47,6 +47,6 @@ func greet(ctx context.Context, job *Job) (any, error) {
 	case <-time.After(time.Duration(input.Seconds * float64(time.Second))):
 		return map[string]any{"greeting": "Hello, " + input.Name, "attempt": job.Attempt}, nil
 	case <-ctx.Done(): // Cancelled, lost, out of time, or the worker must go.
-		return nil, context.Cause(ctx)
+		return nil, ctx.Err()
 	}
 }
