@@ -7,8 +7,9 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast chaos unguarded grpcurl bench peers bench-flat bench-peers \
-  bench-streams bench-neighbours bench-smoke lint types generate verify protoset wheel image clean
+.PHONY: help setup demo test test-fast chaos unguarded grpcurl examples examples-go examples-typescript \
+  bench peers bench-flat bench-peers bench-streams bench-neighbours \
+  bench-smoke lint types generate verify protoset wheel image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +52,21 @@ grpcurl: setup ## Install grpcurl into .venv, where there is Go
 	@command -v grpcurl >/dev/null \
 	  || GOBIN="$(CURDIR)/$(BIN)" timeout 300 go install $(GRPCURL) >$(VENV)/grpcurl.log 2>&1 \
 	  || echo "grpcurl is not installed, so its test is skipped: $$(tail -n 1 $(VENV)/grpcurl.log)"
+
+# Tests run the examples, and skip where there is no toolchain, or no registry to get packages from.
+examples: examples-go examples-typescript ## Build the examples in other languages, where there are Go and Node.js
+
+examples-go: setup
+	@log=$(CURDIR)/$(VENV)/examples-go.log; cd examples/go; \
+	if timeout 300 go mod download >$$log 2>&1; then \
+	  buf generate && go vet ./... && go build -o $(CURDIR)/build/examples/go/ ./worker ./caller; \
+	else echo "the Go example is not built, so its tests are skipped: $$(tail -n 1 $$log)"; fi
+
+NPM_INSTALL := npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+examples-typescript: setup
+	@log=$(CURDIR)/$(VENV)/examples-typescript.log; cd examples/typescript; \
+	if timeout 300 $(NPM_INSTALL) >$$log 2>&1; then npm run --silent build; \
+	else echo "the TypeScript example is not built, so its tests are skipped: $$(tail -n 1 $$log)"; fi
 
 BENCHED := $(VENV)/.installed-bench
 $(BENCHED): $(STAMP)
@@ -155,4 +171,5 @@ image: ## Build the container image (CONTAINER=podman, IMAGE=name:tag, BASE=pyth
 	$$engine build $$format $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
 clean: ## Remove what can be made again (data in .jobsvc stays)
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  examples/*/gen examples/typescript/dist examples/typescript/node_modules

@@ -30,6 +30,9 @@ hypothesis.settings.load_profile("jobsvc")
 
 _numbers = itertools.count()
 
+#: Not durable: faster.
+_TEST_POSTGRES = {"fsync": "off", "max_prepared_transactions": "4"}
+
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 4 << 30
 
@@ -48,7 +51,7 @@ async def postgres() -> AsyncIterator[str]:
         yield other
         return
     with tempfile.TemporaryDirectory(prefix="jobsvc-test-", dir=_in_memory()) as folder:
-        async with embedded_postgres(Path(folder), {"fsync": "off"}) as server:
+        async with embedded_postgres(Path(folder), _TEST_POSTGRES) as server:
             await _execute(server.dsn, "CREATE DATABASE template_jobsvc")
             await migrate(_named(server.dsn, "template_jobsvc"))
             yield server.dsn

@@ -22,8 +22,10 @@ TOP_MODULES = {
     "test_call_status.py",
     "test_contract.py",
     "test_event_log.py",
+    "test_exit_codes.py",
     "test_layers.py",
     "test_plain_text.py",
+    "test_sd_notify.py",
     "test_settings.py",
     "test_structure.py",
 }

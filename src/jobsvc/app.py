@@ -4,10 +4,9 @@ import asyncio
 import logging
 import os
 import secrets
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,8 @@ from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
+from jobsvc.api.job_control import JobControl
+from jobsvc.api.job_lists import JobLists
 from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
@@ -34,17 +35,19 @@ from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.outages import Outages
-from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
+from jobsvc.jobs.cancel import Cancellation
+from jobsvc.jobs.change import Changing
 from jobsvc.jobs.create import Creation
+from jobsvc.jobs.delete import Deletion
 from jobsvc.jobs.followers import Hub
+from jobsvc.jobs.list import JobLister
 from jobsvc.jobs.read import JobReader
+from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
-from jobsvc.store.installation import FORMER_SCHEMA
-from jobsvc.store.migrate import migrate
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.upkeep.expire import expire_jobs
@@ -53,7 +56,7 @@ from jobsvc.upkeep.prune import prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
-from jobsvc.upkeep.vacuum import vacuum_tables
+from jobsvc.upkeep.vacuum import TableVacuum
 
 log = logging.getLogger(__name__)
 
@@ -62,50 +65,6 @@ _SCHEMAS_SECONDS = 600.0
 _TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
-
-
-async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
-
-    Raises:
-        DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it
-            cannot start.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with AsyncExitStack() as stack:
-        dsn = settings.dsn
-        if dsn is None:
-            postgres = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-            dsn = postgres.dsn
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            watch = tasks.create_task(postgres.watch())
-            stack.callback(watch.cancel)
-        if not await _migrate(dsn, stop, settings.schema, is_embedded=settings.dsn is None):
-            return
-        async with replica(dsn, settings) as running:
-            on_ready(running.port)
-            await stop.wait()
-            await running.drain()
-
-
-async def _migrate(dsn: str, stop: asyncio.Event, schema: str, is_embedded: bool = False) -> bool:
-    """Brings the schema up to date. False if `stop` was set first. Raises as `migrate`."""
-    # Nobody else uses an embedded database, so that what an older release made is moved unasked.
-    move_from = FORMER_SCHEMA if is_embedded else None
-    migrating = asyncio.create_task(migrate(dsn, schema, move_from))
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([migrating, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if migrating.done():
-            await migrating
-        return migrating.done()
-    finally:
-        for task in (migrating, stopping):
-            task.cancel()
-        await asyncio.wait([migrating, stopping])
 
 
 class Replica:
@@ -174,6 +133,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             troubles=store.database.troubles,
             schema=settings.schema,
             can_listen=store.database.pooling is Pooling.SESSION,
+            servers=store.database.servers,
         )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
@@ -221,6 +181,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 creation,
                 reader,
                 StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
+                JobControl(
+                    Cancellation(store, reader, hints, settings),
+                    Retrying(store, reader, hints, due_timers.start, settings),
+                    Changing(store, catalog, reader, hints, due_timers.start),
+                    Deletion(store, reader, hints, settings),
+                    settings.max_payload_bytes,
+                ),
+                JobLists(JobLister(store)),
                 settings,
             ),
             WorkerService(
@@ -242,6 +210,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         def on_hint(hint: Hint) -> None:
             hub.changed(hint.job_ids)
             dispatcher.wake(hint.ready)
+            dispatcher.cancels_requested(hint.cancels)
             catalog.forget(hint.declared)
 
         hints.listen(on_hint, hub.gap)
@@ -250,7 +219,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings.rescue_interval_seconds,
         )
         duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
-        async with _running(
+        async with running(
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
@@ -261,7 +230,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             async with (
                 server.listening(settings.listen) as port,
                 # Only now: the silence of a worker counts from its first look.
-                _running(("upkeep", run_duties(*duties))),
+                running(("upkeep", run_duties(*duties))),
             ):
                 yield Replica(
                     port, server, admission, hub, dispatcher, redelivery, outages, settings
@@ -275,14 +244,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 
 
 @asynccontextmanager
-async def _running(*parts: tuple[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+async def running(*parts: tuple[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Runs named parts in the background until the end of the block. A part that fails ends it."""
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(part, name=name) for name, part in parts]
+        started = [tasks.create_task(part, name=name) for name, part in parts]
         try:
             yield
         finally:
-            for task in running:
+            for task in started:
                 task.cancel()
 
 
@@ -310,7 +279,7 @@ def _duties(
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
-        Duty("vacuum", _VACUUM_SECONDS, partial(vacuum_tables, store)),
+        Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 

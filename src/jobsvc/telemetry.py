@@ -27,6 +27,8 @@ WORKER_ID = "jobsvc.worker.id"
 
 #: Counter of failures, by `error.type`: an SQLSTATE, or the name of the driver's error.
 DATABASE_FAILURES = "jobsvc.database.failures"
+#: Gauge, seconds: how long somebody has kept dead rows from being removed; 0 when nobody does.
+HORIZON_AGE = "jobsvc.database.horizon.age"
 #: Histogram, seconds.
 LOOP_LAG = "jobsvc.loop.lag"
 LOOP_LAG_BOUNDARIES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)

@@ -33,6 +33,11 @@ ANSWERS: dict[type[JobsvcError], tuple[str, str, set[str]]] = {
     errors.UniqueKeyTaken: ("ALREADY_EXISTS", "UNIQUE_KEY_TAKEN", {"ResourceInfo"}),
     errors.RequestIdReused: ("ALREADY_EXISTS", "REQUEST_ID_REUSED", {"ResourceInfo"}),
     errors.WorkerIdInUse: ("ALREADY_EXISTS", "WORKER_ID_IN_USE", {"ResourceInfo"}),
+    errors.JobStateConflict: (
+        "FAILED_PRECONDITION",
+        "JOB_STATE_CONFLICT",
+        {"PreconditionFailure"},
+    ),
     errors.LeaseLost: ("FAILED_PRECONDITION", "LEASE_LOST", {"PreconditionFailure"}),
     errors.EtagMismatch: ("ABORTED", "ETAG_MISMATCH", set()),
     errors.WorkerReplaced: ("ABORTED", "WORKER_REPLACED", set()),

@@ -106,7 +106,8 @@ async def test_the_deadline_ends_the_retries(connect: Any, peer: Peer) -> None:
         ("ALREADY_EXISTS", "UNIQUE_KEY_TAKEN", jobsvc.UniqueKeyTaken),
         ("ALREADY_EXISTS", "REQUEST_ID_REUSED", jobsvc.RequestIdReused),
         ("RESOURCE_EXHAUSTED", "RATE_LIMITED", jobsvc.Overloaded),
-        ("FAILED_PRECONDITION", "JOB_STATE_CONFLICT", jobsvc.CallFailed),
+        ("FAILED_PRECONDITION", "JOB_STATE_CONFLICT", jobsvc.JobStateConflict),
+        ("ABORTED", "ETAG_MISMATCH", jobsvc.EtagMismatch),
         ("INTERNAL", "", jobsvc.CallFailed),
     ],
 )

@@ -1,9 +1,12 @@
 """Job ids."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import RFC_4122, UUID
 
-from jobsvc.domain.job_id import new_job_id, new_job_ids
+import pytest
+
+from jobsvc.domain.job_id import first_job_id, new_job_id, new_job_ids
 
 
 def test_job_id_is_a_uuid_of_version_7() -> None:
@@ -37,3 +40,18 @@ def test_ids_of_a_batch_sort_as_they_come() -> None:
 def test_job_ids_do_not_repeat() -> None:
     ids = [*(new_job_id() for _ in range(1000)), *new_job_ids(1000), *new_job_ids(1000)]
     assert len(set(ids)) == 3000
+
+
+def test_first_id_of_a_moment_sorts_between_those_made_before_and_after() -> None:
+    before = new_job_id()
+    millis = UUID(before).int >> 80
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=millis)
+    assert first_job_id(moment) < before < first_job_id(moment, timedelta(milliseconds=1))
+    assert UUID(first_job_id(moment)).int >> 80 == millis
+
+
+@pytest.mark.parametrize("moment", [datetime.min, datetime.max])
+def test_times_beyond_all_ids_have_a_first_id(moment: datetime) -> None:
+    first = first_job_id(moment.replace(tzinfo=UTC))
+    assert str(UUID(first)) == first
+    assert (first < new_job_id()) is (moment is datetime.min)

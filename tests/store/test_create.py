@@ -237,7 +237,7 @@ async def test_batch_that_deadlocks_with_another_call_is_told_to_try_again(
 async def test_database_keeps_the_bounds_of_the_contract(
     store: Store, sql: asyncpg.Connection
 ) -> None:
-    for job in (new_job(priority=-101), new_job(max_attempts=101)):
+    for job in (new_job(priority=-101), new_job(max_attempts=0)):
         with pytest.raises(NotStorable, match="23514"):
             await store.jobs.create(job)
     assert await counts(sql, ["job"]) == {"job": 0}

@@ -27,17 +27,16 @@ from jobsvc.domain.outcome import (
     decide,
 )
 from jobsvc.store.jobs import KeyTaken
+from tests.store.support.control_rules import ControlRules
 from tests.store.support.known_job import (
     AGE_LEASE,
     AGE_WAITING,
     END_ATTEMPT,
     END_JOB,
     END_RETENTION,
-    REQUEST_CANCEL,
     RETRY,
     WHERE_JOBS_ARE,
     Known,
-    KnownJobs,
 )
 from tests.store.support.own_loop import OwnLoop
 from tests.store.support.samples import BROKEN, TABLES, end, new_job
@@ -55,12 +54,12 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(
 )
 
 
-class LifeCycle(RuleBasedStateMachine, KnownJobs):
+class LifeCycle(RuleBasedStateMachine, ControlRules):
     """Jobs of one queue, and every lease that has ever existed."""
 
     def __init__(self, opened: OwnLoop) -> None:
         RuleBasedStateMachine.__init__(self)
-        KnownJobs.__init__(self)
+        ControlRules.__init__(self)
         self.run, self.store, self.sql = opened.run, opened.store, opened.sql
         self.run(self.sql.execute(f"TRUNCATE {', '.join(TABLES)}"))
         self.run(self.store.queues.declare(["q"]))
@@ -127,16 +126,6 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
                 known.confirmed = True
                 known.version += percent is not None
 
-    @precondition(lambda self: self.leases)
-    @rule(data=st.data())
-    def request_cancel(self, data: st.DataObject) -> None:
-        self.cancel_this(data.draw(self.some_lease()))
-
-    def cancel_this(self, lease_id: LeaseId) -> None:
-        self.run(self.sql.execute(REQUEST_CANCEL, lease_id.number))
-        if known := self.holder(lease_id):
-            known.cancel_requested = True
-
     # Leases end: by outcomes, current and stale ones together in a batch.
 
     @precondition(lambda self: self.leases)
@@ -178,7 +167,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         if meanwhile == "extend":
             self.extend_these([lease_id])
         elif meanwhile == "cancel":
-            self.cancel_this(lease_id)
+            self.cancel_job(lease_id.job_id)
         elif meanwhile == "report":
             self.report_these([(lease_id, data.draw(OUTCOMES))])
         for lapsed in seen:
@@ -236,7 +225,7 @@ class LifeCycle(RuleBasedStateMachine, KnownJobs):
         expired = self.run(self.store.upkeep.expire(100, 60.0))
         assert expired == ([job_id] if known.state is JobState.PENDING else [])
         if expired:
-            known.state = JobState.FAILED
+            known.state, known.ended_by_lease = JobState.FAILED, False
             known.version += 1
 
     @precondition(lambda self: any(known.state.ended for known in self.jobs.values()))

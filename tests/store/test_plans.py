@@ -7,9 +7,11 @@ from jobsvc.store.store import Store
 from tests.store.support.plans import BIG_TABLES, Node, nodes, plan, scans
 
 FREQUENT = [
+    "cancel_jobs",
     "count_jobs",
     "create_jobs",
     "current_leases",
+    "delete_jobs",
     "expire_jobs",
     "extend_leases",
     "find_changed",
@@ -19,13 +21,17 @@ FREQUENT = [
     "finish_jobs",
     "first_inputs",
     "lease_jobs",
+    "list_jobs",
     "prune_jobs",
     "read_attempts",
+    "read_cancel_requests",
     "read_jobs",
     "read_leases",
     "ready_queues",
     "redeliver_leases",
     "requeue_jobs",
+    "retry_jobs",
+    "update_job",
 ]
 #: Statements that read all leases: there are no more than the windows of the workers.
 ALL_LEASES = {"count_jobs"}
@@ -75,6 +81,30 @@ async def test_next_jobs_are_read_in_the_order_of_the_index(store: Store) -> Non
     (scan,) = [n for n in scans(chosen) if n["Relation Name"] == "waiting"]
     assert scan["Index Name"] == "waiting_order"
     assert "run_at" not in scan.get("Filter", ""), scan
+
+
+async def test_page_of_jobs_is_read_in_the_order_of_its_indexes(store: Store) -> None:
+    """Nothing is sorted, so that a full page ends the walk."""
+    found = list(nodes(await plan(store, "list_jobs")))
+    kinds = [n["Node Type"] for n in found]
+    assert kinds[0] == "Limit"
+    assert "Merge Append" in kinds
+    assert not [kind for kind in kinds if "Sort" in kind]
+    walked = [n["Index Name"] for n in found if n.get("Scan Direction") == "Backward"]
+    assert walked == [
+        "job_pkey",
+        "job_of_user",
+        "job_of_session",
+        "waiting_pkey",
+        "lease_pkey",
+        "result_unsuccessful",
+        "result_unsuccessful",
+    ]
+
+
+async def test_estimate_reads_a_sample(store: Store) -> None:
+    (sample,) = [n for n in nodes(await plan(store, "estimate_jobs")) if "Sample" in n["Node Type"]]
+    assert sample["Node Type"] == "Sample Scan"
 
 
 @pytest.mark.parametrize(

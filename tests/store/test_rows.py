@@ -112,14 +112,15 @@ def done(results: Sequence[object]) -> None:
 async def watched(dsn: str) -> AsyncIterator[tuple[Store, Touched]]:
     """A store on one connection that tells the plan of everything it runs."""
     touched = Touched()
-    connection = await asyncpg.connect(dsn)
     sessions = Sessions(Pooling.SESSION, statement_seconds=30)
-    await sessions.pool_options()["init"](connection)
+    options = sessions.pool_options()
+    connection = await asyncpg.connect(dsn, connection_class=options["connection_class"])
+    await options["init"](connection)
     await connection.execute(
         "LOAD 'auto_explain';"
         "SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on;"
         "SET auto_explain.log_timing = off; SET auto_explain.log_format = 'json';"
-        "SET auto_explain.log_level = 'notice'"
+        "SET auto_explain.log_level = 'warning'"
     )
     connection.add_log_listener(touched.heard)
     store = Store(Database(OneConnection(connection), sessions, 5), "test", 1000)

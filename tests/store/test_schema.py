@@ -9,12 +9,14 @@ import pytest
 
 from jobsvc.domain.lease import Extension
 from jobsvc.settings import SCHEMA
+from jobsvc.store.channel import channel_of
 from jobsvc.store.ddl import DatabaseUnsuitable, lock_of
-from jobsvc.store.hints import Hint, Hints, channel_of
+from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.migrate import migrate
 from jobsvc.store.rights import grant
 from jobsvc.store.statement import texts
 from jobsvc.store.store import Store, open_store
+from jobsvc.upkeep.vacuum import TableVacuum
 from tests.store.support.samples import COMPLETED, TABLES, counts, create, end, lease, tables_of
 
 OTHER = "order"  # a word of SQL
@@ -78,7 +80,7 @@ async def test_tables_of_others_with_our_names_are_left_alone(
         job_id = await create(store, unique_key="k")
         (job,) = await lease(store)
         assert await store.lease_ends.ends.submit_one(end(job.id, COMPLETED))
-        assert await store.upkeep.vacuum() == 0
+        await TableVacuum(store).run_once()
     assert await tables_of(sql, job_id) == {"job", "result"}
     for schema in ("hostile", "public"):
         await sql.execute(f"SET search_path = {schema}")

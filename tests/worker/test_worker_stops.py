@@ -3,10 +3,10 @@
 import asyncio
 import socket
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
@@ -15,6 +15,7 @@ from jobsvc.app import Replica, replica
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as jobs_pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.worker import Context, Processor, RetryPolicy, Worker, processor
 from tests.worker.support.callers import Caller, worker
 
@@ -27,8 +28,8 @@ def caller(channel: aio.Channel) -> Caller:
 
 
 @pytest.mark.parametrize("kind", ["async", "thread"])
-async def test_cancelled_job_stops_its_processor(
-    dsn: str, settings: Settings, sql: asyncpg.Connection, kind: str
+async def test_cancelled_job_stops_its_processor_at_once(
+    server: Replica, channel: aio.Channel, caller: Caller, kind: str
 ) -> None:
     started, stopped = threading.Event(), threading.Event()
 
@@ -46,19 +47,100 @@ async def test_cancelled_job_stops_its_processor(
         context.raise_if_cancelled()
 
     function: Any = forever if kind == "async" else wait_in_thread
+    async with worker(server, Processor(function, "q")):
+        job_id = await caller.create()
+        await asyncio.to_thread(started.wait, 10)
+        before = time.monotonic()
+        await _cancel(channel, job_id)
+        job = await caller.end(job_id)
+        # The next extension would come after 10 s.
+        assert time.monotonic() - before < 5
+        assert job.status.state == job_pb2.JOB_STATE_CANCELLED
+        assert stopped.is_set()
+
+
+async def test_what_a_cancelled_processor_does_in_its_finally_is_awaited(
+    server: Replica, channel: aio.Channel, caller: Caller
+) -> None:
+    started, cleaning, go_on, cleaned = (asyncio.Event() for _ in range(4))
+
+    @processor("q")
+    async def tidy(value: dict[str, Any]) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaning.set()
+            await go_on.wait()
+            cleaned.set()
+
+    async with worker(server, tidy):
+        job_id = await caller.create()
+        await started.wait()
+        await _cancel(channel, job_id)
+        await cleaning.wait()
+        # Told again, it is not interrupted.
+        await _cancel(channel, job_id)
+        assert (await _cancel(channel, job_id)).status.state == job_pb2.JOB_STATE_PROCESSING
+        go_on.set()
+        job = await caller.end(job_id)
+    assert job.status.state == job_pb2.JOB_STATE_CANCELLED
+    assert cleaned.is_set()
+
+
+async def test_clean_up_that_outlasts_the_grace_loses_its_lease(
+    dsn: str, settings: Settings
+) -> None:
+    started, interrupted = asyncio.Event(), asyncio.Event()
+
+    @processor("q")
+    async def linger(value: dict[str, Any]) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                interrupted.set()
+
     async with (
-        replica(dsn, replace(settings, extend_interval_seconds=0.2)) as server,
+        replica(dsn, replace(settings, cancel_grace_seconds=0.5)) as server,
         aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-        worker(server, Processor(function, "q")),
+        worker(server, linger),
     ):
         caller = Caller(channel)
         job_id = await caller.create()
-        await asyncio.to_thread(started.wait, 10)
-        # CancelJob is not there yet: the request as it will write it.
-        await sql.execute("UPDATE lease SET cancel_request_time = clock_timestamp()")
+        await started.wait()
+        await _cancel(channel, job_id)
         job = await caller.end(job_id)
         assert job.status.state == job_pb2.JOB_STATE_CANCELLED
-        assert stopped.is_set()
+        await interrupted.wait()
+
+
+async def test_thread_that_returns_a_result_after_the_cancel_completes_the_job(
+    server: Replica, channel: aio.Channel, caller: Caller
+) -> None:
+    started = threading.Event()
+
+    @processor("q")
+    def finish(value: dict[str, Any], context: Context) -> dict[str, bool]:
+        started.set()
+        asyncio.run(context.wait_cancelled())
+        return {"cancelled": context.cancelled}
+
+    async with worker(server, finish):
+        job_id = await caller.create()
+        await asyncio.to_thread(started.wait, 10)
+        await _cancel(channel, job_id)
+        job = await caller.end(job_id)
+    assert job.status.state == job_pb2.JOB_STATE_COMPLETED
+    assert job.status.output.json["cancelled"] is True
+
+
+async def _cancel(channel: aio.Channel, job_id: str) -> job_pb2.Job:
+    request = jobs_pb.CancelJobRequest(job_id=job_id)
+    return (await JobServiceStub(channel).CancelJob(request)).job
 
 
 async def test_attempt_timeout_ends_the_attempt(server: Replica, caller: Caller) -> None:

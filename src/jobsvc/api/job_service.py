@@ -11,6 +11,8 @@ from jobsvc.api.convert.jobs import check_encoding, view_is_full, write_job, wri
 from jobsvc.api.convert.payloads import LargePayload
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
+from jobsvc.api.job_control import JobControl
+from jobsvc.api.job_lists import JobLists
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
@@ -27,18 +29,22 @@ _MARGIN_SECONDS = 0.5
 
 
 class JobService(JobServiceServicer):
-    """Creates, reads and follows jobs."""
+    """Creates, reads, follows and controls jobs."""
 
     def __init__(
         self,
         creation: Creation,
         reader: JobReader,
         status_streams: StatusStreams,
+        control: JobControl,
+        lists: JobLists,
         settings: Settings,
     ) -> None:
         self._creation = creation
         self._reader = reader
         self._status_streams = status_streams
+        self._control = control
+        self._lists = lists
         self._requests = RequestReader(settings.max_payload_bytes)
         #: Of the payloads of a job that is read.
         self._expected_size = ExpectedSize()
@@ -127,11 +133,37 @@ class JobService(JobServiceServicer):
             await write_payloads(response.job, job, request.payload_encoding)
         return response
 
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        return await self._lists.list(request, current_caller.get())
+
+    async def CountJobs(
+        self, request: pb.CountJobsRequest, context: Context
+    ) -> pb.CountJobsResponse:
+        return await self._lists.count(request, current_caller.get())
+
     # Writes by itself, which spares each stream two generators.
     def StreamJobStatus(  # type: ignore[override]
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> Awaitable[None]:
         return self._status_streams.serve(request, context, current_caller.get())
+
+    async def CancelJob(
+        self, request: pb.CancelJobRequest, context: Context
+    ) -> pb.CancelJobResponse:
+        return await self._control.cancel(request)
+
+    async def RetryJob(self, request: pb.RetryJobRequest, context: Context) -> pb.RetryJobResponse:
+        return await self._control.retry(request)
+
+    async def UpdateJob(
+        self, request: pb.UpdateJobRequest, context: Context
+    ) -> pb.UpdateJobResponse:
+        return await self._control.update(request)
+
+    async def DeleteJob(
+        self, request: pb.DeleteJobRequest, context: Context
+    ) -> pb.DeleteJobResponse:
+        return await self._control.delete(request)
 
 
 def _payload_size(job: Job) -> int:

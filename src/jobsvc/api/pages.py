@@ -10,7 +10,7 @@ from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.event_loop.time_slice import TimeSlice
 
 _DEFAULT_ITEMS = 50
-_MAX_ITEMS = 1000
+MAX_ITEMS = 1000
 _MAX_TOKEN_LENGTH = 1024
 
 T = TypeVar("T")
@@ -24,11 +24,13 @@ class _Items(Protocol[M]):
     def append(self, message: M, /) -> None: ...
 
 
-def items_per_page(checks: RequestChecks, page_size: int, page_token: str) -> int:
+def items_per_page(
+    checks: RequestChecks, page_size: int, page_token: str, max_items: int = MAX_ITEMS
+) -> int:
     """Checks the fields that every list request has, and returns how many items fit on a page."""
     checks.number("page_size", page_size, 0, 2**31 - 1)
     checks.text("page_token", page_token, _MAX_TOKEN_LENGTH)
-    return min(page_size or _DEFAULT_ITEMS, _MAX_ITEMS)
+    return min(page_size or _DEFAULT_ITEMS, max_items)
 
 
 async def fill_page(

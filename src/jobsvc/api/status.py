@@ -125,6 +125,9 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
         "WORKER_ID_IN_USE",
         _resource("worker_id", lambda e: e.metadata["workerId"]),
     ),
+    errors.JobStateConflict: _Status(
+        code_pb2.FAILED_PRECONDITION, "JOB_STATE_CONFLICT", _precondition("JOB_STATE", "jobId")
+    ),
     errors.LeaseLost: _Status(
         code_pb2.FAILED_PRECONDITION, "LEASE_LOST", _precondition("LEASE", "leaseId")
     ),

@@ -246,8 +246,7 @@ class WorkStream:
                     await self._send(worker, context, frame)
                     self._unanswered -= 1
                     self._capacity_freed.set()
-            notices, worker.notices = worker.notices, []
-            for notice in notices:
+            for notice in worker.take_notices():
                 await self._send(worker, context, notice_frame(notice))
             if self._half_closed or worker.dismissal:
                 if self._unanswered:

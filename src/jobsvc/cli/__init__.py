@@ -2,7 +2,17 @@
 
 import typer
 
-from jobsvc.cli import demo, health, jobs, migrate, serve, trace, work
+from jobsvc.cli import (
+    demo,
+    health,
+    job_control,
+    job_list,
+    jobs,
+    migrate,
+    serve,
+    trace,
+    work,
+)
 from jobsvc.cli.call_options import OptionsBeforeCommand, before_command
 from jobsvc.cli.startup import warn_of_unknown_settings
 from jobsvc.cli.switches import Command
@@ -22,7 +32,12 @@ for command in (
     work.work,
     jobs.create,
     jobs.get,
+    job_list.list_jobs,
     jobs.watch,
+    job_control.cancel,
+    job_control.retry,
+    job_control.update,
+    job_control.delete,
     trace.trace,
     demo.demo,
 ):

@@ -12,9 +12,11 @@ from jobsvc.client.async_client import AsyncClient
 from jobsvc.client.errors import (
     CallFailed,
     DeadlineExceeded,
+    EtagMismatch,
     InvalidRequest,
     JobNotFound,
     JobNotOwned,
+    JobStateConflict,
     Overloaded,
     PayloadRejected,
     PayloadTooLarge,
@@ -32,6 +34,8 @@ from jobsvc.client.job import (
     JobStatus,
     JobUpdate,
 )
+from jobsvc.client.job_changes import JobChanges
+from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.queue import Queue, QueueOptions, QueueStats, QueueWarning
@@ -45,13 +49,18 @@ __all__ = [
     "Client",
     "CreatedJob",
     "DeadlineExceeded",
+    "EtagMismatch",
     "InvalidRequest",
     "Job",
+    "JobChanges",
+    "JobCount",
     "JobError",
+    "JobFilter",
     "JobNotFound",
     "JobNotOwned",
     "JobOptions",
     "JobState",
+    "JobStateConflict",
     "JobStatus",
     "JobUpdate",
     "NewJob",

@@ -11,14 +11,20 @@ from jobsvc.client.convert.job_replies import read_created, read_job
 from jobsvc.client.convert.job_requests import (
     cancel_request,
     create_request,
+    delete_request,
     get_request,
+    retry_request,
+    update_request,
     wait_request,
 )
+from jobsvc.client.convert.list_requests import count_request, list_request
 from jobsvc.client.convert.queue_replies import read_declared, read_stats
 from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
+from jobsvc.client.job_changes import JobChanges
+from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
@@ -117,6 +123,39 @@ class AsyncClient(AsyncConnection):
         response = await self._call("JobService/GetJob", self._jobs.GetJob, request)
         return read_job(response.job)
 
+    async def list_jobs(
+        self, *, full: bool = False, page_size: int = 200, **wanted: Unpack[JobFilter]
+    ) -> AsyncGenerator[Job, None]:
+        """Yields the jobs that match and that the caller may see, newest first.
+
+        They come in pages of at most `page_size`, each as it is when it is read; without input
+        and output unless `full`. Where few jobs match, the server returns pages with few or none
+        to keep each of them cheap: that does not show, but such a list takes its time.
+
+        Raises:
+            InvalidRequest: a condition is out of its range.
+            ValueError: a state is unknown.
+        """
+        token = ""
+        while True:
+            request = list_request(wanted, full, page_size, token)
+            response = await self._call("JobService/ListJobs", self._jobs.ListJobs, request)
+            for job in response.jobs:
+                yield read_job(job)
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def count_jobs(self, **wanted: Unpack[JobFilter]) -> JobCount:
+        """Counts the jobs that `list_jobs` would yield: exactly up to 1,000, unless very many
+        others have to be looked at for it; beyond, the count is an estimate.
+
+        Raises: as `list_jobs`.
+        """
+        request = count_request(wanted)
+        response = await self._call("JobService/CountJobs", self._jobs.CountJobs, request)
+        return JobCount(count=response.count, is_estimate=response.is_estimate)
+
     async def wait(
         self,
         job_id: str | UUID,
@@ -164,8 +203,9 @@ class AsyncClient(AsyncConnection):
     ) -> AsyncGenerator[JobUpdate, None]:
         """Yields the status of each of up to 1,000 jobs, then each newer one, until all have ended.
 
-        Versions rise per job; statuses between may be skipped, the last one is
-        always yielded, with its output. Breaks of the stream do not show: it is
+        Versions rise per job, unless a failover or a restore took the database
+        back; statuses between may be skipped, the last one is always yielded,
+        with its output. Breaks of the stream do not show: it is
         opened again for the jobs that have not ended. It counts as broken when
         nothing, not even a heartbeat (every 5 to 300 seconds), has come for
         three heartbeats. While the server is away, the following goes on for up
@@ -204,20 +244,58 @@ class AsyncClient(AsyncConnection):
             if stream is not None:
                 await stream.close()
 
-    async def cancel(self, job_id: str | UUID, reason: str = "") -> Job:
+    async def cancel(self, job_id: str | UUID, reason: str = "", *, etag: str = "") -> Job:
         """Asks for a job to be cancelled, and returns it as it is then.
 
         A waiting job ends at once, a running one when its worker confirms, and
         after 30 seconds at the latest. Cancelling again changes nothing.
 
+        With the `etag` of a job that was read, here and below, nothing is done if the
+        job has changed since.
+
         Raises:
             JobNotFound: no such job.
             JobNotOwned: the job belongs to another service, session or user.
-            CallFailed: with reason `JOB_STATE_CONFLICT` if it has ended otherwise.
+            JobStateConflict: it has ended otherwise.
+            EtagMismatch: it has changed.
         """
-        request = cancel_request(job_id, reason)
+        request = cancel_request(job_id, reason, etag)
         response = await self._call("JobService/CancelJob", self._jobs.CancelJob, request)
         return read_job(response.job)
+
+    async def retry(self, job_id: str | UUID, extra_attempts: int = 1, *, etag: str = "") -> Job:
+        """Queues a job that FAILED or was CANCELLED again, under its id.
+
+        It gets 1 to 100 `extra_attempts` on top of those made.
+
+        Raises: as `cancel`, and
+            UniqueKeyTaken: another job holds its unique key by now.
+        """
+        request = retry_request(job_id, extra_attempts, etag)
+        response = await self._call("JobService/RetryJob", self._jobs.RetryJob, request)
+        return read_job(response.job)
+
+    async def update(
+        self, job_id: str | UUID, *, etag: str = "", **changes: Unpack[JobChanges]
+    ) -> Job:
+        """Changes a job that is PENDING: what is given, and nothing else. See `JobChanges`.
+
+        Raises: as `cancel`, and
+            InvalidRequest: a value is out of its range, or nothing is given.
+            PayloadRejected, PayloadTooLarge: as `create`.
+            TypeError, ValueError: as `create`.
+        """
+        request = update_request(job_id, changes, etag)
+        response = await self._call("JobService/UpdateJob", self._jobs.UpdateJob, request)
+        return read_job(response.job)
+
+    async def delete(self, job_id: str | UUID, *, etag: str = "") -> None:
+        """Removes a job that has ended. Its request id never makes a second job all the same.
+
+        Raises: as `cancel`.
+        """
+        request = delete_request(job_id, etag)
+        await self._call("JobService/DeleteJob", self._jobs.DeleteJob, request)
 
     async def declare_queue(
         self, name: str, *, keep_newer_schema: bool = False, **options: Unpack[QueueOptions]

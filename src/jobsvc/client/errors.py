@@ -84,6 +84,14 @@ class RequestIdReused(CallFailed):
     """The request id was used before, for another job, and is remembered still."""
 
 
+class JobStateConflict(CallFailed):
+    """The job is in a state in which this cannot be done; `metadata["state"]` names it."""
+
+
+class EtagMismatch(CallFailed):
+    """The job, or the queue, has changed since its etag was read."""
+
+
 class Overloaded(CallFailed):
     """The server was at its limit of concurrent work as long as the call had time; nothing was
     done."""
@@ -106,6 +114,8 @@ _BY_REASON: Mapping[str, type[CallFailed]] = MappingProxyType(
         "PAYLOAD_TOO_LARGE": PayloadTooLarge,
         "UNIQUE_KEY_TAKEN": UniqueKeyTaken,
         "REQUEST_ID_REUSED": RequestIdReused,
+        "JOB_STATE_CONFLICT": JobStateConflict,
+        "ETAG_MISMATCH": EtagMismatch,
     }
 )
 _BY_CODE: Mapping[str, type[CallFailed]] = MappingProxyType(

@@ -81,6 +81,7 @@ class JobStatus(JsonForm):
     worker_id: str = ""
     lease_expire_time: datetime | None = None
     cancel_request_time: datetime | None = None
+    cancel_reason: str = ""
     recent_attempts: tuple[AttemptRecord, ...] = ()
 
     @property

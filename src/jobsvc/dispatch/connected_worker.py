@@ -4,14 +4,14 @@ frames."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from math import inf
 from typing import NoReturn
 
 from jobsvc.dispatch.subscription import Subscription
-from jobsvc.domain.lease import LeasedJob, LeaseId, LeaseTerms
+from jobsvc.domain.lease import Extended, LeasedJob, LeaseId, LeaseTerms
 from jobsvc.domain.worker import SeenWorker
 
 _MAX_ACKNOWLEDGE_SECONDS = 15.0
@@ -26,11 +26,21 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Notice that jobs which the worker holds are to be cancelled, and how their leases stand."""
+
+    leases: Mapping[LeaseId, Extended]
+
+
+@dataclass(frozen=True, slots=True)
 class Draining:
     """Notice that the worker must go on on another stream, and why."""
 
     grace_seconds: float
     reason: str
+
+
+Notice = Lost | CancelRequested | Draining
 
 
 @dataclass(eq=False, slots=True)
@@ -43,7 +53,7 @@ class ConnectedWorker:
     leases: dict[LeaseId, LeaseTerms] = field(default_factory=dict)
     #: Jobs that were dealt and are not in a frame yet.
     undelivered: list[LeasedJob] = field(default_factory=list)
-    notices: list[Lost | Draining] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     #: Set when there is something to send or to react to.
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set when the server ends the stream, because of `error`.
@@ -107,10 +117,22 @@ class ConnectedWorker:
             if now - dealt >= job.delivery.duration_seconds / 3
         ]
 
-    def notify(self, notice: Lost | Draining) -> None:
+    def notify(self, notice: Notice) -> None:
         """Passes a notice on to the worker."""
         self.notices.append(notice)
         self.changed.set()
+
+    def take_notices(self) -> list[Notice]:
+        """Removes and returns the notices that can be sent: the cancellation of a job that the
+        worker has not been sent yet comes after the job."""
+        unsent = {job.id for job in self.undelivered}
+        taken, self.notices = self.notices, []
+        if unsent:
+            for notice in taken:
+                if isinstance(notice, CancelRequested) and notice.leases.keys() & unsent:
+                    self.notices.append(notice)
+            taken = [notice for notice in taken if notice not in self.notices]
+        return taken
 
     def end(self, error: Exception) -> None:
         """Ends the stream with an error: no more claims, and its server task stops at once."""

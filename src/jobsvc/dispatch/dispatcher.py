@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
+from jobsvc.dispatch.cancel_notices import CancelNotices
 from jobsvc.dispatch.claim_loop import ClaimLoop
 from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
 from jobsvc.dispatch.deaf_workers import DeafWorkers
@@ -54,6 +55,7 @@ class Dispatcher:
         self._claims = ClaimLoop(
             store, lease_duration, hints, redelivery, in_doubt, self._workers, self.capacity_freed
         )
+        self._cancel_notices = CancelNotices(store.leases, self._workers.values)
         self._draining = False
         #: Leases that were not current at the last check.
         self._suspects: set[LeaseId] = set()
@@ -72,12 +74,17 @@ class Dispatcher:
             ):
                 tasks.create_task(_every(seconds, check))
             tasks.create_task(self._claims.run())
+            tasks.create_task(self._cancel_notices.run())
 
     # Events.
 
     def wake(self, queues: Iterable[str]) -> None:
         """Says that queues may have a job that is ready."""
         self._claims.wake(queues)
+
+    def cancels_requested(self, lease_ids: Iterable[str]) -> None:
+        """Tells the workers here which of their jobs are to be cancelled."""
+        self._cancel_notices.add(lease_ids)
 
     def capacity_freed(self) -> None:
         """Says that a worker may take more."""

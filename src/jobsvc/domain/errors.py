@@ -93,6 +93,13 @@ class RequestIdReused(JobsvcError):
         self.request_id = request_id
 
 
+class JobStateConflict(JobsvcError):
+    """The job is in a state in which this cannot be done with it."""
+
+    def __init__(self, job_id: str, state: str, message: str) -> None:
+        super().__init__(message, jobId=job_id, state=state)
+
+
 class LeaseLost(JobsvcError):
     """The lease is not the current one of its job."""
 

@@ -149,6 +149,7 @@ class JobStatus(msgspec.Struct, frozen=True):
     worker_id: str = ""
     lease_expire_time: datetime | None = None
     cancel_request_time: datetime | None = None
+    cancel_reason: str = ""
     purge_time: datetime | None = None
 
 

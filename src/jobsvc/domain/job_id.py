@@ -2,6 +2,13 @@
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
+
+#: Ids below and above those of all jobs.
+FIRST_ID = "00000000-0000-0000-0000-000000000000"
+LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def new_job_id() -> str:
@@ -19,6 +26,14 @@ def new_job_ids(count: int) -> list[str]:
         f"{head}{step:03x}-{_VARIANTS[chance[0]]}{chance[1:4]}-{chance[4:]}"
         for step, chance in enumerate(os.urandom(8 * count).hex(" ", 8).split(" "), first)
     ]
+
+
+def first_job_id(moment: datetime, shift: timedelta = timedelta(0)) -> str:
+    """Returns an id that sorts before all those made from `shift` after a moment on, and after all
+    that were made before, to the millisecond. Pure."""
+    millis = (moment - _EPOCH + shift) // _MILLISECOND
+    digits = f"{min(max(millis, 0), 2**48 - 1):012x}"
+    return f"{digits[:8]}-{digits[8:]}{FIRST_ID[13:]}"
 
 
 _STEPS = 4096

@@ -50,6 +50,7 @@ METHODS: tuple[Method, ...] = (
     _job("GetJob", own_request_queue=True, repeatable=True, reads=True),
     _job("WaitJob", waits=True, own_request_queue=True, repeatable=True, reads=True),
     _job("ListJobs", repeatable=True, reads=True),
+    _job("CountJobs", repeatable=True, reads=True),
     _job("UpdateJob"),
     _job("CancelJob", repeatable=True),
     _job("RetryJob"),

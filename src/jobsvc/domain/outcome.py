@@ -87,6 +87,8 @@ _LAPSED = {
     Lapse.ATTEMPT_TIMEOUT: JobError(
         code_pb2.DEADLINE_EXCEEDED, "ATTEMPT_TIMEOUT", "the attempt ran longer than attempt_timeout"
     ),
+    # Decides nothing: the job is cancelled.
+    Lapse.CANCEL_GRACE: JobError(code_pb2.CANCELLED, "CANCEL_GRACE", "the worker did not stop"),
 }
 
 

@@ -28,9 +28,15 @@ class Owner(msgspec.Struct, frozen=True):
             return False
         if owner.session_hash is None and not owner.user_id:
             return True
-        return (owner.session_hash is not None and owner.session_hash == self.session_hash) or (
-            owner.user_id != "" and owner.user_id == self.user_id
-        )
+        return self.has_session_of(owner) or self.has_user_of(owner)
+
+    def has_session_of(self, owner: "Owner") -> bool:
+        """Returns whether a job of `owner` is bound to the session of this caller."""
+        return owner.session_hash is not None and owner.session_hash == self.session_hash
+
+    def has_user_of(self, owner: "Owner") -> bool:
+        """Returns whether a job of `owner` is bound to the user of this caller."""
+        return owner.user_id != "" and owner.user_id == self.user_id
 
 
 def check_owner(caller: Owner, owner: Owner, job_id: str) -> None:

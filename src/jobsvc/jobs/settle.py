@@ -158,15 +158,43 @@ class Settlement:
         errors: list[Exception | None] = [None] * len(reports)
         for index, refusal in found.refused.items():
             errors[index] = refusal
-        decided = await self._decide(reports, found.current, errors)
-        for index, error in zip(decided, await self._write(list(decided.values())), strict=True):
-            if isinstance(error, LeaseLost):
-                found.lost.append(index)
-            else:
-                errors[index] = error
-        for index in await self._unrecorded(reports, found.lost):
+        lost = await self._end(reports, found.current, errors)
+        if lost:
+            lost = await self._end_cancelled(reports, lost, errors)
+        for index in await self._unrecorded(reports, [*found.lost, *lost]):
             errors[index] = LeaseLost(reports[index].id)
         return errors
+
+    async def _end(
+        self,
+        reports: Sequence[Report],
+        current: Mapping[int, LeaseTerms],
+        errors: list[Exception | None],
+    ) -> list[int]:
+        """Decides and writes. Returns those whose lease is lost, and sets the other errors."""
+        lost = []
+        decided = await self._decide(reports, current, errors)
+        for index, error in zip(decided, await self._write(list(decided.values())), strict=True):
+            if isinstance(error, LeaseLost):
+                lost.append(index)
+            else:
+                errors[index] = error
+        return lost
+
+    async def _end_cancelled(
+        self, reports: Sequence[Report], lost: Sequence[int], errors: list[Exception | None]
+    ) -> list[int]:
+        """Ends those leases after all that only seemed lost: the cancellation of their job was
+        requested after their terms were read, so that it could not go back to its queue. Returns
+        the others."""
+        terms = await self._store.leases.read([reports[index].id for index in lost])
+        cancelled = {
+            index: of_lease
+            for index in lost
+            if (of_lease := terms.get(reports[index].id)) and of_lease.cancel_requested
+        }
+        others = [index for index in lost if index not in cancelled]
+        return others + await self._end(reports, cancelled, errors)
 
     async def _decide(
         self,

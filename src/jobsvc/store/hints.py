@@ -2,7 +2,6 @@
 hint's arrival; a replica that misses one is late by a poll."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,8 +13,10 @@ import asyncpg
 
 from jobsvc.domain.errors import DatabaseFailure
 from jobsvc.settings import SCHEMA
+from jobsvc.store.channel import TIMELINE, channel_of
 from jobsvc.store.database import database_errors
 from jobsvc.store.dsn import read_dsn
+from jobsvc.store.servers import Servers
 from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
 
@@ -33,6 +34,7 @@ class _Kind(StrEnum):
     JOBS = "j"
     READY = "r"
     DECLARED = "d"
+    CANCELS = "c"
     ALIVE = "p"
 
 
@@ -42,23 +44,19 @@ _NAMES = {
     _Kind.JOBS: ("job_ids", 200),
     _Kind.READY: ("ready", 100),
     _Kind.DECLARED: ("declared", 100),
+    _Kind.CANCELS: ("cancels", 100),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Jobs whose status has changed, queues with a job that is ready, queues that were declared."""
+    """Jobs whose status has changed, queues with a job that is ready, queues that were declared,
+    leases of jobs whose cancellation was requested."""
 
     job_ids: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
-
-
-def channel_of(schema: str) -> str:
-    """Returns the channel of the installation in a schema: those of one database have one each. Its
-    name has less than 64 bytes, as PostgreSQL demands. Pure."""
-    digest = hashlib.sha256(schema.encode()).hexdigest()
-    return "jobsvc" if schema == SCHEMA else f"jobsvc_{digest[:32]}"
+    cancels: tuple[str, ...] = ()
 
 
 class Hints:
@@ -79,9 +77,12 @@ class Hints:
         troubles: TroubleLog | None = None,
         schema: str = SCHEMA,
         can_listen: bool = True,
+        servers: Servers | None = None,
     ) -> None:
-        """Without `can_listen`, hints reach this replica only."""
+        """Without `can_listen`, hints reach this replica only. `servers` are those that the replica
+        shares with its other connections."""
         self._dsn = read_dsn(dsn)
+        self._servers = Servers(self._dsn, schema) if servers is None else servers
         self._server_id = server_id
         self._channel = channel_of(schema)
         self._send_hints = texts(schema)["send_hints"]
@@ -120,13 +121,15 @@ class Hints:
         job_ids: Iterable[str] = (),
         ready: Iterable[str] = (),
         declared: Iterable[str] = (),
+        cancels: Iterable[str] = (),
     ) -> None:
         """Passes a hint on: to this replica now, to the others with the next notification."""
-        hint = Hint(tuple(job_ids), tuple(ready), tuple(declared))
+        hint = Hint(tuple(job_ids), tuple(ready), tuple(declared), tuple(cancels))
         if self._peers or asyncio.get_running_loop().time() < self._alone_from:
             self._pending[_Kind.JOBS].update(dict.fromkeys(hint.job_ids))
             self._pending[_Kind.READY].update(dict.fromkeys(hint.ready))
             self._pending[_Kind.DECLARED].update(dict.fromkeys(hint.declared))
+            self._pending[_Kind.CANCELS].update(dict.fromkeys(hint.cancels))
             self._added.set()
         self._pass_on(hint)
 
@@ -146,8 +149,7 @@ class Hints:
         while True:
             try:
                 with database_errors(self._dsn, self._troubles, "hints"):
-                    connection = await asyncpg.connect(
-                        self._dsn.url,
+                    connection = await self._servers.connect(
                         timeout=self._dsn.connect_seconds,
                         server_settings={
                             "application_name": self._dsn.application_name or "jobsvc-hints"
@@ -246,6 +248,9 @@ class Hints:
         if sender == self._server_id:
             if kind == _Kind.ALIVE:
                 self._hear_itself()
+            return
+        if kind == TIMELINE:
+            self._servers.timelines.hear(*map(int, rest.split()))
             return
         if sender not in self._peers:
             self._next_alive_time = 0.0  # A new replica must know of this one at once.

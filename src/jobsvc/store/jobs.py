@@ -131,8 +131,8 @@ class JobStore:
         return {job.id: job for job in map(job_from, rows)}
 
     async def find_changed(self, seen: Mapping[str, int]) -> dict[str, int | None]:
-        """Returns the jobs whose status has a later version than the one in `seen`, with that
-        version; None for jobs that no longer exist."""
+        """Returns the jobs whose status has another version than the one in `seen`, with that
+        version; None for jobs that have ended or no longer exist."""
         rows = await self._database.fetch("find_changed", list(seen), list(seen.values()))
         return {str(row["id"]): row["version"] for row in rows}
 

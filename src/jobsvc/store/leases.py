@@ -40,6 +40,16 @@ class LeaseStore:
         rows = await self._database.fetch("current_leases", *lease_columns(lease_ids))
         return {LeaseId.of(row["job_id"], row["lease_id"]) for row in rows}
 
+    async def cancel_requests(self, lease_ids: Sequence[LeaseId]) -> Mapping[LeaseId, Extended]:
+        """Returns how those of the leases stand whose jobs are to be cancelled."""
+        rows = await self._database.fetch("read_cancel_requests", *lease_columns(lease_ids))
+        return {
+            LeaseId.of(row["job_id"], row["lease_id"]): Extended(
+                row["expires_in"], True, row["cancel_reason"]
+            )
+            for row in rows
+        }
+
     async def lapsed(self, limit: int) -> list[LapsedLease]:
         """Returns leases that have run out of time, oldest first."""
         rows = await self._database.fetch("lapsed_leases", limit)

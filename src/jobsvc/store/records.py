@@ -75,6 +75,7 @@ def job_from(row: asyncpg.Record) -> Job:
         worker_id=row["worker_id"],
         lease_expire_time=row["until"],
         cancel_request_time=row["cancel_request_time"],
+        cancel_reason=row["cancel_reason"],
         purge_time=row["purge_time"],
     )
     return Job(

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from jobsvc.settings import SCHEMA
+from jobsvc.store.standby_wait import WatchedConnection
 from jobsvc.store.statement import texts
 
 #: How long the driver waits after statement_timeout: the database should end the statement itself.
@@ -34,6 +35,8 @@ _SETTINGS = {
     # Our tables are named with their schema. A function of somebody else, in a schema of the path,
     # would be run instead of PostgreSQL's own if it fits the arguments better.
     "search_path": "pg_catalog",
+    # A commit that a standby may not have is told by a warning only.
+    "client_min_messages": "warning",
     "idle_in_transaction_session_timeout": "60000",
 }
 _DIFFERING = texts(SCHEMA)["differing_settings"]
@@ -56,7 +59,7 @@ class SettingsIgnored(asyncpg.InterfaceError):
     """A connection does not keep the settings that it was given."""
 
 
-class UnnamedStatements(asyncpg.Connection):
+class UnnamedStatements(WatchedConnection):
     """Sends the text of a statement each time it runs: no session has to remember it.
 
     The driver alone would ask each time what the statement takes and returns, which is remembered
@@ -116,7 +119,7 @@ class Sessions:
     def pool_options(self) -> dict[str, Any]:
         """Returns the arguments of the driver's pool for such connections."""
         if self.pooling is not Pooling.TRANSACTION:
-            return {"init": self._begin_session}
+            return {"init": self._begin_session, "connection_class": WatchedConnection}
         return {
             "init": self._begin_session,
             "connection_class": UnnamedStatements,

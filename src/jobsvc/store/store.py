@@ -8,6 +8,8 @@ from jobsvc.settings import SCHEMA
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
+from jobsvc.store.job_control import JobControlStore
+from jobsvc.store.job_lists import MAX_CANDIDATES, JobListStore
 from jobsvc.store.jobs import JobStore
 from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
@@ -24,7 +26,9 @@ class Store:
     def __init__(self, database: Database, server_id: str, max_queues: int) -> None:
         self.database = database
         self.jobs = JobStore(database)
+        self.job_control = JobControlStore(database)
         self.shared_reads = SharedReads(self.jobs)
+        self.job_lists = JobListStore(database, MAX_CANDIDATES)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)

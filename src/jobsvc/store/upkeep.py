@@ -1,21 +1,15 @@
 """Upkeep of the tables: expired jobs, old jobs, dead rows."""
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from jobsvc.domain.dead_rows import DirtyTable, HorizonHolder
 from jobsvc.domain.outcome import JOB_EXPIRED, START_DEADLINE
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import encode_error
 
-log = logging.getLogger(__name__)
-
 #: The statement for each table; a table's name cannot be a parameter.
 _VACUUM = {"lease": "vacuum_lease", "waiting": "vacuum_waiting"}
-_MAY_NOT_VACUUM = (
-    "this role may not vacuum our tables, so autovacuum must, and claims are slower until it comes:"
-    " let it own them or, from PostgreSQL 17 on, run `jobsvc migrate --grant`"
-)
 
 #: Errors of a job that expired, and of one that did not start in time.
 _ERRORS = encode_error(JOB_EXPIRED), encode_error(START_DEADLINE)
@@ -26,7 +20,6 @@ class UpkeepStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._has_told_of_vacuum = False
 
     async def expire(self, limit: int, failed_retention_seconds: float) -> Sequence[str]:
         """Fails waiting jobs that expired or did not start in time, and returns their ids.
@@ -75,14 +68,16 @@ class UpkeepStore:
         count: int = row["count"]
         return count
 
-    async def vacuum(self) -> int:
-        """Vacuums tables with many dead rows, and returns their number. Says once which of them the
-        role may not vacuum: those are left to autovacuum."""
+    async def dirty_tables(self) -> Sequence[DirtyTable]:
+        """Returns the tables with many dead rows."""
         dirty = await self._database.fetch("dirty_tables", self._database.schema)
-        tables = [row["name"] for row in dirty if row["may_vacuum"]]
-        for name in tables:
-            await self._database.fetch(_VACUUM[name])
-        if len(tables) < len(dirty) and not self._has_told_of_vacuum:
-            self._has_told_of_vacuum = True
-            log.warning("%s", _MAY_NOT_VACUUM)
-        return len(tables)
+        return [DirtyTable(row["name"], row["dead_rows"], row["may_vacuum"]) for row in dirty]
+
+    async def vacuum(self, table: str) -> None:
+        """Vacuums one of the tables that may be dirty, unless somebody else does just now."""
+        await self._database.fetch(_VACUUM[table])
+
+    async def horizon_holder(self) -> HorizonHolder | None:
+        """Returns whose old snapshot keeps dead rows in place; None if none is to be seen."""
+        rows = await self._database.fetch("horizon_holder")
+        return next((HorizonHolder(*row.values()) for row in rows), None)

@@ -13,11 +13,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A piece of upkeep: `run_once` does a bounded batch and returns how many items it handled."""
+    """A piece of upkeep: `run_once` does a bounded batch and returns how many items it handled.
+
+    None means that it must not run again before its interval is over.
+    """
 
     name: str
     interval_seconds: float
-    run_once: Callable[[], Awaitable[int]]
+    run_once: Callable[[], Awaitable[int | None]]
 
 
 async def run_duties(*duties: Duty) -> None:
@@ -28,7 +31,7 @@ async def run_duties(*duties: Duty) -> None:
             tasks.create_task(repeat(duty.interval_seconds, run_once), name=f"upkeep {duty.name}")
 
 
-async def _run_once(duty: Duty) -> int:
+async def _run_once(duty: Duty) -> int | None:
     count = await duty.run_once()
     if count:
         log.info("%s: %d", duty.name, count)

@@ -37,13 +37,20 @@ async def rescue_leases(
     ends = [
         _end(lapsed, cause, random.uniform(-1, 1), settings)
         for lapsed in lapsed_leases
-        if (cause := lapse(lapsed.until, lapsed.deadline, lapsed.read_time)) is not None
-        and not _is_excused(lapsed, outages)
+        if (cause := _cause(lapsed)) is not None and not _is_excused(lapsed, outages)
     ]
     ended = await settlement.lapse(ends) if ends else []
     log.rescued(ends, ended)
-    on_lost(ended, "the lease has expired, or the attempt has run out of time")
+    on_lost(
+        ended,
+        "the lease has expired, the attempt has run out of time,"
+        " or it has not stopped in time after a cancellation",
+    )
     return len(ended)
+
+
+def _cause(lapsed: LapsedLease) -> Lapse | None:
+    return lapse(lapsed.until, lapsed.deadline, lapsed.read_time, lapsed.terms.cancel_requested)
 
 
 def _is_excused(lapsed: LapsedLease, outages: Outages) -> bool:

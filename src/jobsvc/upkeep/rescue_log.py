@@ -15,6 +15,7 @@ from jobsvc.jobs.settle import DecidedEnd
 _CAUSES = {
     Lapse.LEASE_EXPIRED: "the lease has expired",
     Lapse.ATTEMPT_TIMEOUT: "the attempt has run out of time",
+    Lapse.CANCEL_GRACE: "it has not stopped after a cancellation",
 }
 
 

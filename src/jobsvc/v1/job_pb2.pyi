@@ -179,7 +179,10 @@ class Job(_message.Message):
     """W3C `traceparent` of the call that created the job."""
     @_builtins.property
     def spec(self) -> Global___JobSpec:
-        """What the caller asked for. Changes only through `UpdateJob`."""
+        """What the caller asked for. Changes only through `UpdateJob`; `RetryJob`
+        raises `retry_policy.max_attempts` and lifts an `expire_time` that has
+        passed.
+        """
 
     @_builtins.property
     def status(self) -> Global___JobStatus:
@@ -392,11 +395,13 @@ class JobStatus(_message.Message):
     LEASE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CANCEL_REQUEST_TIME_FIELD_NUMBER: _builtins.int
     RECENT_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    CANCEL_REASON_FIELD_NUMBER: _builtins.int
     state: Global___JobState.ValueType
     """Place in the life cycle."""
     version: _builtins.int
     """Starts at 1 and grows with every change of the status, without a promise
-    that it grows by one. Of two statuses of one job, the higher is newer.
+    that it grows by one. Of two statuses of one job, the higher is newer;
+    only a failover to a standby that lagged, or a restore, takes a job back.
     """
     attempt: _builtins.int
     """Number of the current or last attempt; 0 before the first one."""
@@ -406,6 +411,10 @@ class JobStatus(_message.Message):
     """
     worker_id: _builtins.str
     """Worker of the current or last attempt."""
+    cancel_reason: _builtins.str
+    """Why cancellation was requested: `CancelJobRequest.reason`. Kept when the
+    job ends, in whatever state.
+    """
     @_builtins.property
     def progress(self) -> Global___JobProgress:
         """Last progress that the worker reported in this attempt."""
@@ -468,10 +477,11 @@ class JobStatus(_message.Message):
         lease_expire_time: _timestamp_pb2.Timestamp | None = ...,
         cancel_request_time: _timestamp_pb2.Timestamp | None = ...,
         recent_attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
+        cancel_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request_time", b"cancel_request_time", "end_time", b"end_time", "error", b"error", "lease_expire_time", b"lease_expire_time", "next_attempt_time", b"next_attempt_time", "output", b"output", "progress", b"progress", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel_request_time", b"cancel_request_time", "end_time", b"end_time", "error", b"error", "lease_expire_time", b"lease_expire_time", "next_attempt_time", b"next_attempt_time", "output", b"output", "progress", b"progress", "recent_attempts", b"recent_attempts", "start_time", b"start_time", "state", b"state", "update_time", b"update_time", "version", b"version", "wait_reason", b"wait_reason", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel_reason", b"cancel_reason", "cancel_request_time", b"cancel_request_time", "end_time", b"end_time", "error", b"error", "lease_expire_time", b"lease_expire_time", "next_attempt_time", b"next_attempt_time", "output", b"output", "progress", b"progress", "recent_attempts", b"recent_attempts", "start_time", b"start_time", "state", b"state", "update_time", b"update_time", "version", b"version", "wait_reason", b"wait_reason", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,7 +30,7 @@ from jobsvc.v1 import job_pb2 as jobsvc_dot_v1_dot_job__pb2
 from jobsvc.v1 import payload_pb2 as jobsvc_dot_v1_dot_payload__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bjobsvc/v1/job_service.proto\x12\tjobsvc.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13jobsvc/v1/job.proto\x1a\x17jobsvc/v1/payload.proto\"e\n\x10\x43reateJobRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.JobSpecB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"B\n\x11\x43reateJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\x12\x10\n\x08\x65xisting\x18\x02 \x01(\x08\"G\n\x16\x42\x61tchCreateJobsRequest\x12-\n\x08requests\x18\x01 \x03(\x0b\x32\x1b.jobsvc.v1.CreateJobRequest\"J\n\x17\x42\x61tchCreateJobsResponse\x12/\n\tresponses\x18\x01 \x03(\x0b\x32\x1c.jobsvc.v1.CreateJobResponse\"w\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12 \n\x04view\x18\x02 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x03 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"\xd2\x01\n\x0eWaitJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\rafter_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12 \n\x04view\x18\x04 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x05 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncodingB\x10\n\x0e_after_version\".\n\x0fWaitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"\xb5\x02\n\tJobFilter\x12\x0e\n\x06queues\x18\x01 \x03(\t\x12#\n\x06states\x18\x02 \x03(\x0e\x32\x13.jobsvc.v1.JobState\x12\x30\n\x06labels\x18\x03 \x03(\x0b\x32 .jobsvc.v1.JobFilter.LabelsEntry\x12\x13\n\x0bown_session\x18\x04 \x01(\x08\x12\x10\n\x08own_user\x18\x05 \x01(\x08\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x63reate_time_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb6\x01\n\x0fListJobsRequest\x12$\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12 \n\x04view\x18\x04 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x05 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.jobsvc.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x83\x01\n\x10UpdateJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.jobsvc.v1.JobSpec\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"0\n\x11UpdateJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"@\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"G\n\x0fRetryJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x16\n\x0e\x65xtra_attempts\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"/\n\x10RetryJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"0\n\x10\x44\x65leteJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\xb8\x01\n\x16StreamJobStatusRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12 \n\x04view\x18\x02 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x03 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\x12\x35\n\x12heartbeat_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa6\x01\n\x17StreamJobStatusResponse\x12&\n\x06update\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobUpdateH\x00\x12)\n\x06synced\x18\x02 \x01(\x0b\x32\x17.jobsvc.v1.StreamSyncedH\x00\x12/\n\theartbeat\x18\x03 \x01(\x0b\x32\x1a.jobsvc.v1.StreamHeartbeatH\x00\x42\x07\n\x05\x65vent\"\xdd\x01\n\x10WatchJobsRequest\x12$\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobFilter\x12 \n\x04view\x18\x02 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x03 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\x12\x35\n\x12heartbeat_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x63hanges_only\x18\x05 \x01(\x08\"\xa0\x01\n\x11WatchJobsResponse\x12&\n\x06update\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobUpdateH\x00\x12)\n\x06synced\x18\x02 \x01(\x0b\x32\x17.jobsvc.v1.StreamSyncedH\x00\x12/\n\theartbeat\x18\x03 \x01(\x0b\x32\x1a.jobsvc.v1.StreamHeartbeatH\x00\x42\x07\n\x05\x65vent\"P\n\tJobUpdate\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12$\n\x06status\x18\x03 \x01(\x0b\x32\x14.jobsvc.v1.JobStatus\"\x0e\n\x0cStreamSynced2\xd6\x06\n\nJobService\x12H\n\tCreateJob\x12\x1b.jobsvc.v1.CreateJobRequest\x1a\x1c.jobsvc.v1.CreateJobResponse\"\x00\x12Z\n\x0f\x42\x61tchCreateJobs\x12!.jobsvc.v1.BatchCreateJobsRequest\x1a\".jobsvc.v1.BatchCreateJobsResponse\"\x00\x12\x42\n\x06GetJob\x12\x18.jobsvc.v1.GetJobRequest\x1a\x19.jobsvc.v1.GetJobResponse\"\x03\x90\x02\x01\x12\x45\n\x07WaitJob\x12\x19.jobsvc.v1.WaitJobRequest\x1a\x1a.jobsvc.v1.WaitJobResponse\"\x03\x90\x02\x01\x12H\n\x08ListJobs\x12\x1a.jobsvc.v1.ListJobsRequest\x1a\x1b.jobsvc.v1.ListJobsResponse\"\x03\x90\x02\x01\x12H\n\tUpdateJob\x12\x1b.jobsvc.v1.UpdateJobRequest\x1a\x1c.jobsvc.v1.UpdateJobResponse\"\x00\x12H\n\tCancelJob\x12\x1b.jobsvc.v1.CancelJobRequest\x1a\x1c.jobsvc.v1.CancelJobResponse\"\x00\x12\x45\n\x08RetryJob\x12\x1a.jobsvc.v1.RetryJobRequest\x1a\x1b.jobsvc.v1.RetryJobResponse\"\x00\x12H\n\tDeleteJob\x12\x1b.jobsvc.v1.DeleteJobRequest\x1a\x1c.jobsvc.v1.DeleteJobResponse\"\x00\x12\\\n\x0fStreamJobStatus\x12!.jobsvc.v1.StreamJobStatusRequest\x1a\".jobsvc.v1.StreamJobStatusResponse\"\x00\x30\x01\x12J\n\tWatchJobs\x12\x1b.jobsvc.v1.WatchJobsRequest\x1a\x1c.jobsvc.v1.WatchJobsResponse\"\x00\x30\x01\x42>\n\tjobsvc.v1B\x0fJobServiceProtoP\x01Z\x12jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bjobsvc/v1/job_service.proto\x12\tjobsvc.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13jobsvc/v1/job.proto\x1a\x17jobsvc/v1/payload.proto\"e\n\x10\x43reateJobRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x12.jobsvc.v1.JobSpecB\x04\xe2\x41\x01\x02\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"B\n\x11\x43reateJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\x12\x10\n\x08\x65xisting\x18\x02 \x01(\x08\"G\n\x16\x42\x61tchCreateJobsRequest\x12-\n\x08requests\x18\x01 \x03(\x0b\x32\x1b.jobsvc.v1.CreateJobRequest\"J\n\x17\x42\x61tchCreateJobsResponse\x12/\n\tresponses\x18\x01 \x03(\x0b\x32\x1c.jobsvc.v1.CreateJobResponse\"w\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12 \n\x04view\x18\x02 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x03 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"\xd2\x01\n\x0eWaitJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\rafter_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12 \n\x04view\x18\x04 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x05 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncodingB\x10\n\x0e_after_version\".\n\x0fWaitJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"\xb5\x02\n\tJobFilter\x12\x0e\n\x06queues\x18\x01 \x03(\t\x12#\n\x06states\x18\x02 \x03(\x0e\x32\x13.jobsvc.v1.JobState\x12\x30\n\x06labels\x18\x03 \x03(\x0b\x32 .jobsvc.v1.JobFilter.LabelsEntry\x12\x13\n\x0bown_session\x18\x04 \x01(\x08\x12\x10\n\x08own_user\x18\x05 \x01(\x08\x12\x34\n\x10\x63reate_time_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x63reate_time_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xb6\x01\n\x0fListJobsRequest\x12$\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12 \n\x04view\x18\x04 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x05 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.jobsvc.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x10\x43ountJobsRequest\x12$\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobFilter\"7\n\x11\x43ountJobsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x13\n\x0bis_estimate\x18\x02 \x01(\x08\"\x83\x01\n\x10UpdateJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12 \n\x04spec\x18\x02 \x01(\x0b\x32\x12.jobsvc.v1.JobSpec\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"0\n\x11UpdateJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"@\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"G\n\x0fRetryJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x16\n\x0e\x65xtra_attempts\x18\x02 \x01(\x05\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"/\n\x10RetryJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.jobsvc.v1.Job\"0\n\x10\x44\x65leteJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\xb8\x01\n\x16StreamJobStatusRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12 \n\x04view\x18\x02 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x03 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\x12\x35\n\x12heartbeat_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa6\x01\n\x17StreamJobStatusResponse\x12&\n\x06update\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobUpdateH\x00\x12)\n\x06synced\x18\x02 \x01(\x0b\x32\x17.jobsvc.v1.StreamSyncedH\x00\x12/\n\theartbeat\x18\x03 \x01(\x0b\x32\x1a.jobsvc.v1.StreamHeartbeatH\x00\x42\x07\n\x05\x65vent\"\xdd\x01\n\x10WatchJobsRequest\x12$\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobFilter\x12 \n\x04view\x18\x02 \x01(\x0e\x32\x12.jobsvc.v1.JobView\x12\x34\n\x10payload_encoding\x18\x03 \x01(\x0e\x32\x1a.jobsvc.v1.PayloadEncoding\x12\x35\n\x12heartbeat_interval\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x63hanges_only\x18\x05 \x01(\x08\"\xa0\x01\n\x11WatchJobsResponse\x12&\n\x06update\x18\x01 \x01(\x0b\x32\x14.jobsvc.v1.JobUpdateH\x00\x12)\n\x06synced\x18\x02 \x01(\x0b\x32\x17.jobsvc.v1.StreamSyncedH\x00\x12/\n\theartbeat\x18\x03 \x01(\x0b\x32\x1a.jobsvc.v1.StreamHeartbeatH\x00\x42\x07\n\x05\x65vent\"P\n\tJobUpdate\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12$\n\x06status\x18\x03 \x01(\x0b\x32\x14.jobsvc.v1.JobStatus\"\x0e\n\x0cStreamSynced2\xa3\x07\n\nJobService\x12H\n\tCreateJob\x12\x1b.jobsvc.v1.CreateJobRequest\x1a\x1c.jobsvc.v1.CreateJobResponse\"\x00\x12Z\n\x0f\x42\x61tchCreateJobs\x12!.jobsvc.v1.BatchCreateJobsRequest\x1a\".jobsvc.v1.BatchCreateJobsResponse\"\x00\x12\x42\n\x06GetJob\x12\x18.jobsvc.v1.GetJobRequest\x1a\x19.jobsvc.v1.GetJobResponse\"\x03\x90\x02\x01\x12\x45\n\x07WaitJob\x12\x19.jobsvc.v1.WaitJobRequest\x1a\x1a.jobsvc.v1.WaitJobResponse\"\x03\x90\x02\x01\x12H\n\x08ListJobs\x12\x1a.jobsvc.v1.ListJobsRequest\x1a\x1b.jobsvc.v1.ListJobsResponse\"\x03\x90\x02\x01\x12K\n\tCountJobs\x12\x1b.jobsvc.v1.CountJobsRequest\x1a\x1c.jobsvc.v1.CountJobsResponse\"\x03\x90\x02\x01\x12H\n\tUpdateJob\x12\x1b.jobsvc.v1.UpdateJobRequest\x1a\x1c.jobsvc.v1.UpdateJobResponse\"\x00\x12H\n\tCancelJob\x12\x1b.jobsvc.v1.CancelJobRequest\x1a\x1c.jobsvc.v1.CancelJobResponse\"\x00\x12\x45\n\x08RetryJob\x12\x1a.jobsvc.v1.RetryJobRequest\x1a\x1b.jobsvc.v1.RetryJobResponse\"\x00\x12H\n\tDeleteJob\x12\x1b.jobsvc.v1.DeleteJobRequest\x1a\x1c.jobsvc.v1.DeleteJobResponse\"\x00\x12\\\n\x0fStreamJobStatus\x12!.jobsvc.v1.StreamJobStatusRequest\x1a\".jobsvc.v1.StreamJobStatusResponse\"\x00\x30\x01\x12J\n\tWatchJobs\x12\x1b.jobsvc.v1.WatchJobsRequest\x1a\x1c.jobsvc.v1.WatchJobsResponse\"\x00\x30\x01\x42>\n\tjobsvc.v1B\x0fJobServiceProtoP\x01Z\x12jobsvc/v1;jobsvcv1\xaa\x02\tJobsvc.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSERVICE'].methods_by_name['WaitJob']._serialized_options = b'\220\002\001'
   _globals['_JOBSERVICE'].methods_by_name['ListJobs']._loaded_options = None
   _globals['_JOBSERVICE'].methods_by_name['ListJobs']._serialized_options = b'\220\002\001'
+  _globals['_JOBSERVICE'].methods_by_name['CountJobs']._loaded_options = None
+  _globals['_JOBSERVICE'].methods_by_name['CountJobs']._serialized_options = b'\220\002\001'
   _globals['_CREATEJOBREQUEST']._serialized_start=220
   _globals['_CREATEJOBREQUEST']._serialized_end=321
   _globals['_CREATEJOBRESPONSE']._serialized_start=323
@@ -72,34 +74,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJOBSREQUEST']._serialized_end=1464
   _globals['_LISTJOBSRESPONSE']._serialized_start=1466
   _globals['_LISTJOBSRESPONSE']._serialized_end=1539
-  _globals['_UPDATEJOBREQUEST']._serialized_start=1542
-  _globals['_UPDATEJOBREQUEST']._serialized_end=1673
-  _globals['_UPDATEJOBRESPONSE']._serialized_start=1675
-  _globals['_UPDATEJOBRESPONSE']._serialized_end=1723
-  _globals['_CANCELJOBREQUEST']._serialized_start=1725
-  _globals['_CANCELJOBREQUEST']._serialized_end=1789
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1791
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1839
-  _globals['_RETRYJOBREQUEST']._serialized_start=1841
-  _globals['_RETRYJOBREQUEST']._serialized_end=1912
-  _globals['_RETRYJOBRESPONSE']._serialized_start=1914
-  _globals['_RETRYJOBRESPONSE']._serialized_end=1961
-  _globals['_DELETEJOBREQUEST']._serialized_start=1963
-  _globals['_DELETEJOBREQUEST']._serialized_end=2011
-  _globals['_DELETEJOBRESPONSE']._serialized_start=2013
-  _globals['_DELETEJOBRESPONSE']._serialized_end=2032
-  _globals['_STREAMJOBSTATUSREQUEST']._serialized_start=2035
-  _globals['_STREAMJOBSTATUSREQUEST']._serialized_end=2219
-  _globals['_STREAMJOBSTATUSRESPONSE']._serialized_start=2222
-  _globals['_STREAMJOBSTATUSRESPONSE']._serialized_end=2388
-  _globals['_WATCHJOBSREQUEST']._serialized_start=2391
-  _globals['_WATCHJOBSREQUEST']._serialized_end=2612
-  _globals['_WATCHJOBSRESPONSE']._serialized_start=2615
-  _globals['_WATCHJOBSRESPONSE']._serialized_end=2775
-  _globals['_JOBUPDATE']._serialized_start=2777
-  _globals['_JOBUPDATE']._serialized_end=2857
-  _globals['_STREAMSYNCED']._serialized_start=2859
-  _globals['_STREAMSYNCED']._serialized_end=2873
-  _globals['_JOBSERVICE']._serialized_start=2876
-  _globals['_JOBSERVICE']._serialized_end=3730
+  _globals['_COUNTJOBSREQUEST']._serialized_start=1541
+  _globals['_COUNTJOBSREQUEST']._serialized_end=1597
+  _globals['_COUNTJOBSRESPONSE']._serialized_start=1599
+  _globals['_COUNTJOBSRESPONSE']._serialized_end=1654
+  _globals['_UPDATEJOBREQUEST']._serialized_start=1657
+  _globals['_UPDATEJOBREQUEST']._serialized_end=1788
+  _globals['_UPDATEJOBRESPONSE']._serialized_start=1790
+  _globals['_UPDATEJOBRESPONSE']._serialized_end=1838
+  _globals['_CANCELJOBREQUEST']._serialized_start=1840
+  _globals['_CANCELJOBREQUEST']._serialized_end=1904
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1906
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1954
+  _globals['_RETRYJOBREQUEST']._serialized_start=1956
+  _globals['_RETRYJOBREQUEST']._serialized_end=2027
+  _globals['_RETRYJOBRESPONSE']._serialized_start=2029
+  _globals['_RETRYJOBRESPONSE']._serialized_end=2076
+  _globals['_DELETEJOBREQUEST']._serialized_start=2078
+  _globals['_DELETEJOBREQUEST']._serialized_end=2126
+  _globals['_DELETEJOBRESPONSE']._serialized_start=2128
+  _globals['_DELETEJOBRESPONSE']._serialized_end=2147
+  _globals['_STREAMJOBSTATUSREQUEST']._serialized_start=2150
+  _globals['_STREAMJOBSTATUSREQUEST']._serialized_end=2334
+  _globals['_STREAMJOBSTATUSRESPONSE']._serialized_start=2337
+  _globals['_STREAMJOBSTATUSRESPONSE']._serialized_end=2503
+  _globals['_WATCHJOBSREQUEST']._serialized_start=2506
+  _globals['_WATCHJOBSREQUEST']._serialized_end=2727
+  _globals['_WATCHJOBSRESPONSE']._serialized_start=2730
+  _globals['_WATCHJOBSRESPONSE']._serialized_end=2890
+  _globals['_JOBUPDATE']._serialized_start=2892
+  _globals['_JOBUPDATE']._serialized_end=2972
+  _globals['_STREAMSYNCED']._serialized_start=2974
+  _globals['_STREAMSYNCED']._serialized_end=2988
+  _globals['_JOBSERVICE']._serialized_start=2991
+  _globals['_JOBSERVICE']._serialized_end=3922
 # @@protoc_insertion_point(module_scope)

@@ -304,9 +304,13 @@ class JobFilter(_message.Message):
     CREATE_TIME_FROM_FIELD_NUMBER: _builtins.int
     CREATE_TIME_UNTIL_FIELD_NUMBER: _builtins.int
     own_session: _builtins.bool
-    """Only jobs bound to the session in the metadata of this call."""
+    """Only jobs bound to the session in the metadata of this call, which must
+    have one.
+    """
     own_user: _builtins.bool
-    """Only jobs bound to the user in the metadata of this call."""
+    """Only jobs bound to the user in the metadata of this call, which must have
+    one.
+    """
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of queues. At most 64 items."""
@@ -321,7 +325,10 @@ class JobFilter(_message.Message):
 
     @_builtins.property
     def create_time_from(self) -> _timestamp_pb2.Timestamp:
-        """Only jobs created at or after this time."""
+        """Only jobs created at or after this time. The two times also bound where
+        `ListJobs` looks, by the clock of the replica that took the job: one that
+        is wrong by more than a minute may hide jobs near the bounds.
+        """
 
     @_builtins.property
     def create_time_until(self) -> _timestamp_pb2.Timestamp:
@@ -404,7 +411,7 @@ class ListJobsResponse(_message.Message):
     """Token of the next page; empty at the end and only there."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
-        """One page of jobs."""
+        """One page of jobs, with 3 MiB at most unless a single job has more."""
 
     def __init__(
         self,
@@ -419,6 +426,58 @@ class ListJobsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
+
+@_typing.final
+class CountJobsRequest(_message.Message):
+    """Request of `JobService.CountJobs`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def filter(self) -> Global___JobFilter:
+        """Which jobs."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___JobFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountJobsRequest: _TypeAlias = CountJobsRequest  # noqa: Y015
+
+@_typing.final
+class CountJobsResponse(_message.Message):
+    """Response of `JobService.CountJobs`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    IS_ESTIMATE_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many jobs match. An estimate is never below what was counted."""
+    is_estimate: _builtins.bool
+    """Whether `count` is an estimate: more than 1,000 jobs match, or too many
+    would have to be looked at.
+    """
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        is_estimate: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "is_estimate", b"is_estimate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountJobsResponse: _TypeAlias = CountJobsResponse  # noqa: Y015
 
 @_typing.final
 class UpdateJobRequest(_message.Message):
@@ -441,7 +500,11 @@ class UpdateJobRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Fields to change, relative to `spec`: `priority`, `schedule_time`,
-        `expire_time` and `labels`.
+        `expire_time`, `labels` (as a whole) and `input`, which must fit the schema
+        that the queue has now. A named field that `spec` does not set is cleared.
+        Without paths, those of the five that `spec` sets; `*` means all five. A
+        `schedule_time` also moves the next attempt of a job that waits for a
+        retry. The job must be able to begin before its `expire_time`.
         """
 
     def __init__(
@@ -550,7 +613,7 @@ class RetryJobRequest(_message.Message):
     job_id: _builtins.str
     """The job. A UUID in canonical form."""
     extra_attempts: _builtins.int
-    """Attempts to grant on top of those made. Default 1. 0 to 100."""
+    """Attempts to grant on top of those made. 0 takes the default, 1. 0 to 100."""
     etag: _builtins.str
     """Refuses the call unless it matches the etag of the job."""
     def __init__(
@@ -799,7 +862,9 @@ Global___WatchJobsResponse: _TypeAlias = WatchJobsResponse  # noqa: Y015
 @_typing.final
 class JobUpdate(_message.Message):
     """The status of one job, as of now. Delivered at least once: drop an update
-    whose `status.version` is not above the last one seen for the job.
+    that repeats the last `status.version` seen for the job, unless the job has
+    ended. A lower version is no repetition: the database went back, by a
+    failover to a standby that lagged or by a restore, and this is true now.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -78,6 +78,11 @@ class JobServiceStub:
                 request_serializer=jobsvc_dot_v1_dot_job__service__pb2.ListJobsRequest.SerializeToString,
                 response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.ListJobsResponse.FromString,
                 _registered_method=True)
+        self.CountJobs = channel.unary_unary(
+                '/jobsvc.v1.JobService/CountJobs',
+                request_serializer=jobsvc_dot_v1_dot_job__service__pb2.CountJobsRequest.SerializeToString,
+                response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.CountJobsResponse.FromString,
+                _registered_method=True)
         self.UpdateJob = channel.unary_unary(
                 '/jobsvc.v1.JobService/UpdateJob',
                 request_serializer=jobsvc_dot_v1_dot_job__service__pb2.UpdateJobRequest.SerializeToString,
@@ -171,7 +176,23 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Lists jobs, newest first.
+        """Lists jobs, newest first, as they are when the page is read.
+
+        A call costs the same however many jobs there are: it looks at 5,000 jobs
+        at most. These are the jobs of the session with `own_session`, else those
+        of the user with `own_user`, else those in one of the `states` unless
+        COMPLETED is among them, else all, in the time between `create_time_from`
+        and `create_time_until`. If few of them match the rest of the filter, a
+        page has few jobs or none, and `next_page_token` leads on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountJobs(self, request, context):
+        """Counts the visible jobs that match a filter, the same ones that `ListJobs`
+        lists. Up to 1,000 jobs are counted; more are estimated from a sample, and
+        so are fewer where more than 100,000 jobs would have to be looked at.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,7 +200,9 @@ class JobServiceServicer:
 
     def UpdateJob(self, request, context):
         """Changes a job that is PENDING; otherwise fails with
-        `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`).
+        `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
+        (`ETAG_MISMATCH`) and `INVALID_ARGUMENT` (`PAYLOAD_REJECTED`,
+        `PAYLOAD_TOO_LARGE`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,21 +214,39 @@ class JobServiceServicer:
         confirms, when the lease runs out, or after 30 seconds, when the lease is
         taken away. Cancelling again is a no-op. Fails with
         `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has ended in
-        another state.
+        another state, and with `ABORTED` (`ETAG_MISMATCH`).
+
+        A job that is CANCELLED in an answer stays so: no outcome of its worker is
+        accepted any more. Until then a success still completes the job; a failure
+        or a release ends it as CANCELLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryJob(self, request, context):
-        """Queues a FAILED or CANCELLED job again, under the same id.
+        """Queues a FAILED or CANCELLED job again, under the same id. Its version
+        goes on rising, so streams and waits that are opened now see it live on.
+        Earlier attempts stay in its history. It is ready at once, or at a
+        `schedule_time` in the future; an `expire_time` that has passed is lifted;
+        `start_within` counts anew if no attempt has begun.
+
+        Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
+        (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
+        `ABORTED` (`ETAG_MISMATCH`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteJob(self, request, context):
-        """Removes a job that has ended.
+        """Removes a job that has ended, with all that it carried and its attempts.
+        Its `request_id` is remembered as if its retention were over: a repeated
+        creation returns the job and makes no second one. Streams that follow it
+        report it no more, and waits for it end with `NOT_FOUND`.
+
+        Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has not
+        ended, and with `ABORTED` (`ETAG_MISMATCH`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -260,6 +301,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ListJobs,
                     request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.ListJobsRequest.FromString,
                     response_serializer=jobsvc_dot_v1_dot_job__service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'CountJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountJobs,
+                    request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.CountJobsRequest.FromString,
+                    response_serializer=jobsvc_dot_v1_dot_job__service__pb2.CountJobsResponse.SerializeToString,
             ),
             'UpdateJob': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateJob,
@@ -446,6 +492,33 @@ class JobService:
             '/jobsvc.v1.JobService/ListJobs',
             jobsvc_dot_v1_dot_job__service__pb2.ListJobsRequest.SerializeToString,
             jobsvc_dot_v1_dot_job__service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobsvc.v1.JobService/CountJobs',
+            jobsvc_dot_v1_dot_job__service__pb2.CountJobsRequest.SerializeToString,
+            jobsvc_dot_v1_dot_job__service__pb2.CountJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

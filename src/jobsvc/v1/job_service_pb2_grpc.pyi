@@ -74,10 +74,25 @@ class JobServiceStub:
     the job as it is then. A timeout is not an error.
     """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
-    """Lists jobs, newest first."""
+    """Lists jobs, newest first, as they are when the page is read.
+
+    A call costs the same however many jobs there are: it looks at 5,000 jobs
+    at most. These are the jobs of the session with `own_session`, else those
+    of the user with `own_user`, else those in one of the `states` unless
+    COMPLETED is among them, else all, in the time between `create_time_from`
+    and `create_time_until`. If few of them match the rest of the filter, a
+    page has few jobs or none, and `next_page_token` leads on.
+    """
+    CountJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]
+    """Counts the visible jobs that match a filter, the same ones that `ListJobs`
+    lists. Up to 1,000 jobs are counted; more are estimated from a sample, and
+    so are fewer where more than 100,000 jobs would have to be looked at.
+    """
     UpdateJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.UpdateJobRequest, _job_service_pb2.UpdateJobResponse]
     """Changes a job that is PENDING; otherwise fails with
-    `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`).
+    `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
+    (`ETAG_MISMATCH`) and `INVALID_ARGUMENT` (`PAYLOAD_REJECTED`,
+    `PAYLOAD_TOO_LARGE`).
     """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]
     """Cancels a job. A waiting job ends at once. A running job gets
@@ -85,12 +100,32 @@ class JobServiceStub:
     confirms, when the lease runs out, or after 30 seconds, when the lease is
     taken away. Cancelling again is a no-op. Fails with
     `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has ended in
-    another state.
+    another state, and with `ABORTED` (`ETAG_MISMATCH`).
+
+    A job that is CANCELLED in an answer stays so: no outcome of its worker is
+    accepted any more. Until then a success still completes the job; a failure
+    or a release ends it as CANCELLED.
     """
     RetryJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]
-    """Queues a FAILED or CANCELLED job again, under the same id."""
+    """Queues a FAILED or CANCELLED job again, under the same id. Its version
+    goes on rising, so streams and waits that are opened now see it live on.
+    Earlier attempts stay in its history. It is ready at once, or at a
+    `schedule_time` in the future; an `expire_time` that has passed is lifted;
+    `start_within` counts anew if no attempt has begun.
+
+    Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
+    (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
+    `ABORTED` (`ETAG_MISMATCH`).
+    """
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]
-    """Removes a job that has ended."""
+    """Removes a job that has ended, with all that it carried and its attempts.
+    Its `request_id` is remembered as if its retention were over: a repeated
+    creation returns the job and makes no second one. Streams that follow it
+    report it no more, and waits for it end with `NOT_FOUND`.
+
+    Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has not
+    ended, and with `ABORTED` (`ETAG_MISMATCH`).
+    """
     StreamJobStatus: _grpc.UnaryStreamMultiCallable[_job_service_pb2.StreamJobStatusRequest, _job_service_pb2.StreamJobStatusResponse]
     """Follows a known set of jobs until all of them have ended, then closes the
     stream with OK.
@@ -152,10 +187,25 @@ class JobServiceAsyncStub(JobServiceStub):
     the job as it is then. A timeout is not an error.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
-    """Lists jobs, newest first."""
+    """Lists jobs, newest first, as they are when the page is read.
+
+    A call costs the same however many jobs there are: it looks at 5,000 jobs
+    at most. These are the jobs of the session with `own_session`, else those
+    of the user with `own_user`, else those in one of the `states` unless
+    COMPLETED is among them, else all, in the time between `create_time_from`
+    and `create_time_until`. If few of them match the rest of the filter, a
+    page has few jobs or none, and `next_page_token` leads on.
+    """
+    CountJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]  # type: ignore[assignment]
+    """Counts the visible jobs that match a filter, the same ones that `ListJobs`
+    lists. Up to 1,000 jobs are counted; more are estimated from a sample, and
+    so are fewer where more than 100,000 jobs would have to be looked at.
+    """
     UpdateJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.UpdateJobRequest, _job_service_pb2.UpdateJobResponse]  # type: ignore[assignment]
     """Changes a job that is PENDING; otherwise fails with
-    `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`).
+    `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
+    (`ETAG_MISMATCH`) and `INVALID_ARGUMENT` (`PAYLOAD_REJECTED`,
+    `PAYLOAD_TOO_LARGE`).
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]  # type: ignore[assignment]
     """Cancels a job. A waiting job ends at once. A running job gets
@@ -163,12 +213,32 @@ class JobServiceAsyncStub(JobServiceStub):
     confirms, when the lease runs out, or after 30 seconds, when the lease is
     taken away. Cancelling again is a no-op. Fails with
     `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has ended in
-    another state.
+    another state, and with `ABORTED` (`ETAG_MISMATCH`).
+
+    A job that is CANCELLED in an answer stays so: no outcome of its worker is
+    accepted any more. Until then a success still completes the job; a failure
+    or a release ends it as CANCELLED.
     """
     RetryJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.RetryJobRequest, _job_service_pb2.RetryJobResponse]  # type: ignore[assignment]
-    """Queues a FAILED or CANCELLED job again, under the same id."""
+    """Queues a FAILED or CANCELLED job again, under the same id. Its version
+    goes on rising, so streams and waits that are opened now see it live on.
+    Earlier attempts stay in its history. It is ready at once, or at a
+    `schedule_time` in the future; an `expire_time` that has passed is lifted;
+    `start_within` counts anew if no attempt has begun.
+
+    Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
+    (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
+    `ABORTED` (`ETAG_MISMATCH`).
+    """
     DeleteJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]  # type: ignore[assignment]
-    """Removes a job that has ended."""
+    """Removes a job that has ended, with all that it carried and its attempts.
+    Its `request_id` is remembered as if its retention were over: a repeated
+    creation returns the job and makes no second one. Streams that follow it
+    report it no more, and waits for it end with `NOT_FOUND`.
+
+    Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has not
+    ended, and with `ABORTED` (`ETAG_MISMATCH`).
+    """
     StreamJobStatus: _aio.UnaryStreamMultiCallable[_job_service_pb2.StreamJobStatusRequest, _job_service_pb2.StreamJobStatusResponse]  # type: ignore[assignment]
     """Follows a known set of jobs until all of them have ended, then closes the
     stream with OK.
@@ -257,7 +327,26 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListJobsResponse, _abc.Awaitable[_job_service_pb2.ListJobsResponse]]:
-        """Lists jobs, newest first."""
+        """Lists jobs, newest first, as they are when the page is read.
+
+        A call costs the same however many jobs there are: it looks at 5,000 jobs
+        at most. These are the jobs of the session with `own_session`, else those
+        of the user with `own_user`, else those in one of the `states` unless
+        COMPLETED is among them, else all, in the time between `create_time_from`
+        and `create_time_until`. If few of them match the rest of the filter, a
+        page has few jobs or none, and `next_page_token` leads on.
+        """
+
+    @_abc_1.abstractmethod
+    def CountJobs(
+        self,
+        request: _job_service_pb2.CountJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.CountJobsResponse, _abc.Awaitable[_job_service_pb2.CountJobsResponse]]:
+        """Counts the visible jobs that match a filter, the same ones that `ListJobs`
+        lists. Up to 1,000 jobs are counted; more are estimated from a sample, and
+        so are fewer where more than 100,000 jobs would have to be looked at.
+        """
 
     @_abc_1.abstractmethod
     def UpdateJob(
@@ -266,7 +355,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.UpdateJobResponse, _abc.Awaitable[_job_service_pb2.UpdateJobResponse]]:
         """Changes a job that is PENDING; otherwise fails with
-        `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`).
+        `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`). Also fails with `ABORTED`
+        (`ETAG_MISMATCH`) and `INVALID_ARGUMENT` (`PAYLOAD_REJECTED`,
+        `PAYLOAD_TOO_LARGE`).
         """
 
     @_abc_1.abstractmethod
@@ -280,7 +371,11 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         confirms, when the lease runs out, or after 30 seconds, when the lease is
         taken away. Cancelling again is a no-op. Fails with
         `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has ended in
-        another state.
+        another state, and with `ABORTED` (`ETAG_MISMATCH`).
+
+        A job that is CANCELLED in an answer stays so: no outcome of its worker is
+        accepted any more. Until then a success still completes the job; a failure
+        or a release ends it as CANCELLED.
         """
 
     @_abc_1.abstractmethod
@@ -289,7 +384,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.RetryJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.RetryJobResponse, _abc.Awaitable[_job_service_pb2.RetryJobResponse]]:
-        """Queues a FAILED or CANCELLED job again, under the same id."""
+        """Queues a FAILED or CANCELLED job again, under the same id. Its version
+        goes on rising, so streams and waits that are opened now see it live on.
+        Earlier attempts stay in its history. It is ready at once, or at a
+        `schedule_time` in the future; an `expire_time` that has passed is lifted;
+        `start_within` counts anew if no attempt has begun.
+
+        Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
+        (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
+        `ABORTED` (`ETAG_MISMATCH`).
+        """
 
     @_abc_1.abstractmethod
     def DeleteJob(
@@ -297,7 +401,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.DeleteJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.DeleteJobResponse, _abc.Awaitable[_job_service_pb2.DeleteJobResponse]]:
-        """Removes a job that has ended."""
+        """Removes a job that has ended, with all that it carried and its attempts.
+        Its `request_id` is remembered as if its retention were over: a repeated
+        creation returns the job and makes no second one. Streams that follow it
+        report it no more, and waits for it end with `NOT_FOUND`.
+
+        Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`) if the job has not
+        ended, and with `ABORTED` (`ETAG_MISMATCH`).
+        """
 
     @_abc_1.abstractmethod
     def StreamJobStatus(

@@ -35,7 +35,11 @@ class _LeaseStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeaseState
     LEASE_STATE_HELD: _LeaseState.ValueType  # 1
     """Held. Go on."""
     LEASE_STATE_CANCEL_REQUESTED: _LeaseState.ValueType  # 2
-    """Held, but somebody asked to cancel the job: stop, and report `cancelled`."""
+    """Held, but somebody asked to cancel the job: stop, clean up, and report
+    `cancelled`. A success that is reported instead completes the job. Keep
+    extending the lease meanwhile: for 30 seconds after the request at most,
+    past which no extension goes.
+    """
     LEASE_STATE_LOST: _LeaseState.ValueType  # 3
     """Gone. Stop; reports on it are refused."""
 
@@ -47,7 +51,11 @@ LEASE_STATE_UNSPECIFIED: LeaseState.ValueType  # 0
 LEASE_STATE_HELD: LeaseState.ValueType  # 1
 """Held. Go on."""
 LEASE_STATE_CANCEL_REQUESTED: LeaseState.ValueType  # 2
-"""Held, but somebody asked to cancel the job: stop, and report `cancelled`."""
+"""Held, but somebody asked to cancel the job: stop, clean up, and report
+`cancelled`. A success that is reported instead completes the job. Keep
+extending the lease meanwhile: for 30 seconds after the request at most,
+past which no extension goes.
+"""
 LEASE_STATE_LOST: LeaseState.ValueType  # 3
 """Gone. Stop; reports on it are refused."""
 Global___LeaseState: _TypeAlias = LeaseState  # noqa: Y015
@@ -331,7 +339,11 @@ Global___QueueSubscription: _TypeAlias = QueueSubscription  # noqa: Y015
 
 @_typing.final
 class Acknowledge(_message.Message):
-    """Confirms the arrival of frames; nothing is written to the database."""
+    """Confirms the arrival of frames; nothing is written to the database. It is due
+    for `dispatch` only, and what extends or reports all leases of one has
+    confirmed it too. All frames are numbered alike, so one that names any later
+    frame confirms every `dispatch` before it, and needless ones do no harm.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -473,7 +485,9 @@ Global___ServerLimits: _TypeAlias = ServerLimits  # noqa: Y015
 class Drain(_message.Message):
     """Asks the worker to go on on another connection: the server is going away, or
     the stream is old. No job is lost by it: leases run on, and unconfirmed
-    outcomes are kept and sent again.
+    outcomes are kept and sent again. Do the same for both. A server that stays
+    sends it so that workers spread over replicas; the new connection may well
+    lead to it again, and then it takes the worker as any other does.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1025,7 +1039,14 @@ Global___JobCancelled: _TypeAlias = JobCancelled  # noqa: Y015
 
 @_typing.final
 class ReportOutcomesResponse(_message.Message):
-    """Response of `WorkerService.ReportOutcomes`."""
+    """Response of `WorkerService.ReportOutcomes`.
+
+    An outcome is kept until its own result says to forget it, however the stream
+    ends. A stream ends with OK only after every frame of the worker has been
+    answered, so after it only those are left that were answered with
+    `UNAVAILABLE`; after any other end, also those without an answer. A later
+    stream or `ReportOutcomes` takes them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1070,6 +1091,15 @@ class OutcomeResult(_message.Message):
         """Code OK: committed, forget it. `FAILED_PRECONDITION` (`LEASE_LOST`): the
         job is no longer yours, forget it. `INVALID_ARGUMENT`: the outcome is
         malformed. `UNAVAILABLE`: send it again.
+
+        It is the status that a call would fail with: code 9 for a lost lease, and
+        as first of its `details` a `google.rpc.ErrorInfo` with the reason and, in
+        its metadata, `leaseId`. The stream goes on, and the other outcomes of the
+        frame have results of their own. The outcome that is on record under this
+        lease is OK each time it is sent, also when the job has long gone on. A
+        malformed one would be refused again: report a failure in its place, or
+        the lease runs out. Any other code is a defect of the server, which has
+        recorded nothing: send it again later.
         """
 
     def __init__(

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,15 +14,15 @@ _SUBSCRIBED = " subscribed to "
 
 
 class Process:
-    """`python -m ARGUMENTS`, its output in files. Nothing of the user's settings reaches it."""
+    """A program, its output in files. Nothing of the user's settings reaches it."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]):
+    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]):
         folder.mkdir()
         self._folder = folder
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("JOBSVC_", "OTEL_"))}
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

@@ -1,6 +1,7 @@
 """The processes of one test, and its end: all of them gone, every invariant held."""
 
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from jobsvc.embedded.sockets import dsn as socket_dsn
 from tests.e2e.support.caller import Caller
 from tests.e2e.support.checker import violations
 from tests.e2e.support.history import History
-from tests.e2e.support.processes import PROCESSORS, Server, Worker
+from tests.e2e.support.processes import PROCESSORS, Process, Server, Worker
 from tests.e2e.support.tables import read_tables
 
 #: Short leases, so that their loss can be waited for; the rules between settings still hold.
@@ -34,6 +35,7 @@ class Stage:
         self.history = History(folder / "history.jsonl")
         self._servers: list[Server] = []
         self._workers: list[Worker] = []
+        self._programs: list[Process] = []
 
     @property
     def embedded_dsn(self) -> str:
@@ -48,7 +50,7 @@ class Stage:
         database = {"JOBSVC_DATA_DIR": str(self.data_dir)} if embedded else {"JOBSVC_DSN": self.dsn}
         named = {f"JOBSVC_{name.upper()}": str(value) for name, value in settings.items()}
         server = Server(
-            ["jobsvc", "serve"],
+            [sys.executable, "-m", "jobsvc", "serve"],
             self.folder / f"server-{len(self._servers)}",
             {**SETTINGS, **database, "JOBSVC_LISTEN": f"127.0.0.1:{port}", **named},
         )
@@ -65,12 +67,19 @@ class Stage:
     def start_worker(self, target: str, *options: str, **environment: str) -> Worker:
         """Starts a worker."""
         worker = Worker(
-            ["jobsvc.worker", str(PROCESSORS), *options],
+            [sys.executable, "-m", "jobsvc.worker", str(PROCESSORS), *options],
             self.folder / f"worker-{len(self._workers)}",
             {"JOBSVC_TARGET": target, "E2E_HISTORY": str(self.history.path), **environment},
         )
         self._workers.append(worker)
         return worker
+
+    def start_program(self, target: str, *command: str) -> Process:
+        """Starts a program in another language, which is told where the server listens."""
+        folder = self.folder / f"program-{len(self._programs)}"
+        program = Process(command, folder, {"JOBSVC_TARGET": target})
+        self._programs.append(program)
+        return program
 
     @asynccontextmanager
     async def calls(self, target: str) -> AsyncIterator[Caller]:
@@ -86,7 +95,7 @@ class Stage:
 
     def close(self) -> None:
         """Ends everything that still runs, and looks for what no server should ever log."""
-        for process in (*self._workers, *self._servers):
+        for process in (*self._programs, *self._workers, *self._servers):
             process.thaw()
             process.kill()
         self.history.close()

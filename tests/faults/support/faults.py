@@ -140,7 +140,11 @@ class Faults:
                     blocked.append(await sql.fetchval(_BLOCKED))
                 return max(blocked)
 
-        return await self._in_database(hold)
+        while True:
+            try:
+                return await self._in_database(hold)
+            except asyncpg.DeadlockDetectedError:
+                continue  # Which of the two gives way is PostgreSQL's choice.
 
     async def _hold_transaction(self, planned: Planned) -> int:
         async def hold(sql: asyncpg.Connection) -> int:

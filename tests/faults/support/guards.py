@@ -102,8 +102,9 @@ GUARDS: Mapping[str, Guard] = {
         "silence counts only while somebody could listen",
         (Patch("jobsvc/upkeep/rescue.py", "and not _is_excused(lapsed, outages)", ""),),
         tests=(
-            "e2e/test_locked_tables.py::test_locked_tables_are_waited_for_and_cost_no_attempt",
-            "e2e/test_outages.py::test_work_that_ends_while_the_database_is_away_counts",
+            "api/test_outages.py"
+            "::test_worker_may_report_what_it_finished_while_the_database_was_away",
+            "api/test_outages.py::test_worker_may_report_what_could_not_be_written_for_a_while",
         ),
     ),
     "unsent": Guard(

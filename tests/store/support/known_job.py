@@ -18,7 +18,6 @@ AGE_WAITING = "UPDATE waiting SET run_at = now() - interval '1 minute'"
 AGE_LEASE = "UPDATE lease SET until = now() - interval '1 minute' WHERE lease_id = $1"
 END_ATTEMPT = "UPDATE lease SET deadline = now() - interval '1 minute' WHERE lease_id = $1"
 END_JOB = "UPDATE waiting SET expire_time = now() - interval '1 minute' WHERE job_id = $1"
-REQUEST_CANCEL = "UPDATE lease SET cancel_request_time = now() WHERE lease_id = $1"
 END_RETENTION = "UPDATE result SET purge_time = now() - interval '1 minute' WHERE job_id = $1"
 
 #: Every row of every job, with the tables that it is in; also rows without a job.
@@ -52,6 +51,8 @@ class Known:
     confirmed: bool = False
     ready: bool = True
     emptied: bool = False
+    #: Whether it ended with an attempt, not while it waited.
+    ended_by_lease: bool = False
 
     @property
     def terms(self) -> LeaseTerms:
@@ -92,7 +93,10 @@ class KnownJobs:
         self.accepted.add(lease_id)
         if isinstance(verdict, Finish):
             assert verdict.state in TRANSITIONS[known.state]
-            known.state, known.lease = verdict.state, None
+            known.state, known.lease, known.ended_by_lease = verdict.state, None, True
+            if known.cancel_requested and known.state is JobState.FAILED:
+                # Decided before the cancellation was requested.
+                known.state = JobState.CANCELLED
             known.version += 1
         else:
             self.waits(known, verdict.attempt_used, ready=verdict.delay_seconds == 0)

@@ -13,7 +13,8 @@ from jobsvc.domain.limits import MAX_ENTRIES
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import job_service_pb2 as service_pb
 
-_LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
+#: Rule for the key of a label.
+LABEL_KEY = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 #: Encoded specs whose options are kept; with more, all are forgotten. Longer ones than these bytes,
 #: which only unknown fields can make, are not kept.
 _MAX_KNOWN = 256
@@ -142,7 +143,7 @@ def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
     if on_conflict:
         checks.enum("spec.unique_conflict_policy", on_conflict, pb.UniqueConflictPolicy.values())
     labels = (
-        checks.mapping("spec.labels", spec.labels, MAX_ENTRIES, _LABEL_KEY) if spec.labels else {}
+        checks.mapping("spec.labels", spec.labels, MAX_ENTRIES, LABEL_KEY) if spec.labels else {}
     )
     return RequestedOptions(
         queue=spec.queue,

@@ -117,6 +117,7 @@ def write_status(
         write_timestamp(message.lease_expire_time, status.lease_expire_time)
     if status.cancel_request_time is not None:
         write_timestamp(message.cancel_request_time, status.cancel_request_time)
+        message.cancel_reason = status.cancel_reason
     if status.run_time is not None and status.run_time > job.read_time:
         write_timestamp(message.next_attempt_time, status.run_time)
 

@@ -8,7 +8,7 @@ from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.payloads import JSON_TEXT, is_long, write_payload_in_slices
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration
-from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
+from jobsvc.dispatch.connected_worker import CancelRequested, ConnectedWorker, Draining, Notice
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.errors import WorkProtocolViolation
 from jobsvc.domain.lease import LeasedJob
@@ -112,14 +112,14 @@ def _some(
             return
 
 
-def notice_frame(notice: Lost | Draining) -> pb.WorkResponse:
+def notice_frame(notice: Notice) -> pb.WorkResponse:
     """The frame of a notice, which the worker did not ask for."""
     if isinstance(notice, Draining):
         return pb.WorkResponse(
             drain=pb.Drain(grace=duration(notice.grace_seconds), reason=notice.reason)
         )
-    return pb.WorkResponse(
-        lease_statuses=pb.ExtendLeasesResponse(
-            leases=[convert.lost_status(i, notice.reason) for i in notice.lease_ids]
-        )
-    )
+    if isinstance(notice, CancelRequested):
+        leases = [convert.lease_status(i, extended) for i, extended in notice.leases.items()]
+    else:
+        leases = [convert.lost_status(i, notice.reason) for i in notice.lease_ids]
+    return pb.WorkResponse(lease_statuses=pb.ExtendLeasesResponse(leases=leases))

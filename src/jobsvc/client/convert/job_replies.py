@@ -78,6 +78,7 @@ def read_status(status: job_pb2.JobStatus) -> JobStatus:
         worker_id=status.worker_id,
         lease_expire_time=read_time(status, "lease_expire_time", status.lease_expire_time),
         cancel_request_time=read_time(status, "cancel_request_time", status.cancel_request_time),
+        cancel_reason=status.cancel_reason,
         recent_attempts=tuple(_attempt(attempt) for attempt in status.recent_attempts),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from jobsvc.client.convert.run_policy import duration_message, write_run_policy
+from jobsvc.client.job_changes import JobChanges
 from jobsvc.client.new_job import NewJob
 from jobsvc.client.payload import encode_payload
 from jobsvc.v1 import job_pb2, job_service_pb2, payload_pb2
@@ -12,6 +13,7 @@ _CONFLICT_POLICIES = {
     "use_existing": job_pb2.UNIQUE_CONFLICT_POLICY_USE_EXISTING,
     "fail": job_pb2.UNIQUE_CONFLICT_POLICY_FAIL,
 }
+_MAX_EXTRA_ATTEMPTS = 100
 _JSON_TEXT = payload_pb2.PAYLOAD_ENCODING_JSON_TEXT
 
 
@@ -62,9 +64,59 @@ def wait_request(job_id: str | UUID, wait_seconds: float) -> job_service_pb2.Wai
     )
 
 
-def cancel_request(job_id: str | UUID, reason: str) -> job_service_pb2.CancelJobRequest:
+def cancel_request(
+    job_id: str | UUID, reason: str, etag: str = ""
+) -> job_service_pb2.CancelJobRequest:
     """Returns the request that cancels a job."""
-    return job_service_pb2.CancelJobRequest(job_id=str(job_id), reason=reason)
+    return job_service_pb2.CancelJobRequest(job_id=str(job_id), reason=reason, etag=etag)
+
+
+def retry_request(
+    job_id: str | UUID, extra_attempts: int, etag: str
+) -> job_service_pb2.RetryJobRequest:
+    """Returns the request that queues a job again.
+
+    Raises:
+        ValueError: the number of attempts is out of range.
+    """
+    if not 1 <= extra_attempts <= _MAX_EXTRA_ATTEMPTS:
+        raise ValueError(f"extra_attempts must be 1 to {_MAX_EXTRA_ATTEMPTS}, not {extra_attempts}")
+    return job_service_pb2.RetryJobRequest(
+        job_id=str(job_id), extra_attempts=extra_attempts, etag=etag
+    )
+
+
+def update_request(
+    job_id: str | UUID, changes: JobChanges, etag: str
+) -> job_service_pb2.UpdateJobRequest:
+    """Returns the request that changes a job: the fields that `changes` has.
+
+    Raises:
+        TypeError: the input has no JSON form.
+        ValueError: the input is no JSON object, a number or text is out of range, or a time has no
+            time zone.
+    """
+    request = job_service_pb2.UpdateJobRequest(job_id=str(job_id), etag=etag)
+    request.update_mask.paths.extend(changes)
+    spec = request.spec
+    spec.priority = changes.get("priority", 0)
+    for field, time in (
+        (spec.schedule_time, changes.get("schedule_time")),
+        (spec.expire_time, changes.get("expire_time")),
+    ):
+        if time is not None:
+            if time.tzinfo is None:
+                raise ValueError("a time needs a time zone")
+            field.FromDatetime(time)
+    spec.labels.update(changes.get("labels") or {})
+    if (given := changes.get("input")) is not None:
+        spec.input.json_text = encode_payload(given)
+    return request
+
+
+def delete_request(job_id: str | UUID, etag: str) -> job_service_pb2.DeleteJobRequest:
+    """Returns the request that removes a job."""
+    return job_service_pb2.DeleteJobRequest(job_id=str(job_id), etag=etag)
 
 
 def stream_request(

@@ -1,5 +1,6 @@
 -- Ends leased jobs, fenced by lease id; with `until`, only if the lease was not extended past it. A
--- job that has another lease by now is left alone and has no row in the result.
+-- job that has another lease by now is left alone and has no row in the result. A failure that was
+-- decided before the job's cancellation was requested, and comes after it, is a cancellation.
 -- $1 lease id (job id and number, words) in order, $2 until (sparse), $3 state (short),
 -- $4 retention (short), $5 error (documents), $6 output (documents), $7 and $8 percent and message
 -- of the progress (sparse; NULL keeps that of the lease); see columns.py
@@ -27,13 +28,15 @@ freed AS (
 )
 INSERT INTO jobsvc.result (
     job_id, state, attempt, version, worker_id, lease_id, start_time, end_time, purge_time,
-    progress_percent, progress_message, cancel_request_time, error, output)
+    progress_percent, progress_message, cancel_request_time, cancel_reason, error, output)
 SELECT
-    job_id, coalesce(($3::smallint[])[index], ($3::smallint[])[1]), attempt, version + 1, worker_id,
-    lease_id, start_time, end_time,
+    job_id, CASE WHEN state = 4 AND cancel_request_time IS NOT NULL THEN 5 ELSE state END,
+    attempt, version + 1, worker_id, lease_id, start_time, end_time,
     end_time + coalesce(($4::float8[])[index], ($4::float8[])[1]) * interval '1 second',
     coalesce(($7::smallint[])[index], progress_percent),
     coalesce(($8::text[])[index], progress_message), cancel_request_time,
-    ((SELECT errors FROM asked))[index], ((SELECT outputs FROM asked))[index]
-FROM gone
+    nullif(cancel_reason, ''), ((SELECT errors FROM asked))[index], ((SELECT outputs FROM asked))[index]
+FROM (
+    SELECT *, coalesce(($3::smallint[])[index], ($3::smallint[])[1]) AS state FROM gone
+) AS gone
 RETURNING job_id

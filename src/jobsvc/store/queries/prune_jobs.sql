@@ -21,7 +21,7 @@ emptied AS (
         emptied_time = coalesce(emptied_time, purge_time),
         purge_time = end_time + $2::float8 * interval '1 second',
         worker_id = '', lease_id = NULL, progress_percent = NULL, progress_message = '',
-        error = NULL, output = NULL
+        cancel_reason = NULL, error = NULL, output = NULL
     WHERE job_id = ANY (ARRAY(SELECT job_id FROM sorted WHERE remembered))
     RETURNING job_id
 ),

@@ -1,4 +1,5 @@
--- Reads jobs as they are now, each from `job` and the one table that its state names.
+-- Reads jobs as they are now, each from `job` and the one table that its state names. Where commits
+-- wait for a standby, this one does too: what was read is there after a failover.
 -- $1 id, $2 whether to read inputs, $3 whether to read outputs, $4 whether to read emptied jobs
 SELECT
     job.id, job.queue, job.create_time, job.schedule_time, job.expire_time, job.priority,
@@ -18,6 +19,7 @@ SELECT
     coalesce(lease.progress_percent, result.progress_percent) AS progress_percent,
     coalesce(lease.progress_message, result.progress_message, '') AS progress_message,
     coalesce(lease.cancel_request_time, result.cancel_request_time) AS cancel_request_time,
+    coalesce(lease.cancel_reason, result.cancel_reason, '') AS cancel_reason,
     waiting.run_at, lease.until, result.end_time,
     coalesce(result.emptied_time, result.purge_time) AS purge_time,
     CASE WHEN $3 THEN result.output END AS output,
@@ -31,3 +33,10 @@ LEFT JOIN LATERAL (
     WHERE job_id = waiting.job_id AND attempt.attempt = waiting.attempt OFFSET 0
 ) AS past ON true
 WHERE job.id = ANY ($1::uuid[]) AND ($4 OR result.emptied_time IS NULL)
+    AND CASE
+        WHEN current_setting('synchronous_standby_names') = ''
+            OR current_setting('synchronous_commit') IN ('local', 'off')
+            OR pg_is_in_recovery() THEN true
+        -- With WAL of its own, its commit waits for all that it has seen.
+        ELSE pg_logical_emit_message(true, '', '') IS NOT NULL
+    END

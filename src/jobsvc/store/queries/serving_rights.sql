@@ -14,6 +14,7 @@ WITH needed (relation, privileges) AS (
         ('result', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('schema_migration', '{SELECT}'),
         ('secret', '{SELECT}'),
+        ('timeline', '{SELECT,INSERT,UPDATE}'),
         ('waiting', '{SELECT,INSERT,UPDATE,DELETE,MAINTAIN}'),
         ('worker', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('worker_stream', '{SELECT,INSERT,UPDATE,DELETE}')
