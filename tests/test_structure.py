@@ -12,6 +12,7 @@ OURS = ("jobsvc", "workers", "bench", "tests")
 #: Folders that stand for no folder of the source.
 OTHER_FOLDERS = {
     "e2e",  # real processes, killed for real
+    "faults",  # random faults under load, and what each known fault is tested by
     "packaging",  # what a wheel holds and needs
     "support",  # what several folders share
 }
@@ -21,8 +22,10 @@ TOP_MODULES = {
     "test_call_status.py",
     "test_contract.py",
     "test_event_log.py",
+    "test_exit_codes.py",
     "test_layers.py",
     "test_plain_text.py",
+    "test_sd_notify.py",
     "test_settings.py",
     "test_structure.py",
 }

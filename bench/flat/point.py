@@ -13,6 +13,8 @@ OPERATIONS = (
     "GetQueueStats",
     "GetQueueStats of all",
     "StreamJobStatus",
+    "ListJobs",
+    "ListJobs FAILED",
     "lease 100",
     "extend 100",
     "find lapsed leases",

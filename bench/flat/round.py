@@ -21,7 +21,7 @@ from jobsvc.domain.owner import Owner
 from jobsvc.domain.run_policy import server_defaults
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store, open_store
-from jobsvc.v1 import job_service_pb2, queue_service_pb2
+from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 
@@ -76,6 +76,7 @@ class Bench:
         await self._stats(times)
         async with times.of("StreamJobStatus"):
             await self._open_stream(jobs[-1].id)
+        await self._lists(times)
         slots = [Slot("bench", _SETTINGS.lease_seconds)] * BATCH
         async with times.of("lease 100"):
             claimed = await self.store.claims.claim(QUEUE, slots, self._begin)
@@ -99,6 +100,14 @@ class Bench:
             await self._queues.GetQueueStats(one)
         async with times.of("GetQueueStats of all"):
             await self._queues.GetQueueStats(queue_service_pb2.GetQueueStatsRequest())
+
+    async def _lists(self, times: Times) -> None:
+        """A page of 50 jobs, and one of the few in a state that hardly any is in."""
+        async with times.of("ListJobs"):
+            await self._jobs.ListJobs(job_service_pb2.ListJobsRequest())
+        failed = job_service_pb2.JobFilter(states=[job_pb2.JOB_STATE_FAILED])
+        async with times.of("ListJobs FAILED"):
+            await self._jobs.ListJobs(job_service_pb2.ListJobsRequest(filter=failed))
 
     async def _open_stream(self, job_id: str) -> None:
         request = job_service_pb2.StreamJobStatusRequest(job_ids=[job_id])

@@ -1,8 +1,15 @@
 """The `jobsvc` command, and `python -m jobsvc`: the commands, or a sentence on what they lack."""
 
 import sys
+from typing import NoReturn
 
+from jobsvc.exit_code import ExitCode
 from jobsvc.extras import NotInstalled, explain
+
+
+def _end(sentence: str) -> NoReturn:
+    print(f"jobsvc: {sentence}", file=sys.stderr)
+    raise SystemExit(ExitCode.CONFIGURATION)
 
 
 def main() -> None:
@@ -15,9 +22,9 @@ def main() -> None:
         sentence = explain(error)
         if sentence is None:
             raise
-        sys.exit(f"jobsvc: {sentence}")
+        _end(sentence)
     except NotInstalled as error:
-        sys.exit(f"jobsvc: {error}")
+        _end(f"{error}")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ import asyncio
 import logging
 import os
 import secrets
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -32,11 +31,11 @@ from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.outages import Outages
-from jobsvc.embedded import embedded_postgres
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.jobs.cancel import Cancellation
 from jobsvc.jobs.change import Changing
@@ -48,10 +47,9 @@ from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
+from jobsvc.queues.control import QueueControl
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
-from jobsvc.store.installation import FORMER_SCHEMA
-from jobsvc.store.migrate import migrate
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.upkeep.expire import expire_jobs
@@ -69,50 +67,6 @@ _SCHEMAS_SECONDS = 600.0
 _TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
-
-
-async def serve(settings: Settings, on_ready: Callable[[int], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. `on_ready` gets the port.
-
-    Raises:
-        DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it
-            cannot start.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with AsyncExitStack() as stack:
-        dsn = settings.dsn
-        if dsn is None:
-            postgres = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-            dsn = postgres.dsn
-            tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            watch = tasks.create_task(postgres.watch())
-            stack.callback(watch.cancel)
-        if not await _migrate(dsn, stop, settings.schema, is_embedded=settings.dsn is None):
-            return
-        async with replica(dsn, settings) as running:
-            on_ready(running.port)
-            await stop.wait()
-            await running.drain()
-
-
-async def _migrate(dsn: str, stop: asyncio.Event, schema: str, is_embedded: bool = False) -> bool:
-    """Brings the schema up to date. False if `stop` was set first. Raises as `migrate`."""
-    # Nobody else uses an embedded database, so that what an older release made is moved unasked.
-    move_from = FORMER_SCHEMA if is_embedded else None
-    migrating = asyncio.create_task(migrate(dsn, schema, move_from))
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait([migrating, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if migrating.done():
-            await migrating
-        return migrating.done()
-    finally:
-        for task in (migrating, stopping):
-            task.cancel()
-        await asyncio.wait([migrating, stopping])
 
 
 class Replica:
@@ -181,12 +135,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             troubles=store.database.troubles,
             schema=settings.schema,
             can_listen=store.database.pooling is Pooling.SESSION,
+            servers=store.database.servers,
         )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 
         redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
+        retirement = Retirement(store)
         worker_log = WorkerLog(settings.acknowledge_seconds)
         lease_duration = LeaseDuration(catalog, settings.lease_seconds)
         dispatcher = Dispatcher(
@@ -197,9 +153,10 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             InDoubtClaims(store, redelivery),
             presence,
             worker_log,
+            retirement,
             settings,
         )
-        unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
+        unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence, retirement)
         worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
@@ -247,7 +204,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints, catalog),  # type: ignore[abstract]
+            QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
             Guard(admission, connections, callers, tracer),
             connections,
             store.database.troubles,
@@ -266,7 +223,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings.rescue_interval_seconds,
         )
         duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
-        async with _running(
+        async with running(
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
@@ -277,7 +234,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             async with (
                 server.listening(settings.listen) as port,
                 # Only now: the silence of a worker counts from its first look.
-                _running(("upkeep", run_duties(*duties))),
+                running(("upkeep", run_duties(*duties))),
             ):
                 yield Replica(
                     port, server, admission, hub, dispatcher, redelivery, outages, settings
@@ -291,14 +248,14 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 
 
 @asynccontextmanager
-async def _running(*parts: tuple[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+async def running(*parts: tuple[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Runs named parts in the background until the end of the block. A part that fails ends it."""
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(part, name=name) for name, part in parts]
+        started = [tasks.create_task(part, name=name) for name, part in parts]
         try:
             yield
         finally:
-            for task in running:
+            for task in started:
                 task.cancel()
 
 

@@ -26,7 +26,17 @@ _SCHEMA = re.compile(r"(?!pg_|information_schema$)[a-z_][a-z0-9_]*", re.ASCII)
 _MAX_SCHEMA_BYTES = 63
 
 #: Read from the environment by others than the server's settings.
-_OTHERS = ("TARGET", "SESSION_ID", "USER_ID", "TOKEN", "TLS", "CA", "LOG_LEVEL", "LOG_FORMAT")
+_OTHERS = (
+    "TARGET",
+    "SESSION_ID",
+    "USER_ID",
+    "TOKEN",
+    "TLS",
+    "CA",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "ENV_FILE",
+)
 #: Kubernetes sets these for a service that is named jobsvc; the last one is for our tests.
 _FOREIGN = re.compile(r"JOBSVC_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?|TEST_DSN)")
 
@@ -54,6 +64,8 @@ class Settings:
     data_dir: Path = Path(".jobsvc")
     #: Key for hashing session ids, equal on all replicas. Unset uses one kept in the database.
     session_key: str | None = field(default=None, repr=False)
+    #: How long a start waits for a database that is not there.
+    start_wait_seconds: float = 60.0
     #: A folder to which finished spans are appended, for `jobsvc trace`.
     trace_dir: Path | None = None
 

@@ -12,9 +12,9 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Status
-from tests.api.support.held_rows import moving, until_blocked
 from tests.api.support.refusal import refused
 from tests.api.support.worker import OK, failure, lease_one, release, report, success
+from tests.store.support.samples import until_blocked
 
 _CONFLICT = (grpc.StatusCode.FAILED_PRECONDITION, "JOB_STATE_CONFLICT")
 #: Back into the queue, as a release does it.
@@ -29,7 +29,6 @@ _REQUEST = "UPDATE lease SET cancel_request_time = now(), version = version + 1"
 
 
 async def test_cancel_follows_a_job_that_moves_meanwhile(
-    dsn: str,
     sql: asyncpg.Connection,
     jobs: JobServiceStub,
     workers: WorkerServiceStub,
@@ -37,7 +36,8 @@ async def test_cancel_follows_a_job_that_moves_meanwhile(
 ) -> None:
     job = await create()
     await lease_one(workers)
-    async with moving(dsn, _REQUEUE):
+    async with sql.transaction():
+        await sql.execute(_REQUEUE)
         call = asyncio.ensure_future(jobs.CancelJob(pb.CancelJobRequest(job_id=job.id)))
         await until_blocked(sql)
     assert (await call).job.status.state == job_pb2.JOB_STATE_CANCELLED
@@ -45,15 +45,17 @@ async def test_cancel_follows_a_job_that_moves_meanwhile(
 
 
 async def test_update_does_not_touch_a_job_that_is_leased_meanwhile(
-    dsn: str, sql: asyncpg.Connection, jobs: JobServiceStub, create: Create
+    sql: asyncpg.Connection, jobs: JobServiceStub, create: Create
 ) -> None:
     job = await create()
     gone = "CREATE TEMPORARY TABLE moved ON COMMIT DROP AS SELECT * FROM waiting"
-    async with moving(dsn, gone, "DELETE FROM waiting") as connection:
+    async with sql.transaction():
+        await sql.execute(gone)
+        await sql.execute("DELETE FROM waiting")
         request = pb.UpdateJobRequest(job_id=job.id, spec=job_pb2.JobSpec(priority=1))
         call = asyncio.ensure_future(refused(jobs.UpdateJob(request)))
         await until_blocked(sql)
-        await connection.execute(
+        await sql.execute(
             "INSERT INTO lease (job_id, lease_id, queue, rank, attempt, redeliveries, version,"
             " update_time, keyed, worker_id, start_time, duration, until, deadline)"
             " SELECT job_id, 1, queue, rank, 1, 0, version + 1, now(), keyed, 'w', now(), 30,"
@@ -65,23 +67,23 @@ async def test_update_does_not_touch_a_job_that_is_leased_meanwhile(
 
 
 async def test_of_two_retries_one_wins(
-    dsn: str, sql: asyncpg.Connection, jobs: JobServiceStub, create: Create
+    sql: asyncpg.Connection, jobs: JobServiceStub, create: Create
 ) -> None:
     job = await create()
     await jobs.CancelJob(pb.CancelJobRequest(job_id=job.id))
-    async with moving(dsn, "SELECT 1 FROM result FOR UPDATE"):
+    async with sql.transaction():
+        await sql.execute("SELECT 1 FROM result FOR UPDATE")
         calls = [
             asyncio.ensure_future(jobs.RetryJob(pb.RetryJobRequest(job_id=job.id)))
             for _ in range(2)
         ]
-        await until_blocked(sql, 2)
+        await until_blocked(sql)
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(result, pb.RetryJobResponse) for result in results) == 1
     assert await sql.fetchval("SELECT version FROM waiting") == 3
 
 
 async def test_cancel_that_comes_before_the_write_of_a_success_is_overruled_by_it(
-    dsn: str,
     sql: asyncpg.Connection,
     workers: WorkerServiceStub,
     create: Create,
@@ -89,7 +91,8 @@ async def test_cancel_that_comes_before_the_write_of_a_success_is_overruled_by_i
 ) -> None:
     job = await create()
     lease = await lease_one(workers)
-    async with moving(dsn, _REQUEST):
+    async with sql.transaction():
+        await sql.execute(_REQUEST)
         call = asyncio.ensure_future(report(workers, success(lease)))
         await until_blocked(sql)
     assert await call == [OK]
@@ -98,7 +101,6 @@ async def test_cancel_that_comes_before_the_write_of_a_success_is_overruled_by_i
 
 @pytest.mark.parametrize("kind", ["retryable", "permanent", "release"])
 async def test_other_outcome_that_was_decided_before_the_cancel_ends_the_job_as_cancelled(
-    dsn: str,
     sql: asyncpg.Connection,
     workers: WorkerServiceStub,
     create: Create,
@@ -112,7 +114,8 @@ async def test_other_outcome_that_was_decided_before_the_cancel_ends_the_job_as_
         "permanent": failure(lease, code_pb2.DATA_LOSS),
         "release": release(lease),
     }[kind]
-    async with moving(dsn, _REQUEST):
+    async with sql.transaction():
+        await sql.execute(_REQUEST)
         call = asyncio.ensure_future(report(workers, outcome))
         await until_blocked(sql)
     assert await call == [OK], "not LEASE_LOST"

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
+from grpc import aio
 
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -37,7 +38,44 @@ async def _stream(jobs: JobServiceStub, job_id: str, metadata: Metadata) -> Any:
     return first
 
 
-_READS = {"GetJob": _get, "WaitJob": _wait, "StreamJobStatus": _stream}
+async def _cancel(jobs: JobServiceStub, job_id: str, metadata: Metadata) -> Any:
+    return await jobs.CancelJob(pb.CancelJobRequest(job_id=job_id), metadata=metadata)
+
+
+async def _update(jobs: JobServiceStub, job_id: str, metadata: Metadata) -> Any:
+    request = pb.UpdateJobRequest(job_id=job_id, spec={"priority": 1})
+    return await jobs.UpdateJob(request, metadata=metadata)
+
+
+async def _retry(jobs: JobServiceStub, job_id: str, metadata: Metadata) -> Any:
+    call = jobs.RetryJob(pb.RetryJobRequest(job_id=job_id), metadata=metadata)
+    return await _seen_waiting(call)
+
+
+async def _delete(jobs: JobServiceStub, job_id: str, metadata: Metadata) -> Any:
+    call = jobs.DeleteJob(pb.DeleteJobRequest(job_id=job_id), metadata=metadata)
+    return await _seen_waiting(call)
+
+
+async def _seen_waiting(call: Awaitable[Any]) -> Any:
+    """Only who may see the job is told that it has not ended."""
+    try:
+        return await call
+    except aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+            raise
+        return error
+
+
+_READS = {
+    "GetJob": _get,
+    "WaitJob": _wait,
+    "StreamJobStatus": _stream,
+    "CancelJob": _cancel,
+    "UpdateJob": _update,
+    "RetryJob": _retry,
+    "DeleteJob": _delete,
+}
 Read = Callable[[JobServiceStub, str, Metadata], Awaitable[Any]]
 
 

@@ -108,6 +108,30 @@ async def test_versions_rise(
     assert versions[-1] == 11
 
 
+async def test_stream_goes_back_with_the_database_and_tells_the_end(
+    create: Create, jobs: JobServiceStub, workers: WorkerServiceStub, sql: asyncpg.Connection
+) -> None:
+    """As after a failover to a standby that had less."""
+    job = await create()
+    await sql.execute("UPDATE waiting SET version = 12")
+    call = follow(jobs, job.id)
+    assert (await update(call)).status.version == 12
+    await synced(call)
+    await sql.execute("UPDATE waiting SET version = 1")
+    assert (await update(call)).status.version == 1
+    # The stream is told of nothing until the job has ended.
+    async with sql.transaction():
+        await sql.execute("DELETE FROM waiting")
+        await sql.execute(
+            "INSERT INTO result (job_id, state, attempt, version, worker_id, end_time, purge_time,"
+            " progress_message) VALUES ($1, 3, 1, 1, '', now(), 'infinity', '')",
+            job.id,
+        )
+    last = await update(call)
+    assert (last.status.state, last.status.version) == (_COMPLETED, 1)
+    await ended(call)
+
+
 async def test_basic_view_leaves_the_output_out(
     create: Create, jobs: JobServiceStub, workers: WorkerServiceStub
 ) -> None:

@@ -55,10 +55,26 @@ async def test_each_status_is_seen_until_all_have_ended(client: Any, peer: Peer)
     assert request.heartbeat_interval.seconds == 15
 
 
-async def test_an_old_status_is_dropped(client: Any, peer: Peer) -> None:
-    script = [update(PENDING, 5), update(PENDING, 5), update(PENDING, 4), update(COMPLETED, 6)]
+async def test_a_repeated_status_is_dropped(client: Any, peer: Peer) -> None:
+    script = [update(PENDING, 5), update(PENDING, 5), update(COMPLETED, 6)]
     peer.answer("StreamJobStatus", script)
     assert await follow(client, JOB_ID) == [(JOB_ID, 5), (JOB_ID, 6)]
+
+
+@pytest.mark.parametrize("last", [3, 12])
+async def test_a_database_that_went_back_is_believed(client: Any, peer: Peer, last: int) -> None:
+    """As after a failover to a standby that had less: the job ends with what version it may."""
+    back = [update(PENDING, 1), update(PROCESSING, 12), update(COMPLETED, last)]
+    peer.answer("StreamJobStatus", [update(PROCESSING, 12), DRAINING], back)
+    seen = await follow(client, JOB_ID)
+    assert seen == [(JOB_ID, 12), (JOB_ID, 1), (JOB_ID, 12), (JOB_ID, last)]
+
+
+async def test_a_version_that_is_given_out_again_is_another_status(client: Any, peer: Peer) -> None:
+    before, after = update(PROCESSING, 2), update(PROCESSING, 2)
+    after.update.status.update_time.GetCurrentTime()
+    peer.answer("StreamJobStatus", [before, DRAINING], [after, after, update(COMPLETED, 3)])
+    assert await follow(client, JOB_ID) == [(JOB_ID, 2), (JOB_ID, 2), (JOB_ID, 3)]
 
 
 async def test_a_broken_stream_is_opened_again_for_what_is_left(client: Any, peer: Peer) -> None:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
+from jobsvc.dispatch.connected_worker import CancelRequested, ConnectedWorker, Draining, Lost
 from jobsvc.dispatch.subscription import MAX_UNSENT_SIZE, Subscription
-from jobsvc.domain.lease import LeaseId
+from jobsvc.domain.lease import Extended, LeaseId
 from tests.support.samples import JOB_ID, leased_job, seen_worker
 
 
@@ -188,3 +188,15 @@ def test_draining_worker_shows_no_window(worker: ConnectedWorker) -> None:
     assert (worker.seen().window, worker.seen().lease_count) == (10, 3)
     worker.draining = True
     assert (worker.seen().window, worker.seen().lease_count) == (0, 3)
+
+
+def test_cancel_of_a_job_that_is_not_sent_yet_comes_after_the_job(worker: ConnectedWorker) -> None:
+    job, lost = leased_job(1), Lost(lease_ids(2), "why")
+    notice = CancelRequested({job.id: Extended(30.0, True, "why")})
+    worker.deal([job], now=0.0)
+    worker.notify(notice)
+    worker.notify(lost)
+    assert worker.take_notices() == [lost]
+    worker.take(1)
+    assert worker.take_notices() == [notice]
+    assert worker.take_notices() == []

@@ -15,5 +15,12 @@ def test_lease_lapses_at_its_very_end() -> None:
     assert lapse(later, NOW, NOW) is Lapse.ATTEMPT_TIMEOUT
 
 
+def test_time_after_a_cancel_request_is_its_grace() -> None:
+    later = NOW + timedelta(hours=1)
+    assert lapse(later, NOW, NOW, cancel_requested=True) is Lapse.CANCEL_GRACE
+    assert lapse(NOW, later, NOW, cancel_requested=True) is Lapse.LEASE_EXPIRED
+    assert lapse(later, later, NOW, cancel_requested=True) is None
+
+
 def test_running_out_of_time_comes_before_silence() -> None:
     assert lapse(NOW - SECOND, NOW, NOW) is Lapse.ATTEMPT_TIMEOUT

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jobsvc.exit_code import ExitCode
 from tests.e2e.support.command import complaint, run
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import Stage
@@ -23,19 +24,21 @@ def test_port_in_use(dsn: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = complaint(run("serve", JOBSVC_DSN=dsn, JOBSVC_LISTEN=address))
+        line = complaint(run("serve", JOBSVC_DSN=dsn, JOBSVC_LISTEN=address), ExitCode.TEMPORARY)
     assert line.startswith(f"cannot listen on {address}")
 
 
 async def test_port_of_another_jobsvc(stage: Stage) -> None:
     server = await stage.serve()
-    line = complaint(run("serve", JOBSVC_DSN=stage.dsn, JOBSVC_LISTEN=server.target))
+    line = complaint(
+        run("serve", JOBSVC_DSN=stage.dsn, JOBSVC_LISTEN=server.target), ExitCode.TEMPORARY
+    )
     assert line.startswith(f"cannot listen on {server.target}")
 
 
 async def test_data_directory_in_use(stage: Stage) -> None:
     server = await stage.serve(embedded=True)
-    line = complaint(run("serve", JOBSVC_DATA_DIR=str(stage.data_dir)))
+    line = complaint(run("serve", JOBSVC_DATA_DIR=str(stage.data_dir)), ExitCode.TEMPORARY)
     assert line == (
         f"the data directory {stage.data_dir} is in use by another server (pid {server.pid})"
     )
@@ -49,17 +52,19 @@ def test_data_of_another_postgresql_version(tmp_path: Path) -> None:
     assert line.startswith(f"{pgdata} holds data of PostgreSQL 12, but the embedded one is ")
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_database_that_is_not_there(command: str) -> None:
+@pytest.mark.parametrize("command", [["serve", "--wait", "0"], ["migrate"]])
+def test_database_that_is_not_there(command: list[str]) -> None:
     port = closed_port()
     dsn = f"postgresql://jobsvc:secret@127.0.0.1:{port}/jobs"
-    line = complaint(run(command, JOBSVC_DSN=dsn))
+    line = complaint(run(*command, JOBSVC_DSN=dsn), ExitCode.TEMPORARY)
     assert line == f"no database listens at 127.0.0.1:{port} (connection refused)"
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_database_without_that_name(command: str, postgres: str) -> None:
-    line = complaint(run(command, JOBSVC_DSN=postgres.replace("/jobsvc?", "/nobodys?")))
+@pytest.mark.parametrize("command", [["serve", "--wait", "0"], ["migrate"]])
+def test_database_without_that_name(command: list[str], postgres: str) -> None:
+    line = complaint(
+        run(*command, JOBSVC_DSN=postgres.replace("/jobsvc?", "/nobodys?")), ExitCode.TEMPORARY
+    )
     assert line == 'the database does not exist: database "nobodys" does not exist'
 
 
@@ -81,6 +86,12 @@ async def test_database_in_which_we_may_make_no_tables(empty_dsn: str, postgres:
         ("MAX_ATTEMPTS", "-1", "JOBSVC_MAX_ATTEMPTS must "),
         ("LISTEN", "here", "JOBSVC_LISTEN must be HOST:PORT, not 'here'"),
         ("LISTEN", "127.0.0.1:70000", "JOBSVC_LISTEN: the port must be between 0 and 65535"),
+        ("DSN", "postgresql://h/d?sslmode=never", "JOBSVC_DSN: "),
+        (
+            "DSN",
+            "postgresql://h/d?sslrootcert=/none&sslmode=verify-full",
+            "JOBSVC_DSN names a file",
+        ),
         ("DSN", "mysql://127.0.0.1/jobs", "JOBSVC_DSN names mysql; jobsvc works on PostgreSQL"),
         ("LOG_LEVEL", "chatty", "JOBSVC_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, "),
     ],

@@ -41,6 +41,11 @@ def test_every_kind_comes_before_any_comes_again(seed: int) -> None:
     assert Counter(kinds[: len(Kind)]) == Counter(Kind)
 
 
+@given(seeds, st.sets(st.sampled_from(Kind), min_size=1))
+def test_only_what_was_asked_for_happens(seed: int, kinds: set[Kind]) -> None:
+    assert {fault.kind for fault in plan_faults(seed, 120, 2, 6, kinds)} == kinds
+
+
 def test_no_server_and_no_worker_is_spared() -> None:
     planned = plan_faults(1, 3_600, 2, 6)
     assert {f.victim for f in planned if f.kind is Kind.KILL_SERVER} == {0, 1}

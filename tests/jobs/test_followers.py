@@ -7,7 +7,7 @@ import asyncpg
 
 from jobsvc.jobs.followers import Follower, Hub
 from jobsvc.store.store import Store
-from tests.store.support.samples import create, lease
+from tests.store.support.samples import create, create_leased, end, lease
 
 _POLL_SECONDS = 0.05
 
@@ -39,6 +39,26 @@ async def test_only_who_has_not_seen_the_latest_version_is_woken(store: Store) -
         late.seen[job_id] = 1
         current.seen[job_id] = 2
         assert await _told(hub, late, current, new) == [[job_id], [], []]
+
+
+async def test_step_back_of_the_database_wakes_all_who_have_seen_more(store: Store) -> None:
+    job_id = await create(store)  # version 1
+    hub = Hub(store.jobs, _POLL_SECONDS)
+    with hub.follow([job_id]) as before, hub.follow([job_id]) as since:
+        before.seen[job_id] = 12
+        since.seen[job_id] = 1
+        assert await _told(hub, before, since) == [[job_id], []]
+
+
+async def test_end_of_a_job_wakes_who_has_seen_its_version_before_a_step_back(
+    store: Store,
+) -> None:
+    lease_id = await create_leased(store)
+    await store.lease_ends.ends.submit_one(end(lease_id))  # version 3
+    hub = Hub(store.jobs, _POLL_SECONDS)
+    with hub.follow([lease_id.job_id]) as follower:
+        follower.seen[lease_id.job_id] = 3
+        assert await _told(hub, follower) == [[lease_id.job_id]]
 
 
 async def test_removal_of_a_job_is_a_change(store: Store, sql: asyncpg.Connection) -> None:

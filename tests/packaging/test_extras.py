@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jobsvc.exit_code import ExitCode
 from tests.packaging.support.environment import Environment
 
 pytestmark = pytest.mark.xdist_group("packaging")
@@ -89,7 +90,7 @@ async def test_missing_part_is_named_in_one_sentence(
     environment: Environment, arguments: list[str], sentence: str, tmp_path: Path
 ) -> None:
     done = await environment.run("jobsvc", *arguments, cwd=tmp_path)
-    assert done == (1, "", f"jobsvc: {sentence}\n")
+    assert done == (ExitCode.CONFIGURATION, "", f"jobsvc: {sentence}\n")
 
 
 async def test_tracing_without_its_extra_is_a_warning(bare: Environment, tmp_path: Path) -> None:

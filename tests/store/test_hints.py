@@ -92,12 +92,13 @@ async def test_new_replica_is_told_from_its_greeting_on(dsn: str, sql: asyncpg.C
         await one.listens()
         await two.listens()
         for speaker, listener in ((one, two), (two, one)):
-            speaker.hints.tell(job_ids, ["q"], ["r"])
-            assert await speaker.hear() == Hint(tuple(job_ids), ("q",), ("r",))
-            told = [await listener.hear() for _ in range(5)]
+            speaker.hints.tell(job_ids, ["q"], ["r"], ["l"])
+            assert await speaker.hear() == Hint(tuple(job_ids), ("q",), ("r",), ("l",))
+            told = [await listener.hear() for _ in range(6)]
             assert [i for hint in told for i in hint.job_ids] == job_ids
             assert [hint.ready for hint in told if hint.ready] == [("q",)]
             assert [hint.declared for hint in told if hint.declared] == [("r",)]
+            assert [hint.cancels for hint in told if hint.cancels] == [("l",)]
 
 
 async def test_listening_connection_that_died_silently_is_replaced(dsn: str) -> None:

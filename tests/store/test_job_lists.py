@@ -13,6 +13,7 @@ from jobsvc.domain.job_id import first_job_id, new_job_id
 from jobsvc.domain.owner import Owner
 from jobsvc.store.job_lists import JobListStore
 from jobsvc.store.store import Store
+from tests.store.support.many_jobs import fill_jobs
 from tests.store.support.samples import create, new_job
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -217,19 +218,7 @@ async def test_payloads_are_measured_when_asked_for(store: Store, sql: asyncpg.C
 async def test_large_tables_are_estimated_from_a_part_of_them(
     store: Store, sql: asyncpg.Connection
 ) -> None:
-    await create(store)
-    # 6 jobs a page: 3,333 pages of which a thousand are read.
-    await sql.execute(
-        """
-        INSERT INTO job (
-            id, queue, create_time, priority, max_attempts, initial_backoff, max_backoff,
-            backoff_multiplier, attempt_timeout, owner_service, owner_user, traceparent,
-            tracestate, input)
-        SELECT md5(n::text)::uuid, 'q' || n % 2, now(), 0, 1, 1, 1, 1, 1, '', '', '', '',
-            repeat(md5(n::text), 35)
-        FROM generate_series(1, 20000) AS n
-        """
-    )
+    await fill_jobs(sql, queues=2)
     half = JobFilter(frozenset({"q1"}))
     first = await store.job_lists.estimate(half, Owner())
     assert 8500 < first < 11_500

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from jobsvc.app import _migrate
 from jobsvc.domain.errors import DatabaseUnavailable
-from jobsvc.settings import SCHEMA
+from jobsvc.sd_notify import ServiceManager
+from jobsvc.server_process import until_prepared
+from jobsvc.settings import SCHEMA, Settings
 from jobsvc.store.ddl import DatabaseUnsuitable, lock_of, lock_schemas
 from jobsvc.store.migrate import migrate
 from jobsvc.store.migration import read_migrations
@@ -49,7 +50,7 @@ async def test_stop_ends_the_wait_for_another_that_migrates(
     await sql.execute("DROP SCHEMA jobsvc CASCADE")
     await sql.execute("SELECT pg_advisory_lock($1)", lock_of(SCHEMA))
     stop = asyncio.Event()
-    starting = asyncio.create_task(_migrate(dsn, stop, SCHEMA))
+    starting = asyncio.create_task(until_prepared(dsn, Settings(dsn=dsn), stop, ServiceManager()))
     await until_blocked(sql)
     stop.set()
     assert not await asyncio.wait_for(starting, 10)

@@ -5,8 +5,9 @@ import asyncio
 import asyncpg
 import pytest
 
-from jobsvc.app import _migrate
-from jobsvc.settings import SCHEMA
+from jobsvc.sd_notify import ServiceManager
+from jobsvc.server_process import until_prepared
+from jobsvc.settings import SCHEMA, Settings
 from jobsvc.store.ddl import DatabaseUnsuitable
 from jobsvc.store.migrate import migrate, move
 from jobsvc.store.migration import read_migrations, relations_of
@@ -151,6 +152,6 @@ async def test_tables_of_others_in_public_are_no_older_release(
 @pytest.mark.usefixtures("former")
 async def test_embedded_database_is_moved_at_its_start(dsn: str, sql: asyncpg.Connection) -> None:
     for _ in range(2):
-        assert await _migrate(dsn, asyncio.Event(), SCHEMA, is_embedded=True)
+        assert await until_prepared(dsn, Settings(), asyncio.Event(), ServiceManager())
         assert await relations(sql, "public") == set()
     assert "waiting" in await relations(sql, SCHEMA)

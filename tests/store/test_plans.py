@@ -7,9 +7,11 @@ from jobsvc.store.store import Store
 from tests.store.support.plans import BIG_TABLES, Node, nodes, plan, scans
 
 FREQUENT = [
+    "cancel_jobs",
     "count_jobs",
     "create_jobs",
     "current_leases",
+    "delete_jobs",
     "expire_jobs",
     "extend_leases",
     "find_changed",
@@ -22,11 +24,14 @@ FREQUENT = [
     "list_jobs",
     "prune_jobs",
     "read_attempts",
+    "read_cancel_requests",
     "read_jobs",
     "read_leases",
     "ready_queues",
     "redeliver_leases",
     "requeue_jobs",
+    "retry_jobs",
+    "update_job",
 ]
 #: Statements that read all leases: there are no more than the windows of the workers.
 ALL_LEASES = {"count_jobs"}

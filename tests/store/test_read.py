@@ -30,15 +30,21 @@ async def test_unknown_job_is_missing(store: Store) -> None:
     assert await store.jobs.read_attempts(unknown, 9) == []
 
 
-async def test_job_with_a_later_version_than_was_seen_has_changed(store: Store) -> None:
+async def test_job_with_another_version_than_was_seen_has_changed(store: Store) -> None:
     ids = [await create(store) for _ in range(3)]
     leased = [job.id for job in await lease(store, 2)]
     await store.leases.extensions.submit_one(Extension(leased[0], percent=1))
     await store.lease_ends.ends.submit_one(end(leased[1]))
     versions = {i: job.status.version for i, job in (await store.jobs.read(ids)).items()}
     assert [versions[i] for i in ids] == [3, 3, 1]
-    assert await store.jobs.find_changed(versions) == {}
-    assert await store.jobs.find_changed(dict.fromkeys(ids, 1)) == dict.fromkeys(ids[:2], 3)
+    first, ended, waiting = ids
+    # One that has ended has changed, whatever was seen of it.
+    assert await store.jobs.find_changed(versions) == {ended: None}
+    seen = dict.fromkeys(ids, 1)
+    assert await store.jobs.find_changed(seen) == {first: 3, ended: None}
+    # After a step back of the database.
+    seen = dict.fromkeys(ids, 12)
+    assert await store.jobs.find_changed(seen) == {first: 3, ended: None, waiting: 1}
     assert await store.jobs.find_changed({}) == {}
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from jobsvc.domain.lease import Extension
 from jobsvc.settings import SCHEMA
+from jobsvc.store.channel import channel_of
 from jobsvc.store.ddl import DatabaseUnsuitable, lock_of
-from jobsvc.store.hints import Hint, Hints, channel_of
+from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.migrate import migrate
 from jobsvc.store.rights import grant
 from jobsvc.store.statement import texts

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 
+from jobsvc.exit_code import ExitCode
 from jobsvc.telemetry import parent
 from jobsvc.tracing.json_log import JsonFormatter
 from tests.tracing.support.process import run
@@ -75,4 +76,4 @@ def test_commands_and_workers_log_as_they_are_told() -> None:
     for program, name in ((serve, "jobsvc"), (work, "jobsvc worker")):
         done = run(program, JOBSVC_LOG_FORMAT="xml")
         complaint = f"{name}: JOBSVC_LOG_FORMAT must be text or json, not 'xml'"
-        assert (done.returncode, done.stderr.splitlines()[0]) == (1, complaint)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (ExitCode.CONFIGURATION, complaint)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jobsvc.exit_code import ExitCode
 from tests.tracing.support.process import run
 
 _SPEAK = """
@@ -60,7 +61,7 @@ def test_level_and_format_that_do_not_exist_are_named() -> None:
         done = run(program, JOBSVC_LOG_LEVEL="loud")
         levels = "DEBUG, INFO, WARNING, ERROR, CRITICAL"
         complaint = f"{name}: JOBSVC_LOG_LEVEL must be one of {levels}, not 'LOUD'"
-        assert (done.returncode, done.stderr.splitlines()[0]) == (1, complaint)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (ExitCode.CONFIGURATION, complaint)
 
 
 def test_program_with_a_log_of_its_own_keeps_it() -> None:

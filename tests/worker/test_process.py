@@ -13,6 +13,7 @@ import psutil
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from jobsvc.exit_code import ExitCode
 from jobsvc.worker.command import main
 from tests.support.probe import eventually
 from tests.worker.support.process import python_module
@@ -183,12 +184,12 @@ async def test_second_signal_ends_it_at_once(server: ScriptedServer, modules: Pa
         assert await p.wait() == 128 + signal.SIGTERM
 
 
-async def test_refusal_is_one_line_and_exit_code_1(server: ScriptedServer, modules: Path) -> None:
+async def test_refusal_is_one_line_and_temporary(server: ScriptedServer, modules: Path) -> None:
     async with worker_process(modules, "mine", "--target", server.target) as p:
         stream = await server.next_stream(accept=False)
         await stream.finish(grpc.StatusCode.PERMISSION_DENIED, "no role jobs.worker")
         _, stderr = await p.communicate()
-        assert p.returncode == 1
+        assert p.returncode == ExitCode.TEMPORARY
         assert stderr.decode().splitlines() == [
             f"jobsvc worker: {server.target} answered PERMISSION_DENIED: no role jobs.worker"
         ]
@@ -221,9 +222,21 @@ async def test_unusable_command_line_is_explained_in_one_line(
     )
     async with worker_process(modules, *arguments) as p:
         _, stderr = await p.communicate()
-    assert p.returncode == 1
+    assert p.returncode == ExitCode.CONFIGURATION
     (only,) = stderr.decode().splitlines()
     assert only.startswith(f"jobsvc worker: {complaint}")
+
+
+async def test_module_that_finds_a_network_or_a_disk_missing_may_be_imported_later(
+    modules: Path,
+) -> None:
+    (modules / "offline.py").write_text("raise ConnectionRefusedError('no cache')\n")
+    async with worker_process(modules, "offline") as p:
+        _, stderr = await p.communicate()
+    assert p.returncode == ExitCode.TEMPORARY
+    assert stderr.decode().startswith(
+        "jobsvc worker: cannot import offline: ConnectionRefusedError: no cache"
+    )
 
 
 @pytest.mark.parametrize("options", [[], ["--take-back"]])
@@ -269,7 +282,7 @@ def test_name_that_is_no_setting_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("JOBSVC_TRGT", "jobs:50051")
-    assert main(["nowhere.py"]) == 1
+    assert main(["nowhere.py"]) == ExitCode.CONFIGURATION
     warning, problem = capsys.readouterr().err.splitlines()
     assert warning == (
         "jobsvc worker: warning: no such setting: JOBSVC_TRGT (rather JOBSVC_TARGET?)"

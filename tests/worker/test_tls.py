@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from jobsvc.exit_code import ExitCode
 from tests.worker.support.process import python_module
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 from tests.worker.support.stage import echo, working
@@ -91,7 +92,7 @@ async def test_unusable_file_is_one_clear_line(tmp_path: Path, module: tuple[str
     async with command(tmp_path, *module, "mine", "--ca", str(missing)) as process:
         _, stderr = await process.communicate()
     assert stderr.decode() == f"jobsvc worker: --ca {missing}: No such file or directory\n"
-    assert process.returncode == 1
+    assert process.returncode == ExitCode.CONFIGURATION
 
 
 async def test_program_gives_its_own_credentials(

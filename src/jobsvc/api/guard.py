@@ -125,8 +125,8 @@ class Guard:
                     raise
                 except Exception as error:
                     status = _status(error, name, span)
-                answer = b""  # see _abort
-                return await _abort(context, status)
+                answer = b""  # see abort
+                return await abort(context, status)
 
         return guarded
 
@@ -153,8 +153,8 @@ class Guard:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
-            del requests  # see _abort
-            await _abort(context, status)
+            del requests  # see abort
+            await abort(context, status)
 
         return guarded
 
@@ -225,7 +225,8 @@ def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
     return status
 
 
-async def _abort(context: Context, status: status_pb2.Status) -> None:
+async def abort(context: Context, status: status_pb2.Status) -> None:
+    """Ends a call with a status and its details."""
     # gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
     # passes, in a cycle. What they hold stays until the collector comes.
     await context.abort(

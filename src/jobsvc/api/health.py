@@ -24,7 +24,8 @@ def serving(
 class Health:
     """Says of each service, and of the server as a whole, whether it is worth calling."""
 
-    def __init__(self, services: Sequence[str], troubles: TroubleLog) -> None:
+    def __init__(self, services: Sequence[str], troubles: TroubleLog | None) -> None:
+        """`troubles` None means that there is no database yet."""
         self.servicer = health_aio.HealthServicer()
         self._services = services
         self._troubles = troubles
@@ -33,7 +34,7 @@ class Health:
 
     async def run(self) -> None:
         """Follows the state of the database until cancelled."""
-        while True:
+        while self._troubles is not None:
             await self._troubles.until_changed()
             await self.tell()
 
@@ -45,7 +46,9 @@ class Health:
     async def tell(self) -> None:
         """Says how it is now."""
         troubles = self._troubles
-        now = serving(self._services, self._is_leaving, troubles.is_away, bool(troubles))
+        is_away = troubles is None or troubles.is_away
+        has_trouble = troubles is None or bool(troubles)
+        now = serving(self._services, self._is_leaving, is_away, has_trouble)
         for name, is_serving in now.items():
             if self._told.get(name) is not is_serving:
                 self._told[name] = is_serving

@@ -1,7 +1,5 @@
 """ListJobs and CountJobs."""
 
-from collections.abc import Iterator, Sequence
-
 from jobsvc.api.bounds import MAX_PAGE_BYTES
 from jobsvc.api.byte_budget import ANSWER_SECONDS, current_charge
 from jobsvc.api.convert.job_filter import read_filter
@@ -12,13 +10,13 @@ from jobsvc.api.pages import MAX_ITEMS, items_per_page
 from jobsvc.domain.job import Job
 from jobsvc.domain.owner import Owner
 from jobsvc.event_loop.time_slice import TimeSlice
-from jobsvc.jobs.list import JobLister
-from jobsvc.store.job_lists import FoundJob
+from jobsvc.jobs.list import JobLister, read_together
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 
 _MAX_FULL_ITEMS = 100
-#: Jobs that are read in one go, so that memory is bounded: the errors of jobs have some kilobytes.
+#: Jobs that are read in one go. The next ones are read only when there is room for more on the
+#: page, so that memory is bounded: their errors may have tens of kilobytes.
 _READ_JOBS = 100
 #: Assumed size of a job without its payloads.
 _JOB_BYTES = 2048
@@ -52,7 +50,7 @@ class JobLists:
         await current_charge.get().reserve(min(expected, MAX_PAGE_BYTES), ANSWER_SECONDS)
         response, last_id = pb.ListJobsResponse(), ""
         time_slice, size_bytes = TimeSlice(), 0
-        for ids in _parts(walk.found):
+        for ids in read_together(walk.found, _READ_JOBS, MAX_PAGE_BYTES):
             for job in await self._lister.read(ids, wanted, caller, full):
                 message = await _message(job, full, request.payload_encoding)
                 size_bytes += message.ByteSize()
@@ -78,21 +76,6 @@ class JobLists:
         checks.raise_if_violated()
         counted = await self._lister.count(wanted, caller)
         return pb.CountJobsResponse(count=counted.jobs, is_estimate=counted.is_estimate)
-
-
-def _parts(found: Sequence[FoundJob]) -> Iterator[list[str]]:
-    """Yields the ids of jobs that are read together: few, or with as many payloads as a page has.
-    Each is taken only when there is room for more on the page."""
-    part: list[str] = []
-    part_bytes = 0
-    for job in found:
-        if part and (len(part) == _READ_JOBS or part_bytes + job.payload_bytes > MAX_PAGE_BYTES):
-            yield part
-            part, part_bytes = [], 0
-        part.append(job.job_id)
-        part_bytes += job.payload_bytes
-    if part:
-        yield part
 
 
 async def _message(job: Job, full: bool, encoding: int) -> job_pb2.Job:

@@ -101,10 +101,11 @@ class JobService(JobServiceServicer):
             await current_charge.get().reserve(self._expected_size.bytes, ANSWER_SECONDS)
         job = await self._reader.read(job_id, current_caller.get(), full)
         self._expected_size.saw(_payload_size(job))
-        reason = await self._reader.wait_reason(job)
+        reason, detail = await self._reader.wait_reason(job)
         attempts = await self._reader.attempts(job) if full else ()
         response = pb.GetJobResponse()
         write_job(response.job, job, full, reason, attempts)
+        response.job.status.wait_detail = detail
         if full:
             await write_payloads(response.job, job, request.payload_encoding)
         return response
@@ -125,10 +126,11 @@ class JobService(JobServiceServicer):
             seconds = min(seconds, max(remaining - _MARGIN_SECONDS, 0))
         after = request.after_version if request.HasField("after_version") else None
         job = await self._reader.wait(job_id, current_caller.get(), full, seconds, after)
-        reason = await self._reader.wait_reason(job)
+        reason, detail = await self._reader.wait_reason(job)
         await current_charge.get().reserve(_payload_size(job), ANSWER_SECONDS)
         response = pb.WaitJobResponse()
         write_job(response.job, job, full, reason)
+        response.job.status.wait_detail = detail
         if full:
             await write_payloads(response.job, job, request.payload_encoding)
         return response

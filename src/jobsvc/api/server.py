@@ -55,7 +55,7 @@ class GrpcServer:
     ) -> None:
         self._guard = guard
         self._connections = connections
-        self._server = aio.server(options=_options(settings, connections.most))
+        self._server = aio.server(options=server_options(settings, connections.most))
         self._health = Health(SERVICES, troubles)
         guarded: Any = GuardedServer(self._server, guard)
         add_JobServiceServicer_to_server(jobs, guarded)
@@ -101,7 +101,8 @@ class GrpcServer:
         await self._health.leave()
 
 
-def _options(settings: Settings, max_connections: int) -> list[tuple[str, Any]]:
+def server_options(settings: Settings, max_connections: int) -> list[tuple[str, Any]]:
+    """Returns the options of gRPC for everything that listens."""
     return [
         # Else two servers could listen on one port, and share its calls without knowing it.
         ("grpc.so_reuseport", 0),

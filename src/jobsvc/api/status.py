@@ -110,6 +110,16 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
         "QUEUE_NOT_FOUND",
         _resource("jobsvc.v1.Queue", lambda e: e.metadata["queue"]),
     ),
+    errors.WorkerNotFound: _Status(
+        code_pb2.NOT_FOUND,
+        "WORKER_NOT_FOUND",
+        _resource("worker_id", lambda e: e.metadata["workerId"]),
+    ),
+    errors.QueueExists: _Status(
+        code_pb2.ALREADY_EXISTS,
+        "QUEUE_EXISTS",
+        _resource("jobsvc.v1.Queue", lambda e: e.metadata["queue"]),
+    ),
     errors.UniqueKeyTaken: _Status(
         code_pb2.ALREADY_EXISTS,
         "UNIQUE_KEY_TAKEN",
@@ -131,11 +141,18 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.LeaseLost: _Status(
         code_pb2.FAILED_PRECONDITION, "LEASE_LOST", _precondition("LEASE", "leaseId")
     ),
+    errors.QueueNotEmpty: _Status(
+        code_pb2.FAILED_PRECONDITION, "QUEUE_NOT_EMPTY", _precondition("QUEUE", "queue")
+    ),
+    errors.QueueBeingDeleted: _Status(
+        code_pb2.FAILED_PRECONDITION, "QUEUE_BEING_DELETED", _precondition("QUEUE", "queue")
+    ),
     errors.EtagMismatch: _Status(code_pb2.ABORTED, "ETAG_MISMATCH"),
     errors.WorkerReplaced: _Status(code_pb2.ABORTED, "WORKER_REPLACED"),
     errors.WorkerDeaf: _Status(code_pb2.UNAVAILABLE, "WORKER_DEAF", _retry),
     errors.StreamLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _passing_quota),
     errors.RateLimited: _Status(code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", _passing_quota),
+    errors.QueueFull: _Status(code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL", _passing_quota),
     errors.QueueLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "QUEUE_LIMIT", _quota),
     errors.DatabaseUnavailable: _Status(code_pb2.UNAVAILABLE, "DATABASE_UNAVAILABLE", _retry),
     errors.ServerDraining: _Status(code_pb2.UNAVAILABLE, "SERVER_DRAINING", _retry),

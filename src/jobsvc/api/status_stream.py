@@ -19,6 +19,7 @@ from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.domain.job import Job
 from jobsvc.domain.owner import Owner
+from jobsvc.domain.status_news import is_news
 from jobsvc.jobs.followers import Follower, Hub
 from jobsvc.jobs.read import JobReader, check_visible
 from jobsvc.v1 import job_pb2
@@ -144,7 +145,9 @@ class _Stream:
             job = found.get(job_id)
             if job is None:
                 seen.pop(job_id, None)  # Removed since.
-            elif job.status.version > seen.get(job_id, job.status.version):
+            elif job_id in seen and is_news(
+                seen[job_id], job.status.version, job.status.state.ended
+            ):
                 changed.append(job)
         return changed
 

@@ -2,7 +2,19 @@
 
 import typer
 
-from jobsvc.cli import demo, health, job_control, jobs, migrate, serve, trace, work
+from jobsvc.cli import (
+    demo,
+    health,
+    job_control,
+    job_list,
+    jobs,
+    migrate,
+    queues,
+    serve,
+    trace,
+    work,
+    workers,
+)
 from jobsvc.cli.call_options import OptionsBeforeCommand, before_command
 from jobsvc.cli.startup import warn_of_unknown_settings
 from jobsvc.cli.switches import Command
@@ -22,6 +34,7 @@ for command in (
     work.work,
     jobs.create,
     jobs.get,
+    job_list.list_jobs,
     jobs.watch,
     job_control.cancel,
     job_control.retry,
@@ -31,6 +44,8 @@ for command in (
     demo.demo,
 ):
     app.command(cls=Command)(command)
+app.add_typer(queues.app)
+app.add_typer(workers.app)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobsvc.client import AttemptRecord, Job, JobError, JobState, JobUpdate
+from jobsvc.client import AttemptRecord, Job, JobCount, JobError, JobState, JobUpdate
 from jobsvc.plain_text import json_text, lines, one_line
 
 #: Colours of the states, wherever a state is shown.
@@ -30,8 +30,8 @@ _WAIT_REASONS = {
 }
 
 
-def job_json(value: Job | JobUpdate, indent: int | None = None) -> str:
-    """Returns a job or an update as a JSON object: the fields of the class, payloads as JSON."""
+def job_json(value: Job | JobCount | JobUpdate, indent: int | None = None) -> str:
+    """Returns the fields of a job, an update or a count as a JSON object, payloads as JSON."""
     return json_text(json.dumps(value.as_dict(), indent=indent, ensure_ascii=False))
 
 
@@ -79,7 +79,8 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
     yield "queue", job.queue
     yield "state", state_text(status.state)
     if status.wait_reason:
-        yield "waits", wait_text(status.wait_reason)
+        detail = f": {one_line(status.wait_detail)}" if status.wait_detail else ""
+        yield "waits", Text(wait_text(status.wait_reason) + detail)
     if status.attempt:
         yield "attempt", f"{status.attempt} of {job.max_attempts or '?'}"
     if status.progress_percent is not None:

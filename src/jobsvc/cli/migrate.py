@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from jobsvc.exit_code import ExitCode
+
 
 def migrate(
     move_from: Annotated[
@@ -43,7 +45,10 @@ def migrate(
     settings = read_settings()
     log_to_stderr()
     if settings.dsn is None:
-        exit_line("JOBSVC_DSN names no database; the embedded one is migrated when it starts")
+        exit_line(
+            "JOBSVC_DSN names no database; the embedded one is migrated when it starts",
+            ExitCode.CONFIGURATION,
+        )
     dsn, schema = settings.dsn, settings.schema
 
     async def run() -> list[str]:

@@ -2,7 +2,8 @@
 
 import re
 import sys
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import typer
@@ -44,3 +45,22 @@ def read_input(text: str | None) -> str | None:
         except (OSError, UnicodeDecodeError) as error:
             raise typer.BadParameter(str(error)) from None
     return text
+
+
+def parse_words(texts: Iterable[str] | None) -> list[str]:
+    """Returns the words of options that may be given more than once, or with commas."""
+    return [word for text in texts or () for word in text.split(",") if word]
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Returns the time that ISO 8601 says, as `parse_time`, or the one that a duration ago was."""
+    try:
+        return parse_time(text)
+    except typer.BadParameter:
+        pass
+    try:
+        return now - timedelta(seconds=parse_duration(text))
+    except (typer.BadParameter, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time; write 2026-01-31T12:00:00Z, or 2h for two hours ago"
+        ) from None

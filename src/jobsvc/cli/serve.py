@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from jobsvc.domain.loopback import is_local_target
+from jobsvc.exit_code import ExitCode
 
 
 def serve(
@@ -13,6 +14,15 @@ def serve(
         typer.Option(
             metavar="ADDRESS",
             help="HOST:PORT or unix:PATH (JOBSVC_LISTEN; by default 127.0.0.1:50051).",
+        ),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long to wait for a database that is not there"
+            " (JOBSVC_START_WAIT_SECONDS; by default 60).",
+            show_default=False,
         ),
     ] = None,
     insecure: Annotated[
@@ -24,13 +34,14 @@ def serve(
 
     from jobsvc.cli.startup import exit_line, log_to_stderr, raise_file_limit, read_settings
 
-    settings = read_settings(listen=listen)
+    settings = read_settings(listen=listen, start_wait_seconds=wait)
     host = settings.listen.rpartition(":")[0]
     is_local = is_local_target(settings.listen)
     if not insecure and not is_local:
         exit_line(
             f"{host} is not loopback, and without authentication everyone who reaches it could"
-            " create and work on jobs: pass --insecure to listen there all the same"
+            " create and work on jobs: pass --insecure to listen there all the same",
+            ExitCode.CONFIGURATION,
         )
     log_to_stderr()
     raise_file_limit()
@@ -47,13 +58,20 @@ def serve(
     except ImportError:  # uvloop does not run on Windows.
         import asyncio as loop  # type: ignore[no-redef]
 
-    from jobsvc.app import serve as run
     from jobsvc.cli.startup import startup_errors
+    from jobsvc.sd_notify import ServiceManager
+    from jobsvc.server_process import serve as run
     from jobsvc.tracing import start_tracing
 
     with startup_errors(), start_tracing("jobsvc", settings.trace_dir, with_metrics=True):
         _tune_collector()
-        loop.run(run(settings, lambda port: print(_ready_line(settings.listen, port), flush=True)))
+        loop.run(
+            run(
+                settings,
+                lambda port: print(_ready_line(settings.listen, port), flush=True),
+                ServiceManager.take_from(os.environ),
+            )
+        )
     # Skips the interpreter's tear-down of gRPC's threads: everything is closed already.
     os._exit(0)
 

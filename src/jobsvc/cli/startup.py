@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-import typer
-
 from jobsvc import plain_text
+from jobsvc.exit_code import ExitCode
 from jobsvc.settings import Settings, SettingsInvalid, unknown_names
 from jobsvc.tracing import stderr_log
 
 
-def exit_line(text: str) -> NoReturn:
-    """Ends the command with one line and exit code 1."""
+def exit_line(text: str, code: ExitCode = ExitCode.FAILED) -> NoReturn:
+    """Ends the command with one line and an exit code."""
     print(f"jobsvc: {plain_text.lines(text)}", file=sys.stderr)
-    raise typer.Exit(1)
+    raise SystemExit(code)
 
 
 def warn_of_unknown_settings() -> None:
@@ -31,7 +30,7 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings.read(os.environ, **overrides)
     except SettingsInvalid as error:
-        exit_line(f"{error}")
+        exit_line(f"{error}", ExitCode.CONFIGURATION)
 
 
 def log_to_stderr() -> None:
@@ -40,7 +39,7 @@ def log_to_stderr() -> None:
     try:
         stderr_log.log_to_stderr(others=logging.WARNING)
     except ValueError as error:
-        exit_line(f"{error}")
+        exit_line(f"{error}", ExitCode.CONFIGURATION)
 
 
 def raise_file_limit() -> None:
@@ -58,15 +57,21 @@ def startup_errors() -> Iterator[None]:
     """Ends the command with one line when the start fails for a known reason."""
     from jobsvc.api.listen_address import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
-    from jobsvc.embedded import EmbeddedUnavailable
+    from jobsvc.embedded import EmbeddedUnavailable, EmbeddedUnsuitable
     from jobsvc.store.ddl import DatabaseUnsuitable
     from jobsvc.store.dsn import DsnInvalid
 
-    known = (PortTaken, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, DsnInvalid)
+    configuration = (EmbeddedUnsuitable, DatabaseUnsuitable, DsnInvalid)
+    known = (*configuration, PortTaken, EmbeddedUnavailable, DatabaseUnavailable)
+
+    def end(error: BaseException) -> NoReturn:
+        is_configuration = isinstance(error, configuration)
+        exit_line(_line(error), ExitCode.CONFIGURATION if is_configuration else ExitCode.TEMPORARY)
+
     try:
         yield
     except known as error:
-        exit_line(_line(error))
+        end(error)
     except BaseExceptionGroup as group:
         found, rest = group.split(known)
         if found is None or rest is not None:
@@ -74,7 +79,7 @@ def startup_errors() -> Iterator[None]:
         leaf: BaseException = found
         while isinstance(leaf, BaseExceptionGroup):
             leaf = leaf.exceptions[0]
-        exit_line(_line(leaf))
+        end(leaf)
 
 
 def _line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Unpack
 from uuid import UUID
 
-from jobsvc.client.async_connection import AsyncConnection
+from jobsvc.client.async_queue_calls import AsyncQueueCalls
 from jobsvc.client.async_reply_stream import AsyncReplyStream
 from jobsvc.client.convert.batches import batch_requests
 from jobsvc.client.convert.job_replies import read_created, read_job
@@ -17,22 +17,21 @@ from jobsvc.client.convert.job_requests import (
     update_request,
     wait_request,
 )
-from jobsvc.client.convert.queue_replies import read_declared, read_stats
-from jobsvc.client.convert.queue_requests import declare_request, stats_request
+from jobsvc.client.convert.list_requests import count_request, list_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
 from jobsvc.client.job_changes import JobChanges
+from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats
 from jobsvc.client.reconnect import ReconnectPolicy
 from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class AsyncClient(AsyncConnection):
+class AsyncClient(AsyncQueueCalls):
     """Calls a jobsvc server. Use it by `async with`; one client serves any number of tasks.
 
     `session_id` and `user_id` say for whom the caller acts: jobs that it creates
@@ -121,6 +120,39 @@ class AsyncClient(AsyncConnection):
         response = await self._call("JobService/GetJob", self._jobs.GetJob, request)
         return read_job(response.job)
 
+    async def list_jobs(
+        self, *, full: bool = False, page_size: int = 200, **wanted: Unpack[JobFilter]
+    ) -> AsyncGenerator[Job, None]:
+        """Yields the jobs that match and that the caller may see, newest first.
+
+        They come in pages of at most `page_size`, each as it is when it is read; without input
+        and output unless `full`. Where few jobs match, the server returns pages with few or none
+        to keep each of them cheap: that does not show, but such a list takes its time.
+
+        Raises:
+            InvalidRequest: a condition is out of its range.
+            ValueError: a state is unknown.
+        """
+        token = ""
+        while True:
+            request = list_request(wanted, full, page_size, token)
+            response = await self._call("JobService/ListJobs", self._jobs.ListJobs, request)
+            for job in response.jobs:
+                yield read_job(job)
+            token = response.next_page_token
+            if not token:
+                return
+
+    async def count_jobs(self, **wanted: Unpack[JobFilter]) -> JobCount:
+        """Counts the jobs that `list_jobs` would yield: exactly up to 1,000, unless very many
+        others have to be looked at for it; beyond, the count is an estimate.
+
+        Raises: as `list_jobs`.
+        """
+        request = count_request(wanted)
+        response = await self._call("JobService/CountJobs", self._jobs.CountJobs, request)
+        return JobCount(count=response.count, is_estimate=response.is_estimate)
+
     async def wait(
         self,
         job_id: str | UUID,
@@ -168,8 +200,9 @@ class AsyncClient(AsyncConnection):
     ) -> AsyncGenerator[JobUpdate, None]:
         """Yields the status of each of up to 1,000 jobs, then each newer one, until all have ended.
 
-        Versions rise per job; statuses between may be skipped, the last one is
-        always yielded, with its output. Breaks of the stream do not show: it is
+        Versions rise per job, unless a failover or a restore took the database
+        back; statuses between may be skipped, the last one is always yielded,
+        with its output. Breaks of the stream do not show: it is
         opened again for the jobs that have not ended. It counts as broken when
         nothing, not even a heartbeat (every 5 to 300 seconds), has come for
         three heartbeats. While the server is away, the following goes on for up
@@ -260,28 +293,3 @@ class AsyncClient(AsyncConnection):
         """
         request = delete_request(job_id, etag)
         await self._call("JobService/DeleteJob", self._jobs.DeleteJob, request)
-
-    async def declare_queue(
-        self, name: str, *, keep_newer_schema: bool = False, **options: Unpack[QueueOptions]
-    ) -> Queue:
-        """Makes a queue, or changes the given options of one that exists.
-
-        With `keep_newer_schema`, for programs that declare a queue whenever they start,
-        nothing is changed if the queue has had one of the schemas before and replaced it
-        since; the queue that is returned has a warning then.
-        """
-        request = declare_request(name, options, keep_newer_schema)
-        response = await self._call("QueueService/UpdateQueue", self._queues.UpdateQueue, request)
-        return read_declared(response)
-
-    async def queue_stats(self, *queues: str) -> list[QueueStats]:
-        """Counts the jobs and workers of queues, of all when none is named.
-
-        Raises:
-            QueueNotFound: one of them does not exist.
-        """
-        request = stats_request(queues)
-        response = await self._call(
-            "QueueService/GetQueueStats", self._queues.GetQueueStats, request
-        )
-        return [read_stats(stats) for stats in response.stats]

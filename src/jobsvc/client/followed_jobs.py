@@ -1,12 +1,14 @@
 """Which jobs are left to follow, and which statuses are new. Pure: the clients do the I/O."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from jobsvc.client.convert.job_replies import read_update
 from jobsvc.client.convert.job_requests import stream_request
 from jobsvc.client.errors import Unavailable
 from jobsvc.client.job import JobUpdate
+from jobsvc.domain.status_news import is_news
 from jobsvc.v1 import job_service_pb2
 
 #: A stream that says nothing for this many heartbeats is lost.
@@ -14,16 +16,19 @@ SILENT_HEARTBEATS = 3
 
 
 class FollowedJobs:
-    """The jobs of one `follow` that have not ended, with the last version seen of each."""
+    """The jobs of one `follow` that have not ended, with the last status seen of each."""
 
     def __init__(self, job_ids: Iterable[str | UUID], heartbeat_seconds: float) -> None:
-        self._versions = {str(job_id): 0 for job_id in job_ids}
+        #: Version and time; a database that went back gives out the same versions again.
+        self._seen: dict[str, tuple[int, datetime | None]] = {
+            str(job_id): (0, None) for job_id in job_ids
+        }
         self._heartbeat_seconds = heartbeat_seconds
 
     @property
     def all_ended(self) -> bool:
         """Whether every job has ended."""
-        return not self._versions
+        return not self._seen
 
     @property
     def silence_seconds(self) -> float:
@@ -32,25 +37,27 @@ class FollowedJobs:
 
     def request(self) -> job_service_pb2.StreamJobStatusRequest:
         """Returns the request that follows the jobs which have not ended."""
-        return stream_request(self._versions, self._heartbeat_seconds)
+        return stream_request(self._seen, self._heartbeat_seconds)
 
     def accept(self, response: job_service_pb2.StreamJobStatusResponse | None) -> JobUpdate | None:
-        """Returns the update in a message of the stream; None when there is none, or it is old.
+        """Returns the update in a message of the stream; None when there is none, or it repeats the
+        last one.
 
         Raises:
             Unavailable: the stream ended (`response` is None) although jobs are left.
         """
         if response is None:
-            text = f"the status stream ended before {len(self._versions)} of its jobs"
+            text = f"the status stream ended before {len(self._seen)} of its jobs"
             raise Unavailable("UNAVAILABLE", text)
         if not response.HasField("update"):
             return None
         update = read_update(response.update)
-        seen = self._versions.get(update.job_id)
-        if seen is None or update.status.version <= seen:
+        status, seen = update.status, self._seen.get(update.job_id)
+        latest = status.version, status.update_time
+        if seen is None or not is_news(seen, latest, status.ended):
             return None
-        if update.status.ended:
-            del self._versions[update.job_id]
+        if status.ended:
+            del self._seen[update.job_id]
         else:
-            self._versions[update.job_id] = update.status.version
+            self._seen[update.job_id] = latest
         return update

@@ -2,7 +2,7 @@
 fail, the answer to their next extension says it."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from jobsvc.dispatch.connected_worker import CancelRequested, ConnectedWorker
 from jobsvc.domain.errors import DatabaseFailure
@@ -11,6 +11,8 @@ from jobsvc.store.leases import LeaseStore
 
 #: In one notice, which must fit into a message.
 _MAX_LEASES = 1000
+#: A claim may be about to deal a job that is cancelled already: it is looked for again then.
+_AGAIN_SECONDS = 1.0
 
 
 class CancelNotices:
@@ -27,10 +29,16 @@ class CancelNotices:
     def add(self, lease_ids: Iterable[str]) -> None:
         """Notes that the jobs of these leases are to be cancelled; most are held elsewhere."""
         named = [LeaseId(lease_id) for lease_id in lease_ids]
-        for worker in self._workers() if named else ():
-            self._requested |= dict.fromkeys(i for i in named if i in worker.leases)
-        if self._requested:
+        if named and (unknown := self._note_held(named)):
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._note_held, unknown)
+
+    def _note_held(self, named: Sequence[LeaseId]) -> list[LeaseId]:
+        """Notes those that are held here, and returns the others."""
+        held = {i for worker in self._workers() for i in named if i in worker.leases}
+        if held:
+            self._requested |= dict.fromkeys(held)
             self._added.set()
+        return [lease_id for lease_id in named if lease_id not in held]
 
     async def run(self) -> None:
         """Reads why, and notifies, until cancelled."""

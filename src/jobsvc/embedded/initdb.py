@@ -14,7 +14,7 @@ from jobsvc.embedded.account import OWN_ID, Account, nobody
 from jobsvc.embedded.binaries import Binaries
 from jobsvc.embedded.data_directory import DataDirectory
 from jobsvc.embedded.process import exited, spawn
-from jobsvc.embedded.unavailable import EmbeddedUnavailable
+from jobsvc.embedded.unavailable import EmbeddedUnavailable, EmbeddedUnsuitable
 
 USER = DATABASE = "jobsvc"
 DRAFT_PREFIX = "pgdata-draft-"
@@ -53,12 +53,12 @@ def _check(data: DataDirectory, binaries: Binaries) -> None:
     try:
         version = (data.pgdata / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
-        raise EmbeddedUnavailable(f"{data.pgdata} holds no PostgreSQL data") from None
+        raise EmbeddedUnsuitable(f"{data.pgdata} holds no PostgreSQL data") from None
     except PermissionError:
         owner = data.pgdata.stat().st_uid
-        raise EmbeddedUnavailable(f"{data.pgdata} belongs to uid {owner}") from None
+        raise EmbeddedUnsuitable(f"{data.pgdata} belongs to uid {owner}") from None
     if version != binaries.major_version:
-        raise EmbeddedUnavailable(
+        raise EmbeddedUnsuitable(
             f"{data.pgdata} holds data of PostgreSQL {version}, but the embedded one is "
             f"PostgreSQL {binaries.major_version}: dump and restore them, or set JOBSVC_DSN"
         )

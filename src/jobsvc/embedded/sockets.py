@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from jobsvc.embedded.account import Account
 from jobsvc.embedded.data_directory import DataDirectory
 from jobsvc.embedded.initdb import DATABASE, USER
-from jobsvc.embedded.unavailable import EmbeddedUnavailable
+from jobsvc.embedded.unavailable import EmbeddedUnsuitable
 
 PORT = 5432
 #: sun_path holds 108 bytes on Linux and 104 on macOS, the final zero included.
@@ -39,7 +39,7 @@ def socket_folder(data: DataDirectory, account: Account | None) -> Iterator[Path
             (p for p in (tempfile.gettempdir(), "/tmp") if _usable(Path(p, "x" * 16))), ""
         )
         if not parent:
-            raise EmbeddedUnavailable(f"{folder} is too long for a socket: set a short TMPDIR")
+            raise EmbeddedUnsuitable(f"{folder} is too long for a socket: set a short TMPDIR")
         folder = Path(tempfile.mkdtemp(prefix="jobsvc-", dir=parent))
         temporary = True
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from jobsvc.domain.errors import ServerDraining
+from jobsvc.domain.status_news import is_news
 from jobsvc.store.jobs import JobStore
 from jobsvc.store.repeat import repeat
 
@@ -97,18 +98,19 @@ class Hub:
         """Wakes followers that missed a change. One that has not read yet cannot miss any."""
         watched = list(self._followers)
         for start in range(0, len(watched), _MAX_POLL_IDS):
-            oldest: dict[str, int] = {}
+            asked: dict[str, int] = {}
             for job_id in watched[start : start + _MAX_POLL_IDS]:
-                versions = [
+                versions = {
                     version
                     for follower in self._followers.get(job_id, ())
                     if (version := follower.seen.get(job_id))
-                ]
+                }
                 if versions:
-                    oldest[job_id] = min(versions)
-            for job_id, latest in (await self._jobs.find_changed(oldest)).items():
+                    # No job has version 0: that asks for whatever it has.
+                    asked[job_id] = versions.pop() if len(versions) == 1 else 0
+            for job_id, latest in (await self._jobs.find_changed(asked)).items():
                 for follower in self._followers.get(job_id, ()):
                     version = follower.seen.get(job_id)
-                    # The removal of a job is a change, too.
-                    if version and (latest is None or version < latest):
+                    # None: it has ended, or was removed.
+                    if version and is_news(version, latest, latest is None):
                         follower.mark(job_id)

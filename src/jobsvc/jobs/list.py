@@ -1,12 +1,12 @@
 """Jobs by a filter, on behalf of a caller: in pages, and counted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from jobsvc.domain.job import Job
 from jobsvc.domain.job_filter import JobFilter
 from jobsvc.domain.owner import Owner
-from jobsvc.store.job_lists import Walk
+from jobsvc.store.job_lists import FoundJob, Walk
 from jobsvc.store.store import Store
 
 #: So many jobs are counted; more are estimated.
@@ -63,3 +63,18 @@ class JobLister:
                 return JobCount(counted, is_estimate=False)
         estimate = await self._store.job_lists.estimate(wanted, caller)
         return JobCount(max(counted, estimate), is_estimate=True)
+
+
+def read_together(found: Sequence[FoundJob], max_jobs: int, max_bytes: int) -> Iterator[list[str]]:
+    """Yields the ids of jobs that are read in one statement: at most `max_jobs`, and with
+    `max_bytes` of payloads unless the first has more. Pure."""
+    part: list[str] = []
+    part_bytes = 0
+    for job in found:
+        if part and (len(part) == max_jobs or part_bytes + job.payload_bytes > max_bytes):
+            yield part
+            part, part_bytes = [], 0
+        part.append(job.job_id)
+        part_bytes += job.payload_bytes
+    if part:
+        yield part

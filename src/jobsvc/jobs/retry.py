@@ -57,13 +57,14 @@ class Retrying:
                 if job.unique_key is not None:
                     key = job.queue, job.unique_key
                     holders = await self._store.jobs.find_key_holders([key], connection)
-                    if (holder := holders.get(key)) is not None:
+                    holder = holders.get(key)
+                    if holder is not None and not holder.overdue:
+                        raise UniqueKeyTaken(job.unique_key, holder.job_id)
+                    if holder is not None:
                         # A waiting job whose time is over keeps no key.
                         expired += await self._store.upkeep.expire_named(
                             [holder.job_id], self._settings.failed_retention_seconds, connection
                         )
-                        if not expired:
-                            raise UniqueKeyTaken(job.unique_key, holder.job_id)
                 queued = await self._store.job_control.retry(
                     job.id, job.status.version, extra_attempts, connection
                 )

@@ -13,6 +13,7 @@ from jobsvc.settings import SCHEMA
 from jobsvc.store.dsn import Dsn, read_dsn
 from jobsvc.store.explain import explain
 from jobsvc.store.pooler import find_pooling, tell_pooling
+from jobsvc.store.servers import Servers
 from jobsvc.store.sessions import LATE_SECONDS, RELEASE_SECONDS, Pooling, Sessions, terminate
 from jobsvc.store.sessions import Connection as Connection
 from jobsvc.store.sqlstate import Answer, answer, is_session_spent
@@ -114,8 +115,11 @@ class Database:
         acquire_seconds: float,
         dsn: Dsn | None = None,
         schema: str = SCHEMA,
+        servers: Servers | None = None,
     ) -> None:
         self._pool = pool
+        #: Where the connections lead, for those who make others.
+        self.servers = servers
         self._sessions = sessions
         self._acquire_seconds = acquire_seconds
         self._dsn = dsn
@@ -253,19 +257,23 @@ async def open_database(
     target = read_dsn(dsn)
     with connection_errors(target):
         sessions = Sessions(pooling or await find_pooling(target), statement_seconds)
+        servers = Servers(target, schema)
+        name = {"application_name": target.application_name or "jobsvc"}
+        await servers.look_around(timeout=target.connect_seconds, server_settings=name)
         pool = await asyncpg.create_pool(
             target.url,
+            connect=servers.connect,
             min_size=1,
             max_size=pool_size,
             max_inactive_connection_lifetime=300,
             command_timeout=statement_seconds + LATE_SECONDS,
             timeout=target.connect_seconds,
             reset=_keep_session,
-            server_settings={"application_name": target.application_name or "jobsvc"},
+            server_settings=name,
             **sessions.pool_options(),
         )
     tell_pooling(sessions.pooling)
-    database = Database(pool, sessions, statement_seconds, target, schema)
+    database = Database(pool, sessions, statement_seconds, target, schema, servers)
     try:
         yield database
     finally:

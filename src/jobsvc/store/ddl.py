@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from jobsvc.store.database import connection_errors
-from jobsvc.store.dsn import read_dsn
+from jobsvc.store.dsn import Dsn, DsnInvalid, read_dsn
+from jobsvc.store.explain import explain
 from jobsvc.store.statement import texts
 
 log = logging.getLogger(__name__)
@@ -33,9 +34,7 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
     for note in target.notes:
         log.warning("%s", note)
     with connection_errors(target):
-        connection = await asyncpg.connect(
-            target.url, timeout=target.connect_seconds, statement_cache_size=0
-        )
+        connection = await _connect(target)
         try:
             _check_suitable(connection)
             async with connection.transaction():
@@ -52,6 +51,20 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
             ) from None
         finally:
             await connection.close(timeout=5)
+
+
+async def _connect(target: Dsn) -> asyncpg.Connection:
+    """Raises DsnInvalid for what no database could cure, and the driver's errors."""
+    try:
+        return await asyncpg.connect(
+            target.url, timeout=target.connect_seconds, statement_cache_size=0
+        )
+    except (asyncpg.exceptions.ClientConfigurationError, ValueError) as error:
+        raise DsnInvalid(explain(error, target)) from None
+    except FileNotFoundError as error:
+        if target.is_local:
+            raise  # The socket of a database that is not there.
+        raise DsnInvalid(explain(error, target)) from None
 
 
 async def enter_schema(connection: asyncpg.Connection, schema: str) -> None:

@@ -66,6 +66,8 @@ class Dsn(NamedTuple):
 
     #: For the driver; it may hold a password.
     url: str
+    #: The same for each host alone, in their order; empty if none is named.
+    urls: tuple[str, ...]
     #: Longest wait for a connection.
     connect_seconds: float
     application_name: str | None
@@ -108,12 +110,29 @@ def read_dsn(text: str) -> Dsn:
         parameters["port"] = ",".join(ports)
     known = {name: parameters[name] for name in sorted(_DRIVER & parameters.keys())}
     return Dsn(
-        "postgresql://?" + urlencode(known, quote_via=quote, safe="/,"),
+        _url(known),
+        _urls(known),
         seconds,
         application_name,
         _address(hosts, ports),
         all(host.startswith("/") for host in hosts),
         tuple(notes),
+    )
+
+
+def _url(parameters: Mapping[str, str]) -> str:
+    return "postgresql://?" + urlencode(parameters, quote_via=quote, safe="/,")
+
+
+def _urls(parameters: Mapping[str, str]) -> tuple[str, ...]:
+    hosts, ports = (parameters.get(name, "").split(",") for name in ("host", "port"))
+    if not hosts[0]:
+        return ()
+    ports = ports if len(ports) == len(hosts) else ports * len(hosts)
+    places = zip(hosts, ports, strict=True)
+    return tuple(
+        _url({**parameters, "host": host, **({"port": port} if port else {})})
+        for host, port in places
     )
 
 

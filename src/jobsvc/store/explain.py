@@ -6,6 +6,7 @@ import ssl
 import asyncpg
 
 from jobsvc.store.dsn import Dsn
+from jobsvc.store.timelines import StaleServer
 
 #: By SQLSTATE: what precedes the words of the database.
 _REFUSALS = {
@@ -50,6 +51,8 @@ def explain(error: BaseException, dsn: Dsn) -> str:
             return f"{_REFUSALS.get(error.sqlstate or '', 'the database refuses')}: {says}"
         case asyncpg.exceptions.ClientConfigurationError():
             return f"JOBSVC_DSN: {error.args[0]}"
+        case StaleServer():
+            return f"{error}"
         case asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return f"no connection to {dsn.address}: {error}"
         case socket.gaierror():

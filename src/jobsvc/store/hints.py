@@ -2,7 +2,6 @@
 hint's arrival; a replica that misses one is late by a poll."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,8 +13,10 @@ import asyncpg
 
 from jobsvc.domain.errors import DatabaseFailure
 from jobsvc.settings import SCHEMA
+from jobsvc.store.channel import TIMELINE, channel_of
 from jobsvc.store.database import database_errors
 from jobsvc.store.dsn import read_dsn
+from jobsvc.store.servers import Servers
 from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
 
@@ -58,13 +59,6 @@ class Hint:
     cancels: tuple[str, ...] = ()
 
 
-def channel_of(schema: str) -> str:
-    """Returns the channel of the installation in a schema: those of one database have one each. Its
-    name has less than 64 bytes, as PostgreSQL demands. Pure."""
-    digest = hashlib.sha256(schema.encode()).hexdigest()
-    return "jobsvc" if schema == SCHEMA else f"jobsvc_{digest[:32]}"
-
-
 class Hints:
     """Sends and receives hints on connections of its own.
 
@@ -83,9 +77,12 @@ class Hints:
         troubles: TroubleLog | None = None,
         schema: str = SCHEMA,
         can_listen: bool = True,
+        servers: Servers | None = None,
     ) -> None:
-        """Without `can_listen`, hints reach this replica only."""
+        """Without `can_listen`, hints reach this replica only. `servers` are those that the replica
+        shares with its other connections."""
         self._dsn = read_dsn(dsn)
+        self._servers = Servers(self._dsn, schema) if servers is None else servers
         self._server_id = server_id
         self._channel = channel_of(schema)
         self._send_hints = texts(schema)["send_hints"]
@@ -152,8 +149,7 @@ class Hints:
         while True:
             try:
                 with database_errors(self._dsn, self._troubles, "hints"):
-                    connection = await asyncpg.connect(
-                        self._dsn.url,
+                    connection = await self._servers.connect(
                         timeout=self._dsn.connect_seconds,
                         server_settings={
                             "application_name": self._dsn.application_name or "jobsvc-hints"
@@ -252,6 +248,9 @@ class Hints:
         if sender == self._server_id:
             if kind == _Kind.ALIVE:
                 self._hear_itself()
+            return
+        if kind == TIMELINE:
+            self._servers.timelines.hear(*map(int, rest.split()))
             return
         if sender not in self._peers:
             self._next_alive_time = 0.0  # A new replica must know of this one at once.

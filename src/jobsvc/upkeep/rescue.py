@@ -41,7 +41,11 @@ async def rescue_leases(
     ]
     ended = await settlement.lapse(ends) if ends else []
     log.rescued(ends, ended)
-    on_lost(ended, "the lease has expired, or the attempt has run out of time")
+    on_lost(
+        ended,
+        "the lease has expired, the attempt has run out of time,"
+        " or it has not stopped in time after a cancellation",
+    )
     return len(ended)
 
 

@@ -862,7 +862,9 @@ Global___WatchJobsResponse: _TypeAlias = WatchJobsResponse  # noqa: Y015
 @_typing.final
 class JobUpdate(_message.Message):
     """The status of one job, as of now. Delivered at least once: drop an update
-    whose `status.version` is not above the last one seen for the job.
+    that repeats the last `status.version` seen for the job, unless the job has
+    ended. A lower version is no repetition: the database went back, by a
+    failover to a standby that lagged or by a restore, and this is true now.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

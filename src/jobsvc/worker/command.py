@@ -16,9 +16,11 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.exit_code import ExitCode
+from jobsvc.sd_notify import ServiceManager
 from jobsvc.settings import unknown_names
 from jobsvc.tls import Credentials, tls_credentials
-from jobsvc.tracing.stderr_log import log_json_if_asked, log_to_stderr
+from jobsvc.tracing.stderr_log import log_json_if_asked, log_to_stderr, reload_level
 from jobsvc.worker.failure import describe
 from jobsvc.worker.garbage import bound_garbage
 from jobsvc.worker.log_throttle import LogThrottle
@@ -84,19 +86,20 @@ def run(
         on_blocked=_end_process,
     )
     log_to_stderr()
+    manager = ServiceManager.take_from(os.environ)
     # Imported here: a program that only uses `Worker` brings its own tracing.
     from jobsvc.tracing import start_tracing
 
     trace_dir = os.environ.get("JOBSVC_TRACE_DIR")
     with (
         start_tracing("jobsvc-worker", Path(trace_dir) if trace_dir else None),
-        _signals(worker),
+        _signals(worker, manager),
     ):
         # The collector never looks at what is loaded by now.
         gc.collect()
         gc.freeze()
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            _run_to_its_end(runner.get_loop(), _work(worker))
+            _run_to_its_end(runner.get_loop(), _work(worker, manager))
 
 
 def _credentials(tls: bool, ca: str | Path | None) -> Credentials | None:
@@ -129,25 +132,33 @@ def _run_to_its_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, N
                 log.error("a job stopped the event loop, which goes on: %s", describe(stop))
 
 
-async def _work(worker: Worker) -> None:
+async def _work(worker: Worker, manager: ServiceManager) -> None:
+    if hasattr(signal, "SIGHUP"):  # Windows has none.
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, manager.reload, reload_level)
     async with worker, asyncio.TaskGroup() as group:
-        duties = [group.create_task(_announce(worker)), group.create_task(bound_garbage())]
+        duties = [
+            group.create_task(_announce(worker, manager)),
+            group.create_task(bound_garbage()),
+            group.create_task(manager.ping()),
+        ]
         await worker.wait_left()
         for duty in duties:
             duty.cancel()
 
 
-async def _announce(worker: Worker) -> None:
+async def _announce(worker: Worker, manager: ServiceManager) -> None:
     await worker.wait_subscribed()
     queues = ", ".join(worker.processors)
     print(
         f"jobsvc worker {worker.id} subscribed to {queues} (concurrency {worker.concurrency})",
         flush=True,
     )
+    manager.tell("READY=1", status=f"subscribed to {queues}")
 
 
 @contextmanager
-def _signals(worker: Worker) -> Iterator[None]:
+def _signals(worker: Worker, manager: ServiceManager) -> Iterator[None]:
     # Handlers of the process, not of the event loop: they run even while an
     # `async def` processor blocks the loop.
     last_resort: threading.Timer | None = None
@@ -156,6 +167,7 @@ def _signals(worker: Worker) -> Iterator[None]:
         nonlocal last_resort
         if last_resort is not None:
             os._exit(128 + number)
+        manager.tell("STOPPING=1", status="leaving")
         worker.leave()
         deadline_seconds = worker.grace_seconds + CONFIRM_SECONDS + _LAST_RESORT_SECONDS
         # By then every lease has been released; only a processor can still hang.
@@ -178,10 +190,16 @@ def run_or_explain(sources: Sequence[Source], **options: object) -> int:
     try:
         log_json_if_asked()
         run(sources, **options)  # type: ignore[arg-type]  # the options of `run`, passed on
-    except (ModuleUnusable, ProcessorInvalid, ValueError, WorkerStopped) as problem:
+    except (ModuleUnusable, ProcessorInvalid, ValueError) as problem:
         print(f"jobsvc worker: {problem}", file=sys.stderr)
-        return 1
-    return 0
+        # What a module needs when it is imported, a network or a disk, may be there later.
+        is_temporary = isinstance(problem.__cause__, OSError)
+        return ExitCode.TEMPORARY if is_temporary else ExitCode.CONFIGURATION
+    except WorkerStopped as problem:
+        # Another release of the server, or the end of another process, may change its mind.
+        print(f"jobsvc worker: {problem}", file=sys.stderr)
+        return ExitCode.TEMPORARY
+    return ExitCode.DONE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

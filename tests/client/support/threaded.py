@@ -1,10 +1,12 @@
 """A blocking client that tests can await."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeVar
 
-from jobsvc.client import Client, JobUpdate
+from jobsvc.client import Client, Job, JobUpdate
+
+T = TypeVar("T")
 
 
 class Threaded:
@@ -22,6 +24,14 @@ class Threaded:
         return call
 
     async def follow(self, *args: Any, **options: Any) -> AsyncIterator[JobUpdate]:
-        updates = self._client.follow(*args, **options)
-        while (update := await asyncio.to_thread(next, updates, None)) is not None:
+        async for update in _stepwise(self._client.follow(*args, **options)):
             yield update
+
+    async def list_jobs(self, **options: Any) -> AsyncIterator[Job]:
+        async for job in _stepwise(self._client.list_jobs(**options)):
+            yield job
+
+
+async def _stepwise(items: Iterator[T]) -> AsyncIterator[T]:
+    while (item := await asyncio.to_thread(next, items, None)) is not None:
+        yield item

@@ -13,7 +13,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
-from jobsvc.client import AsyncClient, CallFailed, Job
+from jobsvc.client import AsyncClient, CallFailed, Job, JobStateConflict
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -36,9 +36,13 @@ class Caller:
     """Creates by the client library; follows on plain streams, where nothing hides a repetition."""
 
     def __init__(
-        self, target: str, history: History, follow_seconds: float = FOLLOW_SECONDS
+        self,
+        target: str,
+        history: History,
+        follow_seconds: float = FOLLOW_SECONDS,
+        client: AsyncClient | None = None,
     ) -> None:
-        self.client = AsyncClient(target)
+        self.client = client or AsyncClient(target)
         self._target = target
         self._history = history
         self._follow_seconds = follow_seconds
@@ -79,6 +83,20 @@ class Caller:
                     Create(request_id=request_id, result="ok", job_id=job.id, time=time.time())
                 )
                 return job.id
+
+    async def cancel(self, job_id: str) -> str:
+        """Cancels a job until an answer comes: its state then, or `""` if it had ended before."""
+        while True:
+            try:
+                job = await self.client.cancel(job_id, "enough")
+            except JobStateConflict:
+                return ""
+            except CallFailed as failure:
+                if not failure.transient:
+                    raise
+                continue
+            self._note(job)
+            return job.status.state
 
     async def follow(self, job_ids: Iterable[str]) -> None:
         """Follows jobs over any number of streams, until each has been seen to end."""
@@ -130,20 +148,24 @@ class Caller:
         async def get(job_id: str) -> tuple[str, Job]:
             async with bound:
                 job = await self.client.get(job_id)
-            status = job.status
-            self._history.note(
-                Update(
-                    stream=0,
-                    job_id=job_id,
-                    version=status.version,
-                    state=job_pb2.JobState.Value(f"JOB_STATE_{status.state}"),
-                    output=status.output_json or "",
-                )
-            )
+            self._note(job)
             return job_id, job
 
         bound = asyncio.Semaphore(32)
         return dict(await asyncio.gather(*map(get, job_ids)))
+
+    def _note(self, job: Job) -> None:
+        """Notes the status of a job that was read, or changed, by a call."""
+        status = job.status
+        self._history.note(
+            Update(
+                stream=0,
+                job_id=job.id,
+                version=status.version,
+                state=job_pb2.JobState.Value(f"JOB_STATE_{status.state}"),
+                output=status.output_json or "",
+            )
+        )
 
     def output(self, job_id: str) -> Any:
         """The output with which a job was seen to end."""

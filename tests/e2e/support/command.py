@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from jobsvc.exit_code import ExitCode
+
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command line to its end."""
@@ -18,9 +20,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a command that could not do its work."""
-    assert done.returncode == 1, done.stderr
+def complaint(
+    done: subprocess.CompletedProcess[str], code: ExitCode = ExitCode.CONFIGURATION
+) -> str:
+    """The one line of a command that could not do its work, and ended with the code."""
+    assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     (line,) = [x for x in done.stderr.splitlines() if " INFO jobsvc" not in x]

@@ -20,6 +20,7 @@ class Proxy:
         #: Connections before this one are dead.
         self._first_alive = 0
         self._dead: list[asyncio.StreamWriter] = []
+        self._open: set[asyncio.StreamWriter] = set()
         self._server_port = port
         self._source = (source, 0)
         self._tasks: asyncio.TaskGroup | None = None
@@ -29,9 +30,17 @@ class Proxy:
         """Where clients connect."""
         return f"127.0.0.1:{self.port}"
 
-    def kill_silently(self) -> None:
-        """Swallows the server's answers on the connections that are open now, and their end."""
+    def kill_silently(self) -> int:
+        """Swallows the server's answers on the connections that are open now, and their end.
+        Returns how many there are."""
         self._first_alive = self._opened
+        return len(self._open)
+
+    def cut(self) -> int:
+        """Breaks the connections that are open now, and returns how many there were."""
+        for writer in self._open:
+            writer.transport.abort()
+        return len(self._open)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number, self._opened = self._opened, self._opened + 1
@@ -43,9 +52,13 @@ class Proxy:
             except OSError:
                 writer.close()
                 return
-            async with asyncio.TaskGroup() as directions:
-                directions.create_task(self._forward(reader, upstream[1]))
-                directions.create_task(self._forward(upstream[0], writer, number))
+            self._open.add(writer)
+            try:
+                async with asyncio.TaskGroup() as directions:
+                    directions.create_task(self._forward(reader, upstream[1]))
+                    directions.create_task(self._forward(upstream[0], writer, number))
+            finally:
+                self._open.discard(writer)
 
     async def _forward(
         self,

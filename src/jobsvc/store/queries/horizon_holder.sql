@@ -28,5 +28,6 @@ FROM (
     FROM pg_replication_slots
     WHERE xmin IS NOT NULL
 ) AS holder
-ORDER BY xid_age DESC
+-- Who waits behind another has the same age; the one who began first is the cause.
+ORDER BY xid_age DESC, seconds DESC NULLS LAST
 LIMIT 1

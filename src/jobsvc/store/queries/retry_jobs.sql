@@ -16,23 +16,34 @@ history AS (
     SELECT job_id, attempt, lease_id, worker_id, start_time, end_time, coalesce(error, $4)
     FROM gone WHERE lease_id IS NOT NULL
 ),
+made AS MATERIALIZED (
+    SELECT array_agg(job_id ORDER BY job_id) AS jobs, array_agg(attempt ORDER BY job_id) AS attempts
+    FROM gone
+),
 granted AS (
     UPDATE jobsvc.job SET
-        max_attempts = least(gone.attempt + $3::integer, 32767),
-        expire_time = CASE WHEN expire_time > gone.now THEN expire_time END
-    FROM gone WHERE job.id = gone.job_id
-    RETURNING job.id, job.queue, job.priority, job.unique_key, job.expire_time, job.start_within,
-        gone.attempt, gone.version, gone.now, greatest(job.schedule_time, gone.now) AS run_at
+        max_attempts = least($3::integer + ((SELECT attempts FROM made))[
+            width_bucket(id, (SELECT jobs FROM made)::uuid[])], 32767),
+        expire_time = CASE WHEN expire_time > statement_timestamp() THEN expire_time END
+    WHERE id = ANY ((SELECT jobs FROM made)::uuid[])
+),
+back AS (
+    SELECT gone.job_id, gone.attempt, gone.version + 1 AS version, gone.now,
+        job.queue, job.priority, job.unique_key, job.start_within,
+        CASE WHEN job.expire_time > statement_timestamp() THEN job.expire_time END AS expire_time,
+        greatest(job.schedule_time, gone.now) AS run_at
+    FROM gone
+    CROSS JOIN LATERAL (SELECT * FROM jobsvc.job WHERE id = gone.job_id OFFSET 0) AS job
 ),
 held AS (
     INSERT INTO jobsvc.held_key (queue, unique_key, job_id)
-    SELECT queue, unique_key, id FROM granted WHERE unique_key IS NOT NULL
+    SELECT queue, unique_key, job_id FROM back WHERE unique_key IS NOT NULL
 )
 INSERT INTO jobsvc.waiting (
     job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time, keyed,
     start_deadline)
-SELECT id, queue, -priority, run_at, attempt, 0, version + 1, now, expire_time,
+SELECT job_id, queue, -priority, run_at, attempt, 0, version, now, expire_time,
     unique_key IS NOT NULL,
     CASE WHEN attempt = 0 THEN run_at + start_within * interval '1 second' END
-FROM granted
+FROM back
 RETURNING job_id, queue, extract(epoch FROM run_at - update_time)::float8 AS delay

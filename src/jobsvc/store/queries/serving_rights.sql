@@ -4,16 +4,18 @@
 WITH needed (relation, privileges) AS (
     VALUES
         ('attempt', '{SELECT,INSERT,DELETE}'::text[]),
+        ('drained_worker', '{SELECT,INSERT,DELETE}'),
         ('held_key', '{SELECT,INSERT,DELETE}'),
         ('job', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('lease', '{SELECT,INSERT,UPDATE,DELETE,MAINTAIN}'),
         ('lease_terms', '{SELECT}'),
         ('payload_schema', '{SELECT,INSERT,UPDATE,DELETE}'),
-        ('queue', '{SELECT,INSERT,UPDATE}'),
+        ('queue', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('replaced_schema', '{SELECT,INSERT,DELETE}'),
         ('result', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('schema_migration', '{SELECT}'),
         ('secret', '{SELECT}'),
+        ('timeline', '{SELECT,INSERT,UPDATE}'),
         ('waiting', '{SELECT,INSERT,UPDATE,DELETE,MAINTAIN}'),
         ('worker', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('worker_stream', '{SELECT,INSERT,UPDATE,DELETE}')

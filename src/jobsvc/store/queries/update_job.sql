@@ -31,6 +31,6 @@ changed AS (
         expire_time = CASE WHEN 'expire_time' = ANY ($3::text[]) THEN $6 ELSE expire_time END,
         labels = CASE WHEN 'labels' = ANY ($3::text[]) THEN $7::jsonb ELSE labels END,
         input = CASE WHEN 'input' = ANY ($3::text[]) THEN $8::text ELSE input END
-    WHERE id IN (SELECT job_id FROM moved)
+    WHERE id = ANY (ARRAY(SELECT job_id FROM moved))
 )
 SELECT queue, greatest(extract(epoch FROM run_at - clock_timestamp())::float8, 0) AS delay FROM moved

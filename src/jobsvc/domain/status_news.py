@@ -1,0 +1,11 @@
+"""Whether a status says something new to who has seen an earlier one of the job. Pure."""
+
+
+def is_news(seen: object, version: object, ended: bool) -> bool:
+    """Returns whether to pass on a status with this version; `seen` is that of the last one, which
+    had not ended.
+
+    Versions rise, but a failover to a standby that lagged, or a restore, takes the database back:
+    then a lower version is what is true, and the end of the job may have any.
+    """
+    return ended or version != seen

@@ -1,0 +1,55 @@
+"""A primary dies and its standby takes over, under a replica that knows both hosts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jobsvc.app import replica
+from jobsvc.client import AsyncClient, JobUpdate
+from jobsvc.store.migrate import migrate
+from jobsvc.store.store import open_store
+from tests.store.support.samples import COMPLETED, end, lease
+from tests.support.probe import eventually
+from tests.support.settings import TEST_SETTINGS
+from tests.support.standby import Pair, pair
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[Pair]:
+    async with pair() as running:
+        await migrate(running.primary.dsn)
+        yield running
+
+
+async def test_followers_learn_the_end_after_a_failover_to_a_standby_that_lagged(
+    servers: Pair,
+) -> None:
+    seen: list[JobUpdate] = []
+    async with (
+        replica(servers.dsn, TEST_SETTINGS) as running,
+        AsyncClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        await client.declare_queue("q")
+        job = await client.create("q")
+        await servers.caught_up()
+        await servers.cut()
+
+        async def follow() -> None:
+            async for update in client.follow([job.id]):
+                seen.append(update)
+
+        following = asyncio.create_task(follow())
+        await servers.primary.execute("UPDATE jobsvc.waiting SET version = 12")
+        await eventually(lambda: [u.status.version for u in seen][-1:], lambda v: v == [12])
+        servers.primary.kill()
+        await servers.standby.promote()
+        await eventually(lambda: [u.status.version for u in seen][-1:], lambda v: v == [1])
+        async with open_store(servers.standby.dsn, "s", 2, 10, 10) as store:
+            [leased] = await lease(store)
+            await store.lease_ends.ends.submit_one(end(leased.id, COMPLETED))
+        await asyncio.wait_for(following, 10)
+        assert seen[-1].status.ended
+        assert seen[-1].status.version == 3
