@@ -24,7 +24,7 @@ _METHODS: dict[str, MethodDescriptor] = {
 #: Methods of the contract that this server does not have yet.
 _NOT_YET = {"WatchJobs"}
 #: Methods that answer a request without any field.
-_ALL_OPTIONAL = {"ListJobs", "CountJobs", "ListQueues", "GetQueueStats"}
+_ALL_OPTIONAL = {"ListJobs", "CountJobs", "ListQueues", "GetQueueStats", "ListWorkers"}
 #: Bytes that are no message of any type: a cut field, a bad wire type, bad UTF-8, deep nesting.
 _GARBAGE = {
     "cut": b"\x0a\xff",
