@@ -122,12 +122,16 @@ async def test_example_moves_on_to_another_stream_with_its_jobs(
 ) -> None:
     server = await stage.serve(max_worker_stream_age_seconds=2, **LEASES)
     worker = await start(stage, server.target, language)
+
+    def streams() -> int:
+        return len([*lines(worker, "subscribed")])
+
     async with stage.calls(server.target) as caller:
         job_ids = await create(caller, *(n / 2 for n in range(12)))
-        await eventually(
-            lambda: len([*lines(worker, "subscribed")]) >= 3, seconds=30, what="a third stream"
-        )
+        await eventually(lambda: streams() >= 3, seconds=30, what="a third stream")
         await caller.follow(job_ids)
+        before = streams()  # Idle, it has no lease to prove itself by.
+        await eventually(lambda: streams() > before + 1, seconds=30, what="streams without jobs")
         note(stage.history, [worker])
         jobs = await stage.check(caller, job_ids)
     assert len([*lines(worker, "moving on")]) >= 2
