@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import asyncpg
 from msgspec.structs import astuple
 
-from jobsvc.domain.errors import QueueExists, QueueLimit
+from jobsvc.domain.errors import QueueExists, QueueLimit, QueueNotFound
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy, QueueUpdate
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
@@ -35,6 +35,15 @@ class QueueStore:
         """Returns those of these queues in which jobs can be created."""
         rows = await connection.fetch(self._database.sql["read_queues"], list(names), False)
         return {row["name"] for row in rows if row["delete_time"] is None}
+
+    async def lock_open(self, name: str, connection: Connection) -> None:
+        """Keeps a queue from being removed until the end of the caller's transaction.
+
+        Raises:
+            QueueNotFound: it is gone or going.
+        """
+        if not await connection.fetch(self._database.sql["lock_open_queue"], name):
+            raise QueueNotFound(name)
 
     async def list_after(
         self, name: str, limit: int, schema_bytes: int
