@@ -204,3 +204,15 @@ def test_unknown_error_says_nothing_but_its_trace(error: Exception) -> None:
     assert isinstance(info, error_details_pb2.ErrorInfo)
     assert (info.reason, dict(info.metadata)) == ("INTERNAL_ERROR", {"traceId": "0af7"})
     assert not details(error)["ErrorInfo"].metadata  # type: ignore[attr-defined]  # an ErrorInfo
+
+
+def test_refusals_in_the_same_words_share_a_status() -> None:
+    def refusal(kind: type[errors.RateLimited], message: str) -> errors.RateLimited:
+        return kind(message, "calls")
+
+    first = status_of(refusal(errors.RateLimited, "enough"))
+    assert status_of(refusal(errors.RateLimited, "enough")) is first
+    assert status_of(refusal(errors.RateLimited, "more")).message == "more"
+    info = details(refusal(errors.StreamLimit, "enough"))["ErrorInfo"]
+    assert isinstance(info, error_details_pb2.ErrorInfo)
+    assert info.reason == "STREAM_LIMIT"

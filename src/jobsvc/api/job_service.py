@@ -16,6 +16,7 @@ from jobsvc.api.job_lists import JobLists
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.event_loop.turns import turn
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.read import JobReader
 from jobsvc.settings import Settings
@@ -23,6 +24,8 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
 
 _MAX_BATCH = 1000
+#: To send a larger batch to the database takes milliseconds.
+_LARGE_BATCH_BYTES = 1024 * 1024
 _DEFAULT_WAIT_SECONDS = 20.0
 #: Time to get an answer to the caller before the deadline of the call.
 _MARGIN_SECONDS = 0.5
@@ -75,6 +78,8 @@ class JobService(JobServiceServicer):
             if time_slice.used_up:
                 await time_slice.yield_()
         del request, item  # They are as large as all that was read from them.
+        if current_charge.get().held_bytes > _LARGE_BATCH_BYTES:
+            await turn()
         if validate_only:
             results = await self._creation.preview(asked, current_caller.get())
             response = pb.BatchCreateJobsResponse(responses=map(previewed, results))

@@ -76,13 +76,11 @@ class Creation:
                 options = self._resolve(asked, queue)
                 schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
             if schema:
-                found = schema.violations(
-                    request.payload, request.input_path, request.input or "{}"
-                )
-                if found:
-                    raise PayloadRejected(found, **request.error_metadata)
-                if time_slice.used_up:
+                text = request.input or "{}"
+                if time_slice.used_up or schema.may_take_long(text):
                     await time_slice.yield_()
+                if found := schema.violations(request.payload, request.input_path, text):
+                    raise PayloadRejected(found, **request.error_metadata)
             request.payload.clear()
             new_jobs.append(
                 NewJob(
