@@ -7,6 +7,7 @@ from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.queues.catalog import Catalog
@@ -32,8 +33,18 @@ def presence(store: Store) -> Presence:
 
 
 @pytest.fixture
+def retirement(store: Store) -> Retirement:
+    return Retirement(store)
+
+
+@pytest.fixture
 def dispatcher(
-    store: Store, hints: Hints, redelivery: Redelivery, presence: Presence, settings: Settings
+    store: Store,
+    hints: Hints,
+    redelivery: Redelivery,
+    presence: Presence,
+    retirement: Retirement,
+    settings: Settings,
 ) -> Dispatcher:
     """A dispatcher that is not running."""
     return Dispatcher(
@@ -44,6 +55,7 @@ def dispatcher(
         InDoubtClaims(store, redelivery),
         presence,
         WorkerLog(settings.acknowledge_seconds),
+        retirement,
         settings,
     )
 
@@ -55,5 +67,6 @@ def unary_leases(
     redelivery: Redelivery,
     dispatcher: Dispatcher,
     presence: Presence,
+    retirement: Retirement,
 ) -> UnaryLeases:
-    return UnaryLeases(store, hints, redelivery, dispatcher, presence)
+    return UnaryLeases(store, hints, redelivery, dispatcher, presence, retirement)

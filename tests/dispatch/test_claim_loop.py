@@ -10,6 +10,7 @@ import pytest
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
@@ -52,14 +53,15 @@ async def test_jobs_are_dealt_within_the_window_and_the_rest_when_there_is_capac
         assert worker.subscription.held == 2
 
 
-@pytest.mark.parametrize("drains", [True, False], ids=["drains", "leaves"])
+@pytest.mark.parametrize("way", ["drains", "leaves", "retires"])
 async def test_jobs_for_a_worker_that_goes_during_the_claim_go_back_uncounted(
     store: Store,
     hints: Hints,
     dispatcher: Dispatcher,
     redelivery: Redelivery,
+    retirement: Retirement,
     sql: asyncpg.Connection,
-    drains: bool,
+    way: str,
 ) -> None:
     await create(store)
     worker = connected()
@@ -70,10 +72,15 @@ async def test_jobs_for_a_worker_that_goes_during_the_claim_go_back_uncounted(
             await sql.execute("LOCK TABLE lease IN ACCESS EXCLUSIVE MODE")
             dispatcher.join(worker)
             await until_blocked(sql)
-            if drains:
-                dispatcher.drain()
-            else:
-                dispatcher.leave(worker)
+            match way:
+                case "drains":
+                    dispatcher.drain()
+                case "leaves":
+                    dispatcher.leave(worker)
+                case "retires":
+                    # Committed at once, unlike this transaction.
+                    await store.workers.save([worker.seen()])
+                    await retirement.drain(worker.worker_id, "")
         await claimed.wait()
         await dispatcher.until_idle()
     assert (worker.undelivered, worker.leases, worker.subscription.reserved) == ([], {}, 0)

@@ -8,7 +8,9 @@ from tests.store.support.plans import BIG_TABLES, Node, nodes, plan, scans
 
 FREQUENT = [
     "cancel_jobs",
+    "cancel_waiting_of_queue",
     "count_jobs",
+    "count_waiting",
     "create_jobs",
     "current_leases",
     "delete_jobs",
