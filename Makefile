@@ -7,8 +7,8 @@ PROTOS := $(wildcard proto/jobsvc/v1/*.proto)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast grpcurl examples examples-go examples-typescript bench peers \
-  bench-flat bench-peers bench-streams bench-neighbours \
+.PHONY: help setup demo test test-fast chaos unguarded grpcurl examples examples-go examples-typescript \
+  bench peers bench-flat bench-peers bench-streams bench-neighbours \
   bench-smoke lint types generate verify protoset wheel image clean
 
 help: ## List the targets
@@ -37,6 +37,14 @@ test: setup ## Run the whole test suite against a real PostgreSQL
 FAST := domain store jobs dispatch event_loop bench
 test-fast: setup ## Run the tests of pure rules, store and use cases (one minute)
 	@pytest -n 3 --dist loadgroup $(addprefix tests/,$(FAST)) tests/test_*.py
+
+SECONDS ?= 60
+chaos: setup ## Random faults under load, judged by a checker (SECONDS=60 SEED=7 WITHOUT=guard)
+	@python -m tests.faults.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(WITHOUT),--without $(WITHOUT))
+
+unguarded: setup ## Take each guard out of a copy of the source: its tests must fail (five minutes)
+	@python -m tests.faults.unguarded
 
 # One test makes its calls with it, and is skipped where it is missing.
 GRPCURL := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3

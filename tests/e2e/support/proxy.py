@@ -30,6 +30,11 @@ class Proxy:
         """Where clients connect."""
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     def kill_silently(self) -> int:
         """Swallows the server's answers on the connections that are open now, and their end.
         Returns how many there are."""

@@ -5,10 +5,12 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import asyncpg
 
 from tests.e2e.support.history import Fault
+from tests.e2e.support.proxy import Proxy
 from tests.faults.support.installation import DRAIN_SECONDS, START_SECONDS, Installation
 from tests.faults.support.load import Load
 from tests.faults.support.schedule import Kind, Planned
@@ -138,7 +140,11 @@ class Faults:
                     blocked.append(await sql.fetchval(_BLOCKED))
                 return max(blocked)
 
-        return await self._in_database(hold)
+        while True:
+            try:
+                return await self._in_database(hold)
+            except asyncpg.DeadlockDetectedError:
+                continue  # Which of the two gives way is PostgreSQL's choice.
 
     async def _hold_transaction(self, planned: Planned) -> int:
         async def hold(sql: asyncpg.Connection) -> int:
@@ -158,23 +164,34 @@ class Faults:
             finally:
                 await sql.close()
 
-    async def _cut_workers(self, planned: Planned) -> int:
-        async with self._installation.server_locks[planned.victim]:
-            return self._installation.worker_proxies[planned.victim].cut()
+    async def _cut_workers(self, _: Planned) -> int:
+        async with self._busiest(self._installation.worker_proxies) as between:
+            return between.cut()
 
-    async def _silence_workers(self, planned: Planned) -> int:
-        async with self._installation.server_locks[planned.victim]:
-            return self._installation.worker_proxies[planned.victim].kill_silently()
+    async def _silence_workers(self, _: Planned) -> int:
+        async with self._busiest(self._installation.worker_proxies) as between:
+            return between.kill_silently()
 
     async def _eat_answers(self, planned: Planned) -> int:
-        between = self._installation.caller_proxies[planned.victim]
-        async with self._installation.server_locks[planned.victim]:
+        async with self._busiest(self._installation.caller_proxies) as between:
             eaten = between.swallowed_bytes
             between.muted = True
             await _for(planned)
             between.cut()  # no network passes on what comes after a hole in a stream of bytes
             between.muted = False
             return between.swallowed_bytes - eaten
+
+    @asynccontextmanager
+    async def _busiest(self, proxies: list[Proxy]) -> AsyncIterator[Proxy]:
+        """The proxy with most connections, once there is one. No fault has its server meanwhile."""
+        await eventually(
+            lambda: any(between.connections for between in proxies),
+            seconds=START_SECONDS,
+            what="a connection",
+        )
+        between = max(proxies, key=lambda between: between.connections)
+        async with self._installation.server_locks[proxies.index(between)]:
+            yield between
 
 
 async def _for(planned: Planned) -> None:

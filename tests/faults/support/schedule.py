@@ -51,16 +51,14 @@ _OF_SERVERS = {
     Kind.KILL_SERVER,
     Kind.FREEZE_SERVER,
     Kind.RESTART_SERVER,
-    Kind.CUT_WORKERS,
-    Kind.SILENCE_WORKERS,
-    Kind.EAT_ANSWERS,
 }
 _OF_WORKERS = {Kind.KILL_WORKER, Kind.FREEZE_WORKER}
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A fault to come: `begin_seconds` after the start, on the server or worker number `victim`."""
+    """A fault to come: `begin_seconds` after the start, on the server or worker number `victim`.
+    Those of connections have the server that has most of them then."""
 
     begin_seconds: float
     kind: Kind
