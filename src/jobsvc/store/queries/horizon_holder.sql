@@ -7,9 +7,7 @@ FROM (
     SELECT
         CASE WHEN backend_type = 'walsender' THEN 'standby' ELSE 'session' END AS kind,
         pid, application_name AS name, usename::text AS role, state,
-        -- Of a standby this would be the age of its connection: its transactions are not here.
-        CASE WHEN backend_type <> 'walsender'
-            THEN extract(epoch FROM clock_timestamp() - xact_start)::float8 END AS seconds,
+        extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds,
         greatest(age(backend_xid), age(backend_xmin)) AS xid_age,
         CASE WHEN age(backend_xid) > age(backend_xmin) OR backend_xmin IS NULL
             THEN backend_xid ELSE backend_xmin END::text AS xid
