@@ -67,11 +67,18 @@ async def dsn(postgres: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
+def declared() -> tuple[str, ...]:
+    """The queues that `store` begins with; a module may override the fixture."""
+    return ("q",)
+
+
+@pytest.fixture
+async def store(dsn: str, declared: tuple[str, ...]) -> AsyncIterator[Store]:
     """A store on the fresh database."""
     async with open_store(
         dsn, "test-server", pool_size=4, statement_seconds=10, max_queues=1000
     ) as opened:
+        await opened.queues.declare(declared)
         yield opened
 
 

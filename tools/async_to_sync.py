@@ -1,7 +1,7 @@
 """Makes the blocking client from the one for asyncio: the same calls without `await`.
 
-`python tools/async_to_sync.py` writes sync_client.py; with `--check` it only
-fails when that file is not current. Connections and streams, where the two
+`python tools/async_to_sync.py` writes sync_client.py and sync_queue_calls.py; with `--check` it
+only fails when one is not current. Connections and streams, where the two
 clients really differ, are written by hand: async_connection.py and
 async_reply_stream.py, and the same names with `sync_`.
 """
@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 
 CLIENT = Path(__file__).parent.parent / "src/jobsvc/client"
-SOURCE = CLIENT / "async_client.py"
-TARGET = CLIENT / "sync_client.py"
+NAMES = ("client", "queue_calls")
 
-HEADER = '"""The client for code that blocks. Generated from async_client.py: do not edit."""\n'
+HEADER = '"""The client for code that blocks. Generated from async_{name}.py: do not edit."""\n'
 
 #: Pattern and replacement, applied in this order.
 REPLACEMENTS = (
@@ -28,13 +27,12 @@ REPLACEMENTS = (
     (r"\bAsync(?=[A-Z])", ""),
     (r"\baclosing\b", "closing"),
     (r"\bany number of tasks\b", "any number of threads"),
-    (r'\A"""[^"]*"""\n', HEADER),
 )
 #: Signs that a replacement is missing.
 LEFTOVERS = re.compile(r"\b(async|await|asyncio|aio|__a\w+__|a(next|iter|closing))\b|Async")
 
 
-def to_sync(source: str) -> str:
+def to_sync(source: str, name: str = "client") -> str:
     """Returns the blocking form of an asynchronous module.
 
     Raises:
@@ -42,17 +40,18 @@ def to_sync(source: str) -> str:
     """
     for pattern, replacement in REPLACEMENTS:
         source = re.sub(pattern, replacement, source)
+    source = re.sub(r'\A"""[^"]*"""\n', HEADER.format(name=name), source)
     if left := LEFTOVERS.search(source):
         line = source[: left.start()].count("\n") + 1
         raise ValueError(f"line {line}: no replacement for {left[0]!r}")
     return source
 
 
-def tidy(source: str) -> str:
+def tidy(source: str, target: Path) -> str:
     """Returns a module with its imports sorted and its lines wrapped as ruff does."""
     for command in (["check", "--fix", "--quiet"], ["format"]):
         source = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--stdin-filename", TARGET, "-"],
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", target, "-"],
             input=source,
             capture_output=True,
             text=True,
@@ -62,18 +61,21 @@ def tidy(source: str) -> str:
 
 
 def main() -> None:
-    """Writes the file, or checks it."""
-    wanted = tidy(to_sync(SOURCE.read_text()))
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(wanted)
-        return
-    difference = list(
-        difflib.unified_diff(
-            TARGET.read_text().splitlines(), wanted.splitlines(), "committed", "generated"
+    """Writes the files, or checks them."""
+    for name in NAMES:
+        target = CLIENT / f"sync_{name}.py"
+        source = (CLIENT / f"async_{name}.py").read_text()
+        wanted = tidy(to_sync(source, name), target)
+        if "--check" not in sys.argv[1:]:
+            target.write_text(wanted)
+            continue
+        difference = list(
+            difflib.unified_diff(
+                target.read_text().splitlines(), wanted.splitlines(), "committed", "generated"
+            )
         )
-    )
-    if difference:
-        sys.exit("\n".join([*difference, "sync_client.py is not current: run make generate"]))
+        if difference:
+            sys.exit("\n".join([*difference, f"{target.name} is not current: run make generate"]))
 
 
 if __name__ == "__main__":

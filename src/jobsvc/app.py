@@ -31,6 +31,7 @@ from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.dispatch.worker_log import WorkerLog
@@ -46,6 +47,7 @@ from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
+from jobsvc.queues.control import QueueControl
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
@@ -140,6 +142,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 
         redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
+        retirement = Retirement(store)
         worker_log = WorkerLog(settings.acknowledge_seconds)
         lease_duration = LeaseDuration(catalog, settings.lease_seconds)
         dispatcher = Dispatcher(
@@ -150,9 +153,10 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             InDoubtClaims(store, redelivery),
             presence,
             worker_log,
+            retirement,
             settings,
         )
-        unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence)
+        unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence, retirement)
         worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
@@ -200,7 +204,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints, catalog),  # type: ignore[abstract]
+            QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
             Guard(admission, connections, callers, tracer),
             connections,
             store.database.troubles,

@@ -10,37 +10,14 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
-from jobsvc.v1.payload_pb2 import PayloadSchema
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 from tests.api.support.bad_input import BAD_DURATIONS, BAD_NAMES
 from tests.api.support.fixtures import Tables
+from tests.api.support.full_queue import EVERYTHING, TEXT, schema
 from tests.api.support.refusal import refused
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 _NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "QUEUE_NOT_FOUND")
-
-
-def schema(definition: dict[str, Any]) -> PayloadSchema:
-    message = PayloadSchema()
-    message.json_schema.update(definition)
-    return message
-
-
-_TEXT = {"type": "object", "properties": {"a": {"$ref": "#/$defs/text"}}, "$defs": {"text": {}}}
-_EVERYTHING: dict[str, Any] = {
-    "input_schema": schema(_TEXT),
-    "output_schema": schema({"required": ["b"], "maxProperties": 3}),
-    "retry_policy": job_pb2.RetryPolicy(
-        max_attempts=5,
-        initial_backoff=Duration(nanos=500_000_000),
-        max_backoff=Duration(seconds=86_400),
-        backoff_multiplier=1.5,
-    ),
-    "attempt_timeout": Duration(seconds=604_800),
-    "lease_duration": Duration(seconds=3600),
-    "retention": Duration(),
-    "start_within": Duration(seconds=60),
-}
 
 
 async def _update(
@@ -59,12 +36,12 @@ async def _get(queues: QueueServiceStub, name: str = "q") -> pb.Queue:
 
 
 async def test_queue_comes_back_as_it_was_declared(queues: QueueServiceStub) -> None:
-    declared = await _update(queues, allow_missing=True, **_EVERYTHING)
+    declared = await _update(queues, allow_missing=True, **EVERYTHING)
     assert declared == await _get(queues)
     assert declared.state == pb.QUEUE_STATE_ACTIVE
     assert declared.HasField("create_time")
     assert declared.etag
-    for name, value in _EVERYTHING.items():
+    for name, value in EVERYTHING.items():
         assert getattr(declared, name) == value, name
 
 
@@ -85,17 +62,17 @@ async def test_unknown_queue_is_not_found(queues: QueueServiceStub, tables: Tabl
 
 
 async def test_unset_mask_changes_what_is_set(queues: QueueServiceStub) -> None:
-    await _update(queues, allow_missing=True, **_EVERYTHING)
+    await _update(queues, allow_missing=True, **EVERYTHING)
     changed = await _update(queues, lease_duration=Duration(seconds=5))
     assert changed.lease_duration == Duration(seconds=5)
-    for name in _EVERYTHING.keys() - {"lease_duration"}:
-        assert getattr(changed, name) == _EVERYTHING[name], name
+    for name in EVERYTHING.keys() - {"lease_duration"}:
+        assert getattr(changed, name) == EVERYTHING[name], name
 
 
 async def test_mask_changes_what_it_names_and_unsets_what_is_unset(
     queues: QueueServiceStub,
 ) -> None:
-    await _update(queues, allow_missing=True, **_EVERYTHING)
+    await _update(queues, allow_missing=True, **EVERYTHING)
     changed = await _update(
         queues,
         mask=["input_schema", "retry_policy", "retention"],
@@ -103,14 +80,14 @@ async def test_mask_changes_what_it_names_and_unsets_what_is_unset(
         lease_duration=Duration(seconds=5),
     )
     assert changed.retention == Duration(seconds=9)
-    assert changed.lease_duration == _EVERYTHING["lease_duration"]
+    assert changed.lease_duration == EVERYTHING["lease_duration"]
     assert not changed.HasField("input_schema")
     assert not changed.HasField("retry_policy")
-    assert changed.output_schema == _EVERYTHING["output_schema"]
+    assert changed.output_schema == EVERYTHING["output_schema"]
 
 
 async def test_star_replaces_everything(queues: QueueServiceStub) -> None:
-    await _update(queues, allow_missing=True, **_EVERYTHING)
+    await _update(queues, allow_missing=True, **EVERYTHING)
     changed = await _update(queues, mask=["*"], retention=Duration(seconds=9))
     names = {field.name for field, _ in changed.ListFields()}
     assert names == {"name", "state", "create_time", "update_time", "etag", "retention"}
@@ -146,7 +123,7 @@ async def test_of_changes_at_once_under_one_etag_one_wins(queues: QueueServiceSt
 
 
 async def test_queue_declared_at_once_is_made_once(queues: QueueServiceStub) -> None:
-    fields = {"allow_missing": True, "input_schema": schema(_TEXT)}
+    fields = {"allow_missing": True, "input_schema": schema(TEXT)}
     declared = await asyncio.gather(*(_update(queues, **fields) for _ in range(20)))
     assert {queue.create_time.ToNanoseconds() for queue in declared} == {
         declared[0].create_time.ToNanoseconds()

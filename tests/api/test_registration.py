@@ -31,7 +31,7 @@ async def test_only_methods_that_want_their_own_request_queue_have_one(server: R
     assert tasks.count("AioServer._request_call") == 1
 
 
-def test_method_without_a_row_is_not_served() -> None:
+async def test_method_without_a_row_is_not_served() -> None:
     guard = Guard(Admission(Settings()), Connections(9, 20), CallerReader(b"key"), NoOpTracer())
     server = GuardedServer(aio.server(), guard)
     handler = grpc.unary_unary_rpc_method_handler(lambda request, context: request)

@@ -1,5 +1,6 @@
 """RetryJob: a job that FAILED or was CANCELLED lives on under its id."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Status, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.worker import OK, cancelled, failure, lease_all, lease_one, report, success
+from tests.store.support.samples import until_blocked
 from tests.support.probe import eventually
 
 _CONFLICT = (grpc.StatusCode.FAILED_PRECONDITION, "JOB_STATE_CONFLICT")
@@ -240,3 +242,18 @@ async def test_retried_job_is_leased_once(
     await _retry(jobs, job.id)
     assert (await refused(jobs.RetryJob(pb.RetryJobRequest(job_id=job.id)))).what == _CONFLICT
     assert len(await lease_all(workers)) == 1
+
+
+async def test_job_whose_queue_is_being_removed_is_not_queued_again(
+    jobs: JobServiceStub, workers: WorkerServiceStub, create: Create, sql: asyncpg.Connection
+) -> None:
+    """The retry waits for the removal that is about to be committed."""
+    job = await create()
+    await _fail(workers)
+    async with sql.transaction():
+        await sql.execute("DELETE FROM queue")
+        retrying = asyncio.ensure_future(refused(_retry(jobs, job.id)))
+        await until_blocked(sql)
+    assert (await retrying).what == (grpc.StatusCode.NOT_FOUND, "QUEUE_NOT_FOUND")
+    assert await sql.fetchval("SELECT count(*) FROM waiting") == 0
+    assert await sql.fetchval("SELECT count(*) FROM result") == 1

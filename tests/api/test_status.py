@@ -2,7 +2,9 @@
 
 import base64
 import inspect
+import re
 import string
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,35 +21,13 @@ from jobsvc.domain import errors
 from jobsvc.domain.errors import InvalidRequest, JobsvcError, Violation
 from tests.support.real_proxies import real_proxy
 
-#: Code, reason and the kinds of details that come along, as the contract has them.
-ANSWERS: dict[type[JobsvcError], tuple[str, str, set[str]]] = {
-    errors.InvalidRequest: ("INVALID_ARGUMENT", "INVALID_REQUEST", {"BadRequest"}),
-    errors.PayloadRejected: ("INVALID_ARGUMENT", "PAYLOAD_REJECTED", {"BadRequest"}),
-    errors.PayloadTooLarge: ("INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE", {"BadRequest"}),
-    errors.NotStorable: ("INVALID_ARGUMENT", "INVALID_REQUEST", {"BadRequest"}),
-    errors.PageTokenInvalid: ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID", set()),
-    errors.WorkProtocolViolation: ("INVALID_ARGUMENT", "WORK_PROTOCOL_VIOLATION", set()),
-    errors.JobNotOwned: ("PERMISSION_DENIED", "JOB_NOT_OWNED", set()),
-    errors.JobNotFound: ("NOT_FOUND", "JOB_NOT_FOUND", {"ResourceInfo"}),
-    errors.QueueNotFound: ("NOT_FOUND", "QUEUE_NOT_FOUND", {"ResourceInfo"}),
-    errors.UniqueKeyTaken: ("ALREADY_EXISTS", "UNIQUE_KEY_TAKEN", {"ResourceInfo"}),
-    errors.RequestIdReused: ("ALREADY_EXISTS", "REQUEST_ID_REUSED", {"ResourceInfo"}),
-    errors.WorkerIdInUse: ("ALREADY_EXISTS", "WORKER_ID_IN_USE", {"ResourceInfo"}),
-    errors.JobStateConflict: (
-        "FAILED_PRECONDITION",
-        "JOB_STATE_CONFLICT",
-        {"PreconditionFailure"},
-    ),
-    errors.LeaseLost: ("FAILED_PRECONDITION", "LEASE_LOST", {"PreconditionFailure"}),
-    errors.EtagMismatch: ("ABORTED", "ETAG_MISMATCH", set()),
-    errors.WorkerReplaced: ("ABORTED", "WORKER_REPLACED", set()),
-    errors.WorkerDeaf: ("UNAVAILABLE", "WORKER_DEAF", {"RetryInfo"}),
-    errors.StreamLimit: ("RESOURCE_EXHAUSTED", "STREAM_LIMIT", {"QuotaFailure", "RetryInfo"}),
-    errors.RateLimited: ("RESOURCE_EXHAUSTED", "RATE_LIMITED", {"QuotaFailure", "RetryInfo"}),
-    errors.QueueLimit: ("RESOURCE_EXHAUSTED", "QUEUE_LIMIT", {"QuotaFailure"}),
-    errors.DatabaseUnavailable: ("UNAVAILABLE", "DATABASE_UNAVAILABLE", {"RetryInfo"}),
-    errors.ServerDraining: ("UNAVAILABLE", "SERVER_DRAINING", {"RetryInfo"}),
-}
+#: Every error that a caller may see.
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, JobsvcError) and kind not in (JobsvcError, errors.DatabaseFailure)
+]
+PAGE = Path(__file__).parents[2] / "docs/reference/errors.md"
 
 #: nginx answers 502 above 4 KiB by default, some clients drop a status of more than 8 KiB.
 MAX_TRAILER_BYTES = 3 * 1024
@@ -88,26 +68,35 @@ def trailer_bytes(error: JobsvcError) -> int:
     return sum(len(name) + len(value) + 32 for name, value in headers.items())
 
 
-def every_error() -> set[type[JobsvcError]]:
-    kinds = {k for _, k in inspect.getmembers(errors, inspect.isclass) if issubclass(k, Exception)}
-    return kinds - {JobsvcError, errors.DatabaseFailure}
-
-
-def test_every_error_has_an_answer() -> None:
-    assert every_error() == set(ANSWERS)
-
-
-@pytest.mark.parametrize("kind", ANSWERS)
-def test_answer_is_that_of_the_contract(kind: type[JobsvcError]) -> None:
-    code, reason, others = ANSWERS[kind]
-    error = example(kind)
+def answer(error: BaseException) -> tuple[str, str, list[str]]:
+    """The reason, the code and the kinds of further details with which an error is answered."""
     found = details(error)
-    assert status_of(error).code == code_pb2.Code.Value(code)
-    assert status_of(error).message == error.message
-    assert set(found) == {"ErrorInfo", *others}
-    info = found["ErrorInfo"]
+    info = found.pop("ErrorInfo")
     assert isinstance(info, error_details_pb2.ErrorInfo)
-    assert (info.domain, info.reason) == ("jobsvc", reason)
+    assert info.domain == "jobsvc"
+    return info.reason, code_pb2.Code.Name(status_of(error).code), sorted(found)
+
+
+def rows() -> list[tuple[str, str, list[str]]]:
+    """The rows of the page, as `answer` has them."""
+    lines = [line.split("|") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    return [
+        (reason.strip(" `"), code.strip(" `"), sorted(re.findall(r"\w+", kinds)))
+        for _, reason, code, kinds, *_ in lines
+    ]
+
+
+def test_page_of_errors_has_every_answer() -> None:
+    answers = [answer(error) for error in (*map(example, KINDS), RuntimeError())]
+    assert sorted(rows()) == [row for row, _ in groupby(sorted(answers))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answer_has_the_text_and_the_facts_of_the_error(kind: type[JobsvcError]) -> None:
+    error = example(kind)
+    info = details(error)["ErrorInfo"]
+    assert isinstance(info, error_details_pb2.ErrorInfo)
+    assert status_of(error).message == error.message
     assert dict(info.metadata) == error.metadata
 
 
@@ -150,7 +139,7 @@ def test_trailers_stay_small_however_long_the_texts(letter: str, count: int) -> 
 
 
 @pytest.mark.parametrize("letter", LETTERS)
-@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_error_outgrows_the_trailers(kind: type[JobsvcError], letter: str) -> None:
     assert trailer_bytes(example(kind, letter * 5000)) < MAX_TRAILER_BYTES
     assert trailer_bytes(example(kind, letter * 100)) < MAX_TRAILER_BYTES
@@ -215,3 +204,15 @@ def test_unknown_error_says_nothing_but_its_trace(error: Exception) -> None:
     assert isinstance(info, error_details_pb2.ErrorInfo)
     assert (info.reason, dict(info.metadata)) == ("INTERNAL_ERROR", {"traceId": "0af7"})
     assert not details(error)["ErrorInfo"].metadata  # type: ignore[attr-defined]  # an ErrorInfo
+
+
+def test_refusals_in_the_same_words_share_a_status() -> None:
+    def refusal(kind: type[errors.RateLimited], message: str) -> errors.RateLimited:
+        return kind(message, "calls")
+
+    first = status_of(refusal(errors.RateLimited, "enough"))
+    assert status_of(refusal(errors.RateLimited, "enough")) is first
+    assert status_of(refusal(errors.RateLimited, "more")).message == "more"
+    info = details(refusal(errors.StreamLimit, "enough"))["ErrorInfo"]
+    assert isinstance(info, error_details_pb2.ErrorInfo)
+    assert info.reason == "STREAM_LIMIT"

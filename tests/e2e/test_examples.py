@@ -95,10 +95,12 @@ async def test_example_goes_on_where_it_was_when_the_server_is_killed(
 async def test_example_that_is_told_to_leave_ends_its_jobs_first(
     stage: Stage, language: str
 ) -> None:
-    server = await stage.serve(**LEASES)
+    # Jobs that are only begun must be acknowledged: nothing else is due before they end.
+    slow = {"extend_interval_seconds": 5, "acknowledge_seconds": 1.5}
+    server = await stage.serve(**{**LEASES, **slow})
     worker = await start(stage, server.target, language)
     async with stage.calls(server.target) as caller:
-        job_ids = await create(caller, 0, 1, 2)
+        job_ids = await create(caller, 0, 1, 4)
         await eventually(lambda: begun(worker, job_ids), what="all jobs begin")
         worker.terminate()
         await worker.says(10, '"leaving"')
@@ -110,6 +112,7 @@ async def test_example_that_is_told_to_leave_ends_its_jobs_first(
         await caller.follow([late])
         note(stage.history, [worker, other])
         jobs = await stage.check(caller, [*job_ids, late])
+    assert not [*lines(worker, "no stream")], "the stream ended before it was left"
     assert {job.status.attempt for job in jobs.values()} == {1}
     assert len(stage.history.runs()) == 4
 
@@ -119,12 +122,16 @@ async def test_example_moves_on_to_another_stream_with_its_jobs(
 ) -> None:
     server = await stage.serve(max_worker_stream_age_seconds=2, **LEASES)
     worker = await start(stage, server.target, language)
+
+    def streams() -> int:
+        return len([*lines(worker, "subscribed")])
+
     async with stage.calls(server.target) as caller:
         job_ids = await create(caller, *(n / 2 for n in range(12)))
-        await eventually(
-            lambda: len([*lines(worker, "subscribed")]) >= 3, seconds=30, what="a third stream"
-        )
+        await eventually(lambda: streams() >= 3, seconds=30, what="a third stream")
         await caller.follow(job_ids)
+        before = streams()  # Idle, it has no lease to prove itself by.
+        await eventually(lambda: streams() > before + 1, seconds=30, what="streams without jobs")
         note(stage.history, [worker])
         jobs = await stage.check(caller, job_ids)
     assert len([*lines(worker, "moving on")]) >= 2

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from jobsvc.event_loop.short_calls import MOST_HELD_SECONDS
 from jobsvc.event_loop.time_slice import in_slices
-from jobsvc.event_loop.turns import turn
+from jobsvc.event_loop.turns import line, turn, turn_caller
 
 
 async def _passes(count: int) -> list[list[int]]:
@@ -51,6 +52,66 @@ async def test_one_that_gives_up_holds_up_nobody() -> None:
     waiting[0].cancel()
     waiting[1].cancel()
     await asyncio.wait_for(waiting[2], 1)
+
+
+async def _pieces(caller: str, count: int, order: list[str]) -> None:
+    turn_caller.set(caller)
+
+    async def piece() -> None:
+        await turn()
+        order.append(caller)
+
+    await asyncio.gather(*(piece() for _ in range(count)))
+
+
+async def test_callers_take_turns_whatever_each_has_to_do() -> None:
+    order: list[str] = []
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_pieces("much", 9, order))
+        tasks.create_task(_pieces("little", 2, order))
+    assert order.index("little") < 3
+    assert order[:5].count("little") == 2
+    assert len(order) == 11
+
+
+async def test_long_work_waits_for_a_short_call_and_goes_on_when_that_ends() -> None:
+    call = asyncio.create_task(asyncio.Event().wait())
+    line().enter_short(call)
+    await turn()  # The first piece has waited for nothing.
+    work = asyncio.create_task(turn())
+    await asyncio.sleep(0.2 * MOST_HELD_SECONDS)  # the line is held by then
+    assert not work.done()
+    line().leave_short(call)
+    for _ in range(3):
+        await asyncio.sleep(0)  # passes
+    assert work.done()
+    call.cancel()
+
+
+async def test_short_call_that_does_not_end_holds_up_long_work_for_a_moment_only() -> None:
+    call = asyncio.create_task(asyncio.Event().wait())
+    line().enter_short(call)
+    await turn()
+    await asyncio.wait_for(turn(), 5)
+    line().leave_short(call)
+    call.cancel()
+
+
+async def test_a_call_that_takes_a_turn_is_not_short_any_more() -> None:
+    async def call() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        line().enter_short(task)
+        await turn()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(call())
+    await turn()
+    work = asyncio.create_task(turn())
+    for _ in range(30):
+        await asyncio.sleep(0)  # passes, so many as lie between two pieces and some
+    assert work.done()
+    running.cancel()
 
 
 async def test_steps_are_taken_to_their_end() -> None:

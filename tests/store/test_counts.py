@@ -12,6 +12,11 @@ from jobsvc.store.workers import WorkerStore
 from tests.store.support.samples import create, end, lease
 
 
+@pytest.fixture
+def declared() -> tuple[str, ...]:
+    return ()
+
+
 def worker(worker_id: str, *queues: str, window: int = 10, held: int = 0) -> SeenWorker:
     return SeenWorker(worker_id, queues, window, held, "1.0", "sdk", {"host": "ä"})
 
@@ -30,7 +35,7 @@ async def test_jobs_are_counted_by_what_they_wait_for(
         "UPDATE waiting SET run_at = run_at - interval '1 minute' WHERE run_at < now()"
     )
     empty, q = await store.queues.count(None)
-    assert empty == QueueCounts("empty", False, 0, 0, 0, None, 0, 0)
+    assert empty == QueueCounts("empty", False, False, 0, 0, 0, None, 0, 0)
     assert (q.name, q.paused, q.scheduled, q.ready, q.processing) == ("q", True, 2, 2, 1)
     assert q.oldest_ready_seconds == pytest.approx(60, abs=30)
     assert [c.name for c in await store.queues.count(["q", "unknown"])] == ["q"]

@@ -182,7 +182,7 @@ async def test_key_twice_in_one_statement_writes_nothing(
 
 async def test_key_is_within_a_queue(store: Store) -> None:
     await create(store, unique_key="k")
-    assert await store.jobs.create(new_job(queue="p", unique_key="k")) is not None
+    await create(store, queue="p", unique_key="k")
 
 
 async def test_key_is_held_until_the_job_ends(store: Store) -> None:

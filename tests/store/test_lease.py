@@ -18,7 +18,6 @@ from tests.store.support.samples import (
     create,
     create_leased,
     lease,
-    new_job,
     report,
     tables_of,
     until_blocked,
@@ -249,6 +248,6 @@ async def test_lease_does_not_age_while_its_statement_waits(
 
 async def test_ready_queues_are_named(store: Store) -> None:
     await create(store, queue="a")
-    await store.jobs.create(new_job(queue="b"))
+    await create(store, queue="b")
     assert await store.claims.ready(["c", "b", "a"]) == ["b", "a"]
     assert await store.claims.ready([]) == []

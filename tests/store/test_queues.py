@@ -14,11 +14,17 @@ from jobsvc.store.store import Store
 from tests.store.support.samples import until_blocked
 
 FULL = QueuePolicy(
+    max_waiting=5,
     input_schema='{"type":"object"}',
     output_schema='{"required":["a"]}',
     lease_seconds=12.5,
     run_policy=RunPolicy(7, 0.5, 60.5, 1.5, 99.5, retention_seconds=0.0, start_within_seconds=0.5),
 )
+
+
+@pytest.fixture
+def declared() -> tuple[str, ...]:
+    return ()
 
 
 async def put(store: Store, name: str, policy: QueuePolicy) -> Queue:
@@ -32,7 +38,7 @@ async def test_declared_queue_leaves_everything_to_the_server(store: Store) -> N
     queues = await store.queues.read(["a", "b", "c"])
     assert set(queues) == {"a", "b"}
     assert queues["a"].policy == QueuePolicy()
-    assert (queues["a"].paused, queues["a"].revision) == (False, 1)
+    assert (queues["a"].pause, queues["a"].revision) == (None, 1)
 
 
 async def test_declaring_again_changes_nothing(store: Store) -> None:

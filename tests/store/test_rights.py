@@ -83,7 +83,6 @@ async def test_role_has_no_right_that_it_does_not_need(
         "DELETE FROM jobsvc.schema_migration",
         "INSERT INTO jobsvc.schema_migration VALUES ('mine')",
         "UPDATE jobsvc.secret SET value = ''",
-        "DELETE FROM jobsvc.queue",
         "SELECT nextval('jobsvc.payload_schema_id_seq')",
     ],
 )

@@ -60,6 +60,24 @@ async def test_transaction_that_holds_the_horizon_is_found(
     assert await store.upkeep.horizon_holder() is None
 
 
+async def test_of_several_holders_the_oldest_is_found(
+    store: Store, dsn: str, sql: asyncpg.Connection
+) -> None:
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM queue"
+    connections = [await look_at(dsn) for _ in range(3)]
+    try:
+        # The first that connected is not the first that began.
+        for connection in (*connections[1:], connections[0]):
+            await connection.execute(begin)
+            await sql.execute("SELECT txid_current()")
+        assert (await found(store)).pid == connections[1].get_server_pid()
+        await connections[1].execute("ROLLBACK")
+        assert (await found(store)).pid == connections[2].get_server_pid()
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
 async def test_transaction_in_another_database_holds_nothing_here(
     store: Store, postgres: str
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.rpc import code_pb2
 
+from jobsvc.v1.worker_service_pb2 import Retire
 from jobsvc.worker import Processor, Worker, processor
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 from tests.worker.support.stage import echo, streaming, working
@@ -36,6 +37,29 @@ async def test_leaving_lets_jobs_end_and_confirms_them(server: ScriptedServer) -
         assert (await stream.frame("set_window")).window == 0
         go_on.set()
         await stream.outcomes(1)
+        await stream.see_off()
+        await worker.wait_left()
+
+
+async def test_worker_that_an_operator_drains_finishes_its_jobs_and_leaves(
+    server: ScriptedServer,
+) -> None:
+    go_on = asyncio.Event()
+
+    @processor("q")
+    async def hold(value: dict[str, Any]) -> None:
+        await go_on.wait()
+
+    # The grace of a signal is not that of an operator.
+    async with working(server, hold, grace_seconds=0.0) as worker:
+        stream = await server.next_stream()
+        await stream.dispatch(lease("a"))
+        await stream.frame("acknowledge")
+        await stream.send(retire=Retire(reason="host\ngoes away"))
+        assert (await stream.frame("set_window")).window == 0
+        go_on.set()
+        (outcome,) = await stream.outcomes(1)
+        assert outcome.WhichOneof("result") == "success"
         await stream.see_off()
         await worker.wait_left()
 

@@ -10,6 +10,11 @@ from jobsvc.settings import Settings
 #: Half of the bytes are kept for callers that hold little, so that each has room for a large
 #: message or two.
 _RESERVED_BYTES_PERCENT = 50
+#: Requests that are read at a time before it is known how large they are: so many of anybody, and
+#: so many more in shares. Most are small, and read in no time; one that is not read takes no more
+#: than its stream's window.
+FREE_READS = 16
+_SHARED_READS = 16
 
 
 class Admission:
@@ -33,6 +38,10 @@ class Admission:
             FairLimit.reserving(settings.max_bytes_in_progress, _RESERVED_BYTES_PERCENT)
         )
         self.max_request_bytes = settings.max_message_bytes
+        #: What requests may have that are counted when they are read.
+        self.reading = ByteBudget(
+            FairLimit.reserving(_SHARED_READS * settings.max_message_bytes, _RESERVED_BYTES_PERCENT)
+        )
 
     def unary_limit(self, method: Method) -> CallLimit:
         """Returns the limit that counts the unary calls of a method. Ask once for each method."""

@@ -144,6 +144,10 @@ class Charge:
         need not wait for a peer that does not read what it is sent."""
         return type(self)(self._budget, f"{self._caller} streams")
 
+    def beside(self, budget: ByteBudget) -> Self:
+        """What a call holds of another budget."""
+        return type(self)(budget, self._caller)
+
     def take_at_once(self, size_bytes: int) -> bool:
         """Takes bytes if there is room and nobody waits for it; says whether it did."""
         size_bytes = min(size_bytes, self._budget.most_bytes)

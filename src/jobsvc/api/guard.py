@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context as TraceContext
 
 from jobsvc import telemetry
-from jobsvc.api.admission import Admission
+from jobsvc.api.admission import FREE_READS, Admission
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.byte_budget import (
     ANSWER_SECONDS,
@@ -34,6 +34,7 @@ from jobsvc.api.large_message import decode_message
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.methods import Method
+from jobsvc.event_loop.turns import line, turn_caller
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,9 @@ class Guard:
         self._traced = telemetry.is_traced()
         #: What each call holds of the bytes.
         self._in_progress: dict[asyncio.Task[Any], Charge] = {}
+        #: Requests that are being read, or wait for that.
+        self._reads = 0
+        self._turns = line()
 
     async def until_ended(self, seconds: float) -> None:
         """Waits until the calls in progress now have ended, but at most `seconds`."""
@@ -95,9 +99,13 @@ class Guard:
         decode = handler.request_deserializer
         expected = ExpectedSize()
 
+        is_short = not (method.waits or method.large_requests)
+        # A worker's reports need not wait for other calls from its address.
+        apart = " reports" if method.served_while_draining else ""
+
         async def guarded(_: object, context: Context) -> Any:
             caller = caller_of(context.peer())
-            charge = self._begin(caller)
+            charge = self._begin(caller + apart, is_short)
             metadata: Metadata = context.invocation_metadata() or ()
             with self._span(name, metadata) as span:
                 try:
@@ -136,7 +144,7 @@ class Guard:
 
         async def guarded(requests: Any, context: Context) -> None:
             caller = caller_of(context.peer())
-            charge = self._begin(caller)
+            charge = self._begin(caller, is_short=False)
             try:
                 limit.enter(caller)
                 try:
@@ -158,18 +166,22 @@ class Guard:
 
         return guarded
 
-    def _begin(self, caller: str) -> Charge:
+    def _begin(self, caller: str, is_short: bool) -> Charge:
         """Notes that a call is in progress, and returns what it holds of the bytes."""
         charge = Charge(self._admission.bytes, caller)
         current_charge.set(charge)
+        turn_caller.set(caller)
         # gRPC gives each call a task, which ends when the status is sent.
         if (call := asyncio.current_task()) is not None:
             self._in_progress[call] = charge
             call.add_done_callback(self._end)
+            if is_short:
+                self._turns.enter_short(call)
         return charge
 
     def _end(self, call: asyncio.Task[Any]) -> None:
         self._in_progress.pop(call).close()
+        self._turns.leave_short(call)
 
     def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller."""
@@ -190,7 +202,16 @@ class Guard:
         """
         if method.large_requests:
             await charge.reserve(self._admission.max_request_bytes, REQUEST_SECONDS)
-        data = await context.read()
+            data = await context.read()
+        else:
+            self._reads += 1
+            try:
+                if self._reads <= FREE_READS:
+                    data = await context.read()
+                else:
+                    data = await self._read_in_turn(context, charge)
+            finally:
+                self._reads -= 1
         if data is aio.EOF:
             raise InvalidRequest([Violation("request", "is missing")])
         if method.large_requests:
@@ -201,6 +222,15 @@ class Guard:
             return await decode_message(decode, data)
         except DecodeError:
             raise InvalidRequest([Violation("request", UNDECODABLE)]) from None
+
+    async def _read_in_turn(self, context: Context, charge: Charge) -> Any:
+        """Reads a request, of whatever size, while others are read."""
+        reading = charge.beside(self._admission.reading)
+        await reading.reserve(self._admission.max_request_bytes, REQUEST_SECONDS)
+        try:
+            return await context.read()
+        finally:
+            reading.close()
 
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
         parent = telemetry.remote_parent(metadata)

@@ -16,6 +16,7 @@ from jobsvc.api.job_lists import JobLists
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
+from jobsvc.event_loop.turns import turn
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.read import JobReader
 from jobsvc.settings import Settings
@@ -23,6 +24,8 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
 
 _MAX_BATCH = 1000
+#: To send a larger batch to the database takes milliseconds.
+_LARGE_BATCH_BYTES = 1024 * 1024
 _DEFAULT_WAIT_SECONDS = 20.0
 #: Time to get an answer to the caller before the deadline of the call.
 _MARGIN_SECONDS = 0.5
@@ -75,6 +78,8 @@ class JobService(JobServiceServicer):
             if time_slice.used_up:
                 await time_slice.yield_()
         del request, item  # They are as large as all that was read from them.
+        if current_charge.get().held_bytes > _LARGE_BATCH_BYTES:
+            await turn()
         if validate_only:
             results = await self._creation.preview(asked, current_caller.get())
             response = pb.BatchCreateJobsResponse(responses=map(previewed, results))
@@ -101,10 +106,11 @@ class JobService(JobServiceServicer):
             await current_charge.get().reserve(self._expected_size.bytes, ANSWER_SECONDS)
         job = await self._reader.read(job_id, current_caller.get(), full)
         self._expected_size.saw(_payload_size(job))
-        reason = await self._reader.wait_reason(job)
+        reason, detail = await self._reader.wait_reason(job)
         attempts = await self._reader.attempts(job) if full else ()
         response = pb.GetJobResponse()
         write_job(response.job, job, full, reason, attempts)
+        response.job.status.wait_detail = detail
         if full:
             await write_payloads(response.job, job, request.payload_encoding)
         return response
@@ -125,10 +131,11 @@ class JobService(JobServiceServicer):
             seconds = min(seconds, max(remaining - _MARGIN_SECONDS, 0))
         after = request.after_version if request.HasField("after_version") else None
         job = await self._reader.wait(job_id, current_caller.get(), full, seconds, after)
-        reason = await self._reader.wait_reason(job)
+        reason, detail = await self._reader.wait_reason(job)
         await current_charge.get().reserve(_payload_size(job), ANSWER_SECONDS)
         response = pb.WaitJobResponse()
         write_job(response.job, job, full, reason)
+        response.job.status.wait_detail = detail
         if full:
             await write_payloads(response.job, job, request.payload_encoding)
         return response

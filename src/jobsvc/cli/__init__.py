@@ -9,9 +9,11 @@ from jobsvc.cli import (
     job_list,
     jobs,
     migrate,
+    queues,
     serve,
     trace,
     work,
+    workers,
 )
 from jobsvc.cli.call_options import OptionsBeforeCommand, before_command
 from jobsvc.cli.startup import warn_of_unknown_settings
@@ -42,6 +44,8 @@ for command in (
     demo.demo,
 ):
     app.command(cls=Command)(command)
+app.add_typer(queues.app)
+app.add_typer(workers.app)
 
 
 def main() -> None:

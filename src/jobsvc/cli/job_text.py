@@ -79,7 +79,8 @@ def _facts(job: Job) -> Iterator[tuple[str, str | Text]]:
     yield "queue", job.queue
     yield "state", state_text(status.state)
     if status.wait_reason:
-        yield "waits", wait_text(status.wait_reason)
+        detail = f": {one_line(status.wait_detail)}" if status.wait_detail else ""
+        yield "waits", Text(wait_text(status.wait_reason) + detail)
     if status.attempt:
         yield "attempt", f"{status.attempt} of {job.max_attempts or '?'}"
     if status.progress_percent is not None:

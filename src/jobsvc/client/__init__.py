@@ -38,7 +38,7 @@ from jobsvc.client.job_changes import JobChanges
 from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats, QueueWarning
+from jobsvc.client.queue import HeldLease, Queue, QueueOptions, QueueStats, QueueWarning, Worker
 from jobsvc.client.sync_client import Client
 from jobsvc.domain.errors import Violation
 
@@ -50,6 +50,7 @@ __all__ = [
     "CreatedJob",
     "DeadlineExceeded",
     "EtagMismatch",
+    "HeldLease",
     "InvalidRequest",
     "Job",
     "JobChanges",
@@ -77,4 +78,5 @@ __all__ = [
     "Unavailable",
     "UniqueKeyTaken",
     "Violation",
+    "Worker",
 ]

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Unpack
 from uuid import UUID
 
-from jobsvc.client.async_connection import AsyncConnection
+from jobsvc.client.async_queue_calls import AsyncQueueCalls
 from jobsvc.client.async_reply_stream import AsyncReplyStream
 from jobsvc.client.convert.batches import batch_requests
 from jobsvc.client.convert.job_replies import read_created, read_job
@@ -18,8 +18,6 @@ from jobsvc.client.convert.job_requests import (
     wait_request,
 )
 from jobsvc.client.convert.list_requests import count_request, list_request
-from jobsvc.client.convert.queue_replies import read_declared, read_stats
-from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
@@ -28,13 +26,12 @@ from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats
 from jobsvc.client.reconnect import ReconnectPolicy
 from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class AsyncClient(AsyncConnection):
+class AsyncClient(AsyncQueueCalls):
     """Calls a jobsvc server. Use it by `async with`; one client serves any number of tasks.
 
     `session_id` and `user_id` say for whom the caller acts: jobs that it creates
@@ -296,28 +293,3 @@ class AsyncClient(AsyncConnection):
         """
         request = delete_request(job_id, etag)
         await self._call("JobService/DeleteJob", self._jobs.DeleteJob, request)
-
-    async def declare_queue(
-        self, name: str, *, keep_newer_schema: bool = False, **options: Unpack[QueueOptions]
-    ) -> Queue:
-        """Makes a queue, or changes the given options of one that exists.
-
-        With `keep_newer_schema`, for programs that declare a queue whenever they start,
-        nothing is changed if the queue has had one of the schemas before and replaced it
-        since; the queue that is returned has a warning then.
-        """
-        request = declare_request(name, options, keep_newer_schema)
-        response = await self._call("QueueService/UpdateQueue", self._queues.UpdateQueue, request)
-        return read_declared(response)
-
-    async def queue_stats(self, *queues: str) -> list[QueueStats]:
-        """Counts the jobs and workers of queues, of all when none is named.
-
-        Raises:
-            QueueNotFound: one of them does not exist.
-        """
-        request = stats_request(queues)
-        response = await self._call(
-            "QueueService/GetQueueStats", self._queues.GetQueueStats, request
-        )
-        return [read_stats(stats) for stats in response.stats]

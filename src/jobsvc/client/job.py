@@ -62,8 +62,9 @@ class JobStatus(JsonForm):
     """How a job is doing. The status with the higher `version` is the newer one.
 
     `wait_reason` (`SCHEDULE_TIME`, `RETRY_DELAY`, `NO_WORKER`, `WORKERS_BUSY` or
-    `QUEUE_PAUSED`) and `recent_attempts` (at most ten, newest first) come with a
-    job that was read by `get` or `wait`, never with an update.
+    `QUEUE_PAUSED`), `wait_detail` (more about it, for people) and `recent_attempts`
+    (at most ten, newest first) come with a job that was read by `get` or `wait`,
+    never with an update.
     """
 
     state: JobState
@@ -78,6 +79,7 @@ class JobStatus(JsonForm):
     update_time: datetime | None = None
     next_attempt_time: datetime | None = None
     wait_reason: str = ""
+    wait_detail: str = ""
     worker_id: str = ""
     lease_expire_time: datetime | None = None
     cancel_request_time: datetime | None = None

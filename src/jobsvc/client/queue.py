@@ -13,7 +13,8 @@ class QueueOptions(TypedDict, total=False):
     """Options of a queue that is declared.
 
     The schemas are JSON Schema (2020-12) for the payloads, `lease` is how long a
-    worker holds a job without a sign of life; the others are the defaults of
+    worker holds a job without a sign of life, `max_waiting` how many jobs may wait
+    for more to be created (0: any number); the others are the defaults of
     its jobs, as in `NewJob`. Any: a JSON Schema can hold any JSON.
     """
 
@@ -24,6 +25,7 @@ class QueueOptions(TypedDict, total=False):
     lease: Duration
     retention: Duration
     start_within: Duration
+    max_waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class QueueWarning:
 class Queue:
     """A named line of jobs of one kind, with the defaults of its jobs.
 
-    `warnings` are those of the call that declared it.
+    `warnings` are those of the call that declared it; `pause_end_time` is when a pause
+    ends by itself, `deleting` says that it is being removed.
     """
 
     name: str
@@ -55,6 +58,10 @@ class Queue:
     create_time: datetime | None
     update_time: datetime | None
     etag: str
+    max_waiting: int | None = None
+    pause_reason: str = ""
+    pause_end_time: datetime | None = None
+    deleting: bool = False
     warnings: tuple[QueueWarning, ...] = ()
 
 
@@ -75,3 +82,37 @@ class QueueStats:
     oldest_ready_seconds: float | None
     worker_count: int
     open_window: int
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLease:
+    """A job in the hands of a worker."""
+
+    job_id: str
+    queue: str
+    attempt: int
+    start_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A worker process as the server sees it.
+
+    `window` is how many jobs it wants to hold, `leases` has up to 100 that it holds,
+    `drain_time` since when it is to take no more. `server_id` is empty for one that
+    makes unary calls.
+    """
+
+    id: str
+    version: str
+    sdk: str
+    labels: Mapping[str, str]
+    queues: tuple[str, ...]
+    window: int
+    lease_count: int
+    leases: tuple[HeldLease, ...]
+    server_id: str
+    connect_time: datetime | None
+    last_seen_time: datetime | None
+    drain_time: datetime | None

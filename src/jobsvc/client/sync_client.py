@@ -16,8 +16,6 @@ from jobsvc.client.convert.job_requests import (
     wait_request,
 )
 from jobsvc.client.convert.list_requests import count_request, list_request
-from jobsvc.client.convert.queue_replies import read_declared, read_stats
-from jobsvc.client.convert.queue_requests import declare_request, stats_request
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.followed_jobs import FollowedJobs
 from jobsvc.client.job import CreatedJob, Job, JobUpdate
@@ -26,15 +24,14 @@ from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats
 from jobsvc.client.reconnect import ReconnectPolicy
-from jobsvc.client.sync_connection import Connection
+from jobsvc.client.sync_queue_calls import QueueCalls
 from jobsvc.client.sync_reply_stream import ReplyStream
 from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class Client(Connection):
+class Client(QueueCalls):
     """Calls a jobsvc server. Use it by `with`; one client serves any number of threads.
 
     `session_id` and `user_id` say for whom the caller acts: jobs that it creates
@@ -294,26 +291,3 @@ class Client(Connection):
         """
         request = delete_request(job_id, etag)
         self._call("JobService/DeleteJob", self._jobs.DeleteJob, request)
-
-    def declare_queue(
-        self, name: str, *, keep_newer_schema: bool = False, **options: Unpack[QueueOptions]
-    ) -> Queue:
-        """Makes a queue, or changes the given options of one that exists.
-
-        With `keep_newer_schema`, for programs that declare a queue whenever they start,
-        nothing is changed if the queue has had one of the schemas before and replaced it
-        since; the queue that is returned has a warning then.
-        """
-        request = declare_request(name, options, keep_newer_schema)
-        response = self._call("QueueService/UpdateQueue", self._queues.UpdateQueue, request)
-        return read_declared(response)
-
-    def queue_stats(self, *queues: str) -> list[QueueStats]:
-        """Counts the jobs and workers of queues, of all when none is named.
-
-        Raises:
-            QueueNotFound: one of them does not exist.
-        """
-        request = stats_request(queues)
-        response = self._call("QueueService/GetQueueStats", self._queues.GetQueueStats, request)
-        return [read_stats(stats) for stats in response.stats]

@@ -156,8 +156,8 @@ class ClaimLoop:
             worker = self._workers.get(subscription)
             if worker is not None:
                 worker.deal(part, now)
-                if worker.draining:
+                if worker.takes_none:
                     worker.drop([job.id for job in part])
-            if worker is None or worker.draining:
+            if worker is None or worker.takes_none:
                 unreached += [job.id for job in part]
         self._redelivery.schedule(unreached, unsent=True)

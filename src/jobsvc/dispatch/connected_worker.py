@@ -40,7 +40,15 @@ class Draining:
     reason: str
 
 
-Notice = Lost | CancelRequested | Draining
+@dataclass(frozen=True, slots=True)
+class Retiring:
+    """Notice that the worker must finish what it holds, take no more and leave for good, and
+    why."""
+
+    reason: str
+
+
+Notice = Lost | CancelRequested | Draining | Retiring
 
 
 @dataclass(eq=False, slots=True)
@@ -69,6 +77,8 @@ class ConnectedWorker:
     #: The window that the worker asked for, while it is on trial.
     _trial_window: int = 0
     draining: bool = False
+    #: Whether it gets no more jobs on any stream.
+    retired: bool = False
     #: Whether it has said that it ends this stream to open another one.
     comes_back: bool = False
     #: For the log: the address it connected from, no lease of it is longer, and the jobs that it
@@ -87,6 +97,11 @@ class ConnectedWorker:
     def worker_id(self) -> str:
         """The worker's own name for itself."""
         return self.subscription.worker_id
+
+    @property
+    def takes_none(self) -> bool:
+        """Whether it must get no more jobs, whatever window it asks for."""
+        return self.draining or self.retired
 
     def deal(self, jobs: Sequence[LeasedJob], now: float) -> None:
         """Hands over leased jobs, whose capacity the planner has counted already."""
@@ -162,7 +177,7 @@ class ConnectedWorker:
         if self.trial_time is not None:
             self._trial_window = window
             window = min(window, self.subscription.window)
-        if not self.draining and self.error is None:
+        if not self.takes_none and self.error is None:
             self.subscription.window = window
 
     def begin_trial(self, trial_time: float) -> None:
@@ -175,7 +190,7 @@ class ConnectedWorker:
         """Gives a worker on trial its one job if it is time. Returns whether it did."""
         if self.trial_time is None or now < self.trial_time or self.subscription.window:
             return False
-        if self.draining or self.error is not None or not self._trial_window:
+        if self.takes_none or self.error is not None or not self._trial_window:
             return False
         self.subscription.window = 1
         return True
@@ -261,7 +276,7 @@ class ConnectedWorker:
 
     def seen(self) -> SeenWorker:
         """The worker as operators see it. The window of one that is behind counts as full."""
-        window = 0 if self.draining else self.subscription.window
+        window = 0 if self.takes_none else self.subscription.window
         if self.subscription.is_behind:
             window = min(window, self.subscription.held)
         return SeenWorker(
@@ -272,6 +287,7 @@ class ConnectedWorker:
             self.info.version,
             self.info.sdk,
             self.info.labels,
+            self.subscription.unary,
         )
 
 

@@ -13,6 +13,7 @@ from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.presence import SAVE_SECONDS, Presence
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.retirement import CHECK_SECONDS, Retirement
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.errors import WorkerDeaf, WorkerReplaced
@@ -42,6 +43,7 @@ class Dispatcher:
         in_doubt: InDoubtClaims,
         presence: Presence,
         worker_log: WorkerLog,
+        retirement: Retirement,
         settings: Settings,
     ) -> None:
         self._store = store
@@ -51,6 +53,8 @@ class Dispatcher:
         self._worker_log = worker_log
         self._settings = settings
         self._workers: dict[Subscription, ConnectedWorker] = {}
+        self._retirement = retirement
+        retirement.watch(self._workers, self._note_retired)
         self._capacity_freed = asyncio.Event()
         self._claims = ClaimLoop(
             store, lease_duration, hints, redelivery, in_doubt, self._workers, self.capacity_freed
@@ -71,6 +75,7 @@ class Dispatcher:
                 (_AGE_CHECK_SECONDS, self._check_ages),
                 (self._settings.extend_interval_seconds / 2, self._check_leases),
                 (SAVE_SECONDS, self._save_presence),
+                (CHECK_SECONDS, self._retirement.check),
             ):
                 tasks.create_task(_every(seconds, check))
             tasks.create_task(self._claims.run())
@@ -132,6 +137,7 @@ class Dispatcher:
         self._claims.join(worker.subscription)
         if not worker.subscription.unary:
             self._worker_log.connected(worker)
+        self._retirement.retire_if_due(worker)
         if self._draining:
             self._drain(worker, _SERVER_GOES)
 
@@ -171,6 +177,11 @@ class Dispatcher:
                 if other.subscription.unary:
                     # The claim that it may wait for does not reach it any more.
                     other.changed.set()
+
+    def _note_retired(self, worker: ConnectedWorker) -> None:
+        self._redeliver_unsent(worker, [job.id for job in worker.undelivered])
+        if not worker.subscription.unary:
+            self._worker_log.drains(worker)
 
     def _remove(self, worker: ConnectedWorker) -> None:
         del self._workers[worker.subscription]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from jobsvc.domain.worker import SeenWorker
 from jobsvc.store.store import Store
@@ -24,7 +25,7 @@ class Presence:
     def saw(self, worker: SeenWorker) -> None:
         """Records a unary call of a worker."""
         self._unary.pop(worker.worker_id, None)
-        self._unary[worker.worker_id] = (self._clock(), worker)
+        self._unary[worker.worker_id] = (self._clock(), replace(worker, unary=True))
         if len(self._unary) > MAX_UNARY:
             gone = next(iter(self._unary))
             del self._unary[gone]

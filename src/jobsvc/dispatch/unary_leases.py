@@ -7,6 +7,7 @@ from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.presence import Presence
 from jobsvc.dispatch.redelivery import Redelivery
+from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.lease import LeasedJob, Slot
 from jobsvc.domain.worker import SeenWorker
@@ -24,24 +25,29 @@ class UnaryLeases:
         redelivery: Redelivery,
         dispatcher: Dispatcher,
         presence: Presence,
+        retirement: Retirement,
     ) -> None:
         self._store = store
         self._hints = hints
         self._redelivery = redelivery
         self._dispatcher = dispatcher
         self._presence = presence
+        self._retirement = retirement
         self._leasing: set[asyncio.Task[None]] = set()
 
     async def lease_ready(
         self, worker: SeenWorker, queues: Sequence[str], max_jobs: int, seconds: float
     ) -> list[LeasedJob]:
-        """Leases jobs that are ready, from the queues in their order, each for `seconds`.
+        """Leases jobs that are ready, from the queues in their order, each for `seconds`. A worker
+        that is to take no more gets none.
 
         Raises:
             DatabaseUnavailable: nothing is known to be leased.
         """
         self._presence.saw(worker)
         jobs: list[LeasedJob] = []
+        if worker.worker_id in self._retirement:
+            return jobs
         for queue in queues:
             slots = [Slot(worker.worker_id, seconds)] * (max_jobs - len(jobs))
             if slots:

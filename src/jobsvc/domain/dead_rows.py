@@ -28,7 +28,7 @@ class HorizonHolder(NamedTuple):
     name: str
     role: str | None
     state: str | None
-    #: Age of the transaction; None for a slot.
+    #: Age of the transaction; None for a standby and a slot.
     seconds: float | None
     #: The oldest transaction that it keeps.
     xid: str

@@ -73,6 +73,34 @@ class QueueNotFound(JobsvcError):
         self.queue = queue
 
 
+class QueueExists(JobsvcError):
+    """There is a queue of that name already."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"queue {queue} exists", queue=queue)
+
+
+class QueueNotEmpty(JobsvcError):
+    """The queue has jobs that have not ended."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"queue {queue} has jobs that have not ended", queue=queue)
+
+
+class QueueBeingDeleted(JobsvcError):
+    """The queue is being removed with all its jobs."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"queue {queue} is being deleted", queue=queue)
+
+
+class WorkerNotFound(JobsvcError):
+    """No replica has seen such a worker lately."""
+
+    def __init__(self, worker_id: str) -> None:
+        super().__init__(f"worker {worker_id} was not seen in the last minute", workerId=worker_id)
+
+
 class UniqueKeyTaken(JobsvcError):
     """A job that has not ended holds the unique key."""
 
@@ -148,6 +176,14 @@ class QueueLimit(RateLimited):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are {limit} queues already, as many as there may be", "queues")
+
+
+class QueueFull(RateLimited):
+    """As many jobs wait in the queue as may."""
+
+    def __init__(self, queue: str, limit: int) -> None:
+        super().__init__(f"queue {queue} has {limit} waiting jobs, its max_waiting", queue)
+        self.metadata = {"queue": queue, "maxWaiting": str(limit)}
 
 
 class DatabaseFailure(JobsvcError):

@@ -71,6 +71,7 @@ METHODS: tuple[Method, ...] = (
     _queue("PurgeQueue", roles=_CONTROLS_QUEUES),
     _queue("GetQueueStats", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("ListWorkers", roles=_READS_QUEUES, repeatable=True, reads=True),
+    _queue("DrainWorker", roles=_CONTROLS_QUEUES, repeatable=True),
 )
 
 _BY_FULL_NAME = {method.full_name: method for method in METHODS}

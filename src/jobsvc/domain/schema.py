@@ -25,6 +25,8 @@ _UNKNOWN_KEYS = (
 )
 #: A schema must do for payloads of this size at least.
 _LEAST_BYTES = 16 * 1024
+#: A check of more steps takes milliseconds.
+_SHORT_STEPS = 200_000
 #: Every violation is looked for if that takes so many steps at most.
 _EVERY_STEPS = 100_000
 #: Linear in the text, whatever the expression: no look-around and no back-references.
@@ -75,6 +77,7 @@ class Schema:
                     f" {max_steps // _LEAST_BYTES}; have fewer sub-schemas, and shorter patterns,"
                     " apply to one value"
                 )
+            self._short_bytes = cost.max_bytes(_SHORT_STEPS)
             self._max_steps = max_steps
             self._explained_per_byte = cost.explained_per_byte
             self._validator = _compile(self._document)
@@ -90,6 +93,10 @@ class Schema:
         except (TypeError, AttributeError) as error:
             # What the metaschema has not seen is met by a reference only.
             raise SchemaInvalid("has a reference to what is no schema") from error
+
+    def may_take_long(self, text: str) -> bool:
+        """Whether to check a payload may take milliseconds."""
+        return len(text) > self._short_bytes
 
     def violations(self, payload: dict[str, Any], path: str, text: str = "") -> list[Violation]:
         """Returns up to 20 violations of a payload, each with its path below `path`.
@@ -141,6 +148,10 @@ class RefusedSchema:
 
     def __init__(self, why: str) -> None:
         self.why = why
+
+    def may_take_long(self, text: str) -> bool:
+        """It does not."""
+        return False
 
     def violations(self, payload: dict[str, Any], path: str, text: str = "") -> list[Violation]:
         """Returns the one violation: what is wrong with the schema."""

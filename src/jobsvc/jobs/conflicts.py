@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 import msgspec
 
 from jobsvc.domain.created_job import Created, CreateResult, Existing
-from jobsvc.domain.errors import DatabaseUnavailable, RequestIdReused, UniqueKeyTaken
+from jobsvc.domain.errors import DatabaseUnavailable, QueueNotFound, RequestIdReused, UniqueKeyTaken
 from jobsvc.domain.job import Job, NewJob
 from jobsvc.domain.job_request import JobRequest
 from jobsvc.domain.owner import Owner, check_owner
@@ -197,10 +197,28 @@ async def _write_or_find(
     }
     passed_over = {index: requests[index] for index in to_write if index not in results}
     results |= await _find_by_request_id(store, connection, passed_over, owner)
+    missing = {i: to_write[i].options.queue for i in passed_over if i not in results}
+    queues = await store.queues.find_open(set(missing.values()), connection) if missing else ()
     for index, request in passed_over.items():
         if index not in results:
+            with request.marking_errors():
+                if missing[index] not in queues:
+                    raise QueueNotFound(missing[index])
             raise _ConflictGone if to_write[index].options.can_begin(now) else request.cannot_begin
     return results
+
+
+async def find_repeated(
+    store: Store, requests: Sequence[JobRequest], owner: Owner
+) -> dict[int, CreateResult]:
+    """Returns by index the jobs that earlier calls created under the request ids of the requests.
+
+    Raises:
+        RequestIdReused: a request id was used for another spec.
+        JobNotOwned: an existing job is somebody else's.
+    """
+    async with store.database.transaction() as connection:
+        return await _find_by_request_id(store, connection, dict(enumerate(requests)), owner)
 
 
 async def _find_by_request_id(

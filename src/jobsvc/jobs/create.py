@@ -1,5 +1,6 @@
 """Creates jobs: fills in defaults, checks payloads, writes, tells the dispatcher."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -8,7 +9,7 @@ from opentelemetry import trace
 
 from jobsvc import telemetry
 from jobsvc.domain.created_job import Created, CreateResult
-from jobsvc.domain.errors import PayloadRejected
+from jobsvc.domain.errors import PayloadRejected, QueueFull
 from jobsvc.domain.job import JobOptions, NewJob
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.job_request import JobRequest, RequestedOptions, resolve
@@ -16,8 +17,9 @@ from jobsvc.domain.owner import Owner
 from jobsvc.domain.queue import Queue
 from jobsvc.domain.run_policy import server_defaults
 from jobsvc.event_loop.time_slice import TimeSlice
-from jobsvc.jobs.conflicts import create_or_find
+from jobsvc.jobs.conflicts import create_or_find, find_repeated
 from jobsvc.queues.catalog import Catalog
+from jobsvc.queues.waiting_limit import WaitingLimit
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
@@ -49,6 +51,9 @@ class Creation:
         self._traced = telemetry.is_traced()
         #: The last resolved options of each queue, with the request and the queue they came from.
         self._resolved: dict[str, tuple[RequestedOptions, Queue, JobOptions]] = {}
+        #: The `max_waiting` of queues that have one, and were used lately.
+        self._limited: dict[str, int] = {}
+        self._waiting_limit = WaitingLimit(store.queues)
 
     async def check(self, requests: Sequence[JobRequest], owner: Owner) -> list[NewJob]:
         """The jobs that the requests ask for, checked as far as possible without writing. Empties
@@ -71,13 +76,11 @@ class Creation:
                 options = self._resolve(asked, queue)
                 schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
             if schema:
-                found = schema.violations(
-                    request.payload, request.input_path, request.input or "{}"
-                )
-                if found:
-                    raise PayloadRejected(found, **request.error_metadata)
-                if time_slice.used_up:
+                text = request.input or "{}"
+                if time_slice.used_up or schema.may_take_long(text):
                     await time_slice.yield_()
+                if found := schema.violations(request.payload, request.input_path, text):
+                    raise PayloadRejected(found, **request.error_metadata)
             request.payload.clear()
             new_jobs.append(
                 NewJob(
@@ -97,10 +100,40 @@ class Creation:
         if last is not None and last[0] is asked and last[1] is queue:
             return last[2]
         options = resolve(asked, queue, self._defaults)
+        self._note_limit(queue)
         if len(self._resolved) >= _MAX_RESOLVED:
             self._resolved.clear()
         self._resolved[queue.name] = asked, queue, options
         return options
+
+    def _note_limit(self, queue: Queue) -> None:
+        limit = queue.policy.max_waiting
+        if limit is None:
+            self._limited.pop(queue.name, None)
+        else:
+            self._limited[queue.name] = limit
+
+    async def _let_in(
+        self, requests: Sequence[JobRequest], new_jobs: Sequence[NewJob], owner: Owner
+    ) -> list[CreateResult]:
+        """Lets the jobs into their queues. Where one is full, returns the jobs that earlier calls
+        created, if that is all of them; nothing otherwise.
+
+        Raises:
+            QueueFull: there is no room in a queue, and a job is new.
+            RequestIdReused, JobNotOwned: as `create`.
+        """
+        counts = Counter(new.options.queue for new in new_jobs)
+        try:
+            for name, count in counts.items():
+                if name in self._limited:
+                    await self._waiting_limit.let_in(name, count, self._limited[name])
+        except QueueFull:
+            repeated = await find_repeated(self._store, requests, owner)
+            if len(repeated) < len(requests):
+                raise
+            return [repeated[index] for index in range(len(requests))]
+        return []
 
     async def create(self, request: JobRequest, owner: Owner) -> CreateResult:
         """Creates a job, or returns the one that an earlier call created.
@@ -113,6 +146,8 @@ class Creation:
             DatabaseUnavailable: it may or may not have been created.
         """
         checked = await self.check([request], owner)
+        if self._limited and (repeated := await self._let_in([request], checked, owner)):
+            return repeated[0]
         with self._sending(checked) as new_jobs:
             # A taken key would undo the whole batch that it shares, so keys are looked up first.
             if request.unique_key is None:
@@ -127,6 +162,8 @@ class Creation:
     async def preview(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """The results that `create_all` would have; creates nothing. Raises as `create`."""
         checked = await self.check(requests, owner)
+        if self._limited and (repeated := await self._let_in(requests, checked, owner)):
+            return repeated
         resolution = await create_or_find(
             self._store, self._settings, requests, checked, owner, dry_run=True
         )
@@ -135,13 +172,18 @@ class Creation:
     async def create_all(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
         checked = await self.check(requests, owner)
+        if self._limited and (repeated := await self._let_in(requests, checked, owner)):
+            return repeated
         with self._sending(checked) as new_jobs:
             if any(r.unique_key or r.request_id for r in requests) or any(
                 new.options.may_expire for new in new_jobs
             ):
                 return await self._create_or_find(requests, new_jobs, owner)
-            # Nothing can keep a job from being written: one statement will do.
+            # Nothing but the removal of its queue can keep a job from being written: one statement
+            # will do.
             create_time = await self._store.jobs.create_unnamed(new_jobs)
+            if create_time is None:
+                return await self._create_or_find(requests, new_jobs, owner)
             results: list[CreateResult] = [Created(new, create_time) for new in new_jobs]
             self._tell(results)
             return results

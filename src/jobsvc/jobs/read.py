@@ -69,15 +69,18 @@ class JobReader:
                 pass
         return job
 
-    async def wait_reason(self, job: Job) -> WaitReason:
-        """Returns why the job is not running yet."""
+    async def wait_reason(self, job: Job) -> tuple[WaitReason, str]:
+        """Returns why the job is not running yet, and more about it for people."""
         if job.status.state is not JobState.PENDING:
-            return WaitReason.UNSPECIFIED
+            return WaitReason.UNSPECIFIED, ""
         try:
-            paused = (await self._catalog.queue(job.queue)).paused
+            pause = (await self._catalog.queue(job.queue)).pause
         except QueueNotFound:
-            paused = False
-        return wait_reason(job, paused, *await self._store.queues.count_workers(job.queue))
+            pause = None
+        workers = await self._store.queues.count_workers(job.queue)
+        reason = wait_reason(job, pause is not None, *workers)
+        is_paused = pause is not None and reason is WaitReason.QUEUE_PAUSED
+        return reason, pause.detail if is_paused and pause else ""
 
     async def attempts(self, job: Job) -> list[AttemptRecord]:
         """Returns the last ten attempts, newest first."""

@@ -37,6 +37,7 @@ class Retrying:
         """Queues a job again with `extra_attempts` on top of those made, and returns it.
 
         Raises: as `controlled`, and
+            QueueNotFound: its queue has been removed.
             UniqueKeyTaken: another job holds its unique key by now.
         """
 
@@ -54,6 +55,7 @@ class Retrying:
         expired: list[str] = []
         try:
             async with self._store.database.transaction() as connection:
+                await self._store.queues.lock_open(job.queue, connection)
                 if job.unique_key is not None:
                     key = job.queue, job.unique_key
                     holders = await self._store.jobs.find_key_holders([key], connection)

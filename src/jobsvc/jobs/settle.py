@@ -219,9 +219,9 @@ class Settlement:
             try:
                 if terms.output_schema_id is not None and isinstance(outcome, Success):
                     schema = await self._catalog.schema(terms.output_schema_id)
-                    outcome = check_output(outcome, schema)
-                    if time_slice.used_up:
+                    if time_slice.used_up or schema.may_take_long(outcome.output or ""):
                         await time_slice.yield_()
+                    outcome = check_output(outcome, schema)
                 spread = 0.0 if isinstance(outcome, Success) else random.uniform(-1, 1)
                 last = decided[index] = decide_end(
                     report.id, terms, outcome, self._settings, spread, report.progress

@@ -28,6 +28,10 @@ class KeyTaken(Exception):
     """A job that has not ended holds one of the unique keys, or another call is taking it."""
 
 
+class _QueueGone(Exception):
+    """Rolls a transaction back."""
+
+
 class KeyHolder(NamedTuple):
     """A job that holds a unique key. `overdue`: it waits, and has expired or not started in time,
     so that it will be failed."""
@@ -50,7 +54,7 @@ class JobStore:
 
     async def create(self, job: NewJob) -> datetime | None:
         """Writes a job and its queue entry. Returns its creation time; None if it was not written:
-        its request id is taken, or it could not begin before it expires.
+        its request id is taken, it could not begin before it expires, or its queue is gone.
 
         Raises:
             KeyTaken: its unique key is held. The rest of its batch is written without it.
@@ -61,12 +65,24 @@ class JobStore:
         except asyncpg.UniqueViolationError as error:
             raise KeyTaken from error
 
-    async def create_unnamed(self, jobs: Sequence[NewJob]) -> datetime:
+    async def create_unnamed(self, jobs: Sequence[NewJob]) -> datetime | None:
         """Writes jobs that have no unique key and no request id and never expire, all or none;
-        returns when."""
-        rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
-        create_time: datetime = rows[0]["create_time"]
-        return create_time
+        returns when. None if a queue of them is gone."""
+        columns = _create_columns(jobs)
+        queues = columns[1]
+        assert isinstance(queues, Sequence)
+        if len(queues) == 1:
+            rows = await self._database.fetch("create_jobs", *columns)
+            return _time_of_all(rows)
+        try:
+            async with self._database.transaction() as connection:
+                rows = await connection.fetch(self._database.sql["create_jobs"], *columns)
+                create_time = _time_of_all(rows)
+                if create_time is None:
+                    raise _QueueGone
+                return create_time
+        except _QueueGone:
+            return None
 
     async def create_all(
         self, connection: Connection, jobs: Sequence[NewJob]
@@ -150,6 +166,12 @@ class JobStore:
             )
             for row in rows
         ]
+
+
+def _time_of_all(rows: Sequence[asyncpg.Record]) -> datetime | None:
+    """Reads from the row of create_jobs.sql when all jobs were created; None if not all were."""
+    create_time: datetime = rows[0]["create_time"]
+    return create_time if rows[0]["created"] is None else None
 
 
 def _create_times(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[datetime | None]:

@@ -1,18 +1,20 @@
 """Queues and the schemas of their payloads."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import asyncpg
 from msgspec.structs import astuple
 
-from jobsvc.domain.errors import QueueLimit
+from jobsvc.domain.errors import QueueExists, QueueLimit, QueueNotFound
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy, QueueUpdate
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import queue_from
 
 #: A worker that no replica has seen for longer is not counted.
 _WORKER_SEEN_SECONDS = 10.0
+#: Waiting jobs that are counted one by one; more are estimated.
+_MAX_COUNTED = 1000
 
 
 class QueueStore:
@@ -28,6 +30,20 @@ class QueueStore:
         without them, their ids are there still."""
         rows = await self._database.fetch("read_queues", list(names), with_schemas)
         return {row["name"]: queue_from(row) for row in rows}
+
+    async def find_open(self, names: Collection[str], connection: Connection) -> set[str]:
+        """Returns those of these queues in which jobs can be created."""
+        rows = await connection.fetch(self._database.sql["read_queues"], list(names), False)
+        return {row["name"] for row in rows if row["delete_time"] is None}
+
+    async def lock_open(self, name: str, connection: Connection) -> None:
+        """Keeps a queue from being removed until the end of the caller's transaction.
+
+        Raises:
+            QueueNotFound: it is gone or going.
+        """
+        if not await connection.fetch(self._database.sql["lock_open_queue"], name):
+            raise QueueNotFound(name)
 
     async def list_after(
         self, name: str, limit: int, schema_bytes: int
@@ -75,29 +91,55 @@ class QueueStore:
                 return None
             before = queue_from(rows[0])
             policy = change(before)
-            if policy == before.policy:
-                return QueueUpdate(before, before)
-            if keep_newer_schema:
+            if keep_newer_schema and policy != before.policy:
                 superseded = await self._superseded(connection, before, policy)
                 if superseded:
                     return QueueUpdate(before, before, superseded)
-            await connection.fetch(
-                sql["update_queue"],
-                name,
-                await self._save_schema(connection, policy.input_schema),
-                await self._save_schema(connection, policy.output_schema),
-                policy.lease_seconds,
-                *astuple(policy.run_policy),
-            )
+            return QueueUpdate(before, await self._write(connection, before, policy))
+
+    async def create(self, name: str, change: Callable[[Queue], QueuePolicy]) -> Queue:
+        """Creates a queue whose policy is `change(queue)`, given one with defaults.
+
+        Raises:
+            QueueExists: there is one.
+            QueueLimit: there are too many.
+        """
+        sql = self._database.sql
+        async with self._database.transaction() as connection:
+            missing = await connection.fetch(sql["missing_queues"], [name], self._max_queues)
+            # Another call may create it at the same time.
+            if not missing or not await connection.fetch(
+                sql["declare_queues"], self._creatable(missing)
+            ):
+                raise QueueExists(name)
             (row,) = await connection.fetch(sql["lock_queue"], name)
             queue = queue_from(row)
-            for field, old, new in (
-                ("input_schema", before.input_schema_id, queue.input_schema_id),
-                ("output_schema", before.output_schema_id, queue.output_schema_id),
-            ):
-                if old != new:
-                    await connection.fetch(sql["replace_schema"], name, field, old, new)
-            return QueueUpdate(before, queue)
+            return await self._write(connection, queue, change(queue))
+
+    async def _write(self, connection: Connection, before: Queue, policy: QueuePolicy) -> Queue:
+        """Writes the policy of a queue that the transaction has locked, if it is another one, and
+        returns the queue."""
+        if policy == before.policy:
+            return before
+        sql, name = self._database.sql, before.name
+        await connection.fetch(
+            sql["update_queue"],
+            name,
+            await self._save_schema(connection, policy.input_schema),
+            await self._save_schema(connection, policy.output_schema),
+            policy.lease_seconds,
+            policy.max_waiting,
+            *astuple(policy.run_policy),
+        )
+        (row,) = await connection.fetch(sql["lock_queue"], name)
+        queue = queue_from(row)
+        for field, old, new in (
+            ("input_schema", before.input_schema_id, queue.input_schema_id),
+            ("output_schema", before.output_schema_id, queue.output_schema_id),
+        ):
+            if old != new:
+                await connection.fetch(sql["replace_schema"], name, field, old, new)
+        return queue
 
     async def first_inputs(
         self, name: str, jobs: int, max_bytes: int
@@ -124,7 +166,8 @@ class QueueStore:
         return [
             QueueCounts(
                 row["name"],
-                row["paused"],
+                row["is_paused"],
+                row["is_deleting"],
                 row["scheduled"],
                 row["ready"],
                 row["processing"],
@@ -133,6 +176,12 @@ class QueueStore:
             )
             for row in jobs
         ]
+
+    async def count_waiting(self, name: str) -> int:
+        """Returns how many jobs of a queue wait: an estimate where they are many."""
+        (row,) = await self._database.fetch("count_waiting", name, _MAX_COUNTED)
+        count: int = row["waiting"]
+        return count
 
     async def count_workers(self, name: str) -> tuple[int, int]:
         """Returns the number of workers of a queue, and how many more leases they would take."""

@@ -18,7 +18,7 @@ from jobsvc.domain.lease import (
     Slot,
 )
 from jobsvc.domain.owner import Owner
-from jobsvc.domain.queue import Queue, QueuePolicy
+from jobsvc.domain.queue import Pause, Queue, QueuePolicy
 from jobsvc.domain.retry import RetryPolicy
 from jobsvc.domain.run_policy import RunPolicy
 from jobsvc.store.columns import SEPARATOR
@@ -174,12 +174,14 @@ def queue_from(row: asyncpg.Record) -> Queue:
     """Converts a row of read_queues.sql."""
     return Queue(
         name=row["name"],
-        paused=row["paused"],
+        pause=Pause(row["pause_reason"], row["pause_end_time"]) if row["is_paused"] else None,
+        deleting=row["delete_time"] is not None,
         policy=QueuePolicy(
             input_schema=row["input_schema"],
             output_schema=row["output_schema"],
             lease_seconds=row["lease_duration"],
             run_policy=_run_policy(row),
+            max_waiting=row["max_waiting"],
         ),
         input_schema_id=row["input_schema_id"],
         output_schema_id=row["output_schema_id"],

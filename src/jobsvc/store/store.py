@@ -13,6 +13,7 @@ from jobsvc.store.job_lists import MAX_CANDIDATES, JobListStore
 from jobsvc.store.jobs import JobStore
 from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
+from jobsvc.store.queue_control import QueueControlStore
 from jobsvc.store.queues import QueueStore
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.shared_reads import SharedReads
@@ -33,6 +34,7 @@ class Store:
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)
         self.queues = QueueStore(database, max_queues)
+        self.queue_control = QueueControlStore(database)
         self.workers = WorkerStore(database, server_id)
         self.credentials = CredentialStore(database)
         self.upkeep = UpkeepStore(database)

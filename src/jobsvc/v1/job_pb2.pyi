@@ -391,6 +391,7 @@ class JobStatus(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     WAIT_REASON_FIELD_NUMBER: _builtins.int
+    WAIT_DETAIL_FIELD_NUMBER: _builtins.int
     WORKER_ID_FIELD_NUMBER: _builtins.int
     LEASE_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CANCEL_REQUEST_TIME_FIELD_NUMBER: _builtins.int
@@ -408,6 +409,10 @@ class JobStatus(_message.Message):
     wait_reason: Global___WaitReason.ValueType
     """Why the job is not running yet. Worked out when a single job is read with
     `GetJob` or `WaitJob`; unset in lists and streams.
+    """
+    wait_detail: _builtins.str
+    """More about `wait_reason`, for people: why the queue is paused, and until
+    when.
     """
     worker_id: _builtins.str
     """Worker of the current or last attempt."""
@@ -473,6 +478,7 @@ class JobStatus(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         wait_reason: Global___WaitReason.ValueType = ...,
+        wait_detail: _builtins.str = ...,
         worker_id: _builtins.str = ...,
         lease_expire_time: _timestamp_pb2.Timestamp | None = ...,
         cancel_request_time: _timestamp_pb2.Timestamp | None = ...,
@@ -481,7 +487,7 @@ class JobStatus(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request_time", b"cancel_request_time", "end_time", b"end_time", "error", b"error", "lease_expire_time", b"lease_expire_time", "next_attempt_time", b"next_attempt_time", "output", b"output", "progress", b"progress", "start_time", b"start_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel_reason", b"cancel_reason", "cancel_request_time", b"cancel_request_time", "end_time", b"end_time", "error", b"error", "lease_expire_time", b"lease_expire_time", "next_attempt_time", b"next_attempt_time", "output", b"output", "progress", b"progress", "recent_attempts", b"recent_attempts", "start_time", b"start_time", "state", b"state", "update_time", b"update_time", "version", b"version", "wait_reason", b"wait_reason", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cancel_reason", b"cancel_reason", "cancel_request_time", b"cancel_request_time", "end_time", b"end_time", "error", b"error", "lease_expire_time", b"lease_expire_time", "next_attempt_time", b"next_attempt_time", "output", b"output", "progress", b"progress", "recent_attempts", b"recent_attempts", "start_time", b"start_time", "state", b"state", "update_time", b"update_time", "version", b"version", "wait_detail", b"wait_detail", "wait_reason", b"wait_reason", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

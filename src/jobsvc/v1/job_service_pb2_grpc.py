@@ -232,8 +232,9 @@ class JobServiceServicer:
         `start_within` counts anew if no attempt has begun.
 
         Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
-        `ABORTED` (`ETAG_MISMATCH`).
+        (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, `NOT_FOUND`
+        (`QUEUE_NOT_FOUND`) if its queue has been removed, and `ABORTED`
+        (`ETAG_MISMATCH`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

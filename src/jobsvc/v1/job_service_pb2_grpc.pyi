@@ -114,8 +114,9 @@ class JobServiceStub:
     `start_within` counts anew if no attempt has begun.
 
     Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
-    `ABORTED` (`ETAG_MISMATCH`).
+    (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`) if its queue has been removed, and `ABORTED`
+    (`ETAG_MISMATCH`).
     """
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]
     """Removes a job that has ended, with all that it carried and its attempts.
@@ -227,8 +228,9 @@ class JobServiceAsyncStub(JobServiceStub):
     `start_within` counts anew if no attempt has begun.
 
     Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
-    `ABORTED` (`ETAG_MISMATCH`).
+    (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`) if its queue has been removed, and `ABORTED`
+    (`ETAG_MISMATCH`).
     """
     DeleteJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]  # type: ignore[assignment]
     """Removes a job that has ended, with all that it carried and its attempts.
@@ -391,8 +393,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         `start_within` counts anew if no attempt has begun.
 
         Fails with `FAILED_PRECONDITION` (`JOB_STATE_CONFLICT`), `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, and
-        `ABORTED` (`ETAG_MISMATCH`).
+        (`UNIQUE_KEY_TAKEN`) if another job holds its unique key by now, `NOT_FOUND`
+        (`QUEUE_NOT_FOUND`) if its queue has been removed, and `ABORTED`
+        (`ETAG_MISMATCH`).
         """
 
     @_abc_1.abstractmethod

@@ -37,6 +37,11 @@ class _QueueStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QueueState
     """Dispatches jobs."""
     QUEUE_STATE_PAUSED: _QueueState.ValueType  # 2
     """Accepts jobs and keeps them."""
+    QUEUE_STATE_DELETING: _QueueState.ValueType  # 3
+    """Is being removed with all its jobs: `DeleteQueue` with `force` has begun
+    and not ended. Creations fail with `NOT_FOUND`. If that call has been
+    given up, make it again.
+    """
 
 class QueueState(_QueueState, metaclass=_QueueStateEnumTypeWrapper):
     """Whether a queue dispatches jobs."""
@@ -47,6 +52,11 @@ QUEUE_STATE_ACTIVE: QueueState.ValueType  # 1
 """Dispatches jobs."""
 QUEUE_STATE_PAUSED: QueueState.ValueType  # 2
 """Accepts jobs and keeps them."""
+QUEUE_STATE_DELETING: QueueState.ValueType  # 3
+"""Is being removed with all its jobs: `DeleteQueue` with `force` has begun
+and not ended. Creations fail with `NOT_FOUND`. If that call has been
+given up, make it again.
+"""
 Global___QueueState: _TypeAlias = QueueState  # noqa: Y015
 
 @_typing.final
@@ -69,6 +79,9 @@ class Queue(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     START_WITHIN_FIELD_NUMBER: _builtins.int
+    MAX_WAITING_FIELD_NUMBER: _builtins.int
+    PAUSE_REASON_FIELD_NUMBER: _builtins.int
+    PAUSE_END_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Lower-case letters, digits and hyphens, for example `news-analyzer`.
     Matches `^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`.
@@ -77,6 +90,20 @@ class Queue(_message.Message):
     """Whether jobs are dispatched."""
     etag: _builtins.str
     """Opaque value that changes with every change of the queue."""
+    max_waiting: _builtins.int
+    """Most jobs that may be PENDING for `CreateJob` and `BatchCreateJobs` to
+    create more; beyond, they fail with `RESOURCE_EXHAUSTED` (`QUEUE_FULL`)
+    before anything is written. A repeated call whose job exists is answered
+    all the same. Unset or 0: no limit. 0 to 1,000,000,000.
+
+    How exact: each replica counts about once a second and adds what it lets
+    in itself, so the limit may be exceeded by what other replicas create
+    within a second and by what is being written while it counts. Up to 1,000
+    jobs are counted, more are estimated as in `QueueStats`. Room that is made
+    is seen within a tenth of a second. Jobs that wait again need no room.
+    """
+    pause_reason: _builtins.str
+    """Why the queue is paused; empty while it is not."""
     @_builtins.property
     def input_schema(self) -> _payload_pb2.PayloadSchema:
         """What the input of a job must look like. Unset accepts any object. At most
@@ -119,6 +146,12 @@ class Queue(_message.Message):
     def start_within(self) -> _duration_pb2.Duration:
         """Default of `JobSpec.start_within`. Unset: no bound. At least 0.001 seconds."""
 
+    @_builtins.property
+    def pause_end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the pause ends by itself, by the clock of the database. Unset if it
+        does not, and while the queue is not paused. The etag stays as it is then.
+        """
+
     def __init__(
         self,
         *,
@@ -134,12 +167,17 @@ class Queue(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         start_within: _duration_pb2.Duration | None = ...,
+        max_waiting: _builtins.int | None = ...,
+        pause_reason: _builtins.str = ...,
+        pause_end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "output_schema", b"output_schema", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_waiting", b"_max_waiting", "attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "max_waiting", b"max_waiting", "output_schema", b"output_schema", "pause_end_time", b"pause_end_time", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "etag", b"etag", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "name", b"name", "output_schema", b"output_schema", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_waiting", b"_max_waiting", "attempt_timeout", b"attempt_timeout", "create_time", b"create_time", "etag", b"etag", "input_schema", b"input_schema", "lease_duration", b"lease_duration", "max_waiting", b"max_waiting", "name", b"name", "output_schema", b"output_schema", "pause_end_time", b"pause_end_time", "pause_reason", b"pause_reason", "retention", b"retention", "retry_policy", b"retry_policy", "start_within", b"start_within", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_waiting: _TypeAlias = _typing.Literal["max_waiting"]  # noqa: Y015
+    _WhichOneofArgType__max_waiting: _TypeAlias = _typing.Literal["_max_waiting", b"_max_waiting"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_waiting) -> _WhichOneofReturnType__max_waiting | None: ...
 
 Global___Queue: _TypeAlias = Queue  # noqa: Y015
 
@@ -174,18 +212,24 @@ class CreateQueueResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queue(self) -> Global___Queue:
         """The new queue."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueWarning]:
+        """What may not be meant about it."""
 
     def __init__(
         self,
         *,
         queue: Global___Queue | None = ...,
+        warnings: _abc.Iterable[Global___QueueWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -422,7 +466,11 @@ class DeleteQueueRequest(_message.Message):
     name: _builtins.str
     """Name of the queue."""
     force: _builtins.bool
-    """Cancels what has not ended and removes all its jobs too."""
+    """Cancels what has not ended and removes all its jobs too, in batches, which
+    takes a look at every job of the server. Streams that follow one of them
+    report it no more, and its worker is told that the lease is lost. A call
+    that ends early leaves the queue DELETING: make it again for the rest.
+    """
     etag: _builtins.str
     """Refuses the call unless it matches the etag of the queue."""
     def __init__(
@@ -464,18 +512,40 @@ class PauseQueueRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the queue."""
+    reason: _builtins.str
+    """Why, for people: `Queue.pause_reason`. At most 500 characters."""
+    etag: _builtins.str
+    """Refuses the call unless it matches the etag of the queue."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """At this time, which must be in the future by the clock of the database."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """So long from now on. 1 second to 10,000 days."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "end", b"end", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "end", b"end", "end_time", b"end_time", "etag", b"etag", "name", b"name", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_end: _TypeAlias = _typing.Literal["end_time", "duration"]  # noqa: Y015
+    _WhichOneofArgType_end: _TypeAlias = _typing.Literal["end", b"end"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_end) -> _WhichOneofReturnType_end | None: ...
 
 Global___PauseQueueRequest: _TypeAlias = PauseQueueRequest  # noqa: Y015
 
@@ -510,16 +580,20 @@ class ResumeQueueRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the queue."""
+    etag: _builtins.str
+    """Refuses the call unless it matches the etag of the queue."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -556,16 +630,26 @@ class PurgeQueueRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the queue."""
+    reason: _builtins.str
+    """Why, for people; kept with the jobs as their reason of cancellation. At
+    most 500 characters.
+    """
+    etag: _builtins.str
+    """Refuses the call unless it matches the etag of the queue."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -769,6 +853,8 @@ class Worker(_message.Message):
     SERVER_ID_FIELD_NUMBER: _builtins.int
     CONNECT_TIME_FIELD_NUMBER: _builtins.int
     LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    DRAIN_TIME_FIELD_NUMBER: _builtins.int
     window: _builtins.int
     """Its window; 0 while it drains, no more than `lease_count` while it reads too
     slowly to be given more.
@@ -793,6 +879,14 @@ class Worker(_message.Message):
     def last_seen_time(self) -> _timestamp_pb2.Timestamp:
         """When it last said anything."""
 
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldLease]:
+        """What it holds, the longest held first; at most 100."""
+
+    @_builtins.property
+    def drain_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is to take no more jobs, see `DrainWorker`."""
+
     def __init__(
         self,
         *,
@@ -803,11 +897,92 @@ class Worker(_message.Message):
         server_id: _builtins.str = ...,
         connect_time: _timestamp_pb2.Timestamp | None = ...,
         last_seen_time: _timestamp_pb2.Timestamp | None = ...,
+        leases: _abc.Iterable[Global___HeldLease] | None = ...,
+        drain_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connect_time", b"connect_time", "info", b"info", "last_seen_time", b"last_seen_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connect_time", b"connect_time", "drain_time", b"drain_time", "info", b"info", "last_seen_time", b"last_seen_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connect_time", b"connect_time", "info", b"info", "last_seen_time", b"last_seen_time", "lease_count", b"lease_count", "queues", b"queues", "server_id", b"server_id", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connect_time", b"connect_time", "drain_time", b"drain_time", "info", b"info", "last_seen_time", b"last_seen_time", "lease_count", b"lease_count", "leases", b"leases", "queues", b"queues", "server_id", b"server_id", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Worker: _TypeAlias = Worker  # noqa: Y015
+
+@_typing.final
+class HeldLease(_message.Message):
+    """A job in the hands of a worker, for operators."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    queue: _builtins.str
+    """Its queue."""
+    attempt: _builtins.int
+    """Number of the attempt, from 1."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the attempt began."""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        queue: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "job_id", b"job_id", "queue", b"queue", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldLease: _TypeAlias = HeldLease  # noqa: Y015
+
+@_typing.final
+class DrainWorkerRequest(_message.Message):
+    """Request of `QueueService.DrainWorker`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKER_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    worker_id: _builtins.str
+    """The worker: `WorkerInfo.worker_id`. 1 to 128 characters."""
+    reason: _builtins.str
+    """Why, for people. At most 500 characters."""
+    def __init__(
+        self,
+        *,
+        worker_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainWorkerRequest: _TypeAlias = DrainWorkerRequest  # noqa: Y015
+
+@_typing.final
+class DrainWorkerResponse(_message.Message):
+    """Response of `QueueService.DrainWorker`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainWorkerResponse: _TypeAlias = DrainWorkerResponse  # noqa: Y015

@@ -29,7 +29,8 @@ class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
     `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`).
+    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
+    with `ABORTED` (`ETAG_MISMATCH`).
     """
 
     def __init__(self, channel):
@@ -88,17 +89,25 @@ class QueueServiceStub:
                 request_serializer=jobsvc_dot_v1_dot_queue__service__pb2.ListWorkersRequest.SerializeToString,
                 response_deserializer=jobsvc_dot_v1_dot_queue__service__pb2.ListWorkersResponse.FromString,
                 _registered_method=True)
+        self.DrainWorker = channel.unary_unary(
+                '/jobsvc.v1.QueueService/DrainWorker',
+                request_serializer=jobsvc_dot_v1_dot_queue__service__pb2.DrainWorkerRequest.SerializeToString,
+                response_deserializer=jobsvc_dot_v1_dot_queue__service__pb2.DrainWorkerResponse.FromString,
+                _registered_method=True)
 
 
 class QueueServiceServicer:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
     `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`).
+    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
+    with `ABORTED` (`ETAG_MISMATCH`).
     """
 
     def CreateQueue(self, request, context):
-        """Creates a queue. Fails with `ALREADY_EXISTS` (`QUEUE_EXISTS`).
+        """Creates a queue. Fails with `ALREADY_EXISTS` (`QUEUE_EXISTS`), also while
+        one of that name is being removed, and with `RESOURCE_EXHAUSTED`
+        (`QUEUE_LIMIT`) where there are as many queues as the server allows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,28 +139,38 @@ class QueueServiceServicer:
 
     def DeleteQueue(self, request, context):
         """Removes a queue. Fails with `FAILED_PRECONDITION` (`QUEUE_NOT_EMPTY`)
-        while it has jobs that have not ended, unless `force` is set.
+        while it has jobs that have not ended, unless `force` is set; those that
+        have ended stay until their retention is over. A job that is being created
+        meanwhile either keeps the queue, or fails with `NOT_FOUND`. A worker that
+        is subscribed to the queue gets nothing from it, and declares it again when
+        it subscribes next.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseQueue(self, request, context):
-        """Stops dispatch. Jobs are still accepted, and running ones go on.
+        """Stops dispatch, on all replicas at once. Jobs are still accepted, and
+        running ones go on. Pausing again replaces reason and end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeQueue(self, request, context):
-        """Starts dispatch again.
+        """Starts dispatch again. Fails with `FAILED_PRECONDITION`
+        (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
+        `PauseQueue`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PurgeQueue(self, request, context):
-        """Cancels every job of the queue that is PENDING.
+        """Cancels every job of the queue that is PENDING, in batches of 1,000. A job
+        that begins to run meanwhile is left alone, and so may be one that is
+        created meanwhile. A call that ends early, by its deadline say, has
+        cancelled some of them: make it again for the rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +185,17 @@ class QueueServiceServicer:
 
     def ListWorkers(self, request, context):
         """Lists the workers seen in the last minute.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainWorker(self, request, context):
+        """Lets a worker finish what it holds and take no more, for as long as its
+        process lives: no replica gives it a job from now on, also after it has
+        connected anew, and it is told by `WorkResponse.retire`. Jobs that it was
+        given and not sent yet go back. Fails with `NOT_FOUND`
+        (`WORKER_NOT_FOUND`) where no replica has seen it in the last minute.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,6 +254,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     request_deserializer=jobsvc_dot_v1_dot_queue__service__pb2.ListWorkersRequest.FromString,
                     response_serializer=jobsvc_dot_v1_dot_queue__service__pb2.ListWorkersResponse.SerializeToString,
             ),
+            'DrainWorker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainWorker,
+                    request_deserializer=jobsvc_dot_v1_dot_queue__service__pb2.DrainWorkerRequest.FromString,
+                    response_serializer=jobsvc_dot_v1_dot_queue__service__pb2.DrainWorkerResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'jobsvc.v1.QueueService', rpc_method_handlers)
@@ -236,7 +271,8 @@ class QueueService:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
     `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`).
+    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
+    with `ABORTED` (`ETAG_MISMATCH`).
     """
 
     @staticmethod
@@ -499,6 +535,33 @@ class QueueService:
             '/jobsvc.v1.QueueService/ListWorkers',
             jobsvc_dot_v1_dot_queue__service__pb2.ListWorkersRequest.SerializeToString,
             jobsvc_dot_v1_dot_queue__service__pb2.ListWorkersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainWorker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobsvc.v1.QueueService/DrainWorker',
+            jobsvc_dot_v1_dot_queue__service__pb2.DrainWorkerRequest.SerializeToString,
+            jobsvc_dot_v1_dot_queue__service__pb2.DrainWorkerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -30,7 +30,8 @@ class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
     `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`).
+    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
+    with `ABORTED` (`ETAG_MISMATCH`).
     """
 
     @_typing.overload
@@ -38,7 +39,10 @@ class QueueServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> QueueServiceAsyncStub: ...
     CreateQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.CreateQueueRequest, _queue_service_pb2.CreateQueueResponse]
-    """Creates a queue. Fails with `ALREADY_EXISTS` (`QUEUE_EXISTS`)."""
+    """Creates a queue. Fails with `ALREADY_EXISTS` (`QUEUE_EXISTS`), also while
+    one of that name is being removed, and with `RESOURCE_EXHAUSTED`
+    (`QUEUE_LIMIT`) where there are as many queues as the server allows.
+    """
     GetQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]
     """Returns a queue."""
     ListQueues: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]
@@ -51,30 +55,54 @@ class QueueServiceStub:
     """
     DeleteQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DeleteQueueRequest, _queue_service_pb2.DeleteQueueResponse]
     """Removes a queue. Fails with `FAILED_PRECONDITION` (`QUEUE_NOT_EMPTY`)
-    while it has jobs that have not ended, unless `force` is set.
+    while it has jobs that have not ended, unless `force` is set; those that
+    have ended stay until their retention is over. A job that is being created
+    meanwhile either keeps the queue, or fails with `NOT_FOUND`. A worker that
+    is subscribed to the queue gets nothing from it, and declares it again when
+    it subscribes next.
     """
     PauseQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]
-    """Stops dispatch. Jobs are still accepted, and running ones go on."""
+    """Stops dispatch, on all replicas at once. Jobs are still accepted, and
+    running ones go on. Pausing again replaces reason and end.
+    """
     ResumeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]
-    """Starts dispatch again."""
+    """Starts dispatch again. Fails with `FAILED_PRECONDITION`
+    (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
+    `PauseQueue`.
+    """
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]
-    """Cancels every job of the queue that is PENDING."""
+    """Cancels every job of the queue that is PENDING, in batches of 1,000. A job
+    that begins to run meanwhile is left alone, and so may be one that is
+    created meanwhile. A call that ends early, by its deadline say, has
+    cancelled some of them: make it again for the rest.
+    """
     GetQueueStats: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueStatsRequest, _queue_service_pb2.GetQueueStatsResponse]
     """Counts the jobs and workers of queues. Counts may be up to a second old."""
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListWorkersRequest, _queue_service_pb2.ListWorkersResponse]
     """Lists the workers seen in the last minute."""
+    DrainWorker: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DrainWorkerRequest, _queue_service_pb2.DrainWorkerResponse]
+    """Lets a worker finish what it holds and take no more, for as long as its
+    process lives: no replica gives it a job from now on, also after it has
+    connected anew, and it is told by `WorkResponse.retire`. Jobs that it was
+    given and not sent yet go back. Fails with `NOT_FOUND`
+    (`WORKER_NOT_FOUND`) where no replica has seen it in the last minute.
+    """
 
 @_typing.type_check_only
 class QueueServiceAsyncStub(QueueServiceStub):
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
     `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`).
+    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
+    with `ABORTED` (`ETAG_MISMATCH`).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.CreateQueueRequest, _queue_service_pb2.CreateQueueResponse]  # type: ignore[assignment]
-    """Creates a queue. Fails with `ALREADY_EXISTS` (`QUEUE_EXISTS`)."""
+    """Creates a queue. Fails with `ALREADY_EXISTS` (`QUEUE_EXISTS`), also while
+    one of that name is being removed, and with `RESOURCE_EXHAUSTED`
+    (`QUEUE_LIMIT`) where there are as many queues as the server allows.
+    """
     GetQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]  # type: ignore[assignment]
     """Returns a queue."""
     ListQueues: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
@@ -87,24 +115,45 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """
     DeleteQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DeleteQueueRequest, _queue_service_pb2.DeleteQueueResponse]  # type: ignore[assignment]
     """Removes a queue. Fails with `FAILED_PRECONDITION` (`QUEUE_NOT_EMPTY`)
-    while it has jobs that have not ended, unless `force` is set.
+    while it has jobs that have not ended, unless `force` is set; those that
+    have ended stay until their retention is over. A job that is being created
+    meanwhile either keeps the queue, or fails with `NOT_FOUND`. A worker that
+    is subscribed to the queue gets nothing from it, and declares it again when
+    it subscribes next.
     """
     PauseQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]  # type: ignore[assignment]
-    """Stops dispatch. Jobs are still accepted, and running ones go on."""
+    """Stops dispatch, on all replicas at once. Jobs are still accepted, and
+    running ones go on. Pausing again replaces reason and end.
+    """
     ResumeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]  # type: ignore[assignment]
-    """Starts dispatch again."""
+    """Starts dispatch again. Fails with `FAILED_PRECONDITION`
+    (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
+    `PauseQueue`.
+    """
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
-    """Cancels every job of the queue that is PENDING."""
+    """Cancels every job of the queue that is PENDING, in batches of 1,000. A job
+    that begins to run meanwhile is left alone, and so may be one that is
+    created meanwhile. A call that ends early, by its deadline say, has
+    cancelled some of them: make it again for the rest.
+    """
     GetQueueStats: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueStatsRequest, _queue_service_pb2.GetQueueStatsResponse]  # type: ignore[assignment]
     """Counts the jobs and workers of queues. Counts may be up to a second old."""
     ListWorkers: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListWorkersRequest, _queue_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """Lists the workers seen in the last minute."""
+    DrainWorker: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DrainWorkerRequest, _queue_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
+    """Lets a worker finish what it holds and take no more, for as long as its
+    process lives: no replica gives it a job from now on, also after it has
+    connected anew, and it is told by `WorkResponse.retire`. Jobs that it was
+    given and not sent yet go back. Fails with `NOT_FOUND`
+    (`WORKER_NOT_FOUND`) where no replica has seen it in the last minute.
+    """
 
 class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
     `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`).
+    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
+    with `ABORTED` (`ETAG_MISMATCH`).
     """
 
     @_abc_1.abstractmethod
@@ -113,7 +162,10 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.CreateQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.CreateQueueResponse, _abc.Awaitable[_queue_service_pb2.CreateQueueResponse]]:
-        """Creates a queue. Fails with `ALREADY_EXISTS` (`QUEUE_EXISTS`)."""
+        """Creates a queue. Fails with `ALREADY_EXISTS` (`QUEUE_EXISTS`), also while
+        one of that name is being removed, and with `RESOURCE_EXHAUSTED`
+        (`QUEUE_LIMIT`) where there are as many queues as the server allows.
+        """
 
     @_abc_1.abstractmethod
     def GetQueue(
@@ -150,7 +202,11 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.DeleteQueueResponse, _abc.Awaitable[_queue_service_pb2.DeleteQueueResponse]]:
         """Removes a queue. Fails with `FAILED_PRECONDITION` (`QUEUE_NOT_EMPTY`)
-        while it has jobs that have not ended, unless `force` is set.
+        while it has jobs that have not ended, unless `force` is set; those that
+        have ended stay until their retention is over. A job that is being created
+        meanwhile either keeps the queue, or fails with `NOT_FOUND`. A worker that
+        is subscribed to the queue gets nothing from it, and declares it again when
+        it subscribes next.
         """
 
     @_abc_1.abstractmethod
@@ -159,7 +215,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.PauseQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.PauseQueueResponse, _abc.Awaitable[_queue_service_pb2.PauseQueueResponse]]:
-        """Stops dispatch. Jobs are still accepted, and running ones go on."""
+        """Stops dispatch, on all replicas at once. Jobs are still accepted, and
+        running ones go on. Pausing again replaces reason and end.
+        """
 
     @_abc_1.abstractmethod
     def ResumeQueue(
@@ -167,7 +225,10 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.ResumeQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ResumeQueueResponse, _abc.Awaitable[_queue_service_pb2.ResumeQueueResponse]]:
-        """Starts dispatch again."""
+        """Starts dispatch again. Fails with `FAILED_PRECONDITION`
+        (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
+        `PauseQueue`.
+        """
 
     @_abc_1.abstractmethod
     def PurgeQueue(
@@ -175,7 +236,11 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.PurgeQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.PurgeQueueResponse, _abc.Awaitable[_queue_service_pb2.PurgeQueueResponse]]:
-        """Cancels every job of the queue that is PENDING."""
+        """Cancels every job of the queue that is PENDING, in batches of 1,000. A job
+        that begins to run meanwhile is left alone, and so may be one that is
+        created meanwhile. A call that ends early, by its deadline say, has
+        cancelled some of them: make it again for the rest.
+        """
 
     @_abc_1.abstractmethod
     def GetQueueStats(
@@ -192,5 +257,18 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ListWorkersResponse, _abc.Awaitable[_queue_service_pb2.ListWorkersResponse]]:
         """Lists the workers seen in the last minute."""
+
+    @_abc_1.abstractmethod
+    def DrainWorker(
+        self,
+        request: _queue_service_pb2.DrainWorkerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.DrainWorkerResponse, _abc.Awaitable[_queue_service_pb2.DrainWorkerResponse]]:
+        """Lets a worker finish what it holds and take no more, for as long as its
+        process lives: no replica gives it a job from now on, also after it has
+        connected anew, and it is told by `WorkResponse.retire`. Jobs that it was
+        given and not sent yet go back. Fails with `NOT_FOUND`
+        (`WORKER_NOT_FOUND`) where no replica has seen it in the last minute.
+        """
 
 def add_QueueServiceServicer_to_server(servicer: QueueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

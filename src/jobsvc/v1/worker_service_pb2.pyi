@@ -124,6 +124,7 @@ class WorkResponse(_message.Message):
     OUTCOME_RESULTS_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    RETIRE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Number of this frame on its stream, from 1 without gaps."""
@@ -155,6 +156,12 @@ class WorkResponse(_message.Message):
     def heartbeat(self) -> _job_pb2.StreamHeartbeat:
         """Sent when the server had nothing to say for `heartbeat_interval`."""
 
+    @_builtins.property
+    def retire(self) -> Global___Retire:
+        """Asks the worker to leave for good, as an operator wishes. A worker that
+        does not know this frame gets no more jobs, and may stay.
+        """
+
     def __init__(
         self,
         *,
@@ -164,13 +171,14 @@ class WorkResponse(_message.Message):
         outcome_results: Global___ReportOutcomesResponse | None = ...,
         drain: Global___Drain | None = ...,
         heartbeat: _job_pb2.StreamHeartbeat | None = ...,
+        retire: Global___Retire | None = ...,
         sequence: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dispatch", b"dispatch", "drain", b"drain", "frame", b"frame", "heartbeat", b"heartbeat", "lease_statuses", b"lease_statuses", "outcome_results", b"outcome_results", "subscribed", b"subscribed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dispatch", b"dispatch", "drain", b"drain", "frame", b"frame", "heartbeat", b"heartbeat", "lease_statuses", b"lease_statuses", "outcome_results", b"outcome_results", "retire", b"retire", "subscribed", b"subscribed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispatch", b"dispatch", "drain", b"drain", "frame", b"frame", "heartbeat", b"heartbeat", "lease_statuses", b"lease_statuses", "outcome_results", b"outcome_results", "sequence", b"sequence", "subscribed", b"subscribed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispatch", b"dispatch", "drain", b"drain", "frame", b"frame", "heartbeat", b"heartbeat", "lease_statuses", b"lease_statuses", "outcome_results", b"outcome_results", "retire", b"retire", "sequence", b"sequence", "subscribed", b"subscribed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["subscribed", "dispatch", "lease_statuses", "outcome_results", "drain", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["subscribed", "dispatch", "lease_statuses", "outcome_results", "drain", "heartbeat", "retire"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -513,6 +521,31 @@ class Drain(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Drain: _TypeAlias = Drain  # noqa: Y015
+
+@_typing.final
+class Retire(_message.Message):
+    """Asks the worker to finish what it holds, take no more, and leave as in 5:
+    an operator has called `QueueService.DrainWorker`. Its process gets no more
+    jobs, on whatever stream.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why, for people."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Retire: _TypeAlias = Retire  # noqa: Y015
 
 @_typing.final
 class LeaseJobsRequest(_message.Message):

@@ -9,7 +9,7 @@ from math import inf
 
 import grpc
 
-from jobsvc.domain.limits import MAX_HELD_LEASES
+from jobsvc.domain.limits import MAX_ATTEMPT_SECONDS, MAX_HELD_LEASES
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2 import (
     QueueSubscription,
@@ -129,6 +129,13 @@ class Session:
                 log.info("leaving: %d jobs have %g s to end", running, grace_seconds)
         self.wake()
 
+    def _retire(self, reason: str) -> None:
+        """Leaves as an operator wishes: the jobs that it has may take all their time."""
+        if not self._leaving.is_set():
+            cause = " ".join(reason.split())
+            log.info("an operator drains this worker%s", f": {cause}" if cause else "")
+            self.leave(MAX_ATTEMPT_SECONDS)
+
     @property
     def ended_blocked(self) -> bool:
         """Whether a problem ended it, and the processor loop is blocked."""
@@ -202,6 +209,9 @@ class Session:
 
     async def _hold(self, stream: WorkStream) -> None:
         def receive(frame: WorkResponse) -> None:
+            if frame.HasField("retire"):
+                self._retire(frame.retire.reason)
+                return
             with self.failing(f"read a frame {frame.WhichOneof('frame')}"):
                 self._protocol.receive(frame, time.monotonic())
             self.wake()

@@ -245,7 +245,7 @@ class WorkStream:
                             if not frame.lease_statuses.leases:
                                 self._leave("the server has no database")
                             self._receive(frame)
-                        case "outcome_results":
+                        case "outcome_results" | "retire":
                             self._receive(frame)
         except grpc.aio.AioRpcError as error:
             return end_of(error)

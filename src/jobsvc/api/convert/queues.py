@@ -16,7 +16,7 @@ from jobsvc.api.convert.run_policy import (
     read_run_policy,
     write_run_policy,
 )
-from jobsvc.api.convert.times import duration, timestamp, write_duration
+from jobsvc.api.convert.times import duration, timestamp, write_duration, write_timestamp
 from jobsvc.domain.limits import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS
 from jobsvc.domain.payload import PayloadInvalid, parse_payload, place_beyond
 from jobsvc.domain.portable_schema import portability_warnings
@@ -26,6 +26,7 @@ from jobsvc.domain.schema_graph import MAX_SCHEMA_LEVELS
 from jobsvc.v1 import payload_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 
+_MAX_WAITING = 1_000_000_000
 _MAX_SCHEMA_BYTES = 1024 * 1024
 #: The largest payload by default; a schema should do for it.
 _ORDINARY_BYTES = 256 * 1024
@@ -38,6 +39,7 @@ _OWN_FIELDS = {
     "input_schema": "input_schema",
     "output_schema": "output_schema",
     "lease_duration": "lease_seconds",
+    "max_waiting": "max_waiting",
 }
 #: Paths that `update_mask` may name.
 _PATHS = (*_OWN_FIELDS, *OPTION_PATHS)
@@ -84,6 +86,8 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> QueueChange:
             else None
         ),
         run_policy=read_run_policy(checks, "queue", message),
+        max_waiting=checks.number("queue.max_waiting", message.max_waiting, 0, _MAX_WAITING)
+        or None,
     )
     checks.raise_if_violated()
     own = {name: getattr(asked, name) for path, name in _OWN_FIELDS.items() if path in paths}
@@ -97,7 +101,9 @@ def queue_change(message: pb.Queue, mask: FieldMask | None) -> QueueChange:
     return QueueChange(change, warnings)
 
 
-def write_warnings(response: pb.UpdateQueueResponse, warnings: Iterable[QueueWarning]) -> None:
+def write_warnings(
+    response: pb.UpdateQueueResponse | pb.CreateQueueResponse, warnings: Iterable[QueueWarning]
+) -> None:
     """Writes what may not be meant about a change into the answer to it."""
     for warning in warnings:
         response.warnings.add(field=warning.field, reason=warning.reason, message=warning.message)
@@ -109,11 +115,16 @@ async def queue_message(queue: Queue) -> pb.Queue:
     policy = queue.policy
     message = pb.Queue(
         name=queue.name,
-        state=pb.QUEUE_STATE_PAUSED if queue.paused else pb.QUEUE_STATE_ACTIVE,
+        state=_state(queue.pause is not None, queue.deleting),
         create_time=timestamp(queue.create_time),
         update_time=timestamp(queue.update_time),
         etag=queue.etag,
+        max_waiting=policy.max_waiting,
     )
+    if queue.pause is not None:
+        message.pause_reason = queue.pause.reason
+        if queue.pause.end_time is not None:
+            write_timestamp(message.pause_end_time, queue.pause.end_time)
     for definition, schema in (
         (policy.input_schema, message.input_schema),
         (policy.output_schema, message.output_schema),
@@ -130,7 +141,7 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
     """The counts of a queue as a message."""
     message = pb.QueueStats(
         queue=counts.name,
-        state=pb.QUEUE_STATE_PAUSED if counts.paused else pb.QUEUE_STATE_ACTIVE,
+        state=_state(counts.paused, counts.deleting),
         scheduled_count=counts.scheduled,
         ready_count=counts.ready,
         processing_count=counts.processing,
@@ -140,6 +151,12 @@ def stats_message(counts: QueueCounts) -> pb.QueueStats:
     if counts.oldest_ready_seconds is not None:
         message.oldest_ready_age.CopyFrom(duration(counts.oldest_ready_seconds))
     return message
+
+
+def _state(paused: bool, deleting: bool) -> pb.QueueState.ValueType:
+    if deleting:
+        return pb.QUEUE_STATE_DELETING
+    return pb.QUEUE_STATE_PAUSED if paused else pb.QUEUE_STATE_ACTIVE
 
 
 async def _write_schema(message: payload_pb2.PayloadSchema, definition: str) -> None:

@@ -8,7 +8,13 @@ from jobsvc.api.convert.jobs import check_encoding
 from jobsvc.api.convert.payloads import JSON_TEXT, is_long, write_payload_in_slices
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import duration, write_duration
-from jobsvc.dispatch.connected_worker import CancelRequested, ConnectedWorker, Draining, Notice
+from jobsvc.dispatch.connected_worker import (
+    CancelRequested,
+    ConnectedWorker,
+    Draining,
+    Notice,
+    Retiring,
+)
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.errors import WorkProtocolViolation
 from jobsvc.domain.lease import LeasedJob
@@ -118,6 +124,8 @@ def notice_frame(notice: Notice) -> pb.WorkResponse:
         return pb.WorkResponse(
             drain=pb.Drain(grace=duration(notice.grace_seconds), reason=notice.reason)
         )
+    if isinstance(notice, Retiring):
+        return pb.WorkResponse(retire=pb.Retire(reason=notice.reason))
     if isinstance(notice, CancelRequested):
         leases = [convert.lease_status(i, extended) for i, extended in notice.leases.items()]
     else:

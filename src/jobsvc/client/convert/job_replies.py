@@ -75,6 +75,7 @@ def read_status(status: job_pb2.JobStatus) -> JobStatus:
         update_time=read_time(status, "update_time", status.update_time),
         next_attempt_time=read_time(status, "next_attempt_time", status.next_attempt_time),
         wait_reason=_wait_reason(status.wait_reason),
+        wait_detail=status.wait_detail,
         worker_id=status.worker_id,
         lease_expire_time=read_time(status, "lease_expire_time", status.lease_expire_time),
         cancel_request_time=read_time(status, "cancel_request_time", status.cancel_request_time),

@@ -1,13 +1,24 @@
 """Reads the replies of `QueueService`, as plain values. Pure."""
 
+from dataclasses import replace
+
 from jobsvc.client.convert.optional_fields import read_seconds, read_time
-from jobsvc.client.queue import Queue, QueueStats, QueueWarning
+from jobsvc.client.queue import HeldLease, Queue, QueueStats, QueueWarning, Worker
 from jobsvc.v1 import queue_service_pb2
 
 
-def read_declared(response: queue_service_pb2.UpdateQueueResponse) -> Queue:
+def read_declared(
+    response: queue_service_pb2.UpdateQueueResponse | queue_service_pb2.CreateQueueResponse,
+) -> Queue:
     """Returns a queue that was declared, with the warnings about it, as plain values."""
-    queue = response.queue
+    warnings = tuple(
+        QueueWarning(field=w.field, reason=w.reason, message=w.message) for w in response.warnings
+    )
+    return replace(read_queue(response.queue), warnings=warnings)
+
+
+def read_queue(queue: queue_service_pb2.Queue) -> Queue:
+    """Returns a queue as plain values."""
     return Queue(
         name=queue.name,
         paused=queue.state == queue_service_pb2.QUEUE_STATE_PAUSED,
@@ -19,10 +30,10 @@ def read_declared(response: queue_service_pb2.UpdateQueueResponse) -> Queue:
         create_time=read_time(queue, "create_time", queue.create_time),
         update_time=read_time(queue, "update_time", queue.update_time),
         etag=queue.etag,
-        warnings=tuple(
-            QueueWarning(field=w.field, reason=w.reason, message=w.message)
-            for w in response.warnings
-        ),
+        max_waiting=queue.max_waiting or None,
+        pause_reason=queue.pause_reason,
+        pause_end_time=read_time(queue, "pause_end_time", queue.pause_end_time),
+        deleting=queue.state == queue_service_pb2.QUEUE_STATE_DELETING,
     )
 
 
@@ -37,4 +48,31 @@ def read_stats(stats: queue_service_pb2.QueueStats) -> QueueStats:
         oldest_ready_seconds=read_seconds(stats, "oldest_ready_age", stats.oldest_ready_age),
         worker_count=stats.worker_count,
         open_window=stats.open_window,
+        deleting=stats.state == queue_service_pb2.QUEUE_STATE_DELETING,
+    )
+
+
+def read_worker(worker: queue_service_pb2.Worker) -> Worker:
+    """Returns a worker as plain values."""
+    return Worker(
+        id=worker.info.worker_id,
+        version=worker.info.version,
+        sdk=worker.info.sdk,
+        labels=dict(worker.info.labels),
+        queues=tuple(worker.queues),
+        window=worker.window,
+        lease_count=worker.lease_count,
+        leases=tuple(
+            HeldLease(
+                job_id=lease.job_id,
+                queue=lease.queue,
+                attempt=lease.attempt,
+                start_time=read_time(lease, "start_time", lease.start_time),
+            )
+            for lease in worker.leases
+        ),
+        server_id=worker.server_id,
+        connect_time=read_time(worker, "connect_time", worker.connect_time),
+        last_seen_time=read_time(worker, "last_seen_time", worker.last_seen_time),
+        drain_time=read_time(worker, "drain_time", worker.drain_time),
     )

@@ -8,7 +8,8 @@ WITH leased AS MATERIALIZED (
     FROM (SELECT lease.queue, count(*) AS leases FROM jobsvc.lease GROUP BY lease.queue) AS by_queue
 )
 SELECT
-    queue.name, queue.paused,
+    queue.name, queue.paused AND (queue.pause_end_time <= statement_timestamp()) IS NOT TRUE AS is_paused,
+    queue.delete_time IS NOT NULL AS is_deleting,
     CASE WHEN seen.scheduled <= 1000 THEN seen.scheduled
          ELSE greatest(1000, drawn.scheduled * drawn.scale)::bigint END AS scheduled,
     CASE WHEN seen.ready <= 1000 THEN seen.ready

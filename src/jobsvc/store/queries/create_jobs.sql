@@ -1,5 +1,6 @@
--- Writes jobs and their queue entries. Skips a job whose request id is taken, and one that would
--- expire before it may first run; fails as a whole if a unique key is taken. Returns one row: when
+-- Writes jobs and their queue entries. Skips a job whose request id is taken, one that would expire
+-- before it may first run, and one whose queue is gone or going: a queue in which a job is being
+-- created is locked against its removal. Fails as a whole if a unique key is taken. Returns one row: when
 -- they were created, and which of them (NULL for all).
 -- $1 id (words), $2 queue (short), $3 schedule_time (sparse), $4 expire_time (sparse), $5 ttl
 -- (sparse), $6 priority (short), $7 output_schema_id (sparse), $8 owner_service (short),
@@ -9,7 +10,11 @@
 -- fields of RunPolicy: max_attempts (short), $20 initial_backoff (short), $21 max_backoff (short),
 -- $22 backoff_multiplier (short), $23 attempt_timeout (short), $24 retention (sparse),
 -- $25 start_within (sparse); see columns.py
-WITH created AS (
+WITH known AS MATERIALIZED (
+    SELECT name FROM jobsvc.queue
+    WHERE name = ANY ($2::text[]) AND delete_time IS NULL FOR KEY SHARE
+),
+created AS (
     INSERT INTO jobsvc.job (
         id, queue, create_time, schedule_time, expire_time, priority, output_schema_id,
         owner_service, owner_user, owner_session, request_id, request_digest, unique_key, labels,
@@ -44,6 +49,7 @@ WITH created AS (
         > greatest(statement_timestamp(), schedule_time,
             statement_timestamp() + schedule_delay * interval '1 second')
     ) IS NOT FALSE
+    AND coalesce(queue, ($2::text[])[1]) = ANY (ARRAY(SELECT name FROM known))
     ON CONFLICT (owner_service, request_id) WHERE request_id IS NOT NULL DO NOTHING
     RETURNING id, queue, priority, create_time, schedule_time, expire_time, start_within, unique_key
 ),

@@ -7,8 +7,9 @@ FROM (
     SELECT
         CASE WHEN backend_type = 'walsender' THEN 'standby' ELSE 'session' END AS kind,
         pid, application_name AS name, usename::text AS role, state,
-        extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start))::float8
-            AS seconds,
+        -- Of a standby this would be the age of its connection: its transactions are not here.
+        CASE WHEN backend_type <> 'walsender'
+            THEN extract(epoch FROM clock_timestamp() - xact_start)::float8 END AS seconds,
         greatest(age(backend_xid), age(backend_xmin)) AS xid_age,
         CASE WHEN age(backend_xid) > age(backend_xmin) OR backend_xmin IS NULL
             THEN backend_xid ELSE backend_xmin END::text AS xid
@@ -28,6 +29,6 @@ FROM (
     FROM pg_replication_slots
     WHERE xmin IS NOT NULL
 ) AS holder
--- Who waits behind another has the same age; the one who began first is the cause.
+-- Who waits behind another has the same age: the one who began first is the cause.
 ORDER BY xid_age DESC, seconds DESC NULLS LAST
 LIMIT 1

@@ -32,7 +32,9 @@ next AS MATERIALIZED (
         LIMIT $2::integer
         FOR UPDATE SKIP LOCKED
     ) AS ready
-    WHERE (SELECT NOT paused FROM jobsvc.queue WHERE name = $1)
+    WHERE (
+        SELECT NOT paused OR pause_end_time <= statement_timestamp()
+        FROM jobsvc.queue WHERE name = $1)
     LIMIT $2::integer
 ),
 gone AS (

@@ -2,7 +2,9 @@
 -- schemas within a limit. Each has the number of queues that follow a name, as far as counted.
 -- $1 name to start after, $2 most queues that are counted, $3 bytes of schemas
 WITH named AS MATERIALIZED (
-    SELECT * FROM jobsvc.queue WHERE name > $1 ORDER BY name LIMIT $2
+    SELECT queue.*,
+        queue.paused AND (queue.pause_end_time <= statement_timestamp()) IS NOT TRUE AS is_paused
+    FROM jobsvc.queue WHERE name > $1 ORDER BY name LIMIT $2
 ),
 sized AS MATERIALIZED (
     -- The length of a text is known without reading it.

@@ -3,7 +3,7 @@
 SELECT
     this.system_identifier,
     CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN
-        -- The name of a file of WAL begins with it; pg_control_checkpoint() lags a promotion.
+        -- The name of a file of WAL begins with it. pg_control_checkpoint() lags a promotion.
         ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8)
             )::bit(32)::bigint
     END AS timeline,

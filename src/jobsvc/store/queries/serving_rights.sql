@@ -4,12 +4,13 @@
 WITH needed (relation, privileges) AS (
     VALUES
         ('attempt', '{SELECT,INSERT,DELETE}'::text[]),
+        ('drained_worker', '{SELECT,INSERT,DELETE}'),
         ('held_key', '{SELECT,INSERT,DELETE}'),
         ('job', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('lease', '{SELECT,INSERT,UPDATE,DELETE,MAINTAIN}'),
         ('lease_terms', '{SELECT}'),
         ('payload_schema', '{SELECT,INSERT,UPDATE,DELETE}'),
-        ('queue', '{SELECT,INSERT,UPDATE}'),
+        ('queue', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('replaced_schema', '{SELECT,INSERT,DELETE}'),
         ('result', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('schema_migration', '{SELECT}'),

@@ -1,0 +1,3 @@
+-- Locks a queue in which jobs can be created against its removal, as create_jobs.sql does.
+-- $1 name
+SELECT name FROM jobsvc.queue WHERE name = $1 AND delete_time IS NULL FOR KEY SHARE
