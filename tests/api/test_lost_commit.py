@@ -24,7 +24,7 @@ WHERE wait_event_type = 'Lock' AND query LIKE '%Writes jobs and their queue%'"""
 
 @pytest.fixture
 def settings() -> Settings:
-    return replace(TEST_SETTINGS, statement_seconds=1.0)
+    return replace(TEST_SETTINGS, statement_seconds=4.0)
 
 
 @pytest.fixture
