@@ -10,6 +10,8 @@ _FIRST_SECONDS = 2.0
 _LAST_SECONDS = 3.0
 #: From the beginning of one fault to that of the next; they may overlap.
 _GAP_SECONDS = (1.0, 4.0)
+#: The next attempt has just begun when the worker of the last one wakes up.
+_OUTLIVES_A_LEASE_SECONDS = 3.7
 
 
 class Kind(StrEnum):
@@ -37,7 +39,7 @@ SECONDS: dict[Kind, tuple[float, float]] = {
     Kind.FREEZE_SERVER: (0.5, 6.0),
     Kind.RESTART_SERVER: (0.0, 0.0),
     Kind.KILL_WORKER: (0.0, 2.0),
-    Kind.FREEZE_WORKER: (1.0, 7.0),
+    Kind.FREEZE_WORKER: (1.0, 6.0),
     Kind.POISON_WORKER: (0.0, 0.0),
     Kind.KILL_POSTGRES: (0.0, 0.0),
     Kind.END_SESSIONS: (0.0, 0.0),
@@ -77,10 +79,17 @@ def plan_faults(
     while begin < run_seconds - _LAST_SECONDS:
         kind = next(kinds)
         victims = servers if kind in _OF_SERVERS else workers if kind in _OF_WORKERS else 1
-        seconds = dice.uniform(*SECONDS[kind])
+        seconds = _seconds(dice, kind)
         planned.append(Planned(round(begin, 2), kind, dice.randrange(victims), round(seconds, 2)))
         begin += dice.uniform(*_GAP_SECONDS)
     return planned
+
+
+def _seconds(dice: random.Random, kind: Kind) -> float:
+    low, high = SECONDS[kind]
+    if kind is Kind.FREEZE_WORKER:
+        return dice.triangular(low, high, _OUTLIVES_A_LEASE_SECONDS)
+    return dice.uniform(low, high)
 
 
 def _shuffled_for_ever(dice: random.Random, of: Collection[Kind]) -> Iterator[Kind]:
