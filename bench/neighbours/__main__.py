@@ -1,5 +1,10 @@
 """`python -m bench.neighbours`: how long a bystander's CreateJob takes while another caller, with
-an address of its own, does one thing after the other. Each is followed by a time without it."""
+an address of its own, does one thing after the other. Each is followed by a time without it.
+
+All processes have the same priority, and none a core of its own: server, database, both callers
+and whatever else runs share the machine, as they would where each has its own, with fewer cores.
+The offender's own work is part of what the bystander waits for, so with two cores the rows say
+what the machine takes, and only on a quiet one what the server does."""
 
 from __future__ import annotations
 
