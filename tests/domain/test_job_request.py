@@ -30,7 +30,7 @@ DEFAULTS = server_defaults(Settings())
 
 def queue(**policy: Any) -> Queue:
     run_policy = RunPolicy(**policy)
-    return Queue("q", False, QueuePolicy(run_policy=run_policy), 5, 6, NOW, NOW, 1)
+    return Queue("q", None, False, QueuePolicy(run_policy=run_policy), 5, 6, NOW, NOW, 1)
 
 
 def test_job_decides_before_its_queue_and_the_queue_before_the_server() -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from jobsvc.client import JobState, RetryPolicy
+from jobsvc.exit_code import ExitCode
 from tests.e2e.support.processes import Worker
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
 from tests.support.probe import eventually
@@ -128,7 +129,7 @@ async def test_worker_that_fails_itself_costs_that_job_an_attempt_and_names_it(
         assert all(jobs[job_id].succeeded for job_id in good)
         assert [jobs[job_id].status.attempt for job_id in good] == [1] * len(good)
         ended = [worker for worker in workers if worker.exit_code is not None]
-        assert [worker.exit_code for worker in ended] == [1, 1]
+        assert [worker.exit_code for worker in ended] == [ExitCode.TEMPORARY] * 2
         for worker in ended:
             assert f"failed while it handled job {bad} of {queue}" in worker.stderr
 

@@ -112,4 +112,4 @@ async def test_module_that_is_not_there_is_explained_in_one_line(
 ) -> None:
     (own_project / "caller.py").write_text("")
     done = await bare.run("python", "-m", "jobsvc.worker", module, cwd=own_project)
-    assert done == (1, "", f"jobsvc worker: {complaint.format(project=own_project)}\n")
+    assert done == (78, "", f"jobsvc worker: {complaint.format(project=own_project)}\n")

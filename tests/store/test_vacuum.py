@@ -40,7 +40,7 @@ async def test_transaction_that_holds_the_horizon_is_found(
     await sql.execute("SET application_name = 'report'")
     await sql.execute(f"BEGIN ISOLATION LEVEL {isolation}")
     # Under READ COMMITTED it holds no snapshot between statements, but its own id.
-    await sql.execute("INSERT INTO queue (name) VALUES ('q')")
+    await sql.execute("INSERT INTO queue (name) VALUES ('another')")
     later = await look_at(dsn)
     try:
         await later.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM queue")
@@ -92,7 +92,9 @@ async def test_transaction_in_another_database_holds_nothing_here(
 async def test_prepared_transaction_is_found(store: Store, sql: asyncpg.Connection) -> None:
     if await sql.fetchval("SELECT current_setting('max_prepared_transactions')") == "0":
         pytest.skip("this PostgreSQL prepares no transactions")
-    await sql.execute("BEGIN; INSERT INTO queue (name) VALUES ('q'); PREPARE TRANSACTION 'tx-1'")
+    await sql.execute(
+        "BEGIN; INSERT INTO queue (name) VALUES ('another'); PREPARE TRANSACTION 'tx-1'"
+    )
     try:
         holder = await found(store)
         assert (holder.kind, holder.pid, holder.name) == ("prepared", None, "tx-1")
