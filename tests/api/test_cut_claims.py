@@ -1,6 +1,7 @@
 """The connection of a worker breaks while a claim for it is on its way."""
 
 import asyncpg
+import pytest
 from grpc import aio
 
 from jobsvc.app import Replica
@@ -15,8 +16,18 @@ WHERE wait_event_type = 'Lock' AND query LIKE '%Leases the next ready jobs%'"""
 
 
 async def test_job_that_was_claimed_for_a_broken_stream_is_back_at_once_and_unattempted(
-    create: Create, channel: aio.Channel, server: Replica, dsn: str, sql: asyncpg.Connection
+    create: Create,
+    channel: aio.Channel,
+    server: Replica,
+    dsn: str,
+    sql: asyncpg.Connection,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO", logger="jobsvc")
+
+    def gone() -> bool:
+        return any("worker w1 is lost" in m or "worker w1 left" in m for m in caplog.messages)
+
     async with proxy(server.port) as between:
         options = [("grpc.use_local_subchannel_pool", 1)]
         async with (
@@ -30,6 +41,7 @@ async def test_job_that_was_claimed_for_a_broken_stream_is_back_at_once_and_unat
                 job = await create()
                 await eventually(lambda: fetch(dsn, CLAIMING), what="a claim that waits")
                 assert between.cut() == 1
+                await eventually(gone, what="the server's notice that the stream broke")
             async with work(channel, worker_id="w2") as other:
                 (lease,) = await other.dispatched()
     assert (lease.job_id, lease.attempt) == (job.id, 1)

@@ -145,3 +145,17 @@ async def test_defect_in_a_value_is_not_called_unavailable(small: Database) -> N
 )
 def test_every_error_of_the_driver_has_a_meaning(error: Exception, expected: Answer) -> None:
     assert answer_of(error) is expected
+
+
+async def test_connection_that_another_task_closes_is_a_failure_of_the_database(
+    small: Database,
+) -> None:
+    async def close_between_two_messages() -> None:
+        async with small.connection() as connection:
+            connection.terminate()
+            # What the driver does next if a statement has just been parsed.
+            connection._con._protocol.bind_execute()  # type: ignore[union-attr]  # private
+
+    with pytest.raises(DatabaseUnavailable):
+        await close_between_two_messages()
+    assert await small.fetch("read_queues", ["a"], True) == []

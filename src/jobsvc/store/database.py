@@ -159,6 +159,9 @@ class Database:
                 is_kept = generation == self._generation and self._keep(connection)
             except Exception as error:
                 await self._take_out(connection, error)
+                if isinstance(error, AttributeError) and connection.is_closed():
+                    # Another task closed it between two messages: the driver misses its parts.
+                    raise asyncpg.ConnectionDoesNotExistError("closed while in use") from error
                 raise
             finally:
                 if not is_kept:
