@@ -5,13 +5,15 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
 from jobsvc.domain.errors import DatabaseUnavailable, NotStorable
-from jobsvc.store.database import Database, answer_of, open_database
+from jobsvc.store.database import Database, answer_of, database_errors, open_database
 from jobsvc.store.sqlstate import Answer
+from jobsvc.store.trouble_log import TroubleLog
 from tests.api.support.database_link import database_link
 from tests.store.support.samples import until_blocked
 from tests.support.probe import eventually
@@ -147,15 +149,22 @@ def test_every_error_of_the_driver_has_a_meaning(error: Exception, expected: Ans
     assert answer_of(error) is expected
 
 
-async def test_connection_that_another_task_closes_is_a_failure_of_the_database(
-    small: Database,
-) -> None:
-    async def close_between_two_messages() -> None:
-        async with small.connection() as connection:
-            connection.terminate()
-            # What the driver does next if a statement has just been parsed.
-            connection._con._protocol.bind_execute()  # type: ignore[union-attr]  # private
+class ClosedBetweenMessages(asyncpg.Connection):
+    """As if another task closed it when a statement has been parsed."""
 
-    with pytest.raises(DatabaseUnavailable):
-        await close_between_two_messages()
-    assert await small.fetch("read_queues", ["a"], True) == []
+    async def _get_statement(self, *arguments: Any, **options: Any) -> Any:
+        statement = await super()._get_statement(*arguments, **options)
+        self.terminate()
+        return statement
+
+
+async def test_connection_that_another_task_closes_is_a_failure_of_the_database(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn, connection_class=ClosedBetweenMessages)
+    with pytest.raises(DatabaseUnavailable), database_errors(None, TroubleLog(), "read"):
+        await connection.fetch("SELECT $1::integer", 1)
+
+
+async def test_defect_of_ours_is_no_failure_of_the_database() -> None:
+    nothing: Any = None
+    with pytest.raises(AttributeError), database_errors(None, TroubleLog(), "read"):
+        nothing.fetch()

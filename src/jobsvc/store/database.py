@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -54,7 +55,8 @@ def database_errors(dsn: Dsn | None, troubles: TroubleLog, statement: str) -> It
     """Turns the driver's errors in a statement into `DatabaseFailure`s, and records them; all but
     defects of ours, and keys that are taken."""
     try:
-        yield
+        with _closed_in_use():
+            yield
     except _DRIVER_ERRORS as error:
         found = answer_of(error)
         kind = getattr(error, "sqlstate", None) or type(error).__name__
@@ -76,6 +78,19 @@ def database_errors(dsn: Dsn | None, troubles: TroubleLog, statement: str) -> It
                     "the database refuses what it must do; try again",
                     is_refusal=found is not Answer.CONFLICT,
                 ) from error
+
+
+@contextmanager
+def _closed_in_use() -> Iterator[None]:
+    """Names what the driver raises when another task closes a connection between two messages of a
+    statement, as is done with those to an old primary: it misses parts of itself."""
+    try:
+        yield
+    except AttributeError as error:
+        frames = list(traceback.walk_tb(error.__traceback__))
+        if frames[-1][0].f_globals.get("__name__") != asyncpg.connection.__name__:
+            raise
+        raise asyncpg.ConnectionDoesNotExistError("it was closed while in use") from error
 
 
 @contextmanager
@@ -159,9 +174,6 @@ class Database:
                 is_kept = generation == self._generation and self._keep(connection)
             except Exception as error:
                 await self._take_out(connection, error)
-                if isinstance(error, AttributeError) and connection.is_closed():
-                    # Another task closed it between two messages: the driver misses its parts.
-                    raise asyncpg.ConnectionDoesNotExistError("closed while in use") from error
                 raise
             finally:
                 if not is_kept:
