@@ -1,7 +1,8 @@
 """One `Work` stream, moved by hand frame by frame."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -38,8 +39,10 @@ class HandStream:
         self.token = ""
 
     async def send(self, **frame: Any) -> None:
-        """Sends a frame: `send(set_window=…)`."""
-        await self.call.write(pb.WorkRequest(**frame))
+        """Sends a frame: `send(set_window=…)`. When the server has ended the stream already, the
+        next read says how."""
+        with suppress(aio.AioRpcError, asyncio.InvalidStateError):
+            await self.call.write(pb.WorkRequest(**frame))
 
     async def read(self) -> pb.WorkResponse:
         """The next frame, whatever it is."""
