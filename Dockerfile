@@ -1,14 +1,19 @@
 # jobsvc, with the PostgreSQL that it starts when JOBSVC_DSN names none.
-# Any image with Python 3.11 or newer and venv serves as the base.
+# Any image with Python 3.11 or newer and venv serves as the base; name one by its digest to get the
+# same one every time: --build-arg BASE=NAME@sha256:…
 ARG BASE=docker.io/library/python:3.12-slim
 
 FROM ${BASE} AS build
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements ./requirements
+RUN python3 -m venv /opt/jobsvc && python3 -m venv /opt/build \
+    && /opt/jobsvc/bin/pip install --require-hashes -r requirements/image.txt \
+    && /opt/build/bin/pip install --require-hashes -r requirements/build.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY src/jobsvc ./src/jobsvc
-RUN python3 -m venv /opt/jobsvc \
-    && /opt/jobsvc/bin/pip install --no-cache-dir --disable-pip-version-check \
-       -c constraints.txt '.[all,news]'
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && /opt/jobsvc/bin/pip install --no-deps --no-index dist/*.whl
 
 FROM ${BASE}
 # initdb wants its user to have a name.

@@ -9,22 +9,24 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast chaos unguarded grpcurl examples examples-go examples-typescript \
   bench peers bench-flat bench-peers bench-streams bench-neighbours \
-  bench-smoke lint types generate verify protoset wheel image clean
+  bench-smoke lint types generate verify protoset lock sbom wheel image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## Install everything into .venv (PYTHON=python3.12 picks another Python)
 
-# Another Python, or a changed pyproject.toml, makes the environment anew.
-$(STAMP): pyproject.toml constraints.txt
+# What is installed stands with its hashes in requirements/, which `make lock` writes.
+PIP := -m pip install --quiet --disable-pip-version-check
+# Another Python, or other requirements, make the environment anew.
+$(STAMP): pyproject.toml requirements/development.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "jobsvc needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 1; }
 	@echo "installing into $(VENV), about a minute the first time"
 	@rm -f $(VENV)/.installed-*
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  -c constraints.txt -e '.[all,news,dev]'
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/development.txt
+	@$(BIN)/python $(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: setup ## Run real jobs from creation to result and look at their trace
@@ -69,9 +71,8 @@ examples-typescript: setup
 	else echo "the TypeScript example is not built, so its tests are skipped: $$(tail -n 1 $$log)"; fi
 
 BENCHED := $(VENV)/.installed-bench
-$(BENCHED): $(STAMP)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  -c constraints.txt -e '.[bench]'
+$(BENCHED): $(STAMP) requirements/bench.txt
+	@$(BIN)/python $(PIP) --require-hashes -r requirements/bench.txt
 	@touch $@
 
 bench: $(BENCHED) ## Measure speed and costs, with tables and a chart (five minutes)
@@ -157,6 +158,31 @@ protoset: setup ## Write dist/jobsvc.protoset, the contract for grpcurl, ghz and
 wheel: setup ## Build the package into dist/
 	@python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --wheel-dir dist .
+
+# Versions that stand in requirements/ are kept where they fit; UPGRADE=--upgrade takes the newest.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-header --no-emit-index-url $(UPGRADE)
+KEEP = -c requirements/development.txt
+lock: setup ## Write requirements/ with hashes from pyproject.toml (UPGRADE=--upgrade)
+	@$(COMPILE) pyproject.toml --extra all --extra news --extra dev -o requirements/development.txt
+	@$(COMPILE) pyproject.toml $(KEEP) --extra all --extra news -o requirements/image.txt
+	@$(COMPILE) pyproject.toml $(KEEP) --extra bench -o requirements/bench.txt
+	@$(COMPILE) requirements/build.in $(KEEP) -o requirements/build.txt
+	@$(COMPILE) requirements/sbom.in $(KEEP) -o requirements/sbom.txt
+
+sbom: ## Write dist/jobsvc.cdx.json (CycloneDX) and dist/licences.md, of what the image installs
+	@rm -rf build/sbom && mkdir -p build/sbom dist
+	@$(PYTHON) -m venv build/sbom/image && $(PYTHON) -m venv build/sbom/tools
+	@build/sbom/tools/bin/python $(PIP) --require-hashes -r requirements/sbom.txt -r requirements/build.txt
+	@build/sbom/tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation -w build/sbom .
+	@build/sbom/image/bin/python $(PIP) --require-hashes -r requirements/image.txt
+	@build/sbom/image/bin/python $(PIP) --no-deps --no-index build/sbom/*.whl
+	@build/sbom/image/bin/python -m pip uninstall --quiet --yes pip setuptools
+	@build/sbom/tools/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --validate -o dist/jobsvc.cdx.json build/sbom/image/bin/python
+	@build/sbom/tools/bin/pip-licenses --python build/sbom/image/bin/python --with-system \
+	  --format markdown --order license --output-file dist/licences.md >build/sbom/licences.log
+	@echo "wrote dist/jobsvc.cdx.json and dist/licences.md"
 
 # Docker without its daemon builds nothing, so each is asked. Only the docker format has health checks.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)

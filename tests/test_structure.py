@@ -25,6 +25,7 @@ TOP_MODULES = {
     "test_exit_codes.py",
     "test_layers.py",
     "test_plain_text.py",
+    "test_requirements.py",
     "test_sd_notify.py",
     "test_settings.py",
     "test_structure.py",
