@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
 from jobsvc.api.connections import Connections, most_connections
+from jobsvc.api.convert.job_requests import RequestReader
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_control import JobControl
 from jobsvc.api.job_lists import JobLists
@@ -23,6 +24,8 @@ from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
 from jobsvc.api.status_stream import StatusStreams
+from jobsvc.api.submit_request import JobsReader
+from jobsvc.api.submit_stream import SubmitStreams
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.api.worker_service import WorkerService
 from jobsvc.dispatch.dispatcher import Dispatcher
@@ -185,6 +188,13 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 creation,
                 reader,
                 StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
+                SubmitStreams(
+                    creation,
+                    JobsReader(RequestReader(settings.max_payload_bytes), callers),
+                    reader,
+                    hub,
+                    settings,
+                ),
                 JobControl(
                     Cancellation(store, reader, hints, settings),
                     Retrying(store, reader, hints, due_timers.start, settings),

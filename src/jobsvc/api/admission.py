@@ -26,12 +26,11 @@ class Admission:
         self._reserved_percent = settings.reserved_percent
         self._max_calls = settings.max_calls
         self._calls = self._limit(settings.max_calls, RateLimited, "calls")
-        #: Streams that only the server writes to.
-        self.status_streams = self._limit(
+        #: Streams of those who create and follow jobs.
+        self._status_streams = self._limit(
             settings.max_status_streams, StreamLimit, "status streams"
         )
-        #: Streams that both sides write to.
-        self.worker_streams = self._limit(
+        self._worker_streams = self._limit(
             settings.max_worker_streams, StreamLimit, "worker streams"
         )
         self.bytes = ByteBudget(
@@ -50,6 +49,11 @@ class Admission:
         # Apart, so that calls that wait cannot keep workers from extending and reporting, nor
         # workers from getting jobs.
         return self._limit(self._max_calls, RateLimited, f"{method.name} calls")
+
+    def stream_limit(self, method: Method) -> CallLimit:
+        """Returns the limit that counts the streams of a method."""
+        is_worker = method.service == "jobsvc.v1.WorkerService"
+        return self._worker_streams if is_worker else self._status_streams
 
     def check_draining(self, method: Method) -> None:
         """Refuses a call that a draining server does not serve.

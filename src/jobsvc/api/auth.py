@@ -45,5 +45,20 @@ class CallerReader:
             session_hash=None if session is None else self._hash(session),
         )
 
+    def acting_for(self, caller: Owner, session_id: str, user_id: str) -> Owner:
+        """Returns a caller's service with a session or user of its own.
+
+        Raises:
+            InvalidRequest: one of them is not 0 to 256 printable ASCII characters.
+        """
+        violations = [
+            Violation(field, CALLER_ID_RULE)
+            for field, text in (("session_id", session_id), ("user_id", user_id))
+            if text and not CALLER_ID.fullmatch(text)
+        ]
+        if violations:
+            raise InvalidRequest(violations)
+        return Owner(caller.service, user_id, self._hash(session_id) if session_id else None)
+
     def _hash(self, session: str) -> bytes:
         return hmac.new(self._session_key, session.encode(), hashlib.sha256).digest()

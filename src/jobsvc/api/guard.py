@@ -27,7 +27,7 @@ from jobsvc.api.byte_budget import (
     ExpectedSize,
     current_charge,
 )
-from jobsvc.api.call_limit import CallLimit, caller_of
+from jobsvc.api.call_limit import caller_of
 from jobsvc.api.connections import Connections
 from jobsvc.api.convert.request_checks import UNDECODABLE
 from jobsvc.api.large_message import decode_message
@@ -79,16 +79,10 @@ class Guard:
         if handler.unary_unary:
             return grpc.stream_unary_rpc_method_handler(self._unary(method, handler), None, None)
         if handler.unary_stream:
-            serve = self._stream(
-                method,
-                handler.unary_stream,
-                self._admission.status_streams,
-                handler.request_deserializer,
-            )
+            serve = self._stream(method, handler.unary_stream, handler.request_deserializer)
         else:
             assert handler.stream_stream is not None, "the contract has no other kind"
-            limit = self._admission.worker_streams
-            serve = self._stream(method, handler.stream_stream, limit, None)
+            serve = self._stream(method, handler.stream_stream, None)
         encode = handler.response_serializer
         return grpc.stream_stream_rpc_method_handler(serve, None, encode)
 
@@ -138,9 +132,10 @@ class Guard:
 
         return guarded
 
-    def _stream(self, method: Method, handle: Any, limit: CallLimit, decode: Any) -> Any:
+    def _stream(self, method: Method, handle: Any, decode: Any) -> Any:
         """`decode` for the one request of a call; None for a handler that reads them itself."""
         name = method.full_name
+        limit = self._admission.stream_limit(method)
 
         async def guarded(requests: Any, context: Context) -> None:
             caller = caller_of(context.peer())

@@ -14,6 +14,7 @@ from jobsvc.api.guard import Context
 from jobsvc.api.job_control import JobControl
 from jobsvc.api.job_lists import JobLists
 from jobsvc.api.status_stream import StatusStreams
+from jobsvc.api.submit_stream import SubmitStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.event_loop.turns import turn
@@ -39,6 +40,7 @@ class JobService(JobServiceServicer):
         creation: Creation,
         reader: JobReader,
         status_streams: StatusStreams,
+        submit_streams: SubmitStreams,
         control: JobControl,
         lists: JobLists,
         settings: Settings,
@@ -46,6 +48,7 @@ class JobService(JobServiceServicer):
         self._creation = creation
         self._reader = reader
         self._status_streams = status_streams
+        self._submit_streams = submit_streams
         self._control = control
         self._lists = lists
         self._requests = RequestReader(settings.max_payload_bytes)
@@ -153,6 +156,9 @@ class JobService(JobServiceServicer):
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> Awaitable[None]:
         return self._status_streams.serve(request, context, current_caller.get())
+
+    def Submit(self, requests: object, context: Context) -> Awaitable[None]:  # type: ignore[override]
+        return self._submit_streams.serve(context, current_caller.get())
 
     async def CancelJob(
         self, request: pb.CancelJobRequest, context: Context

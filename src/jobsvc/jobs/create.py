@@ -1,15 +1,16 @@
 """Creates jobs: fills in defaults, checks payloads, writes, tells the dispatcher."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
-import msgspec
 from opentelemetry import trace
+from opentelemetry.context import Context
 
-from jobsvc import telemetry
 from jobsvc.domain.created_job import Created, CreateResult
-from jobsvc.domain.errors import PayloadRejected, QueueFull
+from jobsvc.domain.errors import JobsvcError, PayloadRejected, QueueFull
 from jobsvc.domain.job import JobOptions, NewJob
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.job_request import JobRequest, RequestedOptions, resolve
@@ -18,6 +19,7 @@ from jobsvc.domain.queue import Queue
 from jobsvc.domain.run_policy import server_defaults
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.conflicts import create_or_find, find_repeated
+from jobsvc.jobs.send_spans import SendSpans
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.waiting_limit import WaitingLimit
 from jobsvc.settings import Settings
@@ -26,6 +28,17 @@ from jobsvc.store.store import Store
 
 #: Queues whose last resolved options are kept.
 _MAX_RESOLVED = 1000
+#: Jobs with a transaction of their own that one caller writes at a time.
+_MAX_ALONE = 8
+
+
+class Asked(NamedTuple):
+    """A job that is asked for among others, its owner, and the trace context of its creation, which
+    may be empty."""
+
+    request: JobRequest
+    owner: Owner
+    context: Context
 
 
 class Creation:
@@ -47,8 +60,7 @@ class Creation:
         self._on_due = on_due
         self._settings = settings
         self._defaults = server_defaults(settings)
-        self._tracer = tracer
-        self._traced = telemetry.is_traced()
+        self._spans = SendSpans(tracer)
         #: The last resolved options of each queue, with the request and the queue they came from.
         self._resolved: dict[str, tuple[RequestedOptions, Queue, JobOptions]] = {}
         #: The `max_waiting` of queues that have one, and were used lately.
@@ -148,7 +160,7 @@ class Creation:
         checked = await self.check([request], owner)
         if self._limited and (repeated := await self._let_in([request], checked, owner)):
             return repeated[0]
-        with self._sending(checked) as new_jobs:
+        with self._spans.sending(checked) as new_jobs:
             # A taken key would undo the whole batch that it shares, so keys are looked up first.
             if request.unique_key is None:
                 create_time = await self._store.jobs.create(new_jobs[0])
@@ -158,6 +170,75 @@ class Creation:
                     return created
             (result,) = await self._create_or_find([request], new_jobs, owner)
             return result
+
+    async def check_each(self, asked: Sequence[Asked]) -> list[NewJob | JobsvcError]:
+        """Checks each job for itself. Returns for each what `check` returns or raises; the ids are
+        in their order."""
+        checked: list[NewJob | JobsvcError] = []
+        time_slice = TimeSlice()
+        for request, owner, _ in asked:
+            try:
+                checked += await self.check([request], owner)
+            except JobsvcError as error:
+                checked.append(error)
+            if time_slice.used_up:
+                await time_slice.yield_()
+        return checked
+
+    async def create_each(
+        self, asked: Sequence[Asked], checked: Sequence[NewJob]
+    ) -> list[CreateResult | Exception]:
+        """Creates each job for itself, as `check_each` returned them. Returns for each what
+        `create` returns or raises."""
+        results: dict[int, CreateResult | Exception] = {}
+        with self._spans.sending(checked, [each.context for each in asked]) as new_jobs:
+            # Keys and room are looked up for each, in a transaction of its own.
+            together = [
+                index
+                for index, new in enumerate(new_jobs)
+                if new.unique_key is None and new.options.queue not in self._limited
+            ]
+            written = await self._store.jobs.create_each([new_jobs[index] for index in together])
+            created: list[CreateResult] = []
+            for index, result in zip(together, written, strict=True):
+                if isinstance(result, Exception):
+                    results[index] = result
+                elif result is not None:
+                    created.append(Created(new_jobs[index], result))
+                    results[index] = created[-1]
+            self._tell(created)
+            not_new = [index for index in together if index not in results]
+            results |= await self._find_repeated([(index, asked[index]) for index in not_new])
+            rest = [index for index in range(len(asked)) if index not in results]
+            for start in range(0, len(rest), _MAX_ALONE):
+                some = rest[start : start + _MAX_ALONE]
+                ends = await asyncio.gather(
+                    *(self._create_alone(asked[index], new_jobs[index]) for index in some)
+                )
+                results |= zip(some, ends, strict=True)
+        return [results[index] for index in range(len(asked))]
+
+    async def _find_repeated(self, asked: Sequence[tuple[int, Asked]]) -> dict[int, CreateResult]:
+        """The jobs of earlier calls, by index, as far as nothing is wrong with any of their owner.
+        After a broken stream they are many."""
+        found: dict[int, CreateResult] = {}
+        for owner in {each.owner for _, each in asked}:
+            of_owner = [(index, each.request) for index, each in asked if each.owner == owner]
+            with suppress(JobsvcError):  # Looked for one by one then.
+                repeated = await find_repeated(self._store, [r for _, r in of_owner], owner)
+                found |= {of_owner[at][0]: result for at, result in repeated.items()}
+        return found
+
+    async def _create_alone(self, asked: Asked, new: NewJob) -> CreateResult | Exception:
+        try:
+            if self._limited and (
+                repeated := await self._let_in([asked.request], [new], asked.owner)
+            ):
+                return repeated[0]
+            (result,) = await self._create_or_find([asked.request], [new], asked.owner)
+        except Exception as error:
+            return error
+        return result
 
     async def preview(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """The results that `create_all` would have; creates nothing. Raises as `create`."""
@@ -174,7 +255,7 @@ class Creation:
         checked = await self.check(requests, owner)
         if self._limited and (repeated := await self._let_in(requests, checked, owner)):
             return repeated
-        with self._sending(checked) as new_jobs:
+        with self._spans.sending(checked) as new_jobs:
             if any(r.unique_key or r.request_id for r in requests) or any(
                 new.options.may_expire for new in new_jobs
             ):
@@ -209,33 +290,3 @@ class Creation:
                 ready[options.queue] = None
         if ready or ended:
             self._hints.tell(ended, ready)
-
-    @contextmanager
-    def _sending(self, new_jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
-        """Yields the jobs, each with the trace context of its own `send` span, the parent of every
-        later span of the job. The spans last as long as the block.
-        """
-        if not self._traced:
-            caller = trace.get_current_span()
-            if caller.get_span_context().is_valid:
-                # Without spans of ours, the caller's context still travels with the job.
-                traceparent, tracestate = telemetry.headers(caller)
-                new_jobs = [_in_context(new, traceparent, tracestate) for new in new_jobs]
-            yield new_jobs
-            return
-        with ExitStack() as ends:
-            traced = []
-            for new in new_jobs:
-                span = self._tracer.start_span(
-                    f"send {new.options.queue}",
-                    kind=trace.SpanKind.PRODUCER,
-                    attributes=telemetry.messaging_attributes("send", new.options.queue, new.id),
-                )
-                ends.callback(span.end)
-                traceparent, tracestate = telemetry.headers(span)
-                traced.append(_in_context(new, traceparent, tracestate))
-            yield traced
-
-
-def _in_context(new: NewJob, traceparent: str, tracestate: str) -> NewJob:
-    return msgspec.structs.replace(new, traceparent=traceparent, tracestate=tracestate)

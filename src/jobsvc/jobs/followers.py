@@ -54,22 +54,43 @@ class Hub:
         self._jobs = jobs
         self._poll_seconds = poll_seconds
         self._followers: dict[str, set[Follower]] = {}
+        self._open: set[Follower] = set()
 
     @contextmanager
     def follow(self, job_ids: Iterable[str]) -> Iterator[Follower]:
         """Follows jobs from now on: read them only after this."""
-        follower = Follower(job_ids)
-        jobs = list(follower.seen)
-        for job_id in jobs:
-            self._followers.setdefault(job_id, set()).add(follower)
+        follower = Follower(())
+        self._open.add(follower)
+        jobs = list(dict.fromkeys(job_ids))
         try:
+            self.join(follower, jobs)
             yield follower
         finally:
-            for job_id in jobs:
-                followers = self._followers[job_id]
+            self._open.discard(follower)
+            self.leave(follower, [*jobs, *follower.seen])
+
+    def join(self, follower: Follower, job_ids: Iterable[str], version: int = 0) -> None:
+        """Has a follower follow more jobs, whose `version` it knows; who joins ends it by `leave`
+        for each job, unless it is still in `seen` when `follow` ends."""
+        for job_id in job_ids:
+            follower.seen.setdefault(job_id, version)
+            self._followers.setdefault(job_id, set()).add(follower)
+
+    def leave(self, follower: Follower, job_ids: Iterable[str]) -> None:
+        """Has a follower follow jobs no longer, if it does."""
+        for job_id in job_ids:
+            follower.seen.pop(job_id, None)
+            if followers := self._followers.get(job_id):
                 followers.discard(follower)
                 if not followers:
                     del self._followers[job_id]
+
+    def leave_unless_seen(self, follower: Follower, job_id: str) -> bool:
+        """Has a follower leave a job that has been removed, and says whether it followed it."""
+        if job_id in follower.seen or follower not in self._followers.get(job_id, ()):
+            return False
+        self.leave(follower, (job_id,))
+        return True
 
     def changed(self, job_ids: Iterable[str]) -> None:
         """Wakes the followers of jobs that may have changed."""
@@ -85,9 +106,8 @@ class Hub:
 
     def drain(self) -> None:
         """Ends the waiting of all followers: this replica is about to exit."""
-        for followers in self._followers.values():
-            for follower in followers:
-                follower.drain()
+        for follower in self._open:
+            follower.drain()
 
     async def run(self) -> None:
         """Compares versions once a poll, until cancelled."""

@@ -1,5 +1,6 @@
 """Jobs: created in shared commits, read by id."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -59,11 +60,30 @@ class JobStore:
         Raises:
             KeyTaken: its unique key is held. The rest of its batch is written without it.
         """
-        is_large = job.input is not None and len(job.input) > _LARGE_CHARACTERS
         try:
-            return await (self.large_creates if is_large else self.creates).submit_one(job)
+            return await (self.large_creates if _is_large(job) else self.creates).submit_one(job)
         except asyncpg.UniqueViolationError as error:
             raise KeyTaken from error
+
+    async def create_each(self, jobs: Sequence[NewJob]) -> Sequence[datetime | Exception | None]:
+        """Writes each job for itself, in commits shared with those of `create`. Returns for each
+        what `create` returns or raises; none may have a unique key."""
+        small = [job for job in jobs if not _is_large(job)]
+        if len(small) == len(jobs):
+            return await self.creates.submit(jobs)
+        large = [job for job in jobs if _is_large(job)]
+        async with asyncio.TaskGroup() as tasks:
+            groups = [small, *([job] for job in large)]
+            written = [
+                tasks.create_task((self.large_creates if index else self.creates).submit(group))
+                for index, group in enumerate(groups)
+            ]
+        results = {
+            job.id: result
+            for group, task in zip(groups, written, strict=True)
+            for job, result in zip(group, task.result(), strict=True)
+        }
+        return [results[job.id] for job in jobs]
 
     async def create_unnamed(self, jobs: Sequence[NewJob]) -> datetime | None:
         """Writes jobs that have no unique key and no request id and never expire, all or none;
@@ -166,6 +186,10 @@ class JobStore:
             )
             for row in rows
         ]
+
+
+def _is_large(job: NewJob) -> bool:
+    return job.input is not None and len(job.input) > _LARGE_CHARACTERS
 
 
 def _time_of_all(rows: Sequence[asyncpg.Record]) -> datetime | None:

@@ -10,6 +10,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.rpc import status_pb2 as _status_pb2
 from jobsvc.v1 import job_pb2 as _job_pb2
 from jobsvc.v1 import payload_pb2 as _payload_pb2
 import builtins as _builtins
@@ -911,3 +912,303 @@ class StreamSynced(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamSynced: _TypeAlias = StreamSynced  # noqa: Y015
+
+@_typing.final
+class SubmitRequest(_message.Message):
+    """Request on the stream of `JobService.Submit`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    FOLLOW_JOB_IDS_FIELD_NUMBER: _builtins.int
+    UNFOLLOW_JOB_IDS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitJob]:
+        """Jobs to create. 0 to 1,000 items, 4 MiB together."""
+
+    @_builtins.property
+    def follow_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Jobs to follow from now on, which the caller may see by the metadata of
+        the stream. 0 to 1,000 items. UUIDs in canonical form. To follow a job
+        again changes nothing.
+        """
+
+    @_builtins.property
+    def unfollow_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Jobs to follow no longer; updates that are on their way still come. 0 to
+        1,000 items.
+        """
+
+    @_builtins.property
+    def options(self) -> Global___SubmitOptions:
+        """How the server writes. In the first request only."""
+
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[Global___SubmitJob] | None = ...,
+        follow_job_ids: _abc.Iterable[_builtins.str] | None = ...,
+        unfollow_job_ids: _abc.Iterable[_builtins.str] | None = ...,
+        options: Global___SubmitOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow_job_ids", b"follow_job_ids", "jobs", b"jobs", "options", b"options", "unfollow_job_ids", b"unfollow_job_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
+
+@_typing.final
+class SubmitOptions(_message.Message):
+    """How the server writes to a stream of `JobService.Submit`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYLOAD_ENCODING_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
+    payload_encoding: _payload_pb2.PayloadEncoding.ValueType
+    """Spelling of the payloads."""
+    @_builtins.property
+    def heartbeat_interval(self) -> _duration_pb2.Duration:
+        """Longest silence. Default 15 seconds, at least 5. 5 to 300 seconds."""
+
+    def __init__(
+        self,
+        *,
+        payload_encoding: _payload_pb2.PayloadEncoding.ValueType = ...,
+        heartbeat_interval: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat_interval", b"heartbeat_interval", "payload_encoding", b"payload_encoding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitOptions: _TypeAlias = SubmitOptions  # noqa: Y015
+
+@_typing.final
+class SubmitJob(_message.Message):
+    """One job to create."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACESTATE_FIELD_NUMBER: _builtins.int
+    tag: _builtins.int
+    """Names the job in its result. Any number; use each once on a stream."""
+    follow: _builtins.bool
+    """Whether to follow the job, from the state in its result on."""
+    session_id: _builtins.str
+    """For whom the job is created, in place of `x-session-id` and `x-user-id` of
+    the stream; where both are empty, those of the stream. 0 to 256 printable
+    ASCII characters.
+    """
+    user_id: _builtins.str
+    """See `session_id`."""
+    traceparent: _builtins.str
+    """W3C trace context of the creation. Ignored where it is malformed."""
+    tracestate: _builtins.str
+    """See `traceparent`."""
+    @_builtins.property
+    def request(self) -> Global___CreateJobRequest:
+        """The job. `request_id` is required, `validate_only` must not be set."""
+
+    def __init__(
+        self,
+        *,
+        tag: _builtins.int = ...,
+        request: Global___CreateJobRequest | None = ...,
+        follow: _builtins.bool = ...,
+        session_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        traceparent: _builtins.str = ...,
+        tracestate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["follow", b"follow", "request", b"request", "session_id", b"session_id", "tag", b"tag", "traceparent", b"traceparent", "tracestate", b"tracestate", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitJob: _TypeAlias = SubmitJob  # noqa: Y015
+
+@_typing.final
+class SubmitResponse(_message.Message):
+    """Response on the stream of `JobService.Submit`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    UPDATES_FIELD_NUMBER: _builtins.int
+    FOLLOW_FAILURES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitResult]:
+        """What became of jobs to create."""
+
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobUpdate]:
+        """New statuses of followed jobs."""
+
+    @_builtins.property
+    def follow_failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowFailure]:
+        """Jobs that are not followed, though asked for."""
+
+    @_builtins.property
+    def limits(self) -> Global___SubmitLimits:
+        """In the first response only."""
+
+    @_builtins.property
+    def drain(self) -> Global___SubmitDrain:
+        """The server is about to go."""
+
+    @_builtins.property
+    def heartbeat(self) -> _job_pb2.StreamHeartbeat:
+        """Nothing happened for a while; the stream is alive."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SubmitResult] | None = ...,
+        updates: _abc.Iterable[Global___JobUpdate] | None = ...,
+        follow_failures: _abc.Iterable[Global___FollowFailure] | None = ...,
+        limits: Global___SubmitLimits | None = ...,
+        drain: Global___SubmitDrain | None = ...,
+        heartbeat: _job_pb2.StreamHeartbeat | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "heartbeat", b"heartbeat", "limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "follow_failures", b"follow_failures", "heartbeat", b"heartbeat", "limits", b"limits", "results", b"results", "updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitResponse: _TypeAlias = SubmitResponse  # noqa: Y015
+
+@_typing.final
+class SubmitResult(_message.Message):
+    """What became of a job to create."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    tag: _builtins.int
+    """As in `SubmitJob`."""
+    @_builtins.property
+    def created(self) -> Global___CreateJobResponse:
+        """The job is on disk."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why there is no job, with the details that `CreateJob` gives. With
+        `UNAVAILABLE` there may be one: send it again.
+        """
+
+    def __init__(
+        self,
+        *,
+        tag: _builtins.int = ...,
+        created: Global___CreateJobResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "error", b"error", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "error", b"error", "result", b"result", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["created", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___SubmitResult: _TypeAlias = SubmitResult  # noqa: Y015
+
+@_typing.final
+class FollowFailure(_message.Message):
+    """A job that is not followed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why."""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowFailure: _TypeAlias = FollowFailure  # noqa: Y015
+
+@_typing.final
+class SubmitLimits(_message.Message):
+    """Limits of a stream of `JobService.Submit`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_UNCONFIRMED_JOBS_FIELD_NUMBER: _builtins.int
+    MAX_REQUEST_JOBS_FIELD_NUMBER: _builtins.int
+    MAX_FOLLOWED_JOBS_FIELD_NUMBER: _builtins.int
+    max_unconfirmed_jobs: _builtins.int
+    """Most jobs without a result."""
+    max_request_jobs: _builtins.int
+    """Most jobs in one request."""
+    max_followed_jobs: _builtins.int
+    """Most jobs followed at a time. Further ones are follow failures with
+    `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
+    """
+    def __init__(
+        self,
+        *,
+        max_unconfirmed_jobs: _builtins.int = ...,
+        max_request_jobs: _builtins.int = ...,
+        max_followed_jobs: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_followed_jobs", b"max_followed_jobs", "max_request_jobs", b"max_request_jobs", "max_unconfirmed_jobs", b"max_unconfirmed_jobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitLimits: _TypeAlias = SubmitLimits  # noqa: Y015
+
+@_typing.final
+class SubmitDrain(_message.Message):
+    """The server is about to go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why, for people."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitDrain: _TypeAlias = SubmitDrain  # noqa: Y015

@@ -113,6 +113,11 @@ class JobServiceStub:
                 request_serializer=jobsvc_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
                 response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.WatchJobsResponse.FromString,
                 _registered_method=True)
+        self.Submit = channel.stream_stream(
+                '/jobsvc.v1.JobService/Submit',
+                request_serializer=jobsvc_dot_v1_dot_job__service__pb2.SubmitRequest.SerializeToString,
+                response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.SubmitResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -275,6 +280,35 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Submit(self, request_iterator, context):
+        """Creates and follows many jobs on one stream, for callers with a steady
+        flow of them: it costs a fraction of a call for each job.
+
+        1. The server first sends `limits`. The caller may write at once.
+        2. Each job of a request is created for itself, as by `CreateJob`, with
+        the same errors: one that is refused spoils no other. Its result comes
+        under its `tag` once it is on disk; results may come in another order.
+        Jobs of one request get ids in their order.
+        3. A job without a result when the stream breaks may have been created:
+        send it again under its `request_id`, on any stream or by `CreateJob`.
+        4. Followed jobs are reported as by `StreamJobStatus`, in the FULL view,
+        until they have ended.
+        5. At most `limits.max_unconfirmed_jobs` wait for their results; the
+        server reads no further before some have been read by the caller.
+        6. After `drain` the server reads no more. It still sends the results of
+        what it has read, and then ends the stream with `UNAVAILABLE`
+        (`SERVER_DRAINING`). Open another stream at once, and send there what
+        has no result when this one has ended.
+        7. The caller ends the stream by half-closing: the results come, and no
+        more updates; then the stream ends with OK.
+
+        A request that cannot be understood ends the stream with
+        `INVALID_ARGUMENT` (`INVALID_REQUEST`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -337,6 +371,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchJobs,
                     request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.WatchJobsRequest.FromString,
                     response_serializer=jobsvc_dot_v1_dot_job__service__pb2.WatchJobsResponse.SerializeToString,
+            ),
+            'Submit': grpc.stream_stream_rpc_method_handler(
+                    servicer.Submit,
+                    request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.SubmitRequest.FromString,
+                    response_serializer=jobsvc_dot_v1_dot_job__service__pb2.SubmitResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -682,6 +721,33 @@ class JobService:
             '/jobsvc.v1.JobService/WatchJobs',
             jobsvc_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
             jobsvc_dot_v1_dot_job__service__pb2.WatchJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Submit(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/jobsvc.v1.JobService/Submit',
+            jobsvc_dot_v1_dot_job__service__pb2.SubmitRequest.SerializeToString,
+            jobsvc_dot_v1_dot_job__service__pb2.SubmitResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -141,6 +141,31 @@ class JobServiceStub:
     """Follows all visible jobs that match a filter, including jobs created
     later, until the client cancels. Works like `StreamJobStatus` otherwise.
     """
+    Submit: _grpc.StreamStreamMultiCallable[_job_service_pb2.SubmitRequest, _job_service_pb2.SubmitResponse]
+    """Creates and follows many jobs on one stream, for callers with a steady
+    flow of them: it costs a fraction of a call for each job.
+
+    1. The server first sends `limits`. The caller may write at once.
+    2. Each job of a request is created for itself, as by `CreateJob`, with
+       the same errors: one that is refused spoils no other. Its result comes
+       under its `tag` once it is on disk; results may come in another order.
+       Jobs of one request get ids in their order.
+    3. A job without a result when the stream breaks may have been created:
+       send it again under its `request_id`, on any stream or by `CreateJob`.
+    4. Followed jobs are reported as by `StreamJobStatus`, in the FULL view,
+       until they have ended.
+    5. At most `limits.max_unconfirmed_jobs` wait for their results; the
+       server reads no further before some have been read by the caller.
+    6. After `drain` the server reads no more. It still sends the results of
+       what it has read, and then ends the stream with `UNAVAILABLE`
+       (`SERVER_DRAINING`). Open another stream at once, and send there what
+       has no result when this one has ended.
+    7. The caller ends the stream by half-closing: the results come, and no
+       more updates; then the stream ends with OK.
+
+    A request that cannot be understood ends the stream with
+    `INVALID_ARGUMENT` (`INVALID_REQUEST`).
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -254,6 +279,31 @@ class JobServiceAsyncStub(JobServiceStub):
     WatchJobs: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]  # type: ignore[assignment]
     """Follows all visible jobs that match a filter, including jobs created
     later, until the client cancels. Works like `StreamJobStatus` otherwise.
+    """
+    Submit: _aio.StreamStreamMultiCallable[_job_service_pb2.SubmitRequest, _job_service_pb2.SubmitResponse]  # type: ignore[assignment]
+    """Creates and follows many jobs on one stream, for callers with a steady
+    flow of them: it costs a fraction of a call for each job.
+
+    1. The server first sends `limits`. The caller may write at once.
+    2. Each job of a request is created for itself, as by `CreateJob`, with
+       the same errors: one that is refused spoils no other. Its result comes
+       under its `tag` once it is on disk; results may come in another order.
+       Jobs of one request get ids in their order.
+    3. A job without a result when the stream breaks may have been created:
+       send it again under its `request_id`, on any stream or by `CreateJob`.
+    4. Followed jobs are reported as by `StreamJobStatus`, in the FULL view,
+       until they have ended.
+    5. At most `limits.max_unconfirmed_jobs` wait for their results; the
+       server reads no further before some have been read by the caller.
+    6. After `drain` the server reads no more. It still sends the results of
+       what it has read, and then ends the stream with `UNAVAILABLE`
+       (`SERVER_DRAINING`). Open another stream at once, and send there what
+       has no result when this one has ended.
+    7. The caller ends the stream by half-closing: the results come, and no
+       more updates; then the stream ends with OK.
+
+    A request that cannot be understood ends the stream with
+    `INVALID_ARGUMENT` (`INVALID_REQUEST`).
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -437,6 +487,37 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchJobsResponse], _abc.AsyncIterator[_job_service_pb2.WatchJobsResponse]]:
         """Follows all visible jobs that match a filter, including jobs created
         later, until the client cancels. Works like `StreamJobStatus` otherwise.
+        """
+
+    @_abc_1.abstractmethod
+    def Submit(
+        self,
+        request_iterator: _MaybeAsyncIterator[_job_service_pb2.SubmitRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_job_service_pb2.SubmitResponse], _abc.AsyncIterator[_job_service_pb2.SubmitResponse]]:
+        """Creates and follows many jobs on one stream, for callers with a steady
+        flow of them: it costs a fraction of a call for each job.
+
+        1. The server first sends `limits`. The caller may write at once.
+        2. Each job of a request is created for itself, as by `CreateJob`, with
+           the same errors: one that is refused spoils no other. Its result comes
+           under its `tag` once it is on disk; results may come in another order.
+           Jobs of one request get ids in their order.
+        3. A job without a result when the stream breaks may have been created:
+           send it again under its `request_id`, on any stream or by `CreateJob`.
+        4. Followed jobs are reported as by `StreamJobStatus`, in the FULL view,
+           until they have ended.
+        5. At most `limits.max_unconfirmed_jobs` wait for their results; the
+           server reads no further before some have been read by the caller.
+        6. After `drain` the server reads no more. It still sends the results of
+           what it has read, and then ends the stream with `UNAVAILABLE`
+           (`SERVER_DRAINING`). Open another stream at once, and send there what
+           has no result when this one has ended.
+        7. The caller ends the stream by half-closing: the results come, and no
+           more updates; then the stream ends with OK.
+
+        A request that cannot be understood ends the stream with
+        `INVALID_ARGUMENT` (`INVALID_REQUEST`).
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,326 @@
+"""Submit: one caller creates and follows many jobs. Frames in, frames out; each job has the road of
+CreateJob, and each followed one that of StreamJobStatus."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from grpc import aio
+
+from jobsvc.api.byte_budget import Charge, current_charge
+from jobsvc.api.convert.submit_responses import results_response
+from jobsvc.api.guard import Context
+from jobsvc.api.status import status_of
+from jobsvc.api.status_writer import StatusWriter
+from jobsvc.api.submit_request import (
+    MAX_ITEMS,
+    JobsReader,
+    Options,
+    decode_request,
+    read_options,
+)
+from jobsvc.domain.created_job import CreateResult
+from jobsvc.domain.errors import InvalidRequest, JobNotFound, ServerDraining, StreamLimit, Violation
+from jobsvc.domain.job import NewJob
+from jobsvc.domain.owner import Owner
+from jobsvc.jobs.create import Asked, Creation
+from jobsvc.jobs.followers import Follower, Hub
+from jobsvc.jobs.read import JobReader, check_visible
+from jobsvc.settings import Settings
+from jobsvc.v1 import job_pb2
+from jobsvc.v1 import job_service_pb2 as pb
+
+log = logging.getLogger(__name__)
+
+#: Jobs of one stream without a result; reading pauses beyond.
+MAX_UNCONFIRMED = 10_000
+#: Jobs that one stream follows.
+MAX_FOLLOWED = 10_000
+#: Updates that wait to be sent, by their bytes; no more are read beyond.
+_MAX_WAITING_BYTES = 1 << 20
+#: Jobs whose status is read in one go, and results in one frame.
+_READ_IDS = 100
+_FRAME_RESULTS = 1000
+_GOES = "the server is about to go; open another stream"
+
+#: A tag and the result of its job.
+Result = tuple[int, CreateResult | Exception]
+
+
+class SubmitStreams:
+    """Serves all streams of a replica."""
+
+    def __init__(
+        self, creation: Creation, jobs: JobsReader, reader: JobReader, hub: Hub, settings: Settings
+    ) -> None:
+        self._creation = creation
+        self._jobs = jobs
+        self._reader = reader
+        self._hub = hub
+        self._heartbeat_seconds = settings.heartbeat_interval_seconds
+
+    async def serve(self, context: Context, caller: Owner) -> None:
+        """Serves one caller until either side ends the stream.
+
+        Raises:
+            InvalidRequest: a request breaks a rule of the contract.
+            ServerDraining: the replica is about to exit.
+        """
+        with self._hub.follow(()) as follower:
+            stream = _Stream(self._creation, self._jobs, self._reader, self._hub, follower, caller)
+            await stream.serve(context, self._heartbeat_seconds)
+
+
+class _Stream:
+    def __init__(
+        self,
+        creation: Creation,
+        jobs: JobsReader,
+        reader: JobReader,
+        hub: Hub,
+        follower: Follower,
+        caller: Owner,
+    ) -> None:
+        self._creation = creation
+        self._jobs = jobs
+        self._reader = reader
+        self._hub = hub
+        self._follower = follower
+        self._caller = caller
+        #: What is to be written.
+        self._results: list[Result] = []
+        self._updates: list[pb.JobUpdate] = []
+        self._updates_bytes = 0
+        self._failures: list[pb.FollowFailure] = []
+        #: There is something to write, or the stream is over.
+        self._changed = asyncio.Event()
+        #: Something was written.
+        self._written = asyncio.Event()
+        #: Jobs that were read and whose results are not written.
+        self._unconfirmed = 0
+        #: Followed jobs whose result does not stand among `_results` yet, and those of them that
+        #: may have changed already.
+        self._creating: set[str] = set()
+        self._changed_early: set[str] = set()
+        #: No more requests will be read.
+        self._ended = False
+        self._draining = False
+
+    async def serve(self, context: Context, heartbeat_seconds: float) -> None:
+        data = await context.read()
+        if data is aio.EOF:
+            return
+        charge = current_charge.get()
+        await charge.wait(len(data))
+        first = await decode_request(data)
+        options = read_options(first, heartbeat_seconds)
+        first.ClearField("options")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                follow = tasks.create_task(self._follow_changes(options))
+                read = tasks.create_task(self._read(context, charge, first, len(data), tasks))
+                del first, data
+                await self._write(context, options)
+                follow.cancel()
+                read.cancel()
+        except BaseExceptionGroup as group:
+            # The first error ends the stream; the errors that it causes are logged.
+            error, *rest = group.exceptions
+            for other in rest:
+                log.warning("stream of a caller: also %r", other)
+            raise error from None
+        if self._draining:
+            raise ServerDraining(_GOES)
+
+    # Reading.
+
+    async def _read(
+        self,
+        context: Context,
+        charge: Charge,
+        request: pb.SubmitRequest,
+        size_bytes: int,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        while True:
+            self._unconfirmed += len(request.jobs)
+            for start in range(0, len(request.follow_job_ids), _READ_IDS):
+                await self._follow(request.follow_job_ids[start : start + _READ_IDS])
+            self._hub.leave(self._follower, request.unfollow_job_ids)
+            if request.jobs:
+                tasks.create_task(self._create(request.jobs, charge, size_bytes))
+            else:
+                charge.give_back(size_bytes)
+            del request
+            # Requests that come meanwhile are read, so that their jobs share a commit.
+            while self._unconfirmed >= MAX_UNCONFIRMED:
+                self._written.clear()
+                await self._written.wait()
+            data = await context.read()
+            if data is aio.EOF or self._draining:
+                self._ended = True
+                self._changed.set()
+                return
+            size_bytes = len(data)
+            await charge.wait(size_bytes)
+            request = await decode_request(data)
+            del data
+            if request.HasField("options"):
+                raise InvalidRequest([Violation("options", "must come in the first request only")])
+
+    async def _create(self, jobs: Sequence[pb.SubmitJob], charge: Charge, size_bytes: int) -> None:
+        tags = [job.tag for job in jobs]
+        followed = [job.follow for job in jobs]
+        read = await self._jobs.read(jobs, self._caller)
+        del jobs
+        checked = await self._creation.check_each(
+            [each for each in read if isinstance(each, Asked)]
+        )
+        results: list[Result] = []
+        asked: list[tuple[int, bool, Asked, NewJob]] = []
+        others = iter(checked)
+        for tag, follow, each in zip(tags, followed, read, strict=True):
+            new = next(others) if isinstance(each, Asked) else each
+            if isinstance(each, Asked) and isinstance(new, NewJob):
+                follow = follow and self._has_room(new.id)
+                asked.append((tag, follow, each, new))
+                if follow:
+                    # Before it is written: a change right after is not missed.
+                    self._creating.add(new.id)
+                    self._hub.join(self._follower, (new.id,), version=1)
+            else:
+                assert isinstance(new, Exception)
+                results.append((tag, new))
+        del read, checked
+        if asked:
+            ends = await self._creation.create_each(
+                [each for _, _, each, _ in asked], [new for _, _, _, new in asked]
+            )
+            for (tag, follow, _, new), end in zip(asked, ends, strict=True):
+                results.append((tag, end))
+                if follow:
+                    self._followed_from_now(new.id, end)
+        charge.give_back(size_bytes)
+        self._results += results
+        self._changed.set()
+        for job_id in self._changed_early - self._creating:
+            self._changed_early.discard(job_id)
+            self._follower.mark(job_id)
+
+    def _followed_from_now(self, job_id: str, result: CreateResult | Exception) -> None:
+        self._creating.discard(job_id)
+        existing = None if isinstance(result, Exception) else result.job
+        if existing is not None and existing.id == job_id:
+            return
+        self._hub.leave(self._follower, (job_id,))
+        if existing is not None and existing.id not in self._follower.seen:
+            # Its result says nothing of its output.
+            self._hub.join(self._follower, (existing.id,))
+            self._follower.mark(existing.id)
+
+    async def _follow(self, job_ids: Sequence[str]) -> None:
+        """Follows jobs from now on, and has their status written."""
+        new = [
+            job_id
+            for job_id in dict.fromkeys(job_ids)
+            if job_id not in self._follower.seen and self._has_room(job_id)
+        ]
+        # Before they are read: a change in between is then read again.
+        self._hub.join(self._follower, new)
+        jobs = await self._reader.read_statuses(new, False)
+        for job_id in new:
+            try:
+                check_visible(jobs, [job_id], self._caller)
+            except Exception as error:
+                self._hub.leave(self._follower, (job_id,))
+                self._fail(job_id, error)
+            else:
+                self._follower.mark(job_id)
+
+    def _has_room(self, job_id: str) -> bool:
+        """Whether a job may be followed; writes that it is not, otherwise."""
+        if len(self._follower.seen) < MAX_FOLLOWED:
+            return True
+        self._fail(
+            job_id,
+            StreamLimit(f"a stream follows {MAX_FOLLOWED} jobs at most", "jobs of a stream"),
+        )
+        return False
+
+    def _fail(self, job_id: str, error: Exception) -> None:
+        self._failures.append(pb.FollowFailure(job_id=job_id, error=status_of(error)))
+        self._changed.set()
+
+    # Writing.
+
+    async def _follow_changes(self, options: Options) -> None:
+        """Reads the status of jobs that have changed, until the server drains."""
+
+        async def send(update: pb.JobUpdate) -> None:
+            while self._updates_bytes > _MAX_WAITING_BYTES:
+                self._written.clear()
+                await self._written.wait()
+            if update.job_id not in self._follower.seen:  # It has ended.
+                self._hub.leave(self._follower, (update.job_id,))
+            self._updates.append(update)
+            self._updates_bytes += len(update.status.output.json_text)
+            self._changed.set()
+
+        writer = StatusWriter(self._reader, self._follower, True, options.payload_encoding, send)
+        try:
+            while True:
+                changed = await self._follower.changed()
+                self._changed_early.update(self._creating.intersection(changed))
+                job_ids = [job_id for job_id in changed if job_id not in self._creating]
+                await writer.write_changed(job_ids)
+                for job_id in job_ids:
+                    if self._hub.leave_unless_seen(self._follower, job_id):
+                        self._fail(job_id, JobNotFound(job_id))
+        except ServerDraining:
+            self._draining = True
+            self._changed.set()
+        finally:
+            writer.charge.close()
+
+    async def _write(self, context: Context, options: Options) -> None:
+        await context.write(
+            pb.SubmitResponse(
+                limits=pb.SubmitLimits(
+                    max_unconfirmed_jobs=MAX_UNCONFIRMED,
+                    max_request_jobs=MAX_ITEMS,
+                    max_followed_jobs=MAX_FOLLOWED,
+                )
+            )
+        )
+        drain_told = False
+        while True:
+            try:
+                async with asyncio.timeout(options.heartbeat_seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                beat = pb.SubmitResponse(heartbeat=job_pb2.StreamHeartbeat())
+                beat.heartbeat.server_time.GetCurrentTime()
+                await context.write(beat)
+                continue
+            self._changed.clear()
+            if self._draining and not drain_told:
+                drain_told = True
+                await context.write(pb.SubmitResponse(drain=pb.SubmitDrain(reason=_GOES)))
+            while self._results or self._updates or self._failures:
+                await context.write(self._next_response())
+                self._written.set()
+            if (self._ended or self._draining) and not self._unconfirmed:
+                return
+
+    def _next_response(self) -> pb.SubmitResponse:
+        results = self._results[:_FRAME_RESULTS]
+        del self._results[:_FRAME_RESULTS]
+        response = results_response(results)
+        self._unconfirmed -= len(results)
+        if not self._results:
+            # Results come before the updates of their jobs.
+            response.updates.extend(self._updates)
+            self._updates, self._updates_bytes = [], 0
+        response.follow_failures.extend(self._failures)
+        self._failures.clear()
+        return response
