@@ -41,6 +41,7 @@ def _differ_in_id_only(one: CreateResult, other: CreateResult) -> bool:
         return False
     return (
         one.new.options is other.new.options
+        and one.new.owner == other.new.owner
         and one.new.unique_key == other.new.unique_key
         and one.new.traceparent == other.new.traceparent
         and one.create_time == other.create_time
