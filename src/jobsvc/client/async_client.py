@@ -82,8 +82,7 @@ class AsyncClient(AsyncQueueCalls):
             ValueError: the input is no JSON object, or options contradict each other.
         """
         request = create_request(NewJob(queue, input, **options), validate_only)
-        response = await self._call("JobService/CreateJob", self._jobs.CreateJob, request)
-        return read_created(response)
+        return read_created(await self._create(request))
 
     async def create_many(self, jobs: Iterable[NewJob]) -> list[CreatedJob]:
         """Creates any number of jobs, and returns them in the same order.

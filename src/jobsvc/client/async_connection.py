@@ -1,6 +1,7 @@
 """How `AsyncClient` reaches its server. `sync_connection.py` does the same for blocking code."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -13,16 +14,25 @@ import grpc
 from grpc import aio
 from opentelemetry import trace
 
+from jobsvc import telemetry
 from jobsvc.client.async_reply_stream import AsyncReplyStream
+from jobsvc.client.async_submit import AsyncSubmitter, OpenedCall, StreamBroken
 from jobsvc.client.call_span import call_span
 from jobsvc.client.channel import open_async_channel
+from jobsvc.client.convert.job_requests import submit_job
 from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
 from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
 from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
+from jobsvc.client.submit_policy import SubmitPolicy, is_repeated
 from jobsvc.domain.target import check_target
-from jobsvc.v1.job_service_pb2 import StreamJobStatusRequest, StreamJobStatusResponse
+from jobsvc.v1.job_service_pb2 import (
+    CreateJobRequest,
+    CreateJobResponse,
+    StreamJobStatusRequest,
+    StreamJobStatusResponse,
+)
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 
@@ -73,6 +83,8 @@ class AsyncConnection:
             MAX_CALLS if channel is None else inf,
         )
         self._stubs: tuple[JobServiceAsyncStub, QueueServiceAsyncStub] | None = None
+        self._submitter = AsyncSubmitter(self._open_submit, self._target)
+        self._submits = SubmitPolicy(os.environ)
         self._clock = clock
         self._sleep = sleep
 
@@ -90,6 +102,7 @@ class AsyncConnection:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        await self._submitter.close()
         self._stubs = None
         long_channels = self._long_calls.clear()
         if self._owns_channel and self._channel is not None:
@@ -137,6 +150,33 @@ class AsyncConnection:
                     else:
                         raise failure from error
                 left = end - self._clock()
+
+    async def _create(self, request: CreateJobRequest) -> CreateJobResponse:
+        """Creates a job, on the stream unless it is the first, or the stream is of no use."""
+        end = self._clock() + self._timeout
+        if self._submits.begin(request):
+            with call_span("jobsvc.v1.JobService/Submit") as span:
+                job = submit_job(request, *telemetry.headers(span))
+                try:
+                    return await self._submitter.create(job, self._timeout)
+                except StreamBroken as broken:
+                    self._submits.broke(broken.failure)
+                except CallFailed as failure:
+                    if not is_repeated(failure):
+                        raise
+        return await self._call(
+            "JobService/CreateJob", self._jobs.CreateJob, request, end - self._clock()
+        )
+
+    def _open_submit(self) -> OpenedCall:
+        # No span: each job has a context of its own.
+        headers = self._identity.headers(trace.INVALID_SPAN)
+        taken = self._long_calls.take(self._clock())
+        return OpenedCall(
+            taken.channel[1].Submit(metadata=headers),
+            stream_seconds(self._stream_age_seconds, random.uniform(-1, 1)),
+            lambda: self._release(taken),
+        )
 
     @asynccontextmanager
     async def _long_call(self) -> "AsyncIterator[JobServiceAsyncStub]":

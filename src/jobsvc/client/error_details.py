@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 
 import grpc
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from jobsvc.call_status import CallStatus, read_status
 from jobsvc.client.errors import CallFailed, failure_class
@@ -24,7 +24,16 @@ def read_failure(error: grpc.RpcError, target: str = "") -> CallFailed:
 
     A failure that the server did not report names the `target` that was called.
     """
-    status = call_status(error)
+    return _failure(call_status(error), target)
+
+
+def read_job_failure(error: status_pb2.Status) -> CallFailed:
+    """Returns why there is no job, as an exception of this package."""
+    details = (("grpc-status-details-bin", error.SerializeToString()),)
+    return _failure(read_status(grpc.StatusCode.UNKNOWN, error.message, details), "")
+
+
+def _failure(status: CallStatus, target: str) -> CallFailed:
     violations: list[Violation] = []
     retry_delay_seconds: float | None = None
     bad_request = error_details_pb2.BadRequest()

@@ -20,7 +20,12 @@ from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stre
 from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
 from jobsvc.client.sync_reply_stream import ReplyStream
 from jobsvc.domain.target import check_target
-from jobsvc.v1.job_service_pb2 import StreamJobStatusRequest, StreamJobStatusResponse
+from jobsvc.v1.job_service_pb2 import (
+    CreateJobRequest,
+    CreateJobResponse,
+    StreamJobStatusRequest,
+    StreamJobStatusResponse,
+)
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 
@@ -114,6 +119,9 @@ class Connection:
                     else:
                         raise failure from error
                 left = end - self._clock()
+
+    def _create(self, request: CreateJobRequest) -> CreateJobResponse:
+        return self._call("JobService/CreateJob", self._jobs.CreateJob, request)
 
     @contextmanager
     def _long_call(self) -> Iterator[JobServiceStub]:

@@ -48,6 +48,20 @@ def create_request(job: NewJob, validate_only: bool = False) -> job_service_pb2.
     return request
 
 
+def submit_job(
+    request: job_service_pb2.CreateJobRequest, traceparent: str, tracestate: str
+) -> job_service_pb2.SubmitJob:
+    """Returns a request as one of a stream, within a trace context."""
+    return job_service_pb2.SubmitJob(
+        request=request, traceparent=traceparent, tracestate=tracestate
+    )
+
+
+def submit_options() -> job_service_pb2.SubmitOptions:
+    """Returns how the server is to write to a stream of `Submit`."""
+    return job_service_pb2.SubmitOptions(payload_encoding=_JSON_TEXT)
+
+
 def get_request(job_id: str | UUID, full: bool) -> job_service_pb2.GetJobRequest:
     """Returns the request that reads a job."""
     view = job_pb2.JOB_VIEW_FULL if full else job_pb2.JOB_VIEW_BASIC
