@@ -107,6 +107,15 @@ class _Stream:
         self._draining = False
 
     async def serve(self, context: Context, heartbeat_seconds: float) -> None:
+        await context.write(
+            pb.SubmitResponse(
+                limits=pb.SubmitLimits(
+                    max_unconfirmed_jobs=MAX_UNCONFIRMED,
+                    max_request_jobs=MAX_ITEMS,
+                    max_followed_jobs=MAX_FOLLOWED,
+                )
+            )
+        )
         data = await context.read()
         if data is aio.EOF:
             return
@@ -283,15 +292,6 @@ class _Stream:
             writer.charge.close()
 
     async def _write(self, context: Context, options: Options) -> None:
-        await context.write(
-            pb.SubmitResponse(
-                limits=pb.SubmitLimits(
-                    max_unconfirmed_jobs=MAX_UNCONFIRMED,
-                    max_request_jobs=MAX_ITEMS,
-                    max_followed_jobs=MAX_FOLLOWED,
-                )
-            )
-        )
         drain_told = False
         while True:
             try:

@@ -134,6 +134,7 @@ class _Stream:
         self._unsent: list[SubmitJob] = []
         self._followed: dict[str, asyncio.Future[JobUpdate]] = {}
         self._has_unsent = asyncio.Event()
+        self._is_open = asyncio.Event()
         #: It takes no more jobs.
         self.is_closed = False
 
@@ -149,7 +150,7 @@ class _Stream:
 
     async def run(self) -> None:
         """Serves the jobs until the stream ends, which fails those without a result."""
-        failure: CallFailed = Unavailable("UNAVAILABLE", "the client was closed")
+        failure: CallFailed | None = None  # The client is being closed.
         writing = asyncio.create_task(self._write())
         aging = asyncio.get_running_loop().call_later(self._opened.age_seconds, self.retire)
         try:
@@ -169,15 +170,16 @@ class _Stream:
                 await writing
             await self._opened.release()
 
-    def _fail(self, failure: CallFailed) -> None:
-        broken = StreamBroken(failure)
+    def _fail(self, failure: CallFailed | None) -> None:
         futures: list[asyncio.Future[Any]] = [
             *(each.created for each in self._unconfirmed.values()),
             *self._followed.values(),
         ]
         for future in futures:
-            if not future.done():
-                future.set_exception(broken)
+            if failure is None:
+                future.cancel()
+            elif not future.done():
+                future.set_exception(StreamBroken(failure))
                 future.exception()  # Whoever waits for it hears of it; nobody may.
 
     # Writing.
@@ -188,6 +190,9 @@ class _Stream:
         self._has_unsent.set()
 
     async def _write(self) -> None:
+        # gRPC loses the status of a call that ends while something is written to it. Most that end
+        # early do so at once.
+        await self._is_open.wait()
         try:
             await self._call.write(SubmitRequest(options=submit_options()))
             while not self.is_closed:
@@ -232,6 +237,7 @@ class _Stream:
                 return
             # A cast: the type checker cannot tell a sentinel from the rest by `is`.
             response = cast(SubmitResponse, read)
+            self._is_open.set()
             for result in response.results:
                 unconfirmed = self._unconfirmed.pop(result.tag, None)
                 if unconfirmed is None:

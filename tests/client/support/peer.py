@@ -77,9 +77,13 @@ class Peer(grpc.GenericRpcHandler):
         self.target = ""
         self.calls: list[Call] = []
         self._answers: dict[str, deque[Any]] = defaultdict(deque)
+        # As a server that does not know it.
+        self._answers["Submit"].append([Failure(grpc.StatusCode.UNIMPLEMENTED, bare=True)])
 
     def answer(self, method: str, *answers: Any) -> None:
         """Adds to the script of a method."""
+        if method == "Submit":
+            self._answers[method].clear()
         self._answers[method].extend(answers)
 
     def requests(self, method: str) -> list[Any]:

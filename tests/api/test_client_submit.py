@@ -1,0 +1,84 @@
+"""The client for asyncio creates its jobs on the stream of a real server."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from jobsvc.app import Replica
+from jobsvc.client import AsyncClient, CreatedJob, QueueNotFound, RequestIdReused
+from tests.support.probe import eventually
+from tests.support.settings import TEST_SETTINGS
+
+pytestmark = pytest.mark.usefixtures("queue")
+
+
+@pytest.fixture
+def client(server: Replica) -> AsyncClient:
+    return AsyncClient(f"127.0.0.1:{server.port}")
+
+
+# Of calls in progress; one stream is no call.
+@pytest.mark.parametrize("settings", [replace(TEST_SETTINGS, max_calls=1)])
+async def test_concurrent_creations_share_a_stream(
+    client: AsyncClient, sql: asyncpg.Connection
+) -> None:
+    async with client:
+        await client.create("q")
+        created = await asyncio.gather(
+            *(client.create("q", {"n": n}, labels={"n": str(n)}) for n in range(2000))
+        )
+    assert [job.labels for job in created] == [{"n": str(n)} for n in range(2000)]
+    ids = [str(row["id"]) for row in await sql.fetch("SELECT id FROM job ORDER BY id")]
+    assert sorted(job.id for job in created) == ids[1:]
+
+
+async def test_failure_reaches_the_creation_that_it_is_about(client: AsyncClient) -> None:
+    async with client:
+        first = await client.create("q", {"n": 1})
+        used = str(uuid4())
+        await client.create("q", request_id=used)
+        outcomes = await asyncio.gather(
+            client.create("q", {"n": 1}),
+            client.create("none"),
+            client.create("q", {"n": 2}, request_id=used),
+            client.create("q", {"n": 1}),
+            return_exceptions=True,
+        )
+    assert [type(outcome) for outcome in outcomes] == [
+        CreatedJob,
+        QueueNotFound,
+        RequestIdReused,
+        CreatedJob,
+    ]
+    assert isinstance(outcomes[3], CreatedJob)
+    assert outcomes[3].queue == first.queue
+
+
+async def test_creations_go_on_while_the_server_drains_and_another_takes_over(
+    server: Replica,
+    start_replica: Callable[[], AbstractAsyncContextManager[Replica]],
+    sql: asyncpg.Connection,
+) -> None:
+    async with start_replica() as other:
+        targets = f"ipv4:127.0.0.1:{server.port},127.0.0.1:{other.port}"
+        async with AsyncClient(targets) as client:
+            stop = asyncio.Event()
+            made: list[str] = []
+
+            async def creating() -> None:
+                while not stop.is_set():
+                    made.append((await client.create("q")).id)
+
+            callers = [asyncio.create_task(creating()) for _ in range(8)]
+            await eventually(lambda: len(made) > 200, what="creations")
+            await server.drain()
+            before = len(made)
+            await eventually(lambda: len(made) > before + 200, what="creations elsewhere")
+            stop.set()
+            await asyncio.gather(*callers)
+    assert len(made) == len(set(made)) == await sql.fetchval("SELECT count(*) FROM job")
