@@ -154,6 +154,7 @@ async def test_request_that_breaks_a_rule_ends_the_stream_and_creates_nothing(
 
 async def test_garbage_ends_the_stream(channel: aio.Channel) -> None:
     call = channel.stream_stream("/jobsvc.v1.JobService/Submit")()
+    assert pb.SubmitResponse.FromString(await call.read()).HasField("limits")
     await call.write(b"\xff\xff")
     assert (await refused(call.read())).what == _INVALID
 

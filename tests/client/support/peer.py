@@ -96,7 +96,9 @@ class Peer(grpc.GenericRpcHandler):
         method = _METHODS[path]
         handle = self._stream if method.server_streaming else self._unary
         wrap = (
-            grpc.unary_stream_rpc_method_handler
+            grpc.stream_stream_rpc_method_handler  # Its requests are not read.
+            if method.client_streaming
+            else grpc.unary_stream_rpc_method_handler
             if method.server_streaming
             else grpc.unary_unary_rpc_method_handler
         )
