@@ -8,9 +8,12 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from jobsvc.app import Replica
 from jobsvc.client import AsyncClient, CreatedJob, QueueNotFound, RequestIdReused
+from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
+from tests.api.support.worker import lease_one, report, success
 from tests.support.probe import eventually
 from tests.support.settings import TEST_SETTINGS
 
@@ -82,3 +85,41 @@ async def test_creations_go_on_while_the_server_drains_and_another_takes_over(
             stop.set()
             await asyncio.gather(*callers)
     assert len(made) == len(set(made)) == await sql.fetchval("SELECT count(*) FROM job")
+
+
+async def test_create_and_wait_returns_the_job_as_get_does(
+    client: AsyncClient, workers: WorkerServiceStub
+) -> None:
+    async with client:
+        for _ in range(2):  # As a call of its own, and on the stream.
+            waiting = asyncio.create_task(
+                client.create_and_wait("q", {"n": 1}, labels={"a": "b"}, priority=3)
+            )
+            lease = await lease_one(workers, wait=Duration(seconds=5))
+            await report(workers, success(lease, '{"m": 2}'))
+            job = await asyncio.wait_for(waiting, 10)
+            assert job.output == {"m": 2}
+            read = await client.get(job.id)
+            read = replace(read, status=replace(read.status, recent_attempts=()))
+            job = replace(job, status=replace(job.status, recent_attempts=()))
+            assert replace(job, purge_time=read.purge_time) == read
+
+
+async def test_create_and_wait_returns_the_job_as_it_is_when_the_time_is_over(
+    client: AsyncClient,
+) -> None:
+    async with client:
+        for _ in range(2):
+            job = await client.create_and_wait("q", timeout=0.1)
+            assert not job.ended
+
+
+async def test_create_and_wait_waits_for_the_job_that_has_the_key(
+    client: AsyncClient, workers: WorkerServiceStub
+) -> None:
+    async with client:
+        first = await client.create("q", {"n": 1}, unique_key="k")
+        waiting = asyncio.create_task(client.create_and_wait("q", {"n": 2}, unique_key="k"))
+        await report(workers, success(await lease_one(workers), '{"m": 2}'))
+        job = await asyncio.wait_for(waiting, 10)
+    assert (job.id, job.input, job.output) == (first.id, {"n": 1}, {"m": 2})

@@ -98,7 +98,7 @@ async def _update(follower: Follower, job: Job, full: bool, encoding: int) -> pb
         follower.seen.pop(job.id, None)
     else:
         follower.seen[job.id] = job.status.version
-    update = pb.JobUpdate(job_id=job.id, queue=job.queue)
+    update = pb.JobUpdate(job_id=job.id, queue=job.queue, etag=job.etag)
     write_status(update.status, job, full)
     if full:
         await write_output(update.status, job, encoding)

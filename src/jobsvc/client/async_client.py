@@ -7,7 +7,7 @@ from uuid import UUID
 from jobsvc.client.async_queue_calls import AsyncQueueCalls
 from jobsvc.client.async_reply_stream import AsyncReplyStream
 from jobsvc.client.convert.batches import batch_requests
-from jobsvc.client.convert.job_replies import read_created, read_job
+from jobsvc.client.convert.job_replies import read_created, read_ended, read_job
 from jobsvc.client.convert.job_requests import (
     cancel_request,
     create_request,
@@ -83,6 +83,29 @@ class AsyncClient(AsyncQueueCalls):
         """
         request = create_request(NewJob(queue, input, **options), validate_only)
         return read_created(await self._create(request))
+
+    async def create_and_wait(
+        self,
+        queue: str,
+        input: PayloadLike | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - ends with the job, not with an error
+        *,
+        reconnect_seconds: float = 60.0,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Creates a job, and waits until it ends, or `timeout` seconds pass (None: no limit).
+
+        The same as `create` and `wait`, sooner. A job that existed already is waited for as well.
+
+        Raises: as `create`, and as `wait`.
+        """
+        request = create_request(NewJob(queue, input, **options))
+        deadline = WaitDeadline(timeout, self._clock())
+        created, last = await self._create_followed(request, timeout)
+        if last is not None:
+            return read_ended(request, created, last)
+        left = None if deadline.time is None else max(0.0, deadline.time - self._clock())
+        return await self.wait(created.job.id, left, reconnect_seconds=reconnect_seconds)
 
     async def create_many(self, jobs: Iterable[NewJob]) -> list[CreatedJob]:
         """Creates any number of jobs, and returns them in the same order.

@@ -30,6 +30,7 @@ from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2 import (
     CreateJobRequest,
     CreateJobResponse,
+    JobUpdate,
     StreamJobStatusRequest,
     StreamJobStatusResponse,
 )
@@ -153,10 +154,28 @@ class AsyncConnection:
 
     async def _create(self, request: CreateJobRequest) -> CreateJobResponse:
         """Creates a job, on the stream unless it is the first, or the stream is of no use."""
+        return (await self._create_by_either(request, follow=False))[0]
+
+    async def _create_followed(
+        self, request: CreateJobRequest, wait_seconds: float | None
+    ) -> tuple[CreateJobResponse, JobUpdate | None]:
+        """Creates a job, and waits for its last update; None where the job has to be asked for."""
+        created, ended = await self._create_by_either(request, follow=True)
+        if ended is None or created.existing:
+            return created, None
+        try:
+            async with asyncio.timeout(wait_seconds):
+                return created, await ended
+        except (StreamBroken, CallFailed, TimeoutError):
+            return created, None
+
+    async def _create_by_either(
+        self, request: CreateJobRequest, follow: bool
+    ) -> tuple[CreateJobResponse, asyncio.Future[JobUpdate] | None]:
         end = self._clock() + self._timeout
         if self._submits.begin(request):
             with call_span("jobsvc.v1.JobService/Submit") as span:
-                job = submit_job(request, *telemetry.headers(span))
+                job = submit_job(request, follow, *telemetry.headers(span))
                 try:
                     return await self._submitter.create(job, self._timeout)
                 except StreamBroken as broken:
@@ -164,9 +183,9 @@ class AsyncConnection:
                 except CallFailed as failure:
                     if not is_repeated(failure):
                         raise
-        return await self._call(
-            "JobService/CreateJob", self._jobs.CreateJob, request, end - self._clock()
-        )
+        left = end - self._clock()
+        created = await self._call("JobService/CreateJob", self._jobs.CreateJob, request, left)
+        return created, None
 
     def _open_submit(self) -> OpenedCall:
         # No span: each job has a context of its own.

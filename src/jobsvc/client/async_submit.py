@@ -69,28 +69,24 @@ class AsyncSubmitter:
         self._running: set[asyncio.Task[None]] = set()
         self._tag = 0
 
-    async def create(self, job: SubmitJob, timeout_seconds: float) -> CreateJobResponse:
-        """Creates a job; its tag is set here.
+    async def create(
+        self, job: SubmitJob, timeout_seconds: float
+    ) -> "tuple[CreateJobResponse, asyncio.Future[JobUpdate] | None]":
+        """Creates a job; its tag is set here. For one that is followed, the future has its last
+        update, or an exception as below.
 
         Raises:
             CallFailed: as the server says, or DeadlineExceeded.
             StreamBroken: the job may have been created.
         """
         unconfirmed = self._send(job)
-        return await self._confirmed(unconfirmed, timeout_seconds)
-
-    async def create_followed(
-        self, job: SubmitJob, timeout_seconds: float
-    ) -> "tuple[CreateJobResponse, asyncio.Future[JobUpdate]]":
-        """Creates a job and follows it. The future has its last update, or an exception as below.
-
-        Raises: as `create`.
-        """
-        job.follow = True
-        unconfirmed = self._send(job)
-        created = await self._confirmed(unconfirmed, timeout_seconds)
-        assert unconfirmed.ended is not None
-        return created, unconfirmed.ended
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await unconfirmed.created, unconfirmed.ended
+        except TimeoutError:
+            raise DeadlineExceeded(
+                "DEADLINE_EXCEEDED", f"no answer from {self._target or 'the server'} in time"
+            ) from None
 
     def _send(self, job: SubmitJob) -> _Unconfirmed:
         if self._stream is None or self._stream.is_closed:
@@ -101,17 +97,6 @@ class AsyncSubmitter:
         self._tag += 1
         job.tag = self._tag
         return self._stream.send(job)
-
-    async def _confirmed(
-        self, unconfirmed: _Unconfirmed, timeout_seconds: float
-    ) -> CreateJobResponse:
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                return await unconfirmed.created
-        except TimeoutError:
-            raise DeadlineExceeded(
-                "DEADLINE_EXCEEDED", f"no answer from {self._target or 'the server'} in time"
-            ) from None
 
     async def close(self) -> None:
         """Ends all streams. Jobs without a result fail."""

@@ -5,7 +5,7 @@ from typing import Unpack
 from uuid import UUID
 
 from jobsvc.client.convert.batches import batch_requests
-from jobsvc.client.convert.job_replies import read_created, read_job
+from jobsvc.client.convert.job_replies import read_created, read_ended, read_job
 from jobsvc.client.convert.job_requests import (
     cancel_request,
     create_request,
@@ -83,6 +83,29 @@ class Client(QueueCalls):
         """
         request = create_request(NewJob(queue, input, **options), validate_only)
         return read_created(self._create(request))
+
+    def create_and_wait(
+        self,
+        queue: str,
+        input: PayloadLike | None = None,
+        timeout: float | None = None,
+        *,
+        reconnect_seconds: float = 60.0,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Creates a job, and waits until it ends, or `timeout` seconds pass (None: no limit).
+
+        The same as `create` and `wait`, sooner. A job that existed already is waited for as well.
+
+        Raises: as `create`, and as `wait`.
+        """
+        request = create_request(NewJob(queue, input, **options))
+        deadline = WaitDeadline(timeout, self._clock())
+        created, last = self._create_followed(request, timeout)
+        if last is not None:
+            return read_ended(request, created, last)
+        left = None if deadline.time is None else max(0.0, deadline.time - self._clock())
+        return self.wait(created.job.id, left, reconnect_seconds=reconnect_seconds)
 
     def create_many(self, jobs: Iterable[NewJob]) -> list[CreatedJob]:
         """Creates any number of jobs, and returns them in the same order.

@@ -23,6 +23,7 @@ from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2 import (
     CreateJobRequest,
     CreateJobResponse,
+    JobUpdate,
     StreamJobStatusRequest,
     StreamJobStatusResponse,
 )
@@ -122,6 +123,12 @@ class Connection:
 
     def _create(self, request: CreateJobRequest) -> CreateJobResponse:
         return self._call("JobService/CreateJob", self._jobs.CreateJob, request)
+
+    def _create_followed(
+        self, request: CreateJobRequest, wait_seconds: float | None
+    ) -> tuple[CreateJobResponse, JobUpdate | None]:
+        """Creates a job. Its last update has to be asked for."""
+        return self._create(request), None
 
     @contextmanager
     def _long_call(self) -> Iterator[JobServiceStub]:

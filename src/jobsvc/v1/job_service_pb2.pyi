@@ -873,10 +873,13 @@ class JobUpdate(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job."""
     queue: _builtins.str
     """Its queue."""
+    etag: _builtins.str
+    """Etag of the job in this status."""
     @_builtins.property
     def status(self) -> _job_pb2.JobStatus:
         """Its status."""
@@ -887,10 +890,11 @@ class JobUpdate(_message.Message):
         job_id: _builtins.str = ...,
         queue: _builtins.str = ...,
         status: _job_pb2.JobStatus | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "queue", b"queue", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "job_id", b"job_id", "queue", b"queue", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

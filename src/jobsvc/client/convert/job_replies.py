@@ -54,6 +54,20 @@ def read_created(response: job_service_pb2.CreateJobResponse) -> CreatedJob:
     return CreatedJob(existing=response.existing, **{name: getattr(job, name) for name in _FIELDS})
 
 
+def read_ended(
+    request: job_service_pb2.CreateJobRequest,
+    created: job_service_pb2.CreateJobResponse,
+    last: job_service_pb2.JobUpdate,
+) -> Job:
+    """Returns a new job with its last status as plain values. Without its `purge_time`."""
+    job = job_pb2.Job()
+    job.CopyFrom(created.job)
+    job.status.CopyFrom(last.status)
+    job.etag = last.etag
+    job.spec.input.CopyFrom(request.spec.input)
+    return read_job(job)
+
+
 def read_update(update: job_service_pb2.JobUpdate) -> JobUpdate:
     """Returns an update of a status stream as plain values."""
     return JobUpdate(job_id=update.job_id, queue=update.queue, status=read_status(update.status))

@@ -49,11 +49,11 @@ def create_request(job: NewJob, validate_only: bool = False) -> job_service_pb2.
 
 
 def submit_job(
-    request: job_service_pb2.CreateJobRequest, traceparent: str, tracestate: str
+    request: job_service_pb2.CreateJobRequest, follow: bool, traceparent: str, tracestate: str
 ) -> job_service_pb2.SubmitJob:
     """Returns a request as one of a stream, within a trace context."""
     return job_service_pb2.SubmitJob(
-        request=request, traceparent=traceparent, tracestate=tracestate
+        request=request, follow=follow, traceparent=traceparent, tracestate=tracestate
     )
 
 
