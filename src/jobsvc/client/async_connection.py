@@ -16,7 +16,7 @@ from opentelemetry import trace
 
 from jobsvc import telemetry
 from jobsvc.client.async_reply_stream import AsyncReplyStream
-from jobsvc.client.async_submit import AsyncSubmitter, OpenedCall, StreamBroken
+from jobsvc.client.async_submit import AsyncSubmitter, OpenedCall
 from jobsvc.client.call_span import call_span
 from jobsvc.client.channel import open_async_channel
 from jobsvc.client.convert.job_requests import submit_job
@@ -26,6 +26,7 @@ from jobsvc.client.identity import Identity
 from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
 from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
 from jobsvc.client.submit_policy import SubmitPolicy, is_repeated
+from jobsvc.client.unconfirmed_jobs import StreamBroken
 from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2 import (
     CreateJobRequest,

@@ -143,3 +143,8 @@ def failure_class(code: str, reason: str, message: str = "") -> type[CallFailed]
 def stream_silent(seconds: float) -> Unavailable:
     """Returns the failure of a status stream that said nothing for `seconds`."""
     return Unavailable("UNAVAILABLE", f"the status stream was silent for {seconds:g} s")
+
+
+def no_answer(target: str) -> DeadlineExceeded:
+    """Returns the failure of a creation on a stream whose result did not come in time."""
+    return DeadlineExceeded("DEADLINE_EXCEEDED", f"no answer from {target or 'the server'} in time")

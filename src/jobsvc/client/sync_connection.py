@@ -1,8 +1,10 @@
 """How `Client` reaches its server. `async_connection.py` does the same for asyncio."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from math import inf
 from types import TracebackType
@@ -11,14 +13,19 @@ from typing import Self, TypeVar
 import grpc
 from opentelemetry import trace
 
+from jobsvc import telemetry
 from jobsvc.client.call_span import call_span
 from jobsvc.client.channel import open_channel
+from jobsvc.client.convert.job_requests import submit_job
 from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
 from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
 from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
+from jobsvc.client.submit_policy import SubmitPolicy, is_repeated
 from jobsvc.client.sync_reply_stream import ReplyStream
+from jobsvc.client.sync_submit import Opening, Submitter
+from jobsvc.client.unconfirmed_jobs import StreamBroken
 from jobsvc.domain.target import check_target
 from jobsvc.v1.job_service_pb2 import (
     CreateJobRequest,
@@ -74,11 +81,14 @@ class Connection:
             self._stream_age_seconds,
             MAX_CALLS if channel is None else inf,
         )
+        self._submitter = Submitter(self._open_submit, self._target)
+        self._submits = SubmitPolicy(os.environ)
         self._jobs = JobServiceStub(self._channel)
         self._queues = QueueServiceStub(self._channel)
 
     def close(self) -> None:
         """Ends the connections and the calls on them. `with` does so too."""
+        self._submitter.close()
         long_channels = self._long_calls.clear()
         if self._owns_channel:
             self._channel.close()
@@ -122,13 +132,48 @@ class Connection:
                 left = end - self._clock()
 
     def _create(self, request: CreateJobRequest) -> CreateJobResponse:
-        return self._call("JobService/CreateJob", self._jobs.CreateJob, request)
+        """Creates a job, on the stream unless it is the first, or the stream is of no use."""
+        return self._create_by_either(request, follow=False)[0]
 
     def _create_followed(
         self, request: CreateJobRequest, wait_seconds: float | None
     ) -> tuple[CreateJobResponse, JobUpdate | None]:
-        """Creates a job. Its last update has to be asked for."""
-        return self._create(request), None
+        """Creates a job, and waits for its last update; None where the job has to be asked for."""
+        created, ended = self._create_by_either(request, follow=True)
+        if ended is None or created.existing:
+            return created, None
+        try:
+            return created, ended.result(wait_seconds)
+        except (StreamBroken, CallFailed, TimeoutError):
+            return created, None
+
+    def _create_by_either(
+        self, request: CreateJobRequest, follow: bool
+    ) -> "tuple[CreateJobResponse, Future[JobUpdate] | None]":
+        end = self._clock() + self._timeout
+        if self._submits.begin(request):
+            with call_span("jobsvc.v1.JobService/Submit") as span:
+                job = submit_job(request, follow, *telemetry.headers(span))
+                try:
+                    return self._submitter.create(job, self._timeout)
+                except StreamBroken as broken:
+                    self._submits.broke(broken.failure)
+                except CallFailed as failure:
+                    if not is_repeated(failure):
+                        raise
+        left = end - self._clock()
+        created = self._call("JobService/CreateJob", self._jobs.CreateJob, request, left)
+        return created, None
+
+    def _open_submit(self) -> Opening:
+        # No span: each job has a context of its own.
+        headers = self._identity.headers(trace.INVALID_SPAN)
+        taken = self._long_calls.take(self._clock())
+        return Opening(
+            lambda requests: taken.channel[1].Submit(requests, metadata=headers),
+            stream_seconds(self._stream_age_seconds, random.uniform(-1, 1)),
+            lambda: self._release(taken),
+        )
 
     @contextmanager
     def _long_call(self) -> Iterator[JobServiceStub]:
