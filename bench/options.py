@@ -11,8 +11,8 @@ from bench.scenarios.catalog import SCENARIOS
 
 #: Every kind of measurement once.
 _SMOKE = (
-    *("create-32", "batch-create", "drain", "drain-1m-2-workers", "life-cycle"),
-    *("cycles", "latency"),
+    *("create-32", "client-create-32", "batch-create", "drain", "drain-1m-2-workers"),
+    *("life-cycle", "cycles", "latency", "client-latency"),
 )
 
 _JOBSVC = ("jobsvc", "jobsvc x2")

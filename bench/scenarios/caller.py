@@ -1,23 +1,26 @@
-"""The caller process that creates jobs, with the bare stubs and one channel to each server.
+"""The caller process that creates jobs, with one channel to each server: by the bare stubs, or by
+the client that ships.
 
-`python -m bench.scenarios.caller create|batch JOBS UNDER_WAY TARGET…`, driven over its standard
-input.
+`python -m bench.scenarios.caller create|batch|client JOBS UNDER_WAY TARGET…`, driven over its
+standard input.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from statistics import quantiles
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grpc import aio
 
 from bench.measure.protocol import send_result, wait_for_start
 from bench.measure.workload import BATCH, INPUT, QUEUE
+from jobsvc.client import AsyncClient
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -25,11 +28,12 @@ from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 if TYPE_CHECKING:
     from jobsvc.v1.job_service_pb2_grpc import JobServiceAsyncStub
 
-#: Creates jobs, at most so many, and returns their ids.
-_Create = Callable[["JobServiceAsyncStub", int], Awaitable[list[str]]]
+#: Creates jobs, at most so many, and returns their ids. Any: a stub or a client.
+_Create = Callable[[Any, int], Awaitable[list[str]]]
 
 _SPEC = job_pb2.JobSpec(queue=QUEUE, input=payload_pb2.Payload(json_text=INPUT))
 _REQUEST = pb.CreateJobRequest(spec=_SPEC)
+_VALUE = json.loads(INPUT)
 
 
 async def _one(stub: JobServiceAsyncStub, max_jobs: int) -> list[str]:
@@ -41,8 +45,12 @@ async def _batch(stub: JobServiceAsyncStub, max_jobs: int) -> list[str]:
     return [response.job.id for response in (await stub.BatchCreateJobs(request)).responses]
 
 
+async def _by_client(client: AsyncClient, max_jobs: int) -> list[str]:
+    return [(await client.create(QUEUE, _VALUE)).id]
+
+
 async def _create(
-    create: _Create, stubs: list[JobServiceAsyncStub], jobs: int, under_way: int
+    create: _Create, stubs: list[Any], jobs: int, under_way: int
 ) -> tuple[list[str], list[float]]:
     """Creates `jobs`, so many calls under way at a time; returns the ids, and how long each call
     took."""
@@ -50,7 +58,7 @@ async def _create(
     times: list[float] = []
     left = jobs
 
-    async def call(stub: JobServiceAsyncStub) -> None:
+    async def call(stub: Any) -> None:
         nonlocal left
         while left > 0:
             size = min(left, BATCH if create is _batch else 1)
@@ -66,12 +74,16 @@ async def _create(
 
 
 async def _measure(operation: str, jobs: int, under_way: int, targets: list[str]) -> None:
-    create = {"create": _one, "batch": _batch}[operation]
+    roads: dict[str, _Create] = {"create": _one, "batch": _batch, "client": _by_client}
+    create = roads[operation]
     async with AsyncExitStack() as stack:
-        stubs: list[JobServiceAsyncStub] = [
-            JobServiceStub(await stack.enter_async_context(aio.insecure_channel(target)))
-            for target in targets
-        ]
+        stubs: list[Any] = []
+        for target in targets:
+            if create is _by_client:
+                stubs.append(await stack.enter_async_context(AsyncClient(target)))
+            else:
+                channel = await stack.enter_async_context(aio.insecure_channel(target))
+                stubs.append(JobServiceStub(channel))
         warm = BATCH * len(stubs) if create is _batch else under_way
         before, _ = await _create(create, stubs, warm, under_way)
         await wait_for_start()
@@ -94,7 +106,7 @@ async def _measure(operation: str, jobs: int, under_way: int, targets: list[str]
 def main() -> None:
     """Measures as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m bench.scenarios.caller")
-    parser.add_argument("operation", choices=("create", "batch"))
+    parser.add_argument("operation", choices=("create", "batch", "client"))
     parser.add_argument("jobs", type=int)
     parser.add_argument("under_way", type=int)
     parser.add_argument("targets", nargs="+", metavar="TARGET")

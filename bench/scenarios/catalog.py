@@ -19,6 +19,9 @@ SCENARIOS = {
     "create-32": Scenario("single create, 32 callers", 1 / 8),
     "create-64": Scenario("single create, 64 callers", 1 / 8),
     "create-256": Scenario("single create, 256 callers", 1 / 8),
+    "client-create-1": Scenario("client.create(), 1 caller", 1 / 32),
+    "client-create-32": Scenario("client.create(), 32 callers", 1 / 4),
+    "client-create-256": Scenario("client.create(), 256 callers", 1 / 4),
     "batch-create": Scenario("batch create, 1 request under way"),
     "batch-create-4": Scenario("batch create, 4 requests under way"),
     "drain": Scenario("drain, 1 worker"),
@@ -28,6 +31,7 @@ SCENARIOS = {
     "life-cycle": Scenario("full life cycle, 1 worker"),
     "cycles": Scenario("worker's memory, jobs that leave 2 MB in cycles", 1 / 16),
     "latency": Scenario("create to terminal status, idle", 1 / 128),
+    "client-latency": Scenario("client.create_and_wait(), idle", 1 / 128),
 }
 
 

@@ -18,6 +18,9 @@ CREATES = {
     "create-32": ("create", 32),
     "create-64": ("create", 64),
     "create-256": ("create", 256),
+    "client-create-1": ("client", 1),
+    "client-create-32": ("client", 32),
+    "client-create-256": ("client", 256),
     "batch-create": ("batch", 1),
     "batch-create-4": ("batch", 4),
 }

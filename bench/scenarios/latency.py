@@ -13,14 +13,16 @@ from bench.scenarios.latency_caller import QUEUE, STEPS
 _WINDOW = 8
 
 
-async def measure_latency(deployment: Deployment, jobs: int) -> Sample:
+async def measure_latency(deployment: Deployment, scenario: str, jobs: int) -> Sample:
     """The median over `jobs` that are created one after another, each after the end of the one
     before; `detail` has the 95th percentile and the median of each step.
 
     Raises:
         WrongResult: jobs did not end once, COMPLETED.
     """
-    arguments = ["-m", "bench.scenarios.latency_caller", str(jobs), deployment.targets[0]]
+    road = "client" if scenario == "client-latency" else "stubs"
+    target = deployment.targets[0]
+    arguments = ["-m", "bench.scenarios.latency_caller", road, str(jobs), target]
     async with observing(deployment.dsn) as connection:
         await connection.execute(sql("pause_queue"), QUEUE, False)
         async with (
@@ -33,4 +35,4 @@ async def measure_latency(deployment: Deployment, jobs: int) -> Sample:
         await check(connection, jobs + int(numbers["warm"]))
     detail = {name: numbers[name] for name in ("p95", *STEPS)}
     costs = meter.costs(jobs)
-    return Sample(deployment.system, "latency", numbers["median"], "ms", jobs, costs, detail)
+    return Sample(deployment.system, scenario, numbers["median"], "ms", jobs, costs, detail)

@@ -52,8 +52,8 @@ def jobsvc_systems(
 async def _measure(deployment: Deployment, scenario: str, jobs: int, backlog: int) -> Sample:
     if scenario in CREATES:
         return await measure_creates(deployment, scenario, jobs)
-    if scenario == "latency":
-        return await measure_latency(deployment, jobs)
+    if scenario in ("latency", "client-latency"):
+        return await measure_latency(deployment, scenario, jobs)
     if scenario == "life-cycle":
         return await measure_life_cycle(deployment, jobs)
     behind = backlog if scenario in _WITH_BACKLOG else 0
