@@ -169,6 +169,8 @@ class AsyncConnection:
                 return created, await ended
         except (StreamBroken, CallFailed, TimeoutError):
             return created, None
+        finally:
+            self._submitter.unfollow(created.job.id)
 
     async def _create_by_either(
         self, request: CreateJobRequest, follow: bool

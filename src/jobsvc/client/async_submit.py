@@ -70,6 +70,11 @@ class AsyncSubmitter:
         except TimeoutError:
             raise no_answer(self._target) from None
 
+    def unfollow(self, job_id: str) -> None:
+        """Says that nobody waits for the end of a job any more."""
+        if self._stream is not None:
+            self._stream.unfollow(job_id)
+
     async def close(self) -> None:
         """Ends all streams, and cancels the creations on them."""
         self._stream = None
@@ -99,6 +104,11 @@ class _Stream:
         unconfirmed = self._jobs.add(job)
         self._has_unsent.set()
         return unconfirmed
+
+    def unfollow(self, job_id: str) -> None:
+        """Leaves a job alone as soon as a request can be written."""
+        self._jobs.unfollow(job_id)
+        self._has_unsent.set()
 
     def retire(self) -> None:
         """Takes no more jobs, and ends when those it has are done."""

@@ -146,6 +146,8 @@ class Connection:
             return created, ended.result(wait_seconds)
         except (StreamBroken, CallFailed, TimeoutError):
             return created, None
+        finally:
+            self._submitter.unfollow(created.job.id)
 
     def _create_by_either(
         self, request: CreateJobRequest, follow: bool

@@ -91,6 +91,12 @@ class Submitter:
                 stream.start()
             return stream, unconfirmed
 
+    def unfollow(self, job_id: str) -> None:
+        """Says that nobody waits for the end of a job any more."""
+        with self._lock:
+            if self._stream is not None:
+                self._stream.unfollow(job_id)
+
     def close(self) -> None:
         """Ends all streams, and cancels the creations on them."""
         with self._lock:
@@ -131,6 +137,12 @@ class _Stream:
                 self._is_closed = True
             self._changed.notify()
             return None if self._is_closed else self._jobs.add(job)
+
+    def unfollow(self, job_id: str) -> None:
+        """Leaves a job alone as soon as a request can be written."""
+        with self._changed:
+            self._jobs.unfollow(job_id)
+            self._changed.notify()
 
     def give_up(self, unconfirmed: Unconfirmed[_Future]) -> None:
         """Says that nobody waits for a result any more."""

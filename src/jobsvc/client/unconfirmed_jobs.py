@@ -63,6 +63,8 @@ class UnconfirmedJobs(Generic[F]):
         self._by_tag: dict[int, Unconfirmed[F]] = {}
         self._unsent: list[SubmitJob] = []
         self._followed: dict[str, F] = {}
+        #: Jobs that nobody follows any more, to be sent.
+        self._unfollowed: list[str] = []
         self._tag = 0
 
     def add(self, job: SubmitJob) -> Unconfirmed[F]:
@@ -89,7 +91,16 @@ class UnconfirmedJobs(Generic[F]):
             del self._unsent[:count]
             if jobs:
                 return SubmitRequest(jobs=jobs)
+        if self._unfollowed:
+            unfollowed = self._unfollowed[:_MAX_JOBS]
+            del self._unfollowed[:_MAX_JOBS]
+            return SubmitRequest(unfollow_job_ids=unfollowed)
         return None
+
+    def unfollow(self, job_id: str) -> None:
+        """Says that nobody waits for the end of a job any more, if it has not come."""
+        if self._followed.pop(job_id, None) is not None:
+            self._unfollowed.append(job_id)
 
     def _is_wanted(self, job: SubmitJob) -> bool:
         """Whether nobody who waited for it has given up."""
