@@ -1,0 +1,96 @@
+"""Points: how a worker keeps to what `subscribed` says."""
+
+from jobsvc.conformance.point import Point
+from jobsvc.conformance.refusal import BROKEN
+from jobsvc.conformance.rules import worker_rule
+from jobsvc.conformance.stage import SOON_SECONDS
+from jobsvc.conformance.work_stage import WorkStage
+
+_MAX_ITEMS = 2
+_MAX_BYTES = 512 << 10
+_TEXT_BYTES = 200 << 10
+
+
+async def _batch_items(stage: WorkStage) -> None:
+    stream = await stage.subscribed(extend_seconds=1, max_batch_items=_MAX_ITEMS)
+    dispatched = stream.dispatch(*[{"sleep_ms": 2500}] * 4)
+    for lease_id in dispatched.lease_ids:
+        await stage.outcome(lease_id)
+    stage.require(
+        stream.max_items <= _MAX_ITEMS,
+        f"a frame has {stream.max_items} items; `max_batch_items` is {_MAX_ITEMS}",
+    )
+
+
+async def _message_bytes(stage: WorkStage) -> None:
+    stream = await stage.subscribed(max_message_bytes=_MAX_BYTES)
+    text = "x" * _TEXT_BYTES
+    jobs = [stream.dispatch({"sleep_ms": 1500, "text": text}) for _ in range(4)]
+    for job in jobs:
+        await stage.outcome(job.lease_ids[0])
+    stage.require(
+        stream.max_bytes <= _MAX_BYTES,
+        f"a frame has {stream.max_bytes} bytes; `max_message_bytes` is {_MAX_BYTES}",
+    )
+
+
+async def _no_ids(stage: WorkStage) -> None:
+    stream = await stage.subscribed(takes_ids=False)
+    lease_id = stream.dispatch({}).lease_ids[0]
+    await stage.outcome(lease_id)
+    used = stage.reports(lease_id)[0].is_by_id
+    stage.require(not used, "it sent `succeeded_lease_ids` to a server that does not know them")
+
+
+async def _committed_ids(stage: WorkStage) -> None:
+    stream = await stage.subscribed(takes_ids=True)
+    lease_id = stream.dispatch({}).lease_ids[0]
+    await stage.outcome(lease_id)
+    running = stream.dispatch({"sleep_ms": 1500}).lease_ids[0]
+    await stage.outcome(running)
+    stream.end(BROKEN)
+    following = await stage.subscribed(SOON_SECONDS, takes_ids=True)
+    assert following.subscribe is not None
+    held = following.subscribe.held_lease_ids
+    stage.require(lease_id not in held, "it holds a lease that was committed")
+    count = len(stage.reports(lease_id))
+    await stage.never(
+        lambda: len(stage.reports(lease_id)) > count, 2.0, "it sent a committed success again"
+    )
+
+
+POINTS = (
+    Point(
+        "batch-items",
+        "sends no more items than the server takes",
+        worker_rule(
+            "ServerLimits.max_batch_items",
+            "Most items in one `extend_leases` or `report_outcomes`.",
+        ),
+        _batch_items,
+    ),
+    Point(
+        "message-bytes",
+        "sends no larger frames than the server takes",
+        worker_rule("ServerLimits.max_message_bytes", "Largest message that the server accepts."),
+        _message_bytes,
+    ),
+    Point(
+        "no-ids",
+        "sends `succeeded_lease_ids` only if invited",
+        worker_rule(
+            "Subscribed.takes_succeeded_lease_ids",
+            "A server that does not say so does not know them.",
+        ),
+        _no_ids,
+    ),
+    Point(
+        "committed-ids",
+        "forgets `committed_lease_ids`",
+        worker_rule(
+            "ReportOutcomesResponse.committed_lease_ids",
+            "Those of `succeeded_lease_ids` that are committed: forget them.",
+        ),
+        _committed_ids,
+    ),
+)
