@@ -111,6 +111,9 @@ class _Work(worker_service_pb2_grpc.WorkerServiceServicer):
         stage = self._stage
         stream = ServedStream(stage.record, context)
         if stage.refusals:
+            # Read first: gRPC for Python may report a status that comes before it has written as
+            # INTERNAL.
+            await anext(request_iterator)
             stage.refused.append(stream.opened_at)
             await stage.refusals.pop(0).end(context)
         stage.streams.append(stream)

@@ -61,15 +61,15 @@ async def _old_stream(stage: WorkStage) -> None:
 async def _leave(stage: WorkStage) -> None:
     stream = await stage.subscribed()
     stream.ends_when_half_closed = False
-    stream.outcome_code = None
     dispatched = stream.dispatch({"sleep_ms": _RUN_MS}, {"sleep_ms": 500})
     await stage.until(lambda: stream.confirmed(dispatched), SOON_SECONDS, "confirmation")
     stage.program.terminate()
     await stage.until(lambda: stream.window == 0, SOON_SECONDS, "`set_window` 0 after SIGTERM")
-    for lease_id in dispatched.lease_ids:
-        await stage.outcome(lease_id)
-    left = "it left before its outcomes were confirmed"
-    await stage.never(lambda: stream.cut, 1.0, left)
+    last, first = dispatched.lease_ids
+    await stage.outcome(first)
+    stream.outcome_code = None
+    await stage.outcome(last)
+    await stage.never(lambda: stream.cut, 1.0, "it left before its outcomes were confirmed")
     for lease_id in dispatched.lease_ids:
         stream.answer(lease_id, code_pb2.OK)
     stream.outcome_code = code_pb2.OK
