@@ -87,8 +87,8 @@ func follow(ctx context.Context, target, jobID string) (*pb.JobStatus, error) {
 		status, err := followOnce(ctx, target, jobID, func(status *pb.JobStatus) {
 			pauses = reconnect.Pauses{}
 			// Each stream begins with the status as it is. A lower version is true, too: the database
-			// went back, by a failover or a restore.
-			if status.Version != seen {
+			// went back, by a failover or a restore; then the end of the job may have any.
+			if status.Version != seen || status.EndTime != nil {
 				seen = status.Version
 				slog.Info("status", "job_id", jobID, "version", seen, "state", status.State.String(),
 					"percent", status.Progress.GetPercent(), "message", status.Progress.GetMessage())

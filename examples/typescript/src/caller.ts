@@ -49,8 +49,8 @@ async function follow(jobId: string, until: number): Promise<JobStatus> {
     followOnce(jobId, (status) => {
       pauses.reset();
       // Each stream begins with the status as it is. A lower version is true, too: the database went
-      // back, by a failover or a restore.
-      if (status.version === seen) return;
+      // back, by a failover or a restore; then the end of the job may have any.
+      if (status.version === seen && !status.endTime) return;
       seen = status.version;
       const { percent, message } = status.progress ?? {};
       log('status', { job_id: jobId, version: seen, state: JobState[status.state], percent, message });
@@ -77,6 +77,8 @@ async function followOnce(jobId: string, tell: (status: JobStatus) => void): Pro
     }
   } finally {
     clearTimeout(silence);
+    stream.on('error', () => {}); // CANCELLED, if it has not ended by itself.
+    stream.cancel();
     client.close();
   }
   throw Object.assign(new Error('the stream ended'), { code: status.UNAVAILABLE });
