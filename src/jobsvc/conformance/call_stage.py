@@ -34,9 +34,7 @@ class CallStage(Stage):
         self._creations_taken += 1
         return self.creations[self._creations_taken - 1]
 
-    async def following(
-        self, job_id: str, within: float = SOON_SECONDS
-    ) -> ServedFollowing:
+    async def following(self, job_id: str, within: float = SOON_SECONDS) -> ServedFollowing:
         """Returns the next call of StreamJobStatus, which must be for this job."""
         await self.until(
             lambda: len(self.followings) > self._followings_taken,
@@ -83,9 +81,7 @@ class CallStage(Stage):
         """
         await self.gone()
         printed = self.printed
-        self.require(
-            printed.state == state, f"the last state that it printed is {printed.state!r}"
-        )
+        self.require(printed.state == state, f"the last state that it printed is {printed.state!r}")
         code = self.program.exit_code
         fits = (code == 0) == (state == "COMPLETED")
         self.require(fits, f"its exit code is {code} where the job is {state}")
@@ -94,9 +90,7 @@ class CallStage(Stage):
     async def gone(self, within: float = SOON_SECONDS) -> None:
         """Waits for the end of the client."""
         self.may_end = True
-        await self.until(
-            lambda: self.program.exit_code is not None, within, "end of the process"
-        )
+        await self.until(lambda: self.program.exit_code is not None, within, "end of the process")
 
     async def gives_up(self) -> None:
         """Waits until the client has ended without success, and without another call."""
@@ -114,7 +108,10 @@ class CallStage(Stage):
         return read_output(self.program.output)
 
     def _add_services(self, server: aio.Server) -> None:
-        job_service_pb2_grpc.add_JobServiceServicer_to_server(_Jobs(self), server)
+        job_service_pb2_grpc.add_JobServiceServicer_to_server(
+            _Jobs(self),  # type: ignore[abstract]  # no point needs the others
+            server,
+        )
 
 
 class _Jobs(job_service_pb2_grpc.JobServiceServicer):

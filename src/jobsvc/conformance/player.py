@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobsvc.conformance.point import MAX_SECONDS, Point, Result, RuleBroken
+from jobsvc.conformance.program import check
 from jobsvc.conformance.stage import Stage
 
 S = TypeVar("S", bound=Stage)
@@ -23,8 +24,9 @@ async def play(
     """Yields the results in the order of the points.
 
     Raises:
-        CommandUnusable: the program cannot be started.
+        CommandUnusable: there is no such program.
     """
+    check(command)
     free = asyncio.Semaphore(at_once)
 
     async def one(point: Point[S], folder: Path) -> Result:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,12 @@ PLACEHOLDERS = ("{address}", "{host}", "{port}")
 
 class CommandUnusable(Exception):
     """The command cannot be started. The text says why."""
+
+
+def check(command: Sequence[str]) -> None:
+    """Raises CommandUnusable where the program of a command is not there."""
+    if shutil.which(command[0]) is None:
+        raise CommandUnusable(f"{command[0]}: there is no such program")
 
 
 def fill(command: Sequence[str], host: str, port: int) -> list[str]:
@@ -68,6 +75,11 @@ class Program:
         return (self._folder / name).read_text(encoding="utf-8", errors="replace")
 
 
+def _inherited() -> dict[str, str]:
+    # The kit speaks no TLS.
+    return {k: v for k, v in os.environ.items() if k not in ("JOBSVC_TLS", "JOBSVC_CA")}
+
+
 @asynccontextmanager
 async def running(
     command: Sequence[str], environment: Mapping[str, str], folder: Path
@@ -77,7 +89,7 @@ async def running(
     Raises:
         CommandUnusable: there is no such program.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True)  # noqa: ASYNC240  # as short as it is to open its files
     with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
         try:
             process = await asyncio.create_subprocess_exec(
@@ -85,11 +97,11 @@ async def running(
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env={**os.environ, **environment},
+                env={**_inherited(), **environment},
                 start_new_session=True,
             )
-        except (OSError, ValueError) as error:
-            raise CommandUnusable(f"{command[0]}: {getattr(error, 'strerror', error)}") from None
+        except OSError as error:
+            raise CommandUnusable(f"{command[0]}: {error.strerror}") from None
     program = Program(process, folder)
     try:
         yield program

@@ -72,9 +72,12 @@ class ServedFollowing:
         try:
             while (response := await self._to_send.get()) is not None:
                 await self._context.write(response)
-        except (asyncio.CancelledError, aio.BaseError):
+        except asyncio.CancelledError:
             self.cancelled = True
             raise
+        except aio.BaseError:  # the client is gone
+            self.cancelled = True
+            return
         if self._end is not None:
             await self._end.end(self._context)
 
@@ -89,14 +92,14 @@ class ServedFollowing:
     ) -> None:
         """Sends a status; a `state` that is a number is one of a later contract."""
         status = JobStatus(
-            state=JobState.Value(f"JOB_STATE_{state}") if isinstance(state, str) else 0,
             version=version,
             attempt=1,
             # The same each time that the same status is told.
             update_time=Timestamp(seconds=_EPOCH_SECONDS + version),
         )
-        if isinstance(state, int):
-            status.MergeFromString(bytes((8, state)))  # Enums are open: field 1 as it comes.
+        # As bytes of field 1, which may have a number that the enum lacks.
+        number = JobState.Value(f"JOB_STATE_{state}") if isinstance(state, str) else state
+        status.MergeFromString(bytes((8, number)))
         if ended:
             status.end_time.CopyFrom(_now())
         if output is not None:

@@ -153,9 +153,7 @@ class ServedStream:
 
     def answer(self, lease_id: str, code: int) -> None:
         """Answers an outcome."""
-        self._send(
-            outcome_results=wire.ReportOutcomesResponse(results=[_result(lease_id, code)])
-        )
+        self._send(outcome_results=wire.ReportOutcomesResponse(results=[_result(lease_id, code)]))
 
     def heartbeat(self) -> None:
         """Sends a heartbeat."""
@@ -241,9 +239,7 @@ class ServedStream:
 
     def _note_report(self, request: wire.ReportOutcomesRequest) -> None:
         ids = list(request.succeeded_lease_ids)
-        by_id = [
-            wire.JobOutcome(lease_id=lease_id, success=wire.JobSuccess()) for lease_id in ids
-        ]
+        by_id = [wire.JobOutcome(lease_id=lease_id, success=wire.JobSuccess()) for lease_id in ids]
         self.max_items = max(self.max_items, len(ids) + len(request.outcomes))
         now = time.monotonic()
         for outcome in (*request.outcomes, *by_id):

@@ -95,8 +95,14 @@ class WorkStage(Stage):
         super()._check()
 
     def _add_services(self, server: aio.Server) -> None:
-        worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(_Work(self), server)
-        queue_service_pb2_grpc.add_QueueServiceServicer_to_server(_Queues(), server)
+        worker_service_pb2_grpc.add_WorkerServiceServicer_to_server(
+            _Work(self),  # type: ignore[abstract]  # no point needs the others
+            server,
+        )
+        queue_service_pb2_grpc.add_QueueServiceServicer_to_server(
+            _Queues(),  # type: ignore[abstract]  # as above
+            server,
+        )
 
 
 class _Work(worker_service_pb2_grpc.WorkerServiceServicer):

@@ -115,9 +115,7 @@ POINTS = (
         ),
         _broken_call,
     ),
-    Point(
-        "code-in-details", "reads the code in the details", CODE_IN_DETAILS, _code_in_details
-    ),
+    Point("code-in-details", "reads the code in the details", CODE_IN_DETAILS, _code_in_details),
     Point("retry-info", "waits as `RetryInfo` says", RETRY_INFO, _retry_info),
     Point(
         "refused",

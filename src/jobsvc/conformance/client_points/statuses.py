@@ -175,9 +175,7 @@ POINTS = (
     Point(
         "large-version",
         "reads versions of 64 bits",
-        job_rule(
-            "JobStatus.version", "Starts at 1 and grows with every change of the status"
-        ),
+        job_rule("JobStatus.version", "Starts at 1 and grows with every change of the status"),
         _large_version,
     ),
     Point(

@@ -82,9 +82,7 @@ async def _no_database(stage: WorkStage) -> None:
     held = second.subscribe.held_lease_ids
     stage.require(lease_ids[0] in held, "`held_lease_ids` lacks a running job")
     second.accept()
-    await stage.until(
-        lambda: stream.half_closed, SOON_SECONDS, "half-close of the first stream"
-    )
+    await stage.until(lambda: stream.half_closed, SOON_SECONDS, "half-close of the first stream")
 
 
 async def _keep_first(stage: WorkStage) -> None:
@@ -171,9 +169,7 @@ POINTS = (
     Point(
         "no-database",
         "opens a second stream without a database",
-        worker_rule(
-            "WorkerService.Work, 4", "One without leases says that the database is away."
-        ),
+        worker_rule("WorkerService.Work, 4", "One without leases says that the database is away."),
         _no_database,
     ),
     Point(

@@ -24,7 +24,8 @@ async def _worker_id(stage: WorkStage) -> None:
     first = await stage.subscribed()
     first.end(BROKEN)
     second = await stage.subscribed(SOON_SECONDS)
-    assert first.subscribe is not None and second.subscribe is not None
+    assert first.subscribe is not None
+    assert second.subscribe is not None
     worker_id = first.subscribe.worker.worker_id
     again = second.subscribe.worker.worker_id
     stage.require(again == worker_id, "its `worker_id` is another one after a reconnect")

@@ -1,5 +1,7 @@
 """Points: how a worker comes back."""
 
+from itertools import pairwise
+
 import grpc
 
 from jobsvc.conformance.point import Point
@@ -24,7 +26,8 @@ async def _held_leases(stage: WorkStage) -> None:
     await stage.until(lambda: stream.confirmed(dispatched), SOON_SECONDS, "confirmation")
     stream.end(BROKEN)
     following = await stage.opened(SOON_SECONDS)
-    assert stream.subscribe is not None and following.subscribe is not None
+    assert stream.subscribe is not None
+    assert following.subscribe is not None
     lease_id = dispatched.lease_ids[0]
     held = following.subscribe.held_lease_ids
     stage.require(lease_id in held, "`held_lease_ids` lacks a running job")
@@ -75,7 +78,7 @@ async def _keep_trying(stage: WorkStage) -> None:
     await stage.subscribed()
     came = await stage.refuse_connections(_AWAY_SECONDS)
     times = [0.0, *came, _AWAY_SECONDS]
-    longest = max(b - a for a, b in zip(times, times[1:], strict=False))
+    longest = max(after - before for before, after in pairwise(times))
     stage.require(
         longest <= _RECONNECT_SECONDS + 1,
         f"it did not try to connect for {longest:.1f} s while the server was away",
@@ -93,9 +96,7 @@ async def _silence(stage: WorkStage) -> None:
 
 
 async def _stream_limit(stage: WorkStage) -> None:
-    stage.refusals = [
-        Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _RETRY_SECONDS)
-    ]
+    stage.refusals = [Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _RETRY_SECONDS)]
     stream = await stage.subscribed()
     waited = stream.opened_at - stage.refused[0]
     stage.require(
@@ -131,9 +132,7 @@ POINTS = (
         ),
         _broken,
     ),
-    Point(
-        "code-in-details", "reads the code in the details", CODE_IN_DETAILS, _code_in_details
-    ),
+    Point("code-in-details", "reads the code in the details", CODE_IN_DETAILS, _code_in_details),
     Point(
         "keep-trying",
         "tries to reconnect every 5 seconds",
