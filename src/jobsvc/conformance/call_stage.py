@@ -94,12 +94,17 @@ class CallStage(Stage):
 
     async def gives_up(self) -> None:
         """Waits until the client has ended without success, and without another call."""
-        calls = len(self.creations) + len(self.followings)
-        await self.gone()
-        self.require(
-            len(self.creations) + len(self.followings) == calls,
-            "it made the call again that was refused for good",
+
+        def calls() -> int:
+            return len(self.creations) + len(self.followings)
+
+        before, self.may_end = calls(), True
+        await self.until(
+            lambda: self.program.exit_code is not None or calls() > before,
+            SOON_SECONDS,
+            "end of the process",
         )
+        self.require(calls() == before, "it made the call again that was refused for good")
         self.require(self.program.exit_code != 0, "its exit code is 0 after a refusal")
 
     @property
@@ -122,6 +127,7 @@ class _Jobs(job_service_pb2_grpc.JobServiceServicer):
     async def CreateJob(
         self, request: wire.CreateJobRequest, context: Any
     ) -> wire.CreateJobResponse:
+        self._stage.note_call()
         call = ServedCreation(request)
         self._stage.creations.append(call)
         return await call.serve(context)
@@ -129,6 +135,7 @@ class _Jobs(job_service_pb2_grpc.JobServiceServicer):
     async def StreamJobStatus(  # type: ignore[override]  # it writes to the context
         self, request: wire.StreamJobStatusRequest, context: Any
     ) -> None:
+        self._stage.note_call()
         following = ServedFollowing(request, context)
         self._stage.followings.append(following)
         await following.serve()

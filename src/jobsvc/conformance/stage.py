@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from grpc import aio
@@ -34,6 +34,8 @@ class Stage:
         self._stack = AsyncExitStack()
         self._server: aio.Server | None = None
         self._programs: list[Program] = []
+        # Any: what a call returns.
+        self._calls: set[asyncio.Task[Any]] = set()
         self.port = 0
         #: Whether the program may end by itself.
         self.may_end = False
@@ -51,6 +53,9 @@ class Stage:
         trace: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+        # The calls of a program that was killed end by themselves.
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=SLACK_SECONDS)
         await self.stop_listening()
 
     @property
@@ -145,6 +150,13 @@ class Stage:
         """Raises RuleBroken, with `what` was seen, unless the fact is true."""
         if not fact:
             raise RuleBroken(what)
+
+    def note_call(self) -> None:
+        """Notes that the current task serves a call of the program."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
 
     def _check(self) -> None:
         if self.violation:

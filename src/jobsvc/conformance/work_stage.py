@@ -115,6 +115,7 @@ class _Work(worker_service_pb2_grpc.WorkerServiceServicer):
         context: aio.ServicerContext[wire.WorkRequest, wire.WorkResponse],
     ) -> None:
         stage = self._stage
+        stage.note_call()
         stream = ServedStream(stage.record, context)
         if stage.refusals:
             # Read first: gRPC for Python may report a status that comes before it has written as

@@ -1,8 +1,11 @@
 """Points: how a worker keeps to what `subscribed` says."""
 
+from google.rpc import code_pb2
+
 from jobsvc.conformance.point import Point
 from jobsvc.conformance.refusal import BROKEN
 from jobsvc.conformance.rules import worker_rule
+from jobsvc.conformance.served_stream import ServedStream
 from jobsvc.conformance.stage import SOON_SECONDS
 from jobsvc.conformance.work_stage import WorkStage
 
@@ -11,11 +14,21 @@ _MAX_BYTES = 512 << 10
 _TEXT_BYTES = 200 << 10
 
 
+async def _sent_at_once(stage: WorkStage, stream: ServedStream, lease_ids: list[str]) -> None:
+    """Refuses the outcomes of these leases until all are there, so that they are sent together."""
+    stream.outcome_code = code_pb2.UNAVAILABLE
+    for lease_id in lease_ids:
+        await stage.outcome(lease_id)
+    stream.outcome_code = code_pb2.OK
+    counts = {lease_id: len(stage.reports(lease_id)) for lease_id in lease_ids}
+    for lease_id, count in counts.items():
+        await stage.outcome(lease_id, after=count)
+
+
 async def _batch_items(stage: WorkStage) -> None:
     stream = await stage.subscribed(extend_seconds=1, max_batch_items=_MAX_ITEMS)
-    dispatched = stream.dispatch(*[{"sleep_ms": 2500}] * 4)
-    for lease_id in dispatched.lease_ids:
-        await stage.outcome(lease_id)
+    dispatched = stream.dispatch(*[{"sleep_ms": 1500}] * 4)
+    await _sent_at_once(stage, stream, dispatched.lease_ids)
     stage.require(
         stream.max_items <= _MAX_ITEMS,
         f"a frame has {stream.max_items} items; `max_batch_items` is {_MAX_ITEMS}",
@@ -23,11 +36,9 @@ async def _batch_items(stage: WorkStage) -> None:
 
 
 async def _message_bytes(stage: WorkStage) -> None:
-    stream = await stage.subscribed(max_message_bytes=_MAX_BYTES)
-    text = "x" * _TEXT_BYTES
-    jobs = [stream.dispatch({"sleep_ms": 1500, "text": text}) for _ in range(4)]
-    for job in jobs:
-        await stage.outcome(job.lease_ids[0])
+    stream = await stage.subscribed(extend_seconds=1, max_message_bytes=_MAX_BYTES)
+    jobs = [stream.dispatch({"text": "x" * _TEXT_BYTES}) for _ in range(4)]
+    await _sent_at_once(stage, stream, [job.lease_ids[0] for job in jobs])
     stage.require(
         stream.max_bytes <= _MAX_BYTES,
         f"a frame has {stream.max_bytes} bytes; `max_message_bytes` is {_MAX_BYTES}",
