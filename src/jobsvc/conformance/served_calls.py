@@ -11,15 +11,12 @@ from grpc import aio
 
 from jobsvc.conformance.payloads import JsonObject, spell
 from jobsvc.conformance.refusal import Refusal
+from jobsvc.conformance.unknown import UNKNOWN_FIELD
 from jobsvc.v1 import job_service_pb2 as wire
 from jobsvc.v1.job_pb2 import Job, JobError, JobState, JobStatus, StreamHeartbeat
 
-#: A field that no message has, with two bytes in it.
-UNKNOWN_FIELD = b"\xfa\x7f\x02\x08\x01"
 #: Time of version 0.
 _EPOCH_SECONDS = 1_600_000_000
-#: A state that no contract has yet.
-UNKNOWN_STATE = 99
 
 
 class ServedCreation:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import Message
 from google.rpc import code_pb2, status_pb2
 from grpc import aio
 
 from jobsvc.conformance.frame_rules import QUEUE, defect
 from jobsvc.conformance.payloads import JsonObject, spell
 from jobsvc.conformance.refusal import CODES, Refusal
+from jobsvc.conformance.unknown import UNKNOWN_FIELD, add_unknown_fields
 from jobsvc.conformance.work_record import Report, WorkRecord
 from jobsvc.v1 import worker_service_pb2 as wire
 from jobsvc.v1.job_pb2 import StreamHeartbeat
@@ -22,8 +22,6 @@ from jobsvc.worker.duration import to_duration
 #: How long a lease runs, and how long an attempt may, as the worker is told.
 LEASE_SECONDS = 60.0
 ATTEMPT_SECONDS = 900.0
-#: A field that no message has, with two bytes in it.
-_UNKNOWN_FIELD = b"\xfa\x7f\x02\x08\x01"
 #: Reasons of the codes that outcomes are answered with.
 _REASONS = {
     code_pb2.FAILED_PRECONDITION: "LEASE_LOST",
@@ -170,7 +168,7 @@ class ServedStream:
     def send_unknown(self) -> None:
         """Sends a frame of a kind that no contract has yet, and one of no kind."""
         unknown = wire.WorkResponse()
-        unknown.MergeFromString(_UNKNOWN_FIELD)
+        unknown.MergeFromString(UNKNOWN_FIELD)
         self._put(unknown)
         self._put(wire.WorkResponse())
 
@@ -281,19 +279,8 @@ class ServedStream:
         self.sequence += 1
         frame.sequence = self.sequence
         if self.adds_unknown_fields:
-            _add_unknown_fields(frame)
+            add_unknown_fields(frame)
         self._to_send.put_nowait(frame)
-
-
-def _add_unknown_fields(message: Message) -> None:
-    for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
-            continue
-        if field.message_type.file.package != "jobsvc.v1":
-            continue
-        for item in value if field.is_repeated else (value,):
-            _add_unknown_fields(item)
-    message.MergeFromString(_UNKNOWN_FIELD)
 
 
 def _status(lease_id: str, state: str, reason: str = "") -> wire.LeaseStatus:

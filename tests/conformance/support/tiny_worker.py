@@ -305,7 +305,8 @@ class Worker:
             await asyncio.sleep(stream.extend_seconds)  # As the server asks.
             if stream is not self.current:
                 return
-            held = list(self.held)[: 1 if FAULT == "extend" else None]
+            most = {"extend": 1, "full-window": 4}.get(FAULT)
+            held = list(self.held)[:most]
             if not held:
                 continue
             if stream.unanswered > 0 and FAULT != "unanswered-extension":

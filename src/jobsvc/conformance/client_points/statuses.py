@@ -5,8 +5,8 @@ from jobsvc.conformance.payloads import JsonObject
 from jobsvc.conformance.point import Point
 from jobsvc.conformance.refusal import BROKEN
 from jobsvc.conformance.rules import job_rule, job_service_rule, payload_rule
-from jobsvc.conformance.served_calls import UNKNOWN_STATE
 from jobsvc.conformance.stage import SOON_SECONDS
+from jobsvc.conformance.unknown import UNKNOWN_STATE
 
 _OUTPUT: JsonObject = {"number": 1}
 _NUMBERS: JsonObject = {

@@ -6,9 +6,12 @@ from jobsvc.conformance.point import Point
 from jobsvc.conformance.refusal import BROKEN
 from jobsvc.conformance.rules import worker_rule
 from jobsvc.conformance.served_stream import ServedStream
-from jobsvc.conformance.stage import SOON_SECONDS
+from jobsvc.conformance.stage import SLACK_SECONDS, SOON_SECONDS
 from jobsvc.conformance.work_stage import WorkStage
 
+#: Of a dispatch, unless the worker takes more.
+_MAX_LEASES = 100
+_LONG_MS = 60_000
 _MAX_ITEMS = 2
 _MAX_BYTES = 512 << 10
 _TEXT_BYTES = 200 << 10
@@ -23,6 +26,23 @@ async def _sent_at_once(stage: WorkStage, stream: ServedStream, lease_ids: list[
     counts = {lease_id: len(stage.reports(lease_id)) for lease_id in lease_ids}
     for lease_id, count in counts.items():
         await stage.outcome(lease_id, after=count)
+
+
+async def _full_window(stage: WorkStage) -> None:
+    stream = await stage.subscribed(extend_seconds=1)
+    assert stream.subscribe is not None
+    limit = stream.subscribe.max_dispatch_leases or _MAX_LEASES
+    count = min(stream.subscribe.window, limit, _MAX_LEASES)
+    lease_ids = stream.dispatch(*[{"sleep_ms": _LONG_MS}] * count).lease_ids
+
+    def kept(lease_id: str) -> bool:
+        return len(stage.extensions(lease_id)) >= 2 or bool(stage.reports(lease_id))
+
+    await stage.until(
+        lambda: all(map(kept, lease_ids)),
+        2 + SLACK_SECONDS,
+        f"two extensions of each of {count} leases, as many as its window,",
+    )
 
 
 async def _batch_items(stage: WorkStage) -> None:
@@ -71,6 +91,12 @@ async def _committed_ids(stage: WorkStage) -> None:
 
 
 POINTS = (
+    Point(
+        "full-window",
+        "keeps as many leases as its window",
+        worker_rule("Subscribe.window", "The server pushes while fewer are unresolved."),
+        _full_window,
+    ),
     Point(
         "batch-items",
         "sends no more items than the server takes",
