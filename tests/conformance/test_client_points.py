@@ -9,7 +9,7 @@ from jobsvc.conformance.client_points import CLIENT_POINTS
 from tests.conformance.support.examples import EXAMPLES, example
 from tests.conformance.support.kit import faults_of, results_of, tiny, variants_of
 
-pytestmark = [pytest.mark.xdist_group("conformance"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("conformance-client"), pytest.mark.timeout(300)]
 
 NAMES = [point.name for point in CLIENT_POINTS]
 #: Other ways to break a rule, and what the kit must have seen.

@@ -13,7 +13,7 @@ from jobsvc.conformance.program import fill
 from jobsvc.conformance.worker_points import WORKER_POINTS
 from tests.conformance.support.kit import tiny
 
-pytestmark = [pytest.mark.xdist_group("conformance"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.xdist_group("conformance-client"), pytest.mark.timeout(120)]
 
 
 def run(*words: str) -> Result:

@@ -9,7 +9,7 @@ from jobsvc.conformance.worker_points import WORKER_POINTS
 from tests.conformance.support.examples import EXAMPLES, example
 from tests.conformance.support.kit import faults_of, results_of, tiny, variants_of
 
-pytestmark = [pytest.mark.xdist_group("conformance"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("conformance-worker"), pytest.mark.timeout(300)]
 
 NAMES = [point.name for point in WORKER_POINTS]
 #: Other ways to break a rule, and what the kit must have seen.

@@ -39,11 +39,16 @@ async def _lost(stage: WorkStage) -> None:
         lambda: len(stage.extensions(kept)) >= count + 2, SOON_SECONDS, "extensions of the other"
     )
     count = len(stage.extensions(lost))
+
+    def succeeded() -> bool:
+        return any(report.outcome.HasField("success") for report in stage.reports(lost))
+
     await stage.never(
-        lambda: len(stage.extensions(lost)) > count, 3.0, "it goes on extending a lost lease"
+        lambda: len(stage.extensions(lost)) > count and not succeeded(),
+        3.0,
+        "it goes on extending a lost lease",
     )
-    succeeded = any(r.outcome.HasField("success") for r in stage.reports(lost))
-    stage.require(not succeeded, "a job whose lease was lost went on to its end")
+    stage.require(not succeeded(), "a job whose lease was lost went on to its end")
 
 
 async def _cancel(stage: WorkStage) -> None:
