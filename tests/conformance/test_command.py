@@ -50,9 +50,9 @@ def test_last_words_of_the_program_are_shown_as_plain_text() -> None:
 
 def test_program_does_not_inherit_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBSVC_TLS", "1")
-    text = "import os, sys; sys.exit(str(sorted(k for k in os.environ if k[:7] == 'JOBSVC_')))"
+    text = "import os, sys; sys.exit(str(os.environ.get('JOBSVC_TLS')))"
     result = run("worker", "--only", "subscribe", "--", sys.executable, "-c", text)
-    assert "log:  ['JOBSVC_TARGET']" in result.stdout
+    assert "log:  None" in result.stdout
 
 
 def test_json_has_a_line_for_each_point() -> None:

@@ -169,6 +169,9 @@ class Worker:
 
     async def converse(self, stream: Stream) -> None:
         error = await stream.run()
+        replaced = error is not None and error.code() is grpc.StatusCode.ABORTED
+        if replaced and FAULT == "replaced-stream":
+            give_up("replaced")
         if stream is self.opening:
             self.opening = None
             aside, self.aside = self.aside, []

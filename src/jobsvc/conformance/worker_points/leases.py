@@ -1,15 +1,17 @@
 """Points: how a worker keeps its leases, and hears how they stand."""
 
+import grpc
 from google.rpc import code_pb2
 
 from jobsvc.conformance.point import Point
-from jobsvc.conformance.refusal import BROKEN, DRAINING
+from jobsvc.conformance.refusal import BROKEN, DRAINING, Refusal
 from jobsvc.conformance.rules import worker_rule
 from jobsvc.conformance.served_stream import ServedStream
 from jobsvc.conformance.stage import SLACK_SECONDS, SOON_SECONDS
 from jobsvc.conformance.work_stage import WorkStage
 
 _LONG_MS = 60_000
+_REPLACED = Refusal(grpc.StatusCode.ABORTED, "WORKER_REPLACED")
 
 
 async def _running(stage: WorkStage, *milliseconds: int) -> tuple[ServedStream, list[str]]:
@@ -107,6 +109,17 @@ async def _keep_first(stage: WorkStage) -> None:
     await stage.returned(late.lease_ids[0])
 
 
+async def _replaced(stage: WorkStage) -> None:
+    first, (running,) = await _running(stage, 4000)
+    first.tell_no_database()
+    second = await stage.opened(SOON_SECONDS)
+    # As a server does it: the first stream may end before the second one has its answer.
+    first.end(_REPLACED)
+    second.accept(extend_seconds=1)
+    await stage.returned(second.dispatch({"number": 2}).lease_ids[0])
+    await stage.returned(running)
+
+
 async def _held_news(stage: WorkStage) -> None:
     stream, (cancelled, lost) = await _running(stage, _LONG_MS, 5000)
     stream.end(BROKEN)
@@ -182,5 +195,15 @@ POINTS = (
         "keeps the first stream until then",
         worker_rule("WorkerService.Work, 4", "Keep the first until the second is subscribed."),
         _keep_first,
+    ),
+    Point(
+        "replaced-stream",
+        "is not ended by its own second stream",
+        worker_rule(
+            "WorkerService.Work",
+            "A second stream of one `worker_id` replaces the first, which ends with `ABORTED`"
+            " (`WORKER_REPLACED`)",
+        ),
+        _replaced,
     ),
 )
