@@ -8,11 +8,12 @@ import (
 )
 
 // conform is the processor that `jobsvc conformance worker` wants, in the queue `conformance`: it
-// returns its input, and waits and fails as that says.
+// returns its input, and waits, cleans up and fails as that says.
 func conform(ctx context.Context, job *Job) (any, error) {
 	var input struct {
-		SleepMS int64 `json:"sleep_ms"`
-		Fail    string
+		SleepMS   int64 `json:"sleep_ms"`
+		CleanupMS int64 `json:"cleanup_ms"`
+		Fail      string
 	}
 	if err := json.Unmarshal(job.Input, &input); err != nil {
 		return nil, err
@@ -20,6 +21,7 @@ func conform(ctx context.Context, job *Job) (any, error) {
 	select {
 	case <-time.After(time.Duration(input.SleepMS) * time.Millisecond):
 	case <-ctx.Done():
+		time.Sleep(time.Duration(input.CleanupMS) * time.Millisecond)
 		return nil, ctx.Err()
 	}
 	if input.Fail != "" {

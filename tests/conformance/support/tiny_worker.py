@@ -59,6 +59,7 @@ class Attempt:
             self.is_empty = not output
             outcome.success.output.CopyFrom(Payload(json_text=json.dumps(output)))
         except asyncio.CancelledError:
+            await asyncio.sleep(self.input.get("cleanup_ms", 0) / 1000)  # As the job asks.
             outcome.cancelled.SetInParent()
         except ValueError as error:
             outcome.failure.error.code = code_pb2.UNKNOWN
@@ -294,7 +295,9 @@ class Worker:
                     del self.held[status.lease_id]
                 continue
             assert attempt.task is not None
-            if status.state == wire.LEASE_STATE_CANCEL_REQUESTED and FAULT != "cancel":
+            cancel = status.state == wire.LEASE_STATE_CANCEL_REQUESTED
+            if cancel and not attempt.cancelled and FAULT != "cancel":
+                attempt.cancelled = True
                 attempt.task.cancel()
             if status.state == wire.LEASE_STATE_LOST and FAULT != "lost-lease":
                 if FAULT == "lost-lease:runs-on":
@@ -310,6 +313,8 @@ class Worker:
                 return
             most = {"extend": 1, "full-window": 4}.get(FAULT)
             held = list(self.held)[:most]
+            if FAULT == "cancel-extends":
+                held = [each for each in held if not self.held[each].cancelled]
             if not held:
                 continue
             if stream.unanswered > 0 and FAULT != "unanswered-extension":

@@ -59,6 +59,20 @@ async def _cancel(stage: WorkStage) -> None:
     await stage.outcome(lease_ids[0], "cancelled")
 
 
+async def _cancel_extends(stage: WorkStage) -> None:
+    stream = await stage.subscribed(extend_seconds=1)
+    dispatched = stream.dispatch({"sleep_ms": _LONG_MS, "cleanup_ms": 4000})
+    lease_id = dispatched.lease_ids[0]
+    await stage.until(lambda: stage.extensions(lease_id), SOON_SECONDS, "extension of a job")
+    stream.tell(lease_id, "CANCEL_REQUESTED", "conformance")
+    count = len(stage.extensions(lease_id))
+    await stage.outcome(lease_id, "cancelled")
+    stage.require(
+        len(stage.extensions(lease_id)) >= count + 2,
+        "it did not extend the lease of a job that was cleaning up for 4 s",
+    )
+
+
 async def _late_news(stage: WorkStage) -> None:
     stream = await stage.subscribed(extend_seconds=1)
     ended = stream.dispatch({"number": 1}).lease_ids[0]
@@ -159,6 +173,14 @@ POINTS = (
             "LeaseState.LEASE_STATE_CANCEL_REQUESTED", "stop, clean up, and report `cancelled`."
         ),
         _cancel,
+    ),
+    Point(
+        "cancel-extends",
+        "extends while a cancelled job cleans up",
+        worker_rule(
+            "LeaseState.LEASE_STATE_CANCEL_REQUESTED", "Keep extending the lease meanwhile"
+        ),
+        _cancel_extends,
     ),
     Point(
         "held-news",
