@@ -12,6 +12,8 @@ from jobsvc.conformance.work_stage import WorkStage
 
 #: Of the contract.
 _RECONNECT_SECONDS = 5.0
+#: How much later a try may come on a busy machine.
+_LATE_SECONDS = 1.0
 #: By then the pauses of gRPC itself are longer than that, if they are left as they are.
 _AWAY_SECONDS = 20.0
 _SILENT_INTERVALS = 3
@@ -80,7 +82,7 @@ async def _keep_trying(stage: WorkStage) -> None:
     times = [0.0, *came, _AWAY_SECONDS]
     longest = max(after - before for before, after in pairwise(times))
     stage.require(
-        longest <= _RECONNECT_SECONDS + 1,
+        longest <= _RECONNECT_SECONDS + _LATE_SECONDS,
         f"it did not try to connect for {longest:.1f} s while the server was away",
     )
     await stage.subscribed(_RECONNECT_SECONDS + SLACK_SECONDS)
