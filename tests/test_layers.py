@@ -11,7 +11,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src"
 
 #: They speak gRPC with each other.
-_PEERS = ("jobsvc.api", "jobsvc.client", "jobsvc.worker")
+_PEERS = ("jobsvc.api", "jobsvc.client", "jobsvc.worker", "jobsvc.conformance")
 #: The modules that may import a package.
 ALLOWED = {
     "asyncpg": ("jobsvc.store",),

@@ -4,9 +4,12 @@ from math import inf
 
 import grpc
 import pytest
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2, status_pb2
 
+from jobsvc.call_status import read_status
 from jobsvc.worker.reconnect_backoff import GOOD_SECONDS
-from jobsvc.worker.stream_end import StreamEnd, WorkerStopped
+from jobsvc.worker.stream_end import StreamEnd, WorkerStopped, as_end
 from jobsvc.worker.stream_trouble import StreamTrouble
 
 BROKEN = StreamEnd(grpc.StatusCode.UNAVAILABLE, "the connection broke (INTERNAL: RST_STREAM)")
@@ -47,3 +50,24 @@ def test_smaller_streams_are_told_at_once_and_once(
 def test_refusal_for_good_ends_the_worker(trouble: StreamTrouble) -> None:
     with pytest.raises(WorkerStopped, match="what this worker sent"):
         trouble.note_failure(StreamEnd(grpc.StatusCode.INVALID_ARGUMENT, "no", True), 0.0)
+
+
+def test_server_without_room_is_asked_again_when_it_says(trouble: StreamTrouble) -> None:
+    full = StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, "no room", True, 3.0)
+    for _ in range(20):
+        trouble.note_failure(full, 0.0)
+        assert 3.0 <= trouble.delay_seconds() <= 3.6
+        assert trouble.delay_seconds() <= 2.0  # it counts once
+    trouble.note_failure(StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, "", True, 60.0), 0.0)
+    assert 4.0 <= trouble.delay_seconds() <= 5.0
+
+
+def test_delay_is_read_of_a_server_without_room_only() -> None:
+    for code, seconds in (("RESOURCE_EXHAUSTED", 3.0), ("UNAVAILABLE", 0.0)):
+        status = status_pb2.Status(code=grpc.StatusCode[code].value[0])
+        status.details.add().Pack(error_details_pb2.ErrorInfo(domain="jobsvc", reason="ANY"))
+        status.details.add().Pack(
+            error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=3))
+        )
+        trailers = (("grpc-status-details-bin", status.SerializeToString()),)
+        assert as_end(read_status(grpc.StatusCode[code], "", trailers)).retry_seconds == seconds

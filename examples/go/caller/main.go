@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	pb "jobsvc.invalid/examples/go/gen/jobsvc/v1"
 	"jobsvc.invalid/examples/go/reconnect"
@@ -65,13 +67,14 @@ func create(ctx context.Context, target string, spec *pb.JobSpec) (*pb.Job, erro
 	request := &pb.CreateJobRequest{Spec: spec, RequestId: uuid.NewString()}
 	for pauses := (reconnect.Pauses{}); ; {
 		call, cancel := context.WithTimeout(ctx, 5*time.Second)
-		response, err := jobs.CreateJob(call, request)
+		var trailer metadata.MD
+		response, err := jobs.CreateJob(call, request, grpc.Trailer(&trailer))
 		cancel()
 		if err == nil {
 			slog.Info("created", "job_id", response.Job.Id, "request_id", request.RequestId)
 			return response.Job, nil
 		}
-		if err := again(ctx, err, &pauses); err != nil {
+		if err := again(ctx, reconnect.AsSent(err, trailer), &pauses); err != nil {
 			return nil, err
 		}
 	}
@@ -83,7 +86,9 @@ func follow(ctx context.Context, target, jobID string) (*pb.JobStatus, error) {
 	for pauses := (reconnect.Pauses{}); ; {
 		status, err := followOnce(ctx, target, jobID, func(status *pb.JobStatus) {
 			pauses = reconnect.Pauses{}
-			if status.Version > seen { // Each stream begins with the status as it is.
+			// Each stream begins with the status as it is. A lower version is true, too: the database
+			// went back, by a failover or a restore; then the end of the job may have any.
+			if status.Version != seen || status.EndTime != nil {
 				seen = status.Version
 				slog.Info("status", "job_id", jobID, "version", seen, "state", status.State.String(),
 					"percent", status.Progress.GetPercent(), "message", status.Progress.GetMessage())
@@ -120,7 +125,7 @@ func followOnce(ctx context.Context, target, jobID string, tell func(*pb.JobStat
 	for {
 		response, err := stream.Recv()
 		if err != nil {
-			return nil, err
+			return nil, reconnect.AsSent(err, stream.Trailer())
 		}
 		silence.Reset(patience)
 		if update := response.GetUpdate(); update != nil {
@@ -139,7 +144,7 @@ func again(ctx context.Context, err error, pauses *reconnect.Pauses) error {
 	}
 	slog.Warn("trying again", "error", err)
 	select {
-	case <-time.After(pauses.Next()):
+	case <-time.After(pauses.Next(err)):
 		return nil
 	case <-ctx.Done():
 		return err

@@ -6,11 +6,14 @@ import (
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -33,10 +36,22 @@ func Dial(target string) (*grpc.ClientConn, error) {
 // who lost one server do not all come back in the same moment. The zero value begins anew.
 type Pauses struct{ last time.Duration }
 
-// Next returns the pause before the next try.
-func (p *Pauses) Next() time.Duration {
+// Next returns the pause before the next try after err, no shorter than the server asks for.
+func (p *Pauses) Next(err error) time.Duration {
 	p.last = min(max(p.last*2, firstPause), maxPause)
-	return time.Duration(float64(p.last) * (0.8 + 0.4*rand.Float64()))
+	return max(time.Duration(float64(p.last)*(0.8+0.4*rand.Float64())), retryDelayOf(err))
+}
+
+// AsSent returns the error of a call as jobsvc sent it: the code in the details counts, since a
+// proxy may change the other one. Where they differ, grpc-go returns INTERNAL without details.
+func AsSent(err error, trailer metadata.MD) error {
+	for _, details := range trailer.Get("grpc-status-details-bin") {
+		var sent spb.Status
+		if proto.Unmarshal([]byte(details), &sent) == nil && reasonOf(status.ErrorProto(&sent)) != "" {
+			return status.ErrorProto(&sent)
+		}
+	}
+	return err
 }
 
 // IsFinal reports whether the same call would fail in the same way again.
@@ -62,4 +77,13 @@ func reasonOf(err error) string {
 		}
 	}
 	return ""
+}
+
+func retryDelayOf(err error) time.Duration {
+	for _, detail := range status.Convert(err).Details() {
+		if retry, ok := detail.(*errdetails.RetryInfo); ok {
+			return retry.RetryDelay.AsDuration()
+		}
+	}
+	return 0
 }

@@ -20,12 +20,17 @@ func main() {
 	target := flag.String("target", cmp.Or(os.Getenv("JOBSVC_TARGET"), "127.0.0.1:50051"), "HOST:PORT of jobsvc")
 	window := flag.Int("window", 16, "most jobs at a time")
 	grace := flag.Duration("grace", 20*time.Second, "how long jobs may still run after SIGTERM")
+	conformance := flag.Bool("conformance", false, "be tried by `jobsvc conformance worker`")
 	flag.Parse()
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := newWorker(*target, "greetings", greet, *window).run(ctx, *grace); err != nil {
+	queue, process := "greetings", Processor(greet)
+	if *conformance {
+		queue, process = "conformance", conform
+	}
+	if err := newWorker(*target, queue, process, *window).run(ctx, *grace); err != nil {
 		slog.Error("the worker ended", "error", err)
 		os.Exit(1)
 	}

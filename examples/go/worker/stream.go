@@ -52,7 +52,7 @@ func (s *stream) converse(target string, subscribe *pb.Subscribe, events chan<- 
 	for {
 		frame, err := s.call.Recv()
 		if err != nil {
-			return err
+			return reconnect.AsSent(err, s.call.Trailer())
 		}
 		if subscribed := frame.GetSubscribed(); subscribed != nil {
 			patience = 3 * subscribed.HeartbeatInterval.AsDuration()

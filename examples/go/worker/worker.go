@@ -189,7 +189,7 @@ func (w *worker) endOf(s *stream, err error) error {
 		return nil
 	}
 	slog.Warn("no stream", "error", err)
-	w.retry.Reset(w.pauses.Next())
+	w.retry.Reset(w.pauses.Next(err))
 	for _, e := range aside {
 		if e.stream == w.current {
 			_ = w.handle(e)

@@ -48,7 +48,9 @@ async function follow(jobId: string, until: number): Promise<JobStatus> {
   return again(until, (pauses) =>
     followOnce(jobId, (status) => {
       pauses.reset();
-      if (status.version <= seen) return; // Each stream begins with the status as it is.
+      // Each stream begins with the status as it is. A lower version is true, too: the database went
+      // back, by a failover or a restore; then the end of the job may have any.
+      if (status.version === seen && !status.endTime) return;
       seen = status.version;
       const { percent, message } = status.progress ?? {};
       log('status', { job_id: jobId, version: seen, state: JobState[status.state], percent, message });
@@ -75,6 +77,8 @@ async function followOnce(jobId: string, tell: (status: JobStatus) => void): Pro
     }
   } finally {
     clearTimeout(silence);
+    stream.on('error', () => {}); // CANCELLED, if it has not ended by itself.
+    stream.cancel();
     client.close();
   }
   throw Object.assign(new Error('the stream ended'), { code: status.UNAVAILABLE });
@@ -89,7 +93,7 @@ async function again<T>(until: number, action: (pauses: Pauses) => Promise<T>): 
     } catch (error) {
       if (isFinal(error as ServiceError) || Date.now() > until) throw error;
       log('trying again', { error: String(error) });
-      await sleep(pauses.next());
+      await sleep(pauses.next(error as ServiceError));
     }
   }
 }

@@ -1,6 +1,6 @@
 // What callers and workers need to be back soon after an outage.
 import { type ChannelOptions, type ServiceError, status } from '@grpc/grpc-js';
-import { ErrorInfo } from '../gen/google/rpc/error_details.js';
+import { ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.js';
 import { Status } from '../gen/google/rpc/status.js';
 
 const FIRST_PAUSE_MS = 200;
@@ -23,9 +23,10 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
 export class Pauses {
   #last = 0;
 
-  next(): number {
+  /** The pause before the next try after an error, no shorter than the server asks for. */
+  next(error?: ServiceError): number {
     this.#last = Math.min(Math.max(this.#last * 2, FIRST_PAUSE_MS), MAX_PAUSE_MS);
-    return this.#last * (0.8 + 0.4 * Math.random());
+    return Math.max(this.#last * (0.8 + 0.4 * Math.random()), error ? read(error).retryMs : 0);
   }
 
   reset(): void {
@@ -57,15 +58,14 @@ export function isFinal(error: ServiceError): boolean {
  * Reads what jobsvc said, whose code counts: a proxy may change the other one. A status without a
  * reason is not from jobsvc: it is a broken connection, whatever a proxy on the way calls it.
  */
-function read(error: ServiceError): { code: number; reason: string } {
+function read(error: ServiceError): { code: number; reason: string; retryMs: number } {
   for (const bytes of error.metadata?.get('grpc-status-details-bin') ?? []) {
     const { code, details } = Status.decode(bytes as Buffer);
-    for (const detail of details) {
-      if (detail.typeUrl.endsWith('/google.rpc.ErrorInfo')) {
-        const info = ErrorInfo.decode(detail.value);
-        if (info.domain === 'jobsvc') return { code, reason: info.reason };
-      }
-    }
+    const find = (type: string) => details.find(({ typeUrl }) => typeUrl.endsWith(`/google.rpc.${type}`))?.value;
+    const [info, retry] = [find('ErrorInfo'), find('RetryInfo')];
+    const { domain, reason } = ErrorInfo.decode(info ?? new Uint8Array());
+    const { seconds = 0, nanos = 0 } = RetryInfo.decode(retry ?? new Uint8Array()).retryDelay ?? {};
+    if (domain === 'jobsvc') return { code, reason, retryMs: seconds * 1000 + nanos / 1e6 };
   }
-  return { code: error.code, reason: '' };
+  return { code: error.code, reason: '', retryMs: 0 };
 }

@@ -154,7 +154,7 @@ export class Session {
     if (error && isFinal(error)) return this.#end(error);
     if (this.#leaving && this.#held.size === 0) return;
     log('no stream', { error: error?.message ?? 'it ended' });
-    setTimeout(() => this.#open(), this.#pauses.next());
+    setTimeout(() => this.#open(), this.#pauses.next(error));
     for (const [from, frame] of aside) if (from === this.#current) this.#handle(from, frame);
   }
 

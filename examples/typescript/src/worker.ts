@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '../gen/google/rpc/code.js';
 import { type Job, JobFailed } from './attempt.js';
+import { conform } from './conformance.js';
 import { log } from './log.js';
 import { Session } from './session.js';
 
@@ -22,7 +23,9 @@ async function greet(input: unknown, job: Job): Promise<object> {
 }
 
 const target = process.env.JOBSVC_TARGET ?? '127.0.0.1:50051';
-const session = new Session(target, 'greetings', greet, 16);
+const session = process.argv.includes('--conformance')
+  ? new Session(target, 'conformance', conform, 16) // To be tried by `jobsvc conformance worker`.
+  : new Session(target, 'greetings', greet, 16);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => session.leave(GRACE_MS));
 }

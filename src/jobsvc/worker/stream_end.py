@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import grpc
+from google.rpc import error_details_pb2
 
 from jobsvc.call_status import CallStatus, read_status
+from jobsvc.worker.duration import from_duration
 
 #: Codes that another try would meet again.
 _FATAL = frozenset(
@@ -30,6 +32,8 @@ class StreamEnd:
     message: str
     #: The server said so; otherwise gRPC, or a proxy on the way.
     is_answer: bool = False
+    #: When the server, which has no room just now, wants to be asked again; 0: at any time.
+    retry_seconds: float = 0.0
 
     @property
     def fatal(self) -> bool:
@@ -70,4 +74,19 @@ def end_of(error: grpc.aio.AioRpcError) -> StreamEnd:
 
 def as_end(status: CallStatus) -> StreamEnd:
     """Returns the end of a call as that of a stream."""
-    return StreamEnd(status.code, status.message or status.code.name, status.info is not None)
+    return StreamEnd(
+        status.code,
+        status.message or status.code.name,
+        status.info is not None,
+        _retry_seconds(status),
+    )
+
+
+def _retry_seconds(status: CallStatus) -> float:
+    # Of a server that is UNAVAILABLE another replica may take the stream, at once.
+    retry = error_details_pb2.RetryInfo()
+    if status.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        for detail in status.status.details:
+            if detail.Unpack(retry):
+                return from_duration(retry.retry_delay)
+    return 0.0

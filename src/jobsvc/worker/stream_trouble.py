@@ -12,6 +12,11 @@ from jobsvc.worker.stream_end import StreamEnd, WorkerStopped
 
 log = logging.getLogger("jobsvc.worker")
 
+#: A worker tries to reconnect every 5 seconds at least, whatever a server asks for.
+MAX_RETRY_SECONDS = 4.0
+#: Share of the wait that is added to it at random.
+SPREAD = 0.2
+
 
 class StreamTrouble:
     """The failures of one worker's streams, one after the other. Times are on any one clock."""
@@ -21,10 +26,15 @@ class StreamTrouble:
         self._backoff = Backoff()
         self._log_throttle = LogThrottle()
         self._allowance = StreamAllowance()
+        #: What the last refusal asked for.
+        self._retry_seconds = 0.0
 
     def delay_seconds(self) -> float:
-        """Returns the wait before the next stream."""
-        return self._backoff.delay_seconds(random.random())
+        """Returns the wait before the next stream: no less than the server asked for, if it has no
+        room, and spread beyond that, for a crowd that was refused at once."""
+        asked = min(self._retry_seconds, MAX_RETRY_SECONDS) * (1 + SPREAD * random.random())
+        self._retry_seconds = 0.0
+        return max(self._backoff.delay_seconds(random.random()), asked)
 
     def limit_bytes(self, now: float) -> float:
         """Returns how much a stream that is opened at `now` should carry."""
@@ -45,6 +55,7 @@ class StreamTrouble:
         text = end.describe(self._target, name_proxy(self._target, os.environ))
         if end.fatal:
             raise WorkerStopped(text)
+        self._retry_seconds = end.retry_seconds
         if self._log_throttle.due(now) or remark:
             log.warning("%s; trying again%s", text, remark)
 
