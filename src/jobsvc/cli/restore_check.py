@@ -1,12 +1,11 @@
 """`jobsvc restore-check`: puts a database right that was restored."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:  # it takes a while to import; `jobsvc --help` does without
-    from jobsvc.domain.restored import Findings
+from jobsvc.domain.restored import Findings, notes, repairs
 
 
 def restore_check(
@@ -61,9 +60,7 @@ def restore_check(
         raise typer.Exit(1)
 
 
-def _lines(found: "Findings", dry_run: bool) -> Iterator[str]:
-    from jobsvc.domain.restored import notes, repairs
-
+def _lines(found: Findings, dry_run: bool) -> Iterator[str]:
     yield f"database {found.database}, PostgreSQL started {_moment(found.server_start_time)}"
     if found.newest_job_time is not None:
         yield f"the newest job is of {_moment(found.newest_job_time)}"
@@ -78,11 +75,9 @@ def _moment(time: object) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _json(found: "Findings", dry_run: bool) -> str:
+def _json(found: Findings, dry_run: bool) -> str:
     import json
     from dataclasses import asdict
-
-    from jobsvc.domain.restored import notes, repairs
 
     value = {
         "found": asdict(found),

@@ -1,0 +1,180 @@
+"""What each promise means after a restore: the table of docs/operations/backup.md, row by row."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from jobsvc.client import AsyncClient, EtagMismatch, JobNotFound, JobNotOwned
+from jobsvc.store.migrate import migrate
+from tests.api.support.worker import LOST as LEASE_LOST
+from tests.api.support.worker import OK, lease_all, lease_one, report, success
+from tests.e2e.support.command import run
+from tests.e2e.support.tables import fetch, read_tables
+from tests.faults.support.before_and_after import (
+    QUIET,
+    SESSION,
+    Installation,
+    Story,
+    after,
+    before,
+    installation,
+)
+from tests.faults.support.restoring import METHODS, Backup
+from tests.support.clusters import clusters
+from tests.support.probe import eventually
+
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+
+
+@dataclass
+class Restored:
+    """An installation that was backed up, went on, was lost and restored, and checked."""
+
+    backup: Backup
+    dsn: str
+    story: Story
+    #: What `jobsvc restore-check` said.
+    report: dict[str, Any]
+    at: Installation
+
+
+@pytest.fixture(scope="module", params=METHODS)
+async def restored(request: pytest.FixtureRequest) -> AsyncIterator[Restored]:
+    with clusters() as servers:
+        backup = Backup(servers, request.param)
+        await backup.begin()
+        await migrate(backup.server.dsn)
+        async with installation(backup.server.dsn) as at:
+            story = await before(at)
+            await backup.take()
+            await after(at, story)
+        await backup.lose()
+        server = await backup.restore()
+        done = run("restore-check", "--json", JOBSVC_DSN=server.dsn)
+        assert done.returncode == 0, done.stderr
+        async with installation(server.dsn) as at:
+            yield Restored(backup, server.dsn, story, json.loads(done.stdout), at)
+
+
+async def test_jobs_of_before_are_there_and_later_ones_are_not(restored: Restored) -> None:
+    for job_id in restored.story.of_before:
+        if job_id != restored.story.owned:
+            assert (await restored.at.client.get(job_id)).id == job_id
+    with pytest.raises(JobNotFound):
+        await restored.at.client.get(restored.story.late)
+
+
+async def test_request_of_before_makes_no_second_job_and_a_later_one_does(
+    restored: Restored,
+) -> None:
+    client, story = restored.at.client, restored.story
+    again = await client.create(QUIET, request_id=story.asked_by)
+    assert (again.existing, again.id) == (True, story.asked)
+    anew = await client.create(QUIET, request_id=story.late_by)
+    assert not anew.existing
+    assert anew.id != story.late
+
+
+async def test_job_whose_end_is_lost_runs_again_on_the_attempt_that_it_had(
+    restored: Restored,
+) -> None:
+    lease = await lease_one(restored.at.workers, queues=["last"])
+    assert (lease.job_id, lease.attempt) == (restored.story.last.job_id, 1)
+    assert await report(restored.at.workers, success(lease)) == [OK]
+    assert (await restored.at.client.get(lease.job_id)).succeeded
+
+
+async def test_report_under_a_lease_of_before_is_refused(restored: Restored) -> None:
+    held = restored.story.held
+    assert restored.report["found"]["leases"] == 2
+    assert await report(restored.at.workers, success(held)) == [LEASE_LOST]
+    # Nobody has to wait until it would have run out.
+    lease = await lease_one(restored.at.workers, queues=["held"])
+    assert (lease.job_id, lease.attempt) == (held.job_id, 1)
+    assert await report(restored.at.workers, success(held), success(lease)) == [LEASE_LOST, OK]
+
+
+async def test_every_job_is_in_one_place(restored: Restored) -> None:
+    tables = await read_tables(restored.dsn)
+    places = [*tables.waiting, *tables.leased, *tables.results]
+    assert len(places) >= len(restored.story.of_before)
+    assert sorted(places) == sorted(tables.jobs)
+
+
+async def test_versions_are_above_all_that_anybody_has_seen(restored: Restored) -> None:
+    client, seen = restored.at.client, restored.story.seen
+    assert seen is not None
+    now = await client.get(seen.id)
+    assert now.status.version > seen.status.version
+    with pytest.raises(EtagMismatch):
+        await client.update(seen.id, priority=7, etag=seen.etag)
+    updates = client.follow([seen.id])
+    first = await anext(updates)
+    assert first.status.version == now.status.version
+    lease = await lease_one(restored.at.workers, queues=["watched"])
+    assert await report(restored.at.workers, success(lease)) == [OK]
+    assert [update async for update in updates][-1].status.ended
+
+
+async def test_lost_cancel_is_none_and_a_request_on_record_is_obeyed(restored: Restored) -> None:
+    client, story = restored.at.client, restored.story
+    assert (await client.get(story.cancelled)).status.state == "PENDING"
+    cancelling = await client.get(story.cancelling)
+    assert cancelling.status.cancel_request_time is not None
+    # Its worker may be alive, and gets its grace; time passes faster here.
+    await fetch(
+        restored.dsn,
+        "UPDATE lease SET until = clock_timestamp(), deadline = clock_timestamp()"
+        " WHERE job_id::text = $1",
+        story.cancelling,
+    )
+    await eventually(lambda: _state(client, story.cancelling), lambda s: s == "CANCELLED")
+
+
+async def test_restored_installation_serves_as_ever(restored: Restored) -> None:
+    job, lease = await restored.at.create_leased("new")
+    assert await report(restored.at.workers, success(lease)) == [OK]
+    assert [u async for u in restored.at.client.follow([job.id])][-1].status.ended
+
+
+async def test_what_was_deleted_or_declared_in_the_lost_time_is_as_before(
+    restored: Restored,
+) -> None:
+    assert (await restored.at.client.get(restored.story.ended)).succeeded
+    queue = await restored.at.client.get_queue("typed")
+    assert "7" in str(queue)
+    newest = await fetch(restored.dsn, "SELECT max(id) AS id FROM payload_schema")
+    await restored.at.client.declare_queue("typed", input_schema={"maxProperties": 9})
+    # No replica may know another schema by this id.
+    (row,) = await fetch(restored.dsn, "SELECT max(id) AS id FROM payload_schema")
+    assert row["id"] > newest[0]["id"] + 100
+
+
+async def test_sessions_reach_their_jobs_and_are_not_in_the_backup(restored: Restored) -> None:
+    owned = restored.story.owned
+    async with AsyncClient(restored.at.target, session_id=SESSION) as ada:
+        assert (await ada.get(owned)).id == owned
+    with pytest.raises(JobNotOwned):
+        await restored.at.client.get(owned)
+    if restored.backup.method == "dump":
+        text = restored.backup.text_of_dump()
+        (row,) = await fetch(restored.dsn, "SELECT value FROM secret")
+        assert row["value"].hex() in text, "the page says so"
+        assert SESSION not in text
+        (key_row,) = await fetch(restored.dsn, "SELECT owner_session FROM job WHERE id = $1", owned)
+        assert key_row["owner_session"].hex() in text
+
+
+async def test_second_check_does_nothing(restored: Restored) -> None:
+    lease = (await lease_all(restored.at.workers, queues=["typed"])) or None
+    assert lease is None
+    done = run("restore-check", JOBSVC_DSN=restored.dsn)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stdout
+
+
+async def _state(client: AsyncClient, job_id: str) -> str:
+    return (await client.get(job_id)).status.state
