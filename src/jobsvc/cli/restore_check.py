@@ -50,7 +50,11 @@ def restore_check(
                 server = await stack.enter_async_context(embedded_postgres(settings.data_dir))
                 dsn = server.dsn
             return await check_restored(
-                dsn, settings.schema, dry_run=dry_run, while_serving=while_serving
+                dsn,
+                settings.schema,
+                settings.failed_retention_seconds,
+                dry_run=dry_run,
+                while_serving=while_serving,
             )
 
     with startup_errors():

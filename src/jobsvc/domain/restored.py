@@ -23,8 +23,8 @@ class Findings:
     sessions: int
     #: About where the database ends; None if it never had a job.
     newest_job_time: datetime | None
+    #: Those whose job is to be cancelled are not among them.
     leases: int
-    #: Leases whose job is to be cancelled; they are not among `leases`.
     cancelled_leases: int
     waiting: int
     #: Jobs that failed or were cancelled, which can be retried.
@@ -60,9 +60,9 @@ def repairs(found: Findings, is_done: bool) -> Iterator[str]:
         verb = ("released", "release")[tense]
         yield f"{verb} {_count(found.leases, 'lease')} of before: no attempt is used"
     if found.cancelled_leases:
-        verb = ("left", "leave")[tense]
-        what = _count(found.cancelled_leases, "lease")
-        yield f"{verb} {what} of jobs to be cancelled: a server ends them soon after its start"
+        verb = ("cancelled", "cancel")[tense]
+        what = _count(found.cancelled_leases, "leased job")
+        yield f"{verb} {what}, as had been requested"
     if found.changeable:
         verb = ("raised", "raise")[tense]
         what = _count(found.changeable, "job")

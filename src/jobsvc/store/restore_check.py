@@ -18,10 +18,16 @@ _SESSION_NAMES = ("jobsvc", "jobsvc-hints")
 
 
 async def check_restored(
-    dsn: str, schema: str, *, dry_run: bool = False, while_serving: bool = False
+    dsn: str,
+    schema: str,
+    keep_seconds: float,
+    *,
+    dry_run: bool = False,
+    while_serving: bool = False,
 ) -> Findings:
     """Returns what a restored database has of before, after having put it right: all or nothing,
-    once for each start of PostgreSQL. With `dry_run` it only looks.
+    once for each start of PostgreSQL. With `dry_run` it only looks. `keep_seconds` is the default
+    retention of jobs that are cancelled.
 
     Raises:
         DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`. The second also
@@ -41,7 +47,7 @@ async def check_restored(
                 f"{found.sessions} sessions of servers are connected to {found.database}: stop the"
                 " servers, or keep them out, and try again (or pass --while-serving)"
             )
-        return await _repair(connection, schema, found)
+        return await _repair(connection, schema, found, keep_seconds)
 
 
 async def _check_schema(connection: asyncpg.Connection, schema: str) -> None:
@@ -78,13 +84,16 @@ async def _look(connection: asyncpg.Connection, schema: str, dsn: str) -> Findin
     return Findings(**row)
 
 
-async def _repair(connection: asyncpg.Connection, schema: str, found: Findings) -> Findings:
-    """Puts right what was found, and returns it with the numbers of what was changed."""
+async def _repair(
+    connection: asyncpg.Connection, schema: str, found: Findings, keep_seconds: float
+) -> Findings:
+    """Puts right what was found, and returns it with the numbers of leases that were ended."""
     sql = texts(schema)
     await connection.fetch(sql["raise_versions"], STEP)
     leases: int = await connection.fetchval(sql["release_all_leases"])
+    cancelled: int = await connection.fetchval(sql["end_cancelled_leases"], keep_seconds)
     await connection.fetch(sql["forget_presence"])
     await connection.fetch(sql["move_schema_ids"], schema, found.next_schema_id)
     await connection.fetch(sql["make_session_key"])
     await connection.fetch(sql["record_restore_check"], schema)
-    return replace(found, leases=leases)
+    return replace(found, leases=leases, cancelled_leases=cancelled)

@@ -73,6 +73,8 @@ class Story:
     late_by: str = ""
     #: The last that was seen of `watched`.
     seen: Job | None = None
+    #: The id that LOST had.
+    lost_schema_id: int = 0
 
     @property
     def of_before(self) -> list[str]:

@@ -1,6 +1,6 @@
 -- Moves every leased job back to its position in its queue, without using the attempt, except those
--- with a cancel request: a server ends them. A job that had begun in time is not late any more.
--- Returns how many jobs these are.
+-- with a cancel request. A job that had begun in time is not late any more. Returns how many jobs
+-- these are.
 WITH gone AS (
     DELETE FROM jobsvc.lease WHERE cancel_request_time IS NULL RETURNING *
 ),

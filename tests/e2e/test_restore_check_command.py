@@ -1,0 +1,72 @@
+"""`jobsvc restore-check`, as whoever has restored a database runs it."""
+
+import json
+
+import pytest
+
+from jobsvc.exit_code import ExitCode
+from tests.e2e.support.command import complaint, run
+from tests.e2e.support.stage import Stage
+from tests.e2e.support.tables import fetch
+from tests.support.probe import eventually
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+
+async def test_check_says_in_words_what_it_would_do_and_then_did(stage: Stage) -> None:
+    server = await stage.serve()
+    async with stage.calls(server.target) as caller:
+        await caller.client.declare_queue("greet")
+        await caller.create("greet", {"name": "Ada"})
+    assert complaint(run("restore-check", JOBSVC_DSN=stage.dsn), ExitCode.TEMPORARY).endswith(
+        "or keep them out, and try again (or pass --while-serving)"
+    )
+    server.terminate()
+    assert await server.exited(60.0) == 0
+    await eventually(lambda: _sessions(stage.dsn), lambda count: count == 0, what="their end")
+
+    dry = run("restore-check", "--dry-run", JOBSVC_DSN=stage.dsn)
+    assert dry.returncode == ExitCode.FAILED
+    assert dry.stdout.splitlines()[2:] == [
+        "would raise the versions of 1 job by 1000000, above all that anybody has seen",
+        "would set the sequence of schema ids to 1000001",
+    ]
+    done = run("restore-check", "--json", JOBSVC_DSN=stage.dsn)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["changed"] is True
+    assert told["found"]["waiting"] == 1
+    assert [line.split()[0] for line in told["repairs"]] == ["raised", "set"]
+    again = run("restore-check", "--dry-run", JOBSVC_DSN=stage.dsn)
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[-1].endswith("nothing to do")
+
+
+async def test_embedded_database_is_checked_while_nobody_serves(stage: Stage) -> None:
+    server = await stage.serve(embedded=True)
+    async with stage.calls(server.target) as caller:
+        await caller.client.declare_queue("greet")
+        await caller.create("greet", {"name": "Ada"})
+    where = {"JOBSVC_DATA_DIR": str(stage.data_dir)}
+    assert "in use by another server" in complaint(
+        run("restore-check", **where), ExitCode.TEMPORARY
+    )
+    server.terminate()
+    assert await server.exited(60.0) == 0
+    done = run("restore-check", **where)
+    assert (done.returncode, "of 1 job by" in done.stdout) == (0, True), done.stderr
+
+
+def test_database_without_tables_is_refused(empty_dsn: str) -> None:
+    line = complaint(run("restore-check", JOBSVC_DSN=empty_dsn))
+    assert line.endswith("lacks the migration 0001_jobs: run `jobsvc migrate` first")
+
+
+async def _sessions(dsn: str) -> int:
+    rows = await fetch(
+        dsn,
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'jobsvc%'",
+    )
+    count: int = rows[0]["count"]
+    return count
