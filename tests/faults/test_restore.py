@@ -11,7 +11,7 @@ from jobsvc.client import AsyncClient, EtagMismatch, JobNotFound, JobNotOwned
 from jobsvc.store.migrate import migrate
 from tests.api.support.worker import LOST as LEASE_LOST
 from tests.api.support.worker import OK, lease_one, report, success
-from tests.e2e.support.command import run
+from tests.e2e.support.command import complaint, run
 from tests.e2e.support.tables import fetch, read_tables
 from tests.faults.support.before_and_after import (
     BEFORE,
@@ -170,3 +170,30 @@ def test_second_check_does_nothing(restored: Restored) -> None:
     done = run("restore-check", JOBSVC_DSN=restored.dsn)
     assert done.returncode == 0, done.stderr
     assert "nothing to do" in done.stdout
+
+
+async def test_dump_without_the_session_key_parts_sessions_from_their_jobs() -> None:
+    with clusters() as servers:
+        backup = Backup(servers, "dump")
+        await backup.begin()
+        await migrate(backup.server.dsn)
+        async with installation(backup.server.dsn) as at:
+            await at.client.declare_queue(QUIET)
+            async with AsyncClient(at.target, session_id=SESSION) as ada:
+                owned = (await ada.create(QUIET)).id
+        key: bytes = await backup.server.fetchval("SELECT value FROM jobsvc.secret")
+        await backup.take("--exclude-table-data=jobsvc.secret")
+        assert key.hex() not in backup.text_of_dump()
+        await backup.lose()
+        restored = (await backup.restore()).dsn
+        assert complaint(run("serve", JOBSVC_DSN=restored)).startswith(
+            "the database has no session key"
+        )
+        done = run("restore-check", JOBSVC_DSN=restored)
+        assert "made a session key" in done.stdout, done.stderr
+        async with (
+            installation(restored) as at,
+            AsyncClient(at.target, session_id=SESSION) as ada,
+        ):
+            with pytest.raises(JobNotOwned):
+                await ada.get(owned)

@@ -25,12 +25,14 @@ def restore_check(
         ),
     ] = False,
 ) -> None:
-    """Put the database JOBSVC_DSN right after it was restored from a dump or a backup.
+    """Put the database JOBSVC_DSN right after a restore from a dump or a backup.
 
-    Run it before servers are let in. It releases leases of before, raises the versions
-    of jobs above all that anybody has seen, and moves the sequence of schema ids on; it
-    says what it found and did. A second run does nothing, until PostgreSQL is started
-    again. Without JOBSVC_DSN it starts the embedded PostgreSQL in JOBSVC_DATA_DIR.
+    Run it before servers are let in. It releases leases of before, raises
+    the versions of jobs above all that anybody has seen, moves the sequence
+    of schema ids on, and says what it found and did. A second run does
+    nothing, until PostgreSQL is started again. Without JOBSVC_DSN it starts
+    the embedded PostgreSQL in JOBSVC_DATA_DIR.
+
     See docs/operations/backup.md.
     """
     import asyncio

@@ -29,10 +29,10 @@ class Backup:
         if self.method == "point in time":
             self._copy()
 
-    async def take(self) -> None:
-        """Backs up what is committed now: nothing of later is restored."""
+    async def take(self, *options: str) -> None:
+        """Backs up what is committed now: nothing of later is restored. Options are pg_dump's."""
         if self.method == "dump":
-            self._do(self.server, "pg_dump", "-Fc", f"-f{self.dump}", self.server.dsn)
+            self._do(self.server, "pg_dump", "-Fc", f"-f{self.dump}", *options, self.server.dsn)
         elif self.method == "base backup":
             self._copy()
         else:
@@ -72,9 +72,9 @@ class Backup:
         """The file of the dump."""
         return self._archive / "dump"
 
-    def text_of_dump(self, *options: str) -> str:
+    def text_of_dump(self) -> str:
         """The dump as SQL."""
-        return self._do(self.server, "pg_restore", "-f-", *options, str(self.dump))
+        return self._do(self.server, "pg_restore", "-f-", str(self.dump))
 
     def _copy(self) -> None:
         to_server = ["-h127.0.0.1", f"-p{self.server.port}", f"-U{USER}"]
