@@ -17,21 +17,14 @@ def restore_check(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    while_serving: Annotated[
-        bool,
-        typer.Option(
-            "--while-serving",
-            help="Do it although servers are connected: what runs now is run again.",
-        ),
-    ] = False,
 ) -> None:
     """Put the database JOBSVC_DSN right after a restore from a dump or a backup.
 
-    Run it before servers are let in. It releases leases of before, raises
-    the versions of jobs above all that anybody has seen, moves the sequence
-    of schema ids on, and says what it found and did. A second run does
-    nothing, until PostgreSQL is started again. Without JOBSVC_DSN it starts
-    the embedded PostgreSQL in JOBSVC_DATA_DIR.
+    Run it before servers are let in, or as soon as may be. It releases
+    leases of before, raises the versions of jobs above all that anybody has
+    seen, moves the sequence of schema ids on, and says what it found and
+    did. A second run does nothing, until PostgreSQL is started again.
+    Without JOBSVC_DSN it starts the embedded PostgreSQL in JOBSVC_DATA_DIR.
 
     See docs/operations/backup.md.
     """
@@ -52,11 +45,7 @@ def restore_check(
                 server = await stack.enter_async_context(embedded_postgres(settings.data_dir))
                 dsn = server.dsn
             return await check_restored(
-                dsn,
-                settings.schema,
-                settings.failed_retention_seconds,
-                dry_run=dry_run,
-                while_serving=while_serving,
+                dsn, settings.schema, settings.failed_retention_seconds, dry_run
             )
 
     with startup_errors():

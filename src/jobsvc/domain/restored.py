@@ -23,9 +23,13 @@ class Findings:
     sessions: int
     #: About where the database ends; None if it never had a job.
     newest_job_time: datetime | None
-    #: Those whose job is to be cancelled are not among them.
+    #: Leases of before, without those whose job is to be cancelled.
     leases: int
+    #: Leases of before whose job is to be cancelled.
     cancelled_leases: int
+    #: Leases that began since PostgreSQL was started, while servers are connected: they may be
+    #: theirs.
+    later_leases: int
     waiting: int
     #: Jobs that failed or were cancelled, which can be retried.
     unsuccessful: int
@@ -43,7 +47,8 @@ class Findings:
     @property
     def changeable(self) -> int:
         """Jobs whose status may still change."""
-        return self.leases + self.cancelled_leases + self.waiting + self.unsuccessful
+        leased = self.leases + self.cancelled_leases + self.later_leases
+        return leased + self.waiting + self.unsuccessful
 
     @property
     def next_schema_id(self) -> int:
@@ -81,7 +86,13 @@ def repairs(found: Findings, is_done: bool) -> Iterator[str]:
 
 
 def notes(found: Findings) -> Iterator[str]:
-    """Says what happens by itself when a server starts, a sentence each."""
+    """Says what is left to others, and what happens by itself when a server starts, a sentence
+    each."""
+    if found.check_time is None and found.later_leases:
+        yield (
+            f"servers are connected: {_count(found.later_leases, 'lease')} since the start of"
+            " PostgreSQL may be theirs, and stay; what is of before among them runs out by itself"
+        )
     if found.overdue:
         yield f"{_count(found.overdue, 'waiting job')} will fail: the time to begin is over"
     if found.purgeable:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import asyncpg
 
-from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.domain.restored import STEP, Findings
 from jobsvc.store.ddl import DatabaseUnsuitable, ddl_transaction, lock_schemas
 from jobsvc.store.dsn import read_dsn
@@ -21,18 +20,16 @@ async def check_restored(
     dsn: str,
     schema: str,
     keep_seconds: float,
-    *,
     dry_run: bool = False,
-    while_serving: bool = False,
 ) -> Findings:
     """Returns what a restored database has of before, after having put it right: all or nothing,
     once for each start of PostgreSQL. With `dry_run` it only looks. `keep_seconds` is the default
     retention of jobs that are cancelled.
 
     Raises:
-        DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`. The second also
-            when servers are connected, unless `while_serving`; the last one also when the schema is
-            not that of this release, and when replicas would not use this server.
+        DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`; the last one also
+            when the schema is not that of this release, and when replicas would not use this
+            server.
     """
     async with ddl_transaction(dsn, schema) as connection:
         await _check_schema(connection, schema)
@@ -42,11 +39,6 @@ async def check_restored(
         found = await _look(connection, schema, dsn)
         if dry_run or found.check_time is not None:
             return found
-        if found.sessions and not while_serving:
-            raise DatabaseUnavailable(
-                f"{found.sessions} sessions of servers are connected to {found.database}: stop the"
-                " servers, or keep them out, and try again (or pass --while-serving)"
-            )
         return await _repair(connection, schema, found, keep_seconds)
 
 
@@ -90,8 +82,9 @@ async def _repair(
     """Puts right what was found, and returns it with the numbers of leases that were ended."""
     sql = texts(schema)
     await connection.fetch(sql["raise_versions"], STEP)
-    leases: int = await connection.fetchval(sql["release_all_leases"])
-    cancelled: int = await connection.fetchval(sql["end_cancelled_leases"], keep_seconds)
+    serving = found.sessions > 0
+    leases: int = await connection.fetchval(sql["release_all_leases"], serving)
+    cancelled: int = await connection.fetchval(sql["end_cancelled_leases"], keep_seconds, serving)
     await connection.fetch(sql["forget_presence"])
     await connection.fetch(sql["move_schema_ids"], schema, found.next_schema_id)
     await connection.fetch(sql["make_session_key"])

@@ -1,8 +1,10 @@
 -- Ends the jobs of all leases with a cancel request: CANCELLED, as if their time had run out.
 -- Returns how many these are.
--- $1 default retention. 60 is _MIN_KEEP_SECONDS of domain/retention.py.
+-- $1 default retention, $2 whether only those that began before PostgreSQL was started. 60 is _MIN_KEEP_SECONDS of domain/retention.py.
 WITH gone AS (
-    DELETE FROM jobsvc.lease WHERE cancel_request_time IS NOT NULL
+    DELETE FROM jobsvc.lease
+    WHERE cancel_request_time IS NOT NULL
+        AND (NOT $2::boolean OR start_time < pg_catalog.pg_postmaster_start_time())
     RETURNING *, clock_timestamp() AS end_time
 ),
 freed AS (

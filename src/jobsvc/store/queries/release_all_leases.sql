@@ -1,8 +1,12 @@
 -- Moves every leased job back to its position in its queue, without using the attempt, except those
 -- with a cancel request. A job that had begun in time is not late any more. Returns how many jobs
 -- these are.
+-- $1 whether only those that began before PostgreSQL was started
 WITH gone AS (
-    DELETE FROM jobsvc.lease WHERE cancel_request_time IS NULL RETURNING *
+    DELETE FROM jobsvc.lease
+    WHERE cancel_request_time IS NULL
+        AND (NOT $1::boolean OR start_time < pg_catalog.pg_postmaster_start_time())
+    RETURNING *
 ),
 queued AS (
     INSERT INTO jobsvc.waiting (

@@ -1,4 +1,5 @@
--- Reads what a database that was restored has of before. Changes nothing.
+-- Reads what a database that was restored has of before. Changes nothing. While servers are
+-- connected, only what began before PostgreSQL was started is surely of before.
 -- $1 schema, $2 names of the sessions of servers
 SELECT
     pg_catalog.current_database()::text AS database,
@@ -8,14 +9,11 @@ SELECT
         WHERE done.table_oid = this.table_oid
             AND done.server_start_time = pg_catalog.pg_postmaster_start_time()
     ) AS check_time,
-    (
-        SELECT count(*) FROM pg_catalog.pg_stat_activity
-        WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()
-            AND application_name = ANY ($2::text[])
-    ) AS sessions,
+    serving.sessions,
     (SELECT create_time FROM jobsvc.job ORDER BY id DESC LIMIT 1) AS newest_job_time,
-    (SELECT count(*) FROM jobsvc.lease WHERE cancel_request_time IS NULL) AS leases,
-    (SELECT count(*) FROM jobsvc.lease WHERE cancel_request_time IS NOT NULL) AS cancelled_leases,
+    leased.leases,
+    leased.cancelled_leases,
+    leased.later_leases,
     (SELECT count(*) FROM jobsvc.waiting) AS waiting,
     (SELECT count(*) FROM jobsvc.result WHERE state <> 3 AND emptied_time IS NULL) AS unsuccessful,
     (
@@ -35,3 +33,20 @@ FROM (
     FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
     WHERE nspname = $1 AND relname = 'lease'
 ) AS this
+CROSS JOIN LATERAL (
+    SELECT count(*) AS sessions FROM pg_catalog.pg_stat_activity
+    WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()
+        AND application_name = ANY ($2::text[])
+) AS serving
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) FILTER (WHERE of_before AND cancel_request_time IS NULL) AS leases,
+        count(*) FILTER (WHERE of_before AND cancel_request_time IS NOT NULL) AS cancelled_leases,
+        count(*) FILTER (WHERE NOT of_before) AS later_leases
+    FROM (
+        SELECT
+            cancel_request_time,
+            serving.sessions = 0 OR start_time < pg_catalog.pg_postmaster_start_time() AS of_before
+        FROM jobsvc.lease
+    ) AS lease
+) AS leased
