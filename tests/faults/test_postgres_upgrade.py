@@ -33,6 +33,8 @@ pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
 
 #: Whatever uses an attempt fails the job.
 ONCE = RetryPolicy(max_attempts=1)
+#: No lease runs out meanwhile, however slow the machine is.
+PATIENT = {"lease_seconds": 60, "extend_interval_seconds": 20}
 _NEW_MAJOR = "18"
 _OLD = other_programs(_NEW_MAJOR)
 #: From which version to come: the newest that is here, unless this names one.
@@ -58,7 +60,7 @@ async def begin(stage: Stage, caller: Caller) -> list[str]:
     naps = [0, 2, 3]
     job_ids = [await caller.create("nap", {"seconds": n}, retry=ONCE) for n in naps]
     job_ids.append(await caller.create("nobody-does-this"))
-    await eventually(lambda: len(stage.history.runs(*job_ids)) == 3, what="all run")
+    await eventually(lambda: len(stage.history.runs(*job_ids)) == 3, seconds=60, what="all run")
     await caller.follow(job_ids[:1])
     return job_ids
 
@@ -72,7 +74,7 @@ async def test_pg_upgrade_keeps_everything_leases_included(
     await before.start()
     await migrate(before.dsn)
     async with a_stage(before.dsn) as stage:
-        server = await stage.serve()
+        server = await stage.serve(**PATIENT)
         await stage.work(server.target, "--concurrency", "8")
         async with stage.calls(server.target) as caller:
             await caller.client.declare_queue("nobody-does-this", input_schema={"maxProperties": 9})
@@ -94,7 +96,7 @@ async def test_pg_upgrade_keeps_everything_leases_included(
             done = after.attempt("vacuumdb", "--analyze-only", f"-d{after.dsn}")
             assert done.returncode == 0, done.stderr
 
-            await stage.serve(port=server.port)
+            await stage.serve(port=server.port, **PATIENT)
             await end_all(stage, caller, job_ids, after)
 
 
@@ -109,7 +111,7 @@ async def test_logical_replication_moves_an_installation_under_work(
     after.run("initdb", *INITDB)
     await after.start()
     async with a_stage(before.dsn) as stage:
-        server = await stage.serve(drain_seconds=1)
+        server = await stage.serve(drain_seconds=1, **PATIENT)
         await stage.work(server.target, "--concurrency", "8")
         async with stage.calls(server.target) as caller:
             # Their ids are copied, and the sequence is not.
@@ -131,7 +133,7 @@ async def test_logical_replication_moves_an_installation_under_work(
             received = f"SELECT bool_and(confirmed_flush_lsn >= '{end}') FROM pg_replication_slots"
             await eventually(lambda: before.fetchval(received), seconds=30)
             await after.execute("DROP SUBSCRIPTION move")
-            again = await stage.serve(port=server.port, dsn=after.dsn)
+            again = await stage.serve(port=server.port, dsn=after.dsn, **PATIENT)
             assert "the sequence of schema ids was behind the ids" in again.stderr
 
             await end_all(stage, caller, job_ids, after)

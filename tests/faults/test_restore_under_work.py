@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
 
 #: A server of jobsvc is connected.
 SESSIONS = "SELECT FROM pg_stat_activity WHERE application_name = 'jobsvc'"
+#: No lease runs out meanwhile, however slow the machine is.
+PATIENT = {"lease_seconds": 60, "extend_interval_seconds": 20}
 #: Whatever uses an attempt fails the job.
 ONCE = RetryPolicy(max_attempts=1)
 
@@ -30,12 +32,14 @@ async def test_server_and_workers_go_on_after_a_restore_to_a_moment_ago(let_in: 
         lost = backup.server
         await migrate(lost.dsn)
         async with a_stage(lost.dsn) as stage:
-            server = await stage.serve()
+            server = await stage.serve(**PATIENT)
             worker = await stage.work(server.target)
             async with stage.calls(server.target) as caller:
                 naps = [0, 1, 1.5, 6]
                 job_ids = [await caller.create("nap", {"seconds": n}, retry=ONCE) for n in naps]
-                await eventually(lambda: len(stage.history.runs(*job_ids)) == 4, what="all run")
+                await eventually(
+                    lambda: len(stage.history.runs(*job_ids)) == 4, seconds=60, what="all run"
+                )
                 await caller.follow(job_ids[:1])
                 await backup.take()
 
@@ -46,7 +50,9 @@ async def test_server_and_workers_go_on_after_a_restore_to_a_moment_ago(let_in: 
 
                 restored = await backup.restore(lost.port if let_in else None)
                 if let_in:
-                    await eventually(lambda: fetch(restored.dsn, SESSIONS), what="the server")
+                    await eventually(
+                        lambda: fetch(restored.dsn, SESSIONS), seconds=60, what="the server"
+                    )
                 done = run("restore-check", JOBSVC_DSN=restored.dsn)
                 assert done.returncode == 0, done.stderr
                 assert re.search(r"^released [23] leases of before", done.stdout, re.MULTILINE)
