@@ -13,6 +13,8 @@ _ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+) \|$", re.MULTILINE)
 _TEST = re.compile(r"`([\w/]+\.py):(test_\w+)`")
 #: Faults that nothing brings about yet.
 OPEN = [24, 26, 35]
+#: Where the tests of restores are named by what they are called.
+BACKUP = TESTS.parent / "docs" / "operations" / "backup.md"
 ROWS = {int(number): tests for number, _, tests in _ROW.findall(PAGE.read_text("utf-8"))}
 
 
@@ -27,3 +29,16 @@ def test_tests_of_a_fault_exist(number: int) -> None:
     assert named or number in OPEN
     for file, function in named:
         assert defines(TESTS / file, function), f"{file} has no {function}"
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    named = _TEST.findall(PAGE.read_text("utf-8"))
+    assert len(named) > 50
+    assert [name for name in named if not defines(TESTS / name[0], name[1])] == []
+
+
+def test_every_promise_after_a_restore_has_its_test() -> None:
+    named = re.findall(r"`(test_\w+)`", BACKUP.read_text("utf-8"))
+    assert len(named) > 10
+    file = TESTS / "faults" / "test_restore.py"
+    assert [name for name in named if not defines(file, name)] == []

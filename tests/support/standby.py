@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -38,7 +40,15 @@ _SETTINGS = {
 class Server:
     """One PostgreSQL on a port of 127.0.0.1, whose superuser is everybody."""
 
-    def __init__(self, programs: Path, account: Account | None, folder: Path) -> None:
+    def __init__(
+        self,
+        programs: Path,
+        account: Account | None,
+        folder: Path,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`settings` are PostgreSQL's, beside those of all tests."""
+        self._settings = {**_SETTINGS, **settings}
         self._programs = programs
         self._account = account
         self._folder = folder
@@ -58,13 +68,17 @@ class Server:
 
     def run(self, program: str, *arguments: str) -> None:
         """Runs one of PostgreSQL's programs on its data, to the end."""
-        done = subprocess.run(
-            [self._programs / program, "-D", self.data, *arguments],
+        done = self.attempt(program, "-D", str(self.data), *arguments)
+        assert done.returncode == 0, f"{program}: {done.stderr}{done.stdout}"
+
+    def attempt(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs one of PostgreSQL's programs to the end, whatever that is, in its own folder."""
+        return subprocess.run(
+            [self._programs / program, *arguments],
             capture_output=True,
             text=True,
-            **self._as(),
+            **{**self._as(), "cwd": self._folder},
         )
-        assert done.returncode == 0, f"{program}: {done.stderr}"
 
     async def start(self) -> None:
         """Starts it, and waits until it answers."""
@@ -72,7 +86,7 @@ class Server:
         await eventually(self._answers, seconds=20, what=lambda: f"PostgreSQL: {self.log}")
 
     def _spawn(self) -> None:
-        settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", self.data, f"-p{self.port}", *settings],
@@ -125,6 +139,13 @@ class Server:
     async def promote(self) -> None:
         """Makes a standby a primary."""
         assert await self.fetchval("SELECT pg_promote()") is True
+
+    async def stop(self) -> None:
+        """A fast shutdown: sessions end, and everything is written."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        await eventually(self._process.poll, lambda code: code == 0, seconds=20)
+        self._process = None
 
     def kill(self) -> None:
         """kill -9 of the postmaster; its children notice."""

@@ -11,6 +11,7 @@ from jobsvc.cli import (
     jobs,
     migrate,
     queues,
+    restore_check,
     serve,
     trace,
     work,
@@ -31,6 +32,7 @@ app.callback(cls=OptionsBeforeCommand)(before_command)
 for command in (
     serve.serve,
     migrate.migrate,
+    restore_check.restore_check,
     health.health,
     work.work,
     jobs.create,

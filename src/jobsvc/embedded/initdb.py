@@ -60,7 +60,8 @@ def _check(data: DataDirectory, binaries: Binaries) -> None:
     if version != binaries.major_version:
         raise EmbeddedUnsuitable(
             f"{data.pgdata} holds data of PostgreSQL {version}, but the embedded one is "
-            f"PostgreSQL {binaries.major_version}: dump and restore them, or set JOBSVC_DSN"
+            f"PostgreSQL {binaries.major_version}. The data is not changed;"
+            " docs/operations/postgres-upgrade.md says how to move it"
         )
 
 

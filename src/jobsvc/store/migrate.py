@@ -33,6 +33,7 @@ async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) 
         if newer := installation.newer(known):
             log.info("this release runs on the newer schema of %s", newer[-1])
         if not installation.missing(known):
+            await _mend_schema_ids(connection, schema)
             return []
         await lock_schemas(connection, schema)
         # Another may have come first.
@@ -45,6 +46,15 @@ async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) 
                 f"the schema {schema} lacks the migration {missing[0].name}, and this role may not"
                 f" apply it ({error}): run `jobsvc migrate` as its owner"
             ) from None
+
+
+async def _mend_schema_ids(connection: asyncpg.Connection, schema: str) -> None:
+    if row := await connection.fetchrow(texts(schema)["mend_schema_ids"], schema):
+        log.warning(
+            "the sequence of schema ids was behind the ids, as after a logical copy of the tables;"
+            " it goes on behind %d",
+            row["id"],
+        )
 
 
 async def _read_suitable(

@@ -218,7 +218,8 @@ class QueueStore:
             return None
         digest = _digest(definition)
         while True:
-            # Empty only if another transaction stores or removes the same schema meanwhile.
+            # Empty only if another transaction stores or removes the same schema meanwhile, or if
+            # the id is taken.
             rows = await connection.fetch(self._database.sql["save_schema"], digest, definition)
             if rows:
                 schema_id: int = rows[0]["id"]
