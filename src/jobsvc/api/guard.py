@@ -103,7 +103,7 @@ class Guard:
         # A worker's reports need not wait for other calls from its address.
         apart = " reports" if method.served_while_draining else ""
 
-        async def guarded(_: object, context: Context) -> Any:
+        async def guarded(requests: object, context: Context) -> Any:
             caller = caller_of(context.peer())
             charge = self._begin(caller + apart, is_short)
             metadata: Metadata = context.invocation_metadata() or ()
@@ -134,7 +134,9 @@ class Guard:
                 except Exception as error:
                     status = _status(error, name, span)
                 answer = b""  # see abort
-                return await abort(context, status)
+                ending = abort(context, status)
+                del requests, context
+                return await ending
 
         return guarded
 
@@ -161,8 +163,9 @@ class Guard:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
-            del requests  # see abort
-            await abort(context, status)
+            ending = abort(context, status)
+            del requests, context  # see abort
+            await ending
 
         return guarded
 
@@ -256,14 +259,19 @@ def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
 
 
 async def abort(context: Context, status: status_pb2.Status) -> None:
-    """Ends a call with a status and its details."""
-    # gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
-    # passes, in a cycle. What they hold stays until the collector comes.
-    await context.abort(
+    """Ends a call with a status and its details.
+
+    gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
+    passes. A frame that holds the call would make a cycle, and all that it holds would stay until
+    the collector comes: 25,000 such objects take it 30 ms. So no frame may hold the call by then.
+    """
+    ending = context.abort(
         _CODES[status.code],
         status.message,
         (("grpc-status-details-bin", status.SerializeToString()),),
     )
+    del context
+    await ending
 
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
