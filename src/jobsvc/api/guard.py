@@ -109,7 +109,8 @@ class Guard:
             metadata: Metadata = context.invocation_metadata() or ()
             with self._span(name, metadata) as span:
                 try:
-                    limit.enter(caller)
+                    if not limit.take(caller):
+                        await self._enter_late(limit, caller, context)
                     try:
                         self._check(method, context, metadata)
                         # No name for the request: its handler may be done with it early.
@@ -148,7 +149,8 @@ class Guard:
             caller = caller_of(context.peer())
             charge = self._begin(caller, is_short=False)
             try:
-                limit.enter(caller)
+                if not limit.take(caller):
+                    await self._enter_late(limit, caller, context)
                 try:
                     self._check(method, context, context.invocation_metadata() or ())
                     if decode is not None:
@@ -185,6 +187,18 @@ class Guard:
     def _end(self, call: asyncio.Task[Any]) -> None:
         self._in_progress.pop(call).close()
         self._turns.leave_short(call)
+
+    async def _enter_late(self, limit: CallLimit, caller: str, context: Context) -> None:
+        """Counts a call after a wait, which is longer for a caller that is refused again and again.
+
+        Raises:
+            RateLimited, StreamLimit: there is still no room for it.
+        """
+        self._turns.leave_short(asyncio.current_task())
+        remaining = context.time_remaining()
+        # So that its caller hears of it before the deadline.
+        await self._admission.late_refusals.wait(caller, remaining and remaining / 2)
+        limit.enter(caller)
 
     def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller."""
