@@ -5,13 +5,13 @@ import time
 
 from jobsvc.domain.refusal_pace import RefusalPace
 
-#: More are not kept waiting: each takes some memory.
-_MAX_WAITING = 2_000
-
 
 class LateRefusals:
     """Lets calls wait before they are refused, so that a caller who calls again after each refusal
     leaves the processor to others."""
+
+    #: More are refused at once: each takes some memory.
+    MAX_WAITING = 2_000
 
     def __init__(self) -> None:
         self._pace = RefusalPace()
@@ -24,7 +24,7 @@ class LateRefusals:
         seconds = self._pace.delay_seconds(caller, time.monotonic())
         if most_seconds is not None:
             seconds = min(seconds, most_seconds)
-        if seconds <= 0 or self._ended or len(self._waiting) >= _MAX_WAITING:
+        if seconds <= 0 or self._ended or len(self._waiting) >= self.MAX_WAITING:
             return
         loop = asyncio.get_running_loop()
         due: asyncio.Future[None] = loop.create_future()

@@ -20,6 +20,10 @@ class RefusalPace:
         #: When the last refusal of each caller is due.
         self._last_due: dict[str, float] = {}
 
+    def __len__(self) -> int:
+        """How many callers it remembers."""
+        return len(self._last_due)
+
     def delay_seconds(self, caller: str, now: float) -> float:
         """Counts one more refusal of a caller, and returns how late it should be."""
         rested = now - AT_ONCE / PER_SECOND
