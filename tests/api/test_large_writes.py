@@ -8,7 +8,9 @@ from typing import Any, cast
 import asyncpg
 from grpc import aio
 
+from jobsvc.api.large_writes import LargeWrites
 from jobsvc.app import Replica
+from jobsvc.event_loop.turns import turn_caller
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -49,3 +51,24 @@ async def _is_blocked(dsn: str, batches: int) -> bool:
     count = len(await fetch(dsn, _BLOCKED))
     assert count <= batches
     return count == batches
+
+
+async def test_large_writes_of_two_callers_do_not_begin_in_one_pass() -> None:
+    writes = LargeWrites(1)
+    passes, began = 0, []
+
+    async def count_passes() -> None:
+        nonlocal passes
+        while True:
+            await asyncio.sleep(0)  # a pass
+            passes += 1
+
+    async def write(caller: str) -> None:
+        turn_caller.set(caller)
+        async with writes.room():
+            began.append(passes)
+
+    counting = asyncio.create_task(count_passes())
+    await asyncio.gather(write("a"), write("b"))
+    counting.cancel()
+    assert len(set(began)) == 2

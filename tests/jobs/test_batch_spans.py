@@ -40,7 +40,7 @@ class _Slow(SpanProcessor):
 
     def _take(self, passes: set[int]) -> None:
         if self.is_used:
-            time.sleep(0.001)
+            time.sleep(0.001)  # What a slow exporter takes.
             passes.add(self.now)
 
     async def count_passes(self) -> None:
