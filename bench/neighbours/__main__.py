@@ -26,7 +26,7 @@ from bench.streams.collector import LagCollector, collecting
 _LISTEN = "[::]:0"
 
 
-async def _run(seconds: float, settle_seconds: float) -> None:
+async def _run(kinds: list[str], seconds: float, settle_seconds: float) -> None:
     async with AsyncExitStack() as up:
         postgres = await up.enter_async_context(running_postgres())
         lags = await up.enter_async_context(collecting())
@@ -43,7 +43,8 @@ async def _run(seconds: float, settle_seconds: float) -> None:
 
         async with observing(dsn) as connection:
             await connection.execute(sql("pause_queue"), bystander.QUEUE, False)
-        offending = await start("offender", "bench.neighbours.offender", f"127.0.0.1:{port}")
+        target = f"127.0.0.1:{port}"
+        offending = await start("offender", "bench.neighbours.offender", target, *kinds)
         standing_by = await start(
             "bystander", "bench.streams.bystander", f"[::1]:{port}", f"{seconds}"
         )
@@ -51,7 +52,7 @@ async def _run(seconds: float, settle_seconds: float) -> None:
         print("| beside | p50 ms | p99 ms | max ms | loop late, max ms | calls of the other |")
         print("|---|---|---|---|---|---|")
         await _measure("nothing", standing_by, lags, "")
-        for kind in KINDS:
+        for kind in kinds:
             offending.start_work()
             await offending.result()
             await asyncio.sleep(settle_seconds)
@@ -85,9 +86,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.neighbours", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S")
     parser.add_argument("--settle", type=float, default=3.0, metavar="S")
+    parser.add_argument(
+        "--only", action="append", metavar="WORD", help="rows with this in their name; repeatable"
+    )
     chosen = parser.parse_args()
+    words = chosen.only or [""]
+    kinds = [kind for kind in KINDS if any(word in kind for word in words)]
+    if not kinds:
+        parser.error("no row has this in its name")
     try:
-        asyncio.run(_run(chosen.seconds, chosen.settle))
+        asyncio.run(_run(kinds, chosen.seconds, chosen.settle))
     except ChildFailed as problem:
         print(f"FAILED: {problem}")
         return 1

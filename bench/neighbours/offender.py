@@ -1,6 +1,6 @@
 """A caller that takes all it can get.
 
-`python -m bench.neighbours.offender TARGET`: each step does the next of `KINDS` until its standard
+`python -m bench.neighbours.offender TARGET KIND…`: each step does the next kind until its standard
 input has another line, and prints how many calls were answered and refused.
 """
 
@@ -156,13 +156,13 @@ async def _line(result: dict[str, Any] | None = None) -> None:
     await asyncio.to_thread(sys.stdin.readline)
 
 
-async def _run(target: str) -> None:
+async def _run(target: str, kinds: list[str]) -> None:
     async with aio.insecure_channel(target, _OPTIONS) as channel:
         offender = Offender(JobServiceStub(channel), QueueServiceStub(channel))
         await offender.prepare()
         await _line()
-        for kind in KINDS.values():
-            async with _doing(kind(offender)):
+        for kind in kinds:
+            async with _doing(KINDS[kind](offender)):
                 await _line({})
             await _line(dict(offender.take_counts()))
 
@@ -171,7 +171,9 @@ def main() -> None:
     """Misbehaves against a target."""
     parser = argparse.ArgumentParser(prog="python -m bench.neighbours.offender")
     parser.add_argument("target")
-    asyncio.run(_run(parser.parse_args().target))
+    parser.add_argument("kinds", nargs="+", choices=KINDS, metavar="KIND")
+    chosen = parser.parse_args()
+    asyncio.run(_run(chosen.target, chosen.kinds))
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class Replica:
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
-        self._admission.draining = True
+        self._admission.drain()
         self._outages.leave()
         await self._server.leave()
         self._hub.drain()

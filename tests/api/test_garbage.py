@@ -60,6 +60,23 @@ async def test_a_large_request_that_is_refused_is_not_kept(
     assert await refused(40) - before < 60 * _MB
 
 
+@pytest.mark.parametrize("method", ["GetJob", "StreamJobStatus"])
+async def test_a_refused_call_leaves_no_cycle(
+    channel: aio.Channel, method: str, uncollected: None
+) -> None:
+    call: Any = {
+        "GetJob": channel.unary_unary,
+        "StreamJobStatus": channel.stream_unary,
+    }[method](f"/jobsvc.v1.JobService/{method}")
+    request = jobs_pb.GetJobRequest(job_id="none").SerializeToString()
+    for _ in range(5):
+        with pytest.raises(aio.AioRpcError) as refusal:
+            await call(request if method == "GetJob" else [request])
+        assert refusal.value.code() is StatusCode.INVALID_ARGUMENT
+    # gRPC itself holds the last call until the next one comes.
+    await eventually(lambda: sum(type(o) is aio.AbortError for o in gc.get_objects()) <= 1)
+
+
 async def test_a_cut_stream_keeps_no_leases(
     channel: aio.Channel, jobs: JobServiceStub, queue: str, uncollected: None
 ) -> None:

@@ -152,7 +152,7 @@ async def test_stored_hash_is_no_session(
         assert refusal.what == _NOT_OWNED
 
 
-_BAD_VALUES = {"empty": "", "too long": "s" * 257}
+_BAD_VALUES = {"empty": "", "blank": " ", "blanks": " " * 256, "too long": "s" * 257}
 
 
 @pytest.mark.parametrize("key", ["x-session-id", "x-user-id"])

@@ -10,7 +10,7 @@ from jobsvc.v1 import job_service_pb2
 from tests.client.support.messages import JOB_ID, job
 from tests.client.support.peer import Peer
 
-_BAD_IDS = ("", "ä", "a\n", "\0", "s" * 257)
+_BAD_IDS = ("", "   ", "ä", "a\n", "\0", "s" * 257)
 _BAD_TOKENS = ("", "to ken", "token\n", "ä")
 
 
@@ -38,7 +38,7 @@ async def test_a_token_is_checked_when_it_is_made(connect: Any, peer: Peer) -> N
     assert peer.calls == []
 
 
-@pytest.mark.parametrize("session", ["~" * 256, "Opaque session 42/+=", " "])
+@pytest.mark.parametrize("session", ["~" * 256, "Opaque session 42/+=", " a "])
 async def test_every_id_of_the_alphabet_arrives(connect: Any, peer: Peer, session: str) -> None:
     client = await connect(session_id=session, user_id="!")
     peer.answer("GetJob", job_service_pb2.GetJobResponse(job=job()))

@@ -102,6 +102,19 @@ def test_environment_describes_the_service(variables: dict[str, str], said: dict
         assert said.items() <= resource.items()
 
 
+@pytest.mark.parametrize(
+    ("variables", "is_traced"),
+    [({"OTEL_TRACES_EXPORTER": "otlp"}, True), ({"OTEL_TRACES_EXPORTER": "none"}, False)],
+)
+def test_metrics_alone_make_no_spans(variables: dict[str, str], is_traced: bool) -> None:
+    code = SENDS.replace("counter.add(1)", "from jobsvc import telemetry; counter.add(1)").replace(
+        "begin =", "print(telemetry.is_traced()); begin ="
+    )
+    with grpc_collector() as (_, endpoint):
+        done = run(code, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **variables)
+    assert done.stdout.splitlines()[0] == str(is_traced), done.stderr
+
+
 def test_program_that_is_traced_already_reads_the_variables_itself() -> None:
     code = """
 from opentelemetry import trace

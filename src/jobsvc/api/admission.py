@@ -2,6 +2,7 @@
 
 from jobsvc.api.byte_budget import ByteBudget
 from jobsvc.api.call_limit import CallLimit
+from jobsvc.api.late_refusals import LateRefusals
 from jobsvc.domain.errors import RateLimited, ServerDraining, StreamLimit
 from jobsvc.domain.fair_limit import FairLimit
 from jobsvc.domain.methods import Method
@@ -23,6 +24,8 @@ class Admission:
     def __init__(self, settings: Settings) -> None:
         #: The replica is about to exit: set once, never unset.
         self.draining = False
+        #: Calls that are beyond a limit, and wait to be told.
+        self.late_refusals = LateRefusals()
         self._reserved_percent = settings.reserved_percent
         self._max_calls = settings.max_calls
         self._calls = self._limit(settings.max_calls, RateLimited, "calls")
@@ -54,6 +57,11 @@ class Admission:
         """Returns the limit that counts the streams of a method."""
         is_worker = method.service == "jobsvc.v1.WorkerService"
         return self._worker_streams if is_worker else self._status_streams
+
+    def drain(self) -> None:
+        """The replica is about to exit."""
+        self.draining = True
+        self.late_refusals.end()
 
     def check_draining(self, method: Method) -> None:
         """Refuses a call that a draining server does not serve.

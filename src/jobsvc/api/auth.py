@@ -27,7 +27,7 @@ class CallerReader:
 
         Raises:
             InvalidRequest: `x-session-id` or `x-user-id` is given twice, or is not
-                1 to 256 printable ASCII characters.
+                1 to 256 printable ASCII characters, one of them no blank.
         """
         values: dict[str, str] = {}
         for key, value in metadata:

@@ -33,6 +33,11 @@ class CallLimit:
         self._error = error
         self._kind = kind
 
+    def take(self, caller: str) -> bool:
+        """Counts one more call, after which `leave` must follow, if the caller may have one more;
+        says whether it may."""
+        return self._held.take(caller)
+
     def enter(self, caller: str) -> None:
         """Counts one more call; `leave` must follow.
 

@@ -27,7 +27,7 @@ from jobsvc.api.byte_budget import (
     ExpectedSize,
     current_charge,
 )
-from jobsvc.api.call_limit import caller_of
+from jobsvc.api.call_limit import CallLimit, caller_of
 from jobsvc.api.connections import Connections
 from jobsvc.api.convert.request_checks import UNDECODABLE
 from jobsvc.api.large_message import decode_message
@@ -97,13 +97,14 @@ class Guard:
         # A worker's reports need not wait for other calls from its address.
         apart = " reports" if method.served_while_draining else ""
 
-        async def guarded(_: object, context: Context) -> Any:
+        async def guarded(requests: object, context: Context) -> Any:
             caller = caller_of(context.peer())
             charge = self._begin(caller + apart, is_short)
             metadata: Metadata = context.invocation_metadata() or ()
             with self._span(name, metadata) as span:
                 try:
-                    limit.enter(caller)
+                    if not limit.take(caller):
+                        await self._enter_late(limit, caller, context)
                     try:
                         self._check(method, context, metadata)
                         # No name for the request: its handler may be done with it early.
@@ -128,7 +129,9 @@ class Guard:
                 except Exception as error:
                     status = _status(error, name, span)
                 answer = b""  # see abort
-                return await abort(context, status)
+                ending = abort(context, status)
+                del requests, context
+                return await ending
 
         return guarded
 
@@ -141,7 +144,8 @@ class Guard:
             caller = caller_of(context.peer())
             charge = self._begin(caller, is_short=False)
             try:
-                limit.enter(caller)
+                if not limit.take(caller):
+                    await self._enter_late(limit, caller, context)
                 try:
                     self._check(method, context, context.invocation_metadata() or ())
                     if decode is not None:
@@ -156,8 +160,9 @@ class Guard:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
                 status = _status(error, name, trace.INVALID_SPAN)
-            del requests  # see abort
-            await abort(context, status)
+            ending = abort(context, status)
+            del requests, context  # see abort
+            await ending
 
         return guarded
 
@@ -177,6 +182,18 @@ class Guard:
     def _end(self, call: asyncio.Task[Any]) -> None:
         self._in_progress.pop(call).close()
         self._turns.leave_short(call)
+
+    async def _enter_late(self, limit: CallLimit, caller: str, context: Context) -> None:
+        """Counts a call after a wait, which is longer for a caller that is refused again and again.
+
+        Raises:
+            RateLimited, StreamLimit: there is still no room for it.
+        """
+        self._turns.leave_short(asyncio.current_task())
+        remaining = context.time_remaining()
+        # So that its caller hears of it before the deadline.
+        await self._admission.late_refusals.wait(caller, remaining and remaining / 2)
+        limit.enter(caller)
 
     def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller."""
@@ -251,14 +268,19 @@ def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
 
 
 async def abort(context: Context, status: status_pb2.Status) -> None:
-    """Ends a call with a status and its details."""
-    # gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
-    # passes, in a cycle. What they hold stays until the collector comes.
-    await context.abort(
+    """Ends a call with a status and its details.
+
+    gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
+    passes. A frame that holds the call would make a cycle, and all that it holds would stay until
+    the collector comes: 25,000 such objects take it 30 ms. So no frame may hold the call by then.
+    """
+    ending = context.abort(
         _CODES[status.code],
         status.message,
         (("grpc-status-details-bin", status.SerializeToString()),),
     )
+    del context
+    await ending
 
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

@@ -1,6 +1,7 @@
 """JobService: for services that need work done. Checks and converts; `jobs` decides."""
 
 from collections.abc import Awaitable
+from contextlib import nullcontext
 
 from jobsvc.api.auth import current_caller
 from jobsvc.api.bounds import MAX_ANSWER_BYTES
@@ -13,11 +14,11 @@ from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.job_control import JobControl
 from jobsvc.api.job_lists import JobLists
+from jobsvc.api.large_writes import LargeWrites
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_stream import SubmitStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
-from jobsvc.event_loop.turns import turn
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.read import JobReader
 from jobsvc.settings import Settings
@@ -25,8 +26,9 @@ from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer
 
 _MAX_BATCH = 1000
-#: To send a larger batch to the database takes milliseconds.
+#: A larger batch is a large write, of which each caller has so many at a time.
 _LARGE_BATCH_BYTES = 1024 * 1024
+_MAX_LARGE_WRITES = 1
 _DEFAULT_WAIT_SECONDS = 20.0
 #: Time to get an answer to the caller before the deadline of the call.
 _MARGIN_SECONDS = 0.5
@@ -52,6 +54,7 @@ class JobService(JobServiceServicer):
         self._control = control
         self._lists = lists
         self._requests = RequestReader(settings.max_payload_bytes)
+        self._large_writes = LargeWrites(_MAX_LARGE_WRITES)
         #: Of the payloads of a job that is read.
         self._expected_size = ExpectedSize()
 
@@ -81,15 +84,15 @@ class JobService(JobServiceServicer):
             if time_slice.used_up:
                 await time_slice.yield_()
         del request, item  # They are as large as all that was read from them.
-        if current_charge.get().held_bytes > _LARGE_BATCH_BYTES:
-            await turn()
         if validate_only:
             results = await self._creation.preview(asked, current_caller.get())
             response = pb.BatchCreateJobsResponse(responses=map(previewed, results))
             if response.ByteSize() > MAX_ANSWER_BYTES:
                 shorten(response)
             return response
-        results = await self._creation.create_all(asked, current_caller.get())
+        is_large = current_charge.get().held_bytes > _LARGE_BATCH_BYTES
+        async with self._large_writes.room() if is_large else nullcontext():
+            results = await self._creation.create_all(asked, current_caller.get())
         response, size_bytes = pb.BatchCreateJobsResponse(), 0
         for run in runs(results):
             size_bytes += write_run(response, run)

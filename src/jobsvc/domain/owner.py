@@ -6,9 +6,10 @@ import msgspec
 
 from jobsvc.domain.errors import JobNotOwned
 
-#: Alphabet and length of a session id, a user id.
-CALLER_ID = re.compile(r"[\x20-\x7e]{1,256}")
-CALLER_ID_RULE = "must be 1 to 256 printable ASCII characters"
+#: Alphabet and length of a session id, a user id. One of blanks alone is that of nobody: a template
+#: or a cookie was empty.
+CALLER_ID = re.compile(r"(?=.*[!-~])[ -~]{1,256}")
+CALLER_ID_RULE = "must be 1 to 256 printable ASCII characters, and not blanks alone"
 
 
 class Owner(msgspec.Struct, frozen=True):

@@ -160,7 +160,7 @@ class Creation:
         checked = await self.check([request], owner)
         if self._limited and (repeated := await self._let_in([request], checked, owner)):
             return repeated[0]
-        with self._spans.sending(checked) as new_jobs:
+        async with self._spans.sending(checked) as new_jobs:
             # A taken key would undo the whole batch that it shares, so keys are looked up first.
             if request.unique_key is None:
                 create_time = await self._store.jobs.create(new_jobs[0])
@@ -191,7 +191,7 @@ class Creation:
         """Creates each job for itself, as `check_each` returned them. Returns for each what
         `create` returns or raises."""
         results: dict[int, CreateResult | Exception] = {}
-        with self._spans.sending(checked, [each.context for each in asked]) as new_jobs:
+        async with self._spans.sending(checked, [each.context for each in asked]) as new_jobs:
             # Keys and room are looked up for each, in a transaction of its own.
             together = [
                 index
@@ -255,7 +255,7 @@ class Creation:
         checked = await self.check(requests, owner)
         if self._limited and (repeated := await self._let_in(requests, checked, owner)):
             return repeated
-        with self._spans.sending(checked) as new_jobs:
+        async with self._spans.sending(checked) as new_jobs:
             if any(r.unique_key or r.request_id for r in requests) or any(
                 new.options.may_expire for new in new_jobs
             ):
