@@ -42,17 +42,17 @@ _VERSION = os.environ.get("JOBSVC_TEST_OLD_POSTGRES") or max(_OLD, key=int, defa
 
 
 @pytest.fixture
-def old() -> Path:
-    """The folder of the programs of an older PostgreSQL."""
-    if _VERSION not in _OLD:
-        pytest.skip(MISSING)
-    return _OLD[_VERSION]
-
-
-@pytest.fixture
 def servers() -> Iterator[Clusters]:
     with clusters() as opened:
         yield opened
+
+
+@pytest.fixture
+def old(servers: Clusters) -> Path:
+    """The folder of the programs of an older PostgreSQL."""
+    if _VERSION not in _OLD:
+        pytest.skip(MISSING)
+    return servers.runnable(_OLD[_VERSION])
 
 
 async def begin(stage: Stage, caller: Caller) -> list[str]:
@@ -182,7 +182,7 @@ async def copy_schema(before: Server, after: Server) -> None:
     """Makes the tables of one server on another, without rows."""
     done = after.attempt("pg_dump", "--schema-only", f"-n{SCHEMA}", "-fschema", f"-d{before.dsn}")
     assert done.returncode == 0, done.stderr
-    done = after.attempt("psql", "-qX", "-von_error_stop=1", "-fschema", after.dsn)
+    done = after.attempt("psql", "-qX", "-vON_ERROR_STOP=1", "-fschema", after.dsn)
     assert done.returncode == 0, done.stderr
 
 

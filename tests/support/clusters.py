@@ -41,6 +41,17 @@ class Clusters:
         self._servers.append(server)
         return server
 
+    def runnable(self, programs: Path) -> Path:
+        """Returns where the account of the servers can run these programs: where they are, or in
+        a copy, if it cannot get there."""
+        if self._account is None or all(
+            path.stat().st_mode & 0o001 for path in (programs, *programs.parents)
+        ):
+            return programs
+        copy = self.folder / "programs"
+        shutil.copytree(programs.parent, copy)
+        return copy / programs.name
+
     def subfolder(self, name: str) -> Path:
         """Makes a folder that belongs to the account of the servers."""
         folder = self.folder / name

@@ -155,8 +155,8 @@ GUARDS: Mapping[str, Guard] = {
         (
             Patch(
                 "jobsvc/store/queries/release_all_leases.sql",
-                "WHERE cancel_request_time IS NULL RETURNING *",
-                "WHERE false RETURNING *",
+                "WHERE cancel_request_time IS NULL",
+                "WHERE false AND cancel_request_time IS NULL",
             ),
         ),
         tests=(
