@@ -53,3 +53,30 @@ async def test_followers_learn_the_end_after_a_failover_to_a_standby_that_lagged
         await asyncio.wait_for(following, 10)
         assert seen[-1].status.ended
         assert seen[-1].status.version == 3
+
+
+async def test_promotion_that_no_connection_has_met_is_found(
+    servers: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The old primary goes on, and no connection to it is lost."""
+    jobs = "SELECT count(*) FROM jobsvc.job"
+    async with (
+        replica(servers.dsn, TEST_SETTINGS) as running,
+        AsyncClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        await client.declare_queue("q")
+        await servers.caught_up()
+        await servers.standby.promote()
+
+        async def is_created_there() -> bool:
+            await client.create("q")
+            return await servers.standby.fetchval(jobs) > 0
+
+        await eventually(is_created_there, seconds=30)
+        lost = await servers.primary.fetchval(jobs)
+        for _ in range(20):
+            await client.create("q")
+        assert await servers.primary.fetchval(jobs) == lost
+    [left] = [r.message for r in caplog.records if "left the old primary" in r.message]
+    assert left.startswith(f"{servers.standby.address} is on timeline 2: ")
+    assert f"; stop {servers.primary.address}" in caplog.text
