@@ -1,6 +1,5 @@
 """Jobs outlive a server that is away, stands still or has no database for longer than a lease."""
 
-import asyncio
 import time
 
 import pytest
@@ -29,9 +28,13 @@ async def test_work_that_ends_while_the_server_is_away_counts(stage: Stage) -> N
         doomed.kill()
         (lost,) = [run.job_id for run in stage.history.runs(*job_ids) if run.pid == doomed.pid]
         (kept,) = {*job_ids} - {lost}
+        # It comes back when the server has looked, not before.
+        workers[0].freeze()
         await eventually(lambda: fetch(stage.dsn, RUN_OUT), what="the end of the leases")
-        await stage.serve(port=server.port)
+        server = await stage.serve(port=server.port)
         ready_time = time.monotonic()
+        await server.has_looked_at_lapsed_leases()
+        workers[0].thaw()
 
         await caller.follow([kept, lost])
         # Promised is lease and 5 s, from the moment from which somebody listened.
@@ -49,14 +52,18 @@ async def test_work_that_ends_while_the_database_is_away_counts(stage: Stage) ->
     way.mkdir()
     async with database_link(stage.dsn, way) as link:
         server = await stage.serve(dsn=link.dsn)
-        await stage.work(server.target)
+        workers = [await stage.work(server.target, "--concurrency", "2") for _ in range(2)]
         async with stage.calls(server.target) as caller:
             naps = [1, 2, 3, 8]
             job_ids = [await caller.create("nap", {"seconds": n}, retry=ONCE) for n in naps]
             await eventually(lambda: len(stage.history.runs(*job_ids)) == 4, what="all run")
             await link.cut()
+            # It comes back when the server has looked, not before.
+            workers[0].freeze()
             await eventually(lambda: fetch(stage.dsn, RUN_OUT), what="the end of the leases")
             await link.mend()
+            await server.has_looked_at_lapsed_leases()
+            workers[0].thaw()
             await caller.follow(job_ids)
             jobs = await stage.check(caller, job_ids)
     assert {job.status.state for job in jobs.values()} == {JobState.COMPLETED}
@@ -74,7 +81,7 @@ async def test_machine_that_stands_still_costs_its_jobs_nothing(stage: Stage) ->
         server.freeze()
         await eventually(lambda: fetch(stage.dsn, RUN_OUT), what="the end of the leases")
         server.thaw()
-        await asyncio.sleep(1.5)  # The server has time to look for lapsed leases.
+        await server.has_looked_at_lapsed_leases()
         worker.thaw()
         await caller.follow(job_ids)
         jobs = await stage.check(caller, job_ids)

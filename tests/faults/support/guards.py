@@ -100,11 +100,15 @@ GUARDS: Mapping[str, Guard] = {
     ),
     "excuse": Guard(
         "silence counts only while somebody could listen",
-        (Patch("jobsvc/upkeep/rescue.py", "and not _is_excused(lapsed, outages)", ""),),
+        (Patch("jobsvc/upkeep/rescue.py", "if _is_excused(lapsed, outages):", "if False:"),),
         tests=(
             "api/test_outages.py"
             "::test_worker_may_report_what_it_finished_while_the_database_was_away",
             "api/test_outages.py::test_worker_may_report_what_could_not_be_written_for_a_while",
+            "e2e/test_outages.py::test_work_that_ends_while_the_server_is_away_counts",
+            "e2e/test_outages.py::test_work_that_ends_while_the_database_is_away_counts",
+            "e2e/test_outages.py::test_machine_that_stands_still_costs_its_jobs_nothing",
+            "e2e/test_locked_tables.py::test_locked_tables_are_waited_for_and_cost_no_attempt",
         ),
     ),
     "unsent": Guard(
