@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jobsvc.settings import SCHEMA
+from jobsvc.store.inspection import inspect
 from tests.e2e.support.checker import violations
 from tests.e2e.support.tables import read_tables
 from tests.faults.support.faults import Faults
@@ -79,6 +81,7 @@ async def _run(
     found += violations(
         events, tables, late_seconds=LATE_SECONDS, recovery_seconds=RECOVERY_SECONDS
     )
+    found += [f"K7 doctor: {one.sentence}" for one in await inspect(installation.dsn, SCHEMA)]
     found += await _left(installation, before)
     print(summary(events, tables))
     return found

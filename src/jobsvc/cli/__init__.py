@@ -4,6 +4,7 @@ import typer
 
 from jobsvc.cli import (
     demo,
+    doctor,
     health,
     job_control,
     job_list,
@@ -30,6 +31,7 @@ app.callback(cls=OptionsBeforeCommand)(before_command)
 for command in (
     serve.serve,
     migrate.migrate,
+    doctor.doctor,
     health.health,
     work.work,
     jobs.create,

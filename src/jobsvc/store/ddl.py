@@ -56,8 +56,7 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
 
 async def _connect(target: Dsn, schema: str) -> asyncpg.Connection:
     """Raises DsnInvalid for what no database could cure, and as `Servers.connect`."""
-    # There may be no tables yet, and whoever serves says what it cannot see.
-    servers = Servers(target, schema, tells_blindness=False)
+    servers = Servers(target, schema, is_migrating=True)
     try:
         await servers.look_at_start()
         connection: asyncpg.Connection = await servers.connect(

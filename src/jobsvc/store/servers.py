@@ -32,16 +32,17 @@ _FAILURES = (
 class Servers:
     """The servers of one DSN, for all connections of a replica, or of a command."""
 
-    def __init__(self, target: Dsn, schema: str = SCHEMA, tells_blindness: bool = True) -> None:
-        """`tells_blindness`: the log says if connections cannot be checked."""
+    def __init__(self, target: Dsn, schema: str = SCHEMA, is_migrating: bool = False) -> None:
+        """`is_migrating`: there may be no tables yet, and the log need not say what others will."""
         self.target = target
+        self._schema = schema
         sql = texts(schema)
-        #: The second one is for those who cannot have the first.
-        self._reads = sql["read_timeline"], sql["read_server"]
+        self._read_server, self._read_timeline = sql["read_server"], sql["read_timeline"]
+        self._is_migrating = is_migrating
         self._record = sql["record_timeline"]
         self._channel = channel_of(schema)
         self.timelines = Timelines()
-        self._tells_blindness = tells_blindness
+        self._is_blindness_told = is_migrating
         #: Why each host that is behind was refused at the last look.
         self._refusals: set[str] = set()
 
@@ -132,22 +133,29 @@ class Servers:
 
     async def _identify(self, connection: asyncpg.Connection) -> ServerIdentity | None:
         """Returns which server it is; None if this role may not know."""
-        for read in self._reads:
-            try:
-                row: Any = await connection.fetchrow(read, timeout=self.target.connect_seconds)
-                break
-            except (asyncpg.SyntaxOrAccessError, asyncpg.FeatureNotSupportedError) as error:
-                if self._tells_blindness:
-                    log.warning("an old primary may not be told from the current one: %s", error)
-                self._tells_blindness = False
-        else:
-            return None
+        row = None if self._is_migrating else await self._ask(connection, self._read_timeline)
+        if row is None:
+            row = await self._ask(connection, self._read_server, self._schema)
+            if row is None:
+                return None
+            if self._is_migrating and row["has_notes"]:
+                row = await self._ask(connection, self._read_timeline) or row
         # The host that the driver has chosen; nothing else tells.
         place: Any = connection._addr  # type: ignore[attr-defined]  # not in the stubs
         address = place if isinstance(place, str) else f"{place[0]}:{place[1]}"
         return ServerIdentity(
             address, row["system_identifier"], row["timeline"], row["seen_elsewhere"]
         )
+
+    async def _ask(self, connection: asyncpg.Connection, text: str, *values: str) -> Any:
+        """Returns the row of a server; None if this role may not have it."""
+        try:
+            return await connection.fetchrow(text, *values, timeout=self.target.connect_seconds)
+        except (asyncpg.SyntaxOrAccessError, asyncpg.FeatureNotSupportedError) as error:
+            if not self._is_blindness_told:
+                log.warning("an old primary may not be told from the current one: %s", error)
+            self._is_blindness_told = True
+            return None
 
     async def _fence(self, connection: asyncpg.Connection, seen: Seen) -> None:
         """Makes an old primary known to those who ask only it."""
