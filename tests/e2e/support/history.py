@@ -9,8 +9,8 @@ import msgspec
 Result = Literal["ok", "fail", "unknown"]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
-    """Something that was seen."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="event", tag=str.lower):
+    """Something that was seen. No cycle leads through it, and there may be a million."""
 
 
 class Create(Event):

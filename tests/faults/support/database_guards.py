@@ -125,8 +125,22 @@ DATABASE_GUARDS: Mapping[str, Guard] = {
         ),
         tests=(
             "jobs/test_synchronous_standby.py"
-            "::test_repeated_create_confirms_only_what_the_standby_has",
+            "::test_holder_of_a_key_is_named_only_when_the_standby_has_it",
             "jobs/test_synchronous_standby.py::test_status_is_shown_only_when_the_standby_has_it",
+        ),
+    ),
+    "standby-outcome": Guard(
+        "a repeated outcome is confirmed when the synchronous standby has it",
+        (
+            Patch(
+                "jobsvc/store/queries/find_outcomes.sql",
+                "pg_logical_emit_message(true, '', '') IS NOT NULL",
+                "true",
+            ),
+        ),
+        tests=(
+            "jobs/test_synchronous_standby.py"
+            "::test_repeated_outcome_is_confirmed_only_when_the_standby_has_it",
         ),
     ),
     "back-in-time": Guard(
