@@ -13,7 +13,7 @@ from statistics import median
 import asyncpg
 
 from bench.measure.child_process import ChildFailed, child_process
-from bench.measure.job_tables import lived, until_ended
+from bench.measure.job_tables import lived, until_ended, until_left
 from bench.measure.jobsvc_processes import servers
 from bench.measure.observer import observing
 from bench.measure.postgres import fresh_database, running_postgres
@@ -48,6 +48,8 @@ async def _turn(deployment: Deployment, connection: asyncpg.Connection, jobs: in
         async with deployment.meter() as meter:
             caller.start_work()
             await caller.result()
+            # A look whether all have ended walks past every dead row, so there are few.
+            await until_left(connection, await connection.fetchval(sql("newest_job")))
             await until_ended(connection)
     ended = await lived(connection, since)
     cpu = meter.costs(jobs).cpu_us

@@ -14,11 +14,7 @@ DATABASE_GUARDS: Mapping[str, Guard] = {
                 "self._pool.acquire()",
             ),
         ),
-        tests=(
-            "store/test_database.py::test_exhausted_pool_is_waited_for_a_bounded_time",
-            "api/test_exhausted_pool.py"
-            "::test_exhausted_pool_is_waited_for_a_bounded_time_and_streams_live_on",
-        ),
+        tests=("store/test_database.py::test_exhausted_pool_is_waited_for_a_bounded_time",),
     ),
     "away": Guard(
         "a database that is away is said to be, and is no defect",

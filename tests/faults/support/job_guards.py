@@ -17,10 +17,7 @@ JOB_GUARDS: Mapping[str, Guard] = {
         (Patch("jobsvc/store/queries/finish_jobs.sql", _FENCE, ""),),
         kinds=frozenset({Kind.FREEZE_WORKER}),
         breaks=frozenset({"K3"}),
-        tests=(
-            "store/test_finish.py::test_stale_worker_cannot_end_the_lease_of_its_successor",
-            "e2e/test_killed_worker.py::test_outcome_under_a_lost_lease_changes_nothing",
-        ),
+        tests=("store/test_finish.py::test_stale_worker_cannot_end_the_lease_of_its_successor",),
     ),
     "request-id": Guard(
         "a repeated creation makes no second job",
