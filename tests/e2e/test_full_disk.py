@@ -18,7 +18,7 @@ from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
 from tests.support.probe import eventually
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("slow-faults"), pytest.mark.timeout(180)]
 
 #: PostgreSQL takes half of it when it is new.
 _DISK_BYTES = 320 << 20

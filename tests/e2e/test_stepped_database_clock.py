@@ -18,7 +18,7 @@ from tests.support.probe import eventually
 from tests.support.shifted_clock import ShiftedClock, shifted_clock
 from tests.support.standby import pair
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("slow-faults"), pytest.mark.timeout(180)]
 
 HOUR = 3600
 _NOW = "SELECT extract(epoch FROM clock_timestamp())::float8 AS now"
