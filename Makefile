@@ -43,7 +43,7 @@ chaos: setup ## Random faults under load, judged by a checker (SECONDS=60 SEED=7
 	@python -m tests.faults.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(WITHOUT),--without $(WITHOUT))
 
-unguarded: setup ## Take each guard out of a copy of the source: its tests must fail (five minutes)
+unguarded: setup ## Take each guard out of a copy of the source: its tests must fail (ten minutes)
 	@python -m tests.faults.unguarded
 
 # One test makes its calls with it, and is skipped where it is missing.

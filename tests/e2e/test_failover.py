@@ -9,10 +9,11 @@ from jobsvc.app import replica
 from jobsvc.client import AsyncClient, JobUpdate
 from jobsvc.store.migrate import migrate
 from jobsvc.store.store import open_store
+from tests.e2e.support.proxy import proxy
 from tests.store.support.samples import COMPLETED, end, lease
 from tests.support.probe import eventually
 from tests.support.settings import TEST_SETTINGS
-from tests.support.standby import Pair, pair
+from tests.support.standby import DATABASE, USER, Pair, pair
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
@@ -80,3 +81,28 @@ async def test_promotion_that_no_connection_has_met_is_found(
     [left] = [r.message for r in caplog.records if "left the old primary" in r.message]
     assert left.startswith(f"{servers.standby.address} is on timeline 2: ")
     assert f"; stop {servers.primary.address}" in caplog.text
+
+
+async def test_address_that_leads_elsewhere_is_found(servers: Pair) -> None:
+    """As a moved address or a changed name does, under connections that last."""
+    jobs = "SELECT count(*) FROM jobsvc.job"
+    async with proxy(servers.primary.port) as address:
+        dsn = f"postgresql://{USER}@{address.target}/{DATABASE}"
+        async with (
+            replica(dsn, TEST_SETTINGS) as running,
+            AsyncClient(f"127.0.0.1:{running.port}") as client,
+        ):
+            await client.declare_queue("q")
+            await servers.caught_up()
+            await servers.standby.promote()
+            address.lead_to(servers.standby.port)
+
+            async def is_created_there() -> bool:
+                await client.create("q")
+                return await servers.standby.fetchval(jobs) > 0
+
+            await eventually(is_created_there, seconds=30)
+            lost = await servers.primary.fetchval(jobs)
+            for _ in range(20):
+                await client.create("q")
+            assert await servers.primary.fetchval(jobs) == lost

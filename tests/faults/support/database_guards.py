@@ -28,6 +28,20 @@ DATABASE_GUARDS: Mapping[str, Guard] = {
         tests=(
             "api/test_trouble.py"
             "::test_database_away_is_said_by_every_call_and_over_when_it_is_back",
+        ),
+    ),
+    "lost-session": Guard(
+        "a session that was ended is an outage, not a defect",
+        (
+            Patch("jobsvc/store/sqlstate.py", '    "08": Answer.AWAY,', ""),
+            Patch("jobsvc/store/sqlstate.py", '    "57": Answer.AWAY,', ""),
+            Patch(
+                "jobsvc/store/database.py",
+                "    return Answer.AWAY\n",
+                "    return Answer.DEFECT\n",
+            ),
+        ),
+        tests=(
             "store/test_group_commit.py::test_terminated_sessions_are_unavailable_and_come_back",
         ),
     ),
