@@ -186,8 +186,12 @@ JOB_GUARDS: Mapping[str, Guard] = {
         ),
     ),
     "drain": Guard(
-        "a server that leaves tells its workers, and lets them finish",
-        (Patch("jobsvc/app.py", "        self._dispatcher.drain()\n", ""),),
+        "a server that leaves refuses calls, ends its streams and lets its workers finish",
+        (
+            Patch("jobsvc/app.py", "        self._admission.draining = True\n", ""),
+            Patch("jobsvc/app.py", "        self._hub.drain()\n", ""),
+            Patch("jobsvc/app.py", "        self._dispatcher.drain()\n", ""),
+        ),
         tests=("e2e/test_drain.py::test_server_drains_under_load_and_nothing_is_lost",),
     ),
     "row-time": Guard(
