@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast chaos unguarded grpcurl examples examples-go examples-typescript \
-  bench peers bench-flat bench-peers bench-streams bench-neighbours \
+  bench peers bench-flat bench-peers bench-streams bench-neighbours bench-held \
   bench-smoke lint types generate verify protoset lock sbom wheel image clean
 
 help: ## List the targets
@@ -45,7 +45,7 @@ chaos: setup ## Random faults under load, judged by a checker (SECONDS=60 SEED=7
 	@python -m tests.faults.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(WITHOUT),--without $(WITHOUT))
 
-unguarded: setup ## Take each guard out of a copy of the source: its tests must fail (five minutes)
+unguarded: setup ## Take each guard out of a copy of the source: its tests must fail (ten minutes)
 	@python -m tests.faults.unguarded
 
 # One test makes its calls with it, and is skipped where it is missing.
@@ -118,6 +118,9 @@ bench-streams: setup ## Measure 5,000 status streams, 200 workers and large requ
 
 bench-neighbours: setup ## Time a bystander beside callers that misbehave (three minutes)
 	@python -m bench.neighbours
+
+bench-held: setup ## Measure speed while a transaction is held open, as a ratio (two minutes)
+	@python -m bench.held
 
 bench-smoke: setup ## Run every measurement once and tiny; fails on wrong results only
 	@python -m bench --smoke --json build/bench/smoke.json

@@ -234,6 +234,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         )
         duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
         async with running(
+            ("servers", store.database.watch_servers()),
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),

@@ -9,10 +9,11 @@ from jobsvc.app import replica
 from jobsvc.client import AsyncClient, JobUpdate
 from jobsvc.store.migrate import migrate
 from jobsvc.store.store import open_store
+from tests.e2e.support.proxy import proxy
 from tests.store.support.samples import COMPLETED, end, lease
 from tests.support.probe import eventually
 from tests.support.settings import TEST_SETTINGS
-from tests.support.standby import Pair, pair
+from tests.support.standby import DATABASE, USER, Pair, pair
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
@@ -53,3 +54,55 @@ async def test_followers_learn_the_end_after_a_failover_to_a_standby_that_lagged
         await asyncio.wait_for(following, 10)
         assert seen[-1].status.ended
         assert seen[-1].status.version == 3
+
+
+async def test_promotion_that_no_connection_has_met_is_found(
+    servers: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The old primary goes on, and no connection to it is lost."""
+    jobs = "SELECT count(*) FROM jobsvc.job"
+    async with (
+        replica(servers.dsn, TEST_SETTINGS) as running,
+        AsyncClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        await client.declare_queue("q")
+        await servers.caught_up()
+        await servers.standby.promote()
+
+        async def is_created_there() -> bool:
+            await client.create("q")
+            return await servers.standby.fetchval(jobs) > 0
+
+        await eventually(is_created_there, seconds=30)
+        lost = await servers.primary.fetchval(jobs)
+        for _ in range(20):
+            await client.create("q")
+        assert await servers.primary.fetchval(jobs) == lost
+    [left] = [r.message for r in caplog.records if "left the old primary" in r.message]
+    assert left.startswith(f"{servers.standby.address} is on timeline 2: ")
+    assert f"; stop {servers.primary.address}" in caplog.text
+
+
+async def test_address_that_leads_elsewhere_is_found(servers: Pair) -> None:
+    """As a moved address or a changed name does, under connections that last."""
+    jobs = "SELECT count(*) FROM jobsvc.job"
+    async with proxy(servers.primary.port) as address:
+        dsn = f"postgresql://{USER}@{address.target}/{DATABASE}"
+        async with (
+            replica(dsn, TEST_SETTINGS) as running,
+            AsyncClient(f"127.0.0.1:{running.port}") as client,
+        ):
+            await client.declare_queue("q")
+            await servers.caught_up()
+            await servers.standby.promote()
+            address.lead_to(servers.standby.port)
+
+            async def is_created_there() -> bool:
+                await client.create("q")
+                return await servers.standby.fetchval(jobs) > 0
+
+            await eventually(is_created_there, seconds=30)
+            lost = await servers.primary.fetchval(jobs)
+            for _ in range(20):
+                await client.create("q")
+            assert await servers.primary.fetchval(jobs) == lost

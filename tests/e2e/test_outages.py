@@ -3,10 +3,16 @@
 import asyncio
 import time
 
+import grpc
 import pytest
+from grpc import aio
 
 from jobsvc.client import JobState, RetryPolicy
+from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from tests.api.support.database_link import database_link
+from tests.api.support.refusal import refused
+from tests.e2e.support.caller import Caller
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
 from tests.e2e.support.tables import fetch
 from tests.support.probe import eventually
@@ -14,6 +20,8 @@ from tests.support.probe import eventually
 pytestmark = pytest.mark.xdist_group("e2e")
 
 ONCE = RetryPolicy(max_attempts=1)
+AWAY_SECONDS = 60
+_AWAY = (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
 #: Every lease ran out a while ago.
 RUN_OUT = "SELECT FROM lease HAVING max(until) < clock_timestamp() - interval '1 second'"
 
@@ -29,9 +37,13 @@ async def test_work_that_ends_while_the_server_is_away_counts(stage: Stage) -> N
         doomed.kill()
         (lost,) = [run.job_id for run in stage.history.runs(*job_ids) if run.pid == doomed.pid]
         (kept,) = {*job_ids} - {lost}
+        # It comes back when the server has looked, not before.
+        workers[0].freeze()
         await eventually(lambda: fetch(stage.dsn, RUN_OUT), what="the end of the leases")
-        await stage.serve(port=server.port)
+        server = await stage.serve(port=server.port)
         ready_time = time.monotonic()
+        await server.has_looked_at_lapsed_leases()
+        workers[0].thaw()
 
         await caller.follow([kept, lost])
         # Promised is lease and 5 s, from the moment from which somebody listened.
@@ -49,18 +61,65 @@ async def test_work_that_ends_while_the_database_is_away_counts(stage: Stage) ->
     way.mkdir()
     async with database_link(stage.dsn, way) as link:
         server = await stage.serve(dsn=link.dsn)
-        await stage.work(server.target)
+        workers = [await stage.work(server.target, "--concurrency", "2") for _ in range(2)]
         async with stage.calls(server.target) as caller:
             naps = [1, 2, 3, 8]
             job_ids = [await caller.create("nap", {"seconds": n}, retry=ONCE) for n in naps]
             await eventually(lambda: len(stage.history.runs(*job_ids)) == 4, what="all run")
             await link.cut()
+            # It comes back when the server has looked, not before.
+            workers[0].freeze()
             await eventually(lambda: fetch(stage.dsn, RUN_OUT), what="the end of the leases")
             await link.mend()
+            await server.has_looked_at_lapsed_leases()
+            workers[0].thaw()
             await caller.follow(job_ids)
             jobs = await stage.check(caller, job_ids)
     assert {job.status.state for job in jobs.values()} == {JobState.COMPLETED}
     assert len(stage.history.runs(*job_ids)) == 4
+
+
+@pytest.mark.xdist_group("slow-faults")
+@pytest.mark.timeout(240)
+async def test_database_that_is_away_for_a_minute_is_said_and_costs_nothing(stage: Stage) -> None:
+    way = stage.folder / "way"
+    way.mkdir()
+    async with database_link(stage.dsn, way) as link:
+        server = await stage.serve(dsn=link.dsn)
+        await stage.work(server.target)
+        async with (
+            Caller(server.target, stage.history, follow_seconds=150) as caller,
+            aio.insecure_channel(server.target) as channel,
+            asyncio.TaskGroup() as tasks,
+        ):
+            # One job ends meanwhile, one goes on.
+            job_ids = [
+                await caller.create("nap", {"seconds": n}, retry=ONCE)
+                for n in (2, AWAY_SECONDS + 5)
+            ]
+            await eventually(lambda: len(stage.history.runs(*job_ids)) == 2, what="both run")
+            following = tasks.create_task(caller.follow(job_ids))
+            await link.cut()
+            cut_time = time.monotonic()
+            creations = [tasks.create_task(caller.create("nap", retry=ONCE)) for _ in range(5)]
+            callers = JobServiceStub(channel)
+            while time.monotonic() - cut_time < AWAY_SECONDS:
+                for call in (
+                    callers.CreateJob(pb.CreateJobRequest(spec={"queue": "nap"})),
+                    callers.GetJob(pb.GetJobRequest(job_id=job_ids[0])),
+                ):
+                    refusal = await refused(call)
+                    assert refusal.what == _AWAY, refusal
+                    assert "RetryInfo" in refusal.details
+                await asyncio.sleep(0.5)  # A caller's patience.
+            assert not any(task.done() for task in (following, *creations))
+            await link.mend()
+            job_ids += [await creation for creation in creations]
+            await following
+            await caller.follow(job_ids)
+            jobs = await stage.check(caller, job_ids)
+    assert {job.status.state for job in jobs.values()} == {JobState.COMPLETED}
+    assert len(stage.history.runs(*job_ids)) == len(job_ids)
 
 
 async def test_machine_that_stands_still_costs_its_jobs_nothing(stage: Stage) -> None:
@@ -74,7 +133,7 @@ async def test_machine_that_stands_still_costs_its_jobs_nothing(stage: Stage) ->
         server.freeze()
         await eventually(lambda: fetch(stage.dsn, RUN_OUT), what="the end of the leases")
         server.thaw()
-        await asyncio.sleep(1.5)  # The server has time to look for lapsed leases.
+        await server.has_looked_at_lapsed_leases()
         worker.thaw()
         await caller.follow(job_ids)
         jobs = await stage.check(caller, job_ids)

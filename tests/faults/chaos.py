@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from jobsvc.settings import SCHEMA
+from jobsvc.store.inspection import inspect
 from tests.e2e.support.checker import violations
 from tests.e2e.support.tables import read_tables
 from tests.faults.support.faults import Faults
@@ -28,6 +30,7 @@ from tests.faults.support.installation import (
 )
 from tests.faults.support.leftovers import Footprint, leftovers, take_footprint
 from tests.faults.support.load import Load
+from tests.faults.support.progress import telling_progress
 from tests.faults.support.schedule import ALL, Planned, plan_faults
 from tests.faults.support.summary import summary
 from tests.support.probe import eventually
@@ -41,6 +44,8 @@ LATE_SECONDS = 20.0
 #: Until sockets are closed and sessions are idle.
 _REST_SECONDS = 20.0
 _MOST_SHOWN = 20
+#: Jobs that are read at a time, at the end of a run that may have had many.
+_READ_JOBS = 2_000
 
 
 async def run(seconds: float, seed: int, without: str = "") -> list[str]:
@@ -79,6 +84,7 @@ async def _run(
     found += violations(
         events, tables, late_seconds=LATE_SECONDS, recovery_seconds=RECOVERY_SECONDS
     )
+    found += [f"K7 doctor: {one.sentence}" for one in await inspect(installation.dsn, SCHEMA)]
     found += await _left(installation, before)
     print(summary(events, tables))
     return found
@@ -92,7 +98,7 @@ async def _break_under_load(
     began = time.time()
     async with Load(installation, seed) as load:
         faults = Faults(installation, load, began)
-        async with asyncio.TaskGroup() as tasks:
+        async with telling_progress(installation, load, began), asyncio.TaskGroup() as tasks:
             for fault in planned:
                 await _until(began + fault.begin_seconds)
                 tasks.create_task(faults.happen(fault))
@@ -100,7 +106,9 @@ async def _break_under_load(
         drained = await load.stop(DRAIN_SECONDS)
         print(f"{time.time() - began:6.1f} s  drained: {drained}", flush=True)
         installation.look_for_dead()
-        await load.callers[0].read(load.ended)
+        ended = sorted(load.ended)
+        for start in range(0, len(ended), _READ_JOBS):
+            await load.callers[0].read(ended[start : start + _READ_JOBS])
     return drained
 
 

@@ -2,10 +2,12 @@
 
     python -m tests.faults.unguarded [GUARD ...]
 
-Exit code 1 when a test passes without the guard that it is for.
+Exit code 1 when a test passes without the guard that it is for. A test that is skipped, for want of
+a program or of root, proves nothing either way, and is named.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,18 +18,24 @@ from tests.faults.support.guards import GUARDS, removed
 ROOT = Path(__file__).parents[2]
 #: What pytest says when tests ran and some failed; anything else proves nothing.
 _FAILED = 1
+_PASSED = 0
+#: The last line of pytest when nothing ran.
+_SKIPPED = re.compile(r"^\d+ skipped", re.MULTILINE)
 _MOST_SECONDS = 300
 
 
-def outcome(source: Path, test: str) -> int:
-    """Runs a test on a source, and returns the exit code of pytest."""
+def outcome(source: Path, test: str) -> int | None:
+    """Runs a test on a source, and returns the exit code of pytest; None if it was skipped."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n0", "-o", f"pythonpath={source} .", test],
         cwd=ROOT,
         capture_output=True,
+        text=True,
         timeout=_MOST_SECONDS,
         check=False,
     )
+    if done.returncode == _PASSED and _SKIPPED.search(done.stdout):
+        return None
     return done.returncode
 
 
@@ -38,10 +46,9 @@ def unnoticed(names: Sequence[str]) -> list[str]:
         for test in GUARDS[name].tests:
             with removed(name) as source:
                 code = outcome(source, f"tests/{test}")
-            print(
-                f"{name:<13} {'fails' if code == _FAILED else f'EXIT {code}'}  {test}", flush=True
-            )
-            found += [] if code == _FAILED else [test]
+            says = "skipped" if code is None else "fails" if code == _FAILED else f"EXIT {code}"
+            print(f"{name:<17} {says}  {test}", flush=True)
+            found += [] if code in (None, _FAILED) else [test]
     return found
 
 

@@ -17,6 +17,7 @@ from jobsvc.store.dsn import read_dsn
 from jobsvc.store.hints import Hints
 from jobsvc.store.migrate import migrate
 from jobsvc.store.pooler import find_pooling
+from jobsvc.store.servers import Servers
 from jobsvc.store.sessions import Pooling, UnnamedStatements
 from tests.api.support.database_link import database_link
 from tests.store.support.samples import until_blocked
@@ -51,25 +52,25 @@ async def database(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Da
 
 
 async def test_each_mode_is_found_out(dsn: str) -> None:
-    assert await find_pooling(read_dsn(dsn)) is Pooling.SESSION
+    assert await find_pooling(Servers(read_dsn(dsn))) is Pooling.SESSION
     for mode, pooling in (("session", Pooling.SESSION), ("transaction", shared())):
         async with pgbouncer(dsn, pool_mode=mode) as bouncer:
-            assert await find_pooling(read_dsn(bouncer.dsn)) is pooling
+            assert await find_pooling(Servers(read_dsn(bouncer.dsn))) is pooling
     async with pgbouncer(dsn, pool_mode="transaction", server_round_robin=1) as bouncer:
         for _ in range(3):  # of sessions that are there already, too
-            assert await find_pooling(read_dsn(bouncer.dsn)) is shared()
+            assert await find_pooling(Servers(read_dsn(bouncer.dsn))) is shared()
 
 
 async def test_postgresql_itself_is_known_by_one_connection(dsn: str) -> None:
     with tempfile.TemporaryDirectory(prefix="jobsvc-link-") as folder:
         async with database_link(dsn, Path(folder)) as link:
-            assert await find_pooling(read_dsn(link.dsn)) is Pooling.SESSION
+            assert await find_pooling(Servers(read_dsn(link.dsn))) is Pooling.SESSION
             assert link.opened == 1
 
 
 async def test_pool_of_one_session_counts_as_one_that_keeps_nothing(dsn: str) -> None:
     async with pgbouncer(dsn, pool_mode="transaction", default_pool_size=1) as bouncer:
-        assert await find_pooling(read_dsn(bouncer.dsn)) is Pooling.TRANSACTION
+        assert await find_pooling(Servers(read_dsn(bouncer.dsn))) is Pooling.TRANSACTION
 
 
 async def test_every_statement_runs_under_the_settings(database: Database) -> None:

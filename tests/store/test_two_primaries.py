@@ -9,9 +9,13 @@ import pytest
 
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.store.database import Database, open_database
+from jobsvc.store.dsn import read_dsn
 from jobsvc.store.hints import Hints
 from jobsvc.store.migrate import migrate
+from jobsvc.store.pooler import find_pooling
+from jobsvc.store.servers import Servers
 from jobsvc.store.store import Store, open_store
+from jobsvc.store.timelines import StaleServer
 from tests.store.support.samples import new_job
 from tests.support.probe import eventually
 from tests.support.standby import DATABASE, USER, Pair, Server, pair
@@ -88,11 +92,13 @@ async def test_nothing_is_written_to_the_old_primary_once_the_new_one_was_seen(
         # The first that is opened anew leads to the new primary.
         await eventually(lambda: write(store, SIZE), lambda written: written == SIZE)
         await eventually(lambda: servers.standby.fetchval(SESSIONS))
+        # A statement that had arrived there may be committed until its session is gone.
+        await eventually(lambda: servers.primary.fetchval(SESSIONS), lambda count: count == 0)
         before = await servers.primary.fetchval(JOBS)
         # A session that was lost may be found out by the statement that it gets.
         await eventually(lambda: write(store, 100), lambda written: written == 100)
         assert await servers.primary.fetchval(JOBS) == before
-        await eventually(lambda: servers.primary.fetchval(SESSIONS), lambda count: count == 0)
+        assert await servers.primary.fetchval(SESSIONS) == 0
 
 
 async def test_transaction_under_way_at_the_old_primary_is_not_committed(servers: Pair) -> None:
@@ -136,6 +142,38 @@ async def test_start_finds_the_new_primary_and_fences_the_old_one(
     with pytest.raises(DatabaseUnavailable, match=f"stop 127.0.0.1:{old.port}"):
         async with open_database(old.dsn, 1, 10):
             pass
+
+
+@pytest.mark.parametrize("old_first", [True, False])
+async def test_migrations_go_to_the_new_primary(servers: Pair, old_first: bool) -> None:
+    """Also those of a schema that has no notes of other timelines yet."""
+    old, new = servers.primary, servers.standby
+    await servers.caught_up()
+    await new.promote()
+    assert await migrate(hosts(*((old, new) if old_first else (new, old))), "second")
+    there = "SELECT count(*) FROM pg_namespace WHERE nspname = 'second'"
+    assert await new.fetchval(there) == 1
+    assert await old.fetchval(there) == 0
+
+
+async def test_migrations_are_refused_by_an_old_primary_that_knows(servers: Pair) -> None:
+    old, new = servers.primary, servers.standby
+    await servers.caught_up()
+    await new.promote()
+    await migrate(hosts(old, new))
+    with pytest.raises(DatabaseUnavailable, match=f"stop 127.0.0.1:{old.port}"):
+        await migrate(old.dsn)
+
+
+async def test_first_connections_of_a_start_are_refused_by_an_old_primary(servers: Pair) -> None:
+    old, new = servers.primary, servers.standby
+    await servers.caught_up()
+    await new.promote()
+    known = Servers(read_dsn(hosts(old, new)))
+    await known.look_at_start()
+    new.kill()
+    with pytest.raises(StaleServer, match=f"stop 127.0.0.1:{old.port}"):
+        await find_pooling(known)
 
 
 async def test_role_that_may_not_look_is_told_and_served(

@@ -35,3 +35,12 @@ def test_jobs_of_200_workers_are_a_few_lines(caplog: pytest.LogCaptureFixture) -
     ends = [lapsed(number, worker_id=f"w{number}") for number in range(200)]
     RescueLog().rescued(ends, [item.end.id for item in ends])
     assert len(caplog.records) == MAX_LINES
+
+
+def test_lease_that_is_left_alone_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "jobsvc")
+    one, other = LeaseId.of(JOB_ID, 1), LeaseId.of(JOB_ID, 2)
+    log = RescueLog()
+    for excused in ([one], [one, other], [one, other], [], [one]):
+        log.excused(excused)
+    assert [r.job_count for r in caplog.records] == [1, 1, 1]  # type: ignore[attr-defined]

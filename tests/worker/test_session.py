@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 
 from jobsvc.worker import Context, Processor, processor
+from tests.support.probe import eventually
 from tests.worker.support.scripted_server import ScriptedServer, lease, scripted_server
 from tests.worker.support.stage import echo, echo_in_thread, streaming, working
 
@@ -49,16 +50,23 @@ async def test_dispatch_is_acknowledged_run_and_reported(
 
 async def test_job_delivered_twice_runs_once(server: ScriptedServer) -> None:
     ran = []
+    release = asyncio.Event()
 
     @processor("q")
     async def count(value: dict[str, Any]) -> None:
         ran.append(value)
-        await asyncio.sleep(0)
+        await release.wait()
 
     async with streaming(server, count) as stream:
         await stream.dispatch(lease("l1"), lease("l1"))
-        await stream.outcomes(1)
-    assert len(ran) == 1
+        await eventually(lambda: ran)
+        # Frames are read in their order, so that the first is known when the last one runs.
+        await stream.dispatch(lease("l1"))
+        await stream.dispatch(lease("l2"))
+        await eventually(lambda: len(ran) >= 2)
+        release.set()
+        await stream.outcomes(2)
+    assert len(ran) == 2
 
 
 async def test_everything_held_is_extended_also_what_waits(server: ScriptedServer) -> None:

@@ -5,6 +5,7 @@ import typer
 from jobsvc.cli import (
     conformance,
     demo,
+    doctor,
     health,
     job_control,
     job_list,
@@ -33,6 +34,7 @@ for command in (
     serve.serve,
     migrate.migrate,
     restore_check.restore_check,
+    doctor.doctor,
     health.health,
     work.work,
     jobs.create,

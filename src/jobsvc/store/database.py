@@ -152,6 +152,11 @@ class Database:
         #: What is wrong with it; those with connections of their own report to it, too.
         self.troubles = TroubleLog()
 
+    async def watch_servers(self) -> None:
+        """Watches for a promotion until cancelled."""
+        if self.servers is not None:
+            await self.servers.watch()
+
     @property
     def pooling(self) -> Pooling:
         """What its connections keep."""
@@ -271,10 +276,9 @@ async def open_database(
     """
     target = read_dsn(dsn)
     with connection_errors(target):
-        sessions = Sessions(pooling or await find_pooling(target), statement_seconds)
         servers = Servers(target, schema)
-        name = {"application_name": target.application_name or "jobsvc"}
-        await servers.look_around(timeout=target.connect_seconds, server_settings=name)
+        await servers.look_at_start()
+        sessions = Sessions(pooling or await find_pooling(servers), statement_seconds)
         pool = await asyncpg.create_pool(
             target.url,
             connect=servers.connect,
@@ -284,7 +288,7 @@ async def open_database(
             command_timeout=statement_seconds + LATE_SECONDS,
             timeout=target.connect_seconds,
             reset=_keep_session,
-            server_settings=name,
+            server_settings={"application_name": target.application_name or "jobsvc"},
             **sessions.pool_options(),
         )
     tell_pooling(sessions.pooling)

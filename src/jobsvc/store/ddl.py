@@ -11,6 +11,7 @@ import asyncpg
 from jobsvc.store.database import connection_errors
 from jobsvc.store.dsn import Dsn, DsnInvalid, read_dsn
 from jobsvc.store.explain import explain
+from jobsvc.store.servers import Servers
 from jobsvc.store.statement import texts
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ class DatabaseUnsuitable(Exception):
 
 @asynccontextmanager
 async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connection]:
-    """Lends a connection in a transaction.
+    """Lends a connection in a transaction, never to an old primary.
 
     Raises:
         DsnInvalid: `dsn` cannot be used.
@@ -34,7 +35,7 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
     for note in target.notes:
         log.warning("%s", note)
     with connection_errors(target):
-        connection = await _connect(target)
+        connection = await _connect(target, schema)
         try:
             _check_suitable(connection)
             async with connection.transaction():
@@ -53,12 +54,15 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
             await connection.close(timeout=5)
 
 
-async def _connect(target: Dsn) -> asyncpg.Connection:
-    """Raises DsnInvalid for what no database could cure, and the driver's errors."""
+async def _connect(target: Dsn, schema: str) -> asyncpg.Connection:
+    """Raises DsnInvalid for what no database could cure, and as `Servers.connect`."""
+    servers = Servers(target, schema, is_migrating=True)
     try:
-        return await asyncpg.connect(
-            target.url, timeout=target.connect_seconds, statement_cache_size=0
+        await servers.look_at_start()
+        connection: asyncpg.Connection = await servers.connect(
+            timeout=target.connect_seconds, statement_cache_size=0
         )
+        return connection
     except (asyncpg.exceptions.ClientConfigurationError, ValueError) as error:
         raise DsnInvalid(explain(error, target)) from None
     except FileNotFoundError as error:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from jobsvc.store.dsn import Dsn
+from jobsvc.store.servers import Servers
 from jobsvc.store.sessions import Pooling
 
 log = logging.getLogger(__name__)
@@ -40,15 +40,16 @@ def tell_pooling(pooling: Pooling) -> None:
         log.warning("%s", _SHARED.format(statements=_STATEMENTS[pooling]))
 
 
-async def find_pooling(dsn: Dsn) -> Pooling:
-    """Returns what connections to `dsn` keep. Raises what the driver raises.
+async def find_pooling(servers: Servers) -> Pooling:
+    """Returns what connections to a database keep. Raises as `Servers.connect`.
 
     The process id in PostgreSQL's greeting is that of the session; poolers write their own there.
     """
-    async with _connected(dsn) as one:
-        if await one.fetchval(_PID, timeout=dsn.connect_seconds) == one.get_server_pid():
+    async with _connected(servers) as one:
+        seconds = servers.target.connect_seconds
+        if await one.fetchval(_PID, timeout=seconds) == one.get_server_pid():
             return Pooling.SESSION
-        async with _connected(dsn) as other:
+        async with _connected(servers) as other:
             try:
                 return await _find_shared(one, other) or await _find_session(one, other)
             except (TimeoutError, asyncpg.InvalidSQLStatementNameError):
@@ -56,13 +57,12 @@ async def find_pooling(dsn: Dsn) -> Pooling:
 
 
 @asynccontextmanager
-async def _connected(dsn: Dsn) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(
-        dsn.url,
-        timeout=dsn.connect_seconds,
+async def _connected(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
+    connection: asyncpg.Connection = await servers.connect(
+        timeout=servers.target.connect_seconds,
         command_timeout=_ANSWER_SECONDS,
         statement_cache_size=0,
-        server_settings={"application_name": dsn.application_name or "jobsvc"},
+        server_settings={"application_name": servers.target.application_name or "jobsvc"},
     )
     try:
         yield connection

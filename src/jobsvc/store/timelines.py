@@ -4,10 +4,13 @@ PostgreSQL raises the timeline at each promotion. A server whose timeline is bel
 is an old primary, which may still take writes that nobody will find again.
 """
 
+import logging
 import weakref
 from typing import NamedTuple
 
 import asyncpg
+
+log = logging.getLogger(__name__)
 
 
 class StaleServer(asyncpg.InterfaceError):
@@ -88,7 +91,15 @@ class Timelines:
         if self.seen is not None and seen.timeline <= self.seen.timeline:
             return
         self.seen = seen
-        for connection, timeline in list(self._connections.items()):
-            if timeline < seen.timeline:
-                # In the middle of whatever it does: its transaction must not be committed there.
-                connection.terminate()
+        behind = [c for c, t in self._connections.items() if t < seen.timeline]
+        behind = [connection for connection in behind if not connection.is_closed()]
+        for connection in behind:
+            # In the middle of whatever it does: its transaction must not be committed there.
+            connection.terminate()
+        if behind:
+            log.warning(
+                "%s is on timeline %d: left the old primary, %d connections were closed",
+                seen.address,
+                seen.timeline,
+                len(behind),
+            )

@@ -34,13 +34,17 @@ async def rescue_leases(
     lapsed_leases = await store.leases.lapsed(_MAX_LEASES)
     # After the leases were read, so that an outage meanwhile is known.
     outages.looked(await store.upkeep.clock(), store.take_found_away())
-    ends = [
-        _end(lapsed, cause, random.uniform(-1, 1), settings)
-        for lapsed in lapsed_leases
-        if (cause := _cause(lapsed)) is not None and not _is_excused(lapsed, outages)
-    ]
+    ends, excused = [], []
+    for lapsed in lapsed_leases:
+        if (cause := _cause(lapsed)) is None:
+            continue
+        if _is_excused(lapsed, outages):
+            excused.append(lapsed.id)
+        else:
+            ends.append(_end(lapsed, cause, random.uniform(-1, 1), settings))
     ended = await settlement.lapse(ends) if ends else []
     log.rescued(ends, ended)
+    log.excused(excused)
     on_lost(
         ended,
         "the lease has expired, the attempt has run out of time,"

@@ -34,6 +34,8 @@ class RescueLog:
 
     def __init__(self) -> None:
         self._log = EventLog(logging.getLogger(__name__))
+        #: The leases that were left alone at the last look.
+        self._excused: frozenset[LeaseId] = frozenset()
 
     def rescued(self, decided: Iterable[DecidedEnd], ended: Collection[LeaseId]) -> None:
         """The leases that have `ended`, of those for which that was `decided`."""
@@ -58,6 +60,22 @@ class RescueLog:
                 next_attempt=group.next_attempt or None,
                 job_count=len(job_ids),
                 job_ids=job_ids[:MAX_NAMES],
+            )
+
+    def excused(self, leases: Iterable[LeaseId]) -> None:
+        """All leases that one look has found run out, and left alone because of an outage."""
+        before, self._excused = self._excused, frozenset(leases)
+        new = [lease.job_id for lease in self._excused - before]
+        if new:
+            self._log.tell(
+                logging.INFO,
+                "leases_excused",
+                "left %d leases alone that ran out over an outage: their workers may still come"
+                " back (%s)",
+                len(new),
+                some(new, len(new)),
+                job_count=len(new),
+                job_ids=new[:MAX_NAMES],
             )
 
 

@@ -9,8 +9,8 @@ import msgspec
 Result = Literal["ok", "fail", "unknown"]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
-    """Something that was seen."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="event", tag=str.lower):
+    """Something that was seen. No cycle leads through it, and there may be a million."""
 
 
 class Create(Event):
@@ -79,6 +79,10 @@ class History:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        #: What was read so far: a long run has a million events, and is asked again and again.
+        self._events: list[AnyEvent] = []
+        self._runs: dict[str, list[Run]] = {}
+        self._read_bytes = 0
 
     def note(self, event: AnyEvent) -> None:
         """Appends an event."""
@@ -86,12 +90,28 @@ class History:
 
     def events(self) -> list[AnyEvent]:
         """Everything so far, in order."""
-        return [_decode(line) for line in self.path.read_bytes().splitlines()]
+        self._read()
+        return list(self._events)
 
     def runs(self, *job_ids: str) -> list[Run]:
         """The deliveries so far; of these jobs only, if some are given."""
-        runs = [event for event in self.events() if isinstance(event, Run)]
-        return [run for run in runs if not job_ids or run.job_id in job_ids]
+        self._read()
+        if not job_ids:
+            return [event for event in self._events if isinstance(event, Run)]
+        # In the order in which they came.
+        runs = [run for job_id in dict.fromkeys(job_ids) for run in self._runs.get(job_id, ())]
+        return sorted(runs, key=lambda run: run.time)
+
+    def _read(self) -> None:
+        with self.path.open("rb") as file:
+            file.seek(self._read_bytes)
+            new = file.read()
+        for line in new.splitlines():
+            event = _decode(line)
+            self._events.append(event)
+            if isinstance(event, Run):
+                self._runs.setdefault(event.job_id, []).append(event)
+        self._read_bytes += len(new)
 
     def close(self) -> None:
         """Closes the file."""

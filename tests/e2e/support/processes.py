@@ -116,6 +116,10 @@ class Server(Process):
         line = await self._line(_READY, seconds)
         self.port = int(line.rpartition(":")[2])
 
+    async def has_looked_at_lapsed_leases(self) -> None:
+        """Waits until it has found leases that ran out, whatever it thought of them."""
+        await self.says(30, "ran out over an outage", ": rescued ")
+
 
 class Worker(Process):
     """`python -m jobsvc.worker`, with the processors of processors.py."""

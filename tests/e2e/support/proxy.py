@@ -35,6 +35,10 @@ class Proxy:
         """How many are open."""
         return len(self._open)
 
+    def lead_to(self, port: int) -> None:
+        """Connects those who come from now on to another server of this machine."""
+        self._server_port = port
+
     def kill_silently(self) -> int:
         """Swallows the server's answers on the connections that are open now, and their end.
         Returns how many there are."""

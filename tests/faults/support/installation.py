@@ -24,6 +24,8 @@ START_SECONDS = 60.0
 DRAIN_SECONDS = 4
 #: What `processors.dies` ends its process with.
 POISONED = 7
+#: A long run leaves no more of its log of changes than a short one.
+_POSTGRES = {"max_wal_size": "256MB"}
 SETTINGS = {
     "pool_size": POOL_SIZE,
     "drain_seconds": DRAIN_SECONDS,
@@ -125,7 +127,7 @@ async def an_installation(folder: Path, without: str = "") -> AsyncIterator[Inst
     """Starts everything, with `without` (SQL) run once the tables are there; ends it all."""
     data_dir = folder / "postgres"
     async with AsyncExitStack() as stack:
-        postgres = await stack.enter_async_context(embedded_postgres(data_dir))
+        postgres = await stack.enter_async_context(embedded_postgres(data_dir, _POSTGRES))
         await migrate(postgres.dsn)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         watch = tasks.create_task(postgres.watch())

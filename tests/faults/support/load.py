@@ -26,6 +26,8 @@ class Load:
         self._installation = installation
         self._seed = seed
         self.callers: list[Caller] = []
+        #: Jobs whose creation was acknowledged.
+        self.created = 0
         self._stop = asyncio.Event()
         self._stack = AsyncExitStack()
 
@@ -56,6 +58,11 @@ class Load:
     def ended(self) -> set[str]:
         """Jobs that were seen to end."""
         return {job_id for caller in self.callers for job_id in caller.ended}
+
+    @property
+    def ended_count(self) -> int:
+        """How many jobs were seen to end."""
+        return sum(len(caller.ended) for caller in self.callers)
 
     async def stop(self, seconds: float) -> bool:
         """Creates no more, and follows what there is to its end. False if that takes longer."""
@@ -90,10 +97,12 @@ class Load:
         self, caller: Caller, queue: str, input_: dict[str, Any], **options: Any
     ) -> str:
         try:
-            return await caller.create(queue, input_, **options)
+            job_id = await caller.create(queue, input_, **options)
         except CallFailed as failure:
             self._installation.surprises.append(f"a creation failed: {failure!r}")
             return ""
+        self.created += 1
+        return job_id
 
     async def _follow(self, caller: Caller, job_ids: list[str]) -> None:
         try:

@@ -1,0 +1,1 @@
+"""Speed while somebody else's transaction keeps dead rows from being removed."""
