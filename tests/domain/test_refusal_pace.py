@@ -37,6 +37,12 @@ def test_who_has_rested_is_answered_at_once_again() -> None:
     assert max(_delays(pace, AT_ONCE, now=later)) == pytest.approx(0, abs=1e-9)
 
 
+def test_long_rest_earns_no_more_than_a_short_one() -> None:
+    pace = RefusalPace()
+    _delays(pace, 1)
+    assert _delays(pace, AT_ONCE + 50, now=_NOW + 3600)[-1] == pytest.approx(50 / PER_SECOND)
+
+
 def test_callers_that_have_rested_are_forgotten_and_others_are_not() -> None:
     pace = RefusalPace()
     for n in range(5_000):
