@@ -52,9 +52,9 @@ from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
-from jobsvc.store.movable_clock import movable_texts
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
+from jobsvc.store.under_test import movable_texts
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs, prune_schemas
@@ -125,7 +125,7 @@ async def replica(
     """A replica on a database whose schema is up to date, serving until the end of the block.
 
     `clock_shift` is for tests alone: the database has a clock that they move
-    (`store/movable_clock`), and the function returns by how much.
+    (`store/under_test`), and the function returns by how much.
     """
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")

@@ -9,20 +9,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobsvc.testing.attempts import (
-        AttemptOutcome,
-        run_processor,
-        run_processor_async,
-    )
+    from jobsvc.testing.async_fake_client import FakeAsyncClient
+    from jobsvc.testing.attempts import AttemptOutcome, run_processor, run_processor_async
+    from jobsvc.testing.script import Step, cancelled, completed, failed, requeued, running
+    from jobsvc.testing.server import AsyncJobServer, Drained, JobServer
+    from jobsvc.testing.sync_fake_client import FakeClient
 
-#: The module of each name.
-_HOMES = {
-    "AttemptOutcome": "attempts",
-    "run_processor": "attempts",
-    "run_processor_async": "attempts",
+#: The names of each module.
+_NAMES = {
+    "async_fake_client": ("FakeAsyncClient",),
+    "attempts": ("AttemptOutcome", "run_processor", "run_processor_async"),
+    "script": ("Step", "cancelled", "completed", "failed", "requeued", "running"),
+    "server": ("AsyncJobServer", "Drained", "JobServer"),
+    "sync_fake_client": ("FakeClient",),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = ["AttemptOutcome", "run_processor", "run_processor_async"]
+__all__ = [
+    "AsyncJobServer",
+    "AttemptOutcome",
+    "Drained",
+    "FakeAsyncClient",
+    "FakeClient",
+    "JobServer",
+    "Step",
+    "cancelled",
+    "completed",
+    "failed",
+    "requeued",
+    "run_processor",
+    "run_processor_async",
+    "running",
+]
 
 
 def __getattr__(name: str) -> Any:

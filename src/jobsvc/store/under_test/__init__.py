@@ -1,4 +1,4 @@
-"""A clock that tests can move: what the statements of a server under test take for now.
+"""The database of a server under test: a clock that can be moved, and what tests ask about jobs.
 
 Every statement asks the database for the time, by one of two functions. Under a movable clock its
 text has a shift added to each, which is a row in a table beside the jobs, equal for all replicas.
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib.resources import files
 
+from jobsvc.domain.job import ENDED, JobState
 from jobsvc.store.database import Database
 from jobsvc.store.ddl import ddl_transaction
 from jobsvc.store.statement import quoted, texts
@@ -35,7 +36,7 @@ def _shifted(text: str, schema: str) -> str:
 
 
 async def make_clock_movable(dsn: str, schema: str) -> None:
-    """Prepares a database for `MovableClock`: a table, a function, and the defaults of columns.
+    """Prepares a database for `DatabaseUnderTest`: a table, a function, the defaults of columns.
 
     Raises: as `ddl_transaction`.
     """
@@ -48,8 +49,8 @@ async def make_clock_movable(dsn: str, schema: str) -> None:
             await connection.execute(_shifted(row["statement"], name))
 
 
-class MovableClock:
-    """The clock of a database that `make_clock_movable` has prepared."""
+class DatabaseUnderTest:
+    """A database that `make_clock_movable` has prepared."""
 
     def __init__(self, database: Database) -> None:
         """`database` has the statements of `movable_texts`."""
@@ -76,3 +77,8 @@ class MovableClock:
         (row,) = await self._database.fetch("next_due", queues)
         seconds: float | None = row["seconds"]
         return seconds
+
+    async def count_ended(self, queues: Sequence[str]) -> Mapping[JobState, int]:
+        """Counts the jobs of these queues that have ended, by state."""
+        rows = await self._database.fetch("count_ended", queues)
+        return dict.fromkeys(ENDED, 0) | {JobState(row["state"]): row["jobs"] for row in rows}
