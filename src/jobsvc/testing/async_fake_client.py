@@ -18,7 +18,7 @@ from jobsvc.testing.script import Step
 
 
 class FakeAsyncClient(AsyncClient):
-    """Stands for an `AsyncClient` in a test of code that creates and follows jobs.
+    """Takes the place of `AsyncClient` in a test of code that creates and follows jobs.
 
     It keeps what is created in memory and asks no server: `created` has the jobs in order, and
     `script` says what becomes of them. Options are checked as the real client checks them; what
@@ -27,8 +27,17 @@ class FakeAsyncClient(AsyncClient):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        # Without the attributes of the real client, which are a connection: see `__getattr__`.
         self._fake = FakeJobs()
+
+    # Any: nothing is returned.
+    def __getattr__(self, name: str) -> Any:
+        """Refuses a method that wants to reach a server."""
+        if name.startswith("__") or not name.startswith("_"):
+            raise AttributeError(name)
+        raise NotImplementedError(
+            f"{type(self).__name__} has no such call: test it with a real server"
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -39,12 +48,10 @@ class FakeAsyncClient(AsyncClient):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        pass
+        await self.close()
 
-    def _open_stubs(self) -> Any:
-        raise NotImplementedError(
-            f"{type(self).__name__} has no such call: test it with a real server"
-        )
+    async def close(self) -> None:
+        """Does nothing; the jobs are still there."""
 
     @property
     def created(self) -> list[NewJob]:

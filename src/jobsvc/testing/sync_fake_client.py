@@ -17,7 +17,7 @@ from jobsvc.testing.script import Step
 
 
 class FakeClient(Client):
-    """Stands for an `Client` in a test of code that creates and follows jobs.
+    """Takes the place of `Client` in a test of code that creates and follows jobs.
 
     It keeps what is created in memory and asks no server: `created` has the jobs in order, and
     `script` says what becomes of them. Options are checked as the real client checks them; what
@@ -26,8 +26,17 @@ class FakeClient(Client):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        # Without the attributes of the real client, which are a connection: see `__getattr__`.
         self._fake = FakeJobs()
+
+    # Any: nothing is returned.
+    def __getattr__(self, name: str) -> Any:
+        """Refuses a method that wants to reach a server."""
+        if name.startswith("__") or not name.startswith("_"):
+            raise AttributeError(name)
+        raise NotImplementedError(
+            f"{type(self).__name__} has no such call: test it with a real server"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -38,12 +47,10 @@ class FakeClient(Client):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        pass
+        self.close()
 
-    def _open_stubs(self) -> Any:
-        raise NotImplementedError(
-            f"{type(self).__name__} has no such call: test it with a real server"
-        )
+    def close(self) -> None:
+        """Does nothing; the jobs are still there."""
 
     @property
     def created(self) -> list[NewJob]:

@@ -4,6 +4,7 @@ each by what does it for real jobs."""
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from google.rpc import code_pb2
@@ -66,6 +67,11 @@ async def try_processor(processor: AnyProcessor, input_text: str, facts: TrialFa
         if not ended.done():
             ended.set_result(outcome)
 
+    def report_outcome(outcome: Outcome) -> None:
+        # In the thread of a plain function, which may return long after its time.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(end, outcome)
+
     attempt = RunningAttempt(
         _lease(processor.queue, input_text, facts), time.monotonic(), lambda _: None
     )
@@ -76,8 +82,7 @@ async def try_processor(processor: AnyProcessor, input_text: str, facts: TrialFa
             group,
             1,
             None,
-            # In a thread, for a plain function.
-            lambda outcome: _ignore(loop.call_soon_threadsafe(end, outcome)),
+            report_outcome,
             defects.append,
         )
         runner.max_payload_bytes = facts.max_payload_bytes
@@ -108,10 +113,6 @@ async def try_processor(processor: AnyProcessor, input_text: str, facts: TrialFa
     [message] = ReportOutcomesRequest.FromString(sent).outcomes
     cancel_requested = attempt.stop is Stop.CANCEL_REQUESTED
     return Trial(message, cancel_requested, attempt.progress, bound.output_schema)
-
-
-def _ignore(_: object) -> None:
-    """Makes an expression of a call."""
 
 
 def _lease(queue: str, input_text: str, facts: TrialFacts) -> JobLease:
