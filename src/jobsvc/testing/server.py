@@ -145,10 +145,10 @@ class AsyncJobServer:
         """
         worker = Worker(processors, target=self.target)
         queues = list(worker.processors)
-        # Declared by the worker if they are missing.
+        before = await self._background.run(self._core.count_ended(queues))
+        # Queues that are missing are declared by the worker.
         async with asyncio.timeout(seconds), worker, self.client() as client:
             await worker.wait_subscribed()
-            before = await self._background.run(self._core.count_ended(queues))
             while True:
                 stats = await client.queue_stats(*queues)
                 if any(queue.ready_count or queue.processing_count for queue in stats):

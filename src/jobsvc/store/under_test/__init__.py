@@ -76,7 +76,7 @@ class DatabaseUnderTest:
         """Returns the time until the next job of these queues may run, None if none waits."""
         (row,) = await self._database.fetch("next_due", queues)
         seconds: float | None = row["seconds"]
-        return seconds
+        return seconds and max(seconds, 0.0)
 
     async def count_ended(self, queues: Sequence[str]) -> Mapping[JobState, int]:
         """Counts the jobs of these queues that have ended, by state."""

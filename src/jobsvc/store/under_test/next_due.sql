@@ -1,4 +1,4 @@
--- Seconds until the next job of some queues may run. NULL if none waits.
+-- Seconds until the next job of some queues may run, below 0 if it may. NULL if none waits.
 -- $1 queues
-SELECT greatest(extract(epoch FROM min(run_at) - statement_timestamp()), 0)::float8 AS seconds
+SELECT extract(epoch FROM min(run_at) - statement_timestamp())::float8 AS seconds
 FROM jobsvc.waiting WHERE queue = ANY ($1::text[])
