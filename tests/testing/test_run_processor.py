@@ -51,13 +51,13 @@ async def order(order: Order, context: Context) -> Receipt:
         case "bad":
             raise ValueError("a defect")
         case "wait":
-            await asyncio.sleep(60)
+            await asyncio.sleep(60)  # Until it is cancelled.
         case "ignore":
             while not context.cancelled:
                 await _nap()
         case "fail when cancelled":
             try:
-                await asyncio.sleep(60)
+                await asyncio.sleep(60)  # Until it is cancelled.
             except asyncio.CancelledError:
                 raise ValueError("in the middle") from None
         case "other":

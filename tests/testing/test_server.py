@@ -143,8 +143,7 @@ async def test_running_job_lives_through_a_step_and_ends_at_its_deadline(
         job = await client.create("held")
         begun = await server.wait_for(job.id, "PROCESSING")
         await server.advance(minutes=59)
-        # Longer than the leases of a server under test, and its looks for lost ones.
-        await asyncio.sleep(4)
+        await asyncio.sleep(4)  # Longer than a lease under test, and the looks for lost ones.
         [worker_seen] = await client.list_workers()
         assert worker_seen.id == worker.id
         assert (await server.find(job.id)).status.attempt == begun.status.attempt  # type: ignore[union-attr]
