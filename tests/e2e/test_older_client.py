@@ -22,16 +22,28 @@ def packages(request: pytest.FixtureRequest) -> tuple[Path, str, str]:
     folder = request.config.cache.mkdir(f"older-grpc-{grpc}-py{sys.version_info.minor}")
     if not (folder / "complete").exists():
         wanted = [f"grpcio=={grpc}", f"grpcio-tools=={grpc}", f"protobuf=={protobuf}"]
-        options = ["--quiet", "--only-binary=:all:", "--disable-pip-version-check", "--upgrade"]
+        # Without a network, it gives up soon.
+        options = [
+            "--quiet",
+            "--retries=1",
+            "--timeout=10",
+            "--only-binary=:all:",
+            "--disable-pip-version-check",
+            "--upgrade",
+        ]
         command = [sys.executable, "-m", "pip", "install", *options, "--target", str(folder)]
-        installed = subprocess.run(
-            [*command, *wanted, "googleapis-common-protos<2"],
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        if installed.returncode:
-            why = (installed.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        try:
+            subprocess.run(
+                [*command, *wanted, "googleapis-common-protos<2"],
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=True,
+            )
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"grpcio-tools {grpc} cannot be had within 100 s")
+        except subprocess.CalledProcessError as failed:
+            why = (failed.stderr.strip().splitlines() or ["it said nothing"])[-1]
             pytest.skip(f"grpcio-tools {grpc} cannot be had: {why[:200]}")
         (folder / "complete").touch()
     return folder, grpc, protobuf
