@@ -12,9 +12,11 @@ from jobsvc.settings import SCHEMA
 from jobsvc.store.statement import texts
 from jobsvc.store.store import Store, open_store
 from jobsvc.store.under_test import DatabaseUnderTest, make_clock_movable, movable_texts
-from tests.store.support.plans import plan, scans
+from tests.store.support.plans import Node, plan, scans
 
 _TIME = re.compile(r"(?:clock|statement)_timestamp\(\)")
+#: Columns that statements compare with the time.
+_TIMES = re.compile(r"\b(?:run_at|expire_time|start_deadline|purge_time)\b")
 _SHIFT = f' + "{SCHEMA}".clock_shift())'
 #: Statements that compare the time with an indexed column.
 TIMED = [
@@ -73,8 +75,11 @@ async def test_every_statement_runs_under_a_clock_that_moves(moving: Store) -> N
 
 @pytest.mark.parametrize("name", TIMED)
 async def test_plans_keep_their_indexes(store: Store, moving: Store, name: str) -> None:
-    def found(of: object) -> list[tuple[str, str]]:
-        return [(n["Node Type"], n.get("Index Name", "")) for n in scans(of)]  # type: ignore[arg-type]
+    def found(of: Node) -> list[tuple[str, str, list[str]]]:
+        return [
+            (n["Node Type"], n.get("Index Name", ""), _TIMES.findall(n.get("Index Cond", "")))
+            for n in scans(of)
+        ]
 
     usual = found(await plan(store, name))
     assert usual
