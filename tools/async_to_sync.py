@@ -1,8 +1,8 @@
 """Makes the blocking client from the one for asyncio: the same calls without `await`.
 
-`python tools/async_to_sync.py` writes sync_client.py and sync_queue_calls.py, and the fake of the
-client, sync_fake_client.py; with `--check` it only fails when one is not current. Connections and
-streams, where the two clients really differ, are written by hand: async_connection.py and
+`python tools/async_to_sync.py` writes sync_client.py and sync_queue_calls.py; with `--check` it
+only fails when one is not current. Connections and streams, where the two
+clients really differ, are written by hand: async_connection.py and
 async_reply_stream.py, and the same names with `sync_`.
 """
 
@@ -14,7 +14,6 @@ from pathlib import Path
 
 CLIENT = Path(__file__).parent.parent / "src/jobsvc/client"
 NAMES = ("client", "queue_calls")
-TESTING = Path(__file__).parent.parent / "src/jobsvc/testing"
 
 HEADER = '"""The client for code that blocks. Generated from async_{name}.py: do not edit."""\n'
 
@@ -30,6 +29,7 @@ REPLACEMENTS = (
     (r"\baclosing\b", "closing"),
     (r"\bany number of tasks\b", "any number of threads"),
 )
+TESTING = CLIENT.parent / "testing"
 #: Signs that a replacement is missing.
 LEFTOVERS = re.compile(r"\b(async|await|asyncio|aio|__a\w+__|a(next|iter|closing))\b|Async")
 
@@ -64,6 +64,7 @@ def tidy(source: str, target: Path) -> str:
 
 def main() -> None:
     """Writes the files, or checks them."""
+    # With the fake of the client, for tests.
     for folder, name in [*((CLIENT, name) for name in NAMES), (TESTING, "fake_client")]:
         target = folder / f"sync_{name}.py"
         source = (folder / f"async_{name}.py").read_text()
