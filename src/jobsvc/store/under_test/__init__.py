@@ -2,7 +2,7 @@
 
 Every statement asks the database for the time, by one of two functions. Under a movable clock its
 text has a shift added to each, which is a row in a table beside the jobs, equal for all replicas.
-Without one no statement is different by a character (ADR 26).
+Without one no statement is different by a character (ADR 27).
 """
 
 import re
