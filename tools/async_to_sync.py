@@ -24,10 +24,12 @@ REPLACEMENTS = (
     (r"\bAsyncGenerator\b", "Generator"),
     (r"\b(async|await) ", ""),
     (r"\basync_", "sync_"),
-    (r"\bAsync(?=[A-Z])", ""),
+    (r"\b__a(enter|exit)__\b", r"__\1__"),
+    (r"\b(Fake)?Async(?=[A-Z])", r"\1"),
     (r"\baclosing\b", "closing"),
     (r"\bany number of tasks\b", "any number of threads"),
 )
+TESTING = CLIENT.parent / "testing"
 #: Signs that a replacement is missing.
 LEFTOVERS = re.compile(r"\b(async|await|asyncio|aio|__a\w+__|a(next|iter|closing))\b|Async")
 
@@ -62,9 +64,10 @@ def tidy(source: str, target: Path) -> str:
 
 def main() -> None:
     """Writes the files, or checks them."""
-    for name in NAMES:
-        target = CLIENT / f"sync_{name}.py"
-        source = (CLIENT / f"async_{name}.py").read_text()
+    # With the fake of the client, for tests.
+    for folder, name in [*((CLIENT, name) for name in NAMES), (TESTING, "fake_client")]:
+        target = folder / f"sync_{name}.py"
+        source = (folder / f"async_{name}.py").read_text()
         wanted = tidy(to_sync(source, name), target)
         if "--check" not in sys.argv[1:]:
             target.write_text(wanted)

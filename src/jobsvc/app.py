@@ -5,8 +5,9 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,7 @@ from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.dispatch.worker_log import WorkerLog
+from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.outages import Outages
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.jobs.cancel import Cancellation
@@ -55,6 +57,7 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
+from jobsvc.store.under_test import movable_texts
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs, prune_schemas
@@ -119,8 +122,14 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
-    """A replica on a database whose schema is up to date, serving until the end of the block."""
+async def replica(
+    dsn: str, settings: Settings, clock_shift: Callable[[], timedelta] | None = None
+) -> AsyncIterator[Replica]:
+    """A replica on a database whose schema is up to date, serving until the end of the block.
+
+    `clock_shift` is for tests alone: the database has a clock that they move
+    (`store/under_test`), and the function returns by how much.
+    """
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
     async with open_store(
@@ -131,6 +140,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         settings.max_queues,
         settings.schema,
         Pooling(settings.pooler) if settings.pooler else None,
+        movable_texts(settings.schema) if clock_shift else None,
     ) as store:
         hints = Hints(
             dsn,
@@ -164,7 +174,9 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         due_timers = DueTimers(hints)
 
         settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
-        creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
+        creation = Creation(
+            store, catalog, hints, due_timers.start, settings, tracer, _new_ids(clock_shift)
+        )
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
         connections = Connections(
@@ -297,6 +309,13 @@ def _duties(
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
+
+
+def _new_ids(clock_shift: Callable[[], timedelta] | None) -> Callable[[int], list[str]]:
+    """Returns what makes the ids of jobs, in the order of their creation times."""
+    if clock_shift is None:
+        return new_job_ids
+    return lambda count: new_job_ids(count, clock_shift())
 
 
 async def _session_key(store: Store, settings: Settings) -> bytes:

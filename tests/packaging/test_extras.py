@@ -30,6 +30,11 @@ try:
 except ImportError:
     # Needed by those who have models of it, who have installed it.
     left_out += ("jobsvc.worker.pydantic_models",)
+try:
+    import pytest
+except ImportError:
+    # Who has no pytest loads no plugin.
+    left_out += ("jobsvc.testing.plugin",)
 for name in sys.argv[1:]:
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):

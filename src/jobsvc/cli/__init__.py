@@ -3,10 +3,12 @@
 import typer
 
 from jobsvc.cli import (
+    completion,
     conformance,
     demo,
     doctor,
     health,
+    inspect,
     job_control,
     job_list,
     jobs,
@@ -41,12 +43,14 @@ for command in (
     jobs.get,
     job_list.list_jobs,
     jobs.watch,
+    inspect.inspect,
     job_control.cancel,
     job_control.retry,
     job_control.update,
     job_control.delete,
     trace.trace,
     demo.demo,
+    completion.completion,
 ):
     app.command(cls=Command)(command)
 app.add_typer(queues.app)
@@ -56,5 +60,6 @@ app.add_typer(conformance.app)
 
 def main() -> None:
     """Runs the command line."""
-    warn_of_unknown_settings()
+    if not completion.is_shell_asking():
+        warn_of_unknown_settings()
     app()

@@ -1,7 +1,7 @@
 """The store: all statements on one database, and the batchers that run them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from jobsvc.settings import SCHEMA
@@ -54,16 +54,18 @@ async def open_store(
     max_queues: int,
     schema: str = SCHEMA,
     pooling: Pooling | None = None,
+    statements: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
 
-    The schema must be up to date. `pooling` None finds it out.
+    The schema must be up to date. `pooling` None finds it out. `statements` are others than those
+    of this package.
 
     Raises:
         DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
-        open_database(dsn, pool_size, statement_seconds, schema, pooling) as database,
+        open_database(dsn, pool_size, statement_seconds, schema, pooling, statements) as database,
         asyncio.TaskGroup() as tasks,
     ):
         store = Store(database, server_id, max_queues)

@@ -43,8 +43,10 @@ class JobServiceStub:
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     def __init__(self, channel):
@@ -138,8 +140,10 @@ class JobServiceServicer:
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     def CreateJob(self, request, context):
@@ -150,8 +154,9 @@ class JobServiceServicer:
         created the job: retry with the same `request_id`.
 
         Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
-        (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`) and `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`).
+        (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
+        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
+        (`QUEUE_FULL`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,7 +164,8 @@ class JobServiceServicer:
 
     def BatchCreateJobs(self, request, context):
         """Creates up to 1000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`.
+        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
+        `CreateJob` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -403,8 +409,10 @@ class JobService:
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     @staticmethod

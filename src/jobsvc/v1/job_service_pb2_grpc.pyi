@@ -44,8 +44,10 @@ class JobServiceStub:
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     @_typing.overload
@@ -60,12 +62,14 @@ class JobServiceStub:
     created the job: retry with the same `request_id`.
 
     Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
-    (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`) and `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`).
+    (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
+    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
+    (`QUEUE_FULL`).
     """
     BatchCreateJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]
     """Creates up to 1000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`.
+    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
+    `CreateJob` does.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     """Returns a job as it is now."""
@@ -186,8 +190,10 @@ class JobServiceAsyncStub(JobServiceStub):
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -199,12 +205,14 @@ class JobServiceAsyncStub(JobServiceStub):
     created the job: retry with the same `request_id`.
 
     Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
-    (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`) and `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`).
+    (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
+    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
+    (`QUEUE_FULL`).
     """
     BatchCreateJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]  # type: ignore[assignment]
     """Creates up to 1000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`.
+    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
+    `CreateJob` does.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job as it is now."""
@@ -324,8 +332,10 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     @_abc_1.abstractmethod
@@ -341,8 +351,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         created the job: retry with the same `request_id`.
 
         Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
-        (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`) and `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`).
+        (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
+        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
+        (`QUEUE_FULL`).
         """
 
     @_abc_1.abstractmethod
@@ -352,7 +363,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.BatchCreateJobsResponse, _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]]:
         """Creates up to 1000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`.
+        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
+        `CreateJob` does.
         """
 
     @_abc_1.abstractmethod
