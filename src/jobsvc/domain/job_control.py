@@ -79,17 +79,20 @@ class JobChange(msgspec.Struct, frozen=True):
 CHANGEABLE = ("priority", "schedule_time", "expire_time", "labels", "input")
 
 
-def check_can_begin(job: Job, change: JobChange) -> None:
-    """Checks that the changed job may begin before it expires, by the clock of its read.
+def check_can_begin(
+    change: JobChange, expire_time: datetime | None, run_time: datetime | None, read_time: datetime
+) -> None:
+    """Checks that the changed job may begin before it expires, by the clock of its read. The times
+    are those of the job as it is.
 
     Raises:
         InvalidRequest: naming the field that was changed.
     """
     changed = [name for name in ("expire_time", "schedule_time") if name in change.fields]
-    end = change.expire_time if "expire_time" in changed else job.expire_time
+    end = change.expire_time if "expire_time" in changed else expire_time
     if not changed or end is None:
         return
-    begin = change.schedule_time if "schedule_time" in changed else job.status.run_time
-    if end <= max(begin or job.read_time, job.read_time):
+    begin = change.schedule_time if "schedule_time" in changed else run_time
+    if end <= max(begin or read_time, read_time):
         described = "the job would expire before it may run, by the clock of the database"
         raise InvalidRequest([Violation(f"spec.{changed[0]}", described)])
