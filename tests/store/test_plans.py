@@ -33,7 +33,7 @@ FREQUENT = [
     "redeliver_leases",
     "requeue_jobs",
     "retry_jobs",
-    "update_job",
+    "update_jobs",
 ]
 #: Statements that read all leases: there are no more than the windows of the workers.
 ALL_LEASES = {"count_jobs"}

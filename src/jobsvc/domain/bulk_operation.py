@@ -126,6 +126,18 @@ def touchable(request: BulkRequest, before: datetime | None = None) -> JobFilter
     )
 
 
+def fitting(queues: Sequence[str], room: Mapping[str, int]) -> int:
+    """Returns how many jobs, from the first on, find room in their queues; a queue that is not in
+    `room` has no limit."""
+    left = dict(room)
+    for index, queue in enumerate(queues):
+        if queue in left:
+            left[queue] -= 1
+            if left[queue] < 0:
+                return index
+    return len(queues)
+
+
 class BatchResult(NamedTuple):
     """What a batch did. `position` None: there are no more jobs. `waits_for` is the job that the
     operation cannot pass yet."""

@@ -1,5 +1,6 @@
 """What a caller may do with a job in which state, and the change of one. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -49,10 +50,14 @@ def check_control(job: Job, control: Control, etag: str) -> None:
         )
     state = job.status.state
     if state not in ALLOWED[control]:
-        states = " or ".join(allowed.name for allowed in sorted(ALLOWED[control]))
-        raise JobStateConflict(
-            job.id, state.name, f"it is {state.name}; only a job in {states} can be {control}"
-        )
+        message = conflict_message(state, ALLOWED[control], control)
+        raise JobStateConflict(job.id, state.name, message)
+
+
+def conflict_message(state: JobState, allowed: Iterable[JobState], control: Control) -> str:
+    """Returns why a job in a state is not controlled so, where only others are."""
+    states = " or ".join(other.name for other in sorted(allowed))
+    return f"it is {state.name}; only a job in {states} can be {control}"
 
 
 def is_cancelled(job: Job) -> bool:

@@ -36,6 +36,11 @@ def first_job_id(moment: datetime, shift: timedelta = timedelta(0)) -> str:
     return f"{digits[:8]}-{digits[8:]}{FIRST_ID[13:]}"
 
 
+def created_millis(job_id: str) -> int:
+    """Returns the milliseconds since 1970 at which an id was made. Pure."""
+    return int(job_id[:8] + job_id[9:13], 16)
+
+
 _STEPS = 4096
 #: For each random digit: the two variant bits of RFC 9562, and two random bits.
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}

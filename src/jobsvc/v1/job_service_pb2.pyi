@@ -1212,7 +1212,7 @@ class ListBulkOperationsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most operations to return. Default 50; above 1000 counts as 1000. Not
+    """Most operations to return. Default 50; above 100 counts as 100. Not
     negative.
     """
     page_token: _builtins.str
