@@ -3,14 +3,10 @@
 from typing import Any
 
 import asyncpg
-import grpc
-import pytest
 
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
-from tests.api.support.fixtures import Create, Status, Tables
-from tests.api.support.refusal import refused
 from tests.api.support.worker_stream import create_many
 
 PENDING, PROCESSING = job_pb2.JOB_STATE_PENDING, job_pb2.JOB_STATE_PROCESSING
@@ -23,7 +19,9 @@ async def bulk(jobs: JobServiceStub, metadata: Any = (), **fields: Any) -> pb.Bu
     return (await jobs.BulkJobs(request, metadata=metadata)).operation
 
 
-async def ended(jobs: JobServiceStub, operation: pb.BulkOperation, metadata: Any = ()) -> pb.BulkOperation:
+async def ended(
+    jobs: JobServiceStub, operation: pb.BulkOperation, metadata: Any = ()
+) -> pb.BulkOperation:
     while operation.state == RUNNING:
         request = pb.WaitBulkOperationRequest(operation_id=operation.id)
         operation = (await jobs.WaitBulkOperation(request, metadata=metadata)).operation

@@ -3,6 +3,7 @@
 import typer
 
 from jobsvc.cli import (
+    bulk,
     demo,
     health,
     job_control,
@@ -46,6 +47,7 @@ for command in (
     app.command(cls=Command)(command)
 app.add_typer(queues.app)
 app.add_typer(workers.app)
+app.add_typer(bulk.app)
 
 
 def main() -> None:
