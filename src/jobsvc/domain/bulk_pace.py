@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 #: Jobs of a batch: few enough that its statements take some 50 ms, and far fewer while others work.
 MAX_JOBS = 1000
-MAX_JOBS_BUSY = 100
+MAX_JOBS_BUSY = 500
 #: The share of time that all operations together use while others work.
-BUSY_SHARE = 0.03
+BUSY_SHARE = 0.1
 #: So many jobs created or leased in a second are work of others.
 BUSY_JOBS_PER_SECOND = 20.0
 #: What an operation with a rate may catch up on after it was held up.
