@@ -26,6 +26,7 @@ FREQUENT = [
     "list_jobs",
     "prune_jobs",
     "read_attempts",
+    "read_candidates",
     "read_cancel_requests",
     "read_jobs",
     "read_leases",

@@ -128,7 +128,8 @@ class BulkOperationStore:
 
     async def claim(self, connection: Connection) -> Claimed:
         """Claims the operation that is due first, until the end of the caller's transaction."""
-        (row,) = await connection.fetch(self._database.sql["claim_bulk_operation"])
+        sql = self._database.sql["claim_bulk_operation"]
+        (row,) = await connection.fetch(sql, self._database.schema)
         return Claimed(
             None if row["id"] is None else _operation_from(row),
             row["now"],
