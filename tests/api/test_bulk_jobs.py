@@ -17,6 +17,7 @@ from tests.api.support.bulk import COMPLETED, RUNNING, bulk, bulk_to_the_end, un
 from tests.api.support.fixtures import Create, Status
 from tests.api.support.worker import failure, lease_all, lease_one, report, success
 from tests.api.support.worker_stream import create_many
+from tests.store.support.samples import until_blocked
 from tests.support.probe import eventually
 
 PENDING, PROCESSING = job_pb2.JOB_STATE_PENDING, job_pb2.JOB_STATE_PROCESSING
@@ -187,6 +188,21 @@ async def test_jobs_that_cannot_be_retried_are_skipped_with_the_reason(
     assert ended == {older.id, third.id, orphan.id, spoiled.id}
 
 
+async def test_key_that_another_call_is_taking_costs_one_job_and_no_other(
+    jobs: JobServiceStub, create: Create, workers: WorkerServiceStub, sql: asyncpg.Connection
+) -> None:
+    dead = [await failed(create, workers, unique_key=key) for key in ("a", "b", "c")]
+    holder = await create()
+    async with sql.transaction():
+        await sql.execute("INSERT INTO held_key VALUES ('q', 'b', $1)", holder.id)
+        started = (await bulk(jobs, retry=RETRY)).operation
+        await until_blocked(sql)
+    operation = await until_ended(jobs, started)
+    assert operation.done_count == 2
+    assert operation.skipped_by_reason == {"UNIQUE_KEY_TAKEN": 1}
+    assert operation.last_error.job_id == dead[1].id
+
+
 async def test_waiting_job_whose_time_is_over_keeps_no_key(
     jobs: JobServiceStub, create: Create, workers: WorkerServiceStub, sql: asyncpg.Connection
 ) -> None:
@@ -246,8 +262,13 @@ async def test_retry_waits_for_room_in_a_full_queue(
     assert not operation.HasField("last_error")
 
 
+@pytest.mark.parametrize("states", [[], [PENDING]], ids=["any state", "only waiting"])
 async def test_job_that_moves_meanwhile_is_looked_at_again(
-    jobs: JobServiceStub, create: Create, sql: asyncpg.Connection, status: Status
+    jobs: JobServiceStub,
+    create: Create,
+    sql: asyncpg.Connection,
+    status: Status,
+    states: list[job_pb2.JobState.ValueType],
 ) -> None:
     """It is about to be leased when the statement that cancels it begins."""
     job = await create()
@@ -260,12 +281,11 @@ async def test_job_that_moves_meanwhile_is_looked_at_again(
             SELECT job_id, 1, queue, rank, 1, 0, version + 1, now(), keyed, 'w', now(), 3600,
                 now() + interval '1 h', now() + interval '1 h'
             FROM gone""")
-        started = (await bulk(jobs, cancel=CANCEL)).operation
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        await eventually(lambda: sql.fetchval(waits))
+        started = (await bulk(jobs, filter=pb.JobFilter(states=states), cancel=CANCEL)).operation
+        await until_blocked(sql)
     operation = await until_ended(jobs, started)
-    assert (operation.done_count, operation.skipped_count) == (1, 0)
-    assert (await status(job.id)).HasField("cancel_request_time")
+    assert (operation.done_count, operation.skipped_count) == ((0, 1) if states else (1, 0))
+    assert (await status(job.id)).HasField("cancel_request_time") == (not states)
 
 
 async def test_job_that_has_left_the_filter_meanwhile_is_skipped(
@@ -281,8 +301,7 @@ async def test_job_that_has_left_the_filter_meanwhile_is_skipped(
             job.id,
         )
         started = (await bulk(jobs, cancel=CANCEL)).operation
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        await eventually(lambda: sql.fetchval(waits))
+        await until_blocked(sql)
     operation = await until_ended(jobs, started)
     assert operation.done_count == 0
     assert operation.skipped_by_reason == {"JOB_STATE_CONFLICT": 1}

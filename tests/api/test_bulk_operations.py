@@ -21,6 +21,7 @@ from tests.api.support.bulk import COMPLETED, RUNNING, STOPPED, bulk, bulk_to_th
 from tests.api.support.fixtures import Create
 from tests.api.support.refusal import refused
 from tests.api.support.worker_stream import create_many
+from tests.store.support.samples import until_blocked
 from tests.support.probe import eventually
 
 ANN, BOB = (("x-user-id", "ann"),), (("x-user-id", "bob"),)
@@ -91,10 +92,10 @@ async def test_stop_comes_behind_the_batch_that_is_under_way(
     async with sql.transaction():
         await sql.execute("SELECT FROM waiting WHERE job_id = $1 FOR UPDATE", job.id)
         started = (await bulk(jobs, cancel=CANCEL)).operation
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        await eventually(lambda: sql.fetchval(waits))
+        await until_blocked(sql)
         request = pb.StopBulkOperationRequest(operation_id=started.id)
         stopping = jobs.StopBulkOperation(request)
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         await eventually(lambda: sql.fetchval(waits), lambda count: count == 2)
     operation = (await stopping).operation
     assert (operation.state, operation.done_count) == (COMPLETED, 1)

@@ -22,6 +22,7 @@ from jobsvc.domain.job import JobState
 from jobsvc.domain.job_filter import JobFilter
 from jobsvc.domain.owner import Owner
 from jobsvc.store.database import Connection, Database, answer_of
+from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.sqlstate import Answer
 
 _encode = msgspec.json.encode
@@ -162,19 +163,28 @@ class BulkOperationStore:
 
     @asynccontextmanager
     async def apart(self, connection: Connection) -> AsyncIterator[None]:
-        """A part of the caller's transaction: if it fails, it is undone by itself.
+        """A part of the caller's transaction: what it raises here undoes this part alone. Other
+        errors cost the whole.
 
         Raises:
+            KeyTaken: the part has raised it.
             NotStorable: the database cannot store a value.
         """
+        # By hand: the driver refuses a part of a transaction that it has not begun itself, and
+        # behind a pooler it has not.
+        await connection.execute("SAVEPOINT part")
         try:
-            async with connection.transaction():
-                yield
+            yield
+        except KeyTaken:
+            await connection.execute("ROLLBACK TO SAVEPOINT part")
+            raise
         except asyncpg.PostgresError as error:
             if answer_of(error) is not Answer.VALUE:
                 raise
+            await connection.execute("ROLLBACK TO SAVEPOINT part")
             text = f"the database cannot store it ({error.sqlstate} {type(error).__name__})"
             raise NotStorable([Violation("request", text)]) from None
+        await connection.execute("RELEASE SAVEPOINT part")
 
     async def read_candidates(
         self, job_ids: Sequence[str], connection: Connection
