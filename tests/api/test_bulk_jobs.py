@@ -203,23 +203,6 @@ async def test_key_that_another_call_is_taking_costs_one_job_and_no_other(
     assert operation.last_error.job_id == dead[1].id
 
 
-async def test_waiting_job_whose_time_is_over_keeps_no_key(
-    jobs: JobServiceStub, create: Create, workers: WorkerServiceStub, sql: asyncpg.Connection
-) -> None:
-    dead = await failed(create, workers, unique_key="k")
-    async with sql.transaction():
-        # The duty passes over a job that others are about to move, so that it is there still.
-        holder = await create(unique_key="k", schedule_time=FUTURE)
-        await sql.execute(
-            "UPDATE waiting SET expire_time = now() - interval '1 s' WHERE job_id = $1", holder.id
-        )
-    operation = await bulk_to_the_end(
-        jobs, filter=pb.JobFilter(create_time_until=holder.create_time), retry=RETRY
-    )
-    assert (operation.done_count, operation.skipped_count) == (1, 0)
-    assert await sql.fetchval("SELECT job_id::text FROM held_key") == dead.id
-
-
 async def test_job_that_would_expire_before_it_begins_is_not_changed_so(
     jobs: JobServiceStub, create: Create
 ) -> None:

@@ -212,6 +212,26 @@ async def test_every_matching_job_is_touched_or_skipped_exactly_once(
     assert left.status.version == 1, "created after the operation"
 
 
+async def test_waiting_job_whose_time_is_over_keeps_no_key(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    dead = await create(store, queue="q0", unique_key="k")
+    await sql.execute(_END, dead, JobState.FAILED.value)
+    holder = await create(store, queue="q0", unique_key="k")
+    await sql.execute("UPDATE waiting SET expire_time = now() - interval '1 s'")
+    operation = await store.bulk_operations.create(
+        str(uuid4()), Owner(), BulkRequest(JobFilter(), ACTIONS[BulkKind.RETRY]), None, b"", 10, 10
+    )
+    assert operation is not None
+    async with store.database.transaction() as connection:
+        batch = BulkBatch(store, TEST_SETTINGS, operation, connection)
+        result = await batch.run(10)
+    assert (result.done, result.skips) == (1, [])
+    assert set(batch.tally.changed) == {dead, holder}, "who follows the holder must hear of it"
+    states = {j.id: j.status.state for j in (await store.jobs.read([dead, holder])).values()}
+    assert states == {dead: JobState.PENDING, holder: JobState.FAILED}
+
+
 async def test_batch_that_is_rolled_back_is_done_again(
     store: Store, sql: asyncpg.Connection
 ) -> None:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import pytest
+
 from jobsvc.domain.bulk_operation import (
     BulkAction,
     BulkKind,
@@ -19,7 +21,7 @@ from jobsvc.domain.job_filter import JobFilter
 from jobsvc.domain.owner import Owner
 from jobsvc.store.bulk_operations import Claimed
 from jobsvc.store.store import Store
-from tests.store.support.samples import create, lease
+from tests.store.support.samples import create, create_leased, lease
 from tests.support.probe import eventually
 
 TIME = datetime(2026, 1, 1, tzinfo=UTC)
@@ -108,3 +110,18 @@ async def test_operation_that_is_due_first_is_claimed(store: Store) -> None:
     assert claimed.running == 1
     assert claimed.due_seconds is not None
     assert claimed.due_seconds > 86_400
+
+
+@pytest.mark.parametrize("state", [JobState.PENDING, JobState.PROCESSING])
+async def test_jobs_in_other_states_are_not_cancelled(store: Store, state: JobState) -> None:
+    """A job may leave its state between the walk and the statement."""
+    leased = await create_leased(store)
+    waiting = await create(store)
+    async with store.database.transaction() as connection:
+        done = await store.job_control.cancel_all(
+            [leased.job_id, waiting], [state], "why", 60.0, 30.0, connection
+        )
+    assert done == ({waiting: None} if state is JobState.PENDING else {leased.job_id: leased})
+    jobs = await store.jobs.read([waiting, leased.job_id])
+    assert (jobs[waiting].status.state is JobState.CANCELLED) == (waiting in done)
+    assert bool(jobs[leased.job_id].status.cancel_request_time) == (leased.job_id in done)
