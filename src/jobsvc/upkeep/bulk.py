@@ -78,7 +78,7 @@ class BulkRunner:
     async def _run_batch(self) -> Claimed:
         """Claims an operation and does its next batch. Returns what was claimed."""
         began = self._clock()
-        async with self._store.database.transaction() as connection:
+        async with self._store.database.transaction("a bulk operation") as connection:
             claimed = await self._store.bulk_operations.claim(connection)
             self._traffic.saw(Counters(claimed.now, claimed.created, claimed.leased, self._retried))
             operation = claimed.operation
