@@ -73,6 +73,6 @@ def test_call_is_in_the_files_that_the_recipe_names() -> None:
     }
     assert found <= named
     # Beside it, for calls about queues, and for an error of its own.
-    others = {"async_queue_calls.py", "queues.py", "workers.py", "status.py"}
+    others = {"async_bulk_calls.py", "async_queue_calls.py", "queues.py", "workers.py", "status.py"}
     assert {Path(path).name for path in named - found} == others
     assert f"in these {len(found)} files" in recipe

@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.convert.job_requests import RequestReader
 from jobsvc.api.guard import Guard
@@ -42,6 +43,7 @@ from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.outages import Outages
 from jobsvc.event_loop.lag import watch_loop
+from jobsvc.jobs.bulk import BulkOperations
 from jobsvc.jobs.cancel import Cancellation
 from jobsvc.jobs.change import Changing
 from jobsvc.jobs.create import Creation
@@ -58,9 +60,10 @@ from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.store.under_test import movable_texts
+from jobsvc.upkeep.bulk import BulkRunner
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
-from jobsvc.upkeep.prune import prune_jobs, prune_schemas
+from jobsvc.upkeep.prune import prune_bulk_operations, prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
@@ -194,6 +197,8 @@ async def replica(
             server_id,
             settings,
         )
+        lister = JobLister(store)
+        bulk_runner = BulkRunner(store, hints, due_timers.start, settings)
         server = GrpcServer(
             # Methods that are not there yet answer UNIMPLEMENTED.
             JobService(  # type: ignore[abstract]
@@ -214,7 +219,8 @@ async def replica(
                     Deletion(store, reader, hints, settings),
                     settings.max_payload_bytes,
                 ),
-                JobLists(JobLister(store)),
+                JobLists(lister),
+                BulkJobs(BulkOperations(store, lister, hub, hints, bulk_runner.wake, settings)),
                 settings,
             ),
             WorkerService(
@@ -257,7 +263,7 @@ async def replica(
             async with (
                 server.listening(settings.listen) as port,
                 # Only now: the silence of a worker counts from its first look.
-                running(("upkeep", run_duties(*duties))),
+                running(("upkeep", run_duties(*duties)), ("bulk", bulk_runner.run())),
             ):
                 yield Replica(
                     port, server, admission, hub, dispatcher, redelivery, outages, settings
@@ -305,6 +311,11 @@ def _duties(
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
+        Duty(
+            "prune bulk operations",
+            settings.prune_interval_seconds,
+            partial(prune_bulk_operations, store),
+        ),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),

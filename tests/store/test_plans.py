@@ -26,6 +26,7 @@ FREQUENT = [
     "list_jobs",
     "prune_jobs",
     "read_attempts",
+    "read_candidates",
     "read_cancel_requests",
     "read_jobs",
     "read_leases",
@@ -33,7 +34,7 @@ FREQUENT = [
     "redeliver_leases",
     "requeue_jobs",
     "retry_jobs",
-    "update_job",
+    "update_jobs",
 ]
 #: Statements that read all leases: there are no more than the windows of the workers.
 ALL_LEASES = {"count_jobs"}

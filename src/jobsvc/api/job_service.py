@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 from jobsvc.api.auth import current_caller
 from jobsvc.api.bounds import MAX_ANSWER_BYTES
+from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.byte_budget import ANSWER_SECONDS, ExpectedSize, current_charge
 from jobsvc.api.convert.create_responses import created, previewed, runs, shorten, write_run
 from jobsvc.api.convert.job_requests import RequestReader
@@ -45,6 +46,7 @@ class JobService(JobServiceServicer):
         submit_streams: SubmitStreams,
         control: JobControl,
         lists: JobLists,
+        bulk: BulkJobs,
         settings: Settings,
     ) -> None:
         self._creation = creation
@@ -53,6 +55,7 @@ class JobService(JobServiceServicer):
         self._submit_streams = submit_streams
         self._control = control
         self._lists = lists
+        self._bulk = bulk
         self._requests = RequestReader(settings.max_payload_bytes)
         self._large_writes = LargeWrites(_MAX_LARGE_WRITES)
         #: Of the payloads of a job that is read.
@@ -180,6 +183,29 @@ class JobService(JobServiceServicer):
         self, request: pb.DeleteJobRequest, context: Context
     ) -> pb.DeleteJobResponse:
         return await self._control.delete(request)
+
+    async def BulkJobs(self, request: pb.BulkJobsRequest, context: Context) -> pb.BulkJobsResponse:
+        return await self._bulk.start(request, current_caller.get())
+
+    async def GetBulkOperation(
+        self, request: pb.GetBulkOperationRequest, context: Context
+    ) -> pb.GetBulkOperationResponse:
+        return await self._bulk.get(request, current_caller.get())
+
+    async def ListBulkOperations(
+        self, request: pb.ListBulkOperationsRequest, context: Context
+    ) -> pb.ListBulkOperationsResponse:
+        return await self._bulk.list(request, current_caller.get())
+
+    async def WaitBulkOperation(
+        self, request: pb.WaitBulkOperationRequest, context: Context
+    ) -> pb.WaitBulkOperationResponse:
+        return await self._bulk.wait(request, current_caller.get(), context.time_remaining())
+
+    async def StopBulkOperation(
+        self, request: pb.StopBulkOperationRequest, context: Context
+    ) -> pb.StopBulkOperationResponse:
+        return await self._bulk.stop(request, current_caller.get())
 
 
 def _payload_size(job: Job) -> int:

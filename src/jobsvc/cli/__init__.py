@@ -3,6 +3,7 @@
 import typer
 
 from jobsvc.cli import (
+    bulk,
     completion,
     conformance,
     demo,
@@ -56,6 +57,7 @@ for command in (
 app.add_typer(queues.app)
 app.add_typer(workers.app)
 app.add_typer(conformance.app)
+app.add_typer(bulk.app)
 
 
 def main() -> None:

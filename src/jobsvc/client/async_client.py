@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Unpack
 from uuid import UUID
 
+from jobsvc.client.async_bulk_calls import AsyncBulkCalls
 from jobsvc.client.async_queue_calls import AsyncQueueCalls
 from jobsvc.client.async_reply_stream import AsyncReplyStream
 from jobsvc.client.convert.batches import batch_requests
@@ -31,7 +32,7 @@ from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class AsyncClient(AsyncQueueCalls):
+class AsyncClient(AsyncQueueCalls, AsyncBulkCalls):
     """Calls a jobsvc server. Use it by `async with`; one client serves any number of tasks.
 
     `session_id` and `user_id` say for whom the caller acts: jobs that it creates

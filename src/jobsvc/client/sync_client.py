@@ -25,13 +25,14 @@ from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
 from jobsvc.client.reconnect import ReconnectPolicy
+from jobsvc.client.sync_bulk_calls import BulkCalls
 from jobsvc.client.sync_queue_calls import QueueCalls
 from jobsvc.client.sync_reply_stream import ReplyStream
 from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class Client(QueueCalls):
+class Client(QueueCalls, BulkCalls):
     """Calls a jobsvc server. Use it by `with`; one client serves any number of threads.
 
     `session_id` and `user_id` say for whom the caller acts: jobs that it creates

@@ -65,6 +65,17 @@ class JobNotFound(JobsvcError):
         self.job_id = job_id
 
 
+class BulkOperationNotFound(JobsvcError):
+    """No such bulk operation."""
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"operation {operation_id} does not exist", operationId=operation_id)
+
+
+class BulkOperationNotOwned(JobsvcError):
+    """The bulk operation belongs to somebody else."""
+
+
 class QueueNotFound(JobsvcError):
     """No such queue."""
 
@@ -176,6 +187,10 @@ class QueueLimit(RateLimited):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"there are {limit} queues already, as many as there may be", "queues")
+
+
+class BulkOperationLimit(RateLimited):
+    """As many bulk operations run as may."""
 
 
 class QueueFull(RateLimited):

@@ -42,6 +42,11 @@ def first_job_id(moment: datetime, shift: timedelta = timedelta(0)) -> str:
     return f"{digits[:8]}-{digits[8:]}{FIRST_ID[13:]}"
 
 
+def created_millis(job_id: str) -> int:
+    """Returns the milliseconds since 1970 at which an id was made. Pure."""
+    return int(job_id[:8] + job_id[9:13], 16)
+
+
 _STEPS = 4096
 #: The variant of RFC 9562 (its digit is 8 to b, here always 8), and shard 0.
 _SHARD = "8000"

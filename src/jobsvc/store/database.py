@@ -244,9 +244,10 @@ class Database:
             log.info("a connection does not come back: %r", error)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """Lends a connection inside a transaction: committed at the end, rolled back on errors."""
-        async with self.connection() as connection, self._sessions.transaction(connection):
+    async def transaction(self, name: str = "a transaction") -> AsyncIterator[Connection]:
+        """Lends a connection inside a transaction: committed at the end, rolled back on errors.
+        The log knows it by `name`."""
+        async with self.connection(name) as connection, self._sessions.transaction(connection):
             yield connection
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from jobsvc.settings import SCHEMA
+from jobsvc.store.bulk_operations import BulkOperationStore
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
@@ -29,6 +30,7 @@ class Store:
         self.jobs = JobStore(database)
         self.job_control = JobControlStore(database)
         self.shared_reads = SharedReads(self.jobs)
+        self.bulk_operations = BulkOperationStore(database)
         self.job_lists = JobListStore(database, MAX_CANDIDATES)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)

@@ -170,6 +170,41 @@ class JobServiceStub:
     A request that cannot be understood ends the stream with
     `INVALID_ARGUMENT` (`INVALID_REQUEST`).
     """
+    BulkJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BulkJobsRequest, _job_service_pb2.BulkJobsResponse]
+    """Cancels, retries, deletes or updates all visible jobs that match a filter:
+    starts an operation that runs in the service, in small batches, and
+    survives a restart of it. Safe to retry when `request_id` is set.
+
+    The operation goes from the newest job to the oldest, once, over the jobs
+    that were created before it, and does with each what the call for one job
+    does, under the same rules; ids stay as they are. A job is judged when the
+    operation comes to it: one that does not match the filter any more is left
+    alone, one that matches and cannot be changed is skipped, and counted with
+    the reason. Operations leave the database to other work: while jobs are
+    created or leased, they use a few hundredths of its time.
+
+    Fails with `RESOURCE_EXHAUSTED` (`BULK_OPERATION_LIMIT`) while the caller
+    has 4 operations running, or all callers 64, and with `ALREADY_EXISTS`
+    (`REQUEST_ID_REUSED`).
+    """
+    GetBulkOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetBulkOperationRequest, _job_service_pb2.GetBulkOperationResponse]
+    """Returns an operation as it is now. Fails with `NOT_FOUND`
+    (`BULK_OPERATION_NOT_FOUND`) and `PERMISSION_DENIED`
+    (`BULK_OPERATION_NOT_OWNED`): an operation belongs to its caller as a job
+    to its creator. It is kept for as long as a job that has completed.
+    """
+    ListBulkOperations: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListBulkOperationsRequest, _job_service_pb2.ListBulkOperationsResponse]
+    """Lists the visible operations, newest first."""
+    WaitBulkOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.WaitBulkOperationRequest, _job_service_pb2.WaitBulkOperationResponse]
+    """Waits until the operation ends, or goes on, or the timeout passes, and
+    returns it as it is then. A timeout is not an error. Fails as
+    `GetBulkOperation` does.
+    """
+    StopBulkOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.StopBulkOperationRequest, _job_service_pb2.StopBulkOperationResponse]
+    """Stops an operation: once this has returned, it touches no more jobs. What
+    was done stays so. A no-op if it has ended. Fails as
+    `GetBulkOperation` does.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -312,6 +347,41 @@ class JobServiceAsyncStub(JobServiceStub):
 
     A request that cannot be understood ends the stream with
     `INVALID_ARGUMENT` (`INVALID_REQUEST`).
+    """
+    BulkJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BulkJobsRequest, _job_service_pb2.BulkJobsResponse]  # type: ignore[assignment]
+    """Cancels, retries, deletes or updates all visible jobs that match a filter:
+    starts an operation that runs in the service, in small batches, and
+    survives a restart of it. Safe to retry when `request_id` is set.
+
+    The operation goes from the newest job to the oldest, once, over the jobs
+    that were created before it, and does with each what the call for one job
+    does, under the same rules; ids stay as they are. A job is judged when the
+    operation comes to it: one that does not match the filter any more is left
+    alone, one that matches and cannot be changed is skipped, and counted with
+    the reason. Operations leave the database to other work: while jobs are
+    created or leased, they use a few hundredths of its time.
+
+    Fails with `RESOURCE_EXHAUSTED` (`BULK_OPERATION_LIMIT`) while the caller
+    has 4 operations running, or all callers 64, and with `ALREADY_EXISTS`
+    (`REQUEST_ID_REUSED`).
+    """
+    GetBulkOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetBulkOperationRequest, _job_service_pb2.GetBulkOperationResponse]  # type: ignore[assignment]
+    """Returns an operation as it is now. Fails with `NOT_FOUND`
+    (`BULK_OPERATION_NOT_FOUND`) and `PERMISSION_DENIED`
+    (`BULK_OPERATION_NOT_OWNED`): an operation belongs to its caller as a job
+    to its creator. It is kept for as long as a job that has completed.
+    """
+    ListBulkOperations: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListBulkOperationsRequest, _job_service_pb2.ListBulkOperationsResponse]  # type: ignore[assignment]
+    """Lists the visible operations, newest first."""
+    WaitBulkOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.WaitBulkOperationRequest, _job_service_pb2.WaitBulkOperationResponse]  # type: ignore[assignment]
+    """Waits until the operation ends, or goes on, or the timeout passes, and
+    returns it as it is then. A timeout is not an error. Fails as
+    `GetBulkOperation` does.
+    """
+    StopBulkOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.StopBulkOperationRequest, _job_service_pb2.StopBulkOperationResponse]  # type: ignore[assignment]
+    """Stops an operation: once this has returned, it touches no more jobs. What
+    was done stays so. A no-op if it has ended. Fails as
+    `GetBulkOperation` does.
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -530,6 +600,71 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A request that cannot be understood ends the stream with
         `INVALID_ARGUMENT` (`INVALID_REQUEST`).
+        """
+
+    @_abc_1.abstractmethod
+    def BulkJobs(
+        self,
+        request: _job_service_pb2.BulkJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.BulkJobsResponse, _abc.Awaitable[_job_service_pb2.BulkJobsResponse]]:
+        """Cancels, retries, deletes or updates all visible jobs that match a filter:
+        starts an operation that runs in the service, in small batches, and
+        survives a restart of it. Safe to retry when `request_id` is set.
+
+        The operation goes from the newest job to the oldest, once, over the jobs
+        that were created before it, and does with each what the call for one job
+        does, under the same rules; ids stay as they are. A job is judged when the
+        operation comes to it: one that does not match the filter any more is left
+        alone, one that matches and cannot be changed is skipped, and counted with
+        the reason. Operations leave the database to other work: while jobs are
+        created or leased, they use a few hundredths of its time.
+
+        Fails with `RESOURCE_EXHAUSTED` (`BULK_OPERATION_LIMIT`) while the caller
+        has 4 operations running, or all callers 64, and with `ALREADY_EXISTS`
+        (`REQUEST_ID_REUSED`).
+        """
+
+    @_abc_1.abstractmethod
+    def GetBulkOperation(
+        self,
+        request: _job_service_pb2.GetBulkOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.GetBulkOperationResponse, _abc.Awaitable[_job_service_pb2.GetBulkOperationResponse]]:
+        """Returns an operation as it is now. Fails with `NOT_FOUND`
+        (`BULK_OPERATION_NOT_FOUND`) and `PERMISSION_DENIED`
+        (`BULK_OPERATION_NOT_OWNED`): an operation belongs to its caller as a job
+        to its creator. It is kept for as long as a job that has completed.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBulkOperations(
+        self,
+        request: _job_service_pb2.ListBulkOperationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ListBulkOperationsResponse, _abc.Awaitable[_job_service_pb2.ListBulkOperationsResponse]]:
+        """Lists the visible operations, newest first."""
+
+    @_abc_1.abstractmethod
+    def WaitBulkOperation(
+        self,
+        request: _job_service_pb2.WaitBulkOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.WaitBulkOperationResponse, _abc.Awaitable[_job_service_pb2.WaitBulkOperationResponse]]:
+        """Waits until the operation ends, or goes on, or the timeout passes, and
+        returns it as it is then. A timeout is not an error. Fails as
+        `GetBulkOperation` does.
+        """
+
+    @_abc_1.abstractmethod
+    def StopBulkOperation(
+        self,
+        request: _job_service_pb2.StopBulkOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.StopBulkOperationResponse, _abc.Awaitable[_job_service_pb2.StopBulkOperationResponse]]:
+        """Stops an operation: once this has returned, it touches no more jobs. What
+        was done stays so. A no-op if it has ended. Fails as
+        `GetBulkOperation` does.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,6 +4,7 @@
 WITH needed (relation, privileges) AS (
     VALUES
         ('attempt', '{SELECT,INSERT,DELETE}'::text[]),
+        ('bulk_operation', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('drained_worker', '{SELECT,INSERT,DELETE}'),
         ('held_key', '{SELECT,INSERT,DELETE}'),
         ('job', '{SELECT,INSERT,UPDATE,DELETE}'),
