@@ -23,6 +23,7 @@ from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
 from jobsvc.api.status_stream import StatusStreams
+from jobsvc.api.watch_stream import WatchStreams, write_update
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.api.worker_service import WorkerService
 from jobsvc.dispatch.dispatcher import Dispatcher
@@ -46,6 +47,7 @@ from jobsvc.jobs.list import JobLister
 from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
+from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
 from jobsvc.settings import Settings
@@ -78,6 +80,7 @@ class Replica:
         server: GrpcServer,
         admission: Admission,
         hub: Hub,
+        feed: WatchFeed,
         dispatcher: Dispatcher,
         redelivery: Redelivery,
         outages: Outages,
@@ -87,6 +90,7 @@ class Replica:
         self._server = server
         self._admission = admission
         self._hub = hub
+        self._feed = feed
         self._dispatcher = dispatcher
         self._redelivery = redelivery
         self._outages = outages
@@ -98,6 +102,7 @@ class Replica:
         self._outages.leave()
         await self._server.leave()
         self._hub.drain()
+        self._feed.drain()
         self._dispatcher.drain()
         seconds = self._settings.drain_seconds
         log.info(
@@ -139,6 +144,13 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
+        feed = WatchFeed(
+            store,
+            write_update,
+            hints.watch_jobs,
+            settings.poll_interval_seconds,
+            settings.statement_seconds,
+        )
 
         redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
@@ -163,6 +175,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
         creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
         reader = JobReader(store, catalog, hub)
+        lister = JobLister(store)
         admission = Admission(settings)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
@@ -180,11 +193,11 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings,
         )
         server = GrpcServer(
-            # Methods that are not there yet answer UNIMPLEMENTED.
-            JobService(  # type: ignore[abstract]
+            JobService(
                 creation,
                 reader,
                 StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
+                WatchStreams(feed, lister, reader, settings.heartbeat_interval_seconds),
                 JobControl(
                     Cancellation(store, reader, hints, settings),
                     Retrying(store, reader, hints, due_timers.start, settings),
@@ -192,7 +205,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                     Deletion(store, reader, hints, settings),
                     settings.max_payload_bytes,
                 ),
-                JobLists(JobLister(store)),
+                JobLists(lister),
                 settings,
             ),
             WorkerService(
@@ -213,11 +226,16 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
 
         def on_hint(hint: Hint) -> None:
             hub.changed(hint.job_ids)
+            feed.changed(hint.job_ids)
             dispatcher.wake(hint.ready)
             dispatcher.cancels_requested(hint.cancels)
             catalog.forget(hint.declared)
 
-        hints.listen(on_hint, hub.gap)
+        def on_gap() -> None:
+            hub.gap()
+            feed.gap()
+
+        hints.listen(on_hint, on_gap)
         outages = Outages(
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
@@ -226,6 +244,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         async with running(
             ("hints", hints.run()),
             ("hub", hub.run()),
+            ("watch feed", feed.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
@@ -237,7 +256,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 running(("upkeep", run_duties(*duties))),
             ):
                 yield Replica(
-                    port, server, admission, hub, dispatcher, redelivery, outages, settings
+                    port, server, admission, hub, feed, dispatcher, redelivery, outages, settings
                 )
             # Calls that were cancelled now may have held leases.
             await server.finish()

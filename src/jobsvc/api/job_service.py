@@ -14,6 +14,7 @@ from jobsvc.api.guard import Context
 from jobsvc.api.job_control import JobControl
 from jobsvc.api.job_lists import JobLists
 from jobsvc.api.status_stream import StatusStreams
+from jobsvc.api.watch_stream import WatchStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.event_loop.turns import turn
@@ -39,6 +40,7 @@ class JobService(JobServiceServicer):
         creation: Creation,
         reader: JobReader,
         status_streams: StatusStreams,
+        watch_streams: WatchStreams,
         control: JobControl,
         lists: JobLists,
         settings: Settings,
@@ -46,6 +48,7 @@ class JobService(JobServiceServicer):
         self._creation = creation
         self._reader = reader
         self._status_streams = status_streams
+        self._watch_streams = watch_streams
         self._control = control
         self._lists = lists
         self._requests = RequestReader(settings.max_payload_bytes)
@@ -148,11 +151,16 @@ class JobService(JobServiceServicer):
     ) -> pb.CountJobsResponse:
         return await self._lists.count(request, current_caller.get())
 
-    # Writes by itself, which spares each stream two generators.
+    # The two streams write by themselves, which spares each of them two generators.
     def StreamJobStatus(  # type: ignore[override]
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> Awaitable[None]:
         return self._status_streams.serve(request, context, current_caller.get())
+
+    def WatchJobs(  # type: ignore[override]
+        self, request: pb.WatchJobsRequest, context: Context
+    ) -> Awaitable[None]:
+        return self._watch_streams.serve(request, context, current_caller.get())
 
     async def CancelJob(
         self, request: pb.CancelJobRequest, context: Context

@@ -12,6 +12,7 @@ from jobsvc.cli import (
     queues,
     serve,
     trace,
+    watch,
     work,
     workers,
 )
@@ -35,7 +36,7 @@ for command in (
     jobs.create,
     jobs.get,
     job_list.list_jobs,
-    jobs.watch,
+    watch.watch,
     job_control.cancel,
     job_control.retry,
     job_control.update,

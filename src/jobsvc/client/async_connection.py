@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 from grpc import aio
@@ -22,7 +22,12 @@ from jobsvc.client.identity import Identity
 from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
 from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
 from jobsvc.domain.target import check_target
-from jobsvc.v1.job_service_pb2 import StreamJobStatusRequest, StreamJobStatusResponse
+from jobsvc.v1.job_service_pb2 import (
+    StreamJobStatusRequest,
+    StreamJobStatusResponse,
+    WatchJobsRequest,
+    WatchJobsResponse,
+)
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
 
@@ -150,11 +155,29 @@ class AsyncConnection:
     def _open_status_stream(
         self, request: StreamJobStatusRequest, silence_seconds: float
     ) -> AsyncReplyStream[StreamJobStatusResponse]:
-        # No span: a stream may last for days, and the jobs on it have traces of their own.
-        headers = self._identity.headers(trace.get_current_span())
         taken = self._long_calls.take(self._clock())
+        call = taken.channel[1].StreamJobStatus(request, metadata=self._stream_headers())
+        return self._reply_stream(call, silence_seconds, taken)
+
+    def _open_watch_stream(
+        self, request: WatchJobsRequest, silence_seconds: float
+    ) -> AsyncReplyStream[WatchJobsResponse]:
+        taken = self._long_calls.take(self._clock())
+        call = taken.channel[1].WatchJobs(request, metadata=self._stream_headers())
+        return self._reply_stream(call, silence_seconds, taken)
+
+    def _stream_headers(self) -> tuple[tuple[str, str | bytes], ...]:
+        # No span: a stream may last for days, and the jobs on it have traces of their own.
+        return self._identity.headers(trace.get_current_span())
+
+    def _reply_stream(
+        self,
+        call: aio.UnaryStreamCall[Any, R],
+        silence_seconds: float,
+        taken: LongCallChannel[_LongChannel],
+    ) -> AsyncReplyStream[R]:
         return AsyncReplyStream(
-            taken.channel[1].StreamJobStatus(request, metadata=headers),
+            call,
             silence_seconds,
             stream_seconds(self._stream_age_seconds, random.uniform(-1, 1)),
             self._target,

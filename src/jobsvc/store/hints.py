@@ -48,6 +48,10 @@ _NAMES = {
 }
 
 
+#: Said with ALIVE by a replica that somebody watches jobs on. Older ones do not read it.
+_WATCHING = "w"
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Jobs whose status has changed, queues with a job that is ready, queues that were declared,
@@ -100,6 +104,9 @@ class Hints:
         self._heard_itself = -inf
         #: When each other replica was last heard.
         self._peers: dict[str, float] = {}
+        #: Whether jobs are watched on this replica, and the others where they are.
+        self._is_watching = False
+        self._watching_peers: set[str] = set()
         self._can_listen = can_listen
         #: Time after which every other replica must have been heard.
         self._alone_from = inf if can_listen else -inf
@@ -132,6 +139,20 @@ class Hints:
             self._pending[_Kind.CANCELS].update(dict.fromkeys(hint.cancels))
             self._added.set()
         self._pass_on(hint)
+
+    @property
+    def are_jobs_watched(self) -> bool:
+        """Whether some replica wants to hear of jobs that are created, too: nobody else does."""
+        return self._is_watching or bool(self._watching_peers)
+
+    def watch_jobs(self, is_watching: bool) -> None:
+        """Tells the other replicas whether this one wants to hear of jobs that are created."""
+        self._is_watching = is_watching
+        self._say_alive()
+
+    def _say_alive(self) -> None:
+        self._next_alive_time = 0.0
+        self._added.set()
 
     async def until_probed(self) -> None:
         """Waits until LISTEN is known to work."""
@@ -179,8 +200,7 @@ class Hints:
         self._probed.clear()
         self._alone_from = inf
         # By the other connection: through a transaction pooler, one that listens hears itself.
-        self._next_alive_time = 0.0
-        self._added.set()
+        self._say_alive()
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 await self._probed.wait()
@@ -218,7 +238,7 @@ class Hints:
             now = asyncio.get_running_loop().time()
             if now >= self._next_alive_time:
                 self._next_alive_time = now + self._alive_seconds
-                messages.append(self._message(_Kind.ALIVE))
+                messages.append(self._message(_Kind.ALIVE, *[_WATCHING] * self._is_watching))
                 self._forget_absent_peers(now)
             if messages:
                 await connection.fetch(
@@ -227,6 +247,7 @@ class Hints:
 
     def _forget_absent_peers(self, now: float) -> None:
         self._peers = {p: t for p, t in self._peers.items() if now - t < self._absence_seconds}
+        self._watching_peers &= self._peers.keys()
 
     def _take(self) -> list[str]:
         """Removes and returns what is pending, as messages."""
@@ -253,9 +274,12 @@ class Hints:
             self._servers.timelines.hear(*map(int, rest.split()))
             return
         if sender not in self._peers:
-            self._next_alive_time = 0.0  # A new replica must know of this one at once.
-            self._added.set()
+            self._say_alive()  # A new replica must know of this one at once.
         self._peers[sender] = asyncio.get_running_loop().time()
+        if kind == _Kind.ALIVE:
+            (self._watching_peers.add if rest == _WATCHING else self._watching_peers.discard)(
+                sender
+            )
         for known, (field, _) in _NAMES.items():
             if kind == known:
                 log.debug("hint of %s: %s %s", sender, kind.lower(), rest)

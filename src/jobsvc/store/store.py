@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from jobsvc.settings import SCHEMA
+from jobsvc.store.changes import ChangeStore
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
@@ -30,6 +31,7 @@ class Store:
         self.job_control = JobControlStore(database)
         self.shared_reads = SharedReads(self.jobs)
         self.job_lists = JobListStore(database, MAX_CANDIDATES)
+        self.changes = ChangeStore(database)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)

@@ -1,0 +1,112 @@
+"""One reader of the changes of jobs that match a filter. It has thousands like it, so it is small:
+while it waits it has a future, and its filter."""
+
+import asyncio
+from enum import IntEnum
+
+from jobsvc.domain.errors import JobsvcError, SlowConsumer
+from jobsvc.domain.job_filter import JobFilter
+from jobsvc.domain.owner import Owner
+
+#: Jobs that may have an update pending on one stream (contract: `WatchJobsResponse`).
+MAX_PENDING = 10_000
+
+
+class UpdateForm(IntEnum):
+    """How an update is written: without what is large, or with it in one of the spellings of the
+    contract, numbered as in `PayloadEncoding`."""
+
+    BASIC = 0
+    FULL_STRUCT = 1
+    FULL_JSON_TEXT = 2
+
+
+class Watcher:
+    """Which updates are due to one reader: at most one for each job, the latest."""
+
+    __slots__ = (
+        "_pending",
+        "_seen",
+        "_seen_in",
+        "_stop",
+        "_waiter",
+        "beat_time",
+        "caller",
+        "form",
+        "wanted",
+    )
+
+    def __init__(self, wanted: JobFilter, caller: Owner, form: UpdateForm) -> None:
+        self.wanted = wanted
+        self.caller = caller
+        self.form = form
+        #: When it is to be woken although nothing has happened, by the clock of the loop.
+        self.beat_time = 0.0
+        self._pending: dict[str, None] = {}
+        #: Versions that the stream has read by itself while the feed was at its reading of this
+        #: number: what that one found may be older.
+        self._seen: dict[str, int] = {}
+        self._seen_in = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._stop: JobsvcError | None = None
+
+    def saw(self, job_id: str, version: int, reading: int) -> None:
+        """Notes that the stream itself has read a job that the feed is reading just now."""
+        if self._seen_in != reading:
+            self._seen_in, self._seen = reading, {}
+        self._seen[job_id] = version
+
+    def mark(self, job_id: str, version: int, reading: int) -> None:
+        """Notes that a job that matches has changed, as the feed has found in a reading, and wakes
+        the reader."""
+        if self._seen_in == reading and self._seen.get(job_id, 0) >= version:
+            return
+        self._pending[job_id] = None
+        if len(self._pending) > MAX_PENDING:
+            self._pending = {}
+            self.stop(SlowConsumer(f"{MAX_PENDING} updates are pending; open the stream again"))
+        self.wake()
+
+    def unmark(self, job_id: str) -> None:
+        """Notes that a job does not match any more, or that it has been reported just now."""
+        self._pending.pop(job_id, None)
+
+    def stop(self, error: JobsvcError) -> None:
+        """Ends the reading with an error."""
+        self._stop = self._stop or error
+        self.wake()
+
+    def wake(self) -> None:
+        """Lets `wait` return."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def check(self) -> None:
+        """Must be called between any two messages.
+
+        Raises:
+            ServerDraining: the replica is about to exit.
+            SlowConsumer: the reader has not kept up.
+        """
+        if self._stop is not None:
+            raise self._stop
+
+    def take(self) -> list[str]:
+        """Returns the jobs with a pending update, which are pending no more. Raises as `check`."""
+        self.check()
+        if not self._pending:
+            return []
+        taken, self._pending = list(self._pending), {}
+        return taken
+
+    async def wait(self) -> None:
+        """Waits until an update is pending or `wake` is called. Raises as `check`."""
+        self.check()
+        if self._pending:
+            return
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        self.check()
