@@ -84,8 +84,8 @@ def test_without_open_transactions_little_is_read_again() -> None:
 def test_what_an_open_transaction_may_have_written_is_read_again() -> None:
     horizon = ReadHorizon(Snapshot(at(0), 5, 5), timedelta(0), LONG)
     # Number 7 runs through three readings.
-    for seconds, xmax in ((10, 8), (11, 20), (12, 30)):
-        horizon.has_read(Snapshot(at(seconds), 7, xmax))
+    for seconds, number in ((10, 8), (11, 20), (12, 30)):
+        horizon.has_read(Snapshot(at(seconds), 7, number))
         assert horizon.since == at(-1)
     horizon.has_read(Snapshot(at(13), 30, 30))
     assert horizon.since == at(12)

@@ -12,14 +12,15 @@ _EARLY = timedelta(seconds=1)
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What a statement could see: all transactions before number `xmin`, none from `xmax` on.
+    """What a statement could see: all transactions before the number `oldest_open`. `number` is
+    above those of all that had begun, and at most those of all that began later.
 
     `time` is before the moment at which it was taken.
     """
 
     time: datetime
-    xmin: int
-    xmax: int
+    oldest_open: int
+    number: int
 
 
 class ReadHorizon:
@@ -45,7 +46,7 @@ class ReadHorizon:
         """Notes a reading since `since`, which began with this snapshot."""
         self._readings.append(snapshot)
         while len(self._readings) > 1 and (
-            self._readings[1].xmax <= snapshot.xmin
+            self._readings[1].number <= snapshot.oldest_open
             or snapshot.time - self._readings[0].time > self._most
         ):
             self._readings.popleft()

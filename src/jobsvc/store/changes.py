@@ -33,7 +33,7 @@ class ChangeStore:
     async def snapshot(self) -> Snapshot:
         """Returns what statements that begin later can see at least."""
         (row,) = await self._database.fetch("read_snapshot")
-        return Snapshot(row["time"], row["xmin"], row["xmax"])
+        return Snapshot(row["time"], row["oldest_open"], row["number"])
 
     @property
     def timeline(self) -> int | None:
