@@ -1,13 +1,18 @@
 """WatchJobs: what comes in which order, and who sees what."""
 
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc import aio
 
+from jobsvc.api.bookmark import Bookmark, read_bookmark, write_bookmark
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.app import Replica
+from jobsvc.jobs.watcher import MAX_PENDING
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -184,3 +189,116 @@ async def test_deleted_job_is_reported_no_more(
     await jobs.DeleteJob(pb.DeleteJobRequest(job_id=job.id))
     await watch.until_bookmark()
     assert len(watch.told) == told
+
+
+async def test_bookmark_of_any_age_goes_on_from_there(
+    create: Create, jobs: JobServiceStub, workers: WorkerServiceStub, sql: asyncpg.Connection
+) -> None:
+    old, late = await create(), await create()
+    await report(workers, success(await lease_one(workers)))
+    await report(workers, success(await lease_one(workers)))
+    watch = await Watch(jobs, filter=of_queue(), changes_only=True).synced()
+    for job, hours in ((old, 3), (late, 1)):
+        await sql.execute(
+            "UPDATE result SET end_time = end_time - interval '1 hour' * $2 WHERE job_id = $1",
+            job.id,
+            hours,
+        )
+    timeline, position = read_bookmark(RequestChecks(), watch.bookmark)
+    two_hours_ago = write_bookmark(Bookmark(timeline, position - timedelta(hours=2)))
+    resumed = await Watch(jobs, filter=of_queue(), bookmark=two_hours_ago).synced()
+    assert late.id in resumed.latest
+    # Its creation, a moment ago, is within what is always read again.
+    assert resumed.state(late.id) == _COMPLETED
+    await sql.execute("UPDATE job SET create_time = create_time - interval '1 day'")
+    resumed = await Watch(jobs, filter=of_queue(), bookmark=two_hours_ago).synced()
+    assert list(resumed.latest) == [late.id]
+
+
+async def test_bookmark_in_the_future_or_of_another_timeline_is_no_harm(
+    create: Create, jobs: JobServiceStub, workers: WorkerServiceStub
+) -> None:
+    """The clock of the server before may have been ahead."""
+    watch = await Watch(jobs, filter=of_queue(), changes_only=True).synced()
+    timeline, position = read_bookmark(RequestChecks(), watch.bookmark)
+    watch.call.cancel()
+    job = await create()
+    for bookmark in (
+        Bookmark(timeline, position + timedelta(hours=1)),
+        Bookmark(timeline + 1, position + timedelta(seconds=30)),
+    ):
+        resumed = Watch(jobs, filter=of_queue(), bookmark=write_bookmark(bookmark))
+        await (await resumed.synced()).until_state(job.id, _PENDING)
+
+
+async def test_no_bookmark_comes_before_all_have_been_told(
+    create: Create, jobs: JobServiceStub
+) -> None:
+    """Who resumed from it would miss the rest of the first round."""
+    for _ in range(20):
+        await create()
+    watch = Watch(jobs, filter=of_queue())
+    while not (message := await watch.read()).HasField("synced"):
+        assert not message.bookmark
+    assert message.bookmark
+    assert len(watch.latest) == 20
+
+
+async def test_reader_sees_what_its_session_or_user_may_see(
+    create: Create, jobs: JobServiceStub, workers: WorkerServiceStub
+) -> None:
+    def metadata(**names: str) -> tuple[tuple[str, str], ...]:
+        return tuple((f"x-{name}-id", value) for name, value in names.items())
+
+    ann, bob = metadata(user="ann", session="1"), metadata(user="bob", session="2")
+    owners = {(await create(metadata=m)).id: m for m in (ann, bob, metadata(session="1"), ())}
+    of_ann, of_bob, of_session, of_all = owners
+    callers: dict[tuple[tuple[str, str], ...], set[str]] = {
+        ann: {of_ann, of_session, of_all},
+        bob: {of_bob, of_all},
+        metadata(session="1"): {of_ann, of_session, of_all},
+        metadata(user="ann"): {of_ann, of_all},
+        metadata(user="Ann"): {of_all},
+        (): {of_all},
+    }
+    first = {m: await Watch(jobs, m, filter=of_queue()).synced() for m in callers}
+    bookmarks = {m: watch.bookmark for m, watch in first.items()}
+    for _ in owners:
+        await report(workers, success(await lease_one(workers)))
+    await first[()].until_state(of_all, _COMPLETED)
+    for m, visible in callers.items():
+        assert set(first[m].latest) == visible
+        for job_id in visible:
+            await first[m].until_state(job_id, _COMPLETED)
+        assert set(first[m].latest) == visible
+        again = await Watch(jobs, m, filter=of_queue(), bookmark=bookmarks[m]).synced()
+        assert set(again.latest) == visible
+    own = await Watch(jobs, ann, filter=of_queue(own_user=True)).synced()
+    assert set(own.latest) == {of_ann}
+    own = await Watch(jobs, ann, filter=of_queue(own_session=True)).synced()
+    assert set(own.latest) == {of_ann, of_session}
+
+
+async def test_reader_that_does_not_read_is_ended_and_comes_back(
+    jobs: JobServiceStub, server: Replica, queue: str
+) -> None:
+    """Updates of more jobs than may be pending, while the stream is not read."""
+    # By default gRPC would take in whatever comes, in the name of the reader.
+    narrow = (("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1))
+    async with aio.insecure_channel(f"127.0.0.1:{server.port}", narrow) as channel:
+        slow = await Watch(JobServiceStub(channel), filter=of_queue(), changes_only=True).synced()
+        spec = job_pb2.JobSpec(queue="q")
+        batch = pb.BatchCreateJobsRequest(requests=[pb.CreateJobRequest(spec=spec)] * 1000)
+        created: set[str] = set()
+        for _ in range(16):
+            answer = await jobs.BatchCreateJobs(batch)
+            created |= {each.job.id for each in answer.responses}
+        # Another reader has seen them all, so the feed has passed them on.
+        quick = Watch(jobs, filter=of_queue(), bookmark=slow.bookmark)
+        await quick.until(lambda: quick.latest.keys() >= created)
+        refusal = await refused(slow.until(lambda: slow.latest.keys() >= created))
+        assert refusal.what == (grpc.StatusCode.UNAVAILABLE, "SLOW_CONSUMER")
+        assert "RetryInfo" in refusal.details
+        assert len(slow.latest) < 16_000 - MAX_PENDING
+        resumed = Watch(jobs, filter=of_queue(), bookmark=slow.bookmark)
+        await resumed.until(lambda: resumed.latest.keys() | slow.latest.keys() >= created)

@@ -75,10 +75,10 @@ class WatchStreams:
                 if resumed_at is not None:
                     async for ids in self._feed.changed_since(*resumed_at, wanted):
                         await stream.write_as_read(ids)
-                        await stream.write_pending()
+                        await stream.write_all_pending()
                 elif not changes_only:
                     await self._write_all(stream, watcher)
-                await stream.write_pending()
+                await stream.write_all_pending()
                 await stream.write_synced()
                 while True:
                     await stream.write_pending()
@@ -97,7 +97,7 @@ class WatchStreams:
                 watcher.wanted, watcher.caller, before, _FIND_IDS, measures_payloads=False
             )
             await stream.write_as_read([found.job_id for found in walk.found])
-            await stream.write_pending()
+            await stream.write_all_pending()
             before = walk.next_before
             if before is None:
                 return
@@ -111,8 +111,10 @@ class _Stream:
         "_complete_to",
         "_context",
         "_distribution",
+        "_due",
         "_feed",
         "_is_synced",
+        "_next_complete_to",
         "_reader",
         "_watcher",
         "charge",
@@ -129,6 +131,8 @@ class _Stream:
         self._is_synced = False
         #: All that changed before this position has been sent; but for the first round, at first.
         self._complete_to = feed.position
+        #: The same once so many more pending updates have been sent.
+        self._next_complete_to, self._due = feed.position, 0
         #: The position of the last bookmark.
         self._bookmarked: datetime | None = None
         #: What it holds of the bytes: outputs that are not sent.
@@ -153,12 +157,20 @@ class _Stream:
                     self._distribution.seen(watcher, job)
                     await self._write(await write_update(job, watcher.form))
 
+    async def write_all_pending(self) -> None:
+        """Sends the updates that are pending now. Raises as `write_as_read`."""
+        await self.write_pending()
+        for _ in range(0, self._watcher.pending, _READ_IDS):
+            await self.write_pending()
+
     async def write_pending(self) -> None:
-        """Sends the updates that are pending. Raises as `write_as_read`."""
+        """Sends some of the updates that are pending, the rest of which still counts as that.
+        Raises as `write_as_read`."""
         watcher, latest = self._watcher, self._distribution.latest
-        # Whatever changed before this position is among what is taken now, or has been sent.
-        position = self._feed.position
-        ids = watcher.take()
+        if not self._due:
+            # Whatever changed before this position is pending now, or has been sent.
+            self._next_complete_to, self._due = self._feed.position, watcher.pending
+        ids = watcher.take(_READ_IDS)
         states = watcher.wanted.states
         unread: list[str] = []
         last = b""
@@ -179,7 +191,9 @@ class _Stream:
                 await self._write(last)
                 last = b""
             await self.write_as_read(unread)
-        self._complete_to = position
+        self._due = max(self._due - len(ids), 0)
+        if not self._due:
+            self._complete_to = self._next_complete_to
         if last:
             await self._write(last + self._bookmark())
         if ids:

@@ -3,6 +3,7 @@ while it waits it has a future, and its filter."""
 
 import asyncio
 from enum import IntEnum
+from itertools import islice
 
 from jobsvc.domain.errors import JobsvcError, SlowConsumer
 from jobsvc.domain.job_filter import JobFilter
@@ -91,12 +92,22 @@ class Watcher:
         if self._stop is not None:
             raise self._stop
 
-    def take(self) -> list[str]:
-        """Returns the jobs with a pending update, which are pending no more. Raises as `check`."""
+    @property
+    def pending(self) -> int:
+        """The number of updates that are pending."""
+        return len(self._pending)
+
+    def take(self, most: int = MAX_PENDING) -> list[str]:
+        """Returns jobs with a pending update, those first that have waited longest. They are
+        pending no more. Raises as `check`."""
         self.check()
-        if not self._pending:
-            return []
-        taken, self._pending = list(self._pending), {}
+        if len(self._pending) <= most:
+            taken = list(self._pending)
+            self._pending = {}
+        else:
+            taken = list(islice(self._pending, most))
+            for job_id in taken:
+                del self._pending[job_id]
         return taken
 
     async def wait(self) -> None:

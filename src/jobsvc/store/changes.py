@@ -10,8 +10,8 @@ from jobsvc.store.database import Database
 
 #: Changes that one statement returns, at most, but for those of one time.
 _MAX_MOVED = 5000
-#: Jobs that one statement looks at to see when they were created, which is quick.
-_MAX_CREATED = 20_000
+#: Jobs that one statement looks at to see when they were created.
+_MAX_CREATED = 5000
 
 
 class Change(NamedTuple):

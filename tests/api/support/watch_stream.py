@@ -51,12 +51,18 @@ class Watch:
             while not done():
                 await self.read()
 
+    async def until_told(self, count: int) -> None:
+        """Reads until so many updates have come."""
+        await self.until(lambda: len(self.told) >= count)
+
     async def until_state(self, job_id: str, state: int) -> pb.JobUpdate:
         """Reads until a job is in a state."""
-        await self.until(
-            lambda: job_id in self.latest and self.latest[job_id].status.state == state
-        )
+        await self.until(lambda: self.state(job_id) == state)
         return self.latest[job_id]
+
+    def state(self, job_id: str) -> int:
+        """The last state of a job; 0 if none was told."""
+        return self.latest[job_id].status.state if job_id in self.latest else 0
 
     async def until_bookmark(self) -> str:
         """Reads until there is a later bookmark, and returns it."""
