@@ -216,7 +216,7 @@ async def test_reader_that_does_not_keep_up_is_ended_and_holds_nothing(store: St
 
 async def test_stream_that_has_read_a_job_is_told_nothing_older(store: Store) -> None:
     """It reads while the feed reads, and sees more."""
-    watcher = Watcher(OF_QUEUE, Owner(), UpdateForm.BASIC)
+    watcher = Watcher(OF_QUEUE, Owner(), UpdateForm.BASIC, 15.0)
     watcher.saw("a", 3, reading=7)
     watcher.saw("b", 3, reading=7)
     watcher.mark("a", 2, reading=7)

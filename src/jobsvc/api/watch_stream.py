@@ -82,7 +82,7 @@ class WatchStreams:
                 await stream.write_synced()
                 while True:
                     await stream.write_pending()
-                    if stream.beat_is_due:
+                    if watcher.is_beat_due:
                         await stream.write_heartbeat()
                     else:
                         await watcher.wait()
@@ -197,19 +197,14 @@ class _Stream:
         if last:
             await self._write(last + self._bookmark())
         if ids:
-            self._feed.sent(watcher)
+            watcher.sent()
 
     async def write_synced(self) -> None:
         """Says that all jobs have been reported once. From now on there are bookmarks."""
         self._is_synced = True
         response = pb.WatchJobsResponse(synced=pb.StreamSynced())
         await self._context.write(response.SerializeToString() + self._bookmark())
-        self._feed.sent(self._watcher)
-
-    @property
-    def beat_is_due(self) -> bool:
-        """Whether nothing was sent for so long that a heartbeat must be."""
-        return self._feed.beat_is_due(self._watcher)
+        self._watcher.sent()
 
     async def write_heartbeat(self) -> None:
         """Says that the stream is alive."""
@@ -218,7 +213,7 @@ class _Stream:
         response = pb.WatchJobsResponse(heartbeat=job_pb2.StreamHeartbeat(server_time=now))
         self._bookmarked = None
         await self._context.write(response.SerializeToString() + self._bookmark())
-        self._feed.sent(self._watcher)
+        self._watcher.sent()
 
     def _bookmark(self) -> bytes:
         """A bookmark as it is added to a message, unless the last one says the same."""

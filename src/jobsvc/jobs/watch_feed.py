@@ -6,7 +6,6 @@ It starts with the first watcher and ends with the last.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from jobsvc.domain.owner import Owner
 from jobsvc.domain.read_horizon import ReadHorizon, Snapshot
 from jobsvc.domain.watch_index import WatchIndex
 from jobsvc.jobs.watch_distribution import Distribution, WriteUpdate
-from jobsvc.jobs.watcher import UpdateForm, Watcher
+from jobsvc.jobs.watcher import BEAT_SECONDS, UpdateForm, Watcher
 from jobsvc.store.changes import Change
 from jobsvc.store.repeat import repeat
 from jobsvc.store.store import Store
@@ -26,7 +25,6 @@ from jobsvc.store.store import Store
 _READ_IDS = 500
 #: Jobs that hints may have named and that are not read; beyond, the database is asked for all.
 _MAX_HINTED = 50_000
-_BEAT_SECONDS = 1.0
 #: The database may be busy with the question what has changed for a fifth of the time.
 _POLL_SHARE = 5
 #: How long transactions may have run that are open when the first watcher comes.
@@ -56,7 +54,7 @@ class WatchFeed:
         self._index: WatchIndex[Watcher] = WatchIndex()
         self.distribution = Distribution(store, self._index, write_update)
         self._latest = self.distribution.latest
-        self._watchers: dict[Watcher, float] = {}
+        self._watchers: dict[Watcher, None] = {}
         self._draining = False
         self._hinted: dict[str, None] = {}
         self._work = asyncio.Event()
@@ -80,11 +78,11 @@ class WatchFeed:
         self, wanted: JobFilter, caller: Owner, form: UpdateForm, heartbeat_seconds: float
     ) -> Iterator[Watcher]:
         """Watches from `until_covered` on."""
-        watcher = Watcher(wanted, caller, form)
         if self._draining:
             raise _draining()
-        self._watchers[watcher] = heartbeat_seconds
-        self.sent(watcher)
+        watcher = Watcher(wanted, caller, form, heartbeat_seconds)
+        watcher.sent()
+        self._watchers[watcher] = None
         self._index.add(watcher)
         if len(self._watchers) == 1:
             self._on_watching(True)
@@ -136,17 +134,6 @@ class WatchFeed:
         ):
             yield list(dict.fromkeys(change.job_id for change in changes))
 
-    def sent(self, watcher: Watcher) -> None:
-        """Notes that something was sent: the next heartbeat is due later."""
-        # Spread, so that thousands of streams opened at once do not all beat at once.
-        seconds = self._watchers[watcher] * random.uniform(0.8, 1.0) - _BEAT_SECONDS
-        watcher.beat_time = asyncio.get_running_loop().time() + seconds
-
-    @staticmethod
-    def beat_is_due(watcher: Watcher) -> bool:
-        """Whether nothing was sent for so long that a heartbeat must be."""
-        return watcher.beat_time <= asyncio.get_running_loop().time()
-
     def drain(self) -> None:
         """Ends all watching: this replica is about to exit."""
         self._draining = True
@@ -186,12 +173,10 @@ class WatchFeed:
 
     async def _beat(self) -> None:
         """Wakes watchers that must say that they are alive."""
-        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_BEAT_SECONDS)
-            now = loop.time()
+            await asyncio.sleep(BEAT_SECONDS)
             for watcher in self._watchers:
-                if watcher.beat_time <= now:
+                if watcher.is_beat_due:
                     watcher.wake()
 
     async def _pass_on(self) -> None:

@@ -2,6 +2,7 @@
 while it waits it has a future, and its filter."""
 
 import asyncio
+import random
 from enum import IntEnum
 from itertools import islice
 
@@ -11,6 +12,8 @@ from jobsvc.domain.owner import Owner
 
 #: Jobs that may have an update pending on one stream (contract: `WatchJobsResponse`).
 MAX_PENDING = 10_000
+#: How often somebody looks which heartbeats are due.
+BEAT_SECONDS = 1.0
 
 
 class UpdateForm(IntEnum):
@@ -26,23 +29,27 @@ class Watcher:
     """Which updates are due to one reader: at most one for each job, the latest."""
 
     __slots__ = (
+        "_beat_time",
+        "_heartbeat_seconds",
         "_pending",
         "_seen",
         "_seen_in",
         "_stop",
         "_waiter",
-        "beat_time",
         "caller",
         "form",
         "wanted",
     )
 
-    def __init__(self, wanted: JobFilter, caller: Owner, form: UpdateForm) -> None:
+    def __init__(
+        self, wanted: JobFilter, caller: Owner, form: UpdateForm, heartbeat_seconds: float
+    ) -> None:
         self.wanted = wanted
         self.caller = caller
         self.form = form
+        self._heartbeat_seconds = heartbeat_seconds
         #: When it is to be woken although nothing has happened, by the clock of the loop.
-        self.beat_time = 0.0
+        self._beat_time = 0.0
         self._pending: dict[str, None] = {}
         #: Versions that the stream has read by itself while the feed was at its reading of this
         #: number: what that one found may be older.
@@ -71,6 +78,17 @@ class Watcher:
     def unmark(self, job_id: str) -> None:
         """Notes that a job does not match any more, or that it has been reported just now."""
         self._pending.pop(job_id, None)
+
+    def sent(self) -> None:
+        """Notes that something was sent: the next heartbeat is due later."""
+        # Spread, so that thousands of streams opened at once do not all beat at once.
+        seconds = self._heartbeat_seconds * random.uniform(0.8, 1.0) - BEAT_SECONDS
+        self._beat_time = asyncio.get_running_loop().time() + seconds
+
+    @property
+    def is_beat_due(self) -> bool:
+        """Whether nothing was sent for so long that a heartbeat must be."""
+        return self._beat_time <= asyncio.get_running_loop().time()
 
     def stop(self, error: JobsvcError) -> None:
         """Ends the reading with an error."""

@@ -48,7 +48,7 @@ _NAMES = {
 }
 
 
-#: Said with ALIVE by a replica that somebody watches jobs on. Older ones do not read it.
+#: With ALIVE: somebody watches jobs on that replica. Older ones do not read it.
 _WATCHING = "w"
 
 
@@ -133,20 +133,18 @@ class Hints:
         """Passes a hint on: to this replica now, to the others with the next notification."""
         hint = Hint(tuple(job_ids), tuple(ready), tuple(declared), tuple(cancels))
         if self._peers or asyncio.get_running_loop().time() < self._alone_from:
-            self._pending[_Kind.JOBS].update(dict.fromkeys(hint.job_ids))
-            self._pending[_Kind.READY].update(dict.fromkeys(hint.ready))
-            self._pending[_Kind.DECLARED].update(dict.fromkeys(hint.declared))
-            self._pending[_Kind.CANCELS].update(dict.fromkeys(hint.cancels))
+            for kind, (field, _) in _NAMES.items():
+                self._pending[kind].update(dict.fromkeys(getattr(hint, field)))
             self._added.set()
         self._pass_on(hint)
 
     @property
     def are_jobs_watched(self) -> bool:
-        """Whether some replica wants to hear of jobs that are created, too: nobody else does."""
+        """Whether some replica wants to hear of new jobs, too."""
         return self._is_watching or bool(self._watching_peers)
 
     def watch_jobs(self, is_watching: bool) -> None:
-        """Tells the other replicas whether this one wants to hear of jobs that are created."""
+        """Tells the other replicas whether this one wants to hear of new jobs."""
         self._is_watching = is_watching
         self._say_alive()
 

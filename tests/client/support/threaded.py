@@ -31,6 +31,14 @@ class Threaded:
         async for job in _stepwise(self._client.list_jobs(**options)):
             yield job
 
+    async def watch(self, **options: Any) -> AsyncIterator[JobUpdate]:
+        updates = self._client.watch(**options)
+        try:
+            async for update in _stepwise(updates):
+                yield update
+        finally:
+            await asyncio.to_thread(updates.close)
+
 
 async def _stepwise(items: Iterator[T]) -> AsyncIterator[T]:
     while (item := await asyncio.to_thread(next, items, None)) is not None:
