@@ -15,7 +15,7 @@ from jobsvc.domain.job import Job, JobState
 from jobsvc.domain.job_filter import JobFilter
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.status_news import is_news
-from jobsvc.jobs import latest_updates
+from jobsvc.jobs.latest_updates import LatestUpdates, WrittenUpdate
 from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.jobs.watcher import MAX_PENDING, UpdateForm, Watcher
 from jobsvc.store.jobs import JobStore
@@ -268,15 +268,12 @@ async def test_failing_database_is_told_to_who_comes_and_loses_nothing(
             assert await taken(watcher) == [job_id]
 
 
-async def test_memory_of_the_latest_updates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latest_updates, "_MAX_KNOWN", 10)
-    monkeypatch.setattr(latest_updates, "_MAX_WRITTEN", 5)
-    monkeypatch.setattr(latest_updates, "_MAX_WRITTEN_BYTES", 100)
-    latest = latest_updates.LatestUpdates()
+def test_memory_of_the_latest_updates_is_bounded() -> None:
+    latest = LatestUpdates(max_known=10, max_written=5, max_written_bytes=100)
     time = job().status.update_time
 
     def keep(job_id: str, size: int) -> None:
-        update = latest_updates.WrittenUpdate(JobState.PENDING, {UpdateForm.BASIC: b"x" * size})
+        update = WrittenUpdate(JobState.PENDING, {UpdateForm.BASIC: b"x" * size})
         latest.keep(job_id, 1, time, update)
 
     for n in range(20):

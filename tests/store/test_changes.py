@@ -3,13 +3,11 @@
 from datetime import datetime, timedelta
 
 import asyncpg
-import pytest
 from msgspec.structs import replace
 
 from jobsvc.domain.job_id import first_job_id
 from jobsvc.domain.read_horizon import ReadHorizon
-from jobsvc.store import changes
-from jobsvc.store.changes import Change
+from jobsvc.store.changes import Change, ChangeStore
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
     RETRY,
@@ -90,9 +88,7 @@ async def test_only_the_queues_that_are_named(store: Store, sql: asyncpg.Connect
     assert len({c.job_id for c in await since(store, start)}) == 3
 
 
-async def test_parts_together_are_everything(
-    store: Store, sql: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_parts_together_are_everything(store: Store, sql: asyncpg.Connection) -> None:
     """However small the parts are, and although some jobs changed at the very same time."""
     start = await now(sql)
     for _ in range(9):
@@ -106,8 +102,7 @@ async def test_parts_together_are_everything(
     )
     whole = set(await since(store, start))
     assert len(whole) == 9 + 6
-    monkeypatch.setattr(changes, "_MAX_MOVED", 2)
-    monkeypatch.setattr(changes, "_MAX_CREATED", 2)
+    store.changes = ChangeStore(store.database, max_moved=2, max_created=2)
     assert set(await since(store, start)) == whole
 
 

@@ -30,7 +30,15 @@ class WrittenUpdate(msgspec.Struct, frozen=True):
 class LatestUpdates:
     """What is known of the jobs that changed last."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        max_known: int = _MAX_KNOWN,
+        max_written: int = _MAX_WRITTEN,
+        max_written_bytes: int = _MAX_WRITTEN_BYTES,
+    ) -> None:
+        self._max_known = max_known
+        self._max_written = max_written
+        self._max_written_bytes = max_written_bytes
         #: A database that went back gives out the same versions again, at another time.
         self._known: dict[str, tuple[int, datetime]] = {}
         self._written: dict[str, WrittenUpdate] = {}
@@ -52,7 +60,7 @@ class LatestUpdates:
         """Notes a status that concerns nobody who was there before. It replaces any update."""
         self.forget(job_id)
         self._known[job_id] = version, update_time
-        if len(self._known) > _MAX_KNOWN:
+        if len(self._known) > self._max_known:
             self.forget(next(iter(self._known)))
 
     def keep(
@@ -62,7 +70,9 @@ class LatestUpdates:
         self.note(job_id, version, update_time)
         self._written[job_id] = written
         self._written_bytes += written.size_bytes
-        while len(self._written) > _MAX_WRITTEN or self._written_bytes > _MAX_WRITTEN_BYTES:
+        while (
+            len(self._written) > self._max_written or self._written_bytes > self._max_written_bytes
+        ):
             self._drop_written(next(iter(self._written)))
 
     def written(self, job_id: str) -> WrittenUpdate | None:

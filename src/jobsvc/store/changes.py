@@ -27,8 +27,13 @@ class Change(NamedTuple):
 class ChangeStore:
     """Statements on the changes of jobs."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, max_moved: int = _MAX_MOVED, max_created: int = _MAX_CREATED
+    ) -> None:
+        """One statement returns `max_moved` changes, or looks at `max_created` jobs, at most."""
         self._database = database
+        self._max_moved = max_moved
+        self._max_created = max_created
 
     async def snapshot(self) -> Snapshot:
         """Returns what statements that begin later can see at least."""
@@ -55,16 +60,20 @@ class ChangeStore:
         of_queues = None if queues is None else list(queues)
         before: str | None = first_job_id(time, -clock_difference)
         while before is not None:
-            rows = await self._database.fetch("find_created", time, before, _MAX_CREATED, of_queues)
+            rows = await self._database.fetch(
+                "find_created", time, before, self._max_created, of_queues
+            )
             yield [
                 Change(str(r["id"]), r["queue"], 1, r["create_time"]) for r in rows if r["matches"]
             ]
             before = str(rows[-1]["id"]) if rows and rows[-1]["ends_search"] else None
         inclusive = True
         while True:
-            rows = await self._database.fetch("find_moved", time, inclusive, _MAX_MOVED, of_queues)
+            rows = await self._database.fetch(
+                "find_moved", time, inclusive, self._max_moved, of_queues
+            )
             yield [Change(str(r["id"]), r["queue"], r["version"], r["update_time"]) for r in rows]
-            if len(rows) < _MAX_MOVED:
+            if len(rows) < self._max_moved:
                 return
             time, inclusive = rows[-1]["update_time"], False
 
