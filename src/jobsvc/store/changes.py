@@ -9,7 +9,7 @@ from jobsvc.domain.read_horizon import Snapshot
 from jobsvc.store.database import Database
 
 #: Changes that one statement returns, at most, but for those of one time.
-_MAX_MOVED = 5000
+_MAX_MOVED = 2000
 #: Jobs that one statement looks at to see when they were created.
 _MAX_CREATED = 5000
 
