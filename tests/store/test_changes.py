@@ -6,6 +6,7 @@ import asyncpg
 from msgspec.structs import replace
 
 from jobsvc.domain.job_id import first_job_id
+from jobsvc.domain.lease import Slot
 from jobsvc.domain.read_horizon import ReadHorizon
 from jobsvc.store.changes import Change, ChangeStore
 from jobsvc.store.store import Store
@@ -91,9 +92,11 @@ async def test_only_the_queues_that_are_named(store: Store, sql: asyncpg.Connect
 async def test_parts_together_are_everything(store: Store, sql: asyncpg.Connection) -> None:
     """However small the parts are, and although some jobs changed at the very same time."""
     start = await now(sql)
-    for _ in range(9):
-        await create(store)
+    for n in range(12):
+        await create(store, queue="q" if n % 4 else "other")
     leased = await lease(store, 6)
+    (other,) = await store.claims.lease("other", [Slot("w", 30.0)])
+    await store.lease_ends.ends.submit_one(end(other.id, RETRY))
     for one in leased[:4]:
         await store.lease_ends.ends.submit_one(end(one.id))
     await sql.execute(
@@ -101,9 +104,13 @@ async def test_parts_together_are_everything(store: Store, sql: asyncpg.Connecti
         " WHERE end_time < (SELECT max(end_time) FROM result)"
     )
     whole = set(await since(store, start))
-    assert len(whole) == 9 + 6
+    of_other = {c for c in whole if c.queue == "other"}
+    assert len(whole) == 9 + 6 + len(of_other)
+    assert len(of_other) == 3 + 1
     store.changes = ChangeStore(store.database, max_moved=2, max_created=2)
     assert set(await since(store, start)) == whole
+    assert set(await since(store, start, ("other",))) == of_other
+    assert await since(store, start, ("none",)) == []
 
 
 async def test_job_of_a_slow_clock_is_found_within_the_difference(

@@ -8,7 +8,7 @@ from jobsvc.domain.job_id import first_job_id
 from jobsvc.domain.read_horizon import Snapshot
 from jobsvc.store.database import Database
 
-#: Changes that one statement returns, at most, but for those of one time.
+#: Changes that one statement looks at, at most, but for those of one time.
 _MAX_MOVED = 2000
 #: Jobs that one statement looks at to see when they were created.
 _MAX_CREATED = 5000
@@ -30,7 +30,7 @@ class ChangeStore:
     def __init__(
         self, database: Database, max_moved: int = _MAX_MOVED, max_created: int = _MAX_CREATED
     ) -> None:
-        """One statement returns `max_moved` changes, or looks at `max_created` jobs, at most."""
+        """One statement looks at `max_moved` changes, or `max_created` jobs, at most."""
         self._database = database
         self._max_moved = max_moved
         self._max_created = max_created
@@ -72,8 +72,12 @@ class ChangeStore:
             rows = await self._database.fetch(
                 "find_moved", time, inclusive, self._max_moved, of_queues
             )
-            yield [Change(str(r["id"]), r["queue"], r["version"], r["update_time"]) for r in rows]
-            if len(rows) < self._max_moved:
+            yield [
+                Change(str(r["id"]), r["queue"], r["version"], r["update_time"])
+                for r in rows
+                if r["matches"]
+            ]
+            if not rows or rows[-1]["candidates"] < self._max_moved:
                 return
             time, inclusive = rows[-1]["update_time"], False
 
