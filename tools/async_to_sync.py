@@ -1,9 +1,9 @@
 """Makes the blocking client from the one for asyncio: the same calls without `await`.
 
-`python tools/async_to_sync.py` writes sync_client.py, sync_queue_calls.py and
-sync_bulk_calls.py; with `--check` it only fails when one is not current. Connections and
-streams, where the two clients really differ, are written by hand: async_connection.py and
-async_reply_stream.py, and the same names with `sync_`.
+`python tools/async_to_sync.py` writes sync_client.py, sync_queue_calls.py,
+sync_bulk_calls.py and sync_watch_calls.py; with `--check` it only fails when one is not current.
+Connections and streams, where the two clients really differ, are written by hand:
+async_connection.py and async_reply_stream.py, and the same names with `sync_`.
 """
 
 import difflib
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 CLIENT = Path(__file__).parent.parent / "src/jobsvc/client"
-NAMES = ("client", "queue_calls", "bulk_calls")
+NAMES = ("client", "queue_calls", "bulk_calls", "watch_calls")
 
 HEADER = '"""The client for code that blocks. Generated from async_{name}.py: do not edit."""\n'
 

@@ -28,6 +28,7 @@ from jobsvc.api.server import GrpcServer
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_request import JobsReader
 from jobsvc.api.submit_stream import SubmitStreams
+from jobsvc.api.watch_stream import WatchStreams, write_update
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.api.worker_service import WorkerService
 from jobsvc.dispatch.dispatcher import Dispatcher
@@ -53,6 +54,7 @@ from jobsvc.jobs.list import JobLister
 from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
+from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
 from jobsvc.settings import Settings
@@ -87,6 +89,7 @@ class Replica:
         server: GrpcServer,
         admission: Admission,
         hub: Hub,
+        feed: WatchFeed,
         dispatcher: Dispatcher,
         redelivery: Redelivery,
         outages: Outages,
@@ -96,6 +99,7 @@ class Replica:
         self._server = server
         self._admission = admission
         self._hub = hub
+        self._feed = feed
         self._dispatcher = dispatcher
         self._redelivery = redelivery
         self._outages = outages
@@ -107,6 +111,7 @@ class Replica:
         self._outages.leave()
         await self._server.leave()
         self._hub.drain()
+        self._feed.drain()
         self._dispatcher.drain()
         seconds = self._settings.drain_seconds
         log.info(
@@ -155,6 +160,13 @@ async def replica(
         )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
+        feed = WatchFeed(
+            store,
+            write_update,
+            hints.watch_jobs,
+            settings.poll_interval_seconds,
+            settings.statement_seconds,
+        )
 
         redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
@@ -181,6 +193,7 @@ async def replica(
             store, catalog, hints, due_timers.start, settings, tracer, _new_ids(clock_shift)
         )
         reader = JobReader(store, catalog, hub)
+        lister = JobLister(store)
         admission = Admission(settings)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
@@ -200,8 +213,7 @@ async def replica(
         lister = JobLister(store)
         bulk_runner = BulkRunner(store, hints, due_timers.start, settings)
         server = GrpcServer(
-            # Methods that are not there yet answer UNIMPLEMENTED.
-            JobService(  # type: ignore[abstract]
+            JobService(
                 creation,
                 reader,
                 StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
@@ -212,6 +224,7 @@ async def replica(
                     hub,
                     settings,
                 ),
+                WatchStreams(feed, lister, reader, settings.heartbeat_interval_seconds),
                 JobControl(
                     Cancellation(store, reader, hints, settings),
                     Retrying(store, reader, hints, due_timers.start, settings),
@@ -241,11 +254,16 @@ async def replica(
 
         def on_hint(hint: Hint) -> None:
             hub.changed(hint.job_ids)
+            feed.changed(hint.job_ids)
             dispatcher.wake(hint.ready)
             dispatcher.cancels_requested(hint.cancels)
             catalog.forget(hint.declared)
 
-        hints.listen(on_hint, hub.gap)
+        def on_gap() -> None:
+            hub.gap()
+            feed.gap()
+
+        hints.listen(on_hint, on_gap)
         outages = Outages(
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
@@ -255,6 +273,7 @@ async def replica(
             ("servers", store.database.watch_servers()),
             ("hints", hints.run()),
             ("hub", hub.run()),
+            ("watch feed", feed.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
@@ -266,7 +285,7 @@ async def replica(
                 running(("upkeep", run_duties(*duties)), ("bulk", bulk_runner.run())),
             ):
                 yield Replica(
-                    port, server, admission, hub, dispatcher, redelivery, outages, settings
+                    port, server, admission, hub, feed, dispatcher, redelivery, outages, settings
                 )
             # Calls that were cancelled now may have held leases.
             await server.finish()

@@ -18,6 +18,7 @@ from jobsvc.api.job_lists import JobLists
 from jobsvc.api.large_writes import LargeWrites
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_stream import SubmitStreams
+from jobsvc.api.watch_stream import WatchStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.create import Creation
@@ -44,6 +45,7 @@ class JobService(JobServiceServicer):
         reader: JobReader,
         status_streams: StatusStreams,
         submit_streams: SubmitStreams,
+        watch_streams: WatchStreams,
         control: JobControl,
         lists: JobLists,
         bulk: BulkJobs,
@@ -53,6 +55,7 @@ class JobService(JobServiceServicer):
         self._reader = reader
         self._status_streams = status_streams
         self._submit_streams = submit_streams
+        self._watch_streams = watch_streams
         self._control = control
         self._lists = lists
         self._bulk = bulk
@@ -157,7 +160,7 @@ class JobService(JobServiceServicer):
     ) -> pb.CountJobsResponse:
         return await self._lists.count(request, current_caller.get())
 
-    # Writes by itself, which spares each stream two generators.
+    # The two streams write by themselves, which spares each of them two generators.
     def StreamJobStatus(  # type: ignore[override]
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> Awaitable[None]:
@@ -165,6 +168,11 @@ class JobService(JobServiceServicer):
 
     def Submit(self, requests: object, context: Context) -> Awaitable[None]:  # type: ignore[override]
         return self._submit_streams.serve(context, current_caller.get())
+
+    def WatchJobs(  # type: ignore[override]
+        self, request: pb.WatchJobsRequest, context: Context
+    ) -> Awaitable[None]:
+        return self._watch_streams.serve(request, context, current_caller.get())
 
     async def CancelJob(
         self, request: pb.CancelJobRequest, context: Context

@@ -165,6 +165,7 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.QueueFull: _Status(code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL", _passing_quota),
     errors.QueueLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "QUEUE_LIMIT", _quota),
     errors.DatabaseUnavailable: _Status(code_pb2.UNAVAILABLE, "DATABASE_UNAVAILABLE", _retry),
+    errors.SlowConsumer: _Status(code_pb2.UNAVAILABLE, "SLOW_CONSUMER", _retry),
     errors.ServerDraining: _Status(code_pb2.UNAVAILABLE, "SERVER_DRAINING", _retry),
 }
 

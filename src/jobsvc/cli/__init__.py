@@ -18,6 +18,7 @@ from jobsvc.cli import (
     restore_check,
     serve,
     trace,
+    watch,
     work,
     workers,
 )
@@ -43,7 +44,7 @@ for command in (
     jobs.create,
     jobs.get,
     job_list.list_jobs,
-    jobs.watch,
+    watch.watch,
     inspect.inspect,
     job_control.cancel,
     job_control.retry,

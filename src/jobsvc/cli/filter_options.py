@@ -16,7 +16,10 @@ def _filter(help: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel="Which jobs", **more)
 
 
-Queues = Annotated[list[str] | None, _filter("In one of these queues.", metavar="NAME,…")]
+Queues = Annotated[
+    list[str] | None,
+    _filter("In one of these queues.", "--queues", "--queue", metavar="NAME,…"),
+]
 States = Annotated[
     list[str] | None,
     _filter("In one of these states: PENDING, FAILED, …", metavar="STATE,…"),

@@ -220,3 +220,7 @@ class NotStorable(InvalidRequest, DatabaseFailure):
 
 class ServerDraining(JobsvcError):
     """The server is about to exit."""
+
+
+class SlowConsumer(JobsvcError):
+    """A stream is not read: more updates are pending on it than may be."""

@@ -56,7 +56,7 @@ METHODS: tuple[Method, ...] = (
     _job("RetryJob"),
     _job("DeleteJob"),
     _job("StreamJobStatus", waits=True, own_request_queue=True),
-    _job("WatchJobs", waits=True),
+    _job("WatchJobs", waits=True, own_request_queue=True),
     _job("Submit", waits=True, own_request_queue=True),
     _job("BulkJobs", repeatable=True),
     _job("GetBulkOperation", repeatable=True, reads=True),

@@ -280,8 +280,8 @@ class Creation:
         return resolution.results
 
     def _tell(self, results: Sequence[CreateResult], ended: Sequence[str] = ()) -> None:
-        """Tells all replicas which queues have ready jobs and which jobs have ended, and starts
-        timers for jobs that are due later."""
+        """Tells all replicas which queues have ready jobs, which jobs have ended and, if somebody
+        watches, which are new, and starts timers for jobs that are due later."""
         ready: dict[str, None] = {}
         # Most jobs of a batch share one options object.
         for created in {id(r.new.options): r for r in results if isinstance(r, Created)}.values():
@@ -291,5 +291,7 @@ class Creation:
                 self._on_due(options.queue, delay.total_seconds())
             else:
                 ready[options.queue] = None
+        if self._hints.are_jobs_watched:
+            ended = [*ended, *(r.new.id for r in results if isinstance(r, Created))]
         if ready or ended:
             self._hints.tell(ended, ready)

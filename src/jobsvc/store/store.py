@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from jobsvc.settings import SCHEMA
 from jobsvc.store.bulk_operations import BulkOperationStore
+from jobsvc.store.changes import ChangeStore
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
@@ -32,6 +33,7 @@ class Store:
         self.shared_reads = SharedReads(self.jobs)
         self.bulk_operations = BulkOperationStore(database)
         self.job_lists = JobListStore(database, MAX_CANDIDATES)
+        self.changes = ChangeStore(database)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)

@@ -817,12 +817,17 @@ class WatchJobsRequest(_message.Message):
     PAYLOAD_ENCODING_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
     CHANGES_ONLY_FIELD_NUMBER: _builtins.int
+    BOOKMARK_FIELD_NUMBER: _builtins.int
     view: _job_pb2.JobView.ValueType
     """Default BASIC."""
     payload_encoding: _payload_pb2.PayloadEncoding.ValueType
     """Spelling of the payloads."""
     changes_only: _builtins.bool
     """Leaves out the jobs as they are now and starts with `synced`."""
+    bookmark: _builtins.str
+    """Resumes a stream that broke: the last `bookmark` that came on it, from
+    whatever replica. `changes_only` plays no part then. At most 64 characters.
+    """
     @_builtins.property
     def filter(self) -> Global___JobFilter:
         """Which jobs."""
@@ -839,10 +844,11 @@ class WatchJobsRequest(_message.Message):
         payload_encoding: _payload_pb2.PayloadEncoding.ValueType = ...,
         heartbeat_interval: _duration_pb2.Duration | None = ...,
         changes_only: _builtins.bool = ...,
+        bookmark: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "heartbeat_interval", b"heartbeat_interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes_only", b"changes_only", "filter", b"filter", "heartbeat_interval", b"heartbeat_interval", "payload_encoding", b"payload_encoding", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "changes_only", b"changes_only", "filter", b"filter", "heartbeat_interval", b"heartbeat_interval", "payload_encoding", b"payload_encoding", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -860,6 +866,12 @@ class WatchJobsResponse(_message.Message):
     UPDATE_FIELD_NUMBER: _builtins.int
     SYNCED_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    BOOKMARK_FIELD_NUMBER: _builtins.int
+    bookmark: _builtins.str
+    """A place in the changes, if it is not empty: all updates before it have been
+    sent with this message and those before. Comes with `synced`, with every
+    heartbeat, and with some updates in between. Opaque.
+    """
     @_builtins.property
     def update(self) -> Global___JobUpdate:
         """A job is now in this status."""
@@ -878,10 +890,11 @@ class WatchJobsResponse(_message.Message):
         update: Global___JobUpdate | None = ...,
         synced: Global___StreamSynced | None = ...,
         heartbeat: _job_pb2.StreamHeartbeat | None = ...,
+        bookmark: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "heartbeat", b"heartbeat", "synced", b"synced", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "heartbeat", b"heartbeat", "synced", b"synced", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "event", b"event", "heartbeat", b"heartbeat", "synced", b"synced", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["update", "synced", "heartbeat"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015

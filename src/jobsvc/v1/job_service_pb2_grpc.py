@@ -306,6 +306,15 @@ class JobServiceServicer:
     def WatchJobs(self, request, context):
         """Follows all visible jobs that match a filter, including jobs created
         later, until the client cancels. Works like `StreamJobStatus` otherwise.
+
+        An update comes for every status that matches. A job that stops to match,
+        by its state or its labels, or that is deleted, is reported no more: watch
+        without `states` to see jobs leave a state. While the first round goes on,
+        changes of jobs already reported may come in between.
+
+        A stream that breaks is resumed without loss: open another with the last
+        `bookmark` of the former, and the same filter. It starts with the jobs that
+        have changed since, then `synced`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

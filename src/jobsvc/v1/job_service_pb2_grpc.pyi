@@ -144,6 +144,15 @@ class JobServiceStub:
     WatchJobs: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]
     """Follows all visible jobs that match a filter, including jobs created
     later, until the client cancels. Works like `StreamJobStatus` otherwise.
+
+    An update comes for every status that matches. A job that stops to match,
+    by its state or its labels, or that is deleted, is reported no more: watch
+    without `states` to see jobs leave a state. While the first round goes on,
+    changes of jobs already reported may come in between.
+
+    A stream that breaks is resumed without loss: open another with the last
+    `bookmark` of the former, and the same filter. It starts with the jobs that
+    have changed since, then `synced`.
     """
     Submit: _grpc.StreamStreamMultiCallable[_job_service_pb2.SubmitRequest, _job_service_pb2.SubmitResponse]
     """Creates and follows many jobs on one stream, for callers with a steady
@@ -322,6 +331,15 @@ class JobServiceAsyncStub(JobServiceStub):
     WatchJobs: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]  # type: ignore[assignment]
     """Follows all visible jobs that match a filter, including jobs created
     later, until the client cancels. Works like `StreamJobStatus` otherwise.
+
+    An update comes for every status that matches. A job that stops to match,
+    by its state or its labels, or that is deleted, is reported no more: watch
+    without `states` to see jobs leave a state. While the first round goes on,
+    changes of jobs already reported may come in between.
+
+    A stream that breaks is resumed without loss: open another with the last
+    `bookmark` of the former, and the same filter. It starts with the jobs that
+    have changed since, then `synced`.
     """
     Submit: _aio.StreamStreamMultiCallable[_job_service_pb2.SubmitRequest, _job_service_pb2.SubmitResponse]  # type: ignore[assignment]
     """Creates and follows many jobs on one stream, for callers with a steady
@@ -569,6 +587,15 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchJobsResponse], _abc.AsyncIterator[_job_service_pb2.WatchJobsResponse]]:
         """Follows all visible jobs that match a filter, including jobs created
         later, until the client cancels. Works like `StreamJobStatus` otherwise.
+
+        An update comes for every status that matches. A job that stops to match,
+        by its state or its labels, or that is deleted, is reported no more: watch
+        without `states` to see jobs leave a state. While the first round goes on,
+        changes of jobs already reported may come in between.
+
+        A stream that breaks is resumed without loss: open another with the last
+        `bookmark` of the former, and the same filter. It starts with the jobs that
+        have changed since, then `synced`.
         """
 
     @_abc_1.abstractmethod

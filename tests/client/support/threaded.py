@@ -39,6 +39,14 @@ class Threaded:
         async for operation in _stepwise(self._client.watch_bulk_operation(operation_id)):
             yield operation
 
+    async def watch(self, **options: Any) -> AsyncIterator[JobUpdate]:
+        updates = self._client.watch(**options)
+        try:
+            async for update in _stepwise(updates):
+                yield update
+        finally:
+            await asyncio.to_thread(updates.close)
+
 
 async def _stepwise(items: Iterator[T]) -> AsyncIterator[T]:
     while (item := await asyncio.to_thread(next, items, None)) is not None:
