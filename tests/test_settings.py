@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.settings import POOLERS, Settings, SettingsInvalid, unknown_names
+from jobsvc.settings import DATABASE_KEY, POOLERS, SECRETS, Settings, SettingsInvalid, unknown_names
 from jobsvc.store.sessions import Pooling
 
 NUMBERS = [f.name for f in fields(Settings) if isinstance(f.default, int | float)]
@@ -45,12 +45,17 @@ def test_every_setting_is_read_from_the_environment() -> None:
         "schema": "jobs",
         "pooler": "transaction",
         "data_dir": Path("/data"),
-        "session_key": "key",
+        "session_keys": ("new", "old"),
         "trace_dir": Path("traces"),
     }
+    del changed["session_key"]  # Not both: see below.
     environment = {f"JOBSVC_{name.upper()}": f"{value}" for name, value in changed.items()}
+    environment["JOBSVC_SESSION_KEYS"] = "new, old"
     settings = Settings.read(environment)
-    assert {f.name: getattr(settings, f.name) for f in fields(Settings)} == changed
+    assert {f.name: getattr(settings, f.name) for f in fields(Settings)} == (
+        changed | {"session_key": None}
+    )
+    assert Settings.read({"JOBSVC_SESSION_KEY": "key"}).session_key == "key"
     assert {type(getattr(settings, name)) for name in DURATIONS} == {float}
 
 
@@ -214,3 +219,70 @@ def test_names_in_the_documentation_are_known() -> None:
     names = re.findall(r"`(JOBSVC_[A-Z_]+)`", page.read_text())
     assert len(names) > 30
     assert unknown_names(dict.fromkeys(names, "x")) == ""
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
+    file, missing = tmp_path / "secret", tmp_path / "missing"
+    variable = f"JOBSVC_{name.upper()}"
+    file.write_text(" text\n")
+    environment = {f"{variable}_FILE": str(file)}
+    assert unknown_names(environment) == ""
+    assert getattr(Settings.read(environment), name) in ("text", ("text",))
+    with pytest.raises(SettingsInvalid, match=f"^{variable}_FILE .*missing: No such file"):
+        Settings.read({f"{variable}_FILE": str(missing)})
+    file.write_bytes(b"\xff")
+    with pytest.raises(SettingsInvalid, match=f"^{variable}_FILE .*secret: it is no text$"):
+        Settings.read(environment)
+    # Or an empty file, as of a mount that is not there, would start the embedded PostgreSQL.
+    file.write_text("\n")
+    with pytest.raises(SettingsInvalid, match=f"^{variable}_FILE .*secret: it is empty$"):
+        Settings.read(environment)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secret_and_its_file_are_refused_without_the_secret(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hidden-in-file")
+    variable = f"JOBSVC_{name.upper()}"
+    with pytest.raises(SettingsInvalid) as refused:
+        Settings.read({variable: "hidden", f"{variable}_FILE": str(file)})
+    assert f"{refused.value}" == f"{variable} and {variable}_FILE are both set; only one may be"
+
+
+def test_keys_of_sessions_are_a_list_in_order(tmp_path: Path) -> None:
+    assert Settings.read({"JOBSVC_SESSION_KEYS": f"b, a,{DATABASE_KEY}"}).session_keys == (
+        "b",
+        "a",
+        DATABASE_KEY,
+    )
+    file = tmp_path / "keys"
+    file.write_text("b,with a comma\n  a\n")
+    read = Settings.read({"JOBSVC_SESSION_KEYS_FILE": str(file)})
+    assert read.session_keys == ("b,with a comma", "a")
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"SESSION_KEYS": "hidden,,b"}, "JOBSVC_SESSION_KEYS: a key is empty"),
+        ({"SESSION_KEYS": "hidden,b,c,d"}, "JOBSVC_SESSION_KEYS may be 3 keys at most"),
+        ({"SESSION_KEYS": "hidden,b,hidden"}, "JOBSVC_SESSION_KEYS: a key is there twice"),
+        (
+            {"SESSION_KEYS": "hidden", "SESSION_KEY": "hidden"},
+            "JOBSVC_SESSION_KEY and JOBSVC_SESSION_KEYS are both set; only one may be",
+        ),
+    ],
+)
+def test_keys_that_cannot_be_meant_are_refused_and_not_shown(
+    environment: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        Settings.read({f"JOBSVC_{name}": text for name, text in environment.items()})
+    assert f"{refused.value}" == reason
+
+
+def test_secrets_are_in_no_repr() -> None:
+    dsn = "postgresql://u:hidden@h/d"
+    assert "hidden" not in repr(Settings(dsn=dsn, session_key="hidden"))
+    assert "hidden" not in repr(Settings(dsn=dsn, session_keys=("hidden", "hidden too")))

@@ -57,7 +57,7 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
-from jobsvc.settings import Settings
+from jobsvc.settings import DATABASE_KEY, Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
@@ -198,7 +198,7 @@ async def replica(
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
         )
-        callers = CallerReader(await _session_key(store, settings))
+        callers = CallerReader(await _session_keys(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
             store,
@@ -348,7 +348,11 @@ def _new_ids(clock_shift: Callable[[], timedelta] | None) -> Callable[[int], lis
     return lambda count: new_job_ids(count, clock_shift())
 
 
-async def _session_key(store: Store, settings: Settings) -> bytes:
+async def _session_keys(store: Store, settings: Settings) -> list[bytes]:
+    """The keys that session ids are hashed with, that for what is written first."""
     if settings.session_key is not None:
-        return settings.session_key.encode()
-    return await store.credentials.session_key()
+        return [settings.session_key.encode()]
+    return [
+        await store.credentials.session_key() if key == DATABASE_KEY else key.encode()
+        for key in settings.session_keys or (DATABASE_KEY,)
+    ]

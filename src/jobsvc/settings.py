@@ -14,6 +14,12 @@ from typing import Any, get_args, get_type_hints
 MAX_ATTEMPTS = 100
 #: The schema of a default installation, which the statements of the store name.
 SCHEMA = "jobsvc"
+#: Settings that may stand in a file, which `JOBSVC_…_FILE` names.
+SECRETS = ("dsn", "session_key", "session_keys")
+#: Stands in `session_keys` for the key that the database keeps.
+DATABASE_KEY = "database"
+#: Most session keys at a time: list_jobs.sql looks at the jobs of each apart.
+MAX_SESSION_KEYS = 3
 #: What a pooler may keep, from transaction to transaction.
 POOLERS = ("session", "transaction-prepared", "transaction")
 
@@ -65,6 +71,9 @@ class Settings:
     data_dir: Path = Path(".jobsvc")
     #: Key for hashing session ids, equal on all replicas. Unset uses one kept in the database.
     session_key: str | None = field(default=None, repr=False)
+    #: Several such keys, to replace one by another: the first one is used for what is written, and
+    #: sessions hashed with any are known. `DATABASE_KEY` stands for the one in the database.
+    session_keys: tuple[str, ...] = field(default=(), repr=False)
     #: How long a start waits for a database that is not there.
     start_wait_seconds: float = 60.0
     #: A folder to which finished spans are appended, for `jobsvc trace`.
@@ -134,6 +143,7 @@ class Settings:
             raise SettingsInvalid(
                 f"JOBSVC_POOLER must be one of {', '.join(POOLERS)}, not {self.pooler!r}"
             )
+        self._check_session_keys()
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 <= value < math.inf:
@@ -163,6 +173,20 @@ class Settings:
                 f"JOBSVC_{name.upper()} is {value:g}, but must be at least {what} ({floor:g})"
             )
 
+    def _check_session_keys(self) -> None:
+        if self.session_key is not None and self.session_keys:
+            raise SettingsInvalid(
+                "JOBSVC_SESSION_KEY and JOBSVC_SESSION_KEYS are both set; only one may be"
+            )
+        if len(self.session_keys) > MAX_SESSION_KEYS:
+            raise SettingsInvalid(
+                f"JOBSVC_SESSION_KEYS: at most {MAX_SESSION_KEYS} keys are possible"
+            )
+        if "" in self.session_keys:
+            raise SettingsInvalid("JOBSVC_SESSION_KEYS: a key is empty")
+        if len(set(self.session_keys)) < len(self.session_keys):
+            raise SettingsInvalid("JOBSVC_SESSION_KEYS: a key is there twice")
+
     @classmethod
     def read(cls, environment: Mapping[str, str], **overrides: Any) -> "Settings":
         """The settings in `environment`; `overrides` (the command line) come first.
@@ -173,7 +197,11 @@ class Settings:
         values: dict[str, Any] = {}
         for name, hint in get_type_hints(cls).items():
             text = environment.get("JOBSVC_" + name.upper())
-            if text:
+            if name in SECRETS:
+                secret = _secret(environment, name)
+                if secret is not None:
+                    values[name] = secret
+            elif text:
                 kind = next((t for t in get_args(hint) if t is not NoneType), hint)
                 try:
                     values[name] = kind(text)
@@ -184,10 +212,40 @@ class Settings:
         return cls(**(values | {k: v for k, v in overrides.items() if v is not None}))
 
 
+def _secret(environment: Mapping[str, str], name: str) -> str | tuple[str, ...] | None:
+    """A secret of `environment`, or of the file that it names. None if there is neither."""
+    variable = f"JOBSVC_{name.upper()}"
+    text, path = environment.get(variable), environment.get(f"{variable}_FILE")
+    if text and path:
+        raise SettingsInvalid(f"{variable} and {variable}_FILE are both set; only one may be")
+    if path:
+        text = _secret_in(f"{variable}_FILE", path)
+    if not text:
+        return None
+    if name != "session_keys":
+        return text
+    # In a file, a key may have a comma.
+    return tuple(key.strip() for key in (text.split("\n") if path else text.split(",")))
+
+
+def _secret_in(variable: str, path: str) -> str:
+    """The text of the file that a variable names, without blanks around it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsInvalid(f"{variable} {path}: {reason}") from None
+    if not text:
+        # Without this, an empty file with the DSN would start the embedded PostgreSQL.
+        raise SettingsInvalid(f"{variable} {path}: it is empty")
+    return text
+
+
 def unknown_names(environment: Mapping[str, str]) -> str:
     """What is wrong with names in `environment` that look like settings and are none; empty when
     there are no such names."""
     known = [f"JOBSVC_{name.upper()}" for name in (*(f.name for f in fields(Settings)), *_OTHERS)]
+    known += [f"JOBSVC_{name.upper()}_FILE" for name in SECRETS]
     unknown = []
     for name in sorted(environment):
         if name.startswith("JOBSVC_") and name not in known and not _FOREIGN.fullmatch(name):

@@ -14,6 +14,13 @@ OWNERS = st.builds(
     st.sampled_from(["", "ada", "bob"]),
     st.sampled_from([None, b"1", b"2"]),
 )
+CALLERS = st.builds(
+    Owner,
+    st.sampled_from(["", "web"]),
+    st.sampled_from(["", "ada"]),
+    st.sampled_from([None, b"1", b"2"]),
+    former_session_hashes=st.sampled_from([(), (b"0",), (b"3", b"0")]),
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +45,11 @@ OWNERS = st.builds(
         # No user is nobody in particular, not an equal.
         (Owner("web", "", b"2"), Owner("web", "ada", b"1"), False),
         (Owner("web", "bob"), Owner("web", "", b"1"), False),
+        # The session under a key of before.
+        (Owner("web", "", b"2", former_session_hashes=(b"1",)), Owner("web", "", b"1"), True),
+        (Owner("web", "", b"2", former_session_hashes=(b"1",)), Owner("web", "", b"3"), False),
+        (Owner("cron", "", b"2", former_session_hashes=(b"1",)), Owner("web", "", b"1"), False),
+        (Owner("web", "", b"2", former_session_hashes=(b"1",)), Owner("web", "ada", b"1"), True),
     ],
 )
 def test_job_is_visible_to_its_own(caller: Owner, owner: Owner, allowed: bool) -> None:
@@ -49,12 +61,31 @@ def test_everybody_owns_what_is_their_own(owner: Owner) -> None:
     assert owner.owns(owner)
 
 
-@given(OWNERS, OWNERS)
+@given(CALLERS, OWNERS)
 def test_bound_job_needs_an_equal_session_or_user(caller: Owner, owner: Owner) -> None:
     if caller.owns(owner) and (owner.user_id or owner.session_hash):
-        shared = {caller.user_id, caller.session_hash} & {owner.user_id, owner.session_hash}
+        shared = {caller.user_id, *caller.session_hashes} & {owner.user_id, owner.session_hash}
         assert shared - {"", None}
         assert caller.service == owner.service
+
+
+@pytest.mark.parametrize(
+    ("caller", "owner", "same"),
+    [
+        (Owner("web"), Owner("web"), True),
+        (Owner("web"), Owner("cron"), False),
+        (Owner("web", "ada", b"1"), Owner("web", "ada", b"1"), True),
+        (Owner("web", "ada", b"1"), Owner("web", "bob", b"1"), False),
+        (Owner("web", "ada"), Owner("web", "ada", b"1"), False),
+        (Owner("web", "ada", b"1"), Owner("web", "ada"), False),
+        (Owner("web", "", b"2", former_session_hashes=(b"1",)), Owner("web", "", b"1"), True),
+        (Owner("web", "", b"2", former_session_hashes=(b"0",)), Owner("web", "", b"1"), False),
+    ],
+)
+def test_caller_is_the_owner_by_the_session_under_any_key(
+    caller: Owner, owner: Owner, same: bool
+) -> None:
+    assert caller.is_same_as(owner) is same
 
 
 def test_stranger_without_session_is_told_what_is_missing() -> None:

@@ -16,7 +16,14 @@ OWNERS = st.builds(
     Owner,
     st.sampled_from(["", "web"]),
     st.sampled_from(["", "ann", "bob"]),
+    st.sampled_from([None, b"0", b"1", b"2"]),
+)
+CALLERS = st.builds(
+    Owner,
+    st.sampled_from(["", "web"]),
+    st.sampled_from(["", "ann"]),
     st.sampled_from([None, b"1", b"2"]),
+    former_session_hashes=st.sampled_from([(), (b"0",), (b"3", b"0")]),
 )
 LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3)
 QUEUES = st.sampled_from(["q", "r", "s"])
@@ -30,7 +37,7 @@ class Watching:
 
 @st.composite
 def watchers(draw: st.DrawFn) -> Watching:
-    caller = draw(OWNERS)
+    caller = draw(CALLERS)
     wanted = JobFilter(
         queues=draw(st.frozensets(QUEUES)),
         states=draw(st.frozensets(st.sampled_from(JobState))),

@@ -20,6 +20,11 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 USERS = ["", "ann", "bob"]
 SESSIONS = [None, b"1", b"2"]
 OWNERS = [Owner(s, u, h) for s, u, h in itertools.product(["", "web"], USERS, SESSIONS)]
+#: Among them sessions that were hashed with another key before.
+CALLERS = OWNERS + [
+    Owner(s, u, b"2", former_session_hashes=(b"1", b"0"))
+    for s, u in itertools.product(["", "web"], USERS)
+]
 LABELS: list[dict[str, str]] = [{}, {"a": "1"}, {"a": "1", "b": "2"}, {"a": "2"}]
 
 _LEASE = """
@@ -113,7 +118,7 @@ def some_cases(count: int) -> Sequence[tuple[JobFilter, Owner]]:
     cases = [
         (wanted, caller)
         for wanted in (JobFilter(*f) for f in filters)
-        for caller in OWNERS
+        for caller in CALLERS
         if (caller.session_hash or not wanted.own_session)
         and (caller.user_id or not wanted.own_user)
     ]
@@ -142,7 +147,7 @@ async def test_caller_finds_what_it_may_read_and_nothing_else(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     jobs = await populate(store, sql)
-    for caller in OWNERS:
+    for caller in CALLERS:
         found, _ = await listed(store.job_lists, JobFilter(), caller)
         assert found == [job.id for job in jobs if caller.owns(job.owner)]
 
@@ -198,6 +203,17 @@ async def test_few_jobs_among_many_are_found_at_once(store: Store, sql: asyncpg.
     for wanted, caller in few:
         found, pages = await listed(lists, wanted, caller)
         assert (len(found), pages) == (1, 1), wanted
+
+
+async def test_jobs_of_a_session_under_two_keys_are_one_list(store: Store) -> None:
+    caller = Owner(session_hash=b"2", former_session_hashes=(b"1",))
+    hashes = [b"1", b"2", b"3", b"2", b"1", b"1"]
+    ids = [await create(store, owner=Owner(session_hash=h)) for h in hashes]
+    mine = [job_id for job_id, h in zip(ids, hashes, strict=True) if h != b"3"][::-1]
+    wanted = JobFilter(own_session=True)
+    for most, candidates in ((10, 10), (2, 10), (2, 2), (1, 3)):
+        lists = JobListStore(store.database, candidates)
+        assert (await listed(lists, wanted, caller, most))[0] == mine
 
 
 async def test_page_of_all_that_is_left_is_the_last(store: Store) -> None:

@@ -100,6 +100,9 @@ async def test_page_of_jobs_is_read_in_the_order_of_its_indexes(store: Store) ->
     assert walked == [
         "job_pkey",
         "job_of_user",
+        # Of the session under each key.
+        "job_of_session",
+        "job_of_session",
         "job_of_session",
         "waiting_pkey",
         "lease_pkey",

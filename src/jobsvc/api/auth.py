@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 
 from jobsvc.domain.errors import InvalidRequest, Violation
@@ -17,10 +17,11 @@ current_caller: ContextVar[Owner] = ContextVar("current_caller")
 
 
 class CallerReader:
-    """Reads callers from metadata. Session ids leave this class as a keyed hash only."""
+    """Reads callers from metadata. Session ids leave this class as keyed hashes only."""
 
-    def __init__(self, session_key: bytes) -> None:
-        self._session_key = session_key
+    def __init__(self, session_keys: Sequence[bytes]) -> None:
+        """What is written has a hash under the first key; hashes under any are known."""
+        self._session_keys = session_keys
 
     def read(self, metadata: Metadata) -> Owner:
         """Returns the caller.
@@ -39,11 +40,7 @@ class CallerReader:
             if not CALLER_ID.fullmatch(text):
                 raise InvalidRequest([Violation(key, CALLER_ID_RULE)])
             values[key] = text
-        session = values.get("x-session-id")
-        return Owner(
-            user_id=values.get("x-user-id", ""),
-            session_hash=None if session is None else self._hash(session),
-        )
+        return self._owner("", values.get("x-user-id", ""), values.get("x-session-id", ""))
 
     def acting_for(self, caller: Owner, session_id: str, user_id: str) -> Owner:
         """Returns a caller's service with a session or user of its own.
@@ -58,7 +55,16 @@ class CallerReader:
         ]
         if violations:
             raise InvalidRequest(violations)
-        return Owner(caller.service, user_id, self._hash(session_id) if session_id else None)
+        return self._owner(caller.service, user_id, session_id)
 
-    def _hash(self, session: str) -> bytes:
-        return hmac.new(self._session_key, session.encode(), hashlib.sha256).digest()
+    def _owner(self, service: str, user_id: str, session: str) -> Owner:
+        hashes = [
+            hmac.new(key, session.encode(), hashlib.sha256).digest()
+            for key in (self._session_keys if session else ())
+        ]
+        return Owner(
+            service,
+            user_id,
+            hashes[0] if hashes else None,
+            former_session_hashes=tuple(hashes[1:]),
+        )

@@ -18,6 +18,22 @@ class Owner(msgspec.Struct, frozen=True):
     service: str = ""
     user_id: str = ""
     session_hash: bytes | None = None
+    #: Of a caller: what its session was hashed to under former keys. It still owns those jobs.
+    former_session_hashes: tuple[bytes, ...] = ()
+
+    @property
+    def session_hashes(self) -> tuple[bytes, ...]:
+        """The session under every key; empty without a session."""
+        return () if self.session_hash is None else (self.session_hash, *self.former_session_hashes)
+
+    def is_same_as(self, owner: "Owner") -> bool:
+        """Returns whether a caller with this identity is `owner` itself: of the same service, user
+        and session, or of none."""
+        return (
+            self.service == owner.service
+            and self.user_id == owner.user_id
+            and (self.session_hash == owner.session_hash or self.has_session_of(owner))
+        )
 
     def owns(self, owner: "Owner") -> bool:
         """Returns whether a caller with this identity may see a job of `owner`.
@@ -33,7 +49,7 @@ class Owner(msgspec.Struct, frozen=True):
 
     def has_session_of(self, owner: "Owner") -> bool:
         """Returns whether a job of `owner` is bound to the session of this caller."""
-        return owner.session_hash is not None and owner.session_hash == self.session_hash
+        return owner.session_hash is not None and owner.session_hash in self.session_hashes
 
     def has_user_of(self, owner: "Owner") -> bool:
         """Returns whether a job of `owner` is bound to the user of this caller."""

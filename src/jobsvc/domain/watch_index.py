@@ -72,14 +72,12 @@ def _watched_keys(watcher: Watch) -> Iterator[Hashable]:
     wanted, caller = watcher.wanted, watcher.caller
     owners: list[Hashable]
     if wanted.own_session:
-        owners = [caller.session_hash]
+        owners = [*caller.session_hashes]
     elif wanted.own_user:
         owners = [caller.user_id]
     else:
         # None: jobs that are bound to nobody.
-        owners = [None]
-        if caller.session_hash is not None:
-            owners.append(caller.session_hash)
+        owners = [None, *caller.session_hashes]
         if caller.user_id:
             owners.append(caller.user_id)
     label = min(wanted.labels.items(), default=None)

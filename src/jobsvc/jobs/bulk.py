@@ -88,7 +88,7 @@ class BulkOperations:
         known = await self._store.bulk_operations.find(caller.service, request_id)
         if known is None:
             return None
-        if known.digest != digest or known.operation.owner != caller:
+        if known.digest != digest or not caller.is_same_as(known.operation.owner):
             raise RequestIdReused(request_id)
         return known.operation
 

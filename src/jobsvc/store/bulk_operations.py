@@ -89,6 +89,7 @@ class BulkOperationStore:
             owner.service,
             owner.user_id,
             owner.session_hash,
+            list(owner.former_session_hashes) or None,
             request_id,
             None if request_id is None else digest,
             _encode(request.wanted).decode(),
@@ -116,7 +117,7 @@ class BulkOperationStore:
             "list_bulk_operations",
             caller.service,
             caller.user_id,
-            caller.session_hash,
+            list(caller.session_hashes),
             before,
             limit,
         )
@@ -221,7 +222,12 @@ def _candidate_from(row: asyncpg.Record) -> Candidate:
 def _operation_from(row: asyncpg.Record) -> BulkOperation:
     return BulkOperation(
         id=str(row["id"]),
-        owner=Owner(row["owner_service"], row["owner_user"], row["owner_session"]),
+        owner=Owner(
+            row["owner_service"],
+            row["owner_user"],
+            row["owner_session"],
+            former_session_hashes=tuple(row["former_sessions"] or ()),
+        ),
         request=BulkRequest(
             _decode_filter(row["wanted"]),
             _decode_action(row["action"]),

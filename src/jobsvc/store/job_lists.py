@@ -80,7 +80,7 @@ def _columns(wanted: JobFilter, caller: Owner) -> tuple[object, ...]:
         encode_labels(dict(wanted.labels)),
         caller.service,
         caller.user_id,
-        caller.session_hash,
+        list(caller.session_hashes),
         wanted.own_user,
         wanted.own_session,
         wanted.create_time_from,

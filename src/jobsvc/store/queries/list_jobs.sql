@@ -2,8 +2,8 @@
 -- JobFilter.matches does. Walks a limited number of candidates: if that many were there, the last
 -- one is in the result whether it matches or not, since the next walk begins behind it.
 -- $1 queues (NULL for all), $2 states (NULL for all), $3 labels (JSON; NULL for any), $4 service,
--- $5 user, $6 session of the caller, $7 whether only jobs of that user, $8 whether only jobs of that
--- session, $9 first create_time, $10 end of create_time, $11 which candidates (see JobWalk),
+-- $5 user, $6 hashes of the session of the caller (at most 3), $7 whether only jobs of that user,
+-- $8 whether only jobs of that session, $9 first create_time, $10 end of create_time, $11 which candidates (see JobWalk),
 -- $12 id to start before, $13 id to end with, $14 most candidates, $15 most jobs,
 -- $16 whether to measure payloads
 SELECT
@@ -28,7 +28,15 @@ FROM (
              ORDER BY id DESC LIMIT $14)
             UNION ALL
             (SELECT id FROM jobsvc.job
-             WHERE $11 = 'session' AND owner_session = $6 AND id < $12 AND id >= $13
+             WHERE $11 = 'session' AND owner_session = ($6::bytea[])[1] AND id < $12 AND id >= $13
+             ORDER BY id DESC LIMIT $14)
+            UNION ALL
+            (SELECT id FROM jobsvc.job
+             WHERE $11 = 'session' AND owner_session = ($6::bytea[])[2] AND id < $12 AND id >= $13
+             ORDER BY id DESC LIMIT $14)
+            UNION ALL
+            (SELECT id FROM jobsvc.job
+             WHERE $11 = 'session' AND owner_session = ($6::bytea[])[3] AND id < $12 AND id >= $13
              ORDER BY id DESC LIMIT $14)
             UNION ALL
             (SELECT job_id FROM jobsvc.waiting
@@ -59,9 +67,9 @@ LEFT JOIN LATERAL (
         AND ($10::timestamptz IS NULL OR create_time < $10)
         AND owner_service = $4
         AND ((owner_user = '' AND owner_session IS NULL)
-            OR (owner_user <> '' AND owner_user = $5) OR owner_session = $6)
+            OR (owner_user <> '' AND owner_user = $5) OR owner_session = ANY ($6::bytea[]))
         AND (NOT $7 OR (owner_user <> '' AND owner_user = $5))
-        AND (NOT $8 OR owner_session = $6)
+        AND (NOT $8 OR owner_session = ANY ($6))
     OFFSET 0
 ) AS job ON true
 LEFT JOIN LATERAL (SELECT job_id FROM jobsvc.waiting WHERE job_id = job.id OFFSET 0) AS waiting
