@@ -179,9 +179,7 @@ class Settings:
                 "JOBSVC_SESSION_KEY and JOBSVC_SESSION_KEYS are both set; only one may be"
             )
         if len(self.session_keys) > MAX_SESSION_KEYS:
-            raise SettingsInvalid(
-                f"JOBSVC_SESSION_KEYS: at most {MAX_SESSION_KEYS} keys are possible"
-            )
+            raise SettingsInvalid(f"JOBSVC_SESSION_KEYS may be {MAX_SESSION_KEYS} keys at most")
         if "" in self.session_keys:
             raise SettingsInvalid("JOBSVC_SESSION_KEYS: a key is empty")
         if len(set(self.session_keys)) < len(self.session_keys):
