@@ -14,6 +14,7 @@ from typing import Any
 from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
+from jobsvc.api.audit_trail import AuditTrail
 from jobsvc.api.auth import CallerReader
 from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.connections import Connections, most_connections
@@ -65,7 +66,7 @@ from jobsvc.store.under_test import movable_texts
 from jobsvc.upkeep.bulk import BulkRunner
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
-from jobsvc.upkeep.prune import prune_bulk_operations, prune_jobs, prune_schemas
+from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
@@ -198,6 +199,7 @@ async def replica(
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
         )
+        trail = AuditTrail(store.audit if settings.audit_retention_seconds else None)
         callers = CallerReader(await _session_keys(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
@@ -246,7 +248,7 @@ async def replica(
                 settings,
             ),
             QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
-            Guard(admission, connections, callers, tracer),
+            Guard(admission, connections, callers, tracer, trail),
             connections,
             store.database.troubles,
             settings,
@@ -278,6 +280,7 @@ async def replica(
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
             ("worker ids", worker_ids.run()),
+            ("audit", trail.run()),
         ):
             async with (
                 server.listening(settings.listen) as port,
@@ -292,6 +295,7 @@ async def replica(
             await unary_leases.until_done(_UNARY_SECONDS)
             await redelivery.flush()
             await worker_ids.flush()
+            await trail.flush()
             worker_log.tell_missed(at_end=True)
 
 
@@ -335,6 +339,7 @@ def _duties(
             settings.prune_interval_seconds,
             partial(prune_bulk_operations, store),
         ),
+        Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),

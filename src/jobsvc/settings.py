@@ -89,6 +89,8 @@ class Settings:
     retention_seconds: float = 7 * 86_400.0
     failed_retention_seconds: float = 14 * 86_400.0
     request_id_seconds: float = 86_400.0
+    #: 0 keeps none: the audit is in the log alone.
+    audit_retention_seconds: float = 90 * 86_400.0
 
     #: How long the attempt of a job may go on after the job's cancellation was requested.
     cancel_grace_seconds: float = 30.0

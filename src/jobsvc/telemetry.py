@@ -27,6 +27,8 @@ WORKER_ID = "jobsvc.worker.id"
 
 #: Counter of failures, by `error.type`: an SQLSTATE, or the name of the driver's error.
 DATABASE_FAILURES = "jobsvc.database.failures"
+#: Counter: entries of the audit that are in the log alone.
+AUDIT_LOST = "jobsvc.audit.lost"
 #: Gauge, seconds: how long somebody has kept dead rows from being removed; 0 when nobody does.
 HORIZON_AGE = "jobsvc.database.horizon.age"
 #: Histogram, seconds.

@@ -18,6 +18,7 @@ from opentelemetry.context import Context as TraceContext
 
 from jobsvc import telemetry
 from jobsvc.api.admission import FREE_READS, Admission
+from jobsvc.api.audit_trail import AuditTrail
 from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.byte_budget import (
     ANSWER_SECONDS,
@@ -53,11 +54,13 @@ class Guard:
         connections: Connections,
         callers: CallerReader,
         tracer: trace.Tracer,
+        trail: AuditTrail,
     ) -> None:
         self._admission = admission
         self._connections = connections
         self._callers = callers
         self._tracer = tracer
+        self._trail = trail
         self._traced = telemetry.is_traced()
         #: What each call holds of the bytes.
         self._in_progress: dict[asyncio.Task[Any], Charge] = {}
@@ -90,7 +93,8 @@ class Guard:
     def _unary(self, method: Method, handler: Any) -> Any:
         name = method.full_name
         limit = self._admission.unary_limit(method)
-        handle, encode = handler.unary_unary, handler.response_serializer
+        handle = self._trail.wrap(method, handler.unary_unary)
+        encode = handler.response_serializer
         decode = handler.request_deserializer
         expected = ExpectedSize()
 
@@ -128,6 +132,7 @@ class Guard:
                 except aio.AbortError:
                     raise
                 except Exception as error:
+                    self._trail.refused(method, caller, error)
                     status = _status(error, name, span)
                 answer = b""  # see abort
                 ending = abort(context, status)
@@ -162,6 +167,7 @@ class Guard:
             except aio.InternalError:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
+                self._trail.refused(method, caller, error)
                 status = _status(error, name, trace.INVALID_SPAN)
             ending = abort(context, status)
             del requests, context  # see abort

@@ -170,6 +170,12 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
 }
 
 
+def reason_of(error: BaseException) -> str:
+    """Returns the `reason` of the ErrorInfo that a caller gets for an error."""
+    known = _STATUSES.get(type(error)) if isinstance(error, JobsvcError) else None
+    return "INTERNAL_ERROR" if known is None else known.reason
+
+
 def status_of(error: BaseException, trace_id: str = "") -> status_pb2.Status:
     """Returns the status of an error, not to be changed. An unknown error gives away nothing but
     its trace."""

@@ -3,6 +3,7 @@
 import typer
 
 from jobsvc.cli import (
+    audit,
     bulk,
     completion,
     conformance,
@@ -39,6 +40,7 @@ for command in (
     migrate.migrate,
     restore_check.restore_check,
     doctor.doctor,
+    audit.audit,
     health.health,
     work.work,
     jobs.create,

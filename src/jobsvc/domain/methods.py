@@ -30,6 +30,9 @@ class Method:
     reads: bool = False
     #: The session and the user in the metadata decide what the call may see.
     reads_caller: bool = False
+    #: Its calls are noted in the audit; the field, of the request or the answer, that names what a
+    #: call is about. Empty for a method that is not audited.
+    audited: str = ""
 
     @property
     def full_name(self) -> str:
@@ -51,33 +54,39 @@ METHODS: tuple[Method, ...] = (
     _job("WaitJob", waits=True, own_request_queue=True, repeatable=True, reads=True),
     _job("ListJobs", repeatable=True, reads=True),
     _job("CountJobs", repeatable=True, reads=True),
-    _job("UpdateJob"),
-    _job("CancelJob", repeatable=True),
-    _job("RetryJob"),
-    _job("DeleteJob"),
+    _job("UpdateJob", audited="job_id"),
+    _job("CancelJob", repeatable=True, audited="job_id"),
+    _job("RetryJob", audited="job_id"),
+    _job("DeleteJob", audited="job_id"),
     _job("StreamJobStatus", waits=True, own_request_queue=True),
     _job("WatchJobs", waits=True, own_request_queue=True),
     _job("Submit", waits=True, own_request_queue=True),
-    _job("BulkJobs", repeatable=True),
+    _job("BulkJobs", repeatable=True, audited="operation.id"),
     _job("GetBulkOperation", repeatable=True, reads=True),
     _job("ListBulkOperations", repeatable=True, reads=True),
     _job("WaitBulkOperation", waits=True, repeatable=True, reads=True),
-    _job("StopBulkOperation", repeatable=True),
+    _job("StopBulkOperation", repeatable=True, audited="operation_id"),
     _worker("Work", waits=True, own_request_queue=True),
     _worker("LeaseJobs", waits=True, own_request_queue=True),
     _worker("ExtendLeases", served_while_draining=True),
     _worker("ReportOutcomes", served_while_draining=True),
-    _queue("CreateQueue", roles=_CONTROLS_QUEUES, large_requests=True),
+    _queue("CreateQueue", roles=_CONTROLS_QUEUES, large_requests=True, audited="queue.name"),
     _queue("GetQueue", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("ListQueues", roles=_READS_QUEUES, repeatable=True, reads=True),
-    _queue("UpdateQueue", roles=_DECLARES_QUEUES, repeatable=True, large_requests=True),
-    _queue("DeleteQueue", roles=_CONTROLS_QUEUES),
-    _queue("PauseQueue", roles=_CONTROLS_QUEUES, repeatable=True),
-    _queue("ResumeQueue", roles=_CONTROLS_QUEUES, repeatable=True),
-    _queue("PurgeQueue", roles=_CONTROLS_QUEUES),
+    _queue(
+        "UpdateQueue",
+        roles=_DECLARES_QUEUES,
+        repeatable=True,
+        large_requests=True,
+        audited="queue.name",
+    ),
+    _queue("DeleteQueue", roles=_CONTROLS_QUEUES, audited="name"),
+    _queue("PauseQueue", roles=_CONTROLS_QUEUES, repeatable=True, audited="name"),
+    _queue("ResumeQueue", roles=_CONTROLS_QUEUES, repeatable=True, audited="name"),
+    _queue("PurgeQueue", roles=_CONTROLS_QUEUES, audited="name"),
     _queue("GetQueueStats", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("ListWorkers", roles=_READS_QUEUES, repeatable=True, reads=True),
-    _queue("DrainWorker", roles=_CONTROLS_QUEUES, repeatable=True),
+    _queue("DrainWorker", roles=_CONTROLS_QUEUES, repeatable=True, audited="worker_id"),
 )
 
 _BY_FULL_NAME = {method.full_name: method for method in METHODS}

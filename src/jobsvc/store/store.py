@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from jobsvc.settings import SCHEMA
+from jobsvc.store.audit import AuditStore
 from jobsvc.store.bulk_operations import BulkOperationStore
 from jobsvc.store.changes import ChangeStore
 from jobsvc.store.claims import ClaimStore
@@ -41,6 +42,7 @@ class Store:
         self.queue_control = QueueControlStore(database)
         self.workers = WorkerStore(database, server_id)
         self.credentials = CredentialStore(database)
+        self.audit = AuditStore(database)
         self.upkeep = UpkeepStore(database)
 
     def take_found_away(self) -> bool:

@@ -1,6 +1,6 @@
 """Pruning: removes ended jobs when their retention is over. Those whose request ids must be
-remembered for longer are emptied first. So do bulk operations that have ended, and schemas that
-nothing refers to any more."""
+remembered for longer are emptied first. So do bulk operations that have ended, entries of the
+audit, and schemas that nothing refers to any more."""
 
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
@@ -18,6 +18,11 @@ async def prune_jobs(store: Store, settings: Settings) -> int:
 async def prune_bulk_operations(store: Store) -> int:
     """Removes a batch of bulk operations whose `purge_time` has passed. Returns how many."""
     return await store.bulk_operations.prune(_MAX_JOBS)
+
+
+async def prune_audit(store: Store, settings: Settings) -> int:
+    """Removes a batch of entries of the audit whose retention is over. Returns how many."""
+    return await store.audit.prune(_MAX_JOBS, settings.audit_retention_seconds)
 
 
 async def prune_schemas(store: Store) -> int:

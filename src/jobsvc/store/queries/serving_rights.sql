@@ -4,6 +4,7 @@
 WITH needed (relation, privileges) AS (
     VALUES
         ('attempt', '{SELECT,INSERT,DELETE}'::text[]),
+        ('audit_entry', '{SELECT,INSERT,DELETE}'),
         ('bulk_operation', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('drained_worker', '{SELECT,INSERT,DELETE}'),
         ('held_key', '{SELECT,INSERT,DELETE}'),
