@@ -24,6 +24,7 @@ _COLUMNS = {
     "large_requests": "large requests",
     "reads": "reads",
     "reads_caller": "reads the caller",
+    "audited": "audited",
 }
 
 
@@ -76,12 +77,16 @@ def test_page_has_the_rows() -> None:
     assert [line for line in page if line.startswith("|")] == _table()
 
 
+def _mark(value: object) -> str:
+    return f"`{value}`" if value and isinstance(value, str) else "yes" if value else ""
+
+
 def _table() -> list[str]:
     """The rows as Markdown: what the page must hold."""
     titles = ("method", "roles, any of", *_COLUMNS.values())
     lines = [titles, tuple("---" for _ in titles)]
     for method in METHODS:
-        marks = ("yes" if getattr(method, column) else "" for column in _COLUMNS)
+        marks = (_mark(getattr(method, column)) for column in _COLUMNS)
         service = method.service.removeprefix("jobsvc.v1.")
         roles = ", ".join(f"`{role}`" for role in method.roles)
         lines.append((f"`{service}.{method.name}`", roles, *marks))
