@@ -247,6 +247,20 @@ async def test_calls_that_did_something_are_all_noted(
     assert [row["target"] for row in found] == [str(n) for n in range(1200)]
 
 
+async def test_server_that_ends_while_entries_are_written_loses_none(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    trail = AuditTrail(store.audit)
+    cancel = trail.wrap(_CANCEL, done)
+    for n in range(1200):
+        await cancel(request(str(n)), Call())
+    writing = asyncio.create_task(trail.run())
+    await asyncio.sleep(0)
+    await trail.flush()
+    writing.cancel()
+    assert await sql.fetchval("SELECT count(DISTINCT target) FROM audit_entry") == 1200
+
+
 async def test_call_that_was_given_up_is_noted_as_such(
     store: Store, sql: asyncpg.Connection
 ) -> None:
