@@ -3,9 +3,9 @@
 -- one is in the result whether it matches or not, since the next walk begins behind it.
 -- $1 queues (NULL for all), $2 states (NULL for all), $3 labels (JSON; NULL for any), $4 service,
 -- $5 user, $6 hashes of the session of the caller (at most 3), $7 whether only jobs of that user,
--- $8 whether only jobs of that session, $9 first create_time, $10 end of create_time, $11 which candidates (see JobWalk),
--- $12 id to start before, $13 id to end with, $14 most candidates, $15 most jobs,
--- $16 whether to measure payloads
+-- $8 whether only jobs of that session, $9 first create_time, $10 end of create_time,
+-- $11 which candidates (see JobWalk), $12 id to start before, $13 id to end with,
+-- $14 most candidates, $15 most jobs, $16 whether to measure payloads
 SELECT
     candidate.id, candidate.place = $14 AS ends_walk,
     (job.id IS NOT NULL AND result.emptied_time IS NULL
