@@ -46,6 +46,9 @@ def test_every_setting_is_read_from_the_environment() -> None:
         "pooler": "transaction",
         "data_dir": Path("/data"),
         "session_key": "key",
+        "tls_cert": Path("crt"),
+        "tls_key": Path("key"),
+        "tls_client_ca": Path("ca"),
         "trace_dir": Path("traces"),
     }
     environment = {f"JOBSVC_{name.upper()}": f"{value}" for name, value in changed.items()}
@@ -108,6 +111,12 @@ def test_contradiction_names_both(changes: dict[str, float], first: str, second:
         Settings(**changes)  # type: ignore[arg-type]  # by the names above
     assert first in f"{refused.value}"
     assert second in f"{refused.value}"
+
+
+@pytest.mark.parametrize("name", ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"])
+def test_file_of_tls_that_needs_others_is_named(name: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"JOBSVC_{name} "):
+        Settings.read({f"JOBSVC_{name}": "file"})
 
 
 def test_settings_at_the_very_bound_agree() -> None:

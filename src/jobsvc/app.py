@@ -22,6 +22,7 @@ from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
+from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.api.worker_service import WorkerService
@@ -116,8 +117,11 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
-    """A replica on a database whose schema is up to date, serving until the end of the block."""
+async def replica(
+    dsn: str, settings: Settings, tls: ServerTls | None = None
+) -> AsyncIterator[Replica]:
+    """A replica on a database whose schema is up to date, serving until the end of the block, over
+    TLS if `tls` is given."""
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
     async with open_store(
@@ -232,7 +236,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             ("worker ids", worker_ids.run()),
         ):
             async with (
-                server.listening(settings.listen) as port,
+                server.listening(settings.listen, tls.credentials if tls else None) as port,
                 # Only now: the silence of a worker counts from its first look.
                 running(("upkeep", run_duties(*duties))),
             ):

@@ -33,6 +33,8 @@ _OTHERS = (
     "TOKEN",
     "TLS",
     "CA",
+    "CERT",
+    "KEY",
     "LOG_LEVEL",
     "LOG_FORMAT",
     "ENV_FILE",
@@ -54,6 +56,13 @@ class Settings:
 
     #: HOST:PORT to serve on, or unix:PATH; port 0 takes a free one.
     listen: str = "127.0.0.1:50051"
+    #: Certificates (PEM) that the server shows, the chain included; with the key, turns on TLS.
+    tls_cert: Path | None = None
+    #: The key of the first of them (PEM).
+    tls_key: Path | None = None
+    #: Authorities (PEM); each client must show a certificate that one of them has signed.
+    tls_client_ca: Path | None = None
+
     #: The user's own PostgreSQL (14 to 18). Unset starts the embedded one.
     dsn: str | None = field(default=None, repr=False)
     #: The schema of the tables, so that several installations fit into one database.
@@ -133,6 +142,9 @@ class Settings:
             raise SettingsInvalid(
                 f"JOBSVC_POOLER must be one of {', '.join(POOLERS)}, not {self.pooler!r}"
             )
+        self._needs("tls_cert", "tls_key")
+        self._needs("tls_key", "tls_cert")
+        self._needs("tls_client_ca", "tls_cert")
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 <= value < math.inf:
@@ -154,6 +166,10 @@ class Settings:
         self._at_least(
             "max_bytes_in_progress", 8 * self.max_message_bytes, "8 x the largest message"
         )
+
+    def _needs(self, name: str, other: str) -> None:
+        if getattr(self, name) is not None and getattr(self, other) is None:
+            raise SettingsInvalid(f"JOBSVC_{name.upper()} needs JOBSVC_{other.upper()}")
 
     def _at_least(self, name: str, floor: float, what: str) -> None:
         value = getattr(self, name)

@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from jobsvc.cli import app
 
-COMMANDS = sorted(c.callback.__name__ for c in app.registered_commands if c.callback)
+COMMANDS = sorted(
+    c.callback.__name__.replace("_", "-") for c in app.registered_commands if c.callback
+)
 
 
 def shown(*words: str) -> str:

@@ -30,6 +30,11 @@ try:
 except ImportError:
     # Needed by those who have models of it, who have installed it.
     left_out += ("jobsvc.worker.pydantic_models",)
+try:
+    import joserfc
+except ImportError:
+    # In the extra `auth`, and imported by those who ask for it.
+    left_out += ("jobsvc.auth.dev_certs", "jobsvc.auth.jwt", "jobsvc.auth.jwks")
 for name in sys.argv[1:]:
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):

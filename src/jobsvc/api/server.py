@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import grpc
 from grpc import aio
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2_grpc
@@ -68,14 +69,16 @@ class GrpcServer:
         channelz.add_channelz_servicer(unguarded)
 
     @asynccontextmanager
-    async def listening(self, address: str) -> AsyncIterator[int]:
-        """Serves on `address` (HOST:PORT or unix:PATH) and yields the port (0 for a path). Calls
-        that are open at the end are cut off.
+    async def listening(
+        self, address: str, credentials: grpc.ServerCredentials | None = None
+    ) -> AsyncIterator[int]:
+        """Serves on `address` (HOST:PORT or unix:PATH), with `credentials` over TLS, and yields the
+        port (0 for a path). Calls that are open at the end are cut off.
 
         Raises:
             PortTaken: the server cannot listen on the address.
         """
-        port = await bind(self._server, address)
+        port = await bind(self._server, address, credentials)
         await self._health.tell()
         await self._server.start()
         try:

@@ -4,6 +4,7 @@ import typer
 
 from jobsvc.cli import (
     demo,
+    dev_certs,
     health,
     job_control,
     job_list,
@@ -42,6 +43,7 @@ for command in (
     job_control.delete,
     trace.trace,
     demo.demo,
+    dev_certs.dev_certs,
 ):
     app.command(cls=Command)(command)
 app.add_typer(queues.app)

@@ -37,6 +37,19 @@ Ca = Annotated[
         envvar="JOBSVC_CA",
     ),
 ]
+Cert = Annotated[
+    Path | None,
+    _option(
+        "Certificate to show to the server (PEM); turns on TLS.",
+        "--cert",
+        metavar="FILE",
+        envvar="JOBSVC_CERT",
+    ),
+]
+Key = Annotated[
+    Path | None,
+    _option("Key of that certificate (PEM).", "--key", metavar="FILE", envvar="JOBSVC_KEY"),
+]
 _Session = Annotated[
     str | None, _option("Act for this session.", metavar="ID", envvar="JOBSVC_SESSION_ID")
 ]
@@ -57,6 +70,8 @@ class CallOptions:
     target: Target = DEFAULT_TARGET
     tls: Tls = False
     ca: Ca = None
+    cert: Cert = None
+    key: Key = None
     session: _Session = None
     user: _User = None
     token: _Token = None

@@ -11,6 +11,7 @@ import typer
 from jobsvc.cli.call_options import CallOptions
 from jobsvc.cli.startup import exit_line
 from jobsvc.domain.loopback import is_local_target
+from jobsvc.exit_code import ExitCode
 from jobsvc.plain_text import lines
 
 if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
@@ -24,7 +25,7 @@ _FLUSH_SECONDS = 0.5
 @contextmanager
 def open_client(options: CallOptions) -> Iterator["Client"]:
     """Yields a client; a failed call becomes a line on stderr and exit code 1."""
-    credentials = channel_credentials(options.tls, options.ca)
+    credentials = channel_credentials(options.tls, options.ca, options.cert, options.key)
     if options.token and credentials is None and not is_local_target(options.target):
         typer.echo(
             f"jobsvc: warning: the token goes to {options.target} unencrypted; use --tls", err=True
@@ -56,16 +57,20 @@ def open_client(options: CallOptions) -> Iterator["Client"]:
             raise typer.Exit(1) from None
 
 
-def channel_credentials(tls: bool, ca: Path | None) -> "Credentials | None":
-    """Returns the credentials for `--tls` and `--ca`, None without TLS; ends the command with one
-    line when the file is unusable. To be called before gRPC is imported."""
+def channel_credentials(
+    tls: bool, ca: Path | None, cert: Path | None = None, key: Path | None = None
+) -> "Credentials | None":
+    """Returns the credentials for `--tls`, `--ca`, `--cert` and `--key`, None without TLS; ends the
+    command with one line when a file is unusable. To be called before gRPC is imported."""
     # gRPC's own log is no text for people; this must be set before gRPC is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    if not tls and ca is None:
+    if not (tls or ca or cert or key):
         return None
-    from jobsvc.tls import tls_credentials
+    from jobsvc.tls import describe_files, tls_credentials
 
     try:
-        return tls_credentials(ca)
+        return tls_credentials(ca, cert, key)
     except OSError as error:
-        exit_line(f"--ca {ca}: {error.strerror or error}")
+        exit_line(f"{describe_files(ca, cert, key)}: {error.strerror or error}")
+    except ValueError as error:
+        exit_line(f"{error}", ExitCode.USAGE)

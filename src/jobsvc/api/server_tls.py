@@ -1,0 +1,48 @@
+"""TLS of the server's port, with files that may be replaced while it serves."""
+
+import grpc
+
+from jobsvc.auth.tls_files import TlsFiles, TlsMaterial
+from jobsvc.auth.watched_files import WatchedFiles
+from jobsvc.settings import Settings
+
+
+class ServerTls:
+    """Credentials of a port. New connections get what the files said last; connections that are
+    open live on. gRPC speaks TLS 1.2 and 1.3 only."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        """Raises FileUnusable."""
+        self._files = files
+        self._material = files.read()
+        self._is_new = False
+        self.files = WatchedFiles("certificate and key stay", files.paths, self._load)
+        self.credentials: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
+            _configuration(self._material),
+            self._fetch,  # type: ignore[arg-type]  # it may return None, as gRPC says
+            require_client_authentication=self._material.client_ca is not None,
+        )
+
+    @classmethod
+    def named(cls, settings: Settings) -> "ServerTls | None":
+        """TLS by the files that the settings name; None without TLS. Raises FileUnusable."""
+        files = TlsFiles.named(settings)
+        return None if files is None else cls(files)
+
+    def _load(self) -> None:
+        material = self._files.read()
+        if material != self._material:
+            self._material, self._is_new = material, True
+
+    def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
+        """gRPC asks, in a thread of its own, before each handshake; None means as before."""
+        if not self._is_new:
+            return None
+        self._is_new = False
+        return _configuration(self._material)
+
+
+def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(material.key, material.certificate)], material.client_ca
+    )
