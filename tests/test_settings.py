@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from jobsvc.settings import POOLERS, Settings, SettingsInvalid, unknown_names
 from jobsvc.store.sessions import Pooling
 
-NUMBERS = [f.name for f in fields(Settings) if isinstance(f.default, int | float)]
+NUMBERS = [
+    f.name
+    for f in fields(Settings)
+    if isinstance(f.default, int | float) and not isinstance(f.default, bool)
+]
 DURATIONS = [f.name for f in fields(Settings) if isinstance(f.default, float)]
 
 
@@ -49,6 +53,10 @@ def test_every_setting_is_read_from_the_environment() -> None:
         "tls_cert": Path("crt"),
         "tls_key": Path("key"),
         "tls_client_ca": Path("ca"),
+        "jwt_issuer": "https://issuer",
+        "jwt_audience": "jobsvc",
+        "jwt_jwks": "keys.json",
+        "policy": Path("policy.toml"),
         "trace_dir": Path("traces"),
     }
     environment = {f"JOBSVC_{name.upper()}": f"{value}" for name, value in changed.items()}

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.authentication import Authentication
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_control import JobControl
@@ -171,6 +172,8 @@ async def replica(
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
         )
+        authentication = Authentication(store, settings) if settings.authenticates else None
+        gate = authentication.gate if authentication else None
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
@@ -209,10 +212,11 @@ async def replica(
                 settings,
             ),
             QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
-            Guard(admission, connections, callers, tracer),
+            Guard(admission, connections, callers, tracer, gate),
             connections,
             store.database.troubles,
             settings,
+            gate,
         )
 
         def on_hint(hint: Hint) -> None:
@@ -222,6 +226,8 @@ async def replica(
             catalog.forget(hint.declared)
 
         hints.listen(on_hint, hub.gap)
+        if authentication is not None:
+            hints.listen(authentication.on_hint)
         outages = Outages(
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
@@ -236,6 +242,7 @@ async def replica(
             ("worker ids", worker_ids.run()),
         ):
             async with (
+                authentication.running() if authentication else nullcontext(),
                 server.listening(settings.listen, tls.credentials if tls else None) as port,
                 # Only now: the silence of a worker counts from its first look.
                 running(("upkeep", run_duties(*duties))),

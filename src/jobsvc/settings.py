@@ -14,6 +14,20 @@ from typing import Any, get_args, get_type_hints
 MAX_ATTEMPTS = 100
 #: The schema of a default installation, which the statements of the store name.
 SCHEMA = "jobsvc"
+#: Algorithms by which tokens may be signed: those with a key that only the issuer has.
+JWT_ALGORITHMS = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "Ed25519",
+    "EdDSA",
+)
 #: What a pooler may keep, from transaction to transaction.
 POOLERS = ("session", "transaction-prepared", "transaction")
 
@@ -62,6 +76,21 @@ class Settings:
     tls_key: Path | None = None
     #: Authorities (PEM); each client must show a certificate that one of them has signed.
     tls_client_ca: Path | None = None
+
+    #: The issuer of the tokens that callers may show, as their claim `iss` has it.
+    jwt_issuer: str | None = None
+    #: What their claim `aud` must have.
+    jwt_audience: str | None = None
+    #: The issuer's JSON Web Key Set: a file, or a URL.
+    jwt_jwks: str | None = None
+    #: Algorithms of signatures that are accepted, separated by commas.
+    jwt_algorithms: str = "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,Ed25519"
+    #: Whether callers may show keys that `jobsvc keys` has made.
+    accept_api_keys: bool = False
+    #: A file (TOML) that says who may do what.
+    policy: Path | None = None
+    #: How long a stream may go on when the credentials of its caller have ended.
+    stream_after_expiry_seconds: float = 60.0
 
     #: The user's own PostgreSQL (14 to 18). Unset starts the embedded one.
     dsn: str | None = field(default=None, repr=False)
@@ -145,6 +174,14 @@ class Settings:
         self._needs("tls_cert", "tls_key")
         self._needs("tls_key", "tls_cert")
         self._needs("tls_client_ca", "tls_cert")
+        self._needs("jwt_issuer", "jwt_audience")
+        self._needs("jwt_audience", "jwt_jwks")
+        self._needs("jwt_jwks", "jwt_issuer")
+        for algorithm in self.jwt_algorithms.split(","):
+            if algorithm not in JWT_ALGORITHMS:
+                raise SettingsInvalid(
+                    f"JOBSVC_JWT_ALGORITHMS: {algorithm!r} is none of {', '.join(JWT_ALGORITHMS)}"
+                )
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 <= value < math.inf:
@@ -166,6 +203,11 @@ class Settings:
         self._at_least(
             "max_bytes_in_progress", 8 * self.max_message_bytes, "8 x the largest message"
         )
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether callers must prove who they are."""
+        return bool(self.tls_client_ca or self.jwt_issuer or self.accept_api_keys)
 
     def _needs(self, name: str, other: str) -> None:
         if getattr(self, name) is not None and getattr(self, other) is None:
@@ -191,12 +233,21 @@ class Settings:
             if text:
                 kind = next((t for t in get_args(hint) if t is not NoneType), hint)
                 try:
-                    values[name] = kind(text)
+                    values[name] = _switch(text) if kind is bool else kind(text)
                 except ValueError:
                     raise SettingsInvalid(
                         f"JOBSVC_{name.upper()}: {text!r} is not a {kind.__name__}"
                     ) from None
         return cls(**(values | {k: v for k, v in overrides.items() if v is not None}))
+
+
+def _switch(text: str) -> bool:
+    """Raises ValueError."""
+    if text.lower() in ("1", "true", "t", "yes", "y", "on"):
+        return True
+    if text.lower() in ("0", "false", "f", "no", "n", "off"):
+        return False
+    raise ValueError(text)
 
 
 def unknown_names(environment: Mapping[str, str]) -> str:

@@ -6,7 +6,8 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from jobsvc.domain.methods import METHODS, Method, method_named
+from jobsvc.domain.identity import ADMIN, ROLES
+from jobsvc.domain.methods import METHODS, OTHER_SERVICES, Method, method_named
 from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
 
 _PAGE = Path(__file__).parents[2] / "docs/reference/methods.md"
@@ -69,6 +70,18 @@ def test_what_the_contract_calls_free_of_side_effects_reads() -> None:
 def test_every_method_of_a_service_that_hides_jobs_reads_the_caller() -> None:
     readers = {method.full_name for method in METHODS if method.reads_caller}
     assert readers == {name for name in _CONTRACT if name.startswith("jobsvc.v1.JobService/")}
+
+
+def test_every_method_needs_a_role_that_exists() -> None:
+    assert [method.full_name for method in METHODS if not method.roles] == []
+    named = {role for method in METHODS for role in method.roles}
+    assert named <= set(ROLES)
+
+
+def test_all_services_but_ours_need_the_admin_unless_they_are_health() -> None:
+    open_to_all = {name for name, roles in OTHER_SERVICES.items() if not roles}
+    assert open_to_all == {"grpc.health.v1.Health"}
+    assert {roles for roles in OTHER_SERVICES.values() if roles} == {(ADMIN,)}
 
 
 def test_page_has_the_rows() -> None:

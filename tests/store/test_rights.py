@@ -19,7 +19,13 @@ from tests.store.support.churn import churn
 
 TEXTS = texts(SCHEMA)
 #: What only the owner of the schema does.
-OWNERS = {"make_schema", "make_schema_migration", "record_migration", "record_compatibility"}
+OWNERS = {
+    "make_schema",
+    "make_schema_migration",
+    "record_migration",
+    "record_compatibility",
+    "create_api_key",
+}
 #: PostgreSQL knows no plan of them.
 _VACUUMS = {"vacuum_lease", "vacuum_waiting"}
 

@@ -11,6 +11,7 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2_grpc
 
 from jobsvc.api.connections import Connections
+from jobsvc.api.gate import Gate
 from jobsvc.api.guard import Guard
 from jobsvc.api.health import Health
 from jobsvc.api.listen_address import bind
@@ -53,6 +54,7 @@ class GrpcServer:
         connections: Connections,
         troubles: TroubleLog,
         settings: Settings,
+        gate: Gate | None = None,
     ) -> None:
         self._guard = guard
         self._connections = connections
@@ -62,7 +64,7 @@ class GrpcServer:
         add_JobServiceServicer_to_server(jobs, guarded)
         add_WorkerServiceServicer_to_server(workers, guarded)
         add_QueueServiceServicer_to_server(queues, guarded)
-        unguarded: Any = SharedQueueServer(self._server)
+        unguarded: Any = SharedQueueServer(self._server, gate)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, unguarded)
         others = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
         add_reflection((*SERVICES, *others), unguarded)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from jobsvc.api.auth import check_works_on
 from jobsvc.api.bounds import MAX_LEASES_BYTES
 from jobsvc.api.byte_budget import (
     ANSWER_SECONDS,
@@ -81,6 +82,7 @@ class WorkerService(WorkerServiceServicer):
         wait = checks.seconds("wait", request.wait, 0, 60) if request.HasField("wait") else 0.0
         check_encoding(checks, request.payload_encoding)
         checks.raise_if_violated()
+        check_works_on(request.queues)
         arrival_seconds = min(_ARRIVAL_SECONDS, (context.time_remaining() or 0.0) / 4)
         queues = list(dict.fromkeys(request.queues))
         # A response carries one duration: the shortest of the queues asked.

@@ -35,6 +35,7 @@ class _Kind(StrEnum):
     READY = "r"
     DECLARED = "d"
     CANCELS = "c"
+    API_KEYS = "k"
     ALIVE = "p"
 
 
@@ -45,18 +46,20 @@ _NAMES = {
     _Kind.READY: ("ready", 100),
     _Kind.DECLARED: ("declared", 100),
     _Kind.CANCELS: ("cancels", 100),
+    _Kind.API_KEYS: ("api_keys", 100),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Jobs whose status has changed, queues with a job that is ready, queues that were declared,
-    leases of jobs whose cancellation was requested."""
+    leases of jobs whose cancellation was requested, API keys that were made or revoked."""
 
     job_ids: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
     cancels: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = ()
 
 
 class Hints:
