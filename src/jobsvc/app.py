@@ -84,6 +84,7 @@ class Replica:
         redelivery: Redelivery,
         outages: Outages,
         settings: Settings,
+        authentication: Authentication | None,
     ) -> None:
         self.port = port
         self._server = server
@@ -93,6 +94,12 @@ class Replica:
         self._redelivery = redelivery
         self._outages = outages
         self._settings = settings
+        self._authentication = authentication
+
+    def reload(self) -> None:
+        """Reads the files again that say who may do what."""
+        if self._authentication is not None:
+            self._authentication.reload()
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
@@ -248,7 +255,15 @@ async def replica(
                 running(("upkeep", run_duties(*duties))),
             ):
                 yield Replica(
-                    port, server, admission, hub, dispatcher, redelivery, outages, settings
+                    port,
+                    server,
+                    admission,
+                    hub,
+                    dispatcher,
+                    redelivery,
+                    outages,
+                    settings,
+                    authentication,
                 )
             # Calls that were cancelled now may have held leases.
             await server.finish()

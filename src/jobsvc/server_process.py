@@ -24,7 +24,8 @@ async def serve(
     settings: Settings, on_ready: Callable[[int], None], manager: ServiceManager
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains; SIGHUP makes it read the level of the log and
-    the files of TLS again. `on_ready` gets the port, and the service manager hears of all that.
+    the files of TLS and authentication again. `on_ready` gets the port, and the service manager
+    hears of all that.
 
     Raises:
         DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken,
@@ -35,12 +36,13 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     tls = ServerTls.named(settings)
+    reloads: list[Callable[[], None]] = [] if tls is None else [tls.files.reload]
 
     def reload() -> None:
-        if tls is None or os.environ.get("JOBSVC_ENV_FILE"):
+        if not reloads or os.environ.get("JOBSVC_ENV_FILE"):
             reload_level()
-        if tls is not None:
-            tls.files.reload()
+        for action in reloads:
+            action()
 
     loop.add_signal_handler(signal.SIGHUP, manager.reload, reload)
     async with AsyncExitStack() as stack:
@@ -54,6 +56,8 @@ async def serve(
             await stack.enter_async_context(running(("embedded PostgreSQL", postgres.watch())))
         if await until_prepared(dsn, settings, stop, manager, tls):
             async with replica(dsn, settings, tls) as serving:
+                if settings.authenticates:
+                    reloads.append(serving.reload)
                 on_ready(serving.port)
                 manager.tell("READY=1", status="serving")
                 await stop.wait()

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from jobsvc.domain.errors import InvalidRequest, RoleRequired, Violation
 from jobsvc.domain.identity import PAYLOADS_VIEWER, Identity
 from jobsvc.domain.owner import CALLER_ID, CALLER_ID_RULE, Owner
+from jobsvc.domain.worker import worker_of
 
 Metadata = Iterable[tuple[str, str | bytes]]
 
@@ -51,6 +52,11 @@ def current_service() -> str:
     """The service of the current caller; empty where callers are not authenticated."""
     identity = current_identity.get()
     return "" if identity is None else identity.service
+
+
+def own_worker_id(worker_id: str) -> str:
+    """The id of a worker of the current caller that calls itself `worker_id`."""
+    return worker_of(current_service(), worker_id)
 
 
 class CallerReader:

@@ -9,6 +9,7 @@ from jobsvc.cli import (
     job_control,
     job_list,
     jobs,
+    keys,
     migrate,
     queues,
     serve,
@@ -48,6 +49,7 @@ for command in (
     app.command(cls=Command)(command)
 app.add_typer(queues.app)
 app.add_typer(workers.app)
+app.add_typer(keys.app)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from jobsvc.domain.api_key import ApiKey
+from jobsvc.store.channel import api_key_message
 from jobsvc.store.database import Database
 
 
@@ -46,6 +47,10 @@ class CredentialStore:
         """Revokes an API key. Returns its name; None if there is no such key."""
         rows = await self._database.fetch("revoke_api_key", key_id)
         return rows[0]["name"] if rows else None
+
+    async def tell_changed(self, channel: str, key_id: str) -> None:
+        """Lets the replicas that listen to `channel` hear that a key was made or revoked."""
+        await self._database.fetch("send_hints", channel, [api_key_message(key_id)])
 
     async def note_key_use(self, key_ids: Sequence[str]) -> None:
         """Notes that API keys were used just now."""

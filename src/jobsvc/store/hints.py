@@ -13,7 +13,7 @@ import asyncpg
 
 from jobsvc.domain.errors import DatabaseFailure
 from jobsvc.settings import SCHEMA
-from jobsvc.store.channel import TIMELINE, channel_of
+from jobsvc.store.channel import API_KEYS, TIMELINE, channel_of
 from jobsvc.store.database import database_errors
 from jobsvc.store.dsn import read_dsn
 from jobsvc.store.servers import Servers
@@ -35,7 +35,6 @@ class _Kind(StrEnum):
     READY = "r"
     DECLARED = "d"
     CANCELS = "c"
-    API_KEYS = "k"
     ALIVE = "p"
 
 
@@ -46,7 +45,6 @@ _NAMES = {
     _Kind.READY: ("ready", 100),
     _Kind.DECLARED: ("declared", 100),
     _Kind.CANCELS: ("cancels", 100),
-    _Kind.API_KEYS: ("api_keys", 100),
 }
 
 
@@ -254,6 +252,9 @@ class Hints:
             return
         if kind == TIMELINE:
             self._servers.timelines.hear(*map(int, rest.split()))
+            return
+        if kind == API_KEYS:
+            self._pass_on(Hint(api_keys=tuple(rest.split())))
             return
         if sender not in self._peers:
             self._next_alive_time = 0.0  # A new replica must know of this one at once.

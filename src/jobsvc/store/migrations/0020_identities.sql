@@ -11,6 +11,3 @@ CREATE TABLE api_key (
     revoke_time   timestamptz,
     last_use_time timestamptz
 );
--- The service of the worker that holds the lease. NULL where workers are not authenticated, and from
--- code that does not know it.
-ALTER TABLE lease ADD COLUMN service text;
