@@ -92,7 +92,7 @@ class IssuerKeys:
         """Reads the file again, or fetches the keys soon."""
         if self._file is not None:
             self._file.reload()
-        elif self._fetch is None:
+        else:
             self._begin()
 
     def _get(self, key_id: str | None) -> PublicKey | None:
@@ -104,16 +104,16 @@ class IssuerKeys:
         """Waits for a fetch, if there is one or one may begin. Returns whether there was one."""
         if self._file is not None:
             return False
-        if self._fetch is None:
-            if self._clock() < self._quiet_until:
-                return False
-            self._begin()
+        if self._fetch is None and self._clock() < self._quiet_until:
+            return False
+        self._begin()
         assert self._fetch is not None
         await asyncio.shield(self._fetch)
         return True
 
     def _begin(self) -> None:
-        self._fetch = asyncio.get_running_loop().create_future()
+        if self._fetch is None:
+            self._fetch = asyncio.get_running_loop().create_future()
         self._asked.set()
 
     async def _run_once(self) -> None:
