@@ -45,6 +45,7 @@ _OTHERS = (
     "SESSION_ID",
     "USER_ID",
     "TOKEN",
+    "TOKEN_FILE",
     "TLS",
     "CA",
     "CERT",

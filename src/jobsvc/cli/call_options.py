@@ -57,6 +57,15 @@ _User = Annotated[str | None, _option("Act for this user.", metavar="ID", envvar
 _Token = Annotated[
     str | None, _option("Bearer token of the caller.", metavar="TEXT", envvar="JOBSVC_TOKEN")
 ]
+TokenFile = Annotated[
+    Path | None,
+    _option(
+        "File of that token, without --token.",
+        "--token-file",
+        metavar="FILE",
+        envvar="JOBSVC_TOKEN_FILE",
+    ),
+]
 _AsJson = Annotated[bool, _option("Print JSON.", "--json")]
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -75,6 +84,7 @@ class CallOptions:
     session: _Session = None
     user: _User = None
     token: _Token = None
+    token_file: TokenFile = None
     as_json: _AsJson = False
 
 

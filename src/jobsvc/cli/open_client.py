@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from jobsvc.bearer_token import Token, token_in
 from jobsvc.cli.call_options import CallOptions
 from jobsvc.cli.startup import exit_line
 from jobsvc.domain.loopback import is_local_target
@@ -26,7 +27,10 @@ _FLUSH_SECONDS = 0.5
 def open_client(options: CallOptions) -> Iterator["Client"]:
     """Yields a client; a failed call becomes a line on stderr and exit code 1."""
     credentials = channel_credentials(options.tls, options.ca, options.cert, options.key)
-    if options.token and credentials is None and not is_local_target(options.target):
+    token: Token | None = options.token
+    if token is None and options.token_file is not None:
+        token = _read_by(options.token_file)
+    if token and credentials is None and not is_local_target(options.target):
         typer.echo(
             f"jobsvc: warning: the token goes to {options.target} unencrypted; use --tls", err=True
         )
@@ -40,7 +44,7 @@ def open_client(options: CallOptions) -> Iterator["Client"]:
                     options.target,
                     session_id=options.session,
                     user_id=options.user,
-                    token=options.token,
+                    token=token,
                     credentials=credentials,
                 )
             except ValueError as error:  # an identity that no call can carry
@@ -55,6 +59,18 @@ def open_client(options: CallOptions) -> Iterator["Client"]:
             for violation in failure.violations[1:]:
                 typer.echo(f"  {lines(f'{violation.field}: {violation.description}')}", err=True)
             raise typer.Exit(1) from None
+
+
+def _read_by(path: Path) -> Token:
+    read = token_in(path)
+
+    def token() -> str:
+        try:
+            return read()
+        except (OSError, ValueError) as error:
+            exit_line(f"--token-file {path}: {getattr(error, 'strerror', None) or error}")
+
+    return token
 
 
 def channel_credentials(

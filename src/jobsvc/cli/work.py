@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jobsvc.cli.call_options import DEFAULT_TARGET, Ca, Cert, Key, Target, Tls
+from jobsvc.cli.call_options import DEFAULT_TARGET, Ca, Cert, Key, Target, Tls, TokenFile
 
 
 def work(
@@ -18,6 +18,7 @@ def work(
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
+    token_file: TokenFile = None,
     concurrency: Annotated[int, typer.Option(metavar="N", help="Jobs that run at a time.")] = 8,
     window: Annotated[
         int | None,
@@ -60,6 +61,7 @@ def work(
         ca=ca,
         cert=cert,
         key=key,
+        token_file=token_file,
         concurrency=concurrency,
         window=window,
         grace_seconds=grace,

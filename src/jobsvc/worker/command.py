@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
+from jobsvc.bearer_token import token_in, token_of
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.exit_code import ExitCode
 from jobsvc.sd_notify import ServiceManager
@@ -56,6 +57,7 @@ def run(
     ca: str | Path | None = None,
     cert: str | Path | None = None,
     key: str | Path | None = None,
+    token_file: str | Path | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
     window: int | None = None,
     grace_seconds: float = DEFAULT_GRACE_SECONDS,
@@ -68,8 +70,10 @@ def run(
     `target` is HOST:PORT, by default `JOBSVC_TARGET` or 127.0.0.1:50051. `tls` connects
     over TLS, as `JOBSVC_TLS=1` does; so does `ca` (or `JOBSVC_CA`), a PEM file of the
     certificates to trust, and so do `cert` and `key` (or `JOBSVC_CERT` and `JOBSVC_KEY`), PEM
-    files of the certificate to show and its key. The other arguments are those of `Worker`. Must
-    be called on the main thread. A process whose event loop stays blocked ends with code 1.
+    files of the certificate to show and its key. `token_file` has the token of this worker, and is
+    read for each stream; otherwise `JOBSVC_TOKEN` or `JOBSVC_TOKEN_FILE` says it. The other
+    arguments are those of `Worker`. Must be called on the main thread. A process whose event loop
+    stays blocked ends with code 1.
 
     Raises:
         ModuleUnusable, ProcessorInvalid, ValueError: before any job is taken.
@@ -80,6 +84,7 @@ def run(
         loaded,
         target=target or os.environ.get("JOBSVC_TARGET") or DEFAULT_TARGET,
         credentials=_credentials(tls, ca, cert, key),
+        token=token_in(token_file) if token_file else token_of(os.environ),
         concurrency=concurrency,
         window=window,
         grace_seconds=grace_seconds,
@@ -89,6 +94,8 @@ def run(
         on_blocked=_end_process,
     )
     log_to_stderr()
+    if worker.sends_token_in_clear:
+        log.warning("the token goes to %s unencrypted; use --tls", worker.target)
     manager = ServiceManager.take_from(os.environ)
     # Imported here: a program that only uses `Worker` brings its own tracing.
     from jobsvc.tracing import start_tracing
@@ -240,6 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--key", metavar="FILE", help="key of that certificate (PEM) (default: $JOBSVC_KEY)"
     )
     parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="the worker's token, read for each stream (default: $JOBSVC_TOKEN_FILE)",
+    )
+    parser.add_argument(
         "--concurrency",
         type=int,
         default=DEFAULT_CONCURRENCY,
@@ -284,6 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ca=chosen.ca,
         cert=chosen.cert,
         key=chosen.key,
+        token_file=chosen.token_file,
         concurrency=chosen.concurrency,
         window=chosen.window,
         grace_seconds=chosen.grace,
