@@ -14,6 +14,8 @@ from typing import Any, get_args, get_type_hints
 MAX_ATTEMPTS = 100
 #: The schema of a default installation, which the statements of the store name.
 SCHEMA = "jobsvc"
+#: Settings that a file may have, which `JOBSVC_…_FILE` names.
+SECRETS = ("dsn", "session_key")
 #: Algorithms by which tokens may be signed: those with a key that only the issuer has.
 JWT_ALGORITHMS = (
     "RS256",
@@ -46,6 +48,8 @@ _OTHERS = (
     "USER_ID",
     "TOKEN",
     "TOKEN_FILE",
+    "DSN_FILE",
+    "SESSION_KEY_FILE",
     "TLS",
     "CA",
     "CERT",
@@ -231,6 +235,8 @@ class Settings:
         values: dict[str, Any] = {}
         for name, hint in get_type_hints(cls).items():
             text = environment.get("JOBSVC_" + name.upper())
+            if not text and name in SECRETS:
+                text = _read_secret(environment, f"JOBSVC_{name.upper()}_FILE")
             if text:
                 kind = next((t for t in get_args(hint) if t is not NoneType), hint)
                 try:
@@ -240,6 +246,18 @@ class Settings:
                         f"JOBSVC_{name.upper()}: {text!r} is not a {kind.__name__}"
                     ) from None
         return cls(**(values | {k: v for k, v in overrides.items() if v is not None}))
+
+
+def _read_secret(environment: Mapping[str, str], variable: str) -> str:
+    """What the file has that a variable names; empty if it names none."""
+    path = environment.get(variable)
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsInvalid(f"{variable} {path}: {reason}") from None
 
 
 def _switch(text: str) -> bool:
