@@ -11,6 +11,7 @@ from jobsvc.domain.methods import METHODS, OTHER_SERVICES, Method, method_named
 from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
 
 _PAGE = Path(__file__).parents[2] / "docs/reference/methods.md"
+_SECURITY = Path(__file__).parents[2] / "docs/operations/security.md"
 _CONTRACT: dict[str, MethodDescriptor] = {
     f"{service.full_name}/{method.name}": method
     for file in (job_service_pb2, worker_service_pb2, queue_service_pb2)
@@ -87,6 +88,23 @@ def test_all_services_but_ours_need_the_admin_unless_they_are_health() -> None:
 def test_page_has_the_rows() -> None:
     page = _PAGE.read_text(encoding="utf-8").splitlines()
     assert [line for line in page if line.startswith("|")] == _table()
+
+
+def test_security_page_has_the_roles() -> None:
+    page = _SECURITY.read_text(encoding="utf-8")
+    section = page[page.index("## Roles") : page.index("## Changes")]
+    assert [line for line in section.splitlines() if line.startswith("|")] == _roles_table()
+
+
+def _roles_table() -> list[str]:
+    """Method by role, as Markdown."""
+    roles = [role for role in ROLES if role != ADMIN]
+    lines = [("method", *(f"`{role}`" for role in roles)), tuple("---" for _ in ("", *roles))]
+    for method in METHODS:
+        service = method.service.removeprefix("jobsvc.v1.")
+        marks = ("yes" if role in method.roles else "" for role in roles)
+        lines.append((f"`{service}.{method.name}`", *marks))
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
 def _table() -> list[str]:
