@@ -250,7 +250,7 @@ async def replica(
         ):
             async with (
                 authentication.running() if authentication else nullcontext(),
-                server.listening(settings.listen, tls.credentials if tls else None) as port,
+                server.listening(settings.listen, tls) as port,
                 # Only now: the silence of a worker counts from its first look.
                 running(("upkeep", run_duties(*duties))),
             ):

@@ -13,8 +13,9 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives import serialization
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from jobsvc.api.listen_address import bind
 from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.waiting_server import waiting_server
 from jobsvc.app import Replica, replica
@@ -148,6 +149,29 @@ async def test_renewed_certificate_is_shown_to_new_connections_and_streams_go_on
     # The stream lives on its old connection, and has missed nothing.
     await jobs.CancelJob(pb.CancelJobRequest(job_id=job.id))
     assert (await update(stream)).job_id == job.id
+
+
+async def test_every_address_shows_the_renewed_certificate(
+    tls: ServerTls, files: Files, authority: Authority
+) -> None:
+    servers = [aio.server(), aio.server()]  # As for IPv4 and IPv6, or a server and the next one.
+    ports = []
+    for serving in servers:
+        servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, serving)
+        await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+        ports.append(await bind(serving, "127.0.0.1:0", tls.credentials))
+        await serving.start()
+    for port in ports:
+        assert await is_serving(port, channel_credentials(authority))
+    another = Authority()
+    files.write(another)
+    tls.files.reload()
+    for port in ports:
+        assert await is_serving(port, channel_credentials(another))
+        assert not await is_serving(port, channel_credentials(authority))
+    for serving in servers:
+        await serving.stop(None)
 
 
 async def test_files_that_do_not_fit_each_other_change_nothing(

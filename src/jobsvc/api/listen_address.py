@@ -8,7 +8,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -27,10 +27,13 @@ class PortTaken(Exception):
 
 
 async def bind(
-    server: aio.Server, listen: str, credentials: grpc.ServerCredentials | None = None
+    server: aio.Server,
+    listen: str,
+    credentials: Callable[[], grpc.ServerCredentials] | None = None,
 ) -> int:
     """Makes a server that has not started listen on HOST:PORT, with every number that HOST stands
-    for, or on `unix:PATH`; with `credentials`, over TLS. Returns the port, 0 for a path.
+    for, or on `unix:PATH`; over TLS with what `credentials` makes for each. Returns the port, 0 for
+    a path.
 
     Raises:
         PortTaken: it cannot listen on all of them, and listens on none.
@@ -45,7 +48,7 @@ async def bind(
             address = f"{address.rpartition(':')[0]}:{port}"
         try:
             bound = (
-                server.add_secure_port(address, credentials)
+                server.add_secure_port(address, credentials())
                 if credentials
                 else server.add_insecure_port(address)
             )

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import grpc
 from grpc import aio
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2_grpc
@@ -18,6 +17,7 @@ from jobsvc.api.listen_address import bind
 from jobsvc.api.open_sockets import cut_connections, path_of
 from jobsvc.api.reflection import add_reflection
 from jobsvc.api.registration import GuardedServer, SharedQueueServer
+from jobsvc.api.server_tls import ServerTls
 from jobsvc.settings import Settings
 from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
@@ -71,16 +71,14 @@ class GrpcServer:
         channelz.add_channelz_servicer(unguarded)
 
     @asynccontextmanager
-    async def listening(
-        self, address: str, credentials: grpc.ServerCredentials | None = None
-    ) -> AsyncIterator[int]:
-        """Serves on `address` (HOST:PORT or unix:PATH), with `credentials` over TLS, and yields the
+    async def listening(self, address: str, tls: ServerTls | None = None) -> AsyncIterator[int]:
+        """Serves on `address` (HOST:PORT or unix:PATH), over TLS if it is given, and yields the
         port (0 for a path). Calls that are open at the end are cut off.
 
         Raises:
             PortTaken: the server cannot listen on the address.
         """
-        port = await bind(self._server, address, credentials)
+        port = await bind(self._server, address, tls.credentials if tls else None)
         await self._health.tell()
         await self._server.start()
         try:

@@ -8,20 +8,14 @@ from jobsvc.settings import Settings
 
 
 class ServerTls:
-    """Credentials of a port. New connections get what the files said last; connections that are
+    """Credentials of ports. New connections get what the files said last; connections that are
     open live on. gRPC speaks TLS 1.2 and 1.3 only."""
 
     def __init__(self, files: TlsFiles) -> None:
         """Raises FileUnusable."""
         self._files = files
         self._material = files.read()
-        self._is_new = False
         self.files = WatchedFiles("certificate and key stay", files.paths, self._load)
-        self.credentials: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
-            _configuration(self._material),
-            self._fetch,  # type: ignore[arg-type]  # it may return None, as gRPC says
-            require_client_authentication=self._material.client_ca is not None,
-        )
 
     @classmethod
     def named(cls, settings: Settings) -> "ServerTls | None":
@@ -29,17 +23,29 @@ class ServerTls:
         files = TlsFiles.named(settings)
         return None if files is None else cls(files)
 
+    def credentials(self) -> grpc.ServerCredentials:
+        """Returns the credentials of one address: each asks by itself whether there is something
+        new, and would not hear what another one was told."""
+        told = self._material
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            """gRPC asks, in a thread of its own, before each handshake; None means as before."""
+            nonlocal told
+            if told is self._material:
+                return None
+            told = self._material
+            return _configuration(told)
+
+        return grpc.dynamic_ssl_server_credentials(
+            _configuration(told),
+            fetch,  # type: ignore[arg-type]  # it may return None, as gRPC says
+            require_client_authentication=told.client_ca is not None,
+        )
+
     def _load(self) -> None:
         material = self._files.read()
         if material != self._material:
-            self._material, self._is_new = material, True
-
-    def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """gRPC asks, in a thread of its own, before each handshake; None means as before."""
-        if not self._is_new:
-            return None
-        self._is_new = False
-        return _configuration(self._material)
+            self._material = material
 
 
 def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
