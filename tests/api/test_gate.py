@@ -119,13 +119,17 @@ def begin(channel: aio.Channel, job_id: str) -> Begin:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_call_outlives_its_token_by_the_settings_time_at_most(
-    begin: Begin, issuer: Issuer, kind: str
+    begin: Begin, issuer: Issuer, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "jobsvc")
     good = await begin("status_stream", bearer(issuer.token("web", tuple(ROLES))))
     began = time.monotonic()
     ending = await begin(kind, bearer(issuer.token("web", tuple(ROLES), life=1)))
     assert (await refused(ending)).what == _INVALID
     assert time.monotonic() - began > 1.0
+    if kind == "work":
+        await eventually(lambda: "w1 must show credentials anew; it holds no job" in caplog.text)
+    assert "is lost" not in caplog.text
     assert not good.done()  # type: ignore[attr-defined]
     good.cancel()  # type: ignore[attr-defined]
 

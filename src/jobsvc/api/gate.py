@@ -37,6 +37,14 @@ class _Call:
 _current_call: ContextVar[_Call] = ContextVar("current_call")
 
 
+def credentials_ended() -> CredentialsInvalid | None:
+    """Returns the error that ends the current call for its credentials; None if nothing does."""
+    call = _current_call.get(None)
+    if call is None or call.timeout is None or not call.timeout.expired():
+        return None
+    return CredentialsInvalid("the credentials with which the call began have ended")
+
+
 class Gate:
     """Asks every call who makes it. `run` it while calls are served."""
 
@@ -83,10 +91,8 @@ class Gate:
                     self._waiting.add(call)
                     return await handle(request, context)
             except TimeoutError:
-                if call.timeout is not None and call.timeout.expired():
-                    raise CredentialsInvalid(
-                        "the credentials with which the call began have ended"
-                    ) from None
+                if (ended := credentials_ended()) is not None:
+                    raise ended from None
                 raise
             finally:
                 self._waiting.discard(call)
