@@ -185,7 +185,7 @@ async def test_files_that_do_not_fit_each_other_change_nothing(
     files.key.write_bytes(Authority().sign("another", [], is_server=True)[1])
     tls.files.reload()
     (line,) = [r.message for r in caplog.records if r.levelname == "ERROR"]
-    assert line.startswith("certificate and key stay as before: JOBSVC_TLS_CERT ")
+    assert line.startswith("certificate and key: as before, since JOBSVC_TLS_CERT ")
     assert good.decode() not in caplog.text
     assert await is_serving(server.port, channel_credentials(authority))
 

@@ -15,7 +15,7 @@ class ServerTls:
         """Raises FileUnusable."""
         self._files = files
         self._material = files.read()
-        self.files = WatchedFiles("certificate and key stay", files.paths, self._load)
+        self.files = WatchedFiles("certificate and key", files.paths, self._load)
 
     @classmethod
     def named(cls, settings: Settings) -> "ServerTls | None":

@@ -61,7 +61,7 @@ class IssuerKeys:
         self._file: WatchedFiles | None = None
         if "://" not in source:
             path = Path(source.removeprefix("file:"))
-            self._file = WatchedFiles("keys of the issuer stay", [path], lambda: self._load(path))
+            self._file = WatchedFiles("the keys of the issuer", [path], lambda: self._load(path))
         elif not _is_safe(source):
             raise FileUnusable(
                 "JOBSVC_JWT_JWKS must be a file, or a URL of https:// (http:// on this machine)"

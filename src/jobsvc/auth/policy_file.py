@@ -16,7 +16,7 @@ class PolicyFile:
         self._on_change = on_change
         self.files: WatchedFiles | None = None
         if path is not None:
-            self.files = WatchedFiles("the policy stays", [path], lambda: self._load(path))
+            self.files = WatchedFiles("the policy", [path], lambda: self._load(path))
 
     def _load(self, path: Path) -> None:
         try:

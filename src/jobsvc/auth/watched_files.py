@@ -38,11 +38,11 @@ class WatchedFiles:
             self._load()
         except FileUnusable as error:
             if f"{error}" != self._complaint:
-                log.error("%s as before: %s", self._subject, error)
+                log.error("%s: as before, since %s", self._subject, error)
             self._complaint = f"{error}"
             return
         self._complaint = ""
-        log.info("%s read anew", self._subject)
+        log.info("%s: read anew", self._subject)
 
     async def run(self) -> None:
         """Reads them again when they have changed, until cancelled."""
