@@ -127,6 +127,12 @@ def test_file_of_tls_that_needs_others_is_named(name: str) -> None:
         Settings.read({f"JOBSVC_{name}": "file"})
 
 
+def test_policy_about_callers_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="JOBSVC_POLICY needs callers that are known"):
+        Settings(policy=Path("policy.toml"))
+    assert Settings(policy=Path("policy.toml"), accept_api_keys=True).authenticates
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"

@@ -182,6 +182,11 @@ class Settings:
         self._needs("jwt_issuer", "jwt_audience")
         self._needs("jwt_audience", "jwt_jwks")
         self._needs("jwt_jwks", "jwt_issuer")
+        if self.policy is not None and not self.authenticates:
+            raise SettingsInvalid(
+                "JOBSVC_POLICY needs callers that are known: set JOBSVC_TLS_CLIENT_CA,"
+                " JOBSVC_JWT_ISSUER or JOBSVC_ACCEPT_API_KEYS"
+            )
         for algorithm in self.jwt_algorithms.split(","):
             if algorithm not in JWT_ALGORITHMS:
                 raise SettingsInvalid(

@@ -10,7 +10,6 @@ from jobsvc.api.gate import Gate
 from jobsvc.auth.api_keys import ApiKeys
 from jobsvc.auth.authenticator import Authenticator
 from jobsvc.auth.policy_file import PolicyFile
-from jobsvc.extras import NotInstalled, ask_for, is_installed
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint
 from jobsvc.store.store import Store
@@ -23,7 +22,7 @@ class Authentication:
     """Policy, API keys and tokens of one replica, and the gate that asks them."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        """Raises FileUnusable, and NotInstalled for tokens without the extra."""
+        """Raises FileUnusable."""
         self._authenticator = authenticator = Authenticator()
         self.gate = Gate(authenticator, settings.stream_after_expiry_seconds)
         self._policy = PolicyFile(settings.policy, authenticator.take_policy)
@@ -70,8 +69,7 @@ class Authentication:
 
 
 def _verifier(settings: Settings, on_change: Callable[[], None]) -> "JwtVerifier | None":
-    if not is_installed("auth"):
-        raise NotInstalled(f"JOBSVC_JWT_ISSUER: {ask_for('auth')}")
+    # In an extra, which `jobsvc serve` has asked for.
     from jobsvc.auth.jwt import JwtVerifier
 
     return JwtVerifier.named(settings, on_change)

@@ -6,6 +6,7 @@ import typer
 
 from jobsvc.domain.loopback import is_local_target
 from jobsvc.exit_code import ExitCode
+from jobsvc.extras import NotInstalled, ask_for, is_installed
 from jobsvc.settings import Settings
 
 
@@ -37,6 +38,8 @@ def serve(
     from jobsvc.cli.startup import exit_line, log_to_stderr, raise_file_limit, read_settings
 
     settings = read_settings(listen=listen, start_wait_seconds=wait)
+    if settings.jwt_issuer is not None and not is_installed("auth"):
+        raise NotInstalled(f"JOBSVC_JWT_ISSUER: {ask_for('auth')}")
     host = settings.listen.rpartition(":")[0]
     is_local = is_local_target(settings.listen)
     danger = "" if is_local else _danger(settings)
