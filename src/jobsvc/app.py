@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.authentication import Authentication
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.convert.job_requests import RequestReader
 from jobsvc.api.guard import Guard
@@ -23,6 +24,7 @@ from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
+from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_request import JobsReader
 from jobsvc.api.submit_stream import SubmitStreams
@@ -85,6 +87,7 @@ class Replica:
         redelivery: Redelivery,
         outages: Outages,
         settings: Settings,
+        authentication: Authentication | None,
     ) -> None:
         self.port = port
         self._server = server
@@ -94,6 +97,12 @@ class Replica:
         self._redelivery = redelivery
         self._outages = outages
         self._settings = settings
+        self._authentication = authentication
+
+    def reload(self) -> None:
+        """Reads the files again that say who may do what."""
+        if self._authentication is not None:
+            self._authentication.reload()
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
@@ -119,8 +128,11 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
-    """A replica on a database whose schema is up to date, serving until the end of the block."""
+async def replica(
+    dsn: str, settings: Settings, tls: ServerTls | None = None
+) -> AsyncIterator[Replica]:
+    """A replica on a database whose schema is up to date, serving until the end of the block, over
+    TLS if `tls` is given."""
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
     async with open_store(
@@ -170,6 +182,8 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
         )
+        authentication = Authentication(store, settings) if settings.authenticates else None
+        gate = authentication.gate if authentication else None
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
@@ -215,10 +229,11 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 settings,
             ),
             QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
-            Guard(admission, connections, callers, tracer),
+            Guard(admission, connections, callers, tracer, gate),
             connections,
             store.database.troubles,
             settings,
+            gate,
         )
 
         def on_hint(hint: Hint) -> None:
@@ -228,6 +243,8 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             catalog.forget(hint.declared)
 
         hints.listen(on_hint, hub.gap)
+        if authentication is not None:
+            hints.listen(authentication.on_hint)
         outages = Outages(
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
@@ -243,12 +260,21 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             ("worker ids", worker_ids.run()),
         ):
             async with (
-                server.listening(settings.listen) as port,
+                authentication.running() if authentication else nullcontext(),
+                server.listening(settings.listen, tls) as port,
                 # Only now: the silence of a worker counts from its first look.
                 running(("upkeep", run_duties(*duties))),
             ):
                 yield Replica(
-                    port, server, admission, hub, dispatcher, redelivery, outages, settings
+                    port,
+                    server,
+                    admission,
+                    hub,
+                    dispatcher,
+                    redelivery,
+                    outages,
+                    settings,
+                    authentication,
                 )
             # Calls that were cancelled now may have held leases.
             await server.finish()

@@ -5,11 +5,13 @@ import typer
 from jobsvc.cli import (
     conformance,
     demo,
+    dev_certs,
     doctor,
     health,
     job_control,
     job_list,
     jobs,
+    keys,
     migrate,
     queues,
     restore_check,
@@ -47,11 +49,13 @@ for command in (
     job_control.delete,
     trace.trace,
     demo.demo,
+    dev_certs.dev_certs,
 ):
     app.command(cls=Command)(command)
 app.add_typer(queues.app)
 app.add_typer(workers.app)
 app.add_typer(conformance.app)
+app.add_typer(keys.app)
 
 
 def main() -> None:
