@@ -75,6 +75,23 @@ async def test_worker_and_caller_go_on_over_the_ends_of_their_tokens(
     assert len({update.status.version for update in seen}) == len(seen)
 
 
+async def test_creations_go_on_over_the_ends_of_tokens(server: Replica, issuer: Issuer) -> None:
+    target = f"127.0.0.1:{server.port}"
+    async with AsyncClient(target, token=issuer.token("root", ("jobs.admin",))) as admin:
+        await admin.create_queue("q")
+    tokens = Tokens(issuer, "web", ("jobs.creator",))
+    async with AsyncClient(target, token=tokens) as client:
+        ends_at = time.monotonic() + 4
+        made = []
+        while time.monotonic() < ends_at:
+            made += [
+                job.id for job in await asyncio.gather(*(client.create("q") for _ in range(5)))
+            ]
+            await asyncio.sleep(0.1)  # Over several tokens, whatever way the client has.
+    assert len(set(made)) == len(made) > 5
+    assert tokens.count > 1
+
+
 async def test_caller_without_another_token_is_told_so(server: Replica, issuer: Issuer) -> None:
     admin = issuer.token("web", ("jobs.admin",))
     target = f"127.0.0.1:{server.port}"
