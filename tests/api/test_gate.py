@@ -12,7 +12,13 @@ import grpc
 import pytest
 from grpc import aio
 
+from jobsvc.api.gate import Gate
 from jobsvc.app import Replica
+from jobsvc.auth.authenticator import Authenticator
+from jobsvc.auth.jwks import IssuerKeys
+from jobsvc.auth.jwt import JwtVerifier
+from jobsvc.domain.access_policy import read_policy
+from jobsvc.domain.errors import CredentialsInvalid
 from jobsvc.domain.identity import ROLES
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
@@ -32,7 +38,7 @@ from tests.api.support.identities import (
 )
 from tests.api.support.refusal import refused
 from tests.api.support.worker_stream import HandStream, subscribe
-from tests.support.issuer import Issuer
+from tests.support.issuer import AUDIENCE, NAME, Issuer
 from tests.support.probe import eventually
 
 _INVALID = (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID")
@@ -223,3 +229,44 @@ async def test_key_that_the_issuer_has_taken_back_ends_its_streams(
     assert (await refused(old)).what == _INVALID
     new = await begin("status_stream", bearer(issuer.token("web", tuple(ROLES))))
     new.cancel()  # type: ignore[attr-defined]
+
+
+class Peer:
+    """A call without a certificate, as gRPC describes it."""
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {}
+
+
+@pytest.mark.parametrize("is_taken_away", [True, False])
+async def test_change_between_the_door_and_the_handler_is_not_missed(
+    tmp_path: Path, issuer: Issuer, is_taken_away: bool
+) -> None:
+    other = Issuer()
+    (issuer if not is_taken_away else other).write(tmp_path / "later.json")
+    issuer.write(tmp_path / "keys.json")
+    authenticator = Authenticator()
+    gate = Gate(authenticator, 60.0)
+
+    def verifier(name: str) -> JwtVerifier:
+        keys = IssuerKeys(str(tmp_path / name), lambda: authenticator.forget("jwt:"))
+        return JwtVerifier(keys, NAME, AUDIENCE, ["ES256"])
+
+    authenticator.tokens = verifier("keys.json")
+    authenticator.take_policy(read_policy(POLICY))
+    context: Any = Peer()
+    await gate.enter(("jobs.viewer",), context, bearer(issuer.token("web", ("jobs.viewer",))))
+    # As while the request is read. Nobody looks at calls that wait: the loop is not run.
+    authenticator.tokens = verifier("later.json")
+    served: list[object] = []
+
+    async def handle(request: object, _: object) -> None:
+        served.append(request)
+
+    if is_taken_away:
+        with pytest.raises(CredentialsInvalid):
+            await gate.bounded(handle)("request", context)
+        assert served == []
+    else:
+        await gate.bounded(handle)("request", context)
+        assert served == ["request"]

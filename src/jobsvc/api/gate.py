@@ -21,6 +21,7 @@ from jobsvc.domain.identity import SERVICE_NAME, Identity
 Context = aio.ServicerContext[Any, Any]
 
 _URI_SCHEME = "spiffe://"
+_ENDED = "the credentials with which the call began have ended"
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +43,7 @@ def credentials_ended() -> CredentialsInvalid | None:
     call = _current_call.get(None)
     if call is None or call.timeout is None or not call.timeout.expired():
         return None
-    return CredentialsInvalid("the credentials with which the call began have ended")
+    return CredentialsInvalid(_ENDED)
 
 
 class Gate:
@@ -89,6 +90,11 @@ class Gate:
             try:
                 async with asyncio.timeout(seconds) as call.timeout:
                     self._waiting.add(call)
+                    # What let the call in may have been taken away before it was among these.
+                    if self._authenticator.known(
+                        call.authorization, call.certificate
+                    ) is not call.identity and not await self._may_go_on(call):
+                        raise CredentialsInvalid(_ENDED)
                     return await handle(request, context)
             except TimeoutError:
                 if (ended := credentials_ended()) is not None:

@@ -42,20 +42,21 @@ def serve(
         raise NotInstalled(f"JOBSVC_JWT_ISSUER: {ask_for('auth')}")
     host = settings.listen.rpartition(":")[0]
     is_local = is_local_target(settings.listen)
-    danger = "" if is_local else _danger(settings)
-    if danger and not insecure:
+    lack, danger = ("", "") if is_local else _danger(settings)
+    if lack and not insecure:
         exit_line(
-            f"{host} is not loopback, and {danger}: pass --insecure to listen there all the same",
+            f"{host} is not loopback, and {lack} {danger}: pass --insecure to listen there all the"
+            " same",
             ExitCode.CONFIGURATION,
         )
     log_to_stderr()
     raise_file_limit()
     # Set before gRPC is imported. Everything that its core logs comes as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    if danger:
+    if lack:
         import logging
 
-        logging.getLogger("jobsvc").warning("listening on %s, and %s", host, danger)
+        logging.getLogger("jobsvc").warning("listening on %s %s: %s", host, lack, danger)
     try:
         import uvloop as loop
     except ImportError:  # uvloop does not run on Windows.
@@ -79,13 +80,13 @@ def serve(
     os._exit(0)
 
 
-def _danger(settings: Settings) -> str:
-    """Says what is dangerous about listening beyond loopback; empty if nothing is."""
+def _danger(settings: Settings) -> tuple[str, str]:
+    """Says without what it is dangerous to listen beyond loopback, and why; empty if it is not."""
     if not settings.authenticates:
-        return "without authentication everyone who reaches it can create and work on jobs"
+        return "without authentication", "everyone who reaches it can create and work on jobs"
     if settings.tls_cert is None:
-        return "without TLS everyone on the way can read the credentials of callers"
-    return ""
+        return "without TLS", "everyone on the way can read the credentials of callers"
+    return "", ""
 
 
 def _ready_line(listen: str, port: int) -> str:
