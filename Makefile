@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast chaos unguarded grpcurl examples examples-go examples-typescript \
-  bench peers bench-flat bench-peers bench-streams bench-neighbours bench-held \
+  bench peers bench-flat bench-peers bench-streams bench-watches bench-neighbours bench-held \
   bench-smoke lint types generate verify protoset lock sbom wheel image clean
 
 help: ## List the targets
@@ -115,6 +115,9 @@ $(PEERS)/river: $(wildcard bench/peers/river/*)
 
 bench-streams: setup ## Measure 5,000 status streams, 200 workers and large requests (two minutes)
 	@python -m bench.streams --markdown docs/performance/streams.md
+
+bench-watches: setup ## Measure 5,000 watches of one queue (one minute)
+	@python -m bench.watches
 
 bench-neighbours: setup ## Time a bystander beside callers that misbehave (three minutes)
 	@python -m bench.neighbours

@@ -22,6 +22,9 @@ from jobsvc.store.store import Store, open_store
 from tests.support.looking import look_at
 from tests.support.settings import TEST_SETTINGS
 
+#: As in every project where jobsvc is installed.
+pytest_plugins = ["jobsvc.testing.plugin"]
+
 # Examples have no deadline: a machine that is busy elsewhere is no defect.
 hypothesis.settings.register_profile(
     "jobsvc", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -46,3 +46,33 @@ def test_place_exists(path: str, name: str) -> None:
     assert files, f"there is no {path}"
     if name:
         assert any(name in _definitions(file) for file in files), f"{path} has no {name}"
+
+
+def test_call_is_in_the_files_that_the_recipe_names() -> None:
+    """Counted for DeleteJob: whatever names it, its use case, its statement or its request. What is
+    generated, and the flows, follow."""
+    recipe = _PAGE.read_text().partition("**A call**")[2].partition("\n**A")[0]
+    words = re.compile(
+        r"\bDeleteJob\b|\bDeletion\b|\"delete_jobs\"|\bdelete_request\b|\bjob_control\.delete\b|client\.delete\("
+    )
+    generated = re.compile(r"_pb2|/sync_\w+\.py$|/testing/|/frozen/")
+    folders = [_ROOT / "src" / "jobsvc", _ROOT / "proto" / "jobsvc", _ROOT / "docs" / "reference"]
+    found = {
+        path.relative_to(_ROOT).as_posix()
+        for folder in folders
+        for path in folder.rglob("*.*")
+        if path.suffix in {".py", ".sql", ".proto", ".md"}
+        and not generated.search(path.relative_to(_ROOT).as_posix())
+        and (words.search(path.read_text()) or path.stem == "delete_jobs")
+    }
+    named = {
+        file.relative_to(_ROOT).as_posix()
+        for path in re.findall(r"`([\w./-]+\.(?:py|sql|proto|md))(?::[\w.]+)?`", recipe)
+        for folder in _FOLDERS
+        if (file := _ROOT / folder / path).is_file()
+    }
+    assert found <= named
+    # Beside it, for calls about queues, and for an error of its own.
+    others = {"async_bulk_calls.py", "async_queue_calls.py", "queues.py", "workers.py", "status.py"}
+    assert {Path(path).name for path in named - found} == others
+    assert f"in these {len(found)} files" in recipe

@@ -1,9 +1,9 @@
 """Makes the blocking client from the one for asyncio: the same calls without `await`.
 
-`python tools/async_to_sync.py` writes sync_client.py and sync_queue_calls.py; with `--check` it
-only fails when one is not current. Connections and streams, where the two
-clients really differ, are written by hand: async_connection.py and
-async_reply_stream.py, and the same names with `sync_`.
+`python tools/async_to_sync.py` writes sync_client.py, sync_queue_calls.py,
+sync_bulk_calls.py and sync_watch_calls.py; with `--check` it only fails when one is not current.
+Connections and streams, where the two clients really differ, are written by hand:
+async_connection.py and async_reply_stream.py, and the same names with `sync_`.
 """
 
 import difflib
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 CLIENT = Path(__file__).parent.parent / "src/jobsvc/client"
-NAMES = ("client", "queue_calls")
+NAMES = ("client", "queue_calls", "bulk_calls", "watch_calls")
 
 HEADER = '"""The client for code that blocks. Generated from async_{name}.py: do not edit."""\n'
 
@@ -24,10 +24,12 @@ REPLACEMENTS = (
     (r"\bAsyncGenerator\b", "Generator"),
     (r"\b(async|await) ", ""),
     (r"\basync_", "sync_"),
-    (r"\bAsync(?=[A-Z])", ""),
+    (r"\b__a(enter|exit)__\b", r"__\1__"),
+    (r"\b(Fake)?Async(?=[A-Z])", r"\1"),
     (r"\baclosing\b", "closing"),
     (r"\bany number of tasks\b", "any number of threads"),
 )
+TESTING = CLIENT.parent / "testing"
 #: Signs that a replacement is missing.
 LEFTOVERS = re.compile(r"\b(async|await|asyncio|aio|__a\w+__|a(next|iter|closing))\b|Async")
 
@@ -62,9 +64,10 @@ def tidy(source: str, target: Path) -> str:
 
 def main() -> None:
     """Writes the files, or checks them."""
-    for name in NAMES:
-        target = CLIENT / f"sync_{name}.py"
-        source = (CLIENT / f"async_{name}.py").read_text()
+    # With the fake of the client, for tests.
+    for folder, name in [*((CLIENT, name) for name in NAMES), (TESTING, "fake_client")]:
+        target = folder / f"sync_{name}.py"
+        source = (folder / f"async_{name}.py").read_text()
         wanted = tidy(to_sync(source, name), target)
         if "--check" not in sys.argv[1:]:
             target.write_text(wanted)

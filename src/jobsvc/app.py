@@ -5,8 +5,9 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from opentelemetry import metrics, trace
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
 from jobsvc.api.authentication import Authentication
+from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.convert.job_requests import RequestReader
 from jobsvc.api.guard import Guard
@@ -28,6 +30,7 @@ from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_request import JobsReader
 from jobsvc.api.submit_stream import SubmitStreams
+from jobsvc.api.watch_stream import WatchStreams, write_update
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.api.worker_service import WorkerService
 from jobsvc.dispatch.dispatcher import Dispatcher
@@ -40,8 +43,10 @@ from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.unary_leases import UnaryLeases
 from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.dispatch.worker_log import WorkerLog
+from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.outages import Outages
 from jobsvc.event_loop.lag import watch_loop
+from jobsvc.jobs.bulk import BulkOperations
 from jobsvc.jobs.cancel import Cancellation
 from jobsvc.jobs.change import Changing
 from jobsvc.jobs.create import Creation
@@ -51,15 +56,18 @@ from jobsvc.jobs.list import JobLister
 from jobsvc.jobs.read import JobReader
 from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
+from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
+from jobsvc.store.under_test import movable_texts
+from jobsvc.upkeep.bulk import BulkRunner
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
-from jobsvc.upkeep.prune import prune_jobs, prune_schemas
+from jobsvc.upkeep.prune import prune_bulk_operations, prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
@@ -83,6 +91,7 @@ class Replica:
         server: GrpcServer,
         admission: Admission,
         hub: Hub,
+        feed: WatchFeed,
         dispatcher: Dispatcher,
         redelivery: Redelivery,
         outages: Outages,
@@ -93,6 +102,7 @@ class Replica:
         self._server = server
         self._admission = admission
         self._hub = hub
+        self._feed = feed
         self._dispatcher = dispatcher
         self._redelivery = redelivery
         self._outages = outages
@@ -110,6 +120,7 @@ class Replica:
         self._outages.leave()
         await self._server.leave()
         self._hub.drain()
+        self._feed.drain()
         self._dispatcher.drain()
         seconds = self._settings.drain_seconds
         log.info(
@@ -129,10 +140,17 @@ class Replica:
 
 @asynccontextmanager
 async def replica(
-    dsn: str, settings: Settings, tls: ServerTls | None = None
+    dsn: str,
+    settings: Settings,
+    tls: ServerTls | None = None,
+    clock_shift: Callable[[], timedelta] | None = None,
 ) -> AsyncIterator[Replica]:
     """A replica on a database whose schema is up to date, serving until the end of the block, over
-    TLS if `tls` is given."""
+    TLS if `tls` is given.
+
+    `clock_shift` is for tests alone: the database has a clock that they move
+    (`store/under_test`), and the function returns by how much.
+    """
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
     async with open_store(
@@ -143,6 +161,7 @@ async def replica(
         settings.max_queues,
         settings.schema,
         Pooling(settings.pooler) if settings.pooler else None,
+        movable_texts(settings.schema) if clock_shift else None,
     ) as store:
         hints = Hints(
             dsn,
@@ -154,6 +173,13 @@ async def replica(
         )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
+        feed = WatchFeed(
+            store,
+            write_update,
+            hints.watch_jobs,
+            settings.poll_interval_seconds,
+            settings.statement_seconds,
+        )
 
         redelivery = Redelivery(store, hints, settings.reconnect_seconds)
         presence = Presence(store)
@@ -176,8 +202,11 @@ async def replica(
         due_timers = DueTimers(hints)
 
         settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
-        creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
+        creation = Creation(
+            store, catalog, hints, due_timers.start, settings, tracer, _new_ids(clock_shift)
+        )
         reader = JobReader(store, catalog, hub)
+        lister = JobLister(store)
         admission = Admission(settings)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
@@ -196,9 +225,10 @@ async def replica(
             server_id,
             settings,
         )
+        lister = JobLister(store)
+        bulk_runner = BulkRunner(store, hints, due_timers.start, settings)
         server = GrpcServer(
-            # Methods that are not there yet answer UNIMPLEMENTED.
-            JobService(  # type: ignore[abstract]
+            JobService(
                 creation,
                 reader,
                 StatusStreams(hub, reader, settings.heartbeat_interval_seconds),
@@ -209,6 +239,7 @@ async def replica(
                     hub,
                     settings,
                 ),
+                WatchStreams(feed, lister, reader, settings.heartbeat_interval_seconds),
                 JobControl(
                     Cancellation(store, reader, hints, settings),
                     Retrying(store, reader, hints, due_timers.start, settings),
@@ -216,7 +247,8 @@ async def replica(
                     Deletion(store, reader, hints, settings),
                     settings.max_payload_bytes,
                 ),
-                JobLists(JobLister(store)),
+                JobLists(lister),
+                BulkJobs(BulkOperations(store, lister, hub, hints, bulk_runner.wake, settings)),
                 settings,
             ),
             WorkerService(
@@ -238,11 +270,16 @@ async def replica(
 
         def on_hint(hint: Hint) -> None:
             hub.changed(hint.job_ids)
+            feed.changed(hint.job_ids)
             dispatcher.wake(hint.ready)
             dispatcher.cancels_requested(hint.cancels)
             catalog.forget(hint.declared)
 
-        hints.listen(on_hint, hub.gap)
+        def on_gap() -> None:
+            hub.gap()
+            feed.gap()
+
+        hints.listen(on_hint, on_gap)
         if authentication is not None:
             hints.listen(authentication.on_hint)
         outages = Outages(
@@ -254,6 +291,7 @@ async def replica(
             ("servers", store.database.watch_servers()),
             ("hints", hints.run()),
             ("hub", hub.run()),
+            ("watch feed", feed.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
@@ -263,13 +301,14 @@ async def replica(
                 authentication.running() if authentication else nullcontext(),
                 server.listening(settings.listen, tls) as port,
                 # Only now: the silence of a worker counts from its first look.
-                running(("upkeep", run_duties(*duties))),
+                running(("upkeep", run_duties(*duties)), ("bulk", bulk_runner.run())),
             ):
                 yield Replica(
                     port,
                     server,
                     admission,
                     hub,
+                    feed,
                     dispatcher,
                     redelivery,
                     outages,
@@ -319,10 +358,22 @@ def _duties(
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
+        Duty(
+            "prune bulk operations",
+            settings.prune_interval_seconds,
+            partial(prune_bulk_operations, store),
+        ),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
+
+
+def _new_ids(clock_shift: Callable[[], timedelta] | None) -> Callable[[int], list[str]]:
+    """Returns what makes the ids of jobs, in the order of their creation times."""
+    if clock_shift is None:
+        return new_job_ids
+    return lambda count: new_job_ids(count, clock_shift())
 
 
 async def _session_key(store: Store, settings: Settings) -> bytes:

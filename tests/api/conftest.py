@@ -27,6 +27,7 @@ _TABLES = (
     "attempt",
     "held_key",
     "replaced_schema",
+    "bulk_operation",
 )
 
 

@@ -20,6 +20,7 @@ from tests.api.support.identities import Metadata, authenticating, bearer
 from tests.api.support.refusal import refused
 from tests.api.support.worker import failure, success
 from tests.support.issuer import Issuer
+from tests.support.probe import eventually
 
 REQUEST_ID = "018f4e7a-0000-4000-8000-000000000001"
 
@@ -206,3 +207,68 @@ async def test_stream_of_creations_acts_within_its_own_service(
     assert (await bank.get(made.id, ("x-user-id", "ada"))).owner.service == "jwt:bank"
     refusal = await refused(shop.get(made.id, ("x-user-id", "ada")))
     assert refusal.what == (grpc.StatusCode.PERMISSION_DENIED, "JOB_NOT_OWNED")
+
+
+async def test_watchers_see_what_their_own_roles_allow(
+    shop: Service, bank: Service, channel: aio.Channel, issuer: Issuer
+) -> None:
+    viewer = Service(channel, issuer, "shop", "jobs.viewer")
+    watches = {
+        name: service.jobs.WatchJobs(pb.WatchJobsRequest(), metadata=service.metadata)
+        for name, service in {"shop": shop, "viewer": viewer, "bank": bank}.items()
+    }
+    for watch in watches.values():
+        while not (await watch.read()).HasField("synced"):
+            pass
+    job = await shop.create(retry_policy=job_pb2.RetryPolicy(max_attempts=1))
+    lease = worker_pb.LeaseJobsRequest(
+        worker=worker_pb.WorkerInfo(worker_id="w"), queues=["q"], max_jobs=1
+    )
+    (held,) = (await shop.workers.LeaseJobs(lease, metadata=shop.metadata)).leases
+    failed = failure(held, code_pb2.INTERNAL, retryable=False, metadata={"card": "4711"})
+    report = worker_pb.ReportOutcomesRequest(outcomes=[failed])
+    await shop.workers.ReportOutcomes(report, metadata=shop.metadata)
+    own = await bank.create()
+
+    async def until(watch: Any, job_id: str, state: int) -> str:
+        """All that comes, up to the update of a job in a state."""
+        seen = ""
+        while True:
+            response = await watch.read()
+            seen += str(response)
+            update = response.update
+            if update.job_id == job_id and update.status.state == state:
+                return seen
+
+    ended = job_pb2.JOB_STATE_FAILED
+    assert "4711" in await until(watches["shop"], job.id, ended)
+    assert "4711" not in await until(watches["viewer"], job.id, ended)
+    assert job.id not in await until(watches["bank"], own.id, job_pb2.JOB_STATE_PENDING)
+    for watch in watches.values():
+        watch.cancel()
+
+
+async def test_bulk_operations_touch_and_show_their_own_service_only(
+    shop: Service, bank: Service, channel: aio.Channel, issuer: Issuer
+) -> None:
+    theirs, ours = await shop.create(), await bank.create()
+    request = pb.BulkJobsRequest(cancel=pb.BulkCancel(), filter=pb.JobFilter(queues=["q"]))
+    started = await bank.jobs.BulkJobs(request, metadata=bank.metadata)
+    wait = pb.WaitBulkOperationRequest(operation_id=started.operation.id)
+    await bank.jobs.WaitBulkOperation(wait, metadata=bank.metadata)
+    await eventually(
+        lambda: bank.get(ours.id), lambda job: job.status.state == job_pb2.JOB_STATE_CANCELLED
+    )
+    assert (await shop.get(theirs.id)).status.state == job_pb2.JOB_STATE_PENDING
+    get = pb.GetBulkOperationRequest(operation_id=started.operation.id)
+    refusal = await refused(shop.jobs.GetBulkOperation(get, metadata=shop.metadata))
+    assert refusal.what == (grpc.StatusCode.PERMISSION_DENIED, "BULK_OPERATION_NOT_OWNED")
+    listed = await shop.jobs.ListBulkOperations(
+        pb.ListBulkOperationsRequest(), metadata=shop.metadata
+    )
+    assert list(listed.operations) == []
+    admin = Service(channel, issuer, "root", "jobs.admin")
+    listed = await admin.jobs.ListBulkOperations(
+        pb.ListBulkOperationsRequest(), metadata=admin.metadata
+    )
+    assert len(listed.operations) == 1

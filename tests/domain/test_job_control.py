@@ -79,10 +79,10 @@ def test_changed_job_must_be_one_that_could_be_created_so(
         **times,
     )
     if options.can_begin(NOW):
-        check_can_begin(before, change)
+        check_can_begin(change, before.expire_time, before.status.run_time, NOW)
         return
     with pytest.raises(InvalidRequest) as caught:
-        check_can_begin(before, change)
+        check_can_begin(change, before.expire_time, before.status.run_time, NOW)
     (violation,) = caught.value.violations
     assert violation.field.removeprefix("spec.") in fields
 
@@ -90,4 +90,5 @@ def test_changed_job_must_be_one_that_could_be_created_so(
 @given(st.integers(-100, 100))
 def test_job_whose_time_is_over_may_change_in_other_ways(end: int) -> None:
     old = replace(job(), expire_time=NOW + timedelta(seconds=end))
-    check_can_begin(old, JobChange(frozenset({"priority", "labels", "input"})))
+    change = JobChange(frozenset({"priority", "labels", "input"}))
+    check_can_begin(change, old.expire_time, old.status.run_time, NOW)

@@ -2,9 +2,12 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from uuid import RFC_4122, UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from jobsvc.domain.job_id import first_job_id, new_job_id, new_job_ids
 
@@ -40,6 +43,33 @@ def test_ids_of_a_batch_sort_as_they_come() -> None:
 def test_job_ids_do_not_repeat() -> None:
     ids = [*(new_job_id() for _ in range(1000)), *new_job_ids(1000), *new_job_ids(1000)]
     assert len(set(ids)) == 3000
+
+
+@given(some.integers(1, 4096), some.timedeltas(timedelta(0), timedelta(days=36500)))
+def test_ids_have_a_time_an_order_an_empty_shard_and_random_bits(
+    count: int, shift: timedelta
+) -> None:
+    ids = [UUID(text).int for text in new_job_ids(count, shift)]
+    assert {job_id >> 48 & 0xFFFF for job_id in ids} == {0x8000}, "variant, and shard 0"
+    assert len({job_id >> 76 for job_id in ids}) == 1, "one millisecond, version 7"
+    steps = [job_id >> 64 & 0xFFF for job_id in ids]
+    assert all(later == earlier + 1 for earlier, later in pairwise(steps))
+    # Of 48 bits; that any two of 4,096 are equal has a chance of 1 in 30,000,000.
+    assert len({job_id & (1 << 48) - 1 for job_id in ids}) == count
+
+
+def test_every_random_bit_is_used() -> None:
+    ids = [UUID(text).int for text in new_job_ids(1000)]
+    for bit in range(48):
+        ones = sum(job_id >> bit & 1 for job_id in ids)
+        assert 300 < ones < 700, f"bit {bit}: twelve standard deviations"
+
+
+def test_shifted_ids_are_of_the_shifted_time() -> None:
+    now, tomorrow = new_job_ids(1)[0], new_job_ids(1, timedelta(days=1))[0]
+    moment = datetime.now(UTC)
+    assert now < first_job_id(moment, timedelta(hours=23)) < tomorrow
+    assert tomorrow < first_job_id(moment, timedelta(hours=25))
 
 
 def test_first_id_of_a_moment_sorts_between_those_made_before_and_after() -> None:

@@ -36,6 +36,11 @@ try:
 except ImportError:
     # In the extra `auth`, and imported by those who ask for it.
     left_out += ("jobsvc.auth.dev_certs", "jobsvc.auth.jwt", "jobsvc.auth.jwks")
+try:
+    import pytest
+except ImportError:
+    # Who has no pytest loads no plugin.
+    left_out += ("jobsvc.testing.plugin",)
 for name in sys.argv[1:]:
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):

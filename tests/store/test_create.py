@@ -102,6 +102,22 @@ async def test_jobs_of_a_batch_leave_in_its_order(store: Store) -> None:
     assert [job.id.job_id for job in leased] == [job.id for job in jobs]
 
 
+async def test_id_that_was_drawn_before_changes_no_job(
+    store: Store, sql: asyncpg.Connection
+) -> None:
+    first, others = new_job(input='{"first": 1}'), [new_job() for _ in range(5)]
+    assert await store.jobs.create(first) is not None
+    second = new_job(id=first.id, owner=Owner("web", "eve", None), input='{"second": 2}')
+    results = await asyncio.gather(
+        *map(store.jobs.create, [*others, second]), return_exceptions=True
+    )
+    assert isinstance(results.pop(), KeyTaken)
+    assert all(isinstance(result, datetime) for result in results), "its neighbours in the batch"
+    kept = (await store.jobs.read([first.id]))[first.id]
+    assert (kept.owner, kept.input) == (first.owner, first.input)
+    assert await counts(sql, ["job", "waiting"]) == {"job": 6, "waiting": 6}
+
+
 async def test_request_id_makes_one_job(store: Store, sql: asyncpg.Connection) -> None:
     request_id = str(uuid4())
     first, second = new_job(request_id=request_id), new_job(request_id=request_id, unique_key="k")

@@ -10,6 +10,7 @@ import asyncpg
 
 from jobsvc.store.hints import Hint, Hints
 from tests.api.support.database_link import database_link
+from tests.support.probe import eventually
 
 SOON_SECONDS = 5.0
 
@@ -63,6 +64,24 @@ async def until_said(heard: "asyncio.Queue[str]", what: str) -> list[str]:
         while not said or not said[-1].startswith(what):
             said.append(await heard.get())
     return said
+
+
+async def test_replicas_know_where_jobs_are_watched(dsn: str, sql: asyncpg.Connection) -> None:
+    """Only then they hint the ids of jobs that are created."""
+    async with running(Hints(dsn, "a", alive_seconds=0.2, absence_seconds=1.0)) as one:
+        await one.listens()
+        async with running(Hints(dsn, "b", alive_seconds=0.2, absence_seconds=1.0)) as two:
+            await two.listens()
+            assert not one.hints.are_jobs_watched
+            two.hints.watch_jobs(True)
+            assert two.hints.are_jobs_watched
+            await eventually(lambda: one.hints.are_jobs_watched)
+            two.hints.watch_jobs(False)
+            await eventually(lambda: not one.hints.are_jobs_watched)
+            two.hints.watch_jobs(True)
+            await eventually(lambda: one.hints.are_jobs_watched)
+        # It is gone without a word.
+        await eventually(lambda: not one.hints.are_jobs_watched)
 
 
 async def test_lone_replica_says_only_that_it_is_there(dsn: str, sql: asyncpg.Connection) -> None:

@@ -17,7 +17,10 @@ FREQUENT = [
     "expire_jobs",
     "extend_leases",
     "find_changed",
+    "find_created",
+    "find_in_queues",
     "find_key_holders",
+    "find_moved",
     "find_outcomes",
     "find_requests",
     "finish_jobs",
@@ -26,6 +29,7 @@ FREQUENT = [
     "list_jobs",
     "prune_jobs",
     "read_attempts",
+    "read_candidates",
     "read_cancel_requests",
     "read_jobs",
     "read_leases",
@@ -33,10 +37,10 @@ FREQUENT = [
     "redeliver_leases",
     "requeue_jobs",
     "retry_jobs",
-    "update_job",
+    "update_jobs",
 ]
 #: Statements that read all leases: there are no more than the windows of the workers.
-ALL_LEASES = {"count_jobs"}
+ALL_LEASES = {"count_jobs", "find_moved"}
 
 
 def check_reads(name: str, found: Node) -> None:

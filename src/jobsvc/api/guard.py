@@ -92,8 +92,9 @@ class Guard:
         else:
             assert handler.stream_stream is not None, "the contract has no other kind"
             serve = self._stream(method, handler.stream_stream, None)
-        encode = handler.response_serializer
-        return grpc.stream_stream_rpc_method_handler(serve, None, encode)
+        return grpc.stream_stream_rpc_method_handler(
+            serve, None, _encoder(handler.response_serializer)
+        )
 
     def _unary(self, method: Method, handler: Any) -> Any:
         name = method.full_name
@@ -163,9 +164,11 @@ class Guard:
                     self._check(method, context, metadata)
                     if self._gate is not None:
                         await self._identify(self._gate, method, context, metadata)
-                    if decode is not None:
-                        requests = await self._read(method, decode, context, charge)
-                    await handle(requests, context)
+                    if decode is None:
+                        await handle(requests, context)
+                    else:
+                        # No name for the request: its handler may be done with it early.
+                        await handle(await self._read(method, decode, context, charge), context)
                     return
                 finally:
                     limit.leave(caller)
@@ -281,6 +284,15 @@ class Guard:
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
         )
+
+
+def _encoder(serialize: Any) -> Any:
+    """Writes the messages of a stream. One that many streams get has been written already."""
+
+    def encode(message: Any) -> bytes:
+        return message if type(message) is bytes else serialize(message)
+
+    return encode
 
 
 def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:

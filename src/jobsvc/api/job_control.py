@@ -7,14 +7,12 @@ from jobsvc.api.convert.job_control import check_target, job_change
 from jobsvc.api.convert.jobs import write_job
 from jobsvc.api.convert.payloads import LargePayload, read_large
 from jobsvc.api.convert.request_checks import RequestChecks
-from jobsvc.domain.limits import MAX_NOTE_CHARACTERS
+from jobsvc.domain.limits import MAX_EXTRA_ATTEMPTS, MAX_NOTE_CHARACTERS
 from jobsvc.jobs.cancel import Cancellation
 from jobsvc.jobs.change import Changing
 from jobsvc.jobs.delete import Deletion
 from jobsvc.jobs.retry import Retrying
 from jobsvc.v1 import job_service_pb2 as pb
-
-_MAX_EXTRA_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class JobControl:
         """Serves RetryJob."""
         checks = RequestChecks()
         check_target(checks, request.job_id, request.etag)
-        checks.number("extra_attempts", request.extra_attempts, 0, _MAX_EXTRA_ATTEMPTS)
+        checks.number("extra_attempts", request.extra_attempts, 0, MAX_EXTRA_ATTEMPTS)
         checks.raise_if_violated()
         extra, caller = request.extra_attempts or 1, current_caller.get()
         job = await self.retrying.retry(request.job_id, caller, extra, request.etag)

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 from jobsvc.api.auth import current_caller
 from jobsvc.api.bounds import MAX_ANSWER_BYTES
+from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.byte_budget import ANSWER_SECONDS, ExpectedSize, current_charge
 from jobsvc.api.convert.create_responses import created, previewed, runs, shorten, write_run
 from jobsvc.api.convert.job_requests import RequestReader
@@ -17,6 +18,7 @@ from jobsvc.api.job_lists import JobLists
 from jobsvc.api.large_writes import LargeWrites
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_stream import SubmitStreams
+from jobsvc.api.watch_stream import WatchStreams
 from jobsvc.domain.job import Job
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.create import Creation
@@ -43,16 +45,20 @@ class JobService(JobServiceServicer):
         reader: JobReader,
         status_streams: StatusStreams,
         submit_streams: SubmitStreams,
+        watch_streams: WatchStreams,
         control: JobControl,
         lists: JobLists,
+        bulk: BulkJobs,
         settings: Settings,
     ) -> None:
         self._creation = creation
         self._reader = reader
         self._status_streams = status_streams
         self._submit_streams = submit_streams
+        self._watch_streams = watch_streams
         self._control = control
         self._lists = lists
+        self._bulk = bulk
         self._requests = RequestReader(settings.max_payload_bytes)
         self._large_writes = LargeWrites(_MAX_LARGE_WRITES)
         #: Of the payloads of a job that is read.
@@ -154,7 +160,7 @@ class JobService(JobServiceServicer):
     ) -> pb.CountJobsResponse:
         return await self._lists.count(request, current_caller.get())
 
-    # Writes by itself, which spares each stream two generators.
+    # The two streams write by themselves, which spares each of them two generators.
     def StreamJobStatus(  # type: ignore[override]
         self, request: pb.StreamJobStatusRequest, context: Context
     ) -> Awaitable[None]:
@@ -162,6 +168,11 @@ class JobService(JobServiceServicer):
 
     def Submit(self, requests: object, context: Context) -> Awaitable[None]:  # type: ignore[override]
         return self._submit_streams.serve(context, current_caller.get())
+
+    def WatchJobs(  # type: ignore[override]
+        self, request: pb.WatchJobsRequest, context: Context
+    ) -> Awaitable[None]:
+        return self._watch_streams.serve(request, context, current_caller.get())
 
     async def CancelJob(
         self, request: pb.CancelJobRequest, context: Context
@@ -180,6 +191,29 @@ class JobService(JobServiceServicer):
         self, request: pb.DeleteJobRequest, context: Context
     ) -> pb.DeleteJobResponse:
         return await self._control.delete(request)
+
+    async def BulkJobs(self, request: pb.BulkJobsRequest, context: Context) -> pb.BulkJobsResponse:
+        return await self._bulk.start(request, current_caller.get())
+
+    async def GetBulkOperation(
+        self, request: pb.GetBulkOperationRequest, context: Context
+    ) -> pb.GetBulkOperationResponse:
+        return await self._bulk.get(request, current_caller.get())
+
+    async def ListBulkOperations(
+        self, request: pb.ListBulkOperationsRequest, context: Context
+    ) -> pb.ListBulkOperationsResponse:
+        return await self._bulk.list(request, current_caller.get())
+
+    async def WaitBulkOperation(
+        self, request: pb.WaitBulkOperationRequest, context: Context
+    ) -> pb.WaitBulkOperationResponse:
+        return await self._bulk.wait(request, current_caller.get(), context.time_remaining())
+
+    async def StopBulkOperation(
+        self, request: pb.StopBulkOperationRequest, context: Context
+    ) -> pb.StopBulkOperationResponse:
+        return await self._bulk.stop(request, current_caller.get())
 
 
 def _payload_size(job: Job) -> int:

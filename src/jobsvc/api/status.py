@@ -109,6 +109,12 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
         "JOB_NOT_FOUND",
         _resource("jobsvc.v1.Job", lambda e: e.metadata["jobId"]),
     ),
+    errors.BulkOperationNotFound: _Status(
+        code_pb2.NOT_FOUND,
+        "BULK_OPERATION_NOT_FOUND",
+        _resource("jobsvc.v1.BulkOperation", lambda e: e.metadata["operationId"]),
+    ),
+    errors.BulkOperationNotOwned: _Status(code_pb2.PERMISSION_DENIED, "BULK_OPERATION_NOT_OWNED"),
     errors.QueueNotFound: _Status(
         code_pb2.NOT_FOUND,
         "QUEUE_NOT_FOUND",
@@ -156,9 +162,13 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.WorkerDeaf: _Status(code_pb2.UNAVAILABLE, "WORKER_DEAF", _retry),
     errors.StreamLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _passing_quota),
     errors.RateLimited: _Status(code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", _passing_quota),
+    errors.BulkOperationLimit: _Status(
+        code_pb2.RESOURCE_EXHAUSTED, "BULK_OPERATION_LIMIT", _passing_quota
+    ),
     errors.QueueFull: _Status(code_pb2.RESOURCE_EXHAUSTED, "QUEUE_FULL", _passing_quota),
     errors.QueueLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "QUEUE_LIMIT", _quota),
     errors.DatabaseUnavailable: _Status(code_pb2.UNAVAILABLE, "DATABASE_UNAVAILABLE", _retry),
+    errors.SlowConsumer: _Status(code_pb2.UNAVAILABLE, "SLOW_CONSUMER", _retry),
     errors.ServerDraining: _Status(code_pb2.UNAVAILABLE, "SERVER_DRAINING", _retry),
 }
 

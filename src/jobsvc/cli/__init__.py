@@ -3,11 +3,14 @@
 import typer
 
 from jobsvc.cli import (
+    bulk,
+    completion,
     conformance,
     demo,
     dev_certs,
     doctor,
     health,
+    inspect,
     job_control,
     job_list,
     jobs,
@@ -17,6 +20,7 @@ from jobsvc.cli import (
     restore_check,
     serve,
     trace,
+    watch,
     work,
     workers,
 )
@@ -42,7 +46,8 @@ for command in (
     jobs.create,
     jobs.get,
     job_list.list_jobs,
-    jobs.watch,
+    watch.watch,
+    inspect.inspect,
     job_control.cancel,
     job_control.retry,
     job_control.update,
@@ -50,15 +55,18 @@ for command in (
     trace.trace,
     demo.demo,
     dev_certs.dev_certs,
+    completion.completion,
 ):
     app.command(cls=Command)(command)
 app.add_typer(queues.app)
 app.add_typer(workers.app)
 app.add_typer(conformance.app)
 app.add_typer(keys.app)
+app.add_typer(bulk.app)
 
 
 def main() -> None:
     """Runs the command line."""
-    warn_of_unknown_settings()
+    if not completion.is_shell_asking():
+        warn_of_unknown_settings()
     app()

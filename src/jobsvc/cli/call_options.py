@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
 from jobsvc.cli.switches import Group
 
+Options = TypeVar("Options")
 P = ParamSpec("P")
 
 
@@ -88,18 +89,29 @@ class CallOptions:
     as_json: _AsJson = False
 
 
+def takes(
+    kind: Callable[..., Options],
+) -> Callable[[Callable[Concatenate[Options, P], None]], Callable[P, None]]:
+    """Gives a command the options of a dataclass, and passes them to it as one value, its first
+    parameter."""
+
+    def decorate(command: Callable[Concatenate[Options, P], None]) -> Callable[P, None]:
+        own = list(inspect.signature(command).parameters.values())[1:]
+        shared = inspect.signature(kind).parameters
+
+        @functools.wraps(command)
+        def run(*arguments: P.args, **values: P.kwargs) -> None:
+            command(kind(**{name: values.pop(name) for name in shared}), *arguments, **values)
+
+        _declare(run, [*own, *shared.values()])
+        return run
+
+    return decorate
+
+
 def calls_server(command: Callable[Concatenate[CallOptions, P], None]) -> Callable[P, None]:
     """Gives a command the options of `CallOptions`, and passes them to it as one value."""
-    own = list(inspect.signature(command).parameters.values())[1:]
-    shared = inspect.signature(CallOptions).parameters
-
-    @functools.wraps(command)
-    def run(*arguments: P.args, **values: P.kwargs) -> None:
-        options = CallOptions(**{name: values.pop(name) for name in shared})  # type: ignore[arg-type]
-        command(options, *arguments, **values)
-
-    _declare(run, [*own, *shared.values()])
-    return run
+    return takes(CallOptions)(command)
 
 
 def _declare(function: Callable[..., None], parameters: list[inspect.Parameter]) -> None:

@@ -8,50 +8,37 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobsvc.cli.call_options import CallOptions, calls_server
+from jobsvc.cli.filter_options import (
+    From,
+    Labels,
+    OwnSession,
+    OwnUser,
+    Queues,
+    States,
+    Until,
+    read_filter,
+)
 from jobsvc.cli.open_client import open_client
-from jobsvc.cli.parse_text import parse_label, parse_moment, parse_words
 
 if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
-    from jobsvc.client import Job, JobFilter
+    from jobsvc.client import Job
 
 _DEFAULT_LIMIT = 50
 _MAX_PAGE = 1000
 #: Columns of the table, which fit into 80 with the gaps between them.
 _ID_WIDTH, _QUEUE_WIDTH, _STATE_WIDTH, _AGE_WIDTH = 36, 20, 10, 8
 
-_Queues = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME,…", help="In one of these queues."),
-]
-_States = Annotated[
-    list[str] | None,
-    typer.Option(metavar="STATE,…", help="In one of these states: PENDING, FAILED, …"),
-]
-_Labels = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="With all of these labels; give each by itself."),
-]
-_OwnSession = Annotated[
-    bool, typer.Option("--own-session", help="Only jobs of the session in --session.")
-]
-_OwnUser = Annotated[bool, typer.Option("--own-user", help="Only jobs of the user in --user.")]
-_From = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Created then or later: 2026-01-31T12:00Z, or 2h for ago."),
-]
-_Until = Annotated[str | None, typer.Option(metavar="TIME", help="Created before that.")]
-
 
 @calls_server
 def list_jobs(
     server: CallOptions,
-    queues: _Queues = None,
-    states: _States = None,
-    labels: _Labels = None,
-    own_session: _OwnSession = False,
-    own_user: _OwnUser = False,
-    create_time_from: _From = None,
-    create_time_until: _Until = None,
+    queues: Queues = None,
+    states: States = None,
+    labels: Labels = None,
+    own_session: OwnSession = False,
+    own_user: OwnUser = False,
+    create_time_from: From = None,
+    create_time_until: Until = None,
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="Most jobs to print.")
     ] = _DEFAULT_LIMIT,
@@ -60,17 +47,16 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     now = datetime.now(UTC)
-    wanted: JobFilter = {
-        "queues": parse_words(queues),
-        "states": [_state_name(word) for word in parse_words(states)],
-        "labels": dict(parse_label(item) for item in labels or ()),
-        "own_session": own_session,
-        "own_user": own_user,
-    }
-    if create_time_from is not None:
-        wanted["create_time_from"] = parse_moment(create_time_from, now)
-    if create_time_until is not None:
-        wanted["create_time_until"] = parse_moment(create_time_until, now)
+    wanted = read_filter(
+        queues,
+        states,
+        labels,
+        own_session,
+        own_user,
+        create_time_from,
+        create_time_until,
+        now,
+    )
     with open_client(server) as client:
         from jobsvc.cli.job_text import job_json
 
@@ -92,11 +78,6 @@ def list_jobs(
 
 # The name of the command, which is that of a type in Python.
 list_jobs.__name__ = "list"
-
-
-def _state_name(word: str) -> str:
-    """Returns a state as the client names it; that of the contract will do, too."""
-    return word.upper().removeprefix("JOB_STATE_")
 
 
 def _table(jobs: "Iterable[Job]", now: datetime) -> Iterator[str]:

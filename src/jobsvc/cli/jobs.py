@@ -1,17 +1,13 @@
-"""`jobsvc create | get | watch`: creates, shows and follows jobs from a shell."""
+"""`jobsvc create | get`: creates and shows jobs from a shell."""
 
-from collections.abc import Iterable
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from jobsvc.cli.call_options import CallOptions, calls_server
 from jobsvc.cli.open_client import open_client
 from jobsvc.cli.parse_text import parse_duration, parse_label, read_input
-
-if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
-    from jobsvc.client import Client
+from jobsvc.cli.watch import follow_jobs
 
 
 @calls_server
@@ -88,7 +84,7 @@ def create(
         else:
             typer.echo(created.id)
         if follow and not validate_only:
-            _watch(client, [created.id], server.as_json)
+            follow_jobs(client, [created.id], server.as_json)
 
 
 @calls_server
@@ -106,39 +102,3 @@ def get(
             typer.echo(job_json(job, indent=2))
         else:
             print_job(job, new_console())
-
-
-@calls_server
-def watch(
-    server: CallOptions,
-    job_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs.")],
-) -> None:
-    """Follow jobs until all have ended; exit code 0 when all of them COMPLETED."""
-    with open_client(server) as client:
-        _watch(client, job_ids, server.as_json)
-
-
-def _watch(client: "Client", job_ids: Iterable[str], as_json: bool) -> None:
-    from jobsvc.cli.console import new_console
-    from jobsvc.cli.job_text import job_json
-    from jobsvc.cli.status_display import StatusDisplay
-    from jobsvc.cli.wait_reasons import WaitReasons
-
-    all_succeeded = True
-    # JSON lines and a table that repaints itself do not share a terminal.
-    with (
-        nullcontext() if as_json else StatusDisplay(new_console()) as display,
-        nullcontext() if display is None else WaitReasons(client, display.explain) as reasons,
-    ):
-        for update in client.follow(job_ids):
-            if display is None or reasons is None:
-                typer.echo(job_json(update))
-            else:
-                display.show(update)
-                reasons.note(update)
-            if update.status.ended and not update.status.succeeded:
-                all_succeeded = False
-    if display is not None:
-        display.tell_failures()
-    if not all_succeeded:
-        raise typer.Exit(1)

@@ -9,7 +9,19 @@
 """
 
 from jobsvc.client.async_client import AsyncClient
+from jobsvc.client.bulk_operation import (
+    BulkAction,
+    BulkCancel,
+    BulkDelete,
+    BulkError,
+    BulkOperation,
+    BulkPreview,
+    BulkRetry,
+    BulkState,
+    BulkUpdate,
+)
 from jobsvc.client.errors import (
+    BulkOperationNotFound,
     CallFailed,
     DeadlineExceeded,
     EtagMismatch,
@@ -45,6 +57,16 @@ from jobsvc.domain.errors import Violation
 __all__ = [
     "AsyncClient",
     "AttemptRecord",
+    "BulkAction",
+    "BulkCancel",
+    "BulkDelete",
+    "BulkError",
+    "BulkOperation",
+    "BulkOperationNotFound",
+    "BulkPreview",
+    "BulkRetry",
+    "BulkState",
+    "BulkUpdate",
     "CallFailed",
     "Client",
     "CreatedJob",

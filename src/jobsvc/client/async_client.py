@@ -4,8 +4,10 @@ from collections.abc import AsyncGenerator, Iterable
 from typing import Unpack
 from uuid import UUID
 
+from jobsvc.client.async_bulk_calls import AsyncBulkCalls
 from jobsvc.client.async_queue_calls import AsyncQueueCalls
 from jobsvc.client.async_reply_stream import AsyncReplyStream
+from jobsvc.client.async_watch_calls import AsyncWatchCalls
 from jobsvc.client.convert.batches import batch_requests
 from jobsvc.client.convert.job_replies import read_created, read_ended, read_job
 from jobsvc.client.convert.job_requests import (
@@ -31,7 +33,7 @@ from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class AsyncClient(AsyncQueueCalls):
+class AsyncClient(AsyncQueueCalls, AsyncBulkCalls, AsyncWatchCalls):
     """Calls a jobsvc server. Use it by `async with`; one client serves any number of tasks.
 
     `session_id` and `user_id` say for whom the caller acts: jobs that it creates
@@ -43,9 +45,9 @@ class AsyncClient(AsyncQueueCalls):
     deadline of one call, in seconds. A `channel` that is given is used as it is
     (with its own options) for everything, and left open.
 
-    `wait` and `follow` have connections of their own, one for each 90 of them, since proxies
-    take few long calls on one. After about `stream_age_seconds` they go on over another
-    connection, perhaps to another replica. `wait` and `follow` measure with
+    `wait`, `follow` and `watch` have connections of their own, one for each 90 of them, since
+    proxies take few long calls on one. After about `stream_age_seconds` they go on over another
+    connection, perhaps to another replica. They measure with
     `clock` (seconds) and pause with `sleep`.
 
     Every method fails with a `CallFailed`. A call that finds the server

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
 from grpc import aio
@@ -34,6 +34,8 @@ from jobsvc.v1.job_service_pb2 import (
     JobUpdate,
     StreamJobStatusRequest,
     StreamJobStatusResponse,
+    WatchJobsRequest,
+    WatchJobsResponse,
 )
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
@@ -212,11 +214,29 @@ class AsyncConnection:
     def _open_status_stream(
         self, request: StreamJobStatusRequest, silence_seconds: float
     ) -> AsyncReplyStream[StreamJobStatusResponse]:
-        # No span: a stream may last for days, and the jobs on it have traces of their own.
-        headers = self._identity.headers(trace.get_current_span())
         taken = self._long_calls.take(self._clock())
+        call = taken.channel[1].StreamJobStatus(request, metadata=self._stream_headers())
+        return self._reply_stream(call, silence_seconds, taken)
+
+    def _open_watch_stream(
+        self, request: WatchJobsRequest, silence_seconds: float
+    ) -> AsyncReplyStream[WatchJobsResponse]:
+        taken = self._long_calls.take(self._clock())
+        call = taken.channel[1].WatchJobs(request, metadata=self._stream_headers())
+        return self._reply_stream(call, silence_seconds, taken)
+
+    def _stream_headers(self) -> tuple[tuple[str, str | bytes], ...]:
+        # No span: a stream may last for days, and the jobs on it have traces of their own.
+        return self._identity.headers(trace.get_current_span())
+
+    def _reply_stream(
+        self,
+        call: aio.UnaryStreamCall[Any, R],
+        silence_seconds: float,
+        taken: LongCallChannel[_LongChannel],
+    ) -> AsyncReplyStream[R]:
         return AsyncReplyStream(
-            taken.channel[1].StreamJobStatus(request, metadata=headers),
+            call,
             silence_seconds,
             stream_seconds(self._stream_age_seconds, random.uniform(-1, 1)),
             self._target,

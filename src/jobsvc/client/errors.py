@@ -55,6 +55,10 @@ class JobNotFound(CallFailed):
     """No such job; it may have been removed after its retention."""
 
 
+class BulkOperationNotFound(CallFailed):
+    """No such bulk operation; it may have been removed after its retention."""
+
+
 class QueueNotFound(CallFailed):
     """No such queue."""
 
@@ -108,6 +112,7 @@ class DeadlineExceeded(CallFailed):
 _BY_REASON: Mapping[str, type[CallFailed]] = MappingProxyType(
     {
         "JOB_NOT_FOUND": JobNotFound,
+        "BULK_OPERATION_NOT_FOUND": BulkOperationNotFound,
         "QUEUE_NOT_FOUND": QueueNotFound,
         "JOB_NOT_OWNED": JobNotOwned,
         "PAYLOAD_REJECTED": PayloadRejected,

@@ -25,13 +25,15 @@ from jobsvc.client.long_calls import StreamAged
 from jobsvc.client.new_job import JobOptions, NewJob
 from jobsvc.client.payload import PayloadLike
 from jobsvc.client.reconnect import ReconnectPolicy
+from jobsvc.client.sync_bulk_calls import BulkCalls
 from jobsvc.client.sync_queue_calls import QueueCalls
 from jobsvc.client.sync_reply_stream import ReplyStream
+from jobsvc.client.sync_watch_calls import WatchCalls
 from jobsvc.client.wait_deadline import WaitDeadline
 from jobsvc.v1.job_service_pb2 import StreamJobStatusResponse
 
 
-class Client(QueueCalls):
+class Client(QueueCalls, BulkCalls, WatchCalls):
     """Calls a jobsvc server. Use it by `with`; one client serves any number of threads.
 
     `session_id` and `user_id` say for whom the caller acts: jobs that it creates
@@ -43,9 +45,9 @@ class Client(QueueCalls):
     deadline of one call, in seconds. A `channel` that is given is used as it is
     (with its own options) for everything, and left open.
 
-    `wait` and `follow` have connections of their own, one for each 90 of them, since proxies
-    take few long calls on one. After about `stream_age_seconds` they go on over another
-    connection, perhaps to another replica. `wait` and `follow` measure with
+    `wait`, `follow` and `watch` have connections of their own, one for each 90 of them, since
+    proxies take few long calls on one. After about `stream_age_seconds` they go on over another
+    connection, perhaps to another replica. They measure with
     `clock` (seconds) and pause with `sleep`.
 
     Every method fails with a `CallFailed`. A call that finds the server

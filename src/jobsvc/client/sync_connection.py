@@ -23,7 +23,7 @@ from jobsvc.client.identity import Identity
 from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
 from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
 from jobsvc.client.submit_policy import SubmitPolicy, is_repeated
-from jobsvc.client.sync_reply_stream import ReplyStream
+from jobsvc.client.sync_reply_stream import ReplyStream, StreamCall
 from jobsvc.client.sync_submit import Opening, Submitter
 from jobsvc.client.unconfirmed_jobs import StreamBroken
 from jobsvc.domain.target import check_target
@@ -33,6 +33,8 @@ from jobsvc.v1.job_service_pb2 import (
     JobUpdate,
     StreamJobStatusRequest,
     StreamJobStatusResponse,
+    WatchJobsRequest,
+    WatchJobsResponse,
 )
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceStub
@@ -189,11 +191,26 @@ class Connection:
     def _open_status_stream(
         self, request: StreamJobStatusRequest, silence_seconds: float
     ) -> ReplyStream[StreamJobStatusResponse]:
-        # No span: a stream may last for days, and the jobs on it have traces of their own.
-        headers = self._identity.headers(trace.get_current_span())
         taken = self._long_calls.take(self._clock())
+        call = taken.channel[1].StreamJobStatus(request, metadata=self._stream_headers())
+        return self._reply_stream(call, silence_seconds, taken)
+
+    def _open_watch_stream(
+        self, request: WatchJobsRequest, silence_seconds: float
+    ) -> ReplyStream[WatchJobsResponse]:
+        taken = self._long_calls.take(self._clock())
+        call = taken.channel[1].WatchJobs(request, metadata=self._stream_headers())
+        return self._reply_stream(call, silence_seconds, taken)
+
+    def _stream_headers(self) -> tuple[tuple[str, str | bytes], ...]:
+        # No span: a stream may last for days, and the jobs on it have traces of their own.
+        return self._identity.headers(trace.get_current_span())
+
+    def _reply_stream(
+        self, call: StreamCall[R], silence_seconds: float, taken: LongCallChannel[_LongChannel]
+    ) -> ReplyStream[R]:
         return ReplyStream(
-            taken.channel[1].StreamJobStatus(request, metadata=headers),
+            call,
             silence_seconds,
             stream_seconds(self._stream_age_seconds, random.uniform(-1, 1)),
             self._target,

@@ -84,6 +84,17 @@ class JobNotFound(JobsvcError):
         self.job_id = job_id
 
 
+class BulkOperationNotFound(JobsvcError):
+    """No such bulk operation."""
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"operation {operation_id} does not exist", operationId=operation_id)
+
+
+class BulkOperationNotOwned(JobsvcError):
+    """The bulk operation belongs to somebody else."""
+
+
 class QueueNotFound(JobsvcError):
     """No such queue."""
 
@@ -198,6 +209,10 @@ class QueueLimit(RateLimited):
         super().__init__(f"there are {limit} queues already, as many as there may be", "queues")
 
 
+class BulkOperationLimit(RateLimited):
+    """As many bulk operations run as may."""
+
+
 class QueueFull(RateLimited):
     """As many jobs wait in the queue as may."""
 
@@ -225,3 +240,7 @@ class NotStorable(InvalidRequest, DatabaseFailure):
 
 class ServerDraining(JobsvcError):
     """The server is about to exit."""
+
+
+class SlowConsumer(JobsvcError):
+    """A stream is not read: more updates are pending on it than may be."""

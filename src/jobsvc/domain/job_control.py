@@ -1,5 +1,6 @@
 """What a caller may do with a job in which state, and the change of one. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -49,10 +50,14 @@ def check_control(job: Job, control: Control, etag: str) -> None:
         )
     state = job.status.state
     if state not in ALLOWED[control]:
-        states = " or ".join(allowed.name for allowed in sorted(ALLOWED[control]))
-        raise JobStateConflict(
-            job.id, state.name, f"it is {state.name}; only a job in {states} can be {control}"
-        )
+        message = conflict_message(state, ALLOWED[control], control)
+        raise JobStateConflict(job.id, state.name, message)
+
+
+def conflict_message(state: JobState, allowed: Iterable[JobState], control: Control) -> str:
+    """Returns why a job in a state is not controlled so, where only others are."""
+    states = " or ".join(other.name for other in sorted(allowed))
+    return f"it is {state.name}; only a job in {states} can be {control}"
 
 
 def is_cancelled(job: Job) -> bool:
@@ -79,17 +84,20 @@ class JobChange(msgspec.Struct, frozen=True):
 CHANGEABLE = ("priority", "schedule_time", "expire_time", "labels", "input")
 
 
-def check_can_begin(job: Job, change: JobChange) -> None:
-    """Checks that the changed job may begin before it expires, by the clock of its read.
+def check_can_begin(
+    change: JobChange, expire_time: datetime | None, run_time: datetime | None, read_time: datetime
+) -> None:
+    """Checks that the changed job may begin before it expires, by the clock of its read. The times
+    are those of the job as it is.
 
     Raises:
         InvalidRequest: naming the field that was changed.
     """
     changed = [name for name in ("expire_time", "schedule_time") if name in change.fields]
-    end = change.expire_time if "expire_time" in changed else job.expire_time
+    end = change.expire_time if "expire_time" in changed else expire_time
     if not changed or end is None:
         return
-    begin = change.schedule_time if "schedule_time" in changed else job.status.run_time
-    if end <= max(begin or job.read_time, job.read_time):
+    begin = change.schedule_time if "schedule_time" in changed else run_time
+    if end <= max(begin or read_time, read_time):
         described = "the job would expire before it may run, by the clock of the database"
         raise InvalidRequest([Violation(f"spec.{changed[0]}", described)])

@@ -10,6 +10,8 @@ MAX_SECONDS = 100 * 365.25 * 86_400
 MAX_ERROR_CHARACTERS = 4096
 #: Stack trace of a `JobError`.
 MAX_TRACE_CHARACTERS = 16_384
+#: Attempts that a retry grants on top of those made.
+MAX_EXTRA_ATTEMPTS = 100
 #: Message of a progress or a cancellation, and reason of a release.
 MAX_NOTE_CHARACTERS = 500
 #: Entries of a map: labels, and the metadata of a `JobError`.

@@ -53,6 +53,7 @@ _worker = partial(Method, "jobsvc.v1.WorkerService", roles=(WORKER,))
 _queue = partial(Method, "jobsvc.v1.QueueService")
 _READS_JOBS = (VIEWER, PAYLOADS_VIEWER)
 _WRITES_JOBS = (CREATOR,)
+_SEES_BULK = (CREATOR, VIEWER, PAYLOADS_VIEWER)
 _READS_QUEUES = (VIEWER, QUEUES_ADMIN)
 _DECLARES_QUEUES = (WORKER, QUEUES_ADMIN)
 _CONTROLS_QUEUES = (QUEUES_ADMIN,)
@@ -90,8 +91,13 @@ METHODS: tuple[Method, ...] = (
     _job("RetryJob", roles=_WRITES_JOBS),
     _job("DeleteJob", roles=_WRITES_JOBS),
     _job("StreamJobStatus", roles=_READS_JOBS, waits=True, own_request_queue=True),
-    _job("WatchJobs", roles=_READS_JOBS, waits=True),
+    _job("WatchJobs", roles=_READS_JOBS, waits=True, own_request_queue=True),
     _job("Submit", roles=_WRITES_JOBS, waits=True, own_request_queue=True),
+    _job("BulkJobs", roles=_WRITES_JOBS, repeatable=True),
+    _job("GetBulkOperation", roles=_SEES_BULK, repeatable=True, reads=True),
+    _job("ListBulkOperations", roles=_SEES_BULK, repeatable=True, reads=True),
+    _job("WaitBulkOperation", roles=_SEES_BULK, waits=True, repeatable=True, reads=True),
+    _job("StopBulkOperation", roles=_WRITES_JOBS, repeatable=True),
     _worker("Work", waits=True, own_request_queue=True),
     _worker("LeaseJobs", waits=True, own_request_queue=True),
     _worker("ExtendLeases", served_while_draining=True),

@@ -35,6 +35,11 @@ class Owner(msgspec.Struct, frozen=True):
             return True
         return self.has_session_of(owner) or self.has_user_of(owner)
 
+    @property
+    def as_owner(self) -> "Owner":
+        """The owner of what this caller makes."""
+        return Owner(self.service, self.user_id, self.session_hash) if self.sees_all else self
+
     def knows_of(self, owner: "Owner") -> bool:
         """Returns whether a job of `owner` may be named to this caller."""
         return self.sees_all or self.service == owner.service

@@ -41,10 +41,11 @@ class Changing:
         """
 
         async def act(job: Job) -> Job | None:
-            check_can_begin(job, change)
+            check_can_begin(change, job.expire_time, job.status.run_time, job.read_time)
             if "input" in change.fields:
                 await self._check_input(job.queue, change)
-            queued = await self._store.job_control.update(job_id, job.status.version, change)
+            versions = {job_id: job.status.version}
+            queued = (await self._store.job_control.update(versions, change)).get(job_id)
             if queued is None:
                 return None
             tell_queued(self._hints, self._on_due, job_id, queued)

@@ -52,8 +52,10 @@ class Creation:
         on_due: Callable[[str, float], None],
         settings: Settings,
         tracer: trace.Tracer,
+        new_ids: Callable[[int], list[str]] = new_job_ids,
     ) -> None:
-        """`on_due(queue, seconds)` is called for a job that becomes ready after a delay."""
+        """`on_due(queue, seconds)` is called for a job that becomes ready after a delay; `new_ids`
+        makes so many ids."""
         self._store = store
         self._catalog = catalog
         self._hints = hints
@@ -61,6 +63,7 @@ class Creation:
         self._settings = settings
         self._defaults = server_defaults(settings)
         self._spans = SendSpans(tracer)
+        self._new_ids = new_ids
         #: The last resolved options of each queue, with the request and the queue they came from.
         self._resolved: dict[str, tuple[RequestedOptions, Queue, JobOptions]] = {}
         #: The `max_waiting` of queues that have one, and were used lately.
@@ -80,7 +83,7 @@ class Creation:
         # Most requests of a batch share one options object.
         asked, options, schema = None, None, None
         time_slice = TimeSlice()
-        for request, job_id in zip(requests, new_job_ids(len(requests)), strict=True):
+        for request, job_id in zip(requests, self._new_ids(len(requests)), strict=True):
             if options is None or request.options is not asked:
                 asked = request.options
                 with request.marking_errors():
@@ -277,8 +280,8 @@ class Creation:
         return resolution.results
 
     def _tell(self, results: Sequence[CreateResult], ended: Sequence[str] = ()) -> None:
-        """Tells all replicas which queues have ready jobs and which jobs have ended, and starts
-        timers for jobs that are due later."""
+        """Tells all replicas which queues have ready jobs, which jobs have ended and, if somebody
+        watches, which are new, and starts timers for jobs that are due later."""
         ready: dict[str, None] = {}
         # Most jobs of a batch share one options object.
         for created in {id(r.new.options): r for r in results if isinstance(r, Created)}.values():
@@ -288,5 +291,7 @@ class Creation:
                 self._on_due(options.queue, delay.total_seconds())
             else:
                 ready[options.queue] = None
+        if self._hints.are_jobs_watched:
+            ended = [*ended, *(r.new.id for r in results if isinstance(r, Created))]
         if ready or ended:
             self._hints.tell(ended, ready)

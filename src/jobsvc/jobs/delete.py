@@ -27,8 +27,8 @@ class Deletion:
 
         async def act(job: Job) -> bool | None:
             window_seconds = self._settings.request_id_seconds
-            version = job.status.version
-            return await self._store.job_control.delete(job_id, version, window_seconds) or None
+            versions = {job_id: job.status.version}
+            return bool(await self._store.job_control.delete(versions, window_seconds)) or None
 
         await controlled(self._reader, job_id, caller, Control.DELETE, etag, act)
         self._hints.tell([job_id])

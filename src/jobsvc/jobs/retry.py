@@ -72,12 +72,12 @@ class Retrying:
                             [holder.job_id], self._settings.failed_retention_seconds, connection
                         )
                 queued = await self._store.job_control.retry(
-                    job.id, job.status.version, extra_attempts, connection
+                    {job.id: job.status.version}, extra_attempts, connection
                 )
         except KeyTaken:
             return None
         self._hints.tell(expired)
-        return queued
+        return queued.get(job.id)
 
 
 def tell_queued(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -131,6 +131,7 @@ class Database:
         dsn: Dsn | None = None,
         schema: str = SCHEMA,
         servers: Servers | None = None,
+        statements: Mapping[str, str] | None = None,
     ) -> None:
         self._pool = pool
         #: Where the connections lead, for those who make others.
@@ -140,7 +141,7 @@ class Database:
         self._dsn = dsn
         self.schema = schema
         #: The text of each statement, by name.
-        self.sql = texts(schema)
+        self.sql = statements or texts(schema)
         #: One connection that nobody uses stays lent for the next statement: to return it to the
         #: pool and get it again takes a task and two timers, as much as the statement itself.
         self._kept: asyncpg.pool.PoolConnectionProxy | None = None
@@ -243,9 +244,10 @@ class Database:
             log.info("a connection does not come back: %r", error)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """Lends a connection inside a transaction: committed at the end, rolled back on errors."""
-        async with self.connection() as connection, self._sessions.transaction(connection):
+    async def transaction(self, name: str = "a transaction") -> AsyncIterator[Connection]:
+        """Lends a connection inside a transaction: committed at the end, rolled back on errors.
+        The log knows it by `name`."""
+        async with self.connection(name) as connection, self._sessions.transaction(connection):
             yield connection
 
     async def fetch(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
@@ -267,8 +269,10 @@ async def open_database(
     statement_seconds: float,
     schema: str = SCHEMA,
     pooling: Pooling | None = None,
+    statements: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Database]:
-    """Opens a pool on `dsn`, and closes it at the end. `pooling` None finds it out.
+    """Opens a pool on `dsn`, and closes it at the end. `pooling` None finds it out. `statements`
+    are others than those of this package.
 
     Raises:
         DsnInvalid: `dsn` cannot be used.
@@ -292,7 +296,7 @@ async def open_database(
             **sessions.pool_options(),
         )
     tell_pooling(sessions.pooling)
-    database = Database(pool, sessions, statement_seconds, target, schema, servers)
+    database = Database(pool, sessions, statement_seconds, target, schema, servers, statements)
     try:
         yield database
     finally:

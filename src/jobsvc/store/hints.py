@@ -48,6 +48,10 @@ _NAMES = {
 }
 
 
+#: With ALIVE: somebody watches jobs on that replica. Older ones do not read it.
+_WATCHING = "w"
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Jobs whose status has changed, queues with a job that is ready, queues that were declared,
@@ -101,6 +105,9 @@ class Hints:
         self._heard_itself = -inf
         #: When each other replica was last heard.
         self._peers: dict[str, float] = {}
+        #: Whether jobs are watched on this replica, and the others where they are.
+        self._is_watching = False
+        self._watching_peers: set[str] = set()
         self._can_listen = can_listen
         #: Time after which every other replica must have been heard.
         self._alone_from = inf if can_listen else -inf
@@ -127,12 +134,24 @@ class Hints:
         """Passes a hint on: to this replica now, to the others with the next notification."""
         hint = Hint(tuple(job_ids), tuple(ready), tuple(declared), tuple(cancels))
         if self._peers or asyncio.get_running_loop().time() < self._alone_from:
-            self._pending[_Kind.JOBS].update(dict.fromkeys(hint.job_ids))
-            self._pending[_Kind.READY].update(dict.fromkeys(hint.ready))
-            self._pending[_Kind.DECLARED].update(dict.fromkeys(hint.declared))
-            self._pending[_Kind.CANCELS].update(dict.fromkeys(hint.cancels))
+            for kind, (field, _) in _NAMES.items():
+                self._pending[kind].update(dict.fromkeys(getattr(hint, field)))
             self._added.set()
         self._pass_on(hint)
+
+    @property
+    def are_jobs_watched(self) -> bool:
+        """Whether some replica wants to hear of new jobs, too."""
+        return self._is_watching or bool(self._watching_peers)
+
+    def watch_jobs(self, is_watching: bool) -> None:
+        """Tells the other replicas whether this one wants to hear of new jobs."""
+        self._is_watching = is_watching
+        self._say_alive()
+
+    def _say_alive(self) -> None:
+        self._next_alive_time = 0.0
+        self._added.set()
 
     async def until_probed(self) -> None:
         """Waits until LISTEN is known to work."""
@@ -180,8 +199,7 @@ class Hints:
         self._probed.clear()
         self._alone_from = inf
         # By the other connection: through a transaction pooler, one that listens hears itself.
-        self._next_alive_time = 0.0
-        self._added.set()
+        self._say_alive()
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 await self._probed.wait()
@@ -219,7 +237,7 @@ class Hints:
             now = asyncio.get_running_loop().time()
             if now >= self._next_alive_time:
                 self._next_alive_time = now + self._alive_seconds
-                messages.append(self._message(_Kind.ALIVE))
+                messages.append(self._message(_Kind.ALIVE, *[_WATCHING] * self._is_watching))
                 self._forget_absent_peers(now)
             if messages:
                 await connection.fetch(
@@ -228,6 +246,7 @@ class Hints:
 
     def _forget_absent_peers(self, now: float) -> None:
         self._peers = {p: t for p, t in self._peers.items() if now - t < self._absence_seconds}
+        self._watching_peers &= self._peers.keys()
 
     def _take(self) -> list[str]:
         """Removes and returns what is pending, as messages."""
@@ -257,9 +276,12 @@ class Hints:
             self._pass_on(Hint(api_keys=tuple(rest.split())))
             return
         if sender not in self._peers:
-            self._next_alive_time = 0.0  # A new replica must know of this one at once.
-            self._added.set()
+            self._say_alive()  # A new replica must know of this one at once.
         self._peers[sender] = asyncio.get_running_loop().time()
+        if kind == _Kind.ALIVE:
+            (self._watching_peers.add if rest == _WATCHING else self._watching_peers.discard)(
+                sender
+            )
         for known, (field, _) in _NAMES.items():
             if kind == known:
                 log.debug("hint of %s: %s %s", sender, kind.lower(), rest)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from jobsvc.domain.job_filter import JobFilter
 from jobsvc.domain.owner import Owner
-from jobsvc.store.database import Database
+from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import encode_labels
 
 #: Jobs that one statement looks at, at most: it takes 20 ms for them, and 5 times as long where the
@@ -41,12 +41,13 @@ class JobListStore:
         before: str | None,
         most: int,
         measures_payloads: bool = False,
+        connection: Connection | None = None,
     ) -> Walk:
         """Returns jobs that match and that the caller may see, newest first, at most `most`, from
-        before the id `before` on (None for the newest)."""
+        before the id `before` on (None for the newest); as the transaction of `connection` sees
+        them, if there is one."""
         first, last = wanted.id_bounds
-        rows = await self._database.fetch(
-            "list_jobs",
+        arguments = (
             *_columns(wanted, caller),
             wanted.walk.value,
             last if before is None else before,
@@ -55,6 +56,10 @@ class JobListStore:
             most + 1,
             measures_payloads,
         )
+        if connection is None:
+            rows = await self._database.fetch("list_jobs", *arguments)
+        else:
+            rows = await connection.fetch(self._database.sql["list_jobs"], *arguments)
         found = [FoundJob(str(r["id"]), r["payload_bytes"]) for r in rows if r["matches"]]
         if len(rows) > most:
             return Walk(found[:most], str(rows[most - 1]["id"]))

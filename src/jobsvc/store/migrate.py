@@ -95,6 +95,21 @@ async def complaint_about(
     return None
 
 
+async def check_current(dsn: str, schema: str) -> None:
+    """Checks that a schema has what the statements of this release need. Changes nothing.
+
+    Raises: as `migrate`; DatabaseUnsuitable also when a migration is missing.
+    """
+    known = read_migrations()
+    async with ddl_transaction(dsn, schema) as connection:
+        installation = await _read_suitable(connection, schema, known)
+        if missing := installation.missing(known):
+            raise DatabaseUnsuitable(
+                f"the schema {schema} lacks the migration {missing[0].name}: this release has not"
+                " served on it yet"
+            )
+
+
 async def move(dsn: str, source: str, schema: str) -> None:
     """Moves the tables of an installation from the schema `source` to `schema`, all or none. They
     keep their owner and their rights.

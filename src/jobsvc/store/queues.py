@@ -36,14 +36,18 @@ class QueueStore:
         rows = await connection.fetch(self._database.sql["read_queues"], list(names), False)
         return {row["name"] for row in rows if row["delete_time"] is None}
 
-    async def lock_open(self, name: str, connection: Connection) -> None:
-        """Keeps a queue from being removed until the end of the caller's transaction.
+    async def lock_open(self, name: str, connection: Connection) -> int | None:
+        """Keeps a queue from being removed until the end of the caller's transaction. Returns its
+        `max_waiting`.
 
         Raises:
             QueueNotFound: it is gone or going.
         """
-        if not await connection.fetch(self._database.sql["lock_open_queue"], name):
+        rows = await connection.fetch(self._database.sql["lock_open_queue"], name)
+        if not rows:
             raise QueueNotFound(name)
+        max_waiting: int | None = rows[0]["max_waiting"]
+        return max_waiting
 
     async def list_after(
         self, name: str, limit: int, schema_bytes: int
@@ -177,9 +181,14 @@ class QueueStore:
             for row in jobs
         ]
 
-    async def count_waiting(self, name: str) -> int:
-        """Returns how many jobs of a queue wait: an estimate where they are many."""
-        (row,) = await self._database.fetch("count_waiting", name, _MAX_COUNTED)
+    async def count_waiting(self, name: str, connection: Connection | None = None) -> int:
+        """Returns how many jobs of a queue wait, as the caller's transaction sees it if there is
+        one: an estimate where they are many."""
+        if connection is None:
+            (row,) = await self._database.fetch("count_waiting", name, _MAX_COUNTED)
+        else:
+            sql = self._database.sql["count_waiting"]
+            (row,) = await connection.fetch(sql, name, _MAX_COUNTED)
         count: int = row["waiting"]
         return count
 

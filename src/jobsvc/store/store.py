@@ -1,10 +1,12 @@
 """The store: all statements on one database, and the batchers that run them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from jobsvc.settings import SCHEMA
+from jobsvc.store.bulk_operations import BulkOperationStore
+from jobsvc.store.changes import ChangeStore
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
@@ -29,7 +31,9 @@ class Store:
         self.jobs = JobStore(database)
         self.job_control = JobControlStore(database)
         self.shared_reads = SharedReads(self.jobs)
+        self.bulk_operations = BulkOperationStore(database)
         self.job_lists = JobListStore(database, MAX_CANDIDATES)
+        self.changes = ChangeStore(database)
         self.claims = ClaimStore(database)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)
@@ -54,16 +58,18 @@ async def open_store(
     max_queues: int,
     schema: str = SCHEMA,
     pooling: Pooling | None = None,
+    statements: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
 
-    The schema must be up to date. `pooling` None finds it out.
+    The schema must be up to date. `pooling` None finds it out. `statements` are others than those
+    of this package.
 
     Raises:
         DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
-        open_database(dsn, pool_size, statement_seconds, schema, pooling) as database,
+        open_database(dsn, pool_size, statement_seconds, schema, pooling, statements) as database,
         asyncio.TaskGroup() as tasks,
     ):
         store = Store(database, server_id, max_queues)

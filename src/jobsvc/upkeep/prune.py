@@ -1,5 +1,6 @@
 """Pruning: removes ended jobs when their retention is over. Those whose request ids must be
-remembered for longer are emptied first. Schemas that nothing refers to any more go, too."""
+remembered for longer are emptied first. So do bulk operations that have ended, and schemas that
+nothing refers to any more."""
 
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
@@ -12,6 +13,11 @@ _MAX_OLD_JOBS = 10_000
 async def prune_jobs(store: Store, settings: Settings) -> int:
     """Removes or empties a batch of ended jobs whose `purge_time` has passed. Returns how many."""
     return await store.upkeep.prune(_MAX_JOBS, settings.request_id_seconds)
+
+
+async def prune_bulk_operations(store: Store) -> int:
+    """Removes a batch of bulk operations whose `purge_time` has passed. Returns how many."""
+    return await store.bulk_operations.prune(_MAX_JOBS)
 
 
 async def prune_schemas(store: Store) -> int:

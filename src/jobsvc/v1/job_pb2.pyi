@@ -168,7 +168,9 @@ class Job(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identifier chosen by the server: a UUID version 7 in canonical lower case.
-    Sorts by creation time. Knowing it does not grant access.
+    Sorts by creation time. Knowing it does not grant access. Opaque otherwise:
+    the three digits after the variant are reserved for the server and are 0
+    today, so take no other part of an id for random, and read nothing from it.
     """
     etag: _builtins.str
     """Opaque value that changes with every change of the job. Send it back to

@@ -10,6 +10,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from jobsvc.v1 import job_pb2 as _job_pb2
 from jobsvc.v1 import payload_pb2 as _payload_pb2
@@ -23,6 +24,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _BulkOperationState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BulkOperationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BulkOperationState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BULK_OPERATION_STATE_UNSPECIFIED: _BulkOperationState.ValueType  # 0
+    """Never sent by the server."""
+    BULK_OPERATION_STATE_RUNNING: _BulkOperationState.ValueType  # 1
+    """It goes on, or waits to."""
+    BULK_OPERATION_STATE_COMPLETED: _BulkOperationState.ValueType  # 2
+    """It has come to the end of the jobs, or touched as many as it may."""
+    BULK_OPERATION_STATE_STOPPED: _BulkOperationState.ValueType  # 3
+    """A caller has stopped it."""
+
+class BulkOperationState(_BulkOperationState, metaclass=_BulkOperationStateEnumTypeWrapper):
+    """State of a bulk operation."""
+
+BULK_OPERATION_STATE_UNSPECIFIED: BulkOperationState.ValueType  # 0
+"""Never sent by the server."""
+BULK_OPERATION_STATE_RUNNING: BulkOperationState.ValueType  # 1
+"""It goes on, or waits to."""
+BULK_OPERATION_STATE_COMPLETED: BulkOperationState.ValueType  # 2
+"""It has come to the end of the jobs, or touched as many as it may."""
+BULK_OPERATION_STATE_STOPPED: BulkOperationState.ValueType  # 3
+"""A caller has stopped it."""
+Global___BulkOperationState: _TypeAlias = BulkOperationState  # noqa: Y015
 
 @_typing.final
 class CreateJobRequest(_message.Message):
@@ -788,12 +817,17 @@ class WatchJobsRequest(_message.Message):
     PAYLOAD_ENCODING_FIELD_NUMBER: _builtins.int
     HEARTBEAT_INTERVAL_FIELD_NUMBER: _builtins.int
     CHANGES_ONLY_FIELD_NUMBER: _builtins.int
+    BOOKMARK_FIELD_NUMBER: _builtins.int
     view: _job_pb2.JobView.ValueType
     """Default BASIC."""
     payload_encoding: _payload_pb2.PayloadEncoding.ValueType
     """Spelling of the payloads."""
     changes_only: _builtins.bool
     """Leaves out the jobs as they are now and starts with `synced`."""
+    bookmark: _builtins.str
+    """Resumes a stream that broke: the last `bookmark` that came on it, from
+    whatever replica. `changes_only` plays no part then. At most 64 characters.
+    """
     @_builtins.property
     def filter(self) -> Global___JobFilter:
         """Which jobs."""
@@ -810,10 +844,11 @@ class WatchJobsRequest(_message.Message):
         payload_encoding: _payload_pb2.PayloadEncoding.ValueType = ...,
         heartbeat_interval: _duration_pb2.Duration | None = ...,
         changes_only: _builtins.bool = ...,
+        bookmark: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "heartbeat_interval", b"heartbeat_interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes_only", b"changes_only", "filter", b"filter", "heartbeat_interval", b"heartbeat_interval", "payload_encoding", b"payload_encoding", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "changes_only", b"changes_only", "filter", b"filter", "heartbeat_interval", b"heartbeat_interval", "payload_encoding", b"payload_encoding", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -831,6 +866,12 @@ class WatchJobsResponse(_message.Message):
     UPDATE_FIELD_NUMBER: _builtins.int
     SYNCED_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    BOOKMARK_FIELD_NUMBER: _builtins.int
+    bookmark: _builtins.str
+    """A place in the changes, if it is not empty: all updates before it have been
+    sent with this message and those before. Comes with `synced`, with every
+    heartbeat, and with some updates in between. Opaque.
+    """
     @_builtins.property
     def update(self) -> Global___JobUpdate:
         """A job is now in this status."""
@@ -849,10 +890,11 @@ class WatchJobsResponse(_message.Message):
         update: Global___JobUpdate | None = ...,
         synced: Global___StreamSynced | None = ...,
         heartbeat: _job_pb2.StreamHeartbeat | None = ...,
+        bookmark: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "heartbeat", b"heartbeat", "synced", b"synced", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "heartbeat", b"heartbeat", "synced", b"synced", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "event", b"event", "heartbeat", b"heartbeat", "synced", b"synced", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["update", "synced", "heartbeat"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
@@ -1216,3 +1258,613 @@ class SubmitDrain(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SubmitDrain: _TypeAlias = SubmitDrain  # noqa: Y015
+
+@_typing.final
+class BulkCancel(_message.Message):
+    """What to do with each job: cancel it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why; passed on to the workers. At most 500 characters."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkCancel: _TypeAlias = BulkCancel  # noqa: Y015
+
+@_typing.final
+class BulkRetry(_message.Message):
+    """What to do with each job: queue it again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXTRA_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    extra_attempts: _builtins.int
+    """Attempts to grant on top of those made. 0 takes the default, 1. 0 to 100."""
+    def __init__(
+        self,
+        *,
+        extra_attempts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extra_attempts", b"extra_attempts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkRetry: _TypeAlias = BulkRetry  # noqa: Y015
+
+@_typing.final
+class BulkDelete(_message.Message):
+    """What to do with each job: remove it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkDelete: _TypeAlias = BulkDelete  # noqa: Y015
+
+@_typing.final
+class BulkUpdate(_message.Message):
+    """What to do with each job: change it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def spec(self) -> _job_pb2.JobSpec:
+        """New values of the masked fields."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change, as in `UpdateJobRequest`, but for `input`, which is each
+        job's own. Without paths, those of the four that `spec` sets; `*` means all
+        four.
+        """
+
+    def __init__(
+        self,
+        *,
+        spec: _job_pb2.JobSpec | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkUpdate: _TypeAlias = BulkUpdate  # noqa: Y015
+
+@_typing.final
+class BulkJobsRequest(_message.Message):
+    """Request of `JobService.BulkJobs`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    DELETE_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    rate: _builtins.float
+    """Most jobs to touch in a second; 0 for as many as the service has time for.
+    0 to 100,000.
+    """
+    most: _builtins.int
+    """Most jobs to touch in all; 0 for no limit. Not negative."""
+    validate_only: _builtins.bool
+    """Checks everything, counts the jobs and touches none."""
+    request_id: _builtins.str
+    """UUID that makes the call idempotent for as long as the operation is kept.
+    A repetition returns the operation as it is then, with `existing` set. The
+    same id with another request fails with `ALREADY_EXISTS`
+    (`REQUEST_ID_REUSED`). A UUID in canonical form.
+    """
+    @_builtins.property
+    def filter(self) -> Global___JobFilter:
+        """Which jobs. Must be set; an empty one selects all that the caller may see.
+        Of the states in which a job can be changed so (as for a single job), all
+        or those in `states`; others are refused. A CANCELLED job is not cancelled
+        again.
+        """
+
+    @_builtins.property
+    def cancel(self) -> Global___BulkCancel:
+        """Cancel PENDING and PROCESSING jobs."""
+
+    @_builtins.property
+    def retry(self) -> Global___BulkRetry:
+        """Retry FAILED and CANCELLED jobs. Waits while a queue has as many waiting
+        jobs as its `max_waiting`.
+        """
+
+    @_builtins.property
+    def delete(self) -> Global___BulkDelete:
+        """Delete COMPLETED, FAILED and CANCELLED jobs."""
+
+    @_builtins.property
+    def update(self) -> Global___BulkUpdate:
+        """Update PENDING jobs."""
+
+    def __init__(
+        self,
+        *,
+        filter: Global___JobFilter | None = ...,
+        cancel: Global___BulkCancel | None = ...,
+        retry: Global___BulkRetry | None = ...,
+        delete: Global___BulkDelete | None = ...,
+        update: Global___BulkUpdate | None = ...,
+        rate: _builtins.float = ...,
+        most: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cancel", b"cancel", "delete", b"delete", "filter", b"filter", "retry", b"retry", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cancel", b"cancel", "delete", b"delete", "filter", b"filter", "most", b"most", "rate", b"rate", "request_id", b"request_id", "retry", b"retry", "update", b"update", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["cancel", "retry", "delete", "update"]  # noqa: Y015
+    _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_action) -> _WhichOneofReturnType_action | None: ...
+
+Global___BulkJobsRequest: _TypeAlias = BulkJobsRequest  # noqa: Y015
+
+@_typing.final
+class BulkJobsResponse(_message.Message):
+    """Response of `JobService.BulkJobs`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    EXISTING_FIELD_NUMBER: _builtins.int
+    MATCHING_COUNT_FIELD_NUMBER: _builtins.int
+    IS_ESTIMATE_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    existing: _builtins.bool
+    """Whether the operation had been started by an earlier call."""
+    matching_count: _builtins.int
+    """Only with `validate_only`: how many jobs would be touched, `most` at most."""
+    is_estimate: _builtins.bool
+    """Whether `matching_count` is an estimate, as in `CountJobsResponse`."""
+    @_builtins.property
+    def operation(self) -> Global___BulkOperation:
+        """The operation. With `validate_only` it has no id."""
+
+    @_builtins.property
+    def sample(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
+        """Only with `validate_only`: up to 10 of the jobs, those that would be the
+        first, in the BASIC view.
+        """
+
+    def __init__(
+        self,
+        *,
+        operation: Global___BulkOperation | None = ...,
+        existing: _builtins.bool = ...,
+        matching_count: _builtins.int = ...,
+        is_estimate: _builtins.bool = ...,
+        sample: _abc.Iterable[_job_pb2.Job] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["existing", b"existing", "is_estimate", b"is_estimate", "matching_count", b"matching_count", "operation", b"operation", "sample", b"sample"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkJobsResponse: _TypeAlias = BulkJobsResponse  # noqa: Y015
+
+@_typing.final
+class GetBulkOperationRequest(_message.Message):
+    """Request of `JobService.GetBulkOperation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The operation. A UUID in canonical form."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_id", b"operation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBulkOperationRequest: _TypeAlias = GetBulkOperationRequest  # noqa: Y015
+
+@_typing.final
+class GetBulkOperationResponse(_message.Message):
+    """Response of `JobService.GetBulkOperation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___BulkOperation:
+        """The operation."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___BulkOperation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBulkOperationResponse: _TypeAlias = GetBulkOperationResponse  # noqa: Y015
+
+@_typing.final
+class ListBulkOperationsRequest(_message.Message):
+    """Request of `JobService.ListBulkOperations`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most operations to return. Default 50; above 100 counts as 100. Not
+    negative.
+    """
+    page_token: _builtins.str
+    """`next_page_token` of the page before. At most 1,024 characters."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBulkOperationsRequest: _TypeAlias = ListBulkOperationsRequest  # noqa: Y015
+
+@_typing.final
+class ListBulkOperationsResponse(_message.Message):
+    """Response of `JobService.ListBulkOperations`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end."""
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___BulkOperation]:
+        """One page of operations."""
+
+    def __init__(
+        self,
+        *,
+        operations: _abc.Iterable[Global___BulkOperation] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "operations", b"operations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBulkOperationsResponse: _TypeAlias = ListBulkOperationsResponse  # noqa: Y015
+
+@_typing.final
+class WaitBulkOperationRequest(_message.Message):
+    """Request of `JobService.WaitBulkOperation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    AFTER_VERSION_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The operation. A UUID in canonical form."""
+    after_version: _builtins.int
+    """If set, any version above this one ends the wait, not only the end of the
+    operation.
+    """
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Longest wait. Default 20 seconds, at most 60. The server answers half a
+        second before the deadline of the call if that comes first. 0 to 60
+        seconds.
+        """
+
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+        timeout: _duration_pb2.Duration | None = ...,
+        after_version: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_version", b"_after_version", "after_version", b"after_version", "timeout", b"timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_version", b"_after_version", "after_version", b"after_version", "operation_id", b"operation_id", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after_version: _TypeAlias = _typing.Literal["after_version"]  # noqa: Y015
+    _WhichOneofArgType__after_version: _TypeAlias = _typing.Literal["_after_version", b"_after_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_version) -> _WhichOneofReturnType__after_version | None: ...
+
+Global___WaitBulkOperationRequest: _TypeAlias = WaitBulkOperationRequest  # noqa: Y015
+
+@_typing.final
+class WaitBulkOperationResponse(_message.Message):
+    """Response of `JobService.WaitBulkOperation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___BulkOperation:
+        """The operation."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___BulkOperation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitBulkOperationResponse: _TypeAlias = WaitBulkOperationResponse  # noqa: Y015
+
+@_typing.final
+class StopBulkOperationRequest(_message.Message):
+    """Request of `JobService.StopBulkOperation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    operation_id: _builtins.str
+    """The operation. A UUID in canonical form."""
+    def __init__(
+        self,
+        *,
+        operation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation_id", b"operation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopBulkOperationRequest: _TypeAlias = StopBulkOperationRequest  # noqa: Y015
+
+@_typing.final
+class StopBulkOperationResponse(_message.Message):
+    """Response of `JobService.StopBulkOperation`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def operation(self) -> Global___BulkOperation:
+        """The operation."""
+
+    def __init__(
+        self,
+        *,
+        operation: Global___BulkOperation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopBulkOperationResponse: _TypeAlias = StopBulkOperationResponse  # noqa: Y015
+
+@_typing.final
+class BulkOperation(_message.Message):
+    """Something that is done with all jobs of a filter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SkippedByReasonEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    DELETE_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DONE_COUNT_FIELD_NUMBER: _builtins.int
+    SKIPPED_COUNT_FIELD_NUMBER: _builtins.int
+    SKIPPED_BY_REASON_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    POSITION_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """UUID version 7 in canonical form."""
+    rate: _builtins.float
+    """Most jobs to touch in a second; 0 for no limit."""
+    most: _builtins.int
+    """Most jobs to touch; 0 for no limit."""
+    state: Global___BulkOperationState.ValueType
+    """State."""
+    version: _builtins.int
+    """Rises with every change."""
+    done_count: _builtins.int
+    """Jobs that were touched."""
+    skipped_count: _builtins.int
+    """Jobs that matched and could not be touched."""
+    @_builtins.property
+    def filter(self) -> Global___JobFilter:
+        """Which jobs."""
+
+    @_builtins.property
+    def cancel(self) -> Global___BulkCancel:
+        """They are cancelled."""
+
+    @_builtins.property
+    def retry(self) -> Global___BulkRetry:
+        """They are retried."""
+
+    @_builtins.property
+    def delete(self) -> Global___BulkDelete:
+        """They are deleted."""
+
+    @_builtins.property
+    def update(self) -> Global___BulkUpdate:
+        """They are updated."""
+
+    @_builtins.property
+    def skipped_by_reason(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The same by reason, as the call for one job fails with:
+        `JOB_STATE_CONFLICT`, `JOB_NOT_FOUND`, `QUEUE_NOT_FOUND`,
+        `UNIQUE_KEY_TAKEN`, `INVALID_REQUEST`.
+        """
+
+    @_builtins.property
+    def last_error(self) -> Global___BulkOperationError:
+        """The job that was skipped last, or for which the operation waits, and why.
+        Not set if there is none.
+        """
+
+    @_builtins.property
+    def position_time(self) -> _timestamp_pb2.Timestamp:
+        """Created before this moment are the jobs that are still to be looked at:
+        how far it has come.
+        """
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Start."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Last change."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End. Not set while it runs."""
+
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """Removal. Not set while it runs."""
+
+    @_builtins.property
+    def owner(self) -> _job_pb2.JobOwner:
+        """Whose it is."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        filter: Global___JobFilter | None = ...,
+        cancel: Global___BulkCancel | None = ...,
+        retry: Global___BulkRetry | None = ...,
+        delete: Global___BulkDelete | None = ...,
+        update: Global___BulkUpdate | None = ...,
+        rate: _builtins.float = ...,
+        most: _builtins.int = ...,
+        state: Global___BulkOperationState.ValueType = ...,
+        version: _builtins.int = ...,
+        done_count: _builtins.int = ...,
+        skipped_count: _builtins.int = ...,
+        skipped_by_reason: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        last_error: Global___BulkOperationError | None = ...,
+        position_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
+        owner: _job_pb2.JobOwner | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cancel", b"cancel", "create_time", b"create_time", "delete", b"delete", "end_time", b"end_time", "filter", b"filter", "last_error", b"last_error", "owner", b"owner", "position_time", b"position_time", "purge_time", b"purge_time", "retry", b"retry", "update", b"update", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cancel", b"cancel", "create_time", b"create_time", "delete", b"delete", "done_count", b"done_count", "end_time", b"end_time", "filter", b"filter", "id", b"id", "last_error", b"last_error", "most", b"most", "owner", b"owner", "position_time", b"position_time", "purge_time", b"purge_time", "rate", b"rate", "retry", b"retry", "skipped_by_reason", b"skipped_by_reason", "skipped_count", b"skipped_count", "state", b"state", "update", b"update", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["cancel", "retry", "delete", "update"]  # noqa: Y015
+    _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_action) -> _WhichOneofReturnType_action | None: ...
+
+Global___BulkOperation: _TypeAlias = BulkOperation  # noqa: Y015
+
+@_typing.final
+class BulkOperationError(_message.Message):
+    """Why a bulk operation skipped a job, or waits for one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    reason: _builtins.str
+    """As in `google.rpc.ErrorInfo`: `UNIQUE_KEY_TAKEN`, `QUEUE_FULL`."""
+    message: _builtins.str
+    """For people."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkOperationError: _TypeAlias = BulkOperationError  # noqa: Y015

@@ -47,8 +47,10 @@ class JobServiceStub:
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     def __init__(self, channel):
@@ -122,6 +124,31 @@ class JobServiceStub:
                 request_serializer=jobsvc_dot_v1_dot_job__service__pb2.SubmitRequest.SerializeToString,
                 response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.SubmitResponse.FromString,
                 _registered_method=True)
+        self.BulkJobs = channel.unary_unary(
+                '/jobsvc.v1.JobService/BulkJobs',
+                request_serializer=jobsvc_dot_v1_dot_job__service__pb2.BulkJobsRequest.SerializeToString,
+                response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.BulkJobsResponse.FromString,
+                _registered_method=True)
+        self.GetBulkOperation = channel.unary_unary(
+                '/jobsvc.v1.JobService/GetBulkOperation',
+                request_serializer=jobsvc_dot_v1_dot_job__service__pb2.GetBulkOperationRequest.SerializeToString,
+                response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.GetBulkOperationResponse.FromString,
+                _registered_method=True)
+        self.ListBulkOperations = channel.unary_unary(
+                '/jobsvc.v1.JobService/ListBulkOperations',
+                request_serializer=jobsvc_dot_v1_dot_job__service__pb2.ListBulkOperationsRequest.SerializeToString,
+                response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.ListBulkOperationsResponse.FromString,
+                _registered_method=True)
+        self.WaitBulkOperation = channel.unary_unary(
+                '/jobsvc.v1.JobService/WaitBulkOperation',
+                request_serializer=jobsvc_dot_v1_dot_job__service__pb2.WaitBulkOperationRequest.SerializeToString,
+                response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.WaitBulkOperationResponse.FromString,
+                _registered_method=True)
+        self.StopBulkOperation = channel.unary_unary(
+                '/jobsvc.v1.JobService/StopBulkOperation',
+                request_serializer=jobsvc_dot_v1_dot_job__service__pb2.StopBulkOperationRequest.SerializeToString,
+                response_deserializer=jobsvc_dot_v1_dot_job__service__pb2.StopBulkOperationResponse.FromString,
+                _registered_method=True)
 
 
 class JobServiceServicer:
@@ -146,8 +173,10 @@ class JobServiceServicer:
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     def CreateJob(self, request, context):
@@ -158,8 +187,9 @@ class JobServiceServicer:
         created the job: retry with the same `request_id`.
 
         Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
-        (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`) and `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`).
+        (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
+        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
+        (`QUEUE_FULL`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,7 +197,8 @@ class JobServiceServicer:
 
     def BatchCreateJobs(self, request, context):
         """Creates up to 1000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`.
+        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
+        `CreateJob` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,6 +314,15 @@ class JobServiceServicer:
     def WatchJobs(self, request, context):
         """Follows all visible jobs that match a filter, including jobs created
         later, until the client cancels. Works like `StreamJobStatus` otherwise.
+
+        An update comes for every status that matches. A job that stops to match,
+        by its state or its labels, or that is deleted, is reported no more: watch
+        without `states` to see jobs leave a state. While the first round goes on,
+        changes of jobs already reported may come in between.
+
+        A stream that breaks is resumed without loss: open another with the last
+        `bookmark` of the former, and the same filter. It starts with the jobs that
+        have changed since, then `synced`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -312,6 +352,62 @@ class JobServiceServicer:
 
         A request that cannot be understood ends the stream with
         `INVALID_ARGUMENT` (`INVALID_REQUEST`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BulkJobs(self, request, context):
+        """Cancels, retries, deletes or updates all visible jobs that match a filter:
+        starts an operation that runs in the service, in small batches, and
+        survives a restart of it. Safe to retry when `request_id` is set.
+
+        The operation goes from the newest job to the oldest, once, over the jobs
+        that were created before it, and does with each what the call for one job
+        does, under the same rules; ids stay as they are. A job is judged when the
+        operation comes to it: one that does not match the filter any more is left
+        alone, one that matches and cannot be changed is skipped, and counted with
+        the reason. Operations leave the database to other work: while jobs are
+        created or leased, they use a few hundredths of its time.
+
+        Fails with `RESOURCE_EXHAUSTED` (`BULK_OPERATION_LIMIT`) while the caller
+        has 4 operations running, or all callers 64, and with `ALREADY_EXISTS`
+        (`REQUEST_ID_REUSED`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBulkOperation(self, request, context):
+        """Returns an operation as it is now. Fails with `NOT_FOUND`
+        (`BULK_OPERATION_NOT_FOUND`) and `PERMISSION_DENIED`
+        (`BULK_OPERATION_NOT_OWNED`): an operation belongs to its caller as a job
+        to its creator. It is kept for as long as a job that has completed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBulkOperations(self, request, context):
+        """Lists the visible operations, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WaitBulkOperation(self, request, context):
+        """Waits until the operation ends, or goes on, or the timeout passes, and
+        returns it as it is then. A timeout is not an error. Fails as
+        `GetBulkOperation` does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopBulkOperation(self, request, context):
+        """Stops an operation: once this has returned, it touches no more jobs. What
+        was done stays so. A no-op if it has ended. Fails as
+        `GetBulkOperation` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -385,6 +481,31 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.SubmitRequest.FromString,
                     response_serializer=jobsvc_dot_v1_dot_job__service__pb2.SubmitResponse.SerializeToString,
             ),
+            'BulkJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.BulkJobs,
+                    request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.BulkJobsRequest.FromString,
+                    response_serializer=jobsvc_dot_v1_dot_job__service__pb2.BulkJobsResponse.SerializeToString,
+            ),
+            'GetBulkOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBulkOperation,
+                    request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.GetBulkOperationRequest.FromString,
+                    response_serializer=jobsvc_dot_v1_dot_job__service__pb2.GetBulkOperationResponse.SerializeToString,
+            ),
+            'ListBulkOperations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBulkOperations,
+                    request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.ListBulkOperationsRequest.FromString,
+                    response_serializer=jobsvc_dot_v1_dot_job__service__pb2.ListBulkOperationsResponse.SerializeToString,
+            ),
+            'WaitBulkOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.WaitBulkOperation,
+                    request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.WaitBulkOperationRequest.FromString,
+                    response_serializer=jobsvc_dot_v1_dot_job__service__pb2.WaitBulkOperationResponse.SerializeToString,
+            ),
+            'StopBulkOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopBulkOperation,
+                    request_deserializer=jobsvc_dot_v1_dot_job__service__pb2.StopBulkOperationRequest.FromString,
+                    response_serializer=jobsvc_dot_v1_dot_job__service__pb2.StopBulkOperationResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'jobsvc.v1.JobService', rpc_method_handlers)
@@ -415,8 +536,10 @@ class JobService:
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     @staticmethod
@@ -760,6 +883,141 @@ class JobService:
             '/jobsvc.v1.JobService/Submit',
             jobsvc_dot_v1_dot_job__service__pb2.SubmitRequest.SerializeToString,
             jobsvc_dot_v1_dot_job__service__pb2.SubmitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BulkJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobsvc.v1.JobService/BulkJobs',
+            jobsvc_dot_v1_dot_job__service__pb2.BulkJobsRequest.SerializeToString,
+            jobsvc_dot_v1_dot_job__service__pb2.BulkJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBulkOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobsvc.v1.JobService/GetBulkOperation',
+            jobsvc_dot_v1_dot_job__service__pb2.GetBulkOperationRequest.SerializeToString,
+            jobsvc_dot_v1_dot_job__service__pb2.GetBulkOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBulkOperations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobsvc.v1.JobService/ListBulkOperations',
+            jobsvc_dot_v1_dot_job__service__pb2.ListBulkOperationsRequest.SerializeToString,
+            jobsvc_dot_v1_dot_job__service__pb2.ListBulkOperationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaitBulkOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobsvc.v1.JobService/WaitBulkOperation',
+            jobsvc_dot_v1_dot_job__service__pb2.WaitBulkOperationRequest.SerializeToString,
+            jobsvc_dot_v1_dot_job__service__pb2.WaitBulkOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopBulkOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jobsvc.v1.JobService/StopBulkOperation',
+            jobsvc_dot_v1_dot_job__service__pb2.StopBulkOperationRequest.SerializeToString,
+            jobsvc_dot_v1_dot_job__service__pb2.StopBulkOperationResponse.FromString,
             options,
             channel_credentials,
             insecure,

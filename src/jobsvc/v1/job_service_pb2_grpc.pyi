@@ -48,8 +48,10 @@ class JobServiceStub:
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     @_typing.overload
@@ -64,12 +66,14 @@ class JobServiceStub:
     created the job: retry with the same `request_id`.
 
     Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
-    (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`) and `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`).
+    (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
+    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
+    (`QUEUE_FULL`).
     """
     BatchCreateJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]
     """Creates up to 1000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`.
+    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
+    `CreateJob` does.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     """Returns a job as it is now."""
@@ -144,6 +148,15 @@ class JobServiceStub:
     WatchJobs: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]
     """Follows all visible jobs that match a filter, including jobs created
     later, until the client cancels. Works like `StreamJobStatus` otherwise.
+
+    An update comes for every status that matches. A job that stops to match,
+    by its state or its labels, or that is deleted, is reported no more: watch
+    without `states` to see jobs leave a state. While the first round goes on,
+    changes of jobs already reported may come in between.
+
+    A stream that breaks is resumed without loss: open another with the last
+    `bookmark` of the former, and the same filter. It starts with the jobs that
+    have changed since, then `synced`.
     """
     Submit: _grpc.StreamStreamMultiCallable[_job_service_pb2.SubmitRequest, _job_service_pb2.SubmitResponse]
     """Creates and follows many jobs on one stream, for callers with a steady
@@ -170,6 +183,41 @@ class JobServiceStub:
     A request that cannot be understood ends the stream with
     `INVALID_ARGUMENT` (`INVALID_REQUEST`).
     """
+    BulkJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BulkJobsRequest, _job_service_pb2.BulkJobsResponse]
+    """Cancels, retries, deletes or updates all visible jobs that match a filter:
+    starts an operation that runs in the service, in small batches, and
+    survives a restart of it. Safe to retry when `request_id` is set.
+
+    The operation goes from the newest job to the oldest, once, over the jobs
+    that were created before it, and does with each what the call for one job
+    does, under the same rules; ids stay as they are. A job is judged when the
+    operation comes to it: one that does not match the filter any more is left
+    alone, one that matches and cannot be changed is skipped, and counted with
+    the reason. Operations leave the database to other work: while jobs are
+    created or leased, they use a few hundredths of its time.
+
+    Fails with `RESOURCE_EXHAUSTED` (`BULK_OPERATION_LIMIT`) while the caller
+    has 4 operations running, or all callers 64, and with `ALREADY_EXISTS`
+    (`REQUEST_ID_REUSED`).
+    """
+    GetBulkOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetBulkOperationRequest, _job_service_pb2.GetBulkOperationResponse]
+    """Returns an operation as it is now. Fails with `NOT_FOUND`
+    (`BULK_OPERATION_NOT_FOUND`) and `PERMISSION_DENIED`
+    (`BULK_OPERATION_NOT_OWNED`): an operation belongs to its caller as a job
+    to its creator. It is kept for as long as a job that has completed.
+    """
+    ListBulkOperations: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListBulkOperationsRequest, _job_service_pb2.ListBulkOperationsResponse]
+    """Lists the visible operations, newest first."""
+    WaitBulkOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.WaitBulkOperationRequest, _job_service_pb2.WaitBulkOperationResponse]
+    """Waits until the operation ends, or goes on, or the timeout passes, and
+    returns it as it is then. A timeout is not an error. Fails as
+    `GetBulkOperation` does.
+    """
+    StopBulkOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.StopBulkOperationRequest, _job_service_pb2.StopBulkOperationResponse]
+    """Stops an operation: once this has returned, it touches no more jobs. What
+    was done stays so. A no-op if it has ended. Fails as
+    `GetBulkOperation` does.
+    """
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -194,8 +242,10 @@ class JobServiceAsyncStub(JobServiceStub):
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -207,12 +257,14 @@ class JobServiceAsyncStub(JobServiceStub):
     created the job: retry with the same `request_id`.
 
     Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
-    (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`) and `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`).
+    (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
+    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
+    (`QUEUE_FULL`).
     """
     BatchCreateJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]  # type: ignore[assignment]
     """Creates up to 1000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`.
+    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
+    `CreateJob` does.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job as it is now."""
@@ -287,6 +339,15 @@ class JobServiceAsyncStub(JobServiceStub):
     WatchJobs: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobsRequest, _job_service_pb2.WatchJobsResponse]  # type: ignore[assignment]
     """Follows all visible jobs that match a filter, including jobs created
     later, until the client cancels. Works like `StreamJobStatus` otherwise.
+
+    An update comes for every status that matches. A job that stops to match,
+    by its state or its labels, or that is deleted, is reported no more: watch
+    without `states` to see jobs leave a state. While the first round goes on,
+    changes of jobs already reported may come in between.
+
+    A stream that breaks is resumed without loss: open another with the last
+    `bookmark` of the former, and the same filter. It starts with the jobs that
+    have changed since, then `synced`.
     """
     Submit: _aio.StreamStreamMultiCallable[_job_service_pb2.SubmitRequest, _job_service_pb2.SubmitResponse]  # type: ignore[assignment]
     """Creates and follows many jobs on one stream, for callers with a steady
@@ -313,6 +374,41 @@ class JobServiceAsyncStub(JobServiceStub):
     A request that cannot be understood ends the stream with
     `INVALID_ARGUMENT` (`INVALID_REQUEST`).
     """
+    BulkJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BulkJobsRequest, _job_service_pb2.BulkJobsResponse]  # type: ignore[assignment]
+    """Cancels, retries, deletes or updates all visible jobs that match a filter:
+    starts an operation that runs in the service, in small batches, and
+    survives a restart of it. Safe to retry when `request_id` is set.
+
+    The operation goes from the newest job to the oldest, once, over the jobs
+    that were created before it, and does with each what the call for one job
+    does, under the same rules; ids stay as they are. A job is judged when the
+    operation comes to it: one that does not match the filter any more is left
+    alone, one that matches and cannot be changed is skipped, and counted with
+    the reason. Operations leave the database to other work: while jobs are
+    created or leased, they use a few hundredths of its time.
+
+    Fails with `RESOURCE_EXHAUSTED` (`BULK_OPERATION_LIMIT`) while the caller
+    has 4 operations running, or all callers 64, and with `ALREADY_EXISTS`
+    (`REQUEST_ID_REUSED`).
+    """
+    GetBulkOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetBulkOperationRequest, _job_service_pb2.GetBulkOperationResponse]  # type: ignore[assignment]
+    """Returns an operation as it is now. Fails with `NOT_FOUND`
+    (`BULK_OPERATION_NOT_FOUND`) and `PERMISSION_DENIED`
+    (`BULK_OPERATION_NOT_OWNED`): an operation belongs to its caller as a job
+    to its creator. It is kept for as long as a job that has completed.
+    """
+    ListBulkOperations: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListBulkOperationsRequest, _job_service_pb2.ListBulkOperationsResponse]  # type: ignore[assignment]
+    """Lists the visible operations, newest first."""
+    WaitBulkOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.WaitBulkOperationRequest, _job_service_pb2.WaitBulkOperationResponse]  # type: ignore[assignment]
+    """Waits until the operation ends, or goes on, or the timeout passes, and
+    returns it as it is then. A timeout is not an error. Fails as
+    `GetBulkOperation` does.
+    """
+    StopBulkOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.StopBulkOperationRequest, _job_service_pb2.StopBulkOperationResponse]  # type: ignore[assignment]
+    """Stops an operation: once this has returned, it touches no more jobs. What
+    was done stays so. A no-op if it has ended. Fails as
+    `GetBulkOperation` does.
+    """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates, reads, follows and controls jobs. For services that need work done.
@@ -336,8 +432,10 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
-    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`) and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
-    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`).
+    (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
+    and `DEADLINE_EXCEEDED`. Methods that take a job id also fail with
+    `NOT_FOUND` (`JOB_NOT_FOUND`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`),
+    streams with `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
     """
 
     @_abc_1.abstractmethod
@@ -353,8 +451,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         created the job: retry with the same `request_id`.
 
         Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
-        (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`) and `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`).
+        (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
+        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
+        (`QUEUE_FULL`).
         """
 
     @_abc_1.abstractmethod
@@ -364,7 +463,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.BatchCreateJobsResponse, _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]]:
         """Creates up to 1000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`.
+        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
+        `CreateJob` does.
         """
 
     @_abc_1.abstractmethod
@@ -499,6 +599,15 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchJobsResponse], _abc.AsyncIterator[_job_service_pb2.WatchJobsResponse]]:
         """Follows all visible jobs that match a filter, including jobs created
         later, until the client cancels. Works like `StreamJobStatus` otherwise.
+
+        An update comes for every status that matches. A job that stops to match,
+        by its state or its labels, or that is deleted, is reported no more: watch
+        without `states` to see jobs leave a state. While the first round goes on,
+        changes of jobs already reported may come in between.
+
+        A stream that breaks is resumed without loss: open another with the last
+        `bookmark` of the former, and the same filter. It starts with the jobs that
+        have changed since, then `synced`.
         """
 
     @_abc_1.abstractmethod
@@ -530,6 +639,71 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A request that cannot be understood ends the stream with
         `INVALID_ARGUMENT` (`INVALID_REQUEST`).
+        """
+
+    @_abc_1.abstractmethod
+    def BulkJobs(
+        self,
+        request: _job_service_pb2.BulkJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.BulkJobsResponse, _abc.Awaitable[_job_service_pb2.BulkJobsResponse]]:
+        """Cancels, retries, deletes or updates all visible jobs that match a filter:
+        starts an operation that runs in the service, in small batches, and
+        survives a restart of it. Safe to retry when `request_id` is set.
+
+        The operation goes from the newest job to the oldest, once, over the jobs
+        that were created before it, and does with each what the call for one job
+        does, under the same rules; ids stay as they are. A job is judged when the
+        operation comes to it: one that does not match the filter any more is left
+        alone, one that matches and cannot be changed is skipped, and counted with
+        the reason. Operations leave the database to other work: while jobs are
+        created or leased, they use a few hundredths of its time.
+
+        Fails with `RESOURCE_EXHAUSTED` (`BULK_OPERATION_LIMIT`) while the caller
+        has 4 operations running, or all callers 64, and with `ALREADY_EXISTS`
+        (`REQUEST_ID_REUSED`).
+        """
+
+    @_abc_1.abstractmethod
+    def GetBulkOperation(
+        self,
+        request: _job_service_pb2.GetBulkOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.GetBulkOperationResponse, _abc.Awaitable[_job_service_pb2.GetBulkOperationResponse]]:
+        """Returns an operation as it is now. Fails with `NOT_FOUND`
+        (`BULK_OPERATION_NOT_FOUND`) and `PERMISSION_DENIED`
+        (`BULK_OPERATION_NOT_OWNED`): an operation belongs to its caller as a job
+        to its creator. It is kept for as long as a job that has completed.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBulkOperations(
+        self,
+        request: _job_service_pb2.ListBulkOperationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.ListBulkOperationsResponse, _abc.Awaitable[_job_service_pb2.ListBulkOperationsResponse]]:
+        """Lists the visible operations, newest first."""
+
+    @_abc_1.abstractmethod
+    def WaitBulkOperation(
+        self,
+        request: _job_service_pb2.WaitBulkOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.WaitBulkOperationResponse, _abc.Awaitable[_job_service_pb2.WaitBulkOperationResponse]]:
+        """Waits until the operation ends, or goes on, or the timeout passes, and
+        returns it as it is then. A timeout is not an error. Fails as
+        `GetBulkOperation` does.
+        """
+
+    @_abc_1.abstractmethod
+    def StopBulkOperation(
+        self,
+        request: _job_service_pb2.StopBulkOperationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.StopBulkOperationResponse, _abc.Awaitable[_job_service_pb2.StopBulkOperationResponse]]:
+        """Stops an operation: once this has returned, it touches no more jobs. What
+        was done stays so. A no-op if it has ended. Fails as
+        `GetBulkOperation` does.
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

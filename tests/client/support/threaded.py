@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar
 
-from jobsvc.client import Client, Job, JobUpdate
+from jobsvc.client import BulkOperation, Client, Job, JobUpdate
 
 T = TypeVar("T")
 
@@ -30,6 +30,22 @@ class Threaded:
     async def list_jobs(self, **options: Any) -> AsyncIterator[Job]:
         async for job in _stepwise(self._client.list_jobs(**options)):
             yield job
+
+    async def list_bulk_operations(self) -> AsyncIterator[BulkOperation]:
+        async for operation in _stepwise(self._client.list_bulk_operations()):
+            yield operation
+
+    async def watch_bulk_operation(self, operation_id: str) -> AsyncIterator[BulkOperation]:
+        async for operation in _stepwise(self._client.watch_bulk_operation(operation_id)):
+            yield operation
+
+    async def watch(self, **options: Any) -> AsyncIterator[JobUpdate]:
+        updates = self._client.watch(**options)
+        try:
+            async for update in _stepwise(updates):
+                yield update
+        finally:
+            await asyncio.to_thread(updates.close)
 
 
 async def _stepwise(items: Iterator[T]) -> AsyncIterator[T]:

@@ -60,9 +60,9 @@ class ControlRules(KnownJobs):
 
         async def queue_again() -> Queued | None:
             async with self.store.database.transaction() as connection:
-                return await self.store.job_control.retry(
-                    job_id, known.version + off, extra, connection
-                )
+                versions = {job_id: known.version + off}
+                queued = await self.store.job_control.retry(versions, extra, connection)
+                return queued.get(job_id)
 
         try:
             queued = self.run(queue_again())
@@ -83,9 +83,10 @@ class ControlRules(KnownJobs):
     def update(self, data: st.DataObject, priority: int, off: int) -> None:
         job_id, known = self._some_job(data, Control.UPDATE)
         change = JobChange(frozenset({"priority", "schedule_time"}), priority)
-        queued = self.run(self.store.job_control.update(job_id, known.version + off, change))
-        assert (queued is not None) == (known.state is JobState.PENDING and off == 0)
-        if queued is not None:
+        versions = {job_id: known.version + off}
+        queued = self.run(self.store.job_control.update(versions, change))
+        assert (job_id in queued) == (known.state is JobState.PENDING and off == 0)
+        if queued:
             known.priority, known.ready = priority, True
             known.version += 1
 
@@ -94,8 +95,9 @@ class ControlRules(KnownJobs):
     def delete(self, data: st.DataObject, request_id_seconds: float, off: int) -> None:
         job_id, known = self._some_job(data, Control.DELETE)
         version = known.version + off
-        done = self.run(self.store.job_control.delete(job_id, version, request_id_seconds))
-        assert done == (known.state.ended and not known.emptied and off == 0)
+        versions = {job_id: version}
+        done = self.run(self.store.job_control.delete(versions, request_id_seconds))
+        assert bool(done) == (known.state.ended and not known.emptied and off == 0)
         if done and known.has_request and request_id_seconds:
             known.past, known.emptied = 0, True
         elif done:

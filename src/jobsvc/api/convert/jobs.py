@@ -93,9 +93,13 @@ def write_status(
     full: bool,
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
+    with_metadata: bool | None = None,
 ) -> None:
-    """Writes the status of a job but for its output, and without stack traces unless `full`."""
+    """Writes the status of a job but for its output, and without stack traces unless `full`.
+    Metadata of errors are written `with_metadata`; None asks what the current caller may see."""
     status = job.status
+    if with_metadata is None:
+        with_metadata = sees_payloads()
     message.state = status.state.value  # type: ignore[assignment]  # numbered as in the contract
     message.version = status.version
     if status.attempt:
@@ -108,7 +112,7 @@ def write_status(
     left = MAX_ATTEMPTS_BYTES
     for attempt in attempts:
         past = message.recent_attempts.add()
-        _write_attempt(past, attempt, full)
+        _write_attempt(past, attempt, full, with_metadata)
         left -= past.ByteSize()
         if left < 0:
             past.error.ClearField("metadata")
@@ -117,7 +121,7 @@ def write_status(
         message.progress.percent = status.progress_percent
         message.progress.message = status.progress_message
     if status.error is not None:
-        message.error.CopyFrom(error_message(status.error, full, sees_payloads()))
+        message.error.CopyFrom(error_message(status.error, full, with_metadata))
     if status.start_time is not None:
         write_timestamp(message.start_time, status.start_time)
     if status.end_time is not None:
@@ -167,7 +171,9 @@ def error_message(error: JobError, full: bool = True, with_metadata: bool = True
     )
 
 
-def _write_attempt(message: pb.JobAttempt, attempt: AttemptRecord, full: bool) -> None:
+def _write_attempt(
+    message: pb.JobAttempt, attempt: AttemptRecord, full: bool, with_metadata: bool
+) -> None:
     message.attempt = attempt.attempt
     message.worker_id = attempt.worker_id
     if attempt.start_time is not None:
@@ -175,4 +181,4 @@ def _write_attempt(message: pb.JobAttempt, attempt: AttemptRecord, full: bool) -
     if attempt.end_time is not None:
         write_timestamp(message.end_time, attempt.end_time)
     if attempt.error is not None:
-        message.error.CopyFrom(error_message(attempt.error, full, sees_payloads()))
+        message.error.CopyFrom(error_message(attempt.error, full, with_metadata))

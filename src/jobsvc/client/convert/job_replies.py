@@ -21,6 +21,11 @@ _STATES = {job_pb2.JobState.Value(f"JOB_STATE_{s}"): s for s in JobState if s !=
 _FIELDS = tuple(field.name for field in fields(Job))
 
 
+def state_of(number: job_pb2.JobState.ValueType) -> JobState:
+    """Returns a state of the contract."""
+    return _STATES.get(number, JobState.UNKNOWN)
+
+
 def read_job(job: job_pb2.Job) -> Job:
     """Returns a job as plain values."""
     spec = job.spec
@@ -77,7 +82,7 @@ def read_status(status: job_pb2.JobStatus) -> JobStatus:
     """Returns a status as plain values."""
     has_progress = status.HasField("progress")
     return JobStatus(
-        state=_STATES.get(status.state, JobState.UNKNOWN),
+        state=state_of(status.state),
         version=status.version,
         attempt=status.attempt,
         progress_percent=status.progress.percent if has_progress else None,

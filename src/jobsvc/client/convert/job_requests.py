@@ -93,11 +93,20 @@ def retry_request(
     Raises:
         ValueError: the number of attempts is out of range.
     """
-    if not 1 <= extra_attempts <= _MAX_EXTRA_ATTEMPTS:
-        raise ValueError(f"extra_attempts must be 1 to {_MAX_EXTRA_ATTEMPTS}, not {extra_attempts}")
+    check_extra_attempts(extra_attempts)
     return job_service_pb2.RetryJobRequest(
         job_id=str(job_id), extra_attempts=extra_attempts, etag=etag
     )
+
+
+def check_extra_attempts(count: int) -> None:
+    """Checks how many attempts a retry grants.
+
+    Raises:
+        ValueError: the number is out of range.
+    """
+    if not 1 <= count <= _MAX_EXTRA_ATTEMPTS:
+        raise ValueError(f"extra_attempts must be 1 to {_MAX_EXTRA_ATTEMPTS}, not {count}")
 
 
 def update_request(
@@ -112,7 +121,15 @@ def update_request(
     """
     request = job_service_pb2.UpdateJobRequest(job_id=str(job_id), etag=etag)
     request.update_mask.paths.extend(changes)
-    spec = request.spec
+    write_changes(request.spec, changes)
+    return request
+
+
+def write_changes(spec: job_pb2.JobSpec, changes: JobChanges) -> None:
+    """Writes the new values of a job.
+
+    Raises: as `update_request`.
+    """
     spec.priority = changes.get("priority", 0)
     for field, time in (
         (spec.schedule_time, changes.get("schedule_time")),
@@ -125,7 +142,6 @@ def update_request(
     spec.labels.update(changes.get("labels") or {})
     if (given := changes.get("input")) is not None:
         spec.input.json_text = encode_payload(given)
-    return request
 
 
 def delete_request(job_id: str | UUID, etag: str) -> job_service_pb2.DeleteJobRequest:

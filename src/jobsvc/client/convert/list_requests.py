@@ -1,5 +1,6 @@
-"""Builds the requests of lists of jobs. Pure."""
+"""Builds the requests that select jobs by a filter. Pure."""
 
+from jobsvc.client.convert.run_policy import duration_message
 from jobsvc.client.job import JobState
 from jobsvc.client.job_filter import JobFilter
 from jobsvc.v1 import job_pb2, job_service_pb2, payload_pb2
@@ -29,6 +30,23 @@ def count_request(wanted: JobFilter) -> job_service_pb2.CountJobsRequest:
         ValueError: a state is unknown.
     """
     return job_service_pb2.CountJobsRequest(filter=filter_message(wanted))
+
+
+def watch_request(
+    wanted: JobFilter, full: bool, changes_only: bool, heartbeat_seconds: float
+) -> job_service_pb2.WatchJobsRequest:
+    """Returns the request that watches jobs.
+
+    Raises:
+        ValueError: a state is unknown.
+    """
+    return job_service_pb2.WatchJobsRequest(
+        filter=filter_message(wanted),
+        view=job_pb2.JOB_VIEW_FULL if full else job_pb2.JOB_VIEW_BASIC,
+        payload_encoding=payload_pb2.PAYLOAD_ENCODING_JSON_TEXT,
+        heartbeat_interval=duration_message(heartbeat_seconds),
+        changes_only=changes_only,
+    )
 
 
 def filter_message(wanted: JobFilter) -> job_service_pb2.JobFilter:

@@ -1,11 +1,12 @@
 -- Cancels jobs that have not ended: ends those that wait, and requests it for those that are leased,
 -- whose attempt then has a short while to end. One that is requested already is left alone.
 -- Returns the jobs, with the lease number of those that are leased.
--- $1 job_id, in order, $2 version (sparse; NULL for any), $3 reason, $4 default retention, $5 grace.
+-- $1 job_id, in order, $2 version (sparse; NULL for any), $3 reason, $4 default retention, $5 grace,
+-- $6 states (NULL for both).
 -- 60 is _MIN_KEEP_SECONDS of domain/retention.py.
 WITH gone AS (
     DELETE FROM jobsvc.waiting
-    WHERE job_id = ANY ($1::uuid[])
+    WHERE job_id = ANY ($1::uuid[]) AND ($6::smallint[] IS NULL OR 1 = ANY ($6))
         -- width_bucket finds the array index of the job by bisection.
         AND version = coalesce(($2::bigint[])[width_bucket(job_id, $1::uuid[])], version)
     RETURNING *, clock_timestamp() AS end_time
@@ -35,7 +36,8 @@ requested AS (
         -- No extension goes past the deadline, and at the deadline the lease is taken away.
         deadline = least(deadline, clock_timestamp() + $5::float8 * interval '1 second'),
         until = least(until, clock_timestamp() + $5::float8 * interval '1 second')
-    WHERE job_id = ANY ($1::uuid[]) AND cancel_request_time IS NULL
+    WHERE job_id = ANY ($1::uuid[]) AND ($6::smallint[] IS NULL OR 2 = ANY ($6))
+        AND cancel_request_time IS NULL
         AND version = coalesce(($2::bigint[])[width_bucket(job_id, $1::uuid[])], version)
     RETURNING job_id, lease_id
 )

@@ -5,6 +5,7 @@ WITH needed (relation, privileges) AS (
     VALUES
         ('api_key', '{SELECT,UPDATE}'::text[]),
         ('attempt', '{SELECT,INSERT,DELETE}'),
+        ('bulk_operation', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('drained_worker', '{SELECT,INSERT,DELETE}'),
         ('held_key', '{SELECT,INSERT,DELETE}'),
         ('job', '{SELECT,INSERT,UPDATE,DELETE}'),

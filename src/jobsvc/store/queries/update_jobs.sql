@@ -1,6 +1,6 @@
--- Changes a job that waits. With another schedule it is ready then, or now, between two attempts
--- too; one that is ready already keeps its position. Returns its queue and its delay in seconds.
--- $1 job_id, $2 version, $3 names of the columns to change, $4 priority, $5 schedule_time,
+-- Changes jobs that wait. With another schedule they are ready then, or now, between two attempts
+-- too; one that is ready already keeps its position. Returns their queues and delays in seconds.
+-- $1 job_id, in order, $2 version, $3 names of the columns to change, $4 priority, $5 schedule_time,
 -- $6 expire_time, $7 labels (JSON), $8 input (JSON)
 WITH moved AS (
     UPDATE jobsvc.waiting SET
@@ -21,7 +21,9 @@ WITH moved AS (
         expire_time =
             CASE WHEN 'expire_time' = ANY ($3::text[]) THEN $6::timestamptz ELSE expire_time END,
         version = version + 1, update_time = clock_timestamp()
-    WHERE job_id = $1::uuid AND version = $2::bigint
+    WHERE job_id = ANY ($1::uuid[])
+        -- width_bucket finds the array index of the job by bisection.
+        AND version = ($2::bigint[])[width_bucket(job_id, $1::uuid[])]
     RETURNING job_id, queue, run_at
 ),
 changed AS (
@@ -33,4 +35,5 @@ changed AS (
         input = CASE WHEN 'input' = ANY ($3::text[]) THEN $8::text ELSE input END
     WHERE id = ANY (ARRAY(SELECT job_id FROM moved))
 )
-SELECT queue, greatest(extract(epoch FROM run_at - clock_timestamp())::float8, 0) AS delay FROM moved
+SELECT job_id, queue, greatest(extract(epoch FROM run_at - clock_timestamp())::float8, 0) AS delay
+FROM moved

@@ -1,0 +1,1 @@
+"""Many watches of one queue: their memory, and how late changes come."""

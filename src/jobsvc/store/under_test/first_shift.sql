@@ -1,0 +1,2 @@
+-- Writes the first shift: none.
+INSERT INTO jobsvc.clock VALUES (interval '0')
