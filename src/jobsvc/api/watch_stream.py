@@ -174,6 +174,8 @@ class _Stream:
             # Whatever changed before this position is pending now, or has been sent.
             self._next_complete_to, self._due = self._feed.position, watcher.pending
         ids = watcher.take(_READ_IDS)
+        # Some may have left by themselves, matching no more.
+        self._due = min(max(self._due - len(ids), 0), watcher.pending)
         states = watcher.wanted.states
         unread: list[str] = []
         last = b""
@@ -194,7 +196,6 @@ class _Stream:
                 await self._write(last)
                 last = b""
             await self.write_as_read(unread)
-        self._due = max(self._due - len(ids), 0)
         if not self._due:
             self._complete_to = self._next_complete_to
         if last:
