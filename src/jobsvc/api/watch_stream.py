@@ -5,6 +5,7 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobsvc.api.auth import sees_payloads
 from jobsvc.api.bookmark import Bookmark, read_bookmark, write_bookmark
 from jobsvc.api.byte_budget import ANSWER_SECONDS, SMALL_BYTES, Charge, current_charge
 from jobsvc.api.convert.job_filter import read_filter
@@ -64,6 +65,8 @@ class WatchStreams:
             UpdateForm(request.payload_encoding or UpdateForm.FULL_STRUCT)
             if full
             else UpdateForm.BASIC
+            if sees_payloads()
+            else UpdateForm.WITHOUT_METADATA
         )
         changes_only = request.changes_only
         del request, checks  # Thousands of streams would hold them until they end.
@@ -145,7 +148,7 @@ class _Stream:
             RateLimited: there was no room for their outputs.
         """
         watcher = self._watcher
-        full = watcher.form is not UpdateForm.BASIC
+        full = watcher.form.is_full
         size = _READ_OUTPUTS if full else _READ_IDS
         for start in range(0, len(ids), size):
             watcher.check()
@@ -243,8 +246,9 @@ async def write_update(job: Job, form: UpdateForm) -> bytes:
     update.job_id = job.id
     update.queue = job.queue
     update.etag = job.etag
-    full = form is not UpdateForm.BASIC
-    write_status(update.status, job, full)
+    full = form.is_full
+    # One text is for many readers, so that the current caller does not count.
+    write_status(update.status, job, full, with_metadata=form is not UpdateForm.WITHOUT_METADATA)
     if full:
         await write_output(update.status, job, form.value)
     return response.SerializeToString()

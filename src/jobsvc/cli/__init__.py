@@ -7,12 +7,14 @@ from jobsvc.cli import (
     completion,
     conformance,
     demo,
+    dev_certs,
     doctor,
     health,
     inspect,
     job_control,
     job_list,
     jobs,
+    keys,
     migrate,
     queues,
     restore_check,
@@ -52,12 +54,14 @@ for command in (
     job_control.delete,
     trace.trace,
     demo.demo,
+    dev_certs.dev_certs,
     completion.completion,
 ):
     app.command(cls=Command)(command)
 app.add_typer(queues.app)
 app.add_typer(workers.app)
 app.add_typer(conformance.app)
+app.add_typer(keys.app)
 app.add_typer(bulk.app)
 
 

@@ -34,6 +34,10 @@ class JobServiceStub:
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
+    Where callers are authenticated, reading needs the role `jobs.viewer`, or
+    `payloads.viewer`, which the FULL view and the metadata of errors need in any
+    case; all else needs `jobs.creator`.
+
     Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
@@ -155,6 +159,10 @@ class JobServiceServicer:
     and `x-user-id` (whom the calling service acts for), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
+
+    Where callers are authenticated, reading needs the role `jobs.viewer`, or
+    `payloads.viewer`, which the FULL view and the metadata of errors need in any
+    case; all else needs `jobs.creator`.
 
     Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
@@ -514,6 +522,10 @@ class JobService:
     and `x-user-id` (whom the calling service acts for), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
+
+    Where callers are authenticated, reading needs the role `jobs.viewer`, or
+    `payloads.viewer`, which the FULL view and the metadata of errors need in any
+    case; all else needs `jobs.creator`.
 
     Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
