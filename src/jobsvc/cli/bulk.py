@@ -39,7 +39,7 @@ def retry(
     options: BulkOptions,
     server: CallOptions,
     attempts: Annotated[
-        int, typer.Option(min=1, max=100, help="Attempts on top of those made.")
+        int, typer.Option(min=1, max=100, metavar="N", help="Attempts on top of those made.")
     ] = 1,
 ) -> None:
     """Queue jobs that FAILED or were CANCELLED again."""
@@ -65,7 +65,8 @@ def update(
     options: BulkOptions,
     server: CallOptions,
     priority: Annotated[
-        int | None, typer.Option(min=-100, max=100, help="Higher leaves the queue first.")
+        int | None,
+        typer.Option(min=-100, max=100, metavar="N", help="Higher leaves the queue first."),
     ] = None,
     schedule_time: Annotated[
         str | None, typer.Option(metavar="TIME", help="Start no earlier: ISO 8601, or now.")
