@@ -1054,7 +1054,7 @@ class SubmitJob(_message.Message):
     session_id: _builtins.str
     """For whom the job is created, in place of `x-session-id` and `x-user-id` of
     the stream; where both are empty, those of the stream. 0 to 256 printable
-    ASCII characters.
+    ASCII characters, not blanks alone.
     """
     user_id: _builtins.str
     """See `session_id`."""

@@ -30,7 +30,8 @@ class JobServiceStub:
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
@@ -152,7 +153,8 @@ class JobServiceServicer:
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
@@ -516,7 +518,8 @@ class JobService:
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 

@@ -31,7 +31,8 @@ class JobServiceStub:
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
@@ -226,7 +227,8 @@ class JobServiceAsyncStub(JobServiceStub):
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
@@ -417,7 +419,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
 
