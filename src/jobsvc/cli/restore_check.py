@@ -20,10 +20,10 @@ def restore_check(
 ) -> None:
     """Put the database JOBSVC_DSN right after a restore from a dump or a backup.
 
-    Run it before servers are let in, or as soon as may be. It releases
-    leases of before, raises the versions of jobs above all that anybody has
-    seen, moves the sequence of schema ids on, and says what it found and
-    did. A second run does nothing, until PostgreSQL is started again.
+    Run it before servers are let in, or as soon as may be. It releases leases of before, raises
+    the versions of jobs above all that anybody has seen, moves the sequence of schema ids on, and
+    says what it found and did. A second run does nothing, until PostgreSQL is started again.
+
     Without JOBSVC_DSN it starts the embedded PostgreSQL in JOBSVC_DATA_DIR.
 
     See docs/operations/backup.md.
