@@ -50,7 +50,12 @@ class BulkOptions:
         str | None,
         typer.Option(metavar="UUID", help="The same one never starts a second operation."),
     ] = None
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Do not ask (before cancel and delete, or if all are meant)."
+        ),
+    ] = False
 
     def filter(self) -> "JobFilter":
         """Returns which jobs are meant."""
