@@ -132,11 +132,11 @@ class _Stream:
         self._context = context
         self._watcher = watcher
         self._is_synced = False
-        #: All that changed before this position has been sent; but for the first round, at first.
-        self._complete_to = feed.position
+        #: All that changed before this watermark has been sent; but for the first round, at first.
+        self._complete_to = feed.watermark
         #: The same once so many more pending updates have been sent.
-        self._next_complete_to, self._due = feed.position, 0
-        #: The position of the last bookmark.
+        self._next_complete_to, self._due = feed.watermark, 0
+        #: The watermark of the last bookmark.
         self._bookmarked: datetime | None = None
         #: What it holds of the bytes: outputs that are not sent.
         self.charge: Charge = current_charge.get().apart()
@@ -171,8 +171,8 @@ class _Stream:
         Raises as `write_as_read`."""
         watcher, latest = self._watcher, self._distribution.latest
         if not self._due:
-            # Whatever changed before this position is pending now, or has been sent.
-            self._next_complete_to, self._due = self._feed.position, watcher.pending
+            # Whatever changed before this watermark is pending now, or has been sent.
+            self._next_complete_to, self._due = self._feed.watermark, watcher.pending
         ids = watcher.take(_READ_IDS)
         # Some may have left by themselves, matching no more.
         self._due = min(max(self._due - len(ids), 0), watcher.pending)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from jobsvc.cli.switches import Command
+from jobsvc.cli.switches import Command, Group
 from jobsvc.exit_code import ExitCode
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ def _text(time: datetime | None) -> str:
     return "" if time is None else time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-app = typer.Typer(name="keys", help="Make, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(
+    name="keys", cls=Group, help="Make, list and revoke API keys.", no_args_is_help=True
+)
 for command in (create, list_, revoke):
     app.command(name=command.__name__.rstrip("_"), cls=Command)(command)
