@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from opentelemetry import metrics, trace
 from jobsvc.api.admission import Admission
 from jobsvc.api.audit_trail import AuditTrail
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.authentication import Authentication
 from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.convert.job_requests import RequestReader
@@ -26,6 +27,7 @@ from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
+from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_request import JobsReader
 from jobsvc.api.submit_stream import SubmitStreams
@@ -95,6 +97,7 @@ class Replica:
         redelivery: Redelivery,
         outages: Outages,
         settings: Settings,
+        authentication: Authentication | None,
     ) -> None:
         self.port = port
         self._server = server
@@ -105,6 +108,12 @@ class Replica:
         self._redelivery = redelivery
         self._outages = outages
         self._settings = settings
+        self._authentication = authentication
+
+    def reload(self) -> None:
+        """Reads the files again that say who may do what."""
+        if self._authentication is not None:
+            self._authentication.reload()
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
@@ -132,9 +141,13 @@ class Replica:
 
 @asynccontextmanager
 async def replica(
-    dsn: str, settings: Settings, clock_shift: Callable[[], timedelta] | None = None
+    dsn: str,
+    settings: Settings,
+    tls: ServerTls | None = None,
+    clock_shift: Callable[[], timedelta] | None = None,
 ) -> AsyncIterator[Replica]:
-    """A replica on a database whose schema is up to date, serving until the end of the block.
+    """A replica on a database whose schema is up to date, serving until the end of the block, over
+    TLS if `tls` is given.
 
     `clock_shift` is for tests alone: the database has a clock that they move
     (`store/under_test`), and the function returns by how much.
@@ -200,6 +213,8 @@ async def replica(
             min(most_connections(), settings.max_connections), settings.reserved_percent
         )
         trail = AuditTrail(store.audit if settings.audit_retention_seconds else None)
+        authentication = Authentication(store, settings) if settings.authenticates else None
+        gate = authentication.gate if authentication else None
         callers = CallerReader(await _session_keys(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
@@ -248,10 +263,11 @@ async def replica(
                 settings,
             ),
             QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
-            Guard(admission, connections, callers, tracer, trail),
+            Guard(admission, connections, callers, tracer, trail, gate),
             connections,
             store.database.troubles,
             settings,
+            gate,
         )
 
         def on_hint(hint: Hint) -> None:
@@ -266,6 +282,8 @@ async def replica(
             feed.gap()
 
         hints.listen(on_hint, on_gap)
+        if authentication is not None:
+            hints.listen(authentication.on_hint)
         outages = Outages(
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
@@ -283,12 +301,22 @@ async def replica(
             ("audit", trail.run()),
         ):
             async with (
-                server.listening(settings.listen) as port,
+                authentication.running() if authentication else nullcontext(),
+                server.listening(settings.listen, tls) as port,
                 # Only now: the silence of a worker counts from its first look.
                 running(("upkeep", run_duties(*duties)), ("bulk", bulk_runner.run())),
             ):
                 yield Replica(
-                    port, server, admission, hub, feed, dispatcher, redelivery, outages, settings
+                    port,
+                    server,
+                    admission,
+                    hub,
+                    feed,
+                    dispatcher,
+                    redelivery,
+                    outages,
+                    settings,
+                    authentication,
                 )
             # Calls that were cancelled now may have held leases.
             await server.finish()

@@ -13,6 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from jobsvc.app import Replica
 from jobsvc.client import AsyncClient, Client, CreatedJob, QueueNotFound, RequestIdReused
+from jobsvc.settings import Settings
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.worker import lease_one, report, success
 from tests.client.support.threaded import Threaded
@@ -20,6 +21,12 @@ from tests.support.probe import eventually
 from tests.support.settings import TEST_SETTINGS
 
 pytestmark = pytest.mark.usefixtures("queue")
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """A busy machine may take its time between a lease and its report."""
+    return replace(TEST_SETTINGS, acknowledge_seconds=10.0)
 
 
 @pytest.fixture(params=["async", "sync"])

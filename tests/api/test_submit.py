@@ -1,6 +1,7 @@
 """Submit: many jobs on one stream, each for itself."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from grpc import aio
 from jobsvc.api.submit_request import MAX_ITEMS
 from jobsvc.api.submit_stream import MAX_UNCONFIRMED
 from jobsvc.app import Replica
+from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -23,9 +25,16 @@ from tests.api.support.refusal import refused
 from tests.api.support.submit_stream import SubmitStream, job, reason, submit
 from tests.api.support.worker import lease_one, report, success
 from tests.support.probe import eventually, until_still
+from tests.support.settings import TEST_SETTINGS
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 pytestmark = pytest.mark.usefixtures("queue")
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """A busy machine may take its time between a lease and its report."""
+    return replace(TEST_SETTINGS, acknowledge_seconds=10.0)
 
 
 async def test_job_is_created_as_by_create_job(

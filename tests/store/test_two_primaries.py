@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 
 from jobsvc.domain.errors import DatabaseUnavailable
+from jobsvc.settings import SCHEMA
 from jobsvc.store.database import Database, open_database
+from jobsvc.store.ddl import ddl_transaction
 from jobsvc.store.dsn import read_dsn
 from jobsvc.store.hints import Hints
 from jobsvc.store.migrate import migrate
@@ -163,6 +165,8 @@ async def test_migrations_are_refused_by_an_old_primary_that_knows(servers: Pair
     await migrate(hosts(old, new))
     with pytest.raises(DatabaseUnavailable, match=f"stop 127.0.0.1:{old.port}"):
         await migrate(old.dsn)
+    async with ddl_transaction(old.dsn, SCHEMA, obeys_notes=False) as connection:
+        assert await connection.fetchval("SELECT inet_server_port()") == old.port
 
 
 async def test_first_connections_of_a_start_are_refused_by_an_old_primary(servers: Pair) -> None:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from opentelemetry import metrics, trace
 
 from jobsvc import telemetry
-from jobsvc.api.auth import current_caller
+from jobsvc.api.auth import current_caller, current_service
 from jobsvc.api.call_limit import caller_of
 from jobsvc.api.status import reason_of
 from jobsvc.domain.audit_entry import CANCELLED, OK, ROLE_REQUIRED, AuditEntry, storable
@@ -98,7 +98,7 @@ class AuditTrail:
         caller = current_caller.get(None)
         trace_id = trace.get_current_span().get_span_context().trace_id
         entry = AuditEntry(
-            "" if caller is None else caller.service,
+            current_service(),
             "" if caller is None else caller.user_id,
             peer,
             method.name,

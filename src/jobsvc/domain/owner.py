@@ -20,6 +20,8 @@ class Owner(msgspec.Struct, frozen=True):
     session_hash: bytes | None = None
     #: Of a caller: what its session was hashed to under former keys. It still owns those jobs.
     former_session_hashes: tuple[bytes, ...] = ()
+    #: Whether this is a caller that sees the jobs of everybody.
+    sees_all: bool = False
 
     @property
     def session_hashes(self) -> tuple[bytes, ...]:
@@ -41,11 +43,22 @@ class Owner(msgspec.Struct, frozen=True):
         The service must be the same. If the job has a session or a user, one of the
         two must be the same as well; otherwise its whole service may see it.
         """
+        if self.sees_all:
+            return True
         if self.service != owner.service:
             return False
         if owner.session_hash is None and not owner.user_id:
             return True
         return self.has_session_of(owner) or self.has_user_of(owner)
+
+    @property
+    def as_owner(self) -> "Owner":
+        """The owner of what this caller makes."""
+        return msgspec.structs.replace(self, sees_all=False)
+
+    def knows_of(self, owner: "Owner") -> bool:
+        """Returns whether a job of `owner` may be named to this caller."""
+        return self.sees_all or self.service == owner.service
 
     def has_session_of(self, owner: "Owner") -> bool:
         """Returns whether a job of `owner` is bound to the session of this caller."""

@@ -94,7 +94,7 @@ class BulkOperations:
 
     async def preview(self, request: BulkRequest, caller: Owner) -> Preview:
         """Returns what an operation would touch now, and touches nothing."""
-        wanted = touchable(request)
+        wanted, caller = touchable(request), caller.as_owner
         counted = await self._lister.count(wanted, caller)
         jobs = min(counted.jobs, request.most) if request.most else counted.jobs
         is_estimate = counted.is_estimate and jobs == counted.jobs

@@ -22,8 +22,11 @@ class DatabaseUnsuitable(Exception):
 
 
 @asynccontextmanager
-async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connection]:
-    """Lends a connection in a transaction, never to an old primary.
+async def ddl_transaction(
+    dsn: str, schema: str, obeys_notes: bool = True
+) -> AsyncIterator[asyncpg.Connection]:
+    """Lends a connection in a transaction, never to an old primary. Without `obeys_notes`, also to
+    one that is known as such only by a note in its own tables, for those who judge it themselves.
 
     Raises:
         DsnInvalid: `dsn` cannot be used.
@@ -35,7 +38,7 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
     for note in target.notes:
         log.warning("%s", note)
     with connection_errors(target):
-        connection = await _connect(target, schema)
+        connection = await _connect(target, schema, obeys_notes)
         try:
             _check_suitable(connection)
             async with connection.transaction():
@@ -54,9 +57,9 @@ async def ddl_transaction(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connec
             await connection.close(timeout=5)
 
 
-async def _connect(target: Dsn, schema: str) -> asyncpg.Connection:
+async def _connect(target: Dsn, schema: str, obeys_notes: bool) -> asyncpg.Connection:
     """Raises DsnInvalid for what no database could cure, and as `Servers.connect`."""
-    servers = Servers(target, schema, is_migrating=True)
+    servers = Servers(target, schema, is_migrating=True, obeys_notes=obeys_notes)
     try:
         await servers.look_at_start()
         connection: asyncpg.Connection = await servers.connect(

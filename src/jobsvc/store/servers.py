@@ -32,13 +32,21 @@ _FAILURES = (
 class Servers:
     """The servers of one DSN, for all connections of a replica, or of a command."""
 
-    def __init__(self, target: Dsn, schema: str = SCHEMA, is_migrating: bool = False) -> None:
-        """`is_migrating`: there may be no tables yet, and the log need not say what others will."""
+    def __init__(
+        self,
+        target: Dsn,
+        schema: str = SCHEMA,
+        is_migrating: bool = False,
+        obeys_notes: bool = True,
+    ) -> None:
+        """`is_migrating`: there may be no tables yet, and the log need not say what others will.
+        Without `obeys_notes`, a server is used although it has a note of a later timeline."""
         self.target = target
         self._schema = schema
         sql = texts(schema)
         self._read_server, self._read_timeline = sql["read_server"], sql["read_timeline"]
         self._is_migrating = is_migrating
+        self._obeys_notes = obeys_notes
         self._record = sql["record_timeline"]
         self._channel = channel_of(schema)
         self.timelines = Timelines()
@@ -143,9 +151,8 @@ class Servers:
         # The host that the driver has chosen; nothing else tells.
         place: Any = connection._addr  # type: ignore[attr-defined]  # not in the stubs
         address = place if isinstance(place, str) else f"{place[0]}:{place[1]}"
-        return ServerIdentity(
-            address, row["system_identifier"], row["timeline"], row["seen_elsewhere"]
-        )
+        seen_elsewhere = row["seen_elsewhere"] if self._obeys_notes else 0
+        return ServerIdentity(address, row["system_identifier"], row["timeline"], seen_elsewhere)
 
     async def _ask(self, connection: asyncpg.Connection, text: str, *values: str) -> Any:
         """Returns the row of a server; None if this role may not have it."""

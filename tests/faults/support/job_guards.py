@@ -188,7 +188,11 @@ JOB_GUARDS: Mapping[str, Guard] = {
     "drain": Guard(
         "a server that leaves refuses calls, ends its streams and lets its workers finish",
         (
-            Patch("jobsvc/app.py", "        self._admission.draining = True\n", ""),
+            Patch(
+                "jobsvc/api/admission.py",
+                "if self.draining and not method.served_while_draining:",
+                "if False:",
+            ),
             Patch("jobsvc/app.py", "        self._hub.drain()\n", ""),
             Patch("jobsvc/app.py", "        self._dispatcher.drain()\n", ""),
         ),
