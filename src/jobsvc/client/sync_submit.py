@@ -94,8 +94,8 @@ class Submitter:
     def unfollow(self, job_id: str) -> None:
         """Says that nobody waits for the end of a job any more."""
         with self._lock:
-            if self._stream is not None:
-                self._stream.unfollow(job_id)
+            for stream in self._streams:  # One that takes no more jobs may have it.
+                stream.unfollow(job_id)
 
     def close(self) -> None:
         """Ends all streams, and cancels the creations on them."""
