@@ -109,6 +109,19 @@ def test_job_that_nobody_waits_for_is_left_alone_when_its_result_comes(
     assert jobs.is_empty
 
 
+def test_job_that_is_given_up_after_its_result_is_left_alone(
+    jobs: UnconfirmedJobs[Future[Any]],
+) -> None:
+    given_up = jobs.add(_job(follow=True))
+    jobs.next_request()
+    jobs.accept(_created(given_up, "j"))
+    jobs.give_up(given_up)  # It was about to hear of it.
+    request = jobs.next_request()
+    assert request is not None
+    assert list(request.unfollow_job_ids) == ["j"]
+    assert jobs.is_empty
+
+
 @pytest.mark.parametrize("first_result_first", [True, False])
 def test_job_that_is_found_by_another_creation_is_followed_by_its_own(
     jobs: UnconfirmedJobs[Future[Any]], first_result_first: bool

@@ -63,12 +63,17 @@ class AsyncSubmitter:
             task = asyncio.create_task(self._stream.run())
             self._running[task] = self._stream
             task.add_done_callback(self._running.pop)
-        unconfirmed = self._stream.send(job)
+        stream = self._stream
+        unconfirmed = stream.send(job)
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await unconfirmed.created, unconfirmed.ended
         except TimeoutError:
+            stream.give_up(unconfirmed)
             raise no_answer(self._target) from None
+        except asyncio.CancelledError:
+            stream.give_up(unconfirmed)
+            raise
 
     def unfollow(self, job_id: str) -> None:
         """Says that nobody waits for the end of a job any more."""
@@ -109,6 +114,11 @@ class _Stream:
         """Leaves a job alone as soon as a request can be written."""
         if self._jobs.unfollow(job_id):
             self._has_unsent.set()
+
+    def give_up(self, unconfirmed: Unconfirmed[_Future]) -> None:
+        """Says that nobody waits for a job any more."""
+        self._jobs.give_up(unconfirmed)
+        self._has_unsent.set()
 
     def retire(self) -> None:
         """Takes no more jobs, and ends when those it has are done."""

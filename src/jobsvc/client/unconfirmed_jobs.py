@@ -54,6 +54,8 @@ class Unconfirmed(Generic[F]):
     job: SubmitJob
     created: F
     ended: F | None
+    #: Of a job that is followed, once its result has come.
+    job_id: str = ""
 
 
 class UnconfirmedJobs(Generic[F]):
@@ -106,6 +108,11 @@ class UnconfirmedJobs(Generic[F]):
         self._unfollowed.append(job_id)
         return True
 
+    def give_up(self, unconfirmed: Unconfirmed[F]) -> None:
+        """Says that nobody waits for a job any more, whether its result has come or not."""
+        unconfirmed.created.cancel()
+        self.unfollow(unconfirmed.job_id)
+
     def _is_wanted(self, job: SubmitJob) -> bool:
         """Whether nobody who waited for it has given up."""
         if not self._by_tag[job.tag].created.done():
@@ -125,9 +132,10 @@ class UnconfirmedJobs(Generic[F]):
             # One that existed is asked for by its id, and is not left alone: another creation may
             # follow it.
             if unconfirmed.ended is not None and not result.created.existing:
-                self._followed[result.created.job.id] = unconfirmed.ended
+                unconfirmed.job_id = result.created.job.id
+                self._followed[unconfirmed.job_id] = unconfirmed.ended
                 if unconfirmed.created.done():  # Nobody waits for it any more.
-                    self.unfollow(result.created.job.id)
+                    self.unfollow(unconfirmed.job_id)
             _end(unconfirmed.created, result.created)
         for update in response.updates:
             if update.status.HasField("end_time"):
