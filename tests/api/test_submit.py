@@ -21,7 +21,7 @@ from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
 from tests.api.support.submit_stream import SubmitStream, job, narrow_channel, reason, submit
-from tests.api.support.worker import lease_one, report, success
+from tests.api.support.worker import lease_one, release, report, success
 from tests.support.probe import eventually, until_still
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
@@ -226,6 +226,26 @@ async def test_job_that_is_not_visible_is_a_follow_failure(
         assert await stream.failure(theirs.id) == "JOB_NOT_OWNED"
         assert await stream.failure(nothing) == "JOB_NOT_FOUND"
         assert (await stream.update()).job_id == mine.id
+
+
+async def test_nothing_is_told_of_a_job_while_its_owner_is_being_checked(
+    jobs: JobServiceStub, create: Create, workers: WorkerServiceStub
+) -> None:
+    theirs = await create(metadata=(("x-session-id", "theirs"),))
+
+    async def change() -> None:
+        while True:
+            await report(workers, release(await lease_one(workers)))
+
+    async with submit(jobs) as stream:
+        changing = asyncio.create_task(change())
+        for _ in range(300):
+            await stream.send(follow_job_ids=[theirs.id])
+            assert await stream.failure(theirs.id) == "JOB_NOT_OWNED"
+            assert stream.updates == []
+            stream.failures.clear()
+        assert not changing.done()
+        changing.cancel()
 
 
 async def test_removed_job_is_a_follow_failure(

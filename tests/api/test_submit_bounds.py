@@ -204,7 +204,7 @@ async def test_end_of_each_followed_job_comes_once_after_its_result(
                 if again:
                     await stream.send(unfollow_job_ids=again)
                     await stream.send(follow_job_ids=again)
-                await asyncio.sleep(random_.choice((0, 0, 0.01)))
+                await asyncio.sleep(random_.choice((0, 0, 0.01)))  # Another order.
 
         async def work() -> None:
             idle = 0
@@ -214,7 +214,7 @@ async def test_end_of_each_followed_job_comes_once_after_its_result(
                 if leases:
                     await report(workers, *map(success, leases))
                 idle = idle + 1 if sending.done() and not leases and not missing() else 0
-                await asyncio.sleep(0 if leases else 0.02)
+                await asyncio.sleep(0 if leases else 0.02)  # Between two tries.
 
         def missing() -> set[int]:
             return set(pending) - set(stream.results)

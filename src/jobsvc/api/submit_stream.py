@@ -107,9 +107,9 @@ class _Stream:
         #: Jobs that were read and whose results are not written.
         self._unconfirmed = 0
         self._alone = asyncio.Semaphore(_MAX_ALONE)
-        #: Followed jobs whose result does not stand among `_results` yet, and those of them that
-        #: may have changed already.
-        self._creating: set[str] = set()
+        #: Followed jobs of which nothing may be told yet, and those of them that may have changed
+        #: already: their result does not stand among `_results`, or their owner is being checked.
+        self._held: set[str] = set()
         self._changed_early: set[str] = set()
         #: No more requests will be read.
         self._ended = False
@@ -203,7 +203,7 @@ class _Stream:
                 asked.append((tag, follow, each, new))
                 if follow and self._has_room:
                     # Before it is written: a change right after is not missed.
-                    self._creating.add(new.id)
+                    self._held.add(new.id)
                     self._hub.join(self._follower, (new.id,), version=1)
             else:
                 assert isinstance(new, Exception)
@@ -220,14 +220,14 @@ class _Stream:
         charge.give_back(size_bytes)
         self._results += results
         self._changed.set()
-        for job_id in self._changed_early - self._creating:
+        for job_id in self._changed_early - self._held:
             self._changed_early.discard(job_id)
             self._follower.mark(job_id)
 
     def _followed_from_now(self, job_id: str, result: CreateResult | Exception) -> None:
         """Follows the job of a result; `job_id` is the one that it has if it is new."""
-        joined = job_id in self._creating
-        self._creating.discard(job_id)
+        joined = job_id in self._held
+        self._held.discard(job_id)
         job = None if isinstance(result, Exception) else result.job
         if joined and (job is None or job.id != job_id):
             self._hub.leave(self._follower, (job_id,))
@@ -241,7 +241,10 @@ class _Stream:
         """Follows jobs from now on, and has their status written."""
         # Before they are read: a change in between is then read again.
         new = self._join(dict.fromkeys(job_ids))
+        self._held.update(new)
         jobs = await self._reader.read_statuses(new, False)
+        self._held.difference_update(new)
+        self._changed_early.difference_update(new)  # They are about to be marked.
         for job_id in new:
             try:
                 check_visible(jobs, [job_id], self._caller)
@@ -292,8 +295,8 @@ class _Stream:
         try:
             while True:
                 changed = await self._follower.changed()
-                self._changed_early.update(self._creating.intersection(changed))
-                job_ids = [job_id for job_id in changed if job_id not in self._creating]
+                self._changed_early.update(self._held.intersection(changed))
+                job_ids = [job_id for job_id in changed if job_id not in self._held]
                 await writer.write_changed(job_ids)
                 for job_id in job_ids:
                     if self._hub.leave_unless_seen(self._follower, job_id):
