@@ -7,12 +7,17 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from jobsvc.domain.methods import METHODS, Method, method_named
-from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
+from jobsvc.v1 import (
+    externalscaler_pb2,
+    job_service_pb2,
+    queue_service_pb2,
+    worker_service_pb2,
+)
 
 _PAGE = Path(__file__).parents[2] / "docs/reference/methods.md"
 _CONTRACT: dict[str, MethodDescriptor] = {
     f"{service.full_name}/{method.name}": method
-    for file in (job_service_pb2, worker_service_pb2, queue_service_pb2)
+    for file in (job_service_pb2, worker_service_pb2, queue_service_pb2, externalscaler_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
@@ -82,7 +87,7 @@ def _table() -> list[str]:
     lines = [titles, tuple("---" for _ in titles)]
     for method in METHODS:
         marks = ("yes" if getattr(method, column) else "" for column in _COLUMNS)
-        service = method.service.removeprefix("jobsvc.v1.")
+        service = method.service.removeprefix("jobsvc.v1.").removeprefix("externalscaler.")
         roles = ", ".join(f"`{role}`" for role in method.roles)
         lines.append((f"`{service}.{method.name}`", roles, *marks))
     return ["| " + " | ".join(cells) + " |" for cells in lines]

@@ -40,6 +40,7 @@ class Method:
 _job = partial(Method, "jobsvc.v1.JobService", reads_caller=True)
 _worker = partial(Method, "jobsvc.v1.WorkerService", roles=("jobs.worker",))
 _queue = partial(Method, "jobsvc.v1.QueueService")
+_scaler = partial(Method, "externalscaler.ExternalScaler", roles=("jobs.viewer",))
 _READS_QUEUES = ("jobs.viewer",)
 _DECLARES_QUEUES = ("jobs.worker", "jobs.admin")
 _CONTROLS_QUEUES = ("jobs.admin",)
@@ -78,6 +79,10 @@ METHODS: tuple[Method, ...] = (
     _queue("GetQueueStats", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("ListWorkers", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("DrainWorker", roles=_CONTROLS_QUEUES, repeatable=True),
+    _scaler("IsActive", repeatable=True, reads=True),
+    _scaler("StreamIsActive", waits=True),
+    _scaler("GetMetricSpec", repeatable=True, reads=True),
+    _scaler("GetMetrics", repeatable=True, reads=True),
 )
 
 _BY_FULL_NAME = {method.full_name: method for method in METHODS}
