@@ -70,6 +70,7 @@ class QueueStatistics:
         #: When somebody asked for a queue that exists.
         self._asked: dict[str, float] = {}
         self._watches: set[QueueWatch] = set()
+        self._draining = False
         #: Held to read: of those who find nothing fresh, one reads for all.
         self._reading = asyncio.Lock()
 
@@ -96,6 +97,8 @@ class QueueStatistics:
     def watch(self, queue: str) -> Iterator[QueueWatch]:
         """Has a queue read every two seconds until the end of the block."""
         watch = QueueWatch(queue)
+        if self._draining:
+            watch.drain()
         self._watches.add(watch)
         try:
             yield watch
@@ -103,7 +106,8 @@ class QueueStatistics:
             self._watches.discard(watch)
 
     def drain(self) -> None:
-        """Ends all watches: this replica is about to exit."""
+        """Ends all watches, also those to come: this replica is about to exit."""
+        self._draining = True
         for watch in self._watches:
             watch.drain()
 
