@@ -82,7 +82,7 @@ async def test_metric_has_the_target_that_was_asked_for(
             metric_name=f"jobsvc-{by}-q", target_size=whole, target_size_float=size
         )
 
-    assert await spec() == expected("depth", 10, 10)
+    assert await spec() == expected("depth", 8, 8)
     assert await spec(by="depth", targetValue="4") == expected("depth", 4, 4)
     assert await spec(by="age") == expected("age", 30, 30)
     assert await spec(by="window") == expected("window", 1, 1)

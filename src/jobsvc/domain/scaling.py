@@ -22,8 +22,8 @@ class ScaleBy(StrEnum):
     WINDOW = "window"
 
 
-#: The target where none is asked for.
-DEFAULT_TARGETS = {ScaleBy.DEPTH: 10.0, ScaleBy.AGE: 30.0, ScaleBy.WINDOW: 1.0}
+#: The target where none is asked for; eight jobs are what a worker of the SDK runs at a time.
+DEFAULT_TARGETS = {ScaleBy.DEPTH: 8.0, ScaleBy.AGE: 30.0, ScaleBy.WINDOW: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
