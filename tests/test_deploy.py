@@ -3,6 +3,7 @@
 Nothing is applied to a cluster here.
 """
 
+import importlib.util
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ import pytest
 
 from jobsvc.api.convert.scaling import read_rule
 from jobsvc.settings import Settings
+from jobsvc.testing import run_processor_async
 from jobsvc.v1 import externalscaler_pb2 as pb
 
 yaml = pytest.importorskip("yaml", reason="no reader of YAML: make setup")
@@ -143,6 +145,16 @@ def test_trigger_is_one_that_the_server_reads() -> None:
     assert trigger["metricType"] == "AverageValue"
     assert scaled["scaleTargetRef"]["name"] == "worker"
     assert "replicas" not in built["Deployment", "worker"]["spec"], "the autoscaler sets them"
+
+
+async def test_worker_of_the_example_works() -> None:
+    spec = importlib.util.spec_from_file_location("worker", KUBERNETES / "base/worker.py")
+    assert spec is not None
+    assert spec.loader is not None
+    worker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(worker)
+    outcome = await run_processor_async(worker.greet, {"name": "Ada", "seconds": 0})
+    assert outcome.output == {"greeting": "Hello, Ada!"}
 
 
 def test_address_of_the_scaler_follows_the_namespace(tmp_path: Path) -> None:

@@ -120,9 +120,9 @@ async def test_drain_ends_watches(statistics: QueueStatistics) -> None:
         await asyncio.sleep(0)
         statistics.drain()
         with pytest.raises(ServerDraining):
-            await waiting
+            await asyncio.wait_for(waiting, 5)
     with statistics.watch("a") as late, pytest.raises(ServerDraining):
-        await late.next()
+        await asyncio.wait_for(late.next(), 5)
 
 
 async def test_nothing_is_read_while_nobody_watches(

@@ -1,6 +1,6 @@
-"""One row for each method of the contract: which roles may call it, and how server and client treat
-its calls. Guard, request queues, the client's retry policy and the documentation read it; it is in
-`domain` because the client must not import `api`."""
+"""One row for each method of the contract, and of KEDA's: which roles may call it, and how server
+and client treat its calls. Guard, request queues, the client's retry policy and the documentation
+read it; it is in `domain` because the client must not import `api`."""
 
 from dataclasses import KW_ONLY, dataclass
 from functools import partial

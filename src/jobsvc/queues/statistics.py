@@ -118,8 +118,6 @@ class QueueStatistics:
     async def read_watched(self) -> None:
         """Reads all watched queues once, if there are any, and tells their watches."""
         watches = list(self._watches)
-        if not watches:
-            return
         async with self._reading:
             await self._read({watch.queue for watch in watches})
         for watch in watches:
