@@ -221,8 +221,26 @@ async def test_stream_ends_with_ok_when_the_server_drains(
     for stream in streams:
         assert await stream.read() is aio.EOF
         assert await stream.code() is grpc.StatusCode.OK
-    late = await refused(scaler.StreamIsActive(trigger()).read())
-    assert late.what == (grpc.StatusCode.UNAVAILABLE, "SERVER_DRAINING")
+    await asyncio.wait_for(draining, 10)
+
+
+async def test_server_that_drains_still_answers_and_keeps_no_stream(
+    create: Create, scaler: ExternalScalerStub, server: Replica, channel: aio.Channel
+) -> None:
+    await create()
+    async with work(channel) as stream:
+        # It keeps the drain waiting.
+        await stream.dispatched()
+        draining = asyncio.create_task(server.drain())
+        await stream.frame("drain")
+        assert await active(scaler, trigger())
+        assert await value(scaler, trigger(targetValue="1")) == 1
+        for _ in range(3):
+            late = scaler.StreamIsActive(trigger())
+            assert await late.read() == pb.IsActiveResponse(result=True)
+            assert await late.read() is aio.EOF
+            assert await late.code() is grpc.StatusCode.OK
+        assert not draining.done()
     await asyncio.wait_for(draining, 10)
 
 

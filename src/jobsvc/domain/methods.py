@@ -40,7 +40,13 @@ class Method:
 _job = partial(Method, "jobsvc.v1.JobService", reads_caller=True)
 _worker = partial(Method, "jobsvc.v1.WorkerService", roles=("jobs.worker",))
 _queue = partial(Method, "jobsvc.v1.QueueService")
-_scaler = partial(Method, "externalscaler.ExternalScaler", roles=("jobs.viewer",))
+# KEDA calls every replica in turn, also one that drains, and takes each refusal for an error.
+_scaler = partial(
+    Method,
+    "externalscaler.ExternalScaler",
+    roles=("jobs.viewer",),
+    served_while_draining=True,
+)
 _READS_QUEUES = ("jobs.viewer",)
 _DECLARES_QUEUES = ("jobs.worker", "jobs.admin")
 _CONTROLS_QUEUES = ("jobs.admin",)
