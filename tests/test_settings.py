@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.settings import POOLERS, Settings, SettingsInvalid, unknown_names
+from jobsvc.settings import POOLERS, SECRETS, Settings, SettingsInvalid, unknown_names
 from jobsvc.store.sessions import Pooling
 
-NUMBERS = [f.name for f in fields(Settings) if isinstance(f.default, int | float)]
+NUMBERS = [
+    f.name
+    for f in fields(Settings)
+    if isinstance(f.default, int | float) and not isinstance(f.default, bool)
+]
 DURATIONS = [f.name for f in fields(Settings) if isinstance(f.default, float)]
 
 
@@ -46,6 +50,13 @@ def test_every_setting_is_read_from_the_environment() -> None:
         "pooler": "transaction",
         "data_dir": Path("/data"),
         "session_key": "key",
+        "tls_cert": Path("crt"),
+        "tls_key": Path("key"),
+        "tls_client_ca": Path("ca"),
+        "jwt_issuer": "https://issuer",
+        "jwt_audience": "jobsvc",
+        "jwt_jwks": "keys.json",
+        "policy": Path("policy.toml"),
         "trace_dir": Path("traces"),
     }
     environment = {f"JOBSVC_{name.upper()}": f"{value}" for name, value in changed.items()}
@@ -108,6 +119,66 @@ def test_contradiction_names_both(changes: dict[str, float], first: str, second:
         Settings(**changes)  # type: ignore[arg-type]  # by the names above
     assert first in f"{refused.value}"
     assert second in f"{refused.value}"
+
+
+@pytest.mark.parametrize("name", ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"])
+def test_file_of_tls_that_needs_others_is_named(name: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"JOBSVC_{name} "):
+        Settings.read({f"JOBSVC_{name}": "file"})
+
+
+def test_policy_about_callers_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="JOBSVC_POLICY needs callers that are known"):
+        Settings(policy=Path("policy.toml"))
+    assert Settings(policy=Path("policy.toml"), accept_api_keys=True).authenticates
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(" text\n")
+    variable = f"JOBSVC_{name.upper()}"
+    read = Settings.read({f"{variable}_FILE": str(file)})
+    assert getattr(read, name) == "text"
+    both = {f"{variable}_FILE": str(tmp_path / "missing"), variable: "first"}
+    assert getattr(Settings.read(both), name) == "first"
+    assert unknown_names(both) == ""
+    with pytest.raises(SettingsInvalid, match=f"^{variable}_FILE .*missing: No such file"):
+        Settings.read({f"{variable}_FILE": str(tmp_path / "missing")})
+    file.write_bytes(b"\xff")
+    with pytest.raises(SettingsInvalid, match="it is no text"):
+        Settings.read({f"{variable}_FILE": str(file)})
+
+
+def test_secrets_are_in_no_repr() -> None:
+    shown = repr(Settings(dsn="postgresql://u:hidden@h/d", session_key="hidden"))
+    assert "hidden" not in shown
+
+
+@pytest.mark.parametrize("name", ["JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS"])
+def test_settings_of_tokens_need_each_other(name: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"JOBSVC_{name} needs JOBSVC_JWT_"):
+        Settings.read({f"JOBSVC_{name}": "x"})
+
+
+@pytest.mark.parametrize(
+    "algorithms", ["none", "HS256", "RS256,HS256", "RS256, ES256", "rs256", ","]
+)
+def test_algorithm_by_which_others_than_the_issuer_could_sign_is_refused(algorithms: str) -> None:
+    with pytest.raises(SettingsInvalid, match="JOBSVC_JWT_ALGORITHMS"):
+        Settings(jwt_algorithms=algorithms)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_on"), [("1", True), ("true", True), ("0", False), ("No", False), ("maybe", None)]
+)
+def test_switch_is_on_or_off(text: str, is_on: bool | None) -> None:
+    environment = {"JOBSVC_ACCEPT_API_KEYS": text}
+    if is_on is None:
+        with pytest.raises(SettingsInvalid, match="JOBSVC_ACCEPT_API_KEYS: 'maybe'"):
+            Settings.read(environment)
+    else:
+        assert Settings.read(environment).authenticates is is_on
 
 
 def test_settings_at_the_very_bound_agree() -> None:

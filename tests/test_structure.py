@@ -30,6 +30,7 @@ TOP_MODULES = {
     "test_sd_notify.py",
     "test_settings.py",
     "test_structure.py",
+    "test_words_page.py",
 }
 
 

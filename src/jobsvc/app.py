@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 
 from jobsvc.api.admission import Admission
 from jobsvc.api.auth import CallerReader
+from jobsvc.api.authentication import Authentication
 from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.convert.job_requests import RequestReader
@@ -26,6 +27,7 @@ from jobsvc.api.job_service import JobService
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.queue_service import QueueService
 from jobsvc.api.server import GrpcServer
+from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_request import JobsReader
 from jobsvc.api.submit_stream import SubmitStreams
@@ -97,6 +99,7 @@ class Replica:
         redelivery: Redelivery,
         outages: Outages,
         settings: Settings,
+        authentication: Authentication | None,
     ) -> None:
         self.port = port
         self._server = server
@@ -108,6 +111,12 @@ class Replica:
         self._redelivery = redelivery
         self._outages = outages
         self._settings = settings
+        self._authentication = authentication
+
+    def reload(self) -> None:
+        """Reads the files again that say who may do what."""
+        if self._authentication is not None:
+            self._authentication.reload()
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
@@ -136,9 +145,13 @@ class Replica:
 
 @asynccontextmanager
 async def replica(
-    dsn: str, settings: Settings, clock_shift: Callable[[], timedelta] | None = None
+    dsn: str,
+    settings: Settings,
+    tls: ServerTls | None = None,
+    clock_shift: Callable[[], timedelta] | None = None,
 ) -> AsyncIterator[Replica]:
-    """A replica on a database whose schema is up to date, serving until the end of the block.
+    """A replica on a database whose schema is up to date, serving until the end of the block, over
+    TLS if `tls` is given.
 
     `clock_shift` is for tests alone: the database has a clock that they move
     (`store/under_test`), and the function returns by how much.
@@ -204,6 +217,8 @@ async def replica(
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
         )
+        authentication = Authentication(store, settings) if settings.authenticates else None
+        gate = authentication.gate if authentication else None
         callers = CallerReader(await _session_key(store, settings))
         outcomes = Outcomes(store, settlement, hints, dispatcher.leases_ended, settings)
         subscriber = WorkSubscriber(
@@ -253,10 +268,11 @@ async def replica(
             ),
             QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
             ExternalScaler(statistics, settings.heartbeat_interval_seconds),
-            Guard(admission, connections, callers, tracer),
+            Guard(admission, connections, callers, tracer, gate),
             connections,
             store.database.troubles,
             settings,
+            gate,
         )
 
         def on_hint(hint: Hint) -> None:
@@ -271,6 +287,8 @@ async def replica(
             feed.gap()
 
         hints.listen(on_hint, on_gap)
+        if authentication is not None:
+            hints.listen(authentication.on_hint)
         outages = Outages(
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
@@ -288,7 +306,8 @@ async def replica(
             ("worker ids", worker_ids.run()),
         ):
             async with (
-                server.listening(settings.listen) as port,
+                authentication.running() if authentication else nullcontext(),
+                server.listening(settings.listen, tls) as port,
                 # Only now: the silence of a worker counts from its first look.
                 running(("upkeep", run_duties(*duties)), ("bulk", bulk_runner.run())),
             ):
@@ -303,6 +322,7 @@ async def replica(
                     redelivery,
                     outages,
                     settings,
+                    authentication,
                 )
             # Calls that were cancelled now may have held leases.
             await server.finish()

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 #: Modules that an extra of pyproject.toml brings. The embedded PostgreSQL asks for its own.
 MODULES = {
+    "auth": ("cryptography", "joserfc"),
     "cli": ("typer", "rich", "grpc_health"),
     "server": ("asyncpg", "grpc_channelz", "grpc_reflection", "jsonschema_rs"),
     "otlp": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc"),

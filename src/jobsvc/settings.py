@@ -14,6 +14,22 @@ from typing import Any, get_args, get_type_hints
 MAX_ATTEMPTS = 100
 #: The schema of a default installation, which the statements of the store name.
 SCHEMA = "jobsvc"
+#: Settings that a file may have, which `JOBSVC_…_FILE` names.
+SECRETS = ("dsn", "session_key")
+#: Algorithms by which tokens may be signed: those with a key that only the issuer has.
+JWT_ALGORITHMS = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "Ed25519",
+    "EdDSA",
+)
 #: What a pooler may keep, from transaction to transaction.
 POOLERS = ("session", "transaction-prepared", "transaction")
 
@@ -31,8 +47,13 @@ _OTHERS = (
     "SESSION_ID",
     "USER_ID",
     "TOKEN",
+    "TOKEN_FILE",
+    "DSN_FILE",
+    "SESSION_KEY_FILE",
     "TLS",
     "CA",
+    "CERT",
+    "KEY",
     "LOG_LEVEL",
     "LOG_FORMAT",
     "ENV_FILE",
@@ -55,6 +76,28 @@ class Settings:
 
     #: HOST:PORT to serve on, or unix:PATH; port 0 takes a free one.
     listen: str = "127.0.0.1:50051"
+    #: Certificates (PEM) that the server shows, the chain included; with the key, turns on TLS.
+    tls_cert: Path | None = None
+    #: The key of the first of them (PEM).
+    tls_key: Path | None = None
+    #: Authorities (PEM); each client must show a certificate that one of them has signed.
+    tls_client_ca: Path | None = None
+
+    #: The issuer of the tokens that callers may show, as their claim `iss` has it.
+    jwt_issuer: str | None = None
+    #: What their claim `aud` must have.
+    jwt_audience: str | None = None
+    #: The issuer's JSON Web Key Set: a file, or a URL.
+    jwt_jwks: str | None = None
+    #: Algorithms of signatures that are accepted, separated by commas.
+    jwt_algorithms: str = "RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,Ed25519"
+    #: Whether callers may show keys that `jobsvc keys` has made.
+    accept_api_keys: bool = False
+    #: A file (TOML) that says who may do what.
+    policy: Path | None = None
+    #: How long a stream may go on when the credentials of its caller have ended.
+    stream_after_expiry_seconds: float = 60.0
+
     #: The user's own PostgreSQL (14 to 18). Unset starts the embedded one.
     dsn: str | None = field(default=None, repr=False)
     #: The schema of the tables, so that several installations fit into one database.
@@ -134,6 +177,22 @@ class Settings:
             raise SettingsInvalid(
                 f"JOBSVC_POOLER must be one of {', '.join(POOLERS)}, not {self.pooler!r}"
             )
+        self._needs("tls_cert", "tls_key")
+        self._needs("tls_key", "tls_cert")
+        self._needs("tls_client_ca", "tls_cert")
+        self._needs("jwt_issuer", "jwt_audience")
+        self._needs("jwt_audience", "jwt_jwks")
+        self._needs("jwt_jwks", "jwt_issuer")
+        if self.policy is not None and not self.authenticates:
+            raise SettingsInvalid(
+                "JOBSVC_POLICY needs callers that are known: set JOBSVC_TLS_CLIENT_CA,"
+                " JOBSVC_JWT_ISSUER or JOBSVC_ACCEPT_API_KEYS"
+            )
+        for algorithm in self.jwt_algorithms.split(","):
+            if algorithm not in JWT_ALGORITHMS:
+                raise SettingsInvalid(
+                    f"JOBSVC_JWT_ALGORITHMS: {algorithm!r} is none of {', '.join(JWT_ALGORITHMS)}"
+                )
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
             if isinstance(value, int | float) and not 0 <= value < math.inf:
@@ -156,6 +215,15 @@ class Settings:
             "max_bytes_in_progress", 8 * self.max_message_bytes, "8 x the largest message"
         )
 
+    @property
+    def authenticates(self) -> bool:
+        """Whether callers must prove who they are."""
+        return bool(self.tls_client_ca or self.jwt_issuer or self.accept_api_keys)
+
+    def _needs(self, name: str, other: str) -> None:
+        if getattr(self, name) is not None and getattr(self, other) is None:
+            raise SettingsInvalid(f"JOBSVC_{name.upper()} needs JOBSVC_{other.upper()}")
+
     def _at_least(self, name: str, floor: float, what: str) -> None:
         value = getattr(self, name)
         if value < floor:
@@ -173,15 +241,38 @@ class Settings:
         values: dict[str, Any] = {}
         for name, hint in get_type_hints(cls).items():
             text = environment.get("JOBSVC_" + name.upper())
+            if not text and name in SECRETS:
+                text = _read_secret(environment, f"JOBSVC_{name.upper()}_FILE")
             if text:
                 kind = next((t for t in get_args(hint) if t is not NoneType), hint)
                 try:
-                    values[name] = kind(text)
+                    values[name] = _switch(text) if kind is bool else kind(text)
                 except ValueError:
                     raise SettingsInvalid(
                         f"JOBSVC_{name.upper()}: {text!r} is not a {kind.__name__}"
                     ) from None
         return cls(**(values | {k: v for k, v in overrides.items() if v is not None}))
+
+
+def _read_secret(environment: Mapping[str, str], variable: str) -> str:
+    """What the file has that a variable names; empty if it names none."""
+    path = environment.get(variable)
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise SettingsInvalid(f"{variable} {path}: {reason}") from None
+
+
+def _switch(text: str) -> bool:
+    """Raises ValueError."""
+    if text.lower() in ("1", "true", "t", "yes", "y", "on"):
+        return True
+    if text.lower() in ("0", "false", "f", "no", "n", "off"):
+        return False
+    raise ValueError(text)
 
 
 def unknown_names(environment: Mapping[str, str]) -> str:

@@ -204,8 +204,8 @@ async def test_bookmark_of_any_age_goes_on_from_there(
             job.id,
             hours,
         )
-    timeline, position = read_bookmark(RequestChecks(), watch.bookmark)
-    two_hours_ago = write_bookmark(Bookmark(timeline, position - timedelta(hours=2)))
+    timeline, watermark = read_bookmark(RequestChecks(), watch.bookmark)
+    two_hours_ago = write_bookmark(Bookmark(timeline, watermark - timedelta(hours=2)))
     resumed = await Watch(jobs, filter=of_queue(), bookmark=two_hours_ago).synced()
     assert late.id in resumed.latest
     # Its creation, a moment ago, is within what is always read again.
@@ -220,12 +220,12 @@ async def test_bookmark_in_the_future_or_of_another_timeline_is_no_harm(
 ) -> None:
     """The clock of the server before may have been ahead."""
     watch = await Watch(jobs, filter=of_queue(), changes_only=True).synced()
-    timeline, position = read_bookmark(RequestChecks(), watch.bookmark)
+    timeline, watermark = read_bookmark(RequestChecks(), watch.bookmark)
     watch.call.cancel()
     job = await create()
     for bookmark in (
-        Bookmark(timeline, position + timedelta(hours=1)),
-        Bookmark(timeline + 1, position + timedelta(seconds=30)),
+        Bookmark(timeline, watermark + timedelta(hours=1)),
+        Bookmark(timeline + 1, watermark + timedelta(seconds=30)),
     ):
         resumed = Watch(jobs, filter=of_queue(), bookmark=write_bookmark(bookmark))
         await (await resumed.synced()).until_state(job.id, _PENDING)

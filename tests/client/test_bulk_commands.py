@@ -52,8 +52,8 @@ def test_filter_and_options_are_spelled_as_in_the_contract(peer: Peer, run: Run)
 def test_cancel_and_delete_ask_first_and_say_how_many(peer: Peer, run: Run) -> None:
     peer.answer("BulkJobs", lambda r: PREVIEW if r.validate_only else STARTED)
     for words, question in (
-        (("cancel", "--reason", "why"), "Cancel about 1,234 jobs? [y/N]"),
-        (("delete",), "Delete about 1,234 jobs? [y/N]"),
+        (("cancel", "--reason", "why", "--states", "PENDING"), "Cancel about 1,234 jobs? [y/N]"),
+        (("delete", "--queues", "news"), "Delete about 1,234 jobs? [y/N]"),
     ):
         for answer in ("", "n\n"):
             refused = run("bulk", *words, stdin=answer)
@@ -69,10 +69,26 @@ def test_cancel_and_delete_ask_first_and_say_how_many(peer: Peer, run: Run) -> N
     assert not deleted.validate_only
 
 
-def test_retry_and_update_do_not_ask(peer: Peer, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("words", "verb"), [(("retry",), "Retry"), (("update", "--priority", "3"), "Update")]
+)
+def test_whoever_means_all_jobs_is_asked(
+    peer: Peer, run: Run, words: tuple[str, ...], verb: str
+) -> None:
+    peer.answer("BulkJobs", lambda r: PREVIEW if r.validate_only else STARTED)
+    refused = run("bulk", *words)
+    assert refused.exit_code == 1
+    assert f"{verb} about 1,234 jobs? [y/N]" in refused.stderr
+    assert all(request.validate_only for request in peer.requests("BulkJobs"))
+    assert run("bulk", *words, "--yes").exit_code == 0
+    assert not peer.requests("BulkJobs")[-1].validate_only
+
+
+def test_retry_and_update_by_a_filter_do_not_ask(peer: Peer, run: Run) -> None:
     peer.answer("BulkJobs", STARTED)
-    assert run("bulk", "retry").exit_code == 0
+    assert run("bulk", "retry", "--queues", "news").exit_code == 0
     words = ("--priority", "3", "--schedule-time", "now", "--expire-time", "2033-01-01T00:00Z")
+    words = (*words, "--queues", "news")
     assert run("bulk", "update", *words, "--new-label", "a=b").exit_code == 0
     update = peer.requests("BulkJobs")[1].update
     paths = ["priority", "schedule_time", "expire_time", "labels"]
@@ -115,7 +131,7 @@ def test_wait_follows_it_to_the_end(peer: Peer, run: Run) -> None:
     peer.answer("GetBulkOperation", pb.GetBulkOperationResponse(operation=operation()))
     end = operation(COMPLETED, version=7, done_count=1234, skipped_count=5)
     peer.answer("WaitBulkOperation", pb.WaitBulkOperationResponse(operation=end))
-    result = run("bulk", "retry", "--wait")
+    result = run("bulk", "retry", "--yes", "--wait")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         OPERATION_ID,
@@ -123,7 +139,8 @@ def test_wait_follows_it_to_the_end(peer: Peer, run: Run) -> None:
         "COMPLETED: 1,234 done, 5 skipped",
     ]
     documents = [
-        json.loads(line) for line in run("bulk", "retry", "--wait", "--json").stdout.splitlines()
+        json.loads(line)
+        for line in run("bulk", "retry", "--yes", "--wait", "--json").stdout.splitlines()
     ]
     assert [document["version"] for document in documents] == [1, 7]
 

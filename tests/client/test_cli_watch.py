@@ -62,3 +62,8 @@ def test_filter_is_spelled_as_in_the_contract(peer: Peer, run: Run) -> None:
 def test_neither_both_nor_nonsense(peer: Peer, run: Run, arguments: tuple[str, ...]) -> None:
     assert run("watch", *arguments).exit_code == 2
     assert peer.calls == []
+
+
+def test_misspelt_state_is_told_which_there_are(run: Run) -> None:
+    said = " ".join(run("watch", "--states", "failed,done").stderr.replace("│", " ").split())
+    assert "'done' is no state; there are PENDING, PROCESSING, COMPLETED, FAILED" in said

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -9,7 +10,9 @@ from typer.testing import CliRunner, Result
 from jobsvc.cli import app
 from jobsvc.conformance.call_output import read_output
 from jobsvc.conformance.client_points import CLIENT_POINTS
+from jobsvc.conformance.point import RuleBroken
 from jobsvc.conformance.program import fill
+from jobsvc.conformance.work_stage import WorkStage
 from jobsvc.conformance.worker_points import WORKER_POINTS
 from tests.conformance.support.kit import tiny
 
@@ -46,6 +49,12 @@ def test_last_words_of_the_program_are_shown_as_plain_text() -> None:
     assert result.exit_code == 1
     assert "it ended with exit code 1" in result.stdout
     assert r"log:  no \x1b[31mserver" in result.stdout
+
+
+async def test_worker_that_never_came_is_told_where_it_was_awaited(tmp_path: Path) -> None:
+    async with WorkStage([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path) as stage:
+        with pytest.raises(RuleBroken, match=f"no `subscribe` at 127.0.0.1:{stage.port} within"):
+            await stage.opened(within=0.1)
 
 
 def test_program_does_not_inherit_tls(monkeypatch: pytest.MonkeyPatch) -> None:

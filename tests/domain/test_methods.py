@@ -6,7 +6,8 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from jobsvc.domain.methods import METHODS, Method, method_named
+from jobsvc.domain.identity import ADMIN, ROLES
+from jobsvc.domain.methods import METHODS, OTHER_SERVICES, Method, method_named
 from jobsvc.v1 import (
     externalscaler_pb2,
     job_service_pb2,
@@ -15,6 +16,7 @@ from jobsvc.v1 import (
 )
 
 _PAGE = Path(__file__).parents[2] / "docs/reference/methods.md"
+_SECURITY = Path(__file__).parents[2] / "docs/operations/security.md"
 _CONTRACT: dict[str, MethodDescriptor] = {
     f"{service.full_name}/{method.name}": method
     for file in (job_service_pb2, worker_service_pb2, queue_service_pb2, externalscaler_pb2)
@@ -76,9 +78,38 @@ def test_every_method_of_a_service_that_hides_jobs_reads_the_caller() -> None:
     assert readers == {name for name in _CONTRACT if name.startswith("jobsvc.v1.JobService/")}
 
 
+def test_every_method_needs_a_role_that_exists() -> None:
+    assert [method.full_name for method in METHODS if not method.roles] == []
+    named = {role for method in METHODS for role in method.roles}
+    assert named <= set(ROLES)
+
+
+def test_all_services_but_ours_need_the_admin_unless_they_are_health() -> None:
+    open_to_all = {name for name, roles in OTHER_SERVICES.items() if not roles}
+    assert open_to_all == {"grpc.health.v1.Health"}
+    assert {roles for roles in OTHER_SERVICES.values() if roles} == {(ADMIN,)}
+
+
 def test_page_has_the_rows() -> None:
     page = _PAGE.read_text(encoding="utf-8").splitlines()
     assert [line for line in page if line.startswith("|")] == _table()
+
+
+def test_security_page_has_the_roles() -> None:
+    page = _SECURITY.read_text(encoding="utf-8")
+    section = page[page.index("## Roles") : page.index("## Changes")]
+    assert [line for line in section.splitlines() if line.startswith("|")] == _roles_table()
+
+
+def _roles_table() -> list[str]:
+    """Method by role, as Markdown."""
+    roles = [role for role in ROLES if role != ADMIN]
+    lines = [("method", *(f"`{role}`" for role in roles)), tuple("---" for _ in ("", *roles))]
+    for method in METHODS:
+        service = method.service.removeprefix("jobsvc.v1.").removeprefix("externalscaler.")
+        marks = ("yes" if role in method.roles else "" for role in roles)
+        lines.append((f"`{service}.{method.name}`", *marks))
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
 def _table() -> list[str]:

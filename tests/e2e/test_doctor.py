@@ -1,10 +1,12 @@
 """`jobsvc doctor`, as an operator runs it beside servers: fault 35."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.support.command import run
+from jobsvc.exit_code import ExitCode
+from tests.e2e.support.command import complaint, run
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
 
@@ -58,3 +60,11 @@ def test_doctor_without_a_database_says_so() -> None:
     done = run("doctor", JOBSVC_DSN="postgresql://127.0.0.1:1/nothing")
     assert done.returncode == 75
     assert "no database listens at" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["doctor", "restore-check"])
+def test_database_that_is_not_there_is_not_made(command: str, tmp_path: Path) -> None:
+    folder = tmp_path / "misspelt"
+    done = run(command, JOBSVC_DATA_DIR=str(folder))
+    assert "there is none in JOBSVC_DATA_DIR" in complaint(done, ExitCode.CONFIGURATION)
+    assert not folder.exists()

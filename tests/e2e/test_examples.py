@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
+from jobsvc.auth.dev_certs import make_certificates
 from tests.e2e.support.caller import Caller
 from tests.e2e.support.example import commands, is_built, lines, note
 from tests.e2e.support.processes import Process
 from tests.e2e.support.proxy import proxy
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
+from tests.support.issuer import AUDIENCE, NAME, Issuer
 from tests.support.looking import look_at
 from tests.support.probe import eventually
 
@@ -198,3 +201,54 @@ async def test_example_stops_a_job_that_is_cancelled(stage: Stage, language: str
         jobs = await stage.check(caller, job_ids)
     assert jobs[job_ids[0]].status.state == "CANCELLED"
     assert [*lines(worker, "job settled")]
+
+
+async def test_example_speaks_tls_and_outlives_its_tokens(
+    stage: Stage, language: str, tmp_path: Path
+) -> None:
+    issuer, certs = Issuer(), tmp_path / "certs"
+    make_certificates(certs, [], ["client"])
+    issuer.write(tmp_path / "keys.json")
+    (tmp_path / "policy.toml").write_text(
+        '[[rules]]\nidentity = "jwt:example"\nroles = ["jobs.worker", "jobs.creator",'
+        ' "payloads.viewer"]\nqueues = ["greetings"]\n'
+    )
+    server = await stage.serve(
+        tls_cert=certs / "server.pem",
+        tls_key=certs / "server.key",
+        tls_client_ca=certs / "ca.pem",
+        jwt_issuer=NAME,
+        jwt_audience=AUDIENCE,
+        jwt_jwks=tmp_path / "keys.json",
+        policy=tmp_path / "policy.toml",
+        stream_after_expiry_seconds=0.5,
+    )
+    token = tmp_path / "token"
+    shown = {
+        "JOBSVC_CA": str(certs / "ca.pem"),
+        "JOBSVC_CERT": str(certs / "client.pem"),
+        "JOBSVC_KEY": str(certs / "client.key"),
+        "JOBSVC_TOKEN_FILE": str(token),
+    }
+
+    async def renew() -> None:
+        while True:
+            fresh = tmp_path / "fresh"
+            fresh.write_text(issuer.token("example", life=2))
+            fresh.replace(token)
+            await asyncio.sleep(0.5)  # As an agent does it, before the last one has ended.
+
+    renewing = asyncio.ensure_future(renew())
+    await eventually(token.exists)
+    target = server.target.replace("127.0.0.1", "localhost")
+    worker = stage.start_program(target, *commands(language)[0], **shown)
+    await worker.says(20, '"subscribed"')
+    job = '{"name": "Ada", "seconds": 6}'
+    caller = stage.start_program(target, *commands(language)[1], job, **shown)
+    assert await caller.exited(60) == 0, caller.stdout + caller.stderr
+    renewing.cancel()
+    (end,) = lines(caller, "completed")
+    assert "Hello, Ada" in end["output"]
+    begins = [line["job_id"] for line in lines(worker, "job begins")]
+    assert begins == [end["job_id"]], "the job ran twice"
+    assert len([*lines(worker, "subscribed")]) > 1, "no stream has ended with its token"

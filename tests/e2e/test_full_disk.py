@@ -13,7 +13,7 @@ import pytest
 
 from jobsvc.exit_code import ExitCode
 from jobsvc.settings import SCHEMA
-from jobsvc.store.inspection import inspect
+from jobsvc.store.inconsistencies import find_inconsistencies
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
 from tests.support.probe import eventually
@@ -107,5 +107,5 @@ async def test_full_disk_loses_nothing(stage: Stage, disk: Path, full: str) -> N
         await caller.follow(job_ids)
         jobs = await stage.check(caller, job_ids, stage.embedded_dsn)
         assert all(job.succeeded for job in jobs.values())
-        assert await inspect(stage.embedded_dsn, SCHEMA) == []
+        assert await find_inconsistencies(stage.embedded_dsn, SCHEMA) == []
         supervisor.cancel()

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from jobsvc.settings import SCHEMA
-from jobsvc.store.inspection import inspect
+from jobsvc.store.inconsistencies import find_inconsistencies
 from jobsvc.store.migrate import migrate
 from tests.e2e.support.caller import Caller
 from tests.e2e.support.checker import violations
@@ -91,4 +91,4 @@ async def test_stepped_clock_of_the_database_costs_no_job(
         assert all(job.succeeded for job in jobs.values())
     found = violations(stage.history.events(), await read_tables(stage.dsn))
     assert [text for text in found if not text.startswith(_BY_THE_CLOCK)] == []
-    assert await inspect(stage.dsn, SCHEMA) == []
+    assert await find_inconsistencies(stage.dsn, SCHEMA) == []

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobsvc.settings import SCHEMA
-from jobsvc.store.inspection import inspect
+from jobsvc.store.inconsistencies import find_inconsistencies
 from tests.e2e.support.checker import violations
 from tests.e2e.support.tables import read_tables
 from tests.faults.support.faults import Faults
@@ -84,7 +84,9 @@ async def _run(
     found += violations(
         events, tables, late_seconds=LATE_SECONDS, recovery_seconds=RECOVERY_SECONDS
     )
-    found += [f"K7 doctor: {one.sentence}" for one in await inspect(installation.dsn, SCHEMA)]
+    found += [
+        f"K7 doctor: {one.sentence}" for one in await find_inconsistencies(installation.dsn, SCHEMA)
+    ]
     found += await _left(installation, before)
     print(summary(events, tables))
     return found

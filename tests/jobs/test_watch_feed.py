@@ -135,11 +135,11 @@ async def test_nothing_is_asked_while_nobody_watches(store: Store) -> None:
         await eventually(lambda: not feed.distribution.latest.known())
         feed.changed([await create(store)])
         feed.gap()
-        position = feed.position
+        watermark = feed.watermark
         with feed.watch(OF_QUEUE, Owner(), UpdateForm.BASIC, 15.0) as watcher:
             await feed.until_covered(watcher)
             assert watcher.take() == []
-            assert feed.position > position
+            assert feed.watermark > watermark
     assert told == [True, False, True, False]
 
 

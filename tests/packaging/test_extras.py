@@ -12,6 +12,7 @@ pytestmark = pytest.mark.xdist_group("packaging")
 
 ASK_FOR_CLI = "the extra `cli` is not installed: pip install 'jobsvc[cli]'"
 ASK_FOR_SERVER = "the extra `server` is not installed: pip install 'jobsvc[server]'"
+ASK_FOR_AUTH = "the extra `auth` is not installed: pip install 'jobsvc[auth]'"
 ASK_FOR_OTLP = "the extra `otlp` is not installed: pip install 'jobsvc[otlp]'"
 
 INSTALLED = "from jobsvc.extras import *; print([e for e in MODULES if is_installed(e)])"
@@ -30,6 +31,11 @@ try:
 except ImportError:
     # Needed by those who have models of it, who have installed it.
     left_out += ("jobsvc.worker.pydantic_models",)
+try:
+    import joserfc
+except ImportError:
+    # In the extra `auth`, and imported by those who ask for it.
+    left_out += ("jobsvc.auth.dev_certs", "jobsvc.auth.jwt", "jobsvc.auth.jwks")
 try:
     import pytest
 except ImportError:
@@ -76,6 +82,7 @@ async def test_packages_find_all_they_import(
         ("bare", ["work", "emails"], ASK_FOR_CLI),
         ("with_cli", ["serve"], ASK_FOR_SERVER),
         ("with_cli", ["migrate"], ASK_FOR_SERVER),
+        ("with_cli", ["dev-certs", "x"], ASK_FOR_AUTH),
         (
             "with_cli",
             ["demo"],
@@ -96,6 +103,16 @@ async def test_missing_part_is_named_in_one_sentence(
 ) -> None:
     done = await environment.run("jobsvc", *arguments, cwd=tmp_path)
     assert done == (ExitCode.CONFIGURATION, "", f"jobsvc: {sentence}\n")
+
+
+async def test_tokens_without_their_extra_are_one_sentence(
+    with_server: Environment, tmp_path: Path
+) -> None:
+    names = ("ISSUER", "AUDIENCE", "JWKS")
+    settings = {f"JOBSVC_JWT_{name}": "https://issuer.test" for name in names}
+    done = await with_server.run("jobsvc", "serve", cwd=tmp_path, **settings)
+    sentence = f"jobsvc: JOBSVC_JWT_ISSUER: {ASK_FOR_AUTH}\n"
+    assert done == (ExitCode.CONFIGURATION, "", sentence)
 
 
 async def test_tracing_without_its_extra_is_a_warning(bare: Environment, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ OWNERS = {
     "restore_findings",
     "make_session_key",
     "record_restore_check",
+    "create_api_key",
 }
 #: PostgreSQL knows no plan of them.
 _VACUUMS = {"vacuum_lease", "vacuum_waiting"}

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -24,12 +23,15 @@ const (
 // Dial returns a connection of its own, as every long stream should have one. By default gRPC's
 // pauses between two tries grow to two minutes, longer than a lease.
 func Dial(target string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(target,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	options, err := security()
+	if err != nil {
+		return nil, err
+	}
+	return grpc.NewClient(target, append(options,
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxPause},
 			MinConnectTimeout: 5 * time.Second,
-		}))
+		}))...)
 }
 
 // Pauses are the pauses between tries: longer and longer, 2 s at most, and spread, so that those
@@ -58,8 +60,10 @@ func AsSent(err error, trailer metadata.MD) error {
 func IsFinal(err error) bool {
 	code, reason := status.Code(err), reasonOf(err)
 	switch code {
-	case codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied:
+	case codes.Unimplemented, codes.PermissionDenied:
 		return true
+	case codes.Unauthenticated:
+		return !hasNextToken() // A stream has outlived its token.
 	case codes.InvalidArgument, codes.NotFound, codes.FailedPrecondition, codes.Aborted:
 		return reason != ""
 	case codes.AlreadyExists:

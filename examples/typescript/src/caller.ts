@@ -1,7 +1,7 @@
 // Creates a job in the queue `greetings` and follows it to its end.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { type Job, JobSpec, JobState, type JobStatus } from '../gen/jobsvc/v1/job.js';
 import {
   CreateJobRequest,
@@ -12,6 +12,7 @@ import {
 } from '../gen/jobsvc/v1/job_service.js';
 import { PayloadEncoding } from '../gen/jobsvc/v1/payload.js';
 import { log } from './log.js';
+import { channelCredentials } from './credentials.js';
 import { CHANNEL_OPTIONS, isFinal, Pauses } from './reconnect.js';
 
 const TIMEOUT_MS = 600_000; // How long to wait for the end of the job.
@@ -24,7 +25,7 @@ const target = process.env.JOBSVC_TARGET ?? '127.0.0.1:50051';
  * the same request id returns that one.
  */
 async function create(spec: JobSpec, until: number): Promise<Job> {
-  const client = new JobServiceClient(target, credentials.createInsecure(), CHANNEL_OPTIONS);
+  const client = new JobServiceClient(target, channelCredentials(), CHANNEL_OPTIONS);
   const request = CreateJobRequest.fromPartial({ spec, requestId: randomUUID() });
   try {
     const { job } = await again(until, () => {
@@ -59,7 +60,7 @@ async function follow(jobId: string, until: number): Promise<JobStatus> {
 }
 
 async function followOnce(jobId: string, tell: (status: JobStatus) => void): Promise<JobStatus> {
-  const client = new JobServiceClient(target, credentials.createInsecure(), CHANNEL_OPTIONS);
+  const client = new JobServiceClient(target, channelCredentials(), CHANNEL_OPTIONS);
   const stream = client.streamJobStatus(
     StreamJobStatusRequest.fromPartial({
       jobIds: [jobId],

@@ -1,7 +1,8 @@
 // What callers and workers need to be back soon after an outage.
-import { type ChannelOptions, type ServiceError, status } from '@grpc/grpc-js';
+import { type ClientOptions, type ServiceError, status } from '@grpc/grpc-js';
 import { ErrorInfo, RetryInfo } from '../gen/google/rpc/error_details.js';
 import { Status } from '../gen/google/rpc/status.js';
+import { hasNextToken, withToken } from './credentials.js';
 
 const FIRST_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 2000;
@@ -10,7 +11,8 @@ const MAX_PAUSE_MS = 2000;
  * By default gRPC's pauses between two tries to connect grow to two minutes, longer than a lease,
  * and all clients of one target share a connection: a long stream wants one of its own.
  */
-export const CHANNEL_OPTIONS: ChannelOptions = {
+export const CHANNEL_OPTIONS: ClientOptions = {
+  interceptors: [withToken],
   'grpc.initial_reconnect_backoff_ms': FIRST_PAUSE_MS,
   'grpc.max_reconnect_backoff_ms': MAX_PAUSE_MS,
   'grpc.use_local_subchannel_pool': 1,
@@ -39,9 +41,10 @@ export function isFinal(error: ServiceError): boolean {
   const { code, reason } = read(error);
   switch (code) {
     case status.UNIMPLEMENTED:
-    case status.UNAUTHENTICATED:
     case status.PERMISSION_DENIED:
       return true;
+    case status.UNAUTHENTICATED:
+      return !hasNextToken; // A stream has outlived its token.
     case status.INVALID_ARGUMENT:
     case status.NOT_FOUND:
     case status.FAILED_PRECONDITION:

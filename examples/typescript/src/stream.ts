@@ -1,4 +1,4 @@
-import { type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 import {
   type JobOutcome,
   type LeaseExtension,
@@ -8,6 +8,7 @@ import {
   type WorkRequest,
   type WorkResponse,
 } from '../gen/jobsvc/v1/worker_service.js';
+import { channelCredentials } from './credentials.js';
 import { CHANNEL_OPTIONS } from './reconnect.js';
 
 const OPEN_MS = 5000; // How long a server may take to answer `subscribe`.
@@ -25,7 +26,7 @@ export class WorkStream {
     onFrame: (stream: WorkStream, frame: WorkResponse) => void,
     onEnd: (stream: WorkStream, error?: ServiceError) => void,
   ) {
-    const client = new WorkerServiceClient(target, credentials.createInsecure(), CHANNEL_OPTIONS);
+    const client = new WorkerServiceClient(target, channelCredentials(), CHANNEL_OPTIONS);
     this.#call = client.work();
     let patience = OPEN_MS;
     let ended = false;

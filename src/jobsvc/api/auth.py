@@ -5,8 +5,10 @@ import hmac
 from collections.abc import Iterable
 from contextvars import ContextVar
 
-from jobsvc.domain.errors import InvalidRequest, Violation
+from jobsvc.domain.errors import InvalidRequest, RoleRequired, Violation
+from jobsvc.domain.identity import PAYLOADS_VIEWER, VIEWER, Identity
 from jobsvc.domain.owner import CALLER_ID, CALLER_ID_RULE, Owner
+from jobsvc.domain.worker import worker_of
 
 Metadata = Iterable[tuple[str, str | bytes]]
 
@@ -16,14 +18,61 @@ Metadata = Iterable[tuple[str, str | bytes]]
 current_caller: ContextVar[Owner] = ContextVar("current_caller")
 
 
+#: Who makes the call in progress, where callers are authenticated; None elsewhere.
+current_identity: ContextVar[Identity | None] = ContextVar("current_identity", default=None)
+
+
+def sees_payloads() -> bool:
+    """Whether the current caller may see inputs, outputs and the metadata of errors."""
+    identity = current_identity.get()
+    return identity is None or PAYLOADS_VIEWER in identity.roles
+
+
+def check_sees_payloads() -> None:
+    """Raises RoleRequired unless the current caller may see payloads."""
+    if not sees_payloads():
+        raise RoleRequired([PAYLOADS_VIEWER])
+
+
+def reads_jobs() -> bool:
+    """Whether the current caller may see the status of jobs."""
+    identity = current_identity.get()
+    return identity is None or not identity.roles.isdisjoint((VIEWER, PAYLOADS_VIEWER))
+
+
+def check_works_on(queues: Iterable[str]) -> None:
+    """Raises RoleRequired unless the current caller may work on all of these queues."""
+    identity = current_identity.get()
+    if identity is not None:
+        identity.check_works_on(queues)
+
+
+def check_declares(queue: str) -> None:
+    """Raises RoleRequired unless the current caller may declare this queue."""
+    identity = current_identity.get()
+    if identity is not None:
+        identity.check_declares(queue)
+
+
+def current_service() -> str:
+    """The service of the current caller; empty where callers are not authenticated."""
+    identity = current_identity.get()
+    return "" if identity is None else identity.service
+
+
+def own_worker_id(worker_id: str) -> str:
+    """The id of a worker of the current caller that calls itself `worker_id`."""
+    return worker_of(current_service(), worker_id)
+
+
 class CallerReader:
     """Reads callers from metadata. Session ids leave this class as a keyed hash only."""
 
     def __init__(self, session_key: bytes) -> None:
         self._session_key = session_key
 
-    def read(self, metadata: Metadata) -> Owner:
-        """Returns the caller.
+    def read(self, metadata: Metadata, identity: Identity | None = None) -> Owner:
+        """Returns the caller: session and user count within the service of `identity`.
 
         Raises:
             InvalidRequest: `x-session-id` or `x-user-id` is given twice, or is not
@@ -41,8 +90,10 @@ class CallerReader:
             values[key] = text
         session = values.get("x-session-id")
         return Owner(
+            "" if identity is None else identity.service,
             user_id=values.get("x-user-id", ""),
             session_hash=None if session is None else self._hash(session),
+            sees_all=identity is not None and identity.sees_all,
         )
 
     def acting_for(self, caller: Owner, session_id: str, user_id: str) -> Owner:

@@ -17,15 +17,15 @@ _FORM = re.compile(r"1-([0-9a-f]{1,8})-([0-9a-f]{1,13})")
 
 
 class Bookmark(NamedTuple):
-    """A position in the changes, on a timeline of the database."""
+    """A watermark in the changes, on a timeline of the database."""
 
     timeline: int
-    position: datetime
+    watermark: datetime
 
 
 def write_bookmark(bookmark: Bookmark) -> str:
     """Returns a bookmark as it is sent."""
-    microseconds = max((bookmark.position - _EPOCH) // _MICROSECOND, 0)
+    microseconds = max((bookmark.watermark - _EPOCH) // _MICROSECOND, 0)
     return f"1-{bookmark.timeline:x}-{microseconds:x}"
 
 

@@ -30,6 +30,7 @@ from jobsvc.api.byte_budget import (
 from jobsvc.api.call_limit import CallLimit, caller_of
 from jobsvc.api.connections import Connections
 from jobsvc.api.convert.request_checks import UNDECODABLE
+from jobsvc.api.gate import Gate
 from jobsvc.api.large_message import decode_message
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
@@ -53,10 +54,13 @@ class Guard:
         connections: Connections,
         callers: CallerReader,
         tracer: trace.Tracer,
+        gate: Gate | None = None,
     ) -> None:
+        """Without a gate, nobody is asked who it is."""
         self._admission = admission
         self._connections = connections
         self._callers = callers
+        self._gate = gate
         self._tracer = tracer
         self._traced = telemetry.is_traced()
         #: What each call holds of the bytes.
@@ -75,7 +79,12 @@ class Guard:
 
         To gRPC every request is a stream of bytes, even that of a unary call, which looks the same
         on the wire: gRPC would read a single request before it asks anybody.
+
+        Raises:
+            LookupError: callers are authenticated, and the method's row names no role.
         """
+        if self._gate is not None and not method.roles:
+            raise LookupError(f"{method.full_name} has no role in jobsvc.domain.methods.METHODS")
         if handler.unary_unary:
             return grpc.stream_unary_rpc_method_handler(self._unary(method, handler), None, None)
         if handler.unary_stream:
@@ -90,7 +99,7 @@ class Guard:
     def _unary(self, method: Method, handler: Any) -> Any:
         name = method.full_name
         limit = self._admission.unary_limit(method)
-        handle, encode = handler.unary_unary, handler.response_serializer
+        handle, encode = self._bounded(method, handler.unary_unary), handler.response_serializer
         decode = handler.request_deserializer
         expected = ExpectedSize()
 
@@ -108,6 +117,8 @@ class Guard:
                         await self._enter_late(limit, caller, context)
                     try:
                         self._check(method, context, metadata)
+                        if self._gate is not None:
+                            await self._identify(self._gate, method, context, metadata)
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
                             await handle(
@@ -140,6 +151,7 @@ class Guard:
         """`decode` for the one request of a call; None for a handler that reads them itself."""
         name = method.full_name
         limit = self._admission.stream_limit(method)
+        handle = self._bounded(method, handle)
 
         async def guarded(requests: Any, context: Context) -> None:
             caller = caller_of(context.peer())
@@ -148,7 +160,10 @@ class Guard:
                 if not limit.take(caller):
                     await self._enter_late(limit, caller, context)
                 try:
-                    self._check(method, context, context.invocation_metadata() or ())
+                    metadata: Metadata = context.invocation_metadata() or ()
+                    self._check(method, context, metadata)
+                    if self._gate is not None:
+                        await self._identify(self._gate, method, context, metadata)
                     if decode is None:
                         await handle(requests, context)
                     else:
@@ -199,12 +214,24 @@ class Guard:
         limit.enter(caller)
 
     def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
-        """Refuses a call that its handler must not get, and sets the current caller."""
+        """Refuses a call that its handler must not get, and sets the current caller unless there
+        is a gate to be asked."""
         self._admission.check_draining(method)
         if self._connections.full:
             self._connections.check(context.peer())
-        if method.reads_caller:
+        if self._gate is None and method.reads_caller:
             current_caller.set(self._callers.read(metadata))
+
+    async def _identify(
+        self, gate: Gate, method: Method, context: Context, metadata: Metadata
+    ) -> None:
+        """Refuses a call of somebody who may not make it, and sets the current caller."""
+        identity = await gate.enter(method.roles, context, metadata)
+        if method.reads_caller:
+            current_caller.set(self._callers.read(metadata, identity))
+
+    def _bounded(self, method: Method, handle: Any) -> Any:
+        return self._gate.bounded(handle) if self._gate is not None and method.waits else handle
 
     async def _read(
         self, method: Method, decode: Any, context: Context, charge: Charge, answer_bytes: int = 0

@@ -8,9 +8,10 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import grpc
 from grpc import aio
 
 from jobsvc.api.port_holder import holder_of
@@ -25,9 +26,14 @@ class PortTaken(Exception):
     """The server cannot listen on its address."""
 
 
-async def bind(server: aio.Server, listen: str) -> int:
+async def bind(
+    server: aio.Server,
+    listen: str,
+    credentials: Callable[[], grpc.ServerCredentials] | None = None,
+) -> int:
     """Makes a server that has not started listen on HOST:PORT, with every number that HOST stands
-    for, or on `unix:PATH`. Returns the port, 0 for a path.
+    for, or on `unix:PATH`; over TLS with what `credentials` makes for each. Returns the port, 0 for
+    a path.
 
     Raises:
         PortTaken: it cannot listen on all of them, and listens on none.
@@ -41,7 +47,11 @@ async def bind(server: aio.Server, listen: str) -> int:
         if port:  # The first one has taken a free port, if need be.
             address = f"{address.rpartition(':')[0]}:{port}"
         try:
-            bound = server.add_insecure_port(address)
+            bound = (
+                server.add_secure_port(address, credentials())
+                if credentials
+                else server.add_insecure_port(address)
+            )
         except RuntimeError:
             # Somebody was quicker, or a path is of no use. gRPC does not say why.
             raise PortTaken(f"cannot listen on {listen}: it is taken or not ours") from None

@@ -14,6 +14,7 @@ from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.domain.errors import DatabaseUnavailable, JobsvcError, LeaseLost
 from jobsvc.domain.lease import Extension, LeaseId, LeaseTerms
 from jobsvc.domain.outcome import Outcome, Release
+from jobsvc.domain.worker import is_worker_of
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.settle import Report, Settlement
 from jobsvc.settings import Settings
@@ -69,21 +70,24 @@ class Outcomes:
         request: pb.ReportOutcomesRequest,
         worker_id: str,
         worker: ConnectedWorker | None = None,
+        service: str = "",
     ) -> pb.ReportOutcomesResponse:
         """Records outcomes, and frees the capacity of the leases that have ended.
 
-        `worker` has the stream that the report came from, and knows the terms of its leases.
+        `worker_id` empty means any worker of `service`, and any at all without one. `worker` has
+        the stream that the report came from, and knows the terms of its leases.
         """
         held: Mapping[LeaseId, LeaseTerms] = {} if worker is None else worker.leases
         lease_ids = list(map(LeaseId, convert.reported_leases(request)))
         statuses: list[status_pb2.Status | None] = [None] * len(lease_ids)
+        foreign = await self.not_held_by(service, lease_ids) if service else ()
         items = chain(request.outcomes, repeat(None))
         indexes: list[int] = []
         reports: list[Report] = []
         time_slice = await TimeSlice.after_decoding(lease_ids)
         for index, (lease_id, item) in enumerate(zip(lease_ids, items, strict=False)):
             terms = held.get(lease_id)
-            if terms is None and LeaseId.parse(lease_id) is None:
+            if terms is None and (LeaseId.parse(lease_id) is None or lease_id in foreign):
                 statuses[index] = status_of(LeaseLost(lease_id))
                 continue
             if item is None:
@@ -115,6 +119,18 @@ class Outcomes:
                 ended.append(report.id)
         self._on_ended(ended, worker)
         return convert.outcome_results(lease_ids, statuses, len(request.outcomes))
+
+    async def not_held_by(
+        self, service: str, lease_ids: Collection[LeaseId]
+    ) -> Collection[LeaseId]:
+        """Returns those of the leases that are current and held by workers of other services.
+
+        Raises:
+            DatabaseUnavailable: nobody knows.
+        """
+        ids = [lease_id for lease_id in lease_ids if LeaseId.parse(lease_id) is not None]
+        current = await self._store.leases.read(ids)
+        return {i for i, terms in current.items() if not is_worker_of(service, terms.worker_id)}
 
     async def _outcome(self, item: pb.JobOutcome) -> Outcome:
         max_bytes = self._settings.max_payload_bytes

@@ -4,6 +4,7 @@ import asyncio
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from jobsvc.api.auth import check_declares
 from jobsvc.api.bounds import MAX_PAGE_BYTES, MAX_SCHEMAS_BYTES
 from jobsvc.api.byte_budget import ANSWER_SECONDS, current_charge
 from jobsvc.api.convert.queue_control import check_named, read_pause
@@ -87,6 +88,7 @@ class QueueService(QueueServiceServicer):
     async def UpdateQueue(
         self, request: pb.UpdateQueueRequest, context: Context
     ) -> pb.UpdateQueueResponse:
+        check_declares(request.queue.name)
         mask = request.update_mask if request.HasField("update_mask") else None
         change = await self._change(request.queue, mask)
 

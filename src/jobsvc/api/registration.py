@@ -6,13 +6,20 @@ called by the thousand have their own. All others share one, in which reports, e
 checks never stand behind those.
 """
 
+# grpc's own handler types are generic for type checkers only.
+from __future__ import annotations
+
+from inspect import isawaitable
 from typing import Any
 
 import grpc
 from grpc import aio
 
-from jobsvc.api.guard import Guard
-from jobsvc.domain.methods import method_named
+from jobsvc.api.gate import Gate
+from jobsvc.api.guard import Context, Guard, abort
+from jobsvc.api.status import status_of
+from jobsvc.domain.errors import JobsvcError
+from jobsvc.domain.methods import OTHER_SERVICES, method_named
 
 
 class GuardedServer:
@@ -43,14 +50,72 @@ class GuardedServer:
 
 
 class SharedQueueServer:
-    """Given to an `add_…_to_server` instead of the server: no method gets its own queue."""
+    """Given to an `add_…_to_server` instead of the server: no method gets its own queue. For
+    services that are not ours."""
 
-    def __init__(self, server: aio.Server) -> None:
+    def __init__(self, server: aio.Server, gate: Gate | None = None) -> None:
+        """With a gate, callers need the roles that `OTHER_SERVICES` names."""
         self._server = server
+        self._gate = gate
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
-        """Adds the handlers of services."""
-        self._server.add_generic_rpc_handlers(handlers)
+        """Adds the handlers of services.
+
+        Raises:
+            LookupError: callers are authenticated, and a service has no row.
+        """
+        if self._gate is not None:
+            handlers = [_Gated(handler, self._gate) for handler in handlers]
+        self._server.add_generic_rpc_handlers(tuple(handlers))
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
         """Registers nothing: the same handlers have come before, as those of a service."""
+
+
+class _Gated(grpc.GenericRpcHandler):
+    """The handlers of a service that is not ours, for callers who have a role."""
+
+    def __init__(self, handlers: Any, gate: Gate) -> None:
+        name = handlers.service_name()
+        roles = OTHER_SERVICES.get(name)
+        if roles is None:
+            raise LookupError(f"{name} has no row in jobsvc.domain.methods.OTHER_SERVICES")
+        self._handlers = handlers
+        self._roles = roles
+        self._gate = gate
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Returns the handler of a method; None if the service has none."""
+        # Any: to type checkers, handlers have no attributes.
+        handler: Any = self._handlers.service(handler_call_details)
+        if handler is None or not self._roles:
+            return handler  # type: ignore[no-any-return]
+        coders = (handler.request_deserializer, handler.response_serializer)
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary), *coders)
+        assert handler.stream_stream, "the services have no other kind"
+        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream), *coders)
+
+    def _unary(self, handle: Any) -> Any:
+        async def gated(request: Any, context: Context) -> Any:
+            await self._enter(context)
+            answer = handle(request, context)
+            return await answer if isawaitable(answer) else answer
+
+        return gated
+
+    def _stream(self, handle: Any) -> Any:
+        async def gated(requests: Any, context: Context) -> Any:
+            await self._enter(context)
+            async for answer in handle(requests, context):
+                yield answer
+
+        return gated
+
+    async def _enter(self, context: Context) -> None:
+        try:
+            await self._gate.enter(self._roles, context, context.invocation_metadata() or ())
+        except JobsvcError as error:
+            await abort(context, status_of(error))

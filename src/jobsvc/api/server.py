@@ -10,12 +10,14 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2_grpc
 
 from jobsvc.api.connections import Connections
+from jobsvc.api.gate import Gate
 from jobsvc.api.guard import Guard
 from jobsvc.api.health import Health
 from jobsvc.api.listen_address import bind
 from jobsvc.api.open_sockets import cut_connections, path_of
 from jobsvc.api.reflection import add_reflection
 from jobsvc.api.registration import GuardedServer, SharedQueueServer
+from jobsvc.api.server_tls import ServerTls
 from jobsvc.settings import Settings
 from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.v1 import (
@@ -63,6 +65,7 @@ class GrpcServer:
         connections: Connections,
         troubles: TroubleLog,
         settings: Settings,
+        gate: Gate | None = None,
     ) -> None:
         self._guard = guard
         self._connections = connections
@@ -73,21 +76,21 @@ class GrpcServer:
         add_WorkerServiceServicer_to_server(workers, guarded)
         add_QueueServiceServicer_to_server(queues, guarded)
         add_ExternalScalerServicer_to_server(scaler, guarded)
-        unguarded: Any = SharedQueueServer(self._server)
+        unguarded: Any = SharedQueueServer(self._server, gate)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, unguarded)
         others = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
         add_reflection((*SERVICES, *others), unguarded)
         channelz.add_channelz_servicer(unguarded)
 
     @asynccontextmanager
-    async def listening(self, address: str) -> AsyncIterator[int]:
-        """Serves on `address` (HOST:PORT or unix:PATH) and yields the port (0 for a path). Calls
-        that are open at the end are cut off.
+    async def listening(self, address: str, tls: ServerTls | None = None) -> AsyncIterator[int]:
+        """Serves on `address` (HOST:PORT or unix:PATH), over TLS if it is given, and yields the
+        port (0 for a path). Calls that are open at the end are cut off.
 
         Raises:
             PortTaken: the server cannot listen on the address.
         """
-        port = await bind(self._server, address)
+        port = await bind(self._server, address, tls.credentials if tls else None)
         await self._health.tell()
         await self._server.start()
         try:

@@ -100,6 +100,9 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.NotStorable: _Status(code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", _bad_request),
     errors.PageTokenInvalid: _Status(code_pb2.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID"),
     errors.WorkProtocolViolation: _Status(code_pb2.INVALID_ARGUMENT, "WORK_PROTOCOL_VIOLATION"),
+    errors.CredentialsMissing: _Status(code_pb2.UNAUTHENTICATED, "CREDENTIALS_MISSING"),
+    errors.CredentialsInvalid: _Status(code_pb2.UNAUTHENTICATED, "CREDENTIALS_INVALID"),
+    errors.RoleRequired: _Status(code_pb2.PERMISSION_DENIED, "ROLE_REQUIRED"),
     errors.JobNotOwned: _Status(code_pb2.PERMISSION_DENIED, "JOB_NOT_OWNED"),
     errors.JobNotFound: _Status(
         code_pb2.NOT_FOUND,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from grpc import aio
 
+from jobsvc.api.auth import reads_jobs, sees_payloads
 from jobsvc.api.byte_budget import Charge, current_charge
 from jobsvc.api.convert.submit_responses import results_response
 from jobsvc.api.guard import Context
@@ -20,7 +21,15 @@ from jobsvc.api.submit_request import (
     read_options,
 )
 from jobsvc.domain.created_job import CreateResult
-from jobsvc.domain.errors import InvalidRequest, JobNotFound, ServerDraining, StreamLimit, Violation
+from jobsvc.domain.errors import (
+    InvalidRequest,
+    JobNotFound,
+    RoleRequired,
+    ServerDraining,
+    StreamLimit,
+    Violation,
+)
+from jobsvc.domain.identity import PAYLOADS_VIEWER, VIEWER
 from jobsvc.domain.job import NewJob
 from jobsvc.domain.owner import Owner
 from jobsvc.jobs.create import Asked, Creation
@@ -248,6 +257,9 @@ class _Stream:
 
     def _has_room(self, job_id: str) -> bool:
         """Whether a job may be followed; writes that it is not, otherwise."""
+        if not reads_jobs():
+            self._fail(job_id, RoleRequired([VIEWER, PAYLOADS_VIEWER]))
+            return False
         if len(self._follower.seen) < MAX_FOLLOWED:
             return True
         self._fail(
@@ -275,7 +287,9 @@ class _Stream:
             self._updates_bytes += len(update.status.output.json_text)
             self._changed.set()
 
-        writer = StatusWriter(self._reader, self._follower, True, options.payload_encoding, send)
+        writer = StatusWriter(
+            self._reader, self._follower, sees_payloads(), options.payload_encoding, send
+        )
         try:
             while True:
                 changed = await self._follower.changed()

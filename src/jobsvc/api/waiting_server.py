@@ -16,6 +16,7 @@ from jobsvc.api.health import Health
 from jobsvc.api.listen_address import bind
 from jobsvc.api.open_sockets import cut_connections, path_of
 from jobsvc.api.server import SERVICES, server_options
+from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.settings import Settings
@@ -38,9 +39,9 @@ async def _refuse(_: Any, context: aio.ServicerContext[Any, Any]) -> None:
 
 
 @asynccontextmanager
-async def waiting_server(settings: Settings) -> AsyncIterator[None]:
-    """Listens until the end of the block. Health says NOT_SERVING, and that the process is alive;
-    all other calls end with UNAVAILABLE.
+async def waiting_server(settings: Settings, tls: ServerTls | None = None) -> AsyncIterator[None]:
+    """Listens until the end of the block, over TLS if `tls` is given. Health says NOT_SERVING, and
+    that the process is alive; all other calls end with UNAVAILABLE.
 
     Raises:
         PortTaken: it cannot listen on the address.
@@ -49,7 +50,7 @@ async def waiting_server(settings: Settings) -> AsyncIterator[None]:
     health = Health(SERVICES, None)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     server.add_generic_rpc_handlers((_Refusal(),))
-    port = await bind(server, settings.listen)
+    port = await bind(server, settings.listen, tls.credentials if tls else None)
     await health.tell()
     await server.start()
     try:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from jobsvc.api.auth import sees_payloads
 from jobsvc.api.bookmark import Bookmark, read_bookmark, write_bookmark
 from jobsvc.api.byte_budget import ANSWER_SECONDS, SMALL_BYTES, Charge, current_charge
 from jobsvc.api.convert.job_filter import read_filter
@@ -64,6 +65,8 @@ class WatchStreams:
             UpdateForm(request.payload_encoding or UpdateForm.FULL_STRUCT)
             if full
             else UpdateForm.BASIC
+            if sees_payloads()
+            else UpdateForm.WITHOUT_METADATA
         )
         changes_only = request.changes_only
         del request, checks  # Thousands of streams would hold them until they end.
@@ -129,11 +132,11 @@ class _Stream:
         self._context = context
         self._watcher = watcher
         self._is_synced = False
-        #: All that changed before this position has been sent; but for the first round, at first.
-        self._complete_to = feed.position
+        #: All that changed before this watermark has been sent; but for the first round, at first.
+        self._complete_to = feed.watermark
         #: The same once so many more pending updates have been sent.
-        self._next_complete_to, self._due = feed.position, 0
-        #: The position of the last bookmark.
+        self._next_complete_to, self._due = feed.watermark, 0
+        #: The watermark of the last bookmark.
         self._bookmarked: datetime | None = None
         #: What it holds of the bytes: outputs that are not sent.
         self.charge: Charge = current_charge.get().apart()
@@ -145,7 +148,7 @@ class _Stream:
             RateLimited: there was no room for their outputs.
         """
         watcher = self._watcher
-        full = watcher.form is not UpdateForm.BASIC
+        full = watcher.form.is_full
         size = _READ_OUTPUTS if full else _READ_IDS
         for start in range(0, len(ids), size):
             watcher.check()
@@ -168,8 +171,8 @@ class _Stream:
         Raises as `write_as_read`."""
         watcher, latest = self._watcher, self._distribution.latest
         if not self._due:
-            # Whatever changed before this position is pending now, or has been sent.
-            self._next_complete_to, self._due = self._feed.position, watcher.pending
+            # Whatever changed before this watermark is pending now, or has been sent.
+            self._next_complete_to, self._due = self._feed.watermark, watcher.pending
         ids = watcher.take(_READ_IDS)
         # Some may have left by themselves, matching no more.
         self._due = min(max(self._due - len(ids), 0), watcher.pending)
@@ -243,8 +246,9 @@ async def write_update(job: Job, form: UpdateForm) -> bytes:
     update.job_id = job.id
     update.queue = job.queue
     update.etag = job.etag
-    full = form is not UpdateForm.BASIC
-    write_status(update.status, job, full)
+    full = form.is_full
+    # One text is for many readers, so that the current caller does not count.
+    write_status(update.status, job, full, with_metadata=form is not UpdateForm.WITHOUT_METADATA)
     if full:
         await write_output(update.status, job, form.value)
     return response.SerializeToString()

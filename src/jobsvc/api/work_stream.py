@@ -17,6 +17,7 @@ from jobsvc.api.convert.work_frames import (
     notice_frame,
     write_long_input,
 )
+from jobsvc.api.gate import credentials_ended
 from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
@@ -106,7 +107,7 @@ class WorkStream:
                 log.warning("work stream of %s: also %r", worker.worker_id, error)
             raise first from None
         finally:
-            self._subscriber.leave(subscribed, sys.exception())
+            self._subscriber.leave(subscribed, credentials_ended() or sys.exception())
             self._redeliver(worker)
             worker.forget()
             self._sent.close()

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from grpc import aio
 
+from jobsvc.api.auth import check_works_on
 from jobsvc.api.byte_budget import REQUEST_SECONDS, current_charge
 from jobsvc.api.convert.times import duration
 from jobsvc.api.convert.work_frames import connected_worker
@@ -63,6 +64,7 @@ class WorkSubscriber:
 
         Raises:
             WorkProtocolViolation: the frame is malformed, another one, or does not come.
+            RoleRequired: it may not work on one of the queues.
             WorkerIdInUse: another stream has the worker id.
             WorkerReplaced: a later stream of the worker was faster.
             RateLimited: there is no room for the frame.
@@ -71,6 +73,7 @@ class WorkSubscriber:
         """
         request = await self._read(context)
         worker = connected_worker(request)
+        check_works_on(worker.subscription.limits)
         worker.peer = unquote(context.peer())
         holding = await self._worker_ids.take(
             worker.worker_id,

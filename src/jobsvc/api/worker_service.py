@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from jobsvc.api.auth import check_works_on, current_service, own_worker_id
 from jobsvc.api.bounds import MAX_LEASES_BYTES
 from jobsvc.api.byte_budget import (
     ANSWER_SECONDS,
@@ -81,6 +82,7 @@ class WorkerService(WorkerServiceServicer):
         wait = checks.seconds("wait", request.wait, 0, 60) if request.HasField("wait") else 0.0
         check_encoding(checks, request.payload_encoding)
         checks.raise_if_violated()
+        check_works_on(request.queues)
         arrival_seconds = min(_ARRIVAL_SECONDS, (context.time_remaining() or 0.0) / 4)
         queues = list(dict.fromkeys(request.queues))
         # A response carries one duration: the shortest of the queues asked.
@@ -120,9 +122,11 @@ class WorkerService(WorkerServiceServicer):
     async def ExtendLeases(
         self, request: pb.ExtendLeasesRequest, context: Context
     ) -> pb.ExtendLeasesResponse:
-        extensions = convert.extensions(
-            request, request.worker_id or None, self._settings.max_batch_items
-        )
+        worker_id = own_worker_id(request.worker_id) if request.worker_id else None
+        extensions = convert.extensions(request, worker_id, self._settings.max_batch_items)
+        if worker_id is None and (service := current_service()):
+            foreign = await self._outcomes.not_held_by(service, [e.id for e in extensions if e])
+            extensions = [None if e and e.id in foreign else e for e in extensions]
         return await self._outcomes.extend(request, extensions)
 
     async def ReportOutcomes(
@@ -137,7 +141,9 @@ class WorkerService(WorkerServiceServicer):
         for index, lease_id in enumerate(request.succeeded_lease_ids):
             checks.text(f"succeeded_lease_ids[{index}]", lease_id, 128, 1)
         checks.raise_if_violated()
-        return await self._outcomes.report(request, request.worker_id)
+        if request.worker_id:
+            return await self._outcomes.report(request, own_worker_id(request.worker_id))
+        return await self._outcomes.report(request, "", service=current_service())
 
 
 async def _response(

@@ -7,12 +7,14 @@ from jobsvc.cli import (
     completion,
     conformance,
     demo,
+    dev_certs,
     doctor,
     health,
     inspect,
     job_control,
     job_list,
     jobs,
+    keys,
     migrate,
     queues,
     restore_check,
@@ -34,31 +36,41 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.callback(cls=OptionsBeforeCommand)(before_command)
-for command in (
-    serve.serve,
-    migrate.migrate,
-    restore_check.restore_check,
-    doctor.doctor,
-    health.health,
-    work.work,
-    jobs.create,
-    jobs.get,
-    job_list.list_jobs,
-    watch.watch,
-    inspect.inspect,
-    job_control.cancel,
-    job_control.retry,
-    job_control.update,
-    job_control.delete,
-    trace.trace,
-    demo.demo,
-    completion.completion,
-):
-    app.command(cls=Command)(command)
-app.add_typer(queues.app)
-app.add_typer(workers.app)
-app.add_typer(conformance.app)
-app.add_typer(bulk.app)
+#: What a reader of `jobsvc --help` looks for, and the commands for it.
+_PANELS = {
+    "Servers": (serve.serve, health.health, keys.app),
+    "Jobs": (
+        jobs.create,
+        jobs.get,
+        job_list.list_jobs,
+        watch.watch,
+        trace.trace,
+        job_control.cancel,
+        job_control.retry,
+        job_control.update,
+        job_control.delete,
+        bulk.app,
+    ),
+    "Workers and queues": (work.work, workers.app, queues.app),
+    "Database": (
+        migrate.migrate,
+        doctor.doctor,
+        inspect.inspect,
+        restore_check.restore_check,
+    ),
+    "To try and to develop": (
+        demo.demo,
+        dev_certs.dev_certs,
+        conformance.app,
+        completion.completion,
+    ),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, rich_help_panel=panel)
+        else:
+            app.command(cls=Command, rich_help_panel=panel)(command)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def cancel(
     with open_client(server) as client:
         from jobsvc.client import BulkCancel
 
-        _start(client, BulkCancel(reason), options, server, "Cancel")
+        _start(client, BulkCancel(reason), options, server, "Cancel", destroys=True)
 
 
 @calls_server
@@ -39,14 +39,14 @@ def retry(
     options: BulkOptions,
     server: CallOptions,
     attempts: Annotated[
-        int, typer.Option(min=1, max=100, help="Attempts on top of those made.")
+        int, typer.Option(min=1, max=100, metavar="N", help="Attempts on top of those made.")
     ] = 1,
 ) -> None:
     """Queue jobs that FAILED or were CANCELLED again."""
     with open_client(server) as client:
         from jobsvc.client import BulkRetry
 
-        _start(client, BulkRetry(attempts), options, server)
+        _start(client, BulkRetry(attempts), options, server, "Retry")
 
 
 @calls_server
@@ -56,7 +56,7 @@ def delete(options: BulkOptions, server: CallOptions) -> None:
     with open_client(server) as client:
         from jobsvc.client import BulkDelete
 
-        _start(client, BulkDelete(), options, server, "Delete")
+        _start(client, BulkDelete(), options, server, "Delete", destroys=True)
 
 
 @calls_server
@@ -65,7 +65,8 @@ def update(
     options: BulkOptions,
     server: CallOptions,
     priority: Annotated[
-        int | None, typer.Option(min=-100, max=100, help="Higher leaves the queue first.")
+        int | None,
+        typer.Option(min=-100, max=100, metavar="N", help="Higher leaves the queue first."),
     ] = None,
     schedule_time: Annotated[
         str | None, typer.Option(metavar="TIME", help="Start no earlier: ISO 8601, or now.")
@@ -93,7 +94,7 @@ def update(
     with open_client(server) as client:
         from jobsvc.client import BulkUpdate
 
-        _start(client, BulkUpdate(changes), options, server)
+        _start(client, BulkUpdate(changes), options, server, "Update")
 
 
 @calls_server
@@ -139,9 +140,10 @@ def _start(
     action: "BulkAction",
     options: BulkOptions,
     server: CallOptions,
-    destroys: str = "",
+    verb: str,
+    destroys: bool = False,
 ) -> None:
-    """Starts an operation; `destroys` says what is asked about before, if anything."""
+    """Starts an operation, and asks before if it destroys something, or is about all jobs."""
     from jobsvc.cli.bulk_text import bulk_json, count_text, sample_lines
 
     wanted = options.filter()
@@ -155,9 +157,9 @@ def _start(
             for line in sample_lines(preview):
                 typer.echo(line)
             return
-        if destroys and not options.yes:
+        if (destroys or not any(wanted.values())) and not options.yes:
             preview = client.preview_bulk(action, most=options.most, **wanted)
-            confirm(f"{destroys} {count_text(preview)}?", is_confirmed=False)
+            confirm(f"{verb} {count_text(preview)}?", is_confirmed=False)
         operation = client.bulk(
             action,
             rate=options.rate,

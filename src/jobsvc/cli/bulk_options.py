@@ -34,10 +34,10 @@ class BulkOptions:
     create_time_from: From = None
     create_time_until: Until = None
     rate: Annotated[
-        float, typer.Option(min=0, metavar="N", help="Most jobs a second; 0 for no limit.")
+        float, typer.Option(min=0, metavar="N", help="Most jobs a second.", show_default="no limit")
     ] = 0.0
     most: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Most jobs in all; 0 for no limit.")
+        int, typer.Option(min=0, metavar="N", help="Most jobs in all.", show_default="no limit")
     ] = 0
     validate_only: Annotated[
         bool,
@@ -50,7 +50,12 @@ class BulkOptions:
         str | None,
         typer.Option(metavar="UUID", help="The same one never starts a second operation."),
     ] = None
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Do not ask (before cancel and delete, or if all are meant)."
+        ),
+    ] = False
 
     def filter(self) -> "JobFilter":
         """Returns which jobs are meant."""

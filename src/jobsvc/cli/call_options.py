@@ -38,12 +38,34 @@ Ca = Annotated[
         envvar="JOBSVC_CA",
     ),
 ]
+Cert = Annotated[
+    Path | None,
+    _option(
+        "Certificate to show to the server (PEM); turns on TLS.",
+        "--cert",
+        metavar="FILE",
+        envvar="JOBSVC_CERT",
+    ),
+]
+Key = Annotated[
+    Path | None,
+    _option("Key of that certificate (PEM).", "--key", metavar="FILE", envvar="JOBSVC_KEY"),
+]
 _Session = Annotated[
     str | None, _option("Act for this session.", metavar="ID", envvar="JOBSVC_SESSION_ID")
 ]
 _User = Annotated[str | None, _option("Act for this user.", metavar="ID", envvar="JOBSVC_USER_ID")]
 _Token = Annotated[
     str | None, _option("Bearer token of the caller.", metavar="TEXT", envvar="JOBSVC_TOKEN")
+]
+TokenFile = Annotated[
+    Path | None,
+    _option(
+        "File of that token, without --token.",
+        "--token-file",
+        metavar="FILE",
+        envvar="JOBSVC_TOKEN_FILE",
+    ),
 ]
 _AsJson = Annotated[bool, _option("Print JSON.", "--json")]
 
@@ -58,9 +80,12 @@ class CallOptions:
     target: Target = DEFAULT_TARGET
     tls: Tls = False
     ca: Ca = None
+    cert: Cert = None
+    key: Key = None
     session: _Session = None
     user: _User = None
     token: _Token = None
+    token_file: TokenFile = None
     as_json: _AsJson = False
 
 

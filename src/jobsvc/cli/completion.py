@@ -19,7 +19,9 @@ class Shell(StrEnum):
 
 
 def completion(
-    shell: Annotated[Shell, typer.Argument(help="The shell to complete commands in.")],
+    shell: Annotated[
+        Shell, typer.Argument(metavar="SHELL", help="The shell to complete commands in.")
+    ],
 ) -> None:
     """Print the script that completes this command in a shell.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
 
 _Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="COMMAND...", help="The program and its arguments.", show_default=False),
+    typer.Argument(metavar="COMMAND", help="The program and its arguments.", show_default=False),
 ]
 _Only = Annotated[
     list[str] | None,

@@ -17,25 +17,20 @@ def doctor(
     """
     import asyncio
     import json
-    from contextlib import AsyncExitStack
 
+    from jobsvc.cli.existing_database import existing_database
     from jobsvc.cli.startup import log_to_stderr, read_settings, startup_errors
-    from jobsvc.embedded import embedded_postgres
-    from jobsvc.store.inspection import inspect
+    from jobsvc.store.inconsistencies import find_inconsistencies
     from jobsvc.store.rights import missing_for_serving
 
     settings = read_settings()
     log_to_stderr()
 
     async def run() -> list[dict[str, Any]]:
-        async with AsyncExitStack() as stack:
-            dsn = settings.dsn
-            if dsn is None:
-                server = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-                dsn = server.dsn
+        async with existing_database(settings) as dsn:
             if missing := await missing_for_serving(dsn, settings.schema):
                 return [{"kind": "not_ready", "text": text} for text in missing]
-            found = await inspect(dsn, settings.schema)
+            found = await find_inconsistencies(dsn, settings.schema)
             return [
                 {"kind": one.kind, "number": one.number, "names": one.names, "text": one.sentence}
                 for one in found

@@ -64,4 +64,10 @@ def read_filter(
 
 def _state_name(word: str) -> str:
     """Returns a state as the client names it; that of the contract will do, too."""
-    return word.upper().removeprefix("JOB_STATE_")
+    from jobsvc.client.job import JobState
+
+    name = word.upper().removeprefix("JOB_STATE_")
+    known = [state.value for state in JobState if state is not JobState.UNKNOWN]
+    if name not in known:
+        raise typer.BadParameter(f"{word!r} is no state; there are {', '.join(known)}")
+    return name

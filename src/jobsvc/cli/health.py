@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jobsvc.cli.call_options import DEFAULT_TARGET, Ca, Target, Tls
+from jobsvc.cli.call_options import DEFAULT_TARGET, Ca, Cert, Key, Target, Tls
 from jobsvc.cli.open_client import channel_credentials
 from jobsvc.cli.startup import exit_line
 
@@ -16,9 +16,11 @@ def health(
     target: Target = DEFAULT_TARGET,
     tls: Tls = False,
     ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
 ) -> None:
     """Say whether a server is serving; exit code 1 when it is not."""
-    credentials = channel_credentials(tls, ca)
+    credentials = channel_credentials(tls, ca, cert, key)
     from jobsvc.client import CallFailed
     from jobsvc.client.health import serving_status
 

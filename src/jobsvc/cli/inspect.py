@@ -24,8 +24,8 @@ def inspect(
     log_to_stderr()
     if settings.dsn is None:
         exit_line(
-            "JOBSVC_DSN names no database; the embedded one belongs to its server, which"
-            " `jobsvc get` asks",
+            "JOBSVC_DSN names no database; that of a server with the embedded PostgreSQL is"
+            f" postgresql://jobsvc@/jobsvc?host={settings.data_dir.absolute()}/run",
             ExitCode.CONFIGURATION,
         )
     dsn, schema = settings.dsn, settings.schema

@@ -36,7 +36,7 @@ def retry(
     server: CallOptions,
     job_id: _JobId,
     attempts: Annotated[
-        int, typer.Option(min=1, max=100, help="Attempts on top of those made.")
+        int, typer.Option(min=1, max=100, metavar="N", help="Attempts on top of those made.")
     ] = 1,
     etag: _Etag = "",
 ) -> None:
@@ -50,7 +50,8 @@ def update(
     server: CallOptions,
     job_id: _JobId,
     priority: Annotated[
-        int | None, typer.Option(min=-100, max=100, help="Higher leaves the queue first.")
+        int | None,
+        typer.Option(min=-100, max=100, metavar="N", help="Higher leaves the queue first."),
     ] = None,
     schedule_time: Annotated[
         str | None, typer.Option(metavar="TIME", help="Start no earlier: ISO 8601, or now.")

@@ -19,7 +19,7 @@ def create(
         typer.Argument(metavar="JSON", help="Input: a JSON object, - for stdin, or @file."),
     ] = None,
     priority: Annotated[
-        int, typer.Option(min=-100, max=100, help="Higher leaves the queue first.")
+        int, typer.Option(min=-100, max=100, metavar="N", help="Higher leaves the queue first.")
     ] = 0,
     delay: Annotated[
         str | None,
@@ -32,7 +32,8 @@ def create(
         str | None, typer.Option(metavar="DURATION", help="Longest run of a single attempt.")
     ] = None,
     max_attempts: Annotated[
-        int | None, typer.Option(min=1, max=100, help="Attempts in all; 1 means no retry.")
+        int | None,
+        typer.Option(min=1, max=100, metavar="N", help="Attempts in all; 1 means no retry."),
     ] = None,
     unique_key: Annotated[
         str | None,

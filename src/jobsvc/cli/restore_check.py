@@ -20,30 +20,25 @@ def restore_check(
 ) -> None:
     """Put the database JOBSVC_DSN right after a restore from a dump or a backup.
 
-    Run it before servers are let in, or as soon as may be. It releases
-    leases of before, raises the versions of jobs above all that anybody has
-    seen, moves the sequence of schema ids on, and says what it found and
-    did. A second run does nothing, until PostgreSQL is started again.
+    Run it before servers are let in, or as soon as may be. It releases leases of before, raises
+    the versions of jobs above all that anybody has seen, moves the sequence of schema ids on, and
+    says what it found and did. A second run does nothing, until PostgreSQL is started again.
+
     Without JOBSVC_DSN it starts the embedded PostgreSQL in JOBSVC_DATA_DIR.
 
     See docs/operations/backup.md.
     """
     import asyncio
-    from contextlib import AsyncExitStack
 
+    from jobsvc.cli.existing_database import existing_database
     from jobsvc.cli.startup import log_to_stderr, read_settings, startup_errors
-    from jobsvc.embedded import embedded_postgres
     from jobsvc.store.restore_check import check_restored
 
     settings = read_settings()
     log_to_stderr()
 
     async def run() -> Findings:
-        async with AsyncExitStack() as stack:
-            dsn = settings.dsn
-            if dsn is None:
-                server = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-                dsn = server.dsn
+        async with existing_database(settings) as dsn:
             return await check_restored(
                 dsn, settings.schema, settings.failed_retention_seconds, dry_run
             )

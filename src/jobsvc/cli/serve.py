@@ -6,6 +6,8 @@ import typer
 
 from jobsvc.domain.loopback import is_local_target
 from jobsvc.exit_code import ExitCode
+from jobsvc.extras import NotInstalled, ask_for, is_installed
+from jobsvc.settings import Settings
 
 
 def serve(
@@ -26,7 +28,8 @@ def serve(
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Listen beyond loopback without authentication.")
+        bool,
+        typer.Option("--insecure", help="Listen beyond loopback without authentication or TLS."),
     ] = False,
 ) -> None:
     """Serve jobs over gRPC until SIGTERM. Settings come from JOBSVC_* (docs/configuration.md)."""
@@ -35,24 +38,25 @@ def serve(
     from jobsvc.cli.startup import exit_line, log_to_stderr, raise_file_limit, read_settings
 
     settings = read_settings(listen=listen, start_wait_seconds=wait)
+    if settings.jwt_issuer is not None and not is_installed("auth"):
+        raise NotInstalled(f"JOBSVC_JWT_ISSUER: {ask_for('auth')}")
     host = settings.listen.rpartition(":")[0]
     is_local = is_local_target(settings.listen)
-    if not insecure and not is_local:
+    lack, danger = ("", "") if is_local else _danger(settings)
+    if lack and not insecure:
         exit_line(
-            f"{host} is not loopback, and without authentication everyone who reaches it could"
-            " create and work on jobs: pass --insecure to listen there all the same",
+            f"{host} is not loopback, and {lack} {danger}: pass --insecure to listen there all the"
+            " same",
             ExitCode.CONFIGURATION,
         )
     log_to_stderr()
     raise_file_limit()
     # Set before gRPC is imported. Everything that its core logs comes as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    if insecure and not is_local:
+    if lack:
         import logging
 
-        logging.getLogger("jobsvc").warning(
-            "listening on %s without authentication: everyone who reaches it is trusted", host
-        )
+        logging.getLogger("jobsvc").warning("listening on %s %s: %s", host, lack, danger)
     try:
         import uvloop as loop
     except ImportError:  # uvloop does not run on Windows.
@@ -74,6 +78,15 @@ def serve(
         )
     # Skips the interpreter's tear-down of gRPC's threads: everything is closed already.
     os._exit(0)
+
+
+def _danger(settings: Settings) -> tuple[str, str]:
+    """Says without what it is dangerous to listen beyond loopback, and why; empty if it is not."""
+    if not settings.authenticates:
+        return "without authentication", "everyone who reaches it can create and work on jobs"
+    if settings.tls_cert is None:
+        return "without TLS", "everyone on the way can read the credentials of callers"
+    return "", ""
 
 
 def _ready_line(listen: str, port: int) -> str:

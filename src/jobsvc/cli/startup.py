@@ -56,12 +56,13 @@ def raise_file_limit() -> None:
 def startup_errors() -> Iterator[None]:
     """Ends the command with one line when the start fails for a known reason."""
     from jobsvc.api.listen_address import PortTaken
+    from jobsvc.auth.watched_files import FileUnusable
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable, EmbeddedUnsuitable
     from jobsvc.store.ddl import DatabaseUnsuitable
     from jobsvc.store.dsn import DsnInvalid
 
-    configuration = (EmbeddedUnsuitable, DatabaseUnsuitable, DsnInvalid)
+    configuration = (EmbeddedUnsuitable, DatabaseUnsuitable, DsnInvalid, FileUnusable)
     known = (*configuration, PortTaken, EmbeddedUnavailable, DatabaseUnavailable)
 
     def end(error: BaseException) -> NoReturn:

@@ -1,5 +1,7 @@
-"""Commands whose help shows a switch by its name alone: Typer would put `<bool>` behind it."""
+"""Commands whose help shows a switch by its name alone, where Typer would put `<bool>` behind it,
+and whose paragraphs fit the terminal."""
 
+from inspect import cleandoc
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -13,8 +15,21 @@ def _without_types(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+def _flowing(text: str | None) -> str | None:
+    """Returns a help text whose paragraphs have one line each: a terminal breaks them anew, but
+    keeps the breaks of a docstring."""
+    if text is None:
+        return None
+    return "\n\n".join(" ".join(part.split()) for part in cleandoc(text).split("\n\n"))
+
+
 class Command(TyperCommand):
     """One command."""
+
+    # Any: all that Typer gives a command.
+    def __init__(self, *arguments: Any, **values: Any) -> None:
+        super().__init__(*arguments, **values)
+        self.help = _flowing(self.help)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Its parameters, `--help` included."""

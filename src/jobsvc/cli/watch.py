@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
 def watch(
     server: CallOptions,
     job_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...]", help="The jobs, unless by a filter.")
+        list[str] | None, typer.Argument(metavar="ID", help="The jobs, unless by a filter.")
     ] = None,
     queues: Queues = None,
     states: States = None,

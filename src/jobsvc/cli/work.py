@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jobsvc.cli.call_options import DEFAULT_TARGET, Ca, Target, Tls
+from jobsvc.cli.call_options import DEFAULT_TARGET, Ca, Cert, Key, Target, Tls, TokenFile
 
 
 def work(
@@ -16,6 +16,9 @@ def work(
     target: Target = DEFAULT_TARGET,
     tls: Tls = False,
     ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    token_file: TokenFile = None,
     concurrency: Annotated[int, typer.Option(metavar="N", help="Jobs that run at a time.")] = 8,
     window: Annotated[
         int | None,
@@ -56,6 +59,9 @@ def work(
         target=target,
         tls=tls,
         ca=ca,
+        cert=cert,
+        key=key,
+        token_file=token_file,
         concurrency=concurrency,
         window=window,
         grace_seconds=grace,

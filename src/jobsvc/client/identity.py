@@ -1,15 +1,13 @@
 """Builds the metadata that identify the caller."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from opentelemetry import trace
 
 from jobsvc import telemetry
+from jobsvc.bearer_token import Token, authorization, check_token
 from jobsvc.domain.owner import CALLER_ID, CALLER_ID_RULE
-
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 # No repr: it would show secrets.
@@ -19,7 +17,7 @@ class Identity:
 
     session_id: str | None
     user_id: str | None
-    token: str | Callable[[], str] | None
+    token: Token | None
     metadata: Sequence[tuple[str, str]]
 
     def __post_init__(self) -> None:
@@ -32,7 +30,7 @@ class Identity:
             if value is not None and not CALLER_ID.fullmatch(value):
                 raise ValueError(f"{name} {CALLER_ID_RULE}; None stands for none")
         if isinstance(self.token, str):
-            _check_token(self.token)
+            check_token(self.token)
 
     def headers(self, span: trace.Span) -> tuple[tuple[str, str], ...]:
         """Returns the metadata of one call, made within `span`."""
@@ -42,19 +40,10 @@ class Identity:
         if self.user_id is not None:
             headers.append(("x-user-id", self.user_id))
         if self.token is not None:
-            token = self.token
-            if not isinstance(token, str):
-                token = token()
-                _check_token(token)
-            headers.append(("authorization", f"Bearer {token}"))
+            headers += authorization(self.token)
         traceparent, tracestate = telemetry.headers(span)
         if traceparent:
             headers.append(("traceparent", traceparent))
         if tracestate:
             headers.append(("tracestate", tracestate))
         return tuple(headers)
-
-
-def _check_token(token: str) -> None:
-    if not _TOKEN.fullmatch(token):
-        raise ValueError("token must be printable ASCII without blanks; None stands for none")

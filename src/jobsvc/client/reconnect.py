@@ -51,9 +51,11 @@ class ReconnectPolicy:
         self._until = until
         self._failures = 0
         self._away_since: float | None = None
+        self._has_answered = False
 
     def answered(self) -> None:
         """Notes that the server is there; its earlier failures no longer count."""
+        self._has_answered = True
         self._limit_seconds = self._seconds
         self._failures = 0
         self._away_since = None
@@ -62,8 +64,12 @@ class ReconnectPolicy:
         """Returns how long to wait before the next try; None to give up.
 
         `spread`, from -1 to 1 and drawn by the caller, keeps many clients from
-        coming back in step.
+        coming back in step. A stream that outlived its token is opened again at once, with a
+        new one.
         """
+        if failure.code == "UNAUTHENTICATED" and self._has_answered:
+            self._has_answered = False
+            return 0.0
         if self._away_since is None:
             self._away_since = now
         if not failure.transient or now - self._away_since >= self._limit_seconds:

@@ -25,14 +25,14 @@ class SubmitPolicy:
 
     def broke(self, failure: CallFailed) -> None:
         """Notes that the stream broke. Older servers do not know it, and some proxies bound what is
-        sent on one: then it is not tried again."""
-        if not failure.transient:
+        sent on one: then it is not tried again. One that outlived its token works with the next."""
+        if not failure.transient and failure.code != "UNAUTHENTICATED":
             self._works = False
 
 
 def is_repeated(failure: CallFailed) -> bool:
     """Whether a creation that failed on the stream is made again by a call of its own, which waits
-    as the server asks."""
-    return failure.code == "UNAVAILABLE" or (
+    as the server asks, and shows a token of its own."""
+    return failure.code in ("UNAVAILABLE", "UNAUTHENTICATED") or (
         failure.code == "RESOURCE_EXHAUSTED" and failure.transient
     )

@@ -59,6 +59,11 @@ class Stage:
         await self.stop_listening()
 
     @property
+    def address(self) -> str:
+        """The address that the program is given, HOST:PORT."""
+        return f"{_HOST}:{self.port}"
+
+    @property
     def program(self) -> Program:
         """The program that was started last."""
         return self._programs[-1]
@@ -75,7 +80,7 @@ class Stage:
             CommandUnusable: there is no such program.
         """
         command = fill(self._command, _HOST, self.port)
-        environment = {"JOBSVC_TARGET": f"{_HOST}:{self.port}"}
+        environment = {"JOBSVC_TARGET": self.address}
         folder = self._folder / str(len(self._programs))
         program = await self._stack.enter_async_context(running(command, environment, folder))
         self._programs.append(program)
@@ -93,7 +98,7 @@ class Stage:
             ]
         )
         self._add_services(self._server)
-        self.port = self._server.add_insecure_port(f"{_HOST}:{self.port}")
+        self.port = self._server.add_insecure_port(self.address)
         await self._server.start()
 
     async def stop_listening(self) -> None:

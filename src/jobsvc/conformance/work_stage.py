@@ -45,7 +45,8 @@ class WorkStage(Stage):
         """Starts the worker if there is none, and returns its next stream, with `subscribe`."""
         if not self._programs:
             await self.start()
-        await self.until(lambda: self.has_opened, within, "`subscribe` on another stream")
+        which = " on another stream" if self.streams else f" at {self.address}"
+        await self.until(lambda: self.has_opened, within, f"`subscribe`{which}")
         stream = self.streams[self._taken]
         self._taken += 1
         return stream

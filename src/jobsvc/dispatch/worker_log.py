@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from jobsvc.dispatch.connected_worker import ConnectedWorker
-from jobsvc.domain.errors import JobsvcError, WorkerReplaced
+from jobsvc.domain.errors import CredentialsInvalid, JobsvcError, WorkerReplaced
 from jobsvc.domain.lease import LeaseId
 from jobsvc.event_log import MAX_NAMES, EventLog, some
 
@@ -71,6 +71,9 @@ class WorkerLog:
         elif worker.comes_back and error is None:
             event, message = "worker_comes_back", "worker %s opens another stream; it holds %s"
             values[1] = jobs
+        elif isinstance(error, CredentialsInvalid):
+            event = "worker_credentials_ended"
+            message = "worker %s must show credentials anew; it holds %s"
         elif isinstance(error, JobsvcError):
             level, event = logging.WARNING, "worker_refused"
             message = "worker %s was refused: %s; it held %s"

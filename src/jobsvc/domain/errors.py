@@ -1,6 +1,6 @@
 """Errors that a caller may see. Free of gRPC: api/status.py translates them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -51,6 +51,25 @@ class PageTokenInvalid(JobsvcError):
 
 class WorkProtocolViolation(JobsvcError):
     """A frame on a `Work` stream is out of order or malformed."""
+
+
+class CredentialsMissing(JobsvcError):
+    """The call does not say who makes it."""
+
+
+class CredentialsInvalid(JobsvcError):
+    """What the call says about who makes it does not hold."""
+
+
+class RoleRequired(JobsvcError):
+    """The caller may not make the call. Says nothing about what there is."""
+
+    def __init__(self, roles: Iterable[str], queue: str = "") -> None:
+        wanted = " or ".join(roles)
+        metadata = {"roles": wanted} | ({"queue": queue} if queue else {})
+        super().__init__(
+            f"needs the role {wanted}{queue and f' for the queue {queue}'}", **metadata
+        )
 
 
 class JobNotOwned(JobsvcError):
@@ -113,10 +132,11 @@ class WorkerNotFound(JobsvcError):
 
 
 class UniqueKeyTaken(JobsvcError):
-    """A job that has not ended holds the unique key."""
+    """A job that has not ended holds the unique key; `job_id` is empty if it is not to be named."""
 
     def __init__(self, unique_key: str, job_id: str, **metadata: str) -> None:
-        super().__init__(f"unique_key is held by job {job_id}", jobId=job_id, **metadata)
+        holder = f"job {job_id}" if job_id else "a job of another service"
+        super().__init__(f"unique_key is held by {holder}", jobId=job_id, **metadata)
         self.unique_key = unique_key
 
 

@@ -2,8 +2,18 @@
 and client treat its calls. Guard, request queues, the client's retry policy and the documentation
 read it; it is in `domain` because the client must not import `api`."""
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
+
+from jobsvc.domain.identity import (
+    ADMIN,
+    CREATOR,
+    PAYLOADS_VIEWER,
+    QUEUES_ADMIN,
+    VIEWER,
+    WORKER,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +24,8 @@ class Method:
     service: str
     name: str
     _: KW_ONLY
-    #: The caller needs one of these; empty where the contract asks for no role.
+    #: The caller needs one of these where callers are authenticated; without one, the method is not
+    #: served there.
     roles: tuple[str, ...] = ()
     #: A call stays open until something happens.
     waits: bool = False
@@ -38,38 +49,62 @@ class Method:
 
 
 _job = partial(Method, "jobsvc.v1.JobService", reads_caller=True)
-_worker = partial(Method, "jobsvc.v1.WorkerService", roles=("jobs.worker",))
+_worker = partial(Method, "jobsvc.v1.WorkerService", roles=(WORKER,))
 _queue = partial(Method, "jobsvc.v1.QueueService")
 # KEDA calls every replica in turn, also one that drains, and takes each refusal for an error.
 _scaler = partial(
     Method,
     "externalscaler.ExternalScaler",
-    roles=("jobs.viewer",),
+    roles=(VIEWER,),
     served_while_draining=True,
 )
-_READS_QUEUES = ("jobs.viewer",)
-_DECLARES_QUEUES = ("jobs.worker", "jobs.admin")
-_CONTROLS_QUEUES = ("jobs.admin",)
+_READS_JOBS = (VIEWER, PAYLOADS_VIEWER)
+_WRITES_JOBS = (CREATOR,)
+_SEES_BULK = (CREATOR, VIEWER, PAYLOADS_VIEWER)
+_READS_QUEUES = (VIEWER, QUEUES_ADMIN)
+_DECLARES_QUEUES = (WORKER, QUEUES_ADMIN)
+_CONTROLS_QUEUES = (QUEUES_ADMIN,)
+
+#: Services that are not ours: the roles of which a caller needs one, none for health.
+OTHER_SERVICES: Mapping[str, tuple[str, ...]] = {
+    "grpc.health.v1.Health": (),
+    "grpc.reflection.v1alpha.ServerReflection": (ADMIN,),
+    "grpc.reflection.v1.ServerReflection": (ADMIN,),
+    "grpc.channelz.v1.Channelz": (ADMIN,),
+}
 
 METHODS: tuple[Method, ...] = (
-    _job("CreateJob", own_request_queue=True, repeatable=True),
-    _job("BatchCreateJobs", own_request_queue=True, repeatable=True, large_requests=True),
-    _job("GetJob", own_request_queue=True, repeatable=True, reads=True),
-    _job("WaitJob", waits=True, own_request_queue=True, repeatable=True, reads=True),
-    _job("ListJobs", repeatable=True, reads=True),
-    _job("CountJobs", repeatable=True, reads=True),
-    _job("UpdateJob"),
-    _job("CancelJob", repeatable=True),
-    _job("RetryJob"),
-    _job("DeleteJob"),
-    _job("StreamJobStatus", waits=True, own_request_queue=True),
-    _job("WatchJobs", waits=True, own_request_queue=True),
-    _job("Submit", waits=True, own_request_queue=True),
-    _job("BulkJobs", repeatable=True),
-    _job("GetBulkOperation", repeatable=True, reads=True),
-    _job("ListBulkOperations", repeatable=True, reads=True),
-    _job("WaitBulkOperation", waits=True, repeatable=True, reads=True),
-    _job("StopBulkOperation", repeatable=True),
+    _job("CreateJob", roles=_WRITES_JOBS, own_request_queue=True, repeatable=True),
+    _job(
+        "BatchCreateJobs",
+        roles=_WRITES_JOBS,
+        own_request_queue=True,
+        repeatable=True,
+        large_requests=True,
+    ),
+    _job("GetJob", roles=_READS_JOBS, own_request_queue=True, repeatable=True, reads=True),
+    _job(
+        "WaitJob",
+        roles=_READS_JOBS,
+        waits=True,
+        own_request_queue=True,
+        repeatable=True,
+        reads=True,
+    ),
+    _job("ListJobs", roles=_READS_JOBS, repeatable=True, reads=True),
+    _job("CountJobs", roles=_READS_JOBS, repeatable=True, reads=True),
+    _job("UpdateJob", roles=_WRITES_JOBS),
+    _job("CancelJob", roles=_WRITES_JOBS, repeatable=True),
+    _job("RetryJob", roles=_WRITES_JOBS),
+    _job("DeleteJob", roles=_WRITES_JOBS),
+    _job("StreamJobStatus", roles=_READS_JOBS, waits=True, own_request_queue=True),
+    _job("WatchJobs", roles=_READS_JOBS, waits=True, own_request_queue=True),
+    _job("Submit", roles=_WRITES_JOBS, waits=True, own_request_queue=True),
+    _job("BulkJobs", roles=_WRITES_JOBS, repeatable=True),
+    _job("GetBulkOperation", roles=_SEES_BULK, repeatable=True, reads=True),
+    _job("ListBulkOperations", roles=_SEES_BULK, repeatable=True, reads=True),
+    _job("WaitBulkOperation", roles=_SEES_BULK, waits=True, repeatable=True, reads=True),
+    _job("StopBulkOperation", roles=_WRITES_JOBS, repeatable=True),
     _worker("Work", waits=True, own_request_queue=True),
     _worker("LeaseJobs", waits=True, own_request_queue=True),
     _worker("ExtendLeases", served_while_draining=True),

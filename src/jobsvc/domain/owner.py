@@ -18,6 +18,8 @@ class Owner(msgspec.Struct, frozen=True):
     service: str = ""
     user_id: str = ""
     session_hash: bytes | None = None
+    #: Whether this is a caller that sees the jobs of everybody.
+    sees_all: bool = False
 
     def owns(self, owner: "Owner") -> bool:
         """Returns whether a caller with this identity may see a job of `owner`.
@@ -25,11 +27,22 @@ class Owner(msgspec.Struct, frozen=True):
         The service must be the same. If the job has a session or a user, one of the
         two must be the same as well; otherwise its whole service may see it.
         """
+        if self.sees_all:
+            return True
         if self.service != owner.service:
             return False
         if owner.session_hash is None and not owner.user_id:
             return True
         return self.has_session_of(owner) or self.has_user_of(owner)
+
+    @property
+    def as_owner(self) -> "Owner":
+        """The owner of what this caller makes."""
+        return Owner(self.service, self.user_id, self.session_hash) if self.sees_all else self
+
+    def knows_of(self, owner: "Owner") -> bool:
+        """Returns whether a job of `owner` may be named to this caller."""
+        return self.sees_all or self.service == owner.service
 
     def has_session_of(self, owner: "Owner") -> bool:
         """Returns whether a job of `owner` is bound to the session of this caller."""

@@ -4,6 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
+def worker_of(service: str, worker_id: str) -> str:
+    """Returns the worker id of a worker of a service: no other service can use it, whatever its
+    workers call themselves, since the name of a service has no blank. `service` is empty where
+    nobody is authenticated."""
+    return f"{service} {worker_id}" if service else worker_id
+
+
+def is_worker_of(service: str, worker_id: str) -> bool:
+    """Returns whether a worker id, as `worker_of` returns it, is of a worker of the service."""
+    return worker_id.startswith(worker_of(service, ""))
+
+
 @dataclass(frozen=True, slots=True)
 class SeenWorker:
     """A worker as the replica that it talks to sees it."""

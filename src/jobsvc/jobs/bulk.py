@@ -88,13 +88,13 @@ class BulkOperations:
         known = await self._store.bulk_operations.find(caller.service, request_id)
         if known is None:
             return None
-        if known.digest != digest or known.operation.owner != caller:
+        if known.digest != digest or known.operation.owner != caller.as_owner:
             raise RequestIdReused(request_id)
         return known.operation
 
     async def preview(self, request: BulkRequest, caller: Owner) -> Preview:
         """Returns what an operation would touch now, and touches nothing."""
-        wanted = touchable(request)
+        wanted, caller = touchable(request), caller.as_owner
         counted = await self._lister.count(wanted, caller)
         jobs = min(counted.jobs, request.most) if request.most else counted.jobs
         is_estimate = counted.is_estimate and jobs == counted.jobs

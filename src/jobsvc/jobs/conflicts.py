@@ -155,7 +155,8 @@ def sort_out(
     by their request id, and are left out. Pure.
 
     Raises:
-        UniqueKeyTaken: a key is held, by a job or within the call, and the request wants to fail.
+        UniqueKeyTaken: a key is held, by a job or within the call, and the request wants to fail,
+            or the job is one of another service.
         JobNotOwned: the holder is somebody else's.
     """
     sorted_out = SortedOut({}, {}, [])
@@ -171,6 +172,8 @@ def sort_out(
                 sorted_out.same_key_as[index] = first
                 continue
             holder = holders.get(key)
+            if holder is not None and not owner.knows_of(holder.owner):
+                raise UniqueKeyTaken(request.unique_key or "", "", **request.error_metadata)
             # A holder with the same request id is this very call, repeated: found by that id.
             if holder is not None and not _same_request_id(request, holder.request_id):
                 _check_may_join(request, holder.id)

@@ -61,7 +61,11 @@ class Retrying:
                     holders = await self._store.jobs.find_key_holders([key], connection)
                     holder = holders.get(key)
                     if holder is not None and not holder.overdue:
-                        raise UniqueKeyTaken(job.unique_key, holder.job_id)
+                        others = await self._store.jobs.read(
+                            [holder.job_id], False, False, connection
+                        )
+                        is_named = all(job.owner.knows_of(other.owner) for other in others.values())
+                        raise UniqueKeyTaken(job.unique_key, holder.job_id if is_named else "")
                     if holder is not None:
                         # A waiting job whose time is over keeps no key.
                         expired += await self._store.upkeep.expire_named(

@@ -66,7 +66,7 @@ class Distribution:
                 continue
             matched = self._match(job)
             if status.state is JobState.COMPLETED and any(
-                watcher.form is not UpdateForm.BASIC for watcher in matched
+                watcher.form.is_full for watcher in matched
             ):
                 with_output.append(job_id)
             else:

@@ -112,25 +112,25 @@ class WatchFeed:
                 raise self._failure
 
     @property
-    def position(self) -> datetime:
+    def watermark(self) -> datetime:
         """Every change before this time has been marked at the watchers that it concerns."""
         return datetime.fromtimestamp(0, UTC) if self._horizon is None else self._horizon.since
 
     @property
     def timeline(self) -> int:
-        """The timeline of the database on which the position is; 0 if it is not known."""
+        """The timeline of the database on which the watermark is; 0 if it is not known."""
         return self._timeline or 0
 
     async def changed_since(
-        self, timeline: int, position: datetime, wanted: JobFilter
+        self, timeline: int, watermark: datetime, wanted: JobFilter
     ) -> AsyncIterator[Sequence[str]]:
-        """Yields the ids of jobs in the queues of a filter that have changed since a position, of
+        """Yields the ids of jobs in the queues of a filter that have changed since a watermark, of
         whatever replica, in parts. Of each that still exists, the last change is among them."""
         # The clock of another server may be behind that of the one before.
-        time = position - (_CLOCK_DIFFERENCE if timeline != self.timeline else timedelta(0))
+        time = watermark - (_CLOCK_DIFFERENCE if timeline != self.timeline else timedelta(0))
         queues = wanted.queues or None
         async for changes in self._store.changes.since(
-            min(time, self.position), _CLOCK_DIFFERENCE, queues
+            min(time, self.watermark), _CLOCK_DIFFERENCE, queues
         ):
             yield list(dict.fromkeys(change.job_id for change in changes))
 

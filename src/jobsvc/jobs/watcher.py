@@ -23,6 +23,13 @@ class UpdateForm(IntEnum):
     BASIC = 0
     FULL_STRUCT = 1
     FULL_JSON_TEXT = 2
+    #: As BASIC, for a reader that may not see the metadata of errors.
+    WITHOUT_METADATA = 3
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what is large is in it."""
+        return self in (UpdateForm.FULL_STRUCT, UpdateForm.FULL_JSON_TEXT)
 
 
 class Watcher:

@@ -114,7 +114,7 @@ class BulkOperationStore:
         """Returns operations that a caller may see, newest first, with ids before `before`."""
         rows = await self._database.fetch(
             "list_bulk_operations",
-            caller.service,
+            None if caller.sees_all else caller.service,
             caller.user_id,
             caller.session_hash,
             before,

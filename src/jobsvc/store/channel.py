@@ -4,8 +4,12 @@ import hashlib
 
 from jobsvc.settings import SCHEMA
 
-#: The second word of a notification that tells of a later timeline, after a sender that is nobody.
+#: The sender of a notification that is no replica.
+NOBODY = "-"
+#: The second word of a notification that tells of a later timeline.
 TIMELINE = "t"
+#: The second word of one that tells of an API key.
+API_KEYS = "k"
 
 
 def channel_of(schema: str) -> str:
@@ -17,4 +21,9 @@ def channel_of(schema: str) -> str:
 
 def timeline_message(system_identifier: int, timeline: int) -> str:
     """Returns the notification of a timeline that was seen elsewhere. Pure."""
-    return f"- {TIMELINE} {system_identifier} {timeline}"
+    return f"{NOBODY} {TIMELINE} {system_identifier} {timeline}"
+
+
+def api_key_message(key_id: str) -> str:
+    """Returns the notification of an API key that was made or revoked. Pure."""
+    return f"{NOBODY} {API_KEYS} {key_id}"

@@ -13,7 +13,7 @@ import asyncpg
 
 from jobsvc.domain.errors import DatabaseFailure
 from jobsvc.settings import SCHEMA
-from jobsvc.store.channel import TIMELINE, channel_of
+from jobsvc.store.channel import API_KEYS, TIMELINE, channel_of
 from jobsvc.store.database import database_errors
 from jobsvc.store.dsn import read_dsn
 from jobsvc.store.servers import Servers
@@ -55,12 +55,13 @@ _WATCHING = "w"
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Jobs whose status has changed, queues with a job that is ready, queues that were declared,
-    leases of jobs whose cancellation was requested."""
+    leases of jobs whose cancellation was requested, API keys that were made or revoked."""
 
     job_ids: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
     cancels: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = ()
 
 
 class Hints:
@@ -270,6 +271,9 @@ class Hints:
             return
         if kind == TIMELINE:
             self._servers.timelines.hear(*map(int, rest.split()))
+            return
+        if kind == API_KEYS:
+            self._pass_on(Hint(api_keys=tuple(rest.split())))
             return
         if sender not in self._peers:
             self._say_alive()  # A new replica must know of this one at once.

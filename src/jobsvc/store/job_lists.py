@@ -78,7 +78,7 @@ def _columns(wanted: JobFilter, caller: Owner) -> tuple[object, ...]:
         list(wanted.queues) or None,
         list(wanted.states) or None,
         encode_labels(dict(wanted.labels)),
-        caller.service,
+        None if caller.sees_all else caller.service,
         caller.user_id,
         caller.session_hash,
         wanted.own_user,

@@ -31,7 +31,7 @@ async def check_restored(
             when the schema is not that of this release, and when replicas would not use this
             server.
     """
-    async with ddl_transaction(dsn, schema) as connection:
+    async with ddl_transaction(dsn, schema, obeys_notes=False) as connection:
         await _check_schema(connection, schema)
         if not dry_run:
             await lock_schemas(connection, schema)

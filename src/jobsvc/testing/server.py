@@ -298,7 +298,7 @@ async def _serving(postgres: str, settings: Settings) -> AsyncIterator[_Core]:
     texts = movable_texts(SCHEMA)
     async with (
         scratch_database(postgres) as dsn,
-        replica(dsn, settings, lambda: shift[0]) as serving,
+        replica(dsn, settings, clock_shift=lambda: shift[0]) as serving,
         open_store(dsn, "test", 1, _SECONDS, _MAX_QUEUES, statements=texts) as store,
     ):
         yield _Core(serving.port, dsn, store, shift)

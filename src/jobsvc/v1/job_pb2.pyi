@@ -419,8 +419,8 @@ class JobStatus(_message.Message):
     worker_id: _builtins.str
     """Worker of the current or last attempt."""
     cancel_reason: _builtins.str
-    """Why cancellation was requested: `CancelJobRequest.reason`. Kept when the
-    job ends, in whatever state.
+    """Why cancellation was requested: `CancelJobRequest.reason`, or that of a
+    `BulkCancel`. Kept when the job ends, in whatever state.
     """
     @_builtins.property
     def progress(self) -> Global___JobProgress:
@@ -687,7 +687,9 @@ Global___JobAttempt: _TypeAlias = JobAttempt  # noqa: Y015
 
 @_typing.final
 class JobOwner(_message.Message):
-    """Whose a job is, taken from the metadata of the call that created it."""
+    """Whose a job or a bulk operation is, taken from the metadata of the call that
+    created it; of a job on a stream of `Submit`, from `SubmitJob` if that says.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

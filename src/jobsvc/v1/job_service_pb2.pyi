@@ -131,7 +131,7 @@ class BatchCreateJobsRequest(_message.Message):
     REQUESTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreateJobRequest]:
-        """The jobs to create, at most 1000 and 4 MiB together. 1 to 1,000 items."""
+        """The jobs to create, 4 MiB together. 1 to 1,000 items."""
 
     def __init__(
         self,
@@ -857,8 +857,8 @@ Global___WatchJobsRequest: _TypeAlias = WatchJobsRequest  # noqa: Y015
 @_typing.final
 class WatchJobsResponse(_message.Message):
     """Message on the stream of `JobService.WatchJobs`. Without a reader the server
-    keeps one pending update for each job, at most 10000 in all; beyond that it
-    ends the stream with `UNAVAILABLE` (`SLOW_CONSUMER`): open it again.
+    keeps one pending update for each job, at most 10,000 in all; beyond that it
+    ends the stream with `UNAVAILABLE` (`SLOW_CONSUMER`): resume it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1054,7 +1054,7 @@ class SubmitJob(_message.Message):
     session_id: _builtins.str
     """For whom the job is created, in place of `x-session-id` and `x-user-id` of
     the stream; where both are empty, those of the stream. 0 to 256 printable
-    ASCII characters.
+    ASCII characters, not blanks alone.
     """
     user_id: _builtins.str
     """See `session_id`."""
@@ -1107,7 +1107,7 @@ class SubmitResponse(_message.Message):
 
     @_builtins.property
     def follow_failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowFailure]:
-        """Jobs that are not followed, though asked for."""
+        """Jobs that are not followed, though asked for, or no longer."""
 
     @_builtins.property
     def limits(self) -> Global___SubmitLimits:
@@ -1179,7 +1179,7 @@ Global___SubmitResult: _TypeAlias = SubmitResult  # noqa: Y015
 
 @_typing.final
 class FollowFailure(_message.Message):
-    """A job that is not followed."""
+    """A job that is not followed, or no longer, since it was deleted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1189,7 +1189,9 @@ class FollowFailure(_message.Message):
     """The job."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why."""
+        """Why: `NOT_FOUND` (`JOB_NOT_FOUND`), `PERMISSION_DENIED` (`JOB_NOT_OWNED`)
+        or `RESOURCE_EXHAUSTED` (`STREAM_LIMIT`).
+        """
 
     def __init__(
         self,
@@ -1781,8 +1783,8 @@ class BulkOperation(_message.Message):
 
     @_builtins.property
     def position_time(self) -> _timestamp_pb2.Timestamp:
-        """Created before this moment are the jobs that are still to be looked at:
-        how far it has come.
+        """How far it has come: while it runs, the jobs created before this moment
+        are still to be looked at.
         """
 
     @_builtins.property

@@ -30,9 +30,14 @@ class JobServiceStub:
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
+
+    Where callers are authenticated, reading needs the role `jobs.viewer`, or
+    `payloads.viewer`, which the FULL view and the metadata of errors need in any
+    case; all else needs `jobs.creator`.
 
     Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
@@ -152,9 +157,14 @@ class JobServiceServicer:
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
+
+    Where callers are authenticated, reading needs the role `jobs.viewer`, or
+    `payloads.viewer`, which the FULL view and the metadata of errors need in any
+    case; all else needs `jobs.creator`.
 
     Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
@@ -188,7 +198,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchCreateJobs(self, request, context):
-        """Creates up to 1000 jobs in one transaction: all or none. The first defect
+        """Creates up to 1,000 jobs in one transaction: all or none. The first defect
         is reported with the index of its request in `ErrorInfo.metadata`. Fails as
         `CreateJob` does.
         """
@@ -307,14 +317,17 @@ class JobServiceServicer:
         """Follows all visible jobs that match a filter, including jobs created
         later, until the client cancels. Works like `StreamJobStatus` otherwise.
 
-        An update comes for every status that matches. A job that stops to match,
-        by its state or its labels, or that is deleted, is reported no more: watch
-        without `states` to see jobs leave a state. While the first round goes on,
+        An update comes for every status that matches. A job that stops
+        matching, by its state or its labels, or that is deleted, is reported no
+        more: watch without `states` to see jobs leave a state. While the first round goes on,
         changes of jobs already reported may come in between.
 
         A stream that breaks is resumed without loss: open another with the last
         `bookmark` of the former, and the same filter. It starts with the jobs that
-        have changed since, then `synced`.
+        have changed since, as they are now, then `synced`.
+
+        Ends with `UNAVAILABLE` (`SLOW_CONSUMER`) when too many updates wait for
+        the caller to read them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,14 +344,16 @@ class JobServiceServicer:
         Jobs of one request get ids in their order.
         3. A job without a result when the stream breaks may have been created:
         send it again under its `request_id`, on any stream or by `CreateJob`.
+        Nothing is followed over a break: follow again on the next stream.
         4. Followed jobs are reported as by `StreamJobStatus`, in the FULL view,
         until they have ended.
         5. At most `limits.max_unconfirmed_jobs` wait for their results; the
         server reads no further before some have been read by the caller.
         6. After `drain` the server reads no more. It still sends the results of
         what it has read, and then ends the stream with `UNAVAILABLE`
-        (`SERVER_DRAINING`). Open another stream at once, and send there what
-        has no result when this one has ended.
+        (`SERVER_DRAINING`). Open another stream at once, follow there the jobs
+        that have not ended (`follow_job_ids`), and send there what has no
+        result when this one has ended.
         7. The caller ends the stream by half-closing: the results come, and no
         more updates; then the stream ends with OK.
 
@@ -511,9 +526,14 @@ class JobService:
 
     Metadata read by every method:
     `authorization` (service identity, unless mTLS carries it), `x-session-id`
-    and `x-user-id` (whom the calling service acts for), `traceparent`.
+    and `x-user-id` (whom the calling service acts for; 1 to 256 printable ASCII
+    characters each, not blanks alone), `traceparent`.
     A job is visible to the service that created it when the call also carries
     the session or the user the job is bound to; the role `jobs.admin` sees all.
+
+    Where callers are authenticated, reading needs the role `jobs.viewer`, or
+    `payloads.viewer`, which the FULL view and the metadata of errors need in any
+    case; all else needs `jobs.creator`.
 
     Errors carry a `google.rpc.ErrorInfo` with domain `jobsvc`. A status without
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way

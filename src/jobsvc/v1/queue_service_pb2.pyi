@@ -953,7 +953,10 @@ class DrainWorkerRequest(_message.Message):
     WORKER_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
-    """The worker: `WorkerInfo.worker_id`. 1 to 128 characters."""
+    """The worker: `WorkerInfo.worker_id`. 1 to 128 characters. Where callers are
+    authenticated, with the worker's service and a blank in front, as
+    `ListWorkers` shows it.
+    """
     reason: _builtins.str
     """Why, for people. At most 500 characters."""
     def __init__(

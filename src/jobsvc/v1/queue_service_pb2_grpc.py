@@ -27,8 +27,9 @@ if _version_not_supported:
 
 class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
-    `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
-    `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
+    `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
+    queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
+    roles. Every method that names a queue can
     fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
     with `ABORTED` (`ETAG_MISMATCH`).
     """
@@ -98,8 +99,9 @@ class QueueServiceStub:
 
 class QueueServiceServicer:
     """Declares, inspects and controls queues. Reading needs the role
-    `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
-    `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
+    `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
+    queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
+    roles. Every method that names a queue can
     fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
     with `ABORTED` (`ETAG_MISMATCH`).
     """
@@ -269,8 +271,9 @@ def add_QueueServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class QueueService:
     """Declares, inspects and controls queues. Reading needs the role
-    `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
-    `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
+    `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
+    queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
+    roles. Every method that names a queue can
     fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
     with `ABORTED` (`ETAG_MISMATCH`).
     """

@@ -28,8 +28,9 @@ GRPC_VERSION: str
 
 class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
-    `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
-    `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
+    `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
+    queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
+    roles. Every method that names a queue can
     fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
     with `ABORTED` (`ETAG_MISMATCH`).
     """
@@ -91,8 +92,9 @@ class QueueServiceStub:
 @_typing.type_check_only
 class QueueServiceAsyncStub(QueueServiceStub):
     """Declares, inspects and controls queues. Reading needs the role
-    `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
-    `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
+    `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
+    queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
+    roles. Every method that names a queue can
     fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
     with `ABORTED` (`ETAG_MISMATCH`).
     """
@@ -150,8 +152,9 @@ class QueueServiceAsyncStub(QueueServiceStub):
 
 class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     """Declares, inspects and controls queues. Reading needs the role
-    `jobs.viewer`; `UpdateQueue` needs `jobs.worker` for that queue or
-    `jobs.admin`; the rest needs `jobs.admin`. Every method that names a queue can
+    `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
+    queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
+    roles. Every method that names a queue can
     fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
     with `ABORTED` (`ETAG_MISMATCH`).
     """

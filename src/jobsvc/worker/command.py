@@ -15,11 +15,12 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
+from jobsvc.bearer_token import token_in, token_of
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.exit_code import ExitCode
 from jobsvc.sd_notify import ServiceManager
 from jobsvc.settings import unknown_names
-from jobsvc.tls import Credentials, tls_credentials
+from jobsvc.tls import Credentials, describe_files, tls_credentials
 from jobsvc.tracing.stderr_log import log_json_if_asked, log_to_stderr, reload_level
 from jobsvc.worker.failure import describe
 from jobsvc.worker.garbage import bound_garbage
@@ -54,6 +55,9 @@ def run(
     target: str | None = None,
     tls: bool = False,
     ca: str | Path | None = None,
+    cert: str | Path | None = None,
+    key: str | Path | None = None,
+    token_file: str | Path | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
     window: int | None = None,
     grace_seconds: float = DEFAULT_GRACE_SECONDS,
@@ -65,8 +69,11 @@ def run(
 
     `target` is HOST:PORT, by default `JOBSVC_TARGET` or 127.0.0.1:50051. `tls` connects
     over TLS, as `JOBSVC_TLS=1` does; so does `ca` (or `JOBSVC_CA`), a PEM file of the
-    certificates to trust. The other arguments are those of `Worker`. Must be called on
-    the main thread. A process whose event loop stays blocked ends with code 1.
+    certificates to trust, and so do `cert` and `key` (or `JOBSVC_CERT` and `JOBSVC_KEY`), PEM
+    files of the certificate to show and its key. `token_file` has the token of this worker, and is
+    read for each stream; otherwise `JOBSVC_TOKEN` or `JOBSVC_TOKEN_FILE` says it. The other
+    arguments are those of `Worker`. Must be called on the main thread. A process whose event loop
+    stays blocked ends with code 1.
 
     Raises:
         ModuleUnusable, ProcessorInvalid, ValueError: before any job is taken.
@@ -76,7 +83,8 @@ def run(
     worker = Worker(
         loaded,
         target=target or os.environ.get("JOBSVC_TARGET") or DEFAULT_TARGET,
-        credentials=_credentials(tls, ca),
+        credentials=_credentials(tls, ca, cert, key),
+        token=token_in(token_file) if token_file else token_of(os.environ),
         concurrency=concurrency,
         window=window,
         grace_seconds=grace_seconds,
@@ -86,6 +94,8 @@ def run(
         on_blocked=_end_process,
     )
     log_to_stderr()
+    if worker.sends_token_in_clear:
+        log.warning("the token goes to %s unencrypted; use --tls", worker.target)
     manager = ServiceManager.take_from(os.environ)
     # Imported here: a program that only uses `Worker` brings its own tracing.
     from jobsvc.tracing import start_tracing
@@ -102,14 +112,18 @@ def run(
             _run_to_its_end(runner.get_loop(), _work(worker, manager))
 
 
-def _credentials(tls: bool, ca: str | Path | None) -> Credentials | None:
-    ca = ca or os.environ.get("JOBSVC_CA")
-    if not (tls or ca or os.environ.get("JOBSVC_TLS", "").lower() in _YES):
+def _credentials(tls: bool, *files: str | Path | None) -> Credentials | None:
+    """The credentials by the files of the options --ca, --cert and --key, and the environment."""
+    named = [
+        Path(path) if (path := file or os.environ.get(name)) else None
+        for file, name in zip(files, ("JOBSVC_CA", "JOBSVC_CERT", "JOBSVC_KEY"), strict=True)
+    ]
+    if not (tls or any(named) or os.environ.get("JOBSVC_TLS", "").lower() in _YES):
         return None
     try:
-        return tls_credentials(Path(ca) if ca else None)
+        return tls_credentials(*named)
     except OSError as error:
-        raise ValueError(f"--ca {ca}: {error.strerror or error}") from None
+        raise ValueError(f"{describe_files(*named)}: {error.strerror or error}") from None
 
 
 def _end_process(problem: str) -> None:
@@ -225,6 +239,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="certificates to trust (PEM); turns on TLS (default: $JOBSVC_CA)",
     )
     parser.add_argument(
+        "--cert",
+        metavar="FILE",
+        help="certificate to show (PEM); turns on TLS (default: $JOBSVC_CERT)",
+    )
+    parser.add_argument(
+        "--key", metavar="FILE", help="key of that certificate (PEM) (default: $JOBSVC_KEY)"
+    )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="the worker's token, read for each stream (default: $JOBSVC_TOKEN_FILE)",
+    )
+    parser.add_argument(
         "--concurrency",
         type=int,
         default=DEFAULT_CONCURRENCY,
@@ -267,6 +294,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         target=chosen.target,
         tls=chosen.tls,
         ca=chosen.ca,
+        cert=chosen.cert,
+        key=chosen.key,
+        token_file=chosen.token_file,
         concurrency=chosen.concurrency,
         window=chosen.window,
         grace_seconds=chosen.grace,

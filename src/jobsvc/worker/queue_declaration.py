@@ -68,7 +68,10 @@ def declaration(bound: BoundProcessor, take_back: bool) -> UpdateQueueRequest | 
 
 
 async def declare(
-    channel: grpc.aio.Channel, processors: list[BoundProcessor], take_back: bool
+    channel: grpc.aio.Channel,
+    processors: list[BoundProcessor],
+    take_back: bool,
+    metadata: tuple[tuple[str, str], ...] = (),
 ) -> None:
     """Declares the queues. Logs a warning where the server does not allow it, and those that it
     answers with.
@@ -82,7 +85,7 @@ async def declare(
         if request is None:
             continue
         try:
-            response = await queues.UpdateQueue(request, timeout=OPEN_SECONDS)
+            response = await queues.UpdateQueue(request, timeout=OPEN_SECONDS, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             end = end_of(error)
             if end.code not in _TOLERATED:

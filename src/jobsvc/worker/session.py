@@ -9,6 +9,7 @@ from math import inf
 
 import grpc
 
+from jobsvc.bearer_token import Token, authorization
 from jobsvc.domain.limits import MAX_ATTEMPT_SECONDS, MAX_HELD_LEASES
 from jobsvc.v1.payload_pb2 import PayloadEncoding
 from jobsvc.v1.worker_service_pb2 import (
@@ -57,8 +58,10 @@ class Session:
         on_subscribed: Callable[[], None],
         credentials: grpc.ChannelCredentials | None = None,
         take_back: bool = False,
+        token: Token | None = None,
     ) -> None:
         self._target = target
+        self._token = token
         self._credentials = credentials
         self._info = info
         self._processors = processors
@@ -173,6 +176,10 @@ class Session:
             await asyncio.sleep(self._trouble.delay_seconds())
 
     def _note_end(self, stream: WorkStream, end: StreamEnd) -> None:
+        if end.code is grpc.StatusCode.UNAUTHENTICATED:
+            # It has outlived its token; the next one says whether there is another.
+            log.info("%s; connecting anew", end.describe(self._target))
+            return
         now = time.monotonic()
         if stream.lacks_answer or self._protocol.book.in_flight:
             self._trouble.note_break(end, stream.sent_bytes, stream.limit_bytes, now)
@@ -181,11 +188,14 @@ class Session:
 
     async def _open(self) -> WorkStream:
         limit_bytes = self._trouble.limit_bytes(time.monotonic())
-        stream = WorkStream(self._target, self._credentials, limit_bytes)
+        metadata = self._authorization()
+        stream = WorkStream(self._target, self._credentials, limit_bytes, metadata)
         previous = self._stream
         try:
             if not self._declared:
-                await declare(stream.channel, list(self._processors.values()), self._take_back)
+                await declare(
+                    stream.channel, list(self._processors.values()), self._take_back, metadata
+                )
                 self._declared = True
             subscribe = self._subscribe()
             if previous is not None:
@@ -206,6 +216,13 @@ class Session:
         self.hurry()
         self.wake()
         return stream
+
+    def _authorization(self) -> tuple[tuple[str, str], ...]:
+        try:
+            return authorization(self._token)
+        except (OSError, ValueError) as error:  # A file that is not there yet, say.
+            end = StreamEnd(grpc.StatusCode.UNAVAILABLE, f"this worker has no token: {error}")
+            raise StreamFailed(end) from None
 
     async def _hold(self, stream: WorkStream) -> None:
         def receive(frame: WorkResponse) -> None:

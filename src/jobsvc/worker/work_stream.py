@@ -68,6 +68,7 @@ class WorkStream:
         target: str,
         credentials: grpc.ChannelCredentials | None = None,
         limit_bytes: float = inf,
+        metadata: tuple[tuple[str, str], ...] = (),
     ) -> None:
         options = [*_OPTIONS, *proxy_options(target)]
         self.channel = (
@@ -75,6 +76,7 @@ class WorkStream:
             if credentials
             else grpc.aio.insecure_channel(target, options=options)
         )
+        self._metadata = metadata
         #: How much the stream should carry, and what it has carried or was given to carry.
         self.limit_bytes = limit_bytes
         self.sent_bytes = 0
@@ -114,7 +116,7 @@ class WorkStream:
         """
         call = self._call = self.channel.stream_stream(
             _METHOD, self._serialize, WorkResponse.FromString
-        )()
+        )(metadata=self._metadata)
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await call.write(WorkRequest(subscribe=subscribe))

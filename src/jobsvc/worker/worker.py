@@ -13,7 +13,9 @@ from typing import Self
 
 import grpc
 
+from jobsvc.bearer_token import Token, check_token
 from jobsvc.domain.limits import MAX_WINDOW
+from jobsvc.domain.loopback import is_local_target
 from jobsvc.domain.target import check_target
 from jobsvc.event_loop.loop_factory import new_event_loop
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
@@ -48,6 +50,7 @@ class Worker:
         processors: Processor objects, and modules that contain some.
         target: HOST:PORT of the server.
         credentials: gRPC's channel credentials, for a connection over TLS.
+        token: The token of this worker, or what returns the current one for each stream.
         concurrency: maximum of jobs that run at a time, 1 to 10,000.
         window: maximum of leased jobs, 1 to 10,000; those beyond `concurrency`
             wait here, for a tenth of their attempt_timeout at most. Default:
@@ -75,6 +78,7 @@ class Worker:
         *,
         target: str = DEFAULT_TARGET,
         credentials: grpc.ChannelCredentials | None = None,
+        token: Token | None = None,
         concurrency: int = DEFAULT_CONCURRENCY,
         window: int | None = None,
         grace_seconds: float = DEFAULT_GRACE_SECONDS,
@@ -94,9 +98,12 @@ class Worker:
                 f"blocked_seconds must be at least {SILENT_SECONDS:g}, not {blocked_seconds}"
             )
         check_target(target)
+        if isinstance(token, str):
+            check_token(token)
         self.processors = {p.queue: bind(p) for p in collect(processors)}
         self.target = target
         self._credentials = credentials
+        self._token = token
         self.concurrency = concurrency
         self.window = concurrency if window is None else window
         self.grace_seconds = grace_seconds
@@ -112,6 +119,12 @@ class Worker:
         self._session_loop: asyncio.AbstractEventLoop | None = None
         #: Grace of a `leave` that came before there was a session.
         self._leave_early: float | None = None
+
+    @property
+    def sends_token_in_clear(self) -> bool:
+        """Whether a token leaves this machine without TLS."""
+        has_token = self._token is not None and self._credentials is None
+        return has_token and not is_local_target(self.target)
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._work())
@@ -220,6 +233,7 @@ class Worker:
             note_subscribed,
             self._credentials,
             self._take_back,
+            self._token,
         )
         return runner, session
 

@@ -63,6 +63,10 @@ class Process:
         """SIGTERM; does not wait."""
         self._popen.terminate()
 
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        self._popen.send_signal(signal.SIGHUP)
+
     def interrupt(self) -> None:
         """SIGINT, as by Ctrl-C; does not wait."""
         self._popen.send_signal(signal.SIGINT)

@@ -74,10 +74,10 @@ class Stage:
         self._workers.append(worker)
         return worker
 
-    def start_program(self, target: str, *command: str) -> Process:
+    def start_program(self, target: str, *command: str, **environment: str) -> Process:
         """Starts a program in another language, which is told where the server listens."""
         folder = self.folder / f"program-{len(self._programs)}"
-        program = Process(command, folder, {"JOBSVC_TARGET": target})
+        program = Process(command, folder, {"JOBSVC_TARGET": target, **environment})
         self._programs.append(program)
         return program
 

@@ -110,7 +110,7 @@ DATABASE_GUARDS: Mapping[str, Guard] = {
         ),
         tests=(
             "e2e/test_doctor.py::test_doctor_names_rows_that_were_changed_by_hand",
-            "store/test_inspection.py::test_what_was_changed_by_hand_is_named",
+            "store/test_inconsistencies.py::test_what_was_changed_by_hand_is_named",
         ),
     ),
     "pooler": Guard(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from jobsvc.api.auth import check_sees_payloads, sees_payloads
 from jobsvc.api.bounds import MAX_ATTEMPTS_BYTES
 from jobsvc.api.convert.payloads import JSON_TEXT, write_payload_in_slices
 from jobsvc.api.convert.request_checks import RequestChecks
@@ -34,9 +35,16 @@ def job_ids(texts: Sequence[str], path: str, maximum: int) -> list[str]:
 
 
 def view_is_full(checks: RequestChecks, view: int) -> bool:
-    """Checks a view, and returns whether it is FULL, the default."""
+    """Checks a view, and returns whether it is FULL, the default.
+
+    Raises:
+        RoleRequired: it is, and the caller may not see payloads.
+    """
     checks.enum("view", view, pb.JobView.values())
-    return view != pb.JOB_VIEW_BASIC
+    if view == pb.JOB_VIEW_BASIC:
+        return False
+    check_sees_payloads()
+    return True
 
 
 def check_encoding(checks: RequestChecks, encoding: int) -> None:
@@ -51,7 +59,8 @@ def write_job(
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
 ) -> None:
-    """Writes a job but for its payloads, and without stack traces unless `full`."""
+    """Writes a job but for its payloads, and without stack traces unless `full`. Metadata of errors
+    are written if the current caller may see payloads."""
     spec = message.spec
     spec.queue = job.queue
     if job.priority:
@@ -84,9 +93,13 @@ def write_status(
     full: bool,
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
+    with_metadata: bool | None = None,
 ) -> None:
-    """Writes the status of a job but for its output, and without stack traces unless `full`."""
+    """Writes the status of a job but for its output, and without stack traces unless `full`.
+    Metadata of errors are written `with_metadata`; None asks what the current caller may see."""
     status = job.status
+    if with_metadata is None:
+        with_metadata = sees_payloads()
     message.state = status.state.value  # type: ignore[assignment]  # numbered as in the contract
     message.version = status.version
     if status.attempt:
@@ -99,7 +112,7 @@ def write_status(
     left = MAX_ATTEMPTS_BYTES
     for attempt in attempts:
         past = message.recent_attempts.add()
-        _write_attempt(past, attempt, full)
+        _write_attempt(past, attempt, full, with_metadata)
         left -= past.ByteSize()
         if left < 0:
             past.error.ClearField("metadata")
@@ -108,7 +121,7 @@ def write_status(
         message.progress.percent = status.progress_percent
         message.progress.message = status.progress_message
     if status.error is not None:
-        message.error.CopyFrom(error_message(status.error, full))
+        message.error.CopyFrom(error_message(status.error, full, with_metadata))
     if status.start_time is not None:
         write_timestamp(message.start_time, status.start_time)
     if status.end_time is not None:
@@ -147,18 +160,20 @@ def write_owner(message: pb.JobOwner, service: str, user_id: str, has_session: b
         message.has_session = True
 
 
-def error_message(error: JobError, full: bool = True) -> pb.JobError:
+def error_message(error: JobError, full: bool = True, with_metadata: bool = True) -> pb.JobError:
     """Returns the error of a job, without stack trace unless `full`."""
     return pb.JobError(
         code=error.code,
         reason=error.reason,
         message=error.message,
-        metadata=error.metadata,
+        metadata=error.metadata if with_metadata else None,
         stack_trace=error.stack_trace if full else "",
     )
 
 
-def _write_attempt(message: pb.JobAttempt, attempt: AttemptRecord, full: bool) -> None:
+def _write_attempt(
+    message: pb.JobAttempt, attempt: AttemptRecord, full: bool, with_metadata: bool
+) -> None:
     message.attempt = attempt.attempt
     message.worker_id = attempt.worker_id
     if attempt.start_time is not None:
@@ -166,4 +181,4 @@ def _write_attempt(message: pb.JobAttempt, attempt: AttemptRecord, full: bool) -
     if attempt.end_time is not None:
         write_timestamp(message.end_time, attempt.end_time)
     if attempt.error is not None:
-        message.error.CopyFrom(error_message(attempt.error, full))
+        message.error.CopyFrom(error_message(attempt.error, full, with_metadata))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from google.rpc import code_pb2, status_pb2
 
+from jobsvc.api.auth import own_worker_id
 from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.convert.jobs import error_message, write_owner
 from jobsvc.api.convert.payloads import (
@@ -44,12 +45,13 @@ DONE = Success()
 def seen_worker(
     checks: RequestChecks, path: str, info: pb.WorkerInfo, queues: Sequence[str], window: int
 ) -> SeenWorker:
-    """The worker as it describes itself, checked."""
+    """The worker as it describes itself, checked; its id is that of a worker of its service."""
     checks.text(f"{path}.worker_id", info.worker_id, 128, 1)
     checks.text(f"{path}.version", info.version, 64)
     checks.text(f"{path}.sdk", info.sdk, 64)
     labels = checks.mapping(f"{path}.labels", info.labels, 16)
-    return SeenWorker(info.worker_id, tuple(queues), window, 0, info.version, info.sdk, labels)
+    worker_id = own_worker_id(info.worker_id)
+    return SeenWorker(worker_id, tuple(queues), window, 0, info.version, info.sdk, labels)
 
 
 def lease_seconds(

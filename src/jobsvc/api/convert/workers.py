@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from jobsvc.api.auth import current_service
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.times import write_timestamp
 from jobsvc.domain.errors import PageTokenInvalid
@@ -10,6 +11,8 @@ from jobsvc.domain.worker import ListedWorker
 from jobsvc.v1 import queue_service_pb2 as pb
 
 _MAX_ID_CHARACTERS = 128
+#: The same with the service of the worker and a blank in front.
+_MAX_OWN_ID_CHARACTERS = 256 + 1 + _MAX_ID_CHARACTERS
 
 
 def check_drain(request: pb.DrainWorkerRequest) -> None:
@@ -19,7 +22,8 @@ def check_drain(request: pb.DrainWorkerRequest) -> None:
         InvalidRequest: a field breaks a rule of the contract.
     """
     checks = RequestChecks()
-    checks.text("worker_id", request.worker_id, _MAX_ID_CHARACTERS, 1)
+    most = _MAX_OWN_ID_CHARACTERS if current_service() else _MAX_ID_CHARACTERS
+    checks.text("worker_id", request.worker_id, most, 1)
     checks.text("reason", request.reason, MAX_NOTE_CHARACTERS)
     checks.raise_if_violated()
 

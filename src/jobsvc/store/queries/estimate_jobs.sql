@@ -1,7 +1,7 @@
 -- Estimates how many jobs match a filter that a caller may see, as JobFilter.matches does, from the
 -- jobs on about a thousand pages of the table, the same ones as long as it does not grow.
--- $1 queues (NULL for all), $2 states (NULL for all), $3 labels (JSON; NULL for any), $4 service,
--- $5 user, $6 session of the caller, $7 whether only jobs of that user, $8 whether only jobs of that
+-- $1 queues (NULL for all), $2 states (NULL for all), $3 labels (JSON; NULL for any), $4 service
+-- (NULL for all jobs of all services), $5 user, $6 session of the caller, $7 whether only jobs of that user, $8 whether only jobs of that
 -- session, $9 first create_time, $10 end of create_time
 WITH sampling AS MATERIALIZED (
     SELECT least(100, 100000.0 / greatest(pages, 1))::float4 AS percent
@@ -18,9 +18,9 @@ FROM (
         AND ($3::jsonb IS NULL OR labels @> $3)
         AND ($9::timestamptz IS NULL OR create_time >= $9)
         AND ($10::timestamptz IS NULL OR create_time < $10)
-        AND owner_service = $4
-        AND ((owner_user = '' AND owner_session IS NULL)
-            OR (owner_user <> '' AND owner_user = $5) OR owner_session = $6)
+        AND ($4::text IS NULL OR (owner_service = $4
+            AND ((owner_user = '' AND owner_session IS NULL)
+                OR (owner_user <> '' AND owner_user = $5) OR owner_session = $6)))
         AND (NOT $7 OR (owner_user <> '' AND owner_user = $5))
         AND (NOT $8 OR owner_session = $6)
     OFFSET 0

@@ -1,8 +1,8 @@
 -- Walks jobs from the newest on, and finds those that match a filter and that a caller may see, as
 -- JobFilter.matches does. Walks a limited number of candidates: if that many were there, the last
 -- one is in the result whether it matches or not, since the next walk begins behind it.
--- $1 queues (NULL for all), $2 states (NULL for all), $3 labels (JSON; NULL for any), $4 service,
--- $5 user, $6 session of the caller, $7 whether only jobs of that user, $8 whether only jobs of that
+-- $1 queues (NULL for all), $2 states (NULL for all), $3 labels (JSON; NULL for any), $4 service
+-- (NULL for all jobs of all services), $5 user, $6 session of the caller, $7 whether only jobs of that user, $8 whether only jobs of that
 -- session, $9 first create_time, $10 end of create_time, $11 which candidates (see JobWalk),
 -- $12 id to start before, $13 id to end with, $14 most candidates, $15 most jobs,
 -- $16 whether to measure payloads
@@ -57,9 +57,9 @@ LEFT JOIN LATERAL (
         AND ($3::jsonb IS NULL OR labels @> $3)
         AND ($9::timestamptz IS NULL OR create_time >= $9)
         AND ($10::timestamptz IS NULL OR create_time < $10)
-        AND owner_service = $4
-        AND ((owner_user = '' AND owner_session IS NULL)
-            OR (owner_user <> '' AND owner_user = $5) OR owner_session = $6)
+        AND ($4::text IS NULL OR (owner_service = $4
+            AND ((owner_user = '' AND owner_session IS NULL)
+                OR (owner_user <> '' AND owner_user = $5) OR owner_session = $6)))
         AND (NOT $7 OR (owner_user <> '' AND owner_user = $5))
         AND (NOT $8 OR owner_session = $6)
     OFFSET 0

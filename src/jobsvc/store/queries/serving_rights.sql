@@ -3,7 +3,8 @@
 -- $1 schema, $2 role
 WITH needed (relation, privileges) AS (
     VALUES
-        ('attempt', '{SELECT,INSERT,DELETE}'::text[]),
+        ('api_key', '{SELECT,UPDATE}'::text[]),
+        ('attempt', '{SELECT,INSERT,DELETE}'),
         ('bulk_operation', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('drained_worker', '{SELECT,INSERT,DELETE}'),
         ('held_key', '{SELECT,INSERT,DELETE}'),

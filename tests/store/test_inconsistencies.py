@@ -6,7 +6,7 @@ import pytest
 
 from jobsvc.domain.inconsistency import Inconsistency, Kind
 from jobsvc.settings import SCHEMA
-from jobsvc.store.inspection import inspect
+from jobsvc.store.inconsistencies import find_inconsistencies
 from jobsvc.store.store import Store
 from tests.store.support.samples import COMPLETED, RETRY, create, end, lease
 
@@ -69,7 +69,7 @@ def named(text: str, jobs: dict[str, str]) -> str:
 
 
 async def test_nothing_is_wrong_with_jobs_in_every_state(dsn: str, jobs: dict[str, str]) -> None:
-    assert await inspect(dsn, SCHEMA) == []
+    assert await find_inconsistencies(dsn, SCHEMA) == []
 
 
 @pytest.mark.parametrize(("kind", "statement", "names"), SEEDS)
@@ -77,7 +77,7 @@ async def test_what_was_changed_by_hand_is_named(
     dsn: str, jobs: dict[str, str], sql: asyncpg.Connection, kind: Kind, statement: str, names: str
 ) -> None:
     await sql.execute(named(statement, jobs))
-    by_kind = {found.kind: found for found in await inspect(dsn, SCHEMA)}
+    by_kind = {found.kind: found for found in await find_inconsistencies(dsn, SCHEMA)}
     expected = [
         " ".join(jobs.get(word, word) for word in name.split()) for name in names.split(", ")
     ]
@@ -94,7 +94,7 @@ async def test_first_of_many_are_named(dsn: str, store: Store, sql: asyncpg.Conn
     for _ in range(7):
         await create(store)
     await sql.execute("DELETE FROM waiting")
-    [found] = await inspect(dsn, SCHEMA)
+    [found] = await find_inconsistencies(dsn, SCHEMA)
     assert (found.number, len(found.names)) == (7, 5)
     assert found.sentence.startswith("7 jobs in neither waiting, lease nor result: ")
     assert found.sentence.endswith(" and 2 more)")

@@ -7,7 +7,7 @@ from jobsvc.store.statement import texts
 _MAX_NAMES = 5
 
 
-async def inspect(dsn: str, schema: str) -> list[Inconsistency]:
+async def find_inconsistencies(dsn: str, schema: str) -> list[Inconsistency]:
     """Returns what is wrong with the rows. Changes nothing. The schema must be up to date, as
     `rights.missing_for_serving` says.
 
