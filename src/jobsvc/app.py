@@ -19,6 +19,7 @@ from jobsvc.api.authentication import Authentication
 from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.convert.job_requests import RequestReader
+from jobsvc.api.external_scaler import ExternalScaler
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_control import JobControl
 from jobsvc.api.job_lists import JobLists
@@ -59,6 +60,7 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
+from jobsvc.queues.statistics import QueueStatistics
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
@@ -92,6 +94,7 @@ class Replica:
         admission: Admission,
         hub: Hub,
         feed: WatchFeed,
+        statistics: QueueStatistics,
         dispatcher: Dispatcher,
         redelivery: Redelivery,
         outages: Outages,
@@ -103,6 +106,7 @@ class Replica:
         self._admission = admission
         self._hub = hub
         self._feed = feed
+        self._statistics = statistics
         self._dispatcher = dispatcher
         self._redelivery = redelivery
         self._outages = outages
@@ -121,6 +125,7 @@ class Replica:
         await self._server.leave()
         self._hub.drain()
         self._feed.drain()
+        self._statistics.drain()
         self._dispatcher.drain()
         seconds = self._settings.drain_seconds
         log.info(
@@ -172,6 +177,7 @@ async def replica(
             servers=store.database.servers,
         )
         catalog = Catalog(store.queues)
+        statistics = QueueStatistics(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
         feed = WatchFeed(
             store,
@@ -261,6 +267,7 @@ async def replica(
                 settings,
             ),
             QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
+            ExternalScaler(statistics, settings.heartbeat_interval_seconds),
             Guard(admission, connections, callers, tracer, gate),
             connections,
             store.database.troubles,
@@ -292,6 +299,7 @@ async def replica(
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("watch feed", feed.run()),
+            ("queue statistics", statistics.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
@@ -309,6 +317,7 @@ async def replica(
                     admission,
                     hub,
                     feed,
+                    statistics,
                     dispatcher,
                     redelivery,
                     outages,
