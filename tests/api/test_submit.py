@@ -379,6 +379,7 @@ async def test_caller_that_does_not_read_is_slowed_and_loses_nothing(
                 await stream.send(*(job(start * MAX_ITEMS + n) for n in range(MAX_ITEMS)))
 
         writing = asyncio.create_task(write())
+        await eventually(created, seconds=30, what="a job")
         await until_still(created, 2.0)
         assert 0 < await created() < requests * MAX_ITEMS
         while len(stream.results) < requests * MAX_ITEMS:

@@ -76,6 +76,7 @@ async def test_caller_that_does_not_read_why_jobs_are_not_followed_is_slowed(
             return written
 
         writing = asyncio.create_task(write())
+        await eventually(so_far, seconds=30, what="a request that is written")
         await until_still(so_far, 3.0)
         assert 0 < written < requests
         while len(stream.failures) < requests * MAX_ITEMS:
