@@ -48,6 +48,10 @@ class Check(StrEnum):
     VACUUM_BEHIND = "vacuum_behind"
     BLOATED = "bloated"
     WAL_KEPT = "wal_kept"
+    SCHEMA_LACKS = "schema_lacks"
+    SCHEMA_DIFFERS = "schema_differs"
+    OPTIONS_DIFFER = "options_differ"
+    SCHEMA_ADDS = "schema_adds"
     JOBS_FAIL = "jobs_fail"
     NOT_DURABLE = "not_durable"
     COMMIT_NOT_AWAITED = "commit_not_awaited"
@@ -81,6 +85,10 @@ CHECKS: dict[Check, tuple[Question, Severity]] = {
     Check.VACUUM_BEHIND: (_FLOWING, _WARNING),
     Check.BLOATED: (_FLOWING, _WARNING),
     Check.WAL_KEPT: (_FLOWING, _WARNING),
+    Check.SCHEMA_LACKS: (_FLOWING, _WRONG),
+    Check.SCHEMA_DIFFERS: (_FLOWING, _WRONG),
+    Check.OPTIONS_DIFFER: (_FLOWING, _WARNING),
+    Check.SCHEMA_ADDS: (_FLOWING, _WARNING),
     Check.JOBS_FAIL: (_SUCCEEDING, _WARNING),
     Check.NOT_DURABLE: (_TRUSTED, _WRONG),
     Check.COMMIT_NOT_AWAITED: (_TRUSTED, _WARNING),

@@ -18,6 +18,7 @@ from jobsvc.store.inspection import inspect
 from jobsvc.store.pooler import find_pooling, hears
 from jobsvc.store.queues import QueueStore
 from jobsvc.store.rights import missing_for_serving
+from jobsvc.store.schema_description import find_drift
 from jobsvc.store.servers import Servers
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.upkeep import UpkeepStore
@@ -44,6 +45,7 @@ async def diagnose(
         if missing:
             return findings
         findings += [found async for found in _check_work(database)]
+    findings += await find_drift(dsn, schema)
     too_many = [] if compare_all else list(database_rules.check_comparable(tables))
     if not too_many:
         findings += map(contradiction, await inspect(dsn, schema))
