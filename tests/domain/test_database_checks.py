@@ -33,6 +33,7 @@ FIT = ServerFacts(
     notifications=0.01,
     connections=90,
     max_connections=100,
+    servers=None,
 )
 MIB = 1 << 20
 
@@ -45,6 +46,7 @@ def table(name: str, size: int = 0, live: int = 0, dead: int = 0, **other: objec
 @pytest.mark.parametrize(
     ("changes", "check"),
     [
+        ({"servers": 0}, Check.NO_SERVER),
         ({"is_standby": True}, Check.READ_ONLY),
         ({"is_read_only": True}, Check.READ_ONLY),
         ({"fsync": False}, Check.NOT_DURABLE),
@@ -60,7 +62,7 @@ def table(name: str, size: int = 0, live: int = 0, dead: int = 0, **other: objec
 def test_server_that_is_not_fit_is_told_by_its_name(
     changes: dict[str, object], check: Check
 ) -> None:
-    assert list(check_server(FIT)) == []
+    assert list(check_server(FIT)) == list(check_server(replace(FIT, servers=1))) == []
     unfit = replace(FIT, **changes)  # type: ignore[arg-type]  # as the cases have them
     assert [found.kind for found in check_server(unfit)] == [check]
 

@@ -9,9 +9,11 @@ from jobsvc.domain.queue import QueueCounts
 from jobsvc.domain.work_checks import (
     Overdue,
     RecentEnds,
+    Versions,
     check_ends,
     check_overdue,
     check_queues,
+    check_versions,
 )
 
 QUEUE = QueueCounts("q", False, False, 5, 3, 1, 59.0, workers=0, open_window=0)
@@ -61,3 +63,9 @@ def test_what_no_server_has_done_is_counted() -> None:
 def test_queue_whose_jobs_mostly_fail_is_told(ended: int, failed: int, is_told: bool) -> None:
     found = list(check_ends([RecentEnds("q", ended, failed)]))
     assert [one.kind for one in found] == ([Check.JOBS_FAIL] if is_told else [])
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(1799.0, False), (1800.0, True)])
+def test_versions_that_differ_for_long_are_told(seconds: float, is_told: bool) -> None:
+    names = [one.names for one in check_versions([Versions("q", ("1", "2"), seconds)])]
+    assert names == ([("q: 1, 2",)] if is_told else [])

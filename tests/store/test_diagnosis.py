@@ -2,13 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from jobsvc.app import Replica
 from jobsvc.domain.finding import CHECKS, Check, Finding, Question, Severity
 from jobsvc.domain.inconsistency import Kind
 from jobsvc.settings import SCHEMA
@@ -17,11 +18,12 @@ from jobsvc.store.store import Store
 from tests.store.support.churn import churn
 from tests.store.support.samples import COMPLETED, create, end, lease
 from tests.support.looking import look_at
+from tests.support.pgbouncer import pgbouncer
 from tests.support.probe import eventually
 
 _PAGE = Path(__file__).parents[2] / "docs/operations/doctor.md"
-#: As the PostgreSQL of the tests is.
-_OF_THE_TESTS = {Check.NOT_DURABLE}
+#: As the PostgreSQL of the tests is, and where only its store is open.
+_OF_THE_TESTS = {Check.NOT_DURABLE, Check.NO_SERVER}
 
 
 async def look(dsn: str, pooler: str | None = None) -> dict[str, Finding]:
@@ -46,11 +48,55 @@ async def test_postgres_that_does_not_sync_is_told(dsn: str, sql: asyncpg.Connec
     assert (Check.NOT_DURABLE in found) == is_off
 
 
+async def test_database_without_a_server_is_told(
+    dsn: str, start_replica: Callable[[], AbstractAsyncContextManager[Replica]]
+) -> None:
+    async def kinds() -> set[str]:
+        return {one.kind for one in await diagnose(dsn, SCHEMA)}
+
+    assert Check.NO_SERVER in await kinds()
+    async with start_replica():
+        await eventually(
+            kinds, lambda found: Check.NO_SERVER not in found, seconds=30, what="the server"
+        )
+        named = f"{dsn}{'&' if '?' in dsn else '?'}application_name=ours"
+    assert Check.NO_SERVER not in {one.kind for one in await diagnose(named, SCHEMA)}
+    alone = await diagnose(dsn, SCHEMA, expects_server=False)
+    assert Check.NO_SERVER not in {one.kind for one in alone}
+
+
+async def test_workers_of_several_versions_are_told(
+    dsn: str, store: Store, sql: asyncpg.Connection
+) -> None:
+    for name, version in (("v", "1"), ("w", "2"), ("x", "2"), ("y", "")):
+        await sql.execute(
+            _WORKER.replace("'w'", f"'{name}'").replace("1, 1, ''", f"1, 1, '{version}'")
+        )
+    assert await look(dsn) == {}
+    await sql.execute("UPDATE worker SET connect_time = now() - interval '40 min'")
+    assert (await look(dsn))[Check.VERSIONS_DIFFER].names == ("q: 1, 2",)
+    await sql.execute(
+        "UPDATE worker SET last_seen = now() - interval '2 min' WHERE worker_id = 'v'"
+    )
+    assert await look(dsn) == {}
+
+
+async def test_pooler_and_a_setting_that_asks_too_much_of_it_are_told(
+    dsn: str, store: Store
+) -> None:
+    await create(store)
+    async with pgbouncer(dsn, pool_mode="transaction") as bouncer:
+        assert list(await look(bouncer.dsn)) == [Check.POOLER]
+        assert list(await look(bouncer.dsn, "session")) == [Check.POOLER_SETTING, Check.POOLER]
+    async with pgbouncer(dsn, pool_mode="session") as bouncer:
+        assert list(await look(bouncer.dsn, "session")) == []
+
+
 _WORKER = """
     INSERT INTO worker (
         worker_id, server_id, queues, max_window, lease_count, version, sdk, labels, connect_time,
         last_seen)
-    VALUES ('w', 's', '{q}', 1, 1, '', '', '{}', now(), now())
+    VALUES ('new', 's', '{q}', 1, 1, '', '', '{}', now(), now())
 """
 #: Kind, statements that plant it where one job waits in the queue q, and a part of the text.
 WORK = [

@@ -49,7 +49,8 @@ def doctor(
             if dsn is None:
                 server = await stack.enter_async_context(embedded_postgres(settings.data_dir))
                 dsn = server.dsn
-            return await diagnose(dsn, settings.schema, settings.pooler, rows)
+            has_servers = settings.dsn is not None
+            return await diagnose(dsn, settings.schema, settings.pooler, rows, has_servers)
 
     with startup_errors():
         found = [*_ask(target, tls, ca), *asyncio.run(run())]

@@ -49,6 +49,8 @@ class ServerFacts:
     connections: int
     #: Without those that are kept for superusers.
     max_connections: int
+    #: Servers that listen; None if that is not known.
+    servers: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,12 @@ class SlotFacts:
 
 def check_server(facts: ServerFacts) -> Iterator[Finding]:
     """Settings of the server, and limits that it comes near."""
+    if facts.servers == 0:
+        yield finding(
+            Check.NO_SERVER,
+            "no server is connected to this database: start one (`jobsvc serve`), or look into its"
+            " log for where it connects to",
+        )
     if facts.is_standby or facts.is_read_only:
         what = "is a standby" if facts.is_standby else "has default_transaction_read_only"
         yield finding(

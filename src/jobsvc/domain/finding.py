@@ -29,9 +29,11 @@ class Check(StrEnum):
 
     NOT_READY = "not_ready"
     NOT_SERVING = "not_serving"
+    NO_SERVER = "no_server"
     QUEUE_WITHOUT_WORKER = "queue_without_worker"
     QUEUE_PAUSED = "queue_paused"
     QUEUE_BEHIND = "queue_behind"
+    VERSIONS_DIFFER = "versions_differ"
     LEASES_OVERDUE = "leases_overdue"
     EXPIRIES_OVERDUE = "expiries_overdue"
     PURGES_OVERDUE = "purges_overdue"
@@ -66,9 +68,11 @@ _WRONG, _WARNING = Severity
 CHECKS: dict[Check, tuple[Question, Severity]] = {
     Check.NOT_READY: (_FLOWING, _WRONG),
     Check.NOT_SERVING: (_FLOWING, _WRONG),
+    Check.NO_SERVER: (_FLOWING, _WRONG),
     Check.QUEUE_WITHOUT_WORKER: (_FLOWING, _WRONG),
     Check.QUEUE_PAUSED: (_FLOWING, _WARNING),
     Check.QUEUE_BEHIND: (_FLOWING, _WARNING),
+    Check.VERSIONS_DIFFER: (_FLOWING, _WARNING),
     Check.LEASES_OVERDUE: (_FLOWING, _WRONG),
     Check.EXPIRIES_OVERDUE: (_FLOWING, _WRONG),
     Check.PURGES_OVERDUE: (_FLOWING, _WARNING),

@@ -18,6 +18,8 @@ MAX_OVERDUE = 1000
 #: Ended jobs that are looked at: the latest of so long.
 MAX_ENDS = 1000
 ENDS_SECONDS = 3600.0
+#: A deployment takes a while.
+_VERSIONS_SECONDS = 1800.0
 _MIN_FAILED = 5
 _FAILED_SHARE = 0.5
 
@@ -29,6 +31,15 @@ class Overdue:
     leases: int
     expiries: int
     purges: int
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """A queue whose workers are of several versions, since so many seconds."""
+
+    queue: str
+    versions: tuple[str, ...]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,18 @@ def check_overdue(overdue: Overdue) -> Iterator[Finding]:
                 f"{what} more than {since:.0f} s ago are still there, as no server has seen to them"
                 f" ({count}): start one, or look into its log for a duty that fails",
             )._replace(number=number)
+
+
+def check_versions(queues: Sequence[Versions]) -> Iterator[Finding]:
+    """Queues whose workers do not agree for long on what they are."""
+    if mixed := [q for q in queues if q.seconds >= _VERSIONS_SECONDS]:
+        yield finding_of(
+            Check.VERSIONS_DIFFER,
+            "workers of several versions in {n} of the queues, for more than half an hour: they may"
+            " declare other schemas, of which the newest counts; end the deployment"
+            " (`jobsvc workers list`)",
+            [f"{q.queue}: {', '.join(q.versions)}" for q in mixed],
+        )
 
 
 def check_ends(ends: Sequence[RecentEnds]) -> Iterator[Finding]:

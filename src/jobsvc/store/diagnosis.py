@@ -11,7 +11,7 @@ from jobsvc.domain import database_checks as database_rules
 from jobsvc.domain import work_checks as work_rules
 from jobsvc.domain.database_checks import LockWait, ServerFacts, SlotFacts, TableFacts
 from jobsvc.domain.finding import Check, Finding, contradiction, finding
-from jobsvc.domain.work_checks import Overdue, RecentEnds
+from jobsvc.domain.work_checks import Overdue, RecentEnds, Versions
 from jobsvc.store.database import Database, connection_errors, open_database
 from jobsvc.store.dsn import read_dsn
 from jobsvc.store.inspection import inspect
@@ -24,13 +24,20 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.upkeep import UpkeepStore
 
 _STATEMENT_SECONDS = 30.0
+#: Of the sessions of servers for notifications.
+_LISTENER = "jobsvc-hints"
 
 
 async def diagnose(
-    dsn: str, schema: str, pooler: str | None = None, compare_all: bool = False
+    dsn: str,
+    schema: str,
+    pooler: str | None = None,
+    compare_all: bool = False,
+    expects_server: bool = True,
 ) -> list[Finding]:
     """Returns what is wrong, or may be. `pooler` is the setting JOBSVC_POOLER. Rows are compared
-    only if there are less than a million jobs, or with `compare_all`.
+    only if there are less than a million jobs, or with `compare_all`. With `expects_server`, a
+    server should be connected.
 
     Raises:
         DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`: it cannot look.
@@ -39,9 +46,12 @@ async def diagnose(
     findings = [finding(Check.NOT_READY, text) for text in missing]
     pooling, has_heard = await _look_between(dsn, schema)
     findings += database_rules.check_pooling(pooling, pooler, has_heard)
+    # Behind a pooler servers do not listen, and with a name of the DSN our own sessions have it.
+    can_tell = pooling is Pooling.SESSION and read_dsn(dsn).application_name is None
+    listener = _LISTENER if expects_server and can_tell else None
     async with open_database(dsn, 1, _STATEMENT_SECONDS, schema, pooling) as database:
         tables = await _read_tables(database)
-        findings += [found async for found in _check_database(database, tables)]
+        findings += [found async for found in _check_database(database, tables, listener)]
         if missing:
             return findings
         findings += [found async for found in _check_work(database)]
@@ -65,9 +75,9 @@ async def _look_between(dsn: str, schema: str) -> tuple[Pooling, bool]:
 
 
 async def _check_database(
-    database: Database, tables: Sequence[TableFacts]
+    database: Database, tables: Sequence[TableFacts], listener: str | None
 ) -> AsyncIterator[Finding]:
-    (row,) = await database.fetch("read_server_facts")
+    (row,) = await database.fetch("read_server_facts", listener)
     for found in database_rules.check_server(ServerFacts(**row)):
         yield found
     for found in database_rules.check_clock(*await _compare_clocks(database)):
@@ -99,8 +109,13 @@ async def _check_work(database: Database) -> AsyncIterator[Finding]:
         work_rules.MAX_OVERDUE,
     )
     ends = await database.fetch("count_ends", work_rules.MAX_ENDS, work_rules.ENDS_SECONDS)
+    versions = [
+        Versions(row["queue"], tuple(row["versions"]), row["seconds"])
+        for row in await database.fetch("find_versions")
+    ]
     for found in chain(
         work_rules.check_queues(queues),
+        work_rules.check_versions(versions),
         work_rules.check_overdue(Overdue(**overdue)),
         work_rules.check_ends([RecentEnds(**row) for row in ends]),
     ):

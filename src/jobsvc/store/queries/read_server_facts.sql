@@ -1,4 +1,5 @@
 -- Reads what of a server, and of a session of this role, jobs depend on.
+-- $1 name of the sessions that listen for servers (NULL if that is not known)
 SELECT
     pg_is_in_recovery() AS is_standby,
     current_setting('default_transaction_read_only')::boolean AS is_read_only,
@@ -15,4 +16,9 @@ SELECT
     current_setting('max_connections')::integer
         - current_setting('superuser_reserved_connections')::integer
         - coalesce(current_setting('reserved_connections', true), '0')::integer
-        AS max_connections
+        AS max_connections,
+    (
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = $1::text
+        HAVING $1 IS NOT NULL
+    ) AS servers
