@@ -69,15 +69,14 @@ async def test_workers_of_several_versions_are_told(
     dsn: str, store: Store, sql: asyncpg.Connection
 ) -> None:
     for name, version in (("v", "1"), ("w", "2"), ("x", "2"), ("y", "")):
+        await sql.execute(_WORKER)
         await sql.execute(
-            _WORKER.replace("'w'", f"'{name}'").replace("1, 1, ''", f"1, 1, '{version}'")
+            "UPDATE worker SET worker_id = $1, version = $2 WHERE worker_id = 'new'", name, version
         )
     assert await look(dsn) == {}
     await sql.execute("UPDATE worker SET connect_time = now() - interval '40 min'")
     assert (await look(dsn))[Check.VERSIONS_DIFFER].names == ("q: 1, 2",)
-    await sql.execute(
-        "UPDATE worker SET last_seen = now() - interval '2 min' WHERE worker_id = 'v'"
-    )
+    await sql.execute("DELETE FROM worker WHERE worker_id = 'v'")
     assert await look(dsn) == {}
 
 
