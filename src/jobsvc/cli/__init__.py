@@ -18,6 +18,7 @@ from jobsvc.cli import (
     restore_check,
     serve,
     trace,
+    upkeep,
     watch,
     work,
     workers,
@@ -59,6 +60,7 @@ app.add_typer(queues.app)
 app.add_typer(workers.app)
 app.add_typer(conformance.app)
 app.add_typer(bulk.app)
+app.add_typer(upkeep.app)
 
 
 def main() -> None:
