@@ -15,6 +15,7 @@ from jobsvc.domain.inconsistency import Kind
 from jobsvc.settings import SCHEMA
 from jobsvc.store.diagnosis import diagnose
 from jobsvc.store.store import Store
+from jobsvc.upkeep.by_hand import DUTIES
 from tests.store.support.churn import churn
 from tests.store.support.samples import COMPLETED, create, end, lease
 from tests.support.looking import look_at
@@ -294,7 +295,7 @@ async def test_rows_that_contradict_each_other_are_told(
 
 def test_page_has_every_kind_with_its_severity() -> None:
     page = _PAGE.read_text(encoding="utf-8")
-    flowing, succeeding, trusted, rows = page.split("\n## ")[1:]
+    flowing, succeeding, trusted, rows, upkeep = page.split("\n## ")[1:]
     parts = {
         Question.FLOWING: flowing,
         Question.SUCCEEDING: succeeding,
@@ -304,6 +305,8 @@ def test_page_has_every_kind_with_its_severity() -> None:
         told = re.findall(r"^\| `(\w+)` \| (\w+) \|", part, re.MULTILINE)
         assert told == [(c.value, s.value) for c, (q, s) in CHECKS.items() if q is question]
     assert re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE) == list(Kind)
+    told = re.findall(r"^\| `([\w-]+)` \| (\w+) \|", upkeep, re.MULTILINE)
+    assert told == [(name, "yes" if duty.run_batch else "no") for name, duty in DUTIES.items()]
 
 
 def test_every_check_has_its_question_and_severity() -> None:
