@@ -20,6 +20,7 @@ from jobsvc.cli import (
     restore_check,
     serve,
     trace,
+    upkeep,
     watch,
     work,
     workers,
@@ -57,6 +58,7 @@ _PANELS = {
         doctor.doctor,
         inspect.inspect,
         restore_check.restore_check,
+        upkeep.app,
     ),
     "To try and to develop": (
         demo.demo,
