@@ -150,10 +150,14 @@ verify: setup ## Fail when generated code is stale, or the contract unclean or b
 	@echo "verify: generated code is current, contract is lint-clean and breaks no client"
 
 INCLUDES = -I proto -I proto/third_party
+# Its package is KEDA's, but it is generated beside ours: a wheel installs one top-level name.
+KEDA = proto/third_party/externalscaler/externalscaler.proto
 define protoc
 python -m grpc_tools.protoc $(INCLUDES) --python_out=$(1) --mypy_out=quiet:$(1) $(PROTOS) && \
 python -m grpc_tools.protoc $(INCLUDES) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) \
-  $(filter %_service.proto,$(PROTOS))
+  $(filter %_service.proto,$(PROTOS)) && \
+python -m grpc_tools.protoc -I jobsvc/v1=$(dir $(KEDA)) --python_out=$(1) --mypy_out=quiet:$(1) \
+  --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(KEDA)
 endef
 
 protoset: setup ## Write dist/jobsvc.protoset, the contract for grpcurl, ghz and generators

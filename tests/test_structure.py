@@ -21,6 +21,7 @@ TOP_MODULES = {
     "test_architecture_page.py",
     "test_call_status.py",
     "test_contract.py",
+    "test_deploy.py",
     "test_event_log.py",
     "test_exit_codes.py",
     "test_layers.py",

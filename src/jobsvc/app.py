@@ -20,6 +20,7 @@ from jobsvc.api.authentication import Authentication
 from jobsvc.api.bulk_jobs import BulkJobs
 from jobsvc.api.connections import Connections, most_connections
 from jobsvc.api.convert.job_requests import RequestReader
+from jobsvc.api.external_scaler import ExternalScaler
 from jobsvc.api.guard import Guard
 from jobsvc.api.job_control import JobControl
 from jobsvc.api.job_lists import JobLists
@@ -60,6 +61,7 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
+from jobsvc.queues.statistics import QueueStatistics
 from jobsvc.settings import DATABASE_KEY, Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
@@ -93,6 +95,7 @@ class Replica:
         admission: Admission,
         hub: Hub,
         feed: WatchFeed,
+        statistics: QueueStatistics,
         dispatcher: Dispatcher,
         redelivery: Redelivery,
         outages: Outages,
@@ -104,6 +107,7 @@ class Replica:
         self._admission = admission
         self._hub = hub
         self._feed = feed
+        self._statistics = statistics
         self._dispatcher = dispatcher
         self._redelivery = redelivery
         self._outages = outages
@@ -122,6 +126,7 @@ class Replica:
         await self._server.leave()
         self._hub.drain()
         self._feed.drain()
+        self._statistics.drain()
         self._dispatcher.drain()
         seconds = self._settings.drain_seconds
         log.info(
@@ -173,6 +178,7 @@ async def replica(
             servers=store.database.servers,
         )
         catalog = Catalog(store.queues)
+        statistics = QueueStatistics(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
         feed = WatchFeed(
             store,
@@ -263,6 +269,7 @@ async def replica(
                 settings,
             ),
             QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
+            ExternalScaler(statistics, settings.heartbeat_interval_seconds),
             Guard(admission, connections, callers, tracer, trail, gate),
             connections,
             store.database.troubles,
@@ -294,6 +301,7 @@ async def replica(
             ("hints", hints.run()),
             ("hub", hub.run()),
             ("watch feed", feed.run()),
+            ("queue statistics", statistics.run()),
             ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
             ("redelivery", redelivery.run()),
             ("dispatch", dispatcher.run()),
@@ -312,6 +320,7 @@ async def replica(
                     admission,
                     hub,
                     feed,
+                    statistics,
                     dispatcher,
                     redelivery,
                     outages,

@@ -45,6 +45,7 @@ async def test_reflection_lists_every_service(channel: aio.Channel, version: str
     "symbol",
     [
         *SERVICES,
+        "externalscaler.ScaledObjectRef",
         "jobsvc.v1.Payload",
         "google.rpc.Status",
         "grpc.reflection.v1alpha.ServerReflection",

@@ -22,8 +22,8 @@ from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT, Payload
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.fixtures import Create, Tables
 from tests.api.support.refusal import refused
-from tests.api.support.submit_stream import SubmitStream, job, reason, submit
-from tests.api.support.worker import lease_one, report, success
+from tests.api.support.submit_stream import SubmitStream, job, narrow_channel, reason, submit
+from tests.api.support.worker import lease_one, release, report, success
 from tests.support.probe import eventually, until_still
 from tests.support.settings import TEST_SETTINGS
 
@@ -217,10 +217,9 @@ async def test_jobs_are_followed_and_left_alone_on_request(
         await stream.created(job(1))
         await report(workers, success(await lease_one(workers)))
         await report(workers, success(await lease_one(workers)))
-        told = [await stream.update(), await stream.update()]
-        assert [u.job_id for u in told if u.status.state == job_pb2.JOB_STATE_COMPLETED] == [
-            kept.id
-        ]
+        told = [await stream.update()]
+        while told[-1].status.state != job_pb2.JOB_STATE_COMPLETED:
+            told.append(await stream.update())
         assert {u.job_id for u in told} == {kept.id}
         assert stream.failures == {}
 
@@ -236,6 +235,26 @@ async def test_job_that_is_not_visible_is_a_follow_failure(
         assert await stream.failure(theirs.id) == "JOB_NOT_OWNED"
         assert await stream.failure(nothing) == "JOB_NOT_FOUND"
         assert (await stream.update()).job_id == mine.id
+
+
+async def test_nothing_is_told_of_a_job_while_its_owner_is_being_checked(
+    jobs: JobServiceStub, create: Create, workers: WorkerServiceStub
+) -> None:
+    theirs = await create(metadata=(("x-session-id", "theirs"),))
+
+    async def change() -> None:
+        while True:
+            await report(workers, release(await lease_one(workers)))
+
+    async with submit(jobs) as stream:
+        changing = asyncio.create_task(change())
+        for _ in range(300):
+            await stream.send(follow_job_ids=[theirs.id])
+            assert await stream.failure(theirs.id) == "JOB_NOT_OWNED"
+            assert stream.updates == []
+            stream.failures.clear()
+        assert not changing.done()
+        changing.cancel()
 
 
 async def test_removed_job_is_a_follow_failure(
@@ -345,12 +364,6 @@ async def test_silent_stream_beats(jobs: JobServiceStub) -> None:
     call.cancel()
 
 
-def narrow_channel(server: Replica) -> aio.Channel:
-    """A channel that holds little of what is not read."""
-    options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536)]
-    return aio.insecure_channel(f"127.0.0.1:{server.port}", options=options)
-
-
 async def test_caller_that_does_not_read_is_slowed_and_loses_nothing(
     server: Replica, sql: asyncpg.Connection
 ) -> None:
@@ -366,6 +379,7 @@ async def test_caller_that_does_not_read_is_slowed_and_loses_nothing(
                 await stream.send(*(job(start * MAX_ITEMS + n) for n in range(MAX_ITEMS)))
 
         writing = asyncio.create_task(write())
+        await eventually(created, seconds=30, what="a job")
         await until_still(created, 2.0)
         assert 0 < await created() < requests * MAX_ITEMS
         while len(stream.results) < requests * MAX_ITEMS:

@@ -82,7 +82,7 @@ def test_every_command_has_its_place_among_those_for_the_same_need() -> None:
             *("cancel", "retry", "update", "delete", "bulk"),
         ],
         "Workers and queues": ["work", "workers", "queues"],
-        "Database": ["migrate", "doctor", "inspect", "restore-check"],
+        "Database": ["migrate", "doctor", "inspect", "restore-check", "audit", "upkeep"],
         "To try and to develop": ["demo", "dev-certs", "completion", "conformance"],
     }
     assert sorted(chain.from_iterable(panels.values())) == [

@@ -68,6 +68,13 @@ async def test_preview_is_a_call_of_its_own(created: Peer, connect: Any) -> None
     assert _methods(created) == ["CreateJob", "CreateJob"]
 
 
+async def test_large_job_is_a_call_of_its_own(created: Peer, connect: Any) -> None:
+    client = await connect()
+    await client.create("q")
+    await client.create("q", {"text": 600_000 * "x"})
+    assert _methods(created) == ["CreateJob", "CreateJob"]
+
+
 async def test_variable_turns_the_stream_off(
     created: Peer, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

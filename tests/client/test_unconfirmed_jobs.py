@@ -28,8 +28,10 @@ def _tags(request: pb.SubmitRequest | None) -> list[int]:
     return [] if request is None else [job.tag for job in request.jobs]
 
 
-def _created(unconfirmed: Unconfirmed[Any], job_id: str) -> pb.SubmitResponse:
-    created = pb.CreateJobResponse(job=job_pb2.Job(id=job_id))
+def _created(
+    unconfirmed: Unconfirmed[Any], job_id: str, existing: bool = False
+) -> pb.SubmitResponse:
+    created = pb.CreateJobResponse(job=job_pb2.Job(id=job_id), existing=existing)
     return pb.SubmitResponse(results=[{"tag": unconfirmed.job.tag, "created": created}])
 
 
@@ -46,6 +48,16 @@ def test_requests_are_bounded_in_jobs_and_bytes(jobs: UnconfirmedJobs[Future[Any
     requests = [_tags(jobs.next_request()) for _ in range(5)]
     assert [len(tags) for tags in requests] == [1000, 501, 1, 1, 0]
     assert [tag for tags in requests for tag in tags] == list(range(1, 1504))
+
+
+def test_bytes_of_a_request_are_those_of_all_that_is_in_it(
+    jobs: UnconfirmedJobs[Future[Any]],
+) -> None:
+    for text, labels in ((150_000 * "\U0001f600", {}), ("", {"a": 600_000 * "x"})) * 2:
+        job = _job(text=text)
+        job.request.spec.labels.update(labels)
+        jobs.add(job)
+    assert [len(_tags(jobs.next_request())) for _ in range(5)] == [1, 1, 1, 1, 0]
 
 
 def test_job_that_nobody_waits_for_is_not_sent(jobs: UnconfirmedJobs[Future[Any]]) -> None:
@@ -81,6 +93,48 @@ def test_job_that_nobody_follows_any_more_is_left_alone_once(
     assert request is not None
     assert list(request.unfollow_job_ids) == ["j"]
     assert jobs.next_request() is None
+    assert jobs.is_empty
+
+
+def test_job_that_nobody_waits_for_is_left_alone_when_its_result_comes(
+    jobs: UnconfirmedJobs[Future[Any]],
+) -> None:
+    given_up = jobs.add(_job(follow=True))
+    jobs.next_request()
+    given_up.created.cancel()
+    jobs.accept(_created(given_up, "j"))
+    request = jobs.next_request()
+    assert request is not None
+    assert list(request.unfollow_job_ids) == ["j"]
+    assert jobs.is_empty
+
+
+def test_job_that_is_given_up_after_its_result_is_left_alone(
+    jobs: UnconfirmedJobs[Future[Any]],
+) -> None:
+    given_up = jobs.add(_job(follow=True))
+    jobs.next_request()
+    jobs.accept(_created(given_up, "j"))
+    jobs.give_up(given_up)  # It was about to hear of it.
+    request = jobs.next_request()
+    assert request is not None
+    assert list(request.unfollow_job_ids) == ["j"]
+    assert jobs.is_empty
+
+
+@pytest.mark.parametrize("first_result_first", [True, False])
+def test_job_that_is_found_by_another_creation_is_followed_by_its_own(
+    jobs: UnconfirmedJobs[Future[Any]], first_result_first: bool
+) -> None:
+    first, second = jobs.add(_job(follow=True)), jobs.add(_job(follow=True))
+    jobs.next_request()
+    results = [_created(first, "j"), _created(second, "j", existing=True)]
+    for result in results if first_result_first else reversed(results):
+        jobs.accept(result)
+    assert jobs.next_request() is None, "it is not left alone"
+    jobs.accept(_update("j", ended=True))
+    assert first.ended is not None
+    assert first.ended.result(0).job_id == "j"
     assert jobs.is_empty
 
 

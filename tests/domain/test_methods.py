@@ -8,13 +8,18 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from jobsvc.domain.identity import ADMIN, ROLES
 from jobsvc.domain.methods import METHODS, OTHER_SERVICES, Method, method_named
-from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
+from jobsvc.v1 import (
+    externalscaler_pb2,
+    job_service_pb2,
+    queue_service_pb2,
+    worker_service_pb2,
+)
 
 _PAGE = Path(__file__).parents[2] / "docs/reference/methods.md"
 _SECURITY = Path(__file__).parents[2] / "docs/operations/security.md"
 _CONTRACT: dict[str, MethodDescriptor] = {
     f"{service.full_name}/{method.name}": method
-    for file in (job_service_pb2, worker_service_pb2, queue_service_pb2)
+    for file in (job_service_pb2, worker_service_pb2, queue_service_pb2, externalscaler_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }
@@ -102,7 +107,7 @@ def _roles_table() -> list[str]:
     roles = [role for role in ROLES if role != ADMIN]
     lines = [("method", *(f"`{role}`" for role in roles)), tuple("---" for _ in ("", *roles))]
     for method in METHODS:
-        service = method.service.removeprefix("jobsvc.v1.")
+        service = method.service.removeprefix("jobsvc.v1.").removeprefix("externalscaler.")
         marks = ("yes" if role in method.roles else "" for role in roles)
         lines.append((f"`{service}.{method.name}`", *marks))
     return ["| " + " | ".join(cells) + " |" for cells in lines]
@@ -118,7 +123,7 @@ def _table() -> list[str]:
     lines = [titles, tuple("---" for _ in titles)]
     for method in METHODS:
         marks = (_mark(getattr(method, column)) for column in _COLUMNS)
-        service = method.service.removeprefix("jobsvc.v1.")
+        service = method.service.removeprefix("jobsvc.v1.").removeprefix("externalscaler.")
         roles = ", ".join(f"`{role}`" for role in method.roles)
         lines.append((f"`{service}.{method.name}`", roles, *marks))
     return ["| " + " | ".join(cells) + " |" for cells in lines]

@@ -12,6 +12,31 @@ from tests.e2e.support.tables import fetch
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
+_HEALTHY = """\
+is work flowing?             yes
+are jobs succeeding?         yes
+can the numbers be trusted?  yes
+
+nothing is wrong
+"""
+
+
+def lines(stdout: str) -> list[str]:
+    """What is found; without what is true of every PostgreSQL of the tests, and without a server
+    where none was started."""
+    _, _, found = stdout.partition("\n\n")
+    usual = ("[not_durable]", "[no_server]")
+    return [line for line in found.splitlines() if not line.endswith(usual)]
+
+
+async def test_nothing_is_wrong_after_a_day_of_work(stage: Stage) -> None:
+    server = await stage.serve(embedded=True)
+    await stage.work(server.target)
+    async with stage.calls(server.target) as caller:
+        await caller.follow([await caller.create("flaky")])
+    healthy = run("doctor", "--target", server.target, JOBSVC_DSN=stage.embedded_dsn)
+    assert (healthy.stdout, healthy.returncode) == (_HEALTHY, 0)
+
 
 async def test_doctor_names_rows_that_were_changed_by_hand(stage: Stage) -> None:
     server = await stage.serve()
@@ -20,24 +45,45 @@ async def test_doctor_names_rows_that_were_changed_by_hand(stage: Stage) -> None
         lost, kept = [await caller.create("flaky") for _ in range(2)]
         await caller.follow([lost, kept])
     healthy = run("doctor", JOBSVC_DSN=stage.dsn)
-    assert (healthy.returncode, healthy.stdout) == (0, "nothing is wrong\n")
+    assert lines(healthy.stdout) == []
 
     await fetch(stage.dsn, "DELETE FROM result WHERE job_id = $1", lost)
     await fetch(stage.dsn, "DELETE FROM job WHERE id = $1", kept)
     found = run("doctor", JOBSVC_DSN=stage.dsn)
     assert found.returncode == 1
-    nowhere, orphans = found.stdout.splitlines()
-    assert nowhere.startswith("1 job in neither waiting, lease nor result: ")
-    assert nowhere.endswith(f" ({lost})")
-    assert orphans.startswith("2 rows without their job: ")
-    assert orphans.endswith(f" (attempt {kept}, result {kept})")
+    assert "can the numbers be trusted?  no\n" in found.stdout
+    nowhere, orphans = lines(found.stdout)
+    assert nowhere.startswith("wrong: 1 job in neither waiting, lease nor result: ")
+    assert nowhere.endswith(f" ({lost}) [job_nowhere]")
+    assert orphans.startswith("wrong: 2 rows without their job: ")
+    assert orphans.endswith(f" (attempt {kept}, result {kept}) [orphan]")
 
     as_json = run("doctor", "--json", JOBSVC_DSN=stage.dsn)
     assert as_json.returncode == 1
-    assert [(one["kind"], one["number"]) for one in json.loads(as_json.stdout)] == [
-        ("job_nowhere", 1),
-        ("orphan", 2),
-    ]
+    report = json.loads(as_json.stdout)
+    assert report["wrong"]
+    assert report["answers"]["trusted"] == "no"
+    assert [
+        (one["kind"], one["number"]) for one in report["findings"] if one["kind"] != "not_durable"
+    ] == [("job_nowhere", 1), ("orphan", 2)]
+
+
+async def test_warnings_are_told_with_exit_code_0(stage: Stage) -> None:
+    server = await stage.serve(embedded=True)
+    await fetch(stage.embedded_dsn, "INSERT INTO queue (name, paused) VALUES ('flaky', true)")
+    async with stage.calls(server.target) as caller:
+        await caller.create("flaky")
+    found = run("doctor", JOBSVC_DSN=stage.embedded_dsn)
+    assert (found.returncode, "is work flowing?             yes, but" in found.stdout) == (0, True)
+    (line,) = lines(found.stdout)
+    assert line.startswith("warning: ready jobs in 1 of the queues that are paused: ")
+
+
+async def test_server_that_does_not_answer_is_told(stage: Stage) -> None:
+    found = run("doctor", "--target", "127.0.0.1:1", JOBSVC_DSN=stage.dsn)
+    assert found.returncode == 1
+    (line,) = lines(found.stdout)
+    assert line.startswith("wrong: the server at 127.0.0.1:1 does not serve (")
 
 
 async def test_doctor_of_a_role_without_rights_names_them(stage: Stage) -> None:
@@ -47,13 +93,26 @@ async def test_doctor_of_a_role_without_rights_names_them(stage: Stage) -> None:
     finally:
         await fetch(stage.dsn, "DROP ROLE stranger")
     assert found.returncode == 1
-    assert found.stdout.startswith("this role may not read the schema jobsvc: ")
+    assert lines(found.stdout)[0].startswith("wrong: this role may not read the schema jobsvc: ")
 
 
 async def test_doctor_of_an_empty_database_names_what_is_missing(empty_dsn: str) -> None:
     found = run("doctor", JOBSVC_DSN=empty_dsn)
     assert found.returncode == 1
-    assert found.stdout.splitlines()[0] == "the migration 0001_jobs is missing"
+    assert lines(found.stdout)[0] == "wrong: the migration 0001_jobs is missing [not_ready]"
+
+
+async def test_doctor_of_a_database_with_another_encoding_says_so(stage: Stage) -> None:
+    await fetch(
+        stage.dsn,
+        "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+    )
+    name = stage.dsn.partition("?")[0].rpartition("/")[2]
+    try:
+        done = run("doctor", JOBSVC_DSN=stage.dsn.replace(f"/{name}?", "/latin?"))
+    finally:
+        await fetch(stage.dsn, "DROP DATABASE latin WITH (FORCE)")
+    assert "the database stores texts as LATIN1" in complaint(done, ExitCode.CONFIGURATION)
 
 
 def test_doctor_without_a_database_says_so() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import asyncpg
+import pytest
 
 from jobsvc.jobs.followers import Follower, Hub
 from jobsvc.store.store import Store
@@ -69,3 +70,13 @@ async def test_removal_of_a_job_is_a_change(store: Store, sql: asyncpg.Connectio
         del knows.seen[job_id]
         await sql.execute("DELETE FROM waiting")
         assert await _told(hub, follower, knows) == [[job_id], []]
+
+
+async def test_follower_that_goes_when_it_has_seen_an_end_is_woken_no_more(store: Store) -> None:
+    hub = Hub(store.jobs, _POLL_SECONDS)
+    with hub.follow(()) as follower:
+        hub.join(follower, ["j"])
+        del follower.seen["j"]  # By who was about to have it leave the job.
+    hub.changed(["j"])
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(follower.changed(), 2 * _POLL_SECONDS)

@@ -101,10 +101,10 @@ async def test_workers_of_all_replicas_are_counted(store: Store) -> None:
     assert await store.queues.count_workers("a") == (2, 19)
     assert await store.queues.count_workers("b") == (2, 6), "a full window takes nothing away"
     assert await store.queues.count_workers("c") == (0, 0)
-    assert [(c.workers, c.open_window) for c in await store.queues.count(None)] == [
-        (2, 19),
-        (2, 6),
-        (0, 0),
+    assert [(c.workers, c.open_window, c.busy_workers) for c in await store.queues.count(None)] == [
+        (2, 19, 1),
+        (2, 6, 2),
+        (0, 0, 0),
     ]
 
 

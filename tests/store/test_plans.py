@@ -9,7 +9,9 @@ from tests.store.support.plans import BIG_TABLES, Node, nodes, plan, scans
 FREQUENT = [
     "cancel_jobs",
     "cancel_waiting_of_queue",
+    "count_ends",
     "count_jobs",
+    "count_overdue",
     "count_waiting",
     "create_jobs",
     "current_leases",
@@ -40,7 +42,7 @@ FREQUENT = [
     "update_jobs",
 ]
 #: Statements that read all leases: there are no more than the windows of the workers.
-ALL_LEASES = {"count_jobs", "find_moved"}
+ALL_LEASES = {"count_jobs", "count_overdue", "find_moved"}
 
 
 def check_reads(name: str, found: Node) -> None:

@@ -6,6 +6,9 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 #: Limit of the leases in one response, which has a few bytes besides them.
 MAX_LEASES_BYTES = MAX_ANSWER_BYTES - 32
 
+#: Limit of the results in one response of `Submit`; the last of them may go beyond.
+MAX_RESULTS_BYTES = 1024 * 1024
+
 #: The two schemas of a queue.
 MAX_SCHEMAS_BYTES = 2 * 1024 * 1024
 

@@ -20,7 +20,16 @@ from jobsvc.api.registration import GuardedServer, SharedQueueServer
 from jobsvc.api.server_tls import ServerTls
 from jobsvc.settings import Settings
 from jobsvc.store.trouble_log import TroubleLog
-from jobsvc.v1 import job_service_pb2, queue_service_pb2, worker_service_pb2
+from jobsvc.v1 import (
+    externalscaler_pb2,
+    job_service_pb2,
+    queue_service_pb2,
+    worker_service_pb2,
+)
+from jobsvc.v1.externalscaler_pb2_grpc import (
+    ExternalScalerServicer,
+    add_ExternalScalerServicer_to_server,
+)
 from jobsvc.v1.job_service_pb2_grpc import JobServiceServicer, add_JobServiceServicer_to_server
 from jobsvc.v1.queue_service_pb2_grpc import (
     QueueServiceServicer,
@@ -35,6 +44,7 @@ SERVICES: Sequence[str] = (
     job_service_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     worker_service_pb2.DESCRIPTOR.services_by_name["WorkerService"].full_name,
     queue_service_pb2.DESCRIPTOR.services_by_name["QueueService"].full_name,
+    externalscaler_pb2.DESCRIPTOR.services_by_name["ExternalScaler"].full_name,
 )
 
 _MAX_PENDING_CALLS = 100_000
@@ -50,6 +60,7 @@ class GrpcServer:
         jobs: JobServiceServicer,
         workers: WorkerServiceServicer,
         queues: QueueServiceServicer,
+        scaler: ExternalScalerServicer,
         guard: Guard,
         connections: Connections,
         troubles: TroubleLog,
@@ -64,6 +75,7 @@ class GrpcServer:
         add_JobServiceServicer_to_server(jobs, guarded)
         add_WorkerServiceServicer_to_server(workers, guarded)
         add_QueueServiceServicer_to_server(queues, guarded)
+        add_ExternalScalerServicer_to_server(scaler, guarded)
         unguarded: Any = SharedQueueServer(self._server, gate)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, unguarded)
         others = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")

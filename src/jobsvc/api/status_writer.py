@@ -67,6 +67,8 @@ class StatusWriter:
             jobs.reverse()
             while jobs:
                 job = jobs.pop()
+                if job.id not in self._follower.seen:
+                    continue  # It was left meanwhile.
                 await self._send(await _update(self._follower, job, self._full, self._encoding))
             self.charge.close()
             jobs = None

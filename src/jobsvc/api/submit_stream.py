@@ -3,13 +3,14 @@ CreateJob, and each followed one that of StreamJobStatus."""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from grpc import aio
 
 from jobsvc.api.auth import reads_jobs, sees_payloads
+from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.byte_budget import Charge, current_charge
-from jobsvc.api.convert.submit_responses import results_response
+from jobsvc.api.convert.submit_responses import Result, results_response
 from jobsvc.api.guard import Context
 from jobsvc.api.status import status_of
 from jobsvc.api.status_writer import StatusWriter
@@ -24,6 +25,7 @@ from jobsvc.domain.created_job import CreateResult
 from jobsvc.domain.errors import (
     InvalidRequest,
     JobNotFound,
+    JobsvcError,
     RoleRequired,
     ServerDraining,
     StreamLimit,
@@ -47,13 +49,13 @@ MAX_UNCONFIRMED = 10_000
 MAX_FOLLOWED = 10_000
 #: Updates that wait to be sent, by their bytes; no more are read beyond.
 _MAX_WAITING_BYTES = 1 << 20
-#: Jobs whose status is read in one go, and results in one frame.
+#: Follow failures that wait to be sent, and those of one response; reading pauses beyond.
+_MAX_FAILURES = 1000
+#: Transactions that the jobs of one stream have at a time, of those that need one of their own.
+_MAX_ALONE = 8
+#: Jobs whose status is read in one go.
 _READ_IDS = 100
-_FRAME_RESULTS = 1000
 _GOES = "the server is about to go; open another stream"
-
-#: A tag and the result of its job.
-Result = tuple[int, CreateResult | Exception]
 
 
 class SubmitStreams:
@@ -107,9 +109,10 @@ class _Stream:
         self._written = asyncio.Event()
         #: Jobs that were read and whose results are not written.
         self._unconfirmed = 0
-        #: Followed jobs whose result does not stand among `_results` yet, and those of them that
-        #: may have changed already.
-        self._creating: set[str] = set()
+        self._alone = asyncio.Semaphore(_MAX_ALONE)
+        #: Followed jobs of which nothing may be told yet, and those of them that may have changed
+        #: already: their result does not stand among `_results`, or their owner is being checked.
+        self._held: set[str] = set()
         self._changed_early: set[str] = set()
         #: No more requests will be read.
         self._ended = False
@@ -171,7 +174,7 @@ class _Stream:
                 charge.give_back(size_bytes)
             del request
             # Requests that come meanwhile are read, so that their jobs share a commit.
-            while self._unconfirmed >= MAX_UNCONFIRMED:
+            while self._unconfirmed >= MAX_UNCONFIRMED or len(self._failures) >= _MAX_FAILURES:
                 self._written.clear()
                 await self._written.wait()
             data = await context.read()
@@ -200,11 +203,10 @@ class _Stream:
         for tag, follow, each in zip(tags, followed, read, strict=True):
             new = next(others) if isinstance(each, Asked) else each
             if isinstance(each, Asked) and isinstance(new, NewJob):
-                follow = follow and self._has_room(new.id)
                 asked.append((tag, follow, each, new))
-                if follow:
+                if follow and self._has_room and reads_jobs():
                     # Before it is written: a change right after is not missed.
-                    self._creating.add(new.id)
+                    self._held.add(new.id)
                     self._hub.join(self._follower, (new.id,), version=1)
             else:
                 assert isinstance(new, Exception)
@@ -212,7 +214,7 @@ class _Stream:
         del read, checked
         if asked:
             ends = await self._creation.create_each(
-                [each for _, _, each, _ in asked], [new for _, _, _, new in asked]
+                [each for _, _, each, _ in asked], [new for _, _, _, new in asked], self._alone
             )
             for (tag, follow, _, new), end in zip(asked, ends, strict=True):
                 results.append((tag, end))
@@ -221,52 +223,59 @@ class _Stream:
         charge.give_back(size_bytes)
         self._results += results
         self._changed.set()
-        for job_id in self._changed_early - self._creating:
+        for job_id in self._changed_early - self._held:
             self._changed_early.discard(job_id)
             self._follower.mark(job_id)
 
     def _followed_from_now(self, job_id: str, result: CreateResult | Exception) -> None:
-        self._creating.discard(job_id)
-        existing = None if isinstance(result, Exception) else result.job
-        if existing is not None and existing.id == job_id:
+        """Follows the job of a result; `job_id` is the one that it has if it is new."""
+        joined = job_id in self._held
+        self._held.discard(job_id)
+        job = None if isinstance(result, Exception) else result.job
+        if joined and (job is None or job.id != job_id):
+            self._hub.leave(self._follower, (job_id,))
+        if job is None or job.id in self._follower.seen or (joined and job.id == job_id):
             return
-        self._hub.leave(self._follower, (job_id,))
-        if existing is not None and existing.id not in self._follower.seen:
-            # Its result says nothing of its output.
-            self._hub.join(self._follower, (existing.id,))
-            self._follower.mark(existing.id)
+        # Its result says nothing of its output.
+        if self._join([job.id]):
+            self._follower.mark(job.id)
 
     async def _follow(self, job_ids: Sequence[str]) -> None:
         """Follows jobs from now on, and has their status written."""
-        new = [
-            job_id
-            for job_id in dict.fromkeys(job_ids)
-            if job_id not in self._follower.seen and self._has_room(job_id)
-        ]
         # Before they are read: a change in between is then read again.
-        self._hub.join(self._follower, new)
+        new = self._join(dict.fromkeys(job_ids))
+        self._held.update(new)
         jobs = await self._reader.read_statuses(new, False)
+        self._held.difference_update(new)
+        self._changed_early.difference_update(new)  # They are about to be marked.
         for job_id in new:
             try:
                 check_visible(jobs, [job_id], self._caller)
-            except Exception as error:
+            except JobsvcError as error:
                 self._hub.leave(self._follower, (job_id,))
                 self._fail(job_id, error)
             else:
                 self._follower.mark(job_id)
 
-    def _has_room(self, job_id: str) -> bool:
-        """Whether a job may be followed; writes that it is not, otherwise."""
-        if not reads_jobs():
-            self._fail(job_id, RoleRequired([VIEWER, PAYLOADS_VIEWER]))
-            return False
-        if len(self._follower.seen) < MAX_FOLLOWED:
-            return True
-        self._fail(
-            job_id,
-            StreamLimit(f"a stream follows {MAX_FOLLOWED} jobs at most", "jobs of a stream"),
-        )
-        return False
+    def _join(self, job_ids: Iterable[str]) -> list[str]:
+        """Follows jobs, and returns those that are new; those without room are follow failures."""
+        new = []
+        for job_id in job_ids:
+            if job_id in self._follower.seen:
+                continue
+            if not reads_jobs():
+                self._fail(job_id, RoleRequired([VIEWER, PAYLOADS_VIEWER]))
+            elif self._has_room:
+                self._hub.join(self._follower, (job_id,))
+                new.append(job_id)
+            else:
+                text = f"a stream follows {MAX_FOLLOWED} jobs at most"
+                self._fail(job_id, StreamLimit(text, "jobs of a stream"))
+        return new
+
+    @property
+    def _has_room(self) -> bool:
+        return len(self._follower.seen) < MAX_FOLLOWED
 
     def _fail(self, job_id: str, error: Exception) -> None:
         self._failures.append(pb.FollowFailure(job_id=job_id, error=status_of(error)))
@@ -278,13 +287,13 @@ class _Stream:
         """Reads the status of jobs that have changed, until the server drains."""
 
         async def send(update: pb.JobUpdate) -> None:
+            if update.job_id not in self._follower.seen:  # It has ended.
+                self._hub.leave(self._follower, (update.job_id,))
             while self._updates_bytes > _MAX_WAITING_BYTES:
                 self._written.clear()
                 await self._written.wait()
-            if update.job_id not in self._follower.seen:  # It has ended.
-                self._hub.leave(self._follower, (update.job_id,))
             self._updates.append(update)
-            self._updates_bytes += len(update.status.output.json_text)
+            self._updates_bytes += update.ByteSize()
             self._changed.set()
 
         writer = StatusWriter(
@@ -293,8 +302,8 @@ class _Stream:
         try:
             while True:
                 changed = await self._follower.changed()
-                self._changed_early.update(self._creating.intersection(changed))
-                job_ids = [job_id for job_id in changed if job_id not in self._creating]
+                self._changed_early.update(self._held.intersection(changed))
+                job_ids = [job_id for job_id in changed if job_id not in self._held]
                 await writer.write_changed(job_ids)
                 for job_id in job_ids:
                     if self._hub.leave_unless_seen(self._follower, job_id):
@@ -321,20 +330,22 @@ class _Stream:
                 drain_told = True
                 await context.write(pb.SubmitResponse(drain=pb.SubmitDrain(reason=_GOES)))
             while self._results or self._updates or self._failures:
-                await context.write(self._next_response())
+                await context.write(await self._next_response())
                 self._written.set()
             if (self._ended or self._draining) and not self._unconfirmed:
                 return
 
-    def _next_response(self) -> pb.SubmitResponse:
-        results = self._results[:_FRAME_RESULTS]
-        del self._results[:_FRAME_RESULTS]
-        response = results_response(results)
-        self._unconfirmed -= len(results)
-        if not self._results:
-            # Results come before the updates of their jobs.
-            response.updates.extend(self._updates)
-            self._updates, self._updates_bytes = [], 0
-        response.follow_failures.extend(self._failures)
-        self._failures.clear()
+    async def _next_response(self) -> pb.SubmitResponse:
+        response, count = await results_response(self._results, MAX_RESULTS_BYTES)
+        del self._results[:count]
+        self._unconfirmed -= count
+        if self._results or (
+            count and response.ByteSize() + self._updates_bytes > MAX_RESULTS_BYTES
+        ):
+            # Results come before what is said of their jobs.
+            return response
+        response.updates.extend(self._updates)
+        self._updates, self._updates_bytes = [], 0
+        response.follow_failures.extend(self._failures[:_MAX_FAILURES])
+        del self._failures[:_MAX_FAILURES]
         return response

@@ -21,6 +21,7 @@ from jobsvc.cli import (
     restore_check,
     serve,
     trace,
+    upkeep,
     watch,
     work,
     workers,
@@ -59,6 +60,7 @@ _PANELS = {
         inspect.inspect,
         restore_check.restore_check,
         audit.audit,
+        upkeep.app,
     ),
     "To try and to develop": (
         demo.demo,

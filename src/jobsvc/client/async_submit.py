@@ -46,7 +46,7 @@ class AsyncSubmitter:
         self._open_call = open_call
         self._target = target
         self._stream: _Stream | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], _Stream] = {}
 
     async def create(
         self, job: SubmitJob, timeout_seconds: float
@@ -61,19 +61,24 @@ class AsyncSubmitter:
         if self._stream is None or self._stream.is_closed:
             self._stream = _Stream(self._open_call(), self._target)
             task = asyncio.create_task(self._stream.run())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        unconfirmed = self._stream.send(job)
+            self._running[task] = self._stream
+            task.add_done_callback(self._running.pop)
+        stream = self._stream
+        unconfirmed = stream.send(job)
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await unconfirmed.created, unconfirmed.ended
         except TimeoutError:
+            stream.give_up(unconfirmed)
             raise no_answer(self._target) from None
+        except asyncio.CancelledError:
+            stream.give_up(unconfirmed)
+            raise
 
     def unfollow(self, job_id: str) -> None:
         """Says that nobody waits for the end of a job any more."""
-        if self._stream is not None:
-            self._stream.unfollow(job_id)
+        for stream in self._running.values():  # One that takes no more jobs may have it.
+            stream.unfollow(job_id)
 
     async def close(self) -> None:
         """Ends all streams, and cancels the creations on them."""
@@ -107,7 +112,12 @@ class _Stream:
 
     def unfollow(self, job_id: str) -> None:
         """Leaves a job alone as soon as a request can be written."""
-        self._jobs.unfollow(job_id)
+        if self._jobs.unfollow(job_id):
+            self._has_unsent.set()
+
+    def give_up(self, unconfirmed: Unconfirmed[_Future]) -> None:
+        """Says that nobody waits for a job any more."""
+        self._jobs.give_up(unconfirmed)
         self._has_unsent.set()
 
     def retire(self) -> None:
@@ -163,6 +173,7 @@ class _Stream:
             # A cast: the type checker cannot tell a sentinel from the rest by `is`.
             response = cast(SubmitResponse, read)
             self._jobs.accept(response)
+            self._has_unsent.set()  # Jobs to be left alone.
             if response.HasField("drain"):
                 self.retire()
             if self.is_closed and self._jobs.is_empty:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from jobsvc.client.errors import CallFailed
+from jobsvc.client.unconfirmed_jobs import MAX_BYTES
 from jobsvc.v1.job_service_pb2 import CreateJobRequest
 
 #: `off` in this environment variable: each job is a call of its own.
@@ -19,7 +20,13 @@ class SubmitPolicy:
 
     def begin(self, request: CreateJobRequest) -> bool:
         """Notes that a creation begins, and says whether it goes on the stream."""
-        on_stream = self._works and self._has_begun and not request.validate_only
+        on_stream = (
+            self._works
+            and self._has_begun
+            and not request.validate_only
+            # Who refuses its size must not end the stream of the others.
+            and request.ByteSize() <= MAX_BYTES // 2
+        )
         self._has_begun = True
         return on_stream
 

@@ -4,7 +4,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from math import inf
 from types import TracebackType
@@ -148,6 +148,8 @@ class Connection:
             return created, ended.result(wait_seconds)
         except (StreamBroken, CallFailed, TimeoutError):
             return created, None
+        except CancelledError:
+            raise CallFailed("CANCELLED", "the client was closed") from None
         finally:
             self._submitter.unfollow(created.job.id)
 

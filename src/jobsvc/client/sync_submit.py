@@ -77,6 +77,9 @@ class Submitter:
             raise no_answer(self._target) from None
         except CancelledError:
             raise CallFailed("CANCELLED", "the client was closed") from None
+        except KeyboardInterrupt:
+            stream.give_up(unconfirmed)
+            raise
 
     def _send(self, job: SubmitJob) -> "tuple[_Stream, Unconfirmed[_Future]]":
         with self._lock:
@@ -94,8 +97,8 @@ class Submitter:
     def unfollow(self, job_id: str) -> None:
         """Says that nobody waits for the end of a job any more."""
         with self._lock:
-            if self._stream is not None:
-                self._stream.unfollow(job_id)
+            for stream in self._streams:  # One that takes no more jobs may have it.
+                stream.unfollow(job_id)
 
     def close(self) -> None:
         """Ends all streams, and cancels the creations on them."""
@@ -145,9 +148,10 @@ class _Stream:
             self._changed.notify()
 
     def give_up(self, unconfirmed: Unconfirmed[_Future]) -> None:
-        """Says that nobody waits for a result any more."""
+        """Says that nobody waits for a job any more."""
         with self._changed:
-            unconfirmed.created.cancel()
+            self._jobs.give_up(unconfirmed)
+            self._changed.notify()
 
     def close(self) -> None:
         """Cancels everything."""

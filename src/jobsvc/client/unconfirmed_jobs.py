@@ -9,9 +9,10 @@ from jobsvc.client.error_details import read_job_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.v1.job_service_pb2 import SubmitJob, SubmitRequest, SubmitResponse
 
-#: Most jobs and bytes of one request, so that the next is written while this one is read.
+#: Most jobs and bytes of one request, so that the next is written while this one is read, and a
+#: server takes it. A job that is larger has no place here.
 _MAX_JOBS = 1000
-_MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 
 
 class StreamBroken(Exception):
@@ -53,6 +54,8 @@ class Unconfirmed(Generic[F]):
     job: SubmitJob
     created: F
     ended: F | None
+    #: Of a job that is followed, once its result has come.
+    job_id: str = ""
 
 
 class UnconfirmedJobs(Generic[F]):
@@ -83,8 +86,8 @@ class UnconfirmedJobs(Generic[F]):
         while self._unsent:
             count = size_bytes = 0
             for job in self._unsent[:_MAX_JOBS]:
-                size_bytes += len(job.request.spec.input.json_text)
-                if count and size_bytes > _MAX_BYTES:
+                size_bytes += job.ByteSize()
+                if count and size_bytes > MAX_BYTES:
                     break
                 count += 1
             jobs = [job for job in self._unsent[:count] if self._is_wanted(job)]
@@ -97,10 +100,18 @@ class UnconfirmedJobs(Generic[F]):
             return SubmitRequest(unfollow_job_ids=unfollowed)
         return None
 
-    def unfollow(self, job_id: str) -> None:
-        """Says that nobody waits for the end of a job any more, if it has not come."""
-        if self._followed.pop(job_id, None) is not None:
-            self._unfollowed.append(job_id)
+    def unfollow(self, job_id: str) -> bool:
+        """Says that nobody waits for the end of a job any more. Returns whether it was followed and
+        its end has not come."""
+        if self._followed.pop(job_id, None) is None:
+            return False
+        self._unfollowed.append(job_id)
+        return True
+
+    def give_up(self, unconfirmed: Unconfirmed[F]) -> None:
+        """Says that nobody waits for a job any more, whether its result has come or not."""
+        unconfirmed.created.cancel()
+        self.unfollow(unconfirmed.job_id)
 
     def _is_wanted(self, job: SubmitJob) -> bool:
         """Whether nobody who waited for it has given up."""
@@ -118,8 +129,13 @@ class UnconfirmedJobs(Generic[F]):
             if result.HasField("error"):
                 _end(unconfirmed.created, read_job_failure(result.error))
                 continue
-            if unconfirmed.ended is not None:
-                self._followed[result.created.job.id] = unconfirmed.ended
+            # One that existed is asked for by its id, and is not left alone: another creation may
+            # follow it.
+            if unconfirmed.ended is not None and not result.created.existing:
+                unconfirmed.job_id = result.created.job.id
+                self._followed[unconfirmed.job_id] = unconfirmed.ended
+                if unconfirmed.created.done():  # Nobody waits for it any more.
+                    self.unfollow(unconfirmed.job_id)
             _end(unconfirmed.created, result.created)
         for update in response.updates:
             if update.status.HasField("end_time"):

@@ -1,6 +1,6 @@
-"""One row for each method of the contract: which roles may call it, and how server and client treat
-its calls. Guard, request queues, the client's retry policy and the documentation read it; it is in
-`domain` because the client must not import `api`."""
+"""One row for each method of the contract, and of KEDA's: which roles may call it, and how server
+and client treat its calls. Guard, request queues, the client's retry policy and the documentation
+read it; it is in `domain` because the client must not import `api`."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -54,6 +54,13 @@ class Method:
 _job = partial(Method, "jobsvc.v1.JobService", reads_caller=True)
 _worker = partial(Method, "jobsvc.v1.WorkerService", roles=(WORKER,))
 _queue = partial(Method, "jobsvc.v1.QueueService")
+# KEDA calls every replica in turn, also one that drains, and takes each refusal for an error.
+_scaler = partial(
+    Method,
+    "externalscaler.ExternalScaler",
+    roles=(VIEWER,),
+    served_while_draining=True,
+)
 _READS_JOBS = (VIEWER, PAYLOADS_VIEWER)
 _WRITES_JOBS = (CREATOR,)
 _SEES_BULK = (CREATOR, VIEWER, PAYLOADS_VIEWER)
@@ -122,6 +129,10 @@ METHODS: tuple[Method, ...] = (
     _queue("GetQueueStats", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("ListWorkers", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("DrainWorker", roles=_CONTROLS_QUEUES, repeatable=True, audited="worker_id"),
+    _scaler("IsActive", repeatable=True, reads=True),
+    _scaler("StreamIsActive", waits=True),
+    _scaler("GetMetricSpec", repeatable=True, reads=True),
+    _scaler("GetMetrics", repeatable=True, reads=True),
 )
 
 _BY_FULL_NAME = {method.full_name: method for method in METHODS}

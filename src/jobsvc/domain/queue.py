@@ -112,3 +112,5 @@ class QueueCounts:
     oldest_ready_seconds: float | None
     workers: int
     open_window: int
+    #: Those of the workers that hold leases, of whatever queue.
+    busy_workers: int = 0

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import NamedTuple
 
 from opentelemetry import trace
@@ -28,8 +28,6 @@ from jobsvc.store.store import Store
 
 #: Queues whose last resolved options are kept.
 _MAX_RESOLVED = 1000
-#: Jobs with a transaction of their own that one caller writes at a time.
-_MAX_ALONE = 8
 
 
 class Asked(NamedTuple):
@@ -69,6 +67,8 @@ class Creation:
         #: The `max_waiting` of queues that have one, and were used lately.
         self._limited: dict[str, int] = {}
         self._waiting_limit = WaitingLimit(store.queues)
+        #: Transactions of jobs of `create_each`, all together: half of the pool is left to others.
+        self._alone = asyncio.Semaphore(max(1, settings.pool_size // 2))
 
     async def check(self, requests: Sequence[JobRequest], owner: Owner) -> list[NewJob]:
         """The jobs that the requests ask for, checked as far as possible without writing. Empties
@@ -189,10 +189,11 @@ class Creation:
         return checked
 
     async def create_each(
-        self, asked: Sequence[Asked], checked: Sequence[NewJob]
+        self, asked: Sequence[Asked], checked: Sequence[NewJob], alone: asyncio.Semaphore
     ) -> list[CreateResult | Exception]:
         """Creates each job for itself, as `check_each` returned them. Returns for each what
-        `create` returns or raises."""
+        `create` returns or raises. `alone` bounds the transactions that one caller has at a
+        time."""
         results: dict[int, CreateResult | Exception] = {}
         async with self._spans.sending(checked, [each.context for each in asked]) as new_jobs:
             # Keys and room are looked up for each, in a transaction of its own.
@@ -211,14 +212,13 @@ class Creation:
                     results[index] = created[-1]
             self._tell(created)
             not_new = [index for index in together if index not in results]
-            results |= await self._find_repeated([(index, asked[index]) for index in not_new])
+            async with alone if not_new else nullcontext():
+                results |= await self._find_repeated([(index, asked[index]) for index in not_new])
             rest = [index for index in range(len(asked)) if index not in results]
-            for start in range(0, len(rest), _MAX_ALONE):
-                some = rest[start : start + _MAX_ALONE]
-                ends = await asyncio.gather(
-                    *(self._create_alone(asked[index], new_jobs[index]) for index in some)
-                )
-                results |= zip(some, ends, strict=True)
+            ends = await asyncio.gather(
+                *(self._create_alone(asked[index], new_jobs[index], alone) for index in rest)
+            )
+            results |= zip(rest, ends, strict=True)
         return [results[index] for index in range(len(asked))]
 
     async def _find_repeated(self, asked: Sequence[tuple[int, Asked]]) -> dict[int, CreateResult]:
@@ -232,16 +232,19 @@ class Creation:
                 found |= {of_owner[at][0]: result for at, result in repeated.items()}
         return found
 
-    async def _create_alone(self, asked: Asked, new: NewJob) -> CreateResult | Exception:
-        try:
-            if self._limited and (
-                repeated := await self._let_in([asked.request], [new], asked.owner)
-            ):
-                return repeated[0]
-            (result,) = await self._create_or_find([asked.request], [new], asked.owner)
-        except Exception as error:
-            return error
-        return result
+    async def _create_alone(
+        self, asked: Asked, new: NewJob, alone: asyncio.Semaphore
+    ) -> CreateResult | Exception:
+        async with alone, self._alone:
+            try:
+                if self._limited and (
+                    repeated := await self._let_in([asked.request], [new], asked.owner)
+                ):
+                    return repeated[0]
+                (result,) = await self._create_or_find([asked.request], [new], asked.owner)
+            except Exception as error:
+                return error
+            return result
 
     async def preview(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """The results that `create_all` would have; creates nothing. Raises as `create`."""

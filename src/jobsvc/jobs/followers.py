@@ -19,6 +19,8 @@ class Follower:
     def __init__(self, job_ids: Iterable[str]) -> None:
         #: Version last read of each job that has not ended; 0 before the first read.
         self.seen: dict[str, int] = dict.fromkeys(job_ids, 0)
+        #: Jobs that the hub has it down for, those included that have ended.
+        self.joined: set[str] = set()
         self._changed: dict[str, None] = {}
         self._event = asyncio.Event()
         self._draining = False
@@ -61,25 +63,26 @@ class Hub:
         """Follows jobs from now on: read them only after this."""
         follower = Follower(())
         self._open.add(follower)
-        jobs = list(dict.fromkeys(job_ids))
         try:
-            self.join(follower, jobs)
+            self.join(follower, job_ids)
             yield follower
         finally:
             self._open.discard(follower)
-            self.leave(follower, [*jobs, *follower.seen])
+            self.leave(follower, list(follower.joined))
 
     def join(self, follower: Follower, job_ids: Iterable[str], version: int = 0) -> None:
-        """Has a follower follow more jobs, whose `version` it knows; who joins ends it by `leave`
-        for each job, unless it is still in `seen` when `follow` ends."""
+        """Has a follower follow more jobs, whose `version` it knows, until it leaves them or
+        `follow` ends."""
         for job_id in job_ids:
             follower.seen.setdefault(job_id, version)
+            follower.joined.add(job_id)
             self._followers.setdefault(job_id, set()).add(follower)
 
     def leave(self, follower: Follower, job_ids: Iterable[str]) -> None:
         """Has a follower follow jobs no longer, if it does."""
         for job_id in job_ids:
             follower.seen.pop(job_id, None)
+            follower.joined.discard(job_id)
             if followers := self._followers.get(job_id):
                 followers.discard(follower)
                 if not followers:
@@ -87,7 +90,7 @@ class Hub:
 
     def leave_unless_seen(self, follower: Follower, job_id: str) -> bool:
         """Has a follower leave a job that has been removed, and says whether it followed it."""
-        if job_id in follower.seen or follower not in self._followers.get(job_id, ()):
+        if job_id in follower.seen or job_id not in follower.joined:
             return False
         self.leave(follower, (job_id,))
         return True

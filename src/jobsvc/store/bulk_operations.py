@@ -194,9 +194,13 @@ class BulkOperationStore:
         rows = await connection.fetch(self._database.sql["read_candidates"], job_ids)
         return {str(row["id"]): _candidate_from(row) for row in rows}
 
-    async def prune(self, limit: int) -> int:
-        """Removes operations whose retention has passed, and returns their number."""
-        (row,) = await self._database.fetch("prune_bulk_operations", limit)
+    async def prune(self, limit: int, connection: Connection | None = None) -> int:
+        """Removes operations whose retention has passed, inside the caller's transaction if there
+        is one, and returns their number."""
+        if connection is None:
+            (row,) = await self._database.fetch("prune_bulk_operations", limit)
+        else:
+            (row,) = await connection.fetch(self._database.sql["prune_bulk_operations"], limit)
         count: int = row["count"]
         return count
 

@@ -56,6 +56,16 @@ async def find_pooling(servers: Servers) -> Pooling:
                 return Pooling.TRANSACTION
 
 
+async def hears(servers: Servers) -> bool:
+    """Returns whether a connection hears at once what another one notifies. Raises as
+    `Servers.connect`."""
+    async with _connected(servers) as one, _connected(servers) as other:
+        try:
+            return await _find_session(one, other) is Pooling.SESSION
+        except TimeoutError:
+            return False
+
+
 @asynccontextmanager
 async def _connected(servers: Servers) -> AsyncIterator[asyncpg.Connection]:
     connection: asyncpg.Connection = await servers.connect(

@@ -166,7 +166,9 @@ class QueueStore:
         wanted = None if names is None else list(names)
         jobs = await self._database.fetch("count_jobs", wanted)
         seen = await self._database.fetch("count_workers", wanted, _WORKER_SEEN_SECONDS)
-        workers = {row["queue"]: (row["workers"], row["open_window"]) for row in seen}
+        workers = {
+            row["queue"]: (row["workers"], row["open_window"], row["busy_workers"]) for row in seen
+        }
         return [
             QueueCounts(
                 row["name"],
@@ -176,7 +178,7 @@ class QueueStore:
                 row["ready"],
                 row["processing"],
                 row["oldest_seconds"],
-                *workers.get(row["name"], (0, 0)),
+                *workers.get(row["name"], (0, 0, 0)),
             )
             for row in jobs
         ]

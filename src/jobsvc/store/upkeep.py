@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import asyncpg
+
 from jobsvc.domain.dead_rows import DirtyTable, HorizonHolder
 from jobsvc.domain.outcome import JOB_EXPIRED, START_DEADLINE
 from jobsvc.store.database import Connection, Database
@@ -21,13 +23,16 @@ class UpkeepStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def expire(self, limit: int, failed_retention_seconds: float) -> Sequence[str]:
-        """Fails waiting jobs that expired or did not start in time, and returns their ids.
+    async def expire(
+        self, limit: int, failed_retention_seconds: float, connection: Connection | None = None
+    ) -> Sequence[str]:
+        """Fails waiting jobs that expired or did not start in time, and returns their ids; inside
+        the caller's transaction if there is one, as all duties here.
 
         `limit` bounds each of the two kinds.
         """
-        rows = await self._database.fetch(
-            "expire_jobs", limit, *_ERRORS, failed_retention_seconds, ()
+        rows = await self._fetch(
+            connection, "expire_jobs", limit, *_ERRORS, failed_retention_seconds, ()
         )
         return [str(row["job_id"]) for row in rows]
 
@@ -50,21 +55,23 @@ class UpkeepStore:
         now: datetime = row["now"]
         return now
 
-    async def prune(self, limit: int, request_id_seconds: float) -> int:
+    async def prune(
+        self, limit: int, request_id_seconds: float, connection: Connection | None = None
+    ) -> int:
         """Removes ended jobs whose retention has passed, and returns their number.
 
         Until `request_id_seconds` after its end, a job with a request id is only emptied.
         """
-        (row,) = await self._database.fetch("prune_jobs", limit, request_id_seconds)
+        (row,) = await self._fetch(connection, "prune_jobs", limit, request_id_seconds)
         count: int = row["count"]
         return count
 
-    async def prune_schemas(self, max_jobs: int) -> int:
+    async def prune_schemas(self, max_jobs: int, connection: Connection | None = None) -> int:
         """Removes schemas that no queue has had for a day and no job has, and returns their number.
 
         Of the oldest jobs, `max_jobs` are read to know that.
         """
-        (row,) = await self._database.fetch("prune_schemas", max_jobs)
+        (row,) = await self._fetch(connection, "prune_schemas", max_jobs)
         count: int = row["count"]
         return count
 
@@ -81,3 +88,10 @@ class UpkeepStore:
         """Returns whose old snapshot keeps dead rows in place; None if none is to be seen."""
         rows = await self._database.fetch("horizon_holder")
         return next((HorizonHolder(*row.values()) for row in rows), None)
+
+    async def _fetch(
+        self, connection: Connection | None, statement: str, *arguments: object
+    ) -> Sequence[asyncpg.Record]:
+        if connection is None:
+            return await self._database.fetch(statement, *arguments)
+        return await connection.fetch(self._database.sql[statement], *arguments)

@@ -5,26 +5,27 @@ audit, and schemas that nothing refers to any more."""
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
 
-_MAX_JOBS = 1000
+#: Jobs of a batch.
+MAX_JOBS = 1000
 #: So many jobs may outlive all others, and a schema can still be known to be unused.
-_MAX_OLD_JOBS = 10_000
+MAX_OLD_JOBS = 10_000
 
 
 async def prune_jobs(store: Store, settings: Settings) -> int:
     """Removes or empties a batch of ended jobs whose `purge_time` has passed. Returns how many."""
-    return await store.upkeep.prune(_MAX_JOBS, settings.request_id_seconds)
+    return await store.upkeep.prune(MAX_JOBS, settings.request_id_seconds)
 
 
 async def prune_bulk_operations(store: Store) -> int:
     """Removes a batch of bulk operations whose `purge_time` has passed. Returns how many."""
-    return await store.bulk_operations.prune(_MAX_JOBS)
+    return await store.bulk_operations.prune(MAX_JOBS)
 
 
 async def prune_audit(store: Store, settings: Settings) -> int:
     """Removes a batch of entries of the audit whose retention is over. Returns how many."""
-    return await store.audit.prune(_MAX_JOBS, settings.audit_retention_seconds)
+    return await store.audit.prune(MAX_JOBS, settings.audit_retention_seconds)
 
 
 async def prune_schemas(store: Store) -> int:
     """Removes schemas that no queue and no job has. Returns how many."""
-    return await store.upkeep.prune_schemas(_MAX_OLD_JOBS)
+    return await store.upkeep.prune_schemas(MAX_OLD_JOBS)

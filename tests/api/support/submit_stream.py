@@ -9,6 +9,7 @@ import grpc
 from google.rpc import status_pb2
 from grpc import aio
 
+from jobsvc.app import Replica
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -96,3 +97,9 @@ async def submit(jobs: JobServiceStub, **fields: Any) -> AsyncIterator[SubmitStr
         yield stream
     finally:
         call.cancel()
+
+
+def narrow_channel(server: Replica) -> aio.Channel:
+    """A channel that holds little of what is not read."""
+    options = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536)]
+    return aio.insecure_channel(f"127.0.0.1:{server.port}", options=options)

@@ -28,7 +28,7 @@ def runs(results: Sequence[CreateResult]) -> Iterator[list[CreateResult]]:
     a single run."""
     run: list[CreateResult] = []
     for result in results:
-        if run and not _differ_in_id_only(run[0], result):
+        if run and not differ_in_id_only(run[0], result):
             yield run
             run = []
         run.append(result)
@@ -36,7 +36,8 @@ def runs(results: Sequence[CreateResult]) -> Iterator[list[CreateResult]]:
         yield run
 
 
-def _differ_in_id_only(one: CreateResult, other: CreateResult) -> bool:
+def differ_in_id_only(one: CreateResult, other: CreateResult) -> bool:
+    """Whether two new jobs have the same in all that a response says but their ids."""
     if not (isinstance(one, Created) and isinstance(other, Created)):
         return False
     return (
