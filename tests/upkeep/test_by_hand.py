@@ -20,6 +20,7 @@ async def counts(sql: asyncpg.Connection) -> dict[str, int]:
             (SELECT count(*) FROM waiting) AS waiting,
             (SELECT count(*) FROM result) AS result,
             (SELECT count(*) FROM bulk_operation) AS bulk_operation,
+            (SELECT count(*) FROM audit_entry) AS audit_entry,
             (SELECT count(*) FROM payload_schema) AS payload_schema
         """
     )
@@ -57,6 +58,19 @@ async def bulk_operations_to_prune(_: Store, sql: asyncpg.Connection, number: in
     )
 
 
+async def entries_to_prune(_: Store, sql: asyncpg.Connection, number: int) -> None:
+    await sql.execute(
+        """
+        INSERT INTO audit_entry
+        SELECT gen_random_uuid(), now() - age * interval '1 second', '', '', '', 'CancelJob', '',
+            'OK', '', 1
+        FROM unnest(array_fill($2::float8, ARRAY[$1::integer]) || 0.0::float8) AS age
+        """,
+        number,
+        TEST_SETTINGS.audit_retention_seconds + 60,
+    )
+
+
 async def schemas_to_prune(_: Store, sql: asyncpg.Connection, number: int) -> None:
     await sql.execute(
         """
@@ -72,6 +86,7 @@ CASES = {
     "expire": (to_expire, "waiting"),
     "prune": (to_prune, "result"),
     "prune-bulk-operations": (bulk_operations_to_prune, "bulk_operation"),
+    "prune-audit": (entries_to_prune, "audit_entry"),
     "prune-schemas": (schemas_to_prune, "payload_schema"),
 }
 

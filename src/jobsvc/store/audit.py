@@ -6,7 +6,7 @@ from datetime import datetime
 import asyncpg
 
 from jobsvc.domain.audit_entry import AuditEntry
-from jobsvc.store.database import Database
+from jobsvc.store.database import Connection, Database
 from jobsvc.store.ddl import DatabaseUnsuitable, ddl_transaction
 from jobsvc.store.statement import texts
 
@@ -36,9 +36,16 @@ class AuditStore:
             [entry.calls for entry in entries],
         )
 
-    async def prune(self, limit: int, retention_seconds: float) -> int:
-        """Removes entries whose retention is over, and returns their number."""
-        (row,) = await self._database.fetch("prune_audit_entries", limit, retention_seconds)
+    async def prune(
+        self, limit: int, retention_seconds: float, connection: Connection | None = None
+    ) -> int:
+        """Removes entries whose retention is over, inside the caller's transaction if there is
+        one, and returns their number."""
+        if connection is None:
+            (row,) = await self._database.fetch("prune_audit_entries", limit, retention_seconds)
+        else:
+            statement = self._database.sql["prune_audit_entries"]
+            (row,) = await connection.fetch(statement, limit, retention_seconds)
         count: int = row["count"]
         return count
 

@@ -49,6 +49,10 @@ async def _prune_bulk_operations(store: Store, _: Settings, connection: Connecti
     return await store.bulk_operations.prune(MAX_PRUNED, connection)
 
 
+async def _prune_audit(store: Store, settings: Settings, connection: Connection) -> int:
+    return await store.audit.prune(MAX_PRUNED, settings.audit_retention_seconds, connection)
+
+
 async def _prune_schemas(store: Store, _: Settings, connection: Connection) -> int:
     return await store.upkeep.prune_schemas(MAX_OLD_JOBS, connection)
 
@@ -63,6 +67,7 @@ DUTIES = {
     "prune-bulk-operations": HandDuty(
         "removes bulk operations whose retention is over", _prune_bulk_operations
     ),
+    "prune-audit": HandDuty("removes entries of the audit whose retention is over", _prune_audit),
     "prune-schemas": HandDuty("removes schemas that no queue and no job has", _prune_schemas),
     "vacuum": HandDuty(
         "vacuums lease and waiting once they have many dead rows; by hand: VACUUM, in psql"
