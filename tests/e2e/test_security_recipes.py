@@ -1,6 +1,8 @@
 """The recipes of the security page: API keys, mutual TLS and tokens, with real processes."""
 
 import asyncio
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,25 @@ async def test_key_is_shown_once_kept_as_a_digest_and_revoked(dsn: str) -> None:
         assert word in listed
     assert keys(dsn, "revoke", key_id) == f"revoked {key_id} of billing\n"
     assert "revoked" in keys(dsn, "list")
+
+
+async def test_who_made_and_revoked_a_key_is_in_the_audit(dsn: str) -> None:
+    found = read_key(create(dsn, "billing", "jobs.creator"))
+    assert found is not None
+    key_id, secret = found
+    run("keys", "revoke", "0" * 12, JOBSVC_DSN=dsn)
+    keys(dsn, "revoke", key_id)
+    ((role,),) = await fetch(dsn, "SELECT session_user")
+    lines = run("audit", "--json", "--identity", f"database:{role}", JOBSVC_DSN=dsn).stdout
+    entries = [json.loads(line) for line in lines.splitlines()]
+    assert [(e["method"], e["target"], e["outcome"]) for e in entries] == [
+        ("RevokeKey", key_id, "OK"),
+        ("CreateKey", key_id, "OK"),
+    ]
+    assert {re.sub(r"^ipv[46]:.+", "address", e["peer"]) for e in entries} <= {"unix", "address"}
+    assert secret not in lines
+    only = run("audit", "--json", "--method", "RevokeKey", JOBSVC_DSN=dsn).stdout
+    assert only == f"{lines.splitlines()[0]}\n"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def audit(
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="About this job, queue, worker or bulk operation."),
+        typer.Option(metavar="NAME", help="About this job, queue, worker, bulk operation or key."),
     ] = None,
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="Most entries to print.")
@@ -43,14 +43,15 @@ def audit(
     """Print who changed what, newest first, from the database JOBSVC_DSN.
 
     Jobs that were cancelled, retried, updated and deleted, bulk operations, queues that
-    were changed, workers that were drained, and calls that were refused for want of a
-    role. Without JOBSVC_DSN it starts the embedded PostgreSQL in JOBSVC_DATA_DIR. See
-    docs/operations/audit.md.
+    were changed, workers that were drained, API keys that were made and revoked, and
+    calls that were refused for want of a role. Without JOBSVC_DSN it starts the
+    embedded PostgreSQL in JOBSVC_DATA_DIR. See docs/operations/audit.md.
     """
     import asyncio
     from contextlib import AsyncExitStack
 
     from jobsvc.cli.startup import log_to_stderr, read_settings, startup_errors
+    from jobsvc.domain.audit_entry import KEY_METHODS
     from jobsvc.domain.methods import METHODS
     from jobsvc.embedded import embedded_postgres
     from jobsvc.store.audit import read_audit
@@ -59,7 +60,7 @@ def audit(
     first = None if since is None else parse_moment(since, now)
     end = None if until is None else parse_moment(until, now)
     names = parse_words(methods)
-    if unknown := sorted(set(names) - {method.name for method in METHODS}):
+    if unknown := sorted({*names} - {method.name for method in METHODS} - {*KEY_METHODS}):
         raise typer.BadParameter(f"there is no method {', '.join(unknown)}")
     settings = read_settings()
     log_to_stderr()

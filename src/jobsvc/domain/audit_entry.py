@@ -9,6 +9,8 @@ OK = "OK"
 CANCELLED = "CANCELLED"
 #: The outcome of a call whose caller lacks a role.
 ROLE_REQUIRED = "ROLE_REQUIRED"
+#: What `jobsvc keys` does in the database, without a server: noted as if they were methods.
+KEY_METHODS = ("CreateKey", "RevokeKey")
 
 _MAX_TARGET = 300
 
@@ -17,15 +19,16 @@ _MAX_TARGET = 300
 class AuditEntry:
     """A call, or several alike that were refused."""
 
-    #: The service that the caller has proved to be; empty without authentication.
+    #: The service that the caller has proved to be; empty without authentication. Of
+    #: `KEY_METHODS`, `database:` and the role that was connected.
     identity: str
     #: The user that it named; empty if it named none.
     user_id: str
     #: Its address, without a port.
     peer: str
-    #: As in the contract, `CancelJob` for example.
+    #: As in the contract, `CancelJob` for example; or one of `KEY_METHODS`.
     method: str
-    #: The job, queue, worker or bulk operation; empty if it is not known.
+    #: The job, queue, worker, bulk operation or key; empty if it is not known.
     target: str
     #: `OK`, `CANCELLED`, or the reason of the refusal.
     outcome: str
