@@ -55,6 +55,9 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
+from jobsvc.store.trouble_log import TroubleLog
+from jobsvc.telemetry.measurements import Measurements
+from jobsvc.tracing.publish import published
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, run_duties
 from jobsvc.upkeep.prune import prune_jobs, prune_schemas
@@ -84,6 +87,7 @@ class Replica:
         dispatcher: Dispatcher,
         redelivery: Redelivery,
         outages: Outages,
+        troubles: TroubleLog,
         settings: Settings,
     ) -> None:
         self.port = port
@@ -93,7 +97,15 @@ class Replica:
         self._dispatcher = dispatcher
         self._redelivery = redelivery
         self._outages = outages
+        self._troubles = troubles
         self._settings = settings
+
+    @property
+    def why_not_ready(self) -> str:
+        """Why it is not worth calling now; empty while it is. May be read by any thread."""
+        if self._admission.draining:
+            return "draining"
+        return "the database does not answer" if self._troubles.is_away else ""
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
@@ -123,6 +135,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
     """A replica on a database whose schema is up to date, serving until the end of the block."""
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
+    measurements = Measurements()
     async with open_store(
         dsn,
         server_id,
@@ -131,6 +144,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         settings.max_queues,
         settings.schema,
         Pooling(settings.pooler) if settings.pooler else None,
+        measurements,
     ) as store:
         hints = Hints(
             dsn,
@@ -143,7 +157,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
 
-        redelivery = Redelivery(store, hints, settings.reconnect_seconds)
+        redelivery = Redelivery(store, hints, settings.reconnect_seconds, measurements)
         presence = Presence(store)
         retirement = Retirement(store)
         worker_log = WorkerLog(settings.acknowledge_seconds)
@@ -163,8 +177,10 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
-        settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
-        creation = Creation(store, catalog, hints, due_timers.start, settings, tracer)
+        settlement = Settlement(
+            store, catalog, hints, due_timers.start, settings, tracer, measurements
+        )
+        creation = Creation(store, catalog, hints, due_timers.start, settings, tracer, measurements)
         reader = JobReader(store, catalog, hub)
         admission = Admission(settings)
         connections = Connections(
@@ -196,8 +212,8 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                     settings,
                 ),
                 JobControl(
-                    Cancellation(store, reader, hints, settings),
-                    Retrying(store, reader, hints, due_timers.start, settings),
+                    Cancellation(store, reader, hints, settings, measurements),
+                    Retrying(store, reader, hints, due_timers.start, settings, measurements),
                     Changing(store, catalog, reader, hints, due_timers.start),
                     Deletion(store, reader, hints, settings),
                     settings.max_payload_bytes,
@@ -214,7 +230,13 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
+            QueueService(
+                store,
+                hints,
+                catalog,
+                QueueControl(store, hints, settings, measurements),
+                retirement,
+            ),
             Guard(admission, connections, callers, tracer),
             connections,
             store.database.troubles,
@@ -232,29 +254,40 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
         )
-        duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
-        async with running(
-            ("hints", hints.run()),
-            ("hub", hub.run()),
-            ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
-            ("redelivery", redelivery.run()),
-            ("dispatch", dispatcher.run()),
-            ("worker ids", worker_ids.run()),
-        ):
-            async with (
-                server.listening(settings.listen) as port,
-                # Only now: the silence of a worker counts from its first look.
-                running(("upkeep", run_duties(*duties))),
+        duties = _duties(
+            store, settlement, hints, dispatcher, outages, admission, settings, measurements
+        )
+        with published(measurements):
+            async with running(
+                ("hints", hints.run()),
+                ("hub", hub.run()),
+                ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
+                ("redelivery", redelivery.run()),
+                ("dispatch", dispatcher.run()),
+                ("worker ids", worker_ids.run()),
             ):
-                yield Replica(
-                    port, server, admission, hub, dispatcher, redelivery, outages, settings
-                )
-            # Calls that were cancelled now may have held leases.
-            await server.finish()
-            await unary_leases.until_done(_UNARY_SECONDS)
-            await redelivery.flush()
-            await worker_ids.flush()
-            worker_log.tell_missed(at_end=True)
+                async with (
+                    server.listening(settings.listen) as port,
+                    # Only now: the silence of a worker counts from its first look.
+                    running(("upkeep", run_duties(*duties))),
+                ):
+                    yield Replica(
+                        port,
+                        server,
+                        admission,
+                        hub,
+                        dispatcher,
+                        redelivery,
+                        outages,
+                        store.database.troubles,
+                        settings,
+                    )
+                # Calls that were cancelled now may have held leases.
+                await server.finish()
+                await unary_leases.until_done(_UNARY_SECONDS)
+                await redelivery.flush()
+                await worker_ids.flush()
+                worker_log.tell_missed(at_end=True)
 
 
 @asynccontextmanager
@@ -277,6 +310,7 @@ def _duties(
     outages: Outages,
     admission: Admission,
     settings: Settings,
+    measurements: Measurements,
 ) -> Sequence[Duty]:
     rescue = partial(
         rescue_leases,
@@ -286,14 +320,15 @@ def _duties(
         settings,
         dispatcher.leases_lost,
         RescueLog(),
+        measurements,
     )
-    expire = partial(expire_jobs, store, hints, settings)
+    expire = partial(expire_jobs, store, hints, settings, measurements)
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
         Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
-        Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
+        Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 

@@ -1,21 +1,76 @@
 """The server as a process: signals, the wait for its database, what a service manager hears."""
 
 import asyncio
+import logging
 import signal
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 
+from jobsvc import extras
 from jobsvc.api.waiting_server import waiting_server
-from jobsvc.app import replica, running
+from jobsvc.app import Replica, replica, running
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.embedded import embedded_postgres
+from jobsvc.http_server import Answer, http_server
 from jobsvc.sd_notify import ServiceManager
 from jobsvc.settings import Settings
 from jobsvc.store.first_connection import until_there
 from jobsvc.store.installation import FORMER_SCHEMA
 from jobsvc.store.migrate import migrate
+from jobsvc.tracing import can_be_scraped
 from jobsvc.tracing.stderr_log import reload_level
+
+log = logging.getLogger(__name__)
+
+#: A loop that does not answer for so long is not alive.
+_LIVE_SECONDS = 5.0
+
+
+class Probes:
+    """What the HTTP listener answers, on threads of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        #: Set while there is one.
+        self.replica: Replica | None = None
+
+    def is_live(self) -> Answer:
+        """Whether the event loop turns."""
+        try:
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result(_LIVE_SECONDS)
+        except (TimeoutError, RuntimeError):
+            return Answer(b"the event loop does not answer\n", is_ok=False)
+        return Answer(b"ok\n")
+
+    def is_ready(self) -> Answer:
+        """Whether the server is worth calling, as gRPC's health says of it as a whole."""
+        why = "waiting for the database" if self.replica is None else self.replica.why_not_ready
+        return Answer(f"{why or 'ok'}\n".encode(), is_ok=not why)
+
+
+@contextmanager
+def http_listener(settings: Settings, probes: Probes) -> Iterator[None]:
+    """Serves probes and metrics over HTTP until the end of the block, if the settings say so.
+
+    Raises:
+        HttpListenFailed: it cannot listen on the address.
+    """
+    if settings.http_listen is None:
+        yield
+        return
+    paths = {"/livez": probes.is_live, "/readyz": probes.is_ready}
+    if can_be_scraped():
+        from jobsvc.tracing.prometheus import CONTENT_TYPE, prometheus_text
+
+        text = prometheus_text()
+        paths["/metrics"] = lambda: Answer(text(), content_type=CONTENT_TYPE)
+    elif not extras.is_installed("prometheus"):
+        log.warning("/metrics is not served: %s", extras.ask_for("prometheus"))
+    with http_server(settings.http_listen, paths) as port:
+        host = settings.http_listen.rpartition(":")[0]
+        log.info("%s served at http://%s:%d", ", ".join(sorted(paths)), host, port)
+        yield
 
 
 async def serve(
@@ -25,15 +80,17 @@ async def serve(
     `on_ready` gets the port, and the service manager hears of all that.
 
     Raises:
-        DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken: it
-            cannot start.
+        DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken,
+            HttpListenFailed: it cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, manager.reload, reload_level)
+    probes = Probes(loop)
     async with AsyncExitStack() as stack:
+        stack.enter_context(http_listener(settings, probes))
         await stack.enter_async_context(running(("watchdog", manager.ping())))
         dsn = settings.dsn
         if dsn is None:
@@ -42,6 +99,7 @@ async def serve(
             await stack.enter_async_context(running(("embedded PostgreSQL", postgres.watch())))
         if await until_prepared(dsn, settings, stop, manager):
             async with replica(dsn, settings) as serving:
+                probes.replica = serving
                 on_ready(serving.port)
                 manager.tell("READY=1", status="serving")
                 await stop.wait()

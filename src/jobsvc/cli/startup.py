@@ -58,11 +58,12 @@ def startup_errors() -> Iterator[None]:
     from jobsvc.api.listen_address import PortTaken
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable, EmbeddedUnsuitable
+    from jobsvc.http_server import HttpListenFailed
     from jobsvc.store.ddl import DatabaseUnsuitable
     from jobsvc.store.dsn import DsnInvalid
 
     configuration = (EmbeddedUnsuitable, DatabaseUnsuitable, DsnInvalid)
-    known = (*configuration, PortTaken, EmbeddedUnavailable, DatabaseUnavailable)
+    known = (*configuration, PortTaken, HttpListenFailed, EmbeddedUnavailable, DatabaseUnavailable)
 
     def end(error: BaseException) -> NoReturn:
         is_configuration = isinstance(error, configuration)

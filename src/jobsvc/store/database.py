@@ -21,6 +21,8 @@ from jobsvc.store.sqlstate import Answer, answer, is_session_spent
 from jobsvc.store.standby_wait import StandbyWaitCancelled
 from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
+from jobsvc.telemetry.catalogue import DATABASE_FAILURES
+from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +133,9 @@ class Database:
         dsn: Dsn | None = None,
         schema: str = SCHEMA,
         servers: Servers | None = None,
+        measurements: Measurements | None = None,
     ) -> None:
+        measurements = Measurements() if measurements is None else measurements
         self._pool = pool
         #: Where the connections lead, for those who make others.
         self.servers = servers
@@ -150,7 +154,7 @@ class Database:
         #: How often all connections were given up.
         self._generation = 0
         #: What is wrong with it; those with connections of their own report to it, too.
-        self.troubles = TroubleLog()
+        self.troubles = TroubleLog(measurements.tally(DATABASE_FAILURES))
 
     @property
     def pooling(self) -> Pooling:
@@ -262,6 +266,7 @@ async def open_database(
     statement_seconds: float,
     schema: str = SCHEMA,
     pooling: Pooling | None = None,
+    measurements: Measurements | None = None,
 ) -> AsyncIterator[Database]:
     """Opens a pool on `dsn`, and closes it at the end. `pooling` None finds it out.
 
@@ -288,7 +293,7 @@ async def open_database(
             **sessions.pool_options(),
         )
     tell_pooling(sessions.pooling)
-    database = Database(pool, sessions, statement_seconds, target, schema, servers)
+    database = Database(pool, sessions, statement_seconds, target, schema, servers, measurements)
     try:
         yield database
     finally:

@@ -19,18 +19,25 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.shared_reads import SharedReads
 from jobsvc.store.upkeep import UpkeepStore
 from jobsvc.store.workers import WorkerStore
+from jobsvc.telemetry.measurements import Measurements
 
 
 class Store:
     """The typed statements, grouped by their subject."""
 
-    def __init__(self, database: Database, server_id: str, max_queues: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        server_id: str,
+        max_queues: int,
+        measurements: Measurements | None = None,
+    ) -> None:
         self.database = database
         self.jobs = JobStore(database)
         self.job_control = JobControlStore(database)
         self.shared_reads = SharedReads(self.jobs)
         self.job_lists = JobListStore(database, MAX_CANDIDATES)
-        self.claims = ClaimStore(database)
+        self.claims = ClaimStore(database, measurements)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)
         self.queues = QueueStore(database, max_queues)
@@ -54,6 +61,7 @@ async def open_store(
     max_queues: int,
     schema: str = SCHEMA,
     pooling: Pooling | None = None,
+    measurements: Measurements | None = None,
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
 
@@ -63,10 +71,10 @@ async def open_store(
         DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
-        open_database(dsn, pool_size, statement_seconds, schema, pooling) as database,
+        open_database(dsn, pool_size, statement_seconds, schema, pooling, measurements) as database,
         asyncio.TaskGroup() as tasks,
     ):
-        store = Store(database, server_id, max_queues)
+        store = Store(database, server_id, max_queues, measurements)
         batchers = [
             tasks.create_task(batcher.run(), name=f"batch {name}")
             for name, batcher in (

@@ -1,0 +1,84 @@
+"""A running server says each metric of the catalogue, as the catalogue has it, and no other."""
+
+import re
+
+import asyncpg
+import pytest
+
+from jobsvc.client import RetryPolicy
+from jobsvc.telemetry.catalogue import SERVER_INSTRUMENTS, Kind
+from tests.e2e.support.processes import Server
+from tests.e2e.support.stage import Stage
+from tests.support.probe import eventually
+from tests.telemetry.support.prometheus import Scrape, head, prometheus_name, scrape
+
+pytest.importorskip("opentelemetry.exporter.prometheus", reason="the extra prometheus is missing")
+
+#: What the SDK adds of itself.
+_OF_THE_SDK = re.compile(r"# TYPE (target_info|otel_\w+) ")
+
+
+async def url_of(server: Server) -> str:
+    """Where a server answers over HTTP."""
+    await server.says(30, "/readyz served at ")
+    found = re.search(r"served at (\S+)", server.stderr)
+    assert found
+    return found[1]
+
+
+def missing(found: Scrape) -> list[str]:
+    """The metrics of the catalogue that the server has not said."""
+    return [i.name for i in SERVER_INSTRUMENTS if head(i) not in found.heads]
+
+
+async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
+    stage: Stage, sql: asyncpg.Connection
+) -> None:
+    server = await stage.serve(
+        http_listen="127.0.0.1:0", acknowledge_seconds=1, reconnect_seconds=1
+    )
+    url = await url_of(server)
+    worker = await stage.work(server.target)
+    async with stage.calls(server.target) as caller:
+        ended = [await caller.create("greet", {"name": "Ada"}), await caller.create("flaky")]
+        ended.append(await caller.create("raises", retry=RetryPolicy(max_attempts=1)))
+        await caller.follow(ended)
+        await caller.create("releases")
+        await eventually(lambda: scrape(url).labels.get("jobsvc_jobs_released_total"))
+        # One that waits.
+        await caller.client.declare_queue("nobody")
+        await caller.create("nobody")
+        # One that is not acknowledged, and one whose worker dies.
+        running = await caller.create("nap", {"seconds": 600})
+        await eventually(lambda: running in {run.job_id for run in stage.history.runs()})
+        worker.freeze()
+        await caller.create("greet", {"name": "Bob"})
+        await eventually(lambda: scrape(url).labels.get("jobsvc_jobs_redelivered_total"))
+        worker.kill()
+        await sql.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'jobsvc%'"
+        )
+        found = await eventually(
+            lambda: scrape(url), lambda said: not missing(said), seconds=60, what="every metric"
+        )
+
+    assert {lines for lines in found.heads if not _OF_THE_SDK.match(lines[1])} == {
+        head(instrument) for instrument in SERVER_INSTRUMENTS
+    }
+    for instrument in SERVER_INSTRUMENTS:
+        name = prometheus_name(instrument)
+        labels = tuple(sorted(key.replace(".", "_") for key in instrument.attributes))
+        assert found.labels[name] == {labels}, name
+        if instrument.kind is Kind.HISTOGRAM:
+            bounds = {f"{boundary}" for boundary in instrument.boundaries} | {"+Inf"}
+            assert found.bounds[name] == bounds, name
+    assert found.value("jobsvc_jobs_created_total", queue="greet") == 2
+    completed = {"queue": "greet", "state": "COMPLETED", "reason": "OK"}
+    assert found.value("jobsvc_jobs_ended_total", **completed) == 1
+    failed = {"queue": "raises", "state": "FAILED", "reason": "UNKNOWN"}
+    assert found.value("jobsvc_jobs_ended_total", **failed) == 1
+    assert found.value("jobsvc_jobs_retried_total", queue="flaky", reason="UNAVAILABLE") == 1
+    assert found.value("jobsvc_jobs_rescued_total", queue="nap", reason="LEASE_EXPIRED") == 1
+    assert found.value("jobsvc_job_run_duration_seconds_count", queue="flaky") == 2
+    assert found.value("jobsvc_job_wait_duration_seconds_count", queue="flaky") == 2
