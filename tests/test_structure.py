@@ -23,6 +23,7 @@ TOP_MODULES = {
     "test_contract.py",
     "test_event_log.py",
     "test_exit_codes.py",
+    "test_http_server.py",
     "test_layers.py",
     "test_plain_text.py",
     "test_requirements.py",

@@ -51,15 +51,17 @@ from jobsvc.jobs.retry import Retrying
 from jobsvc.jobs.settle import Settlement
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
+from jobsvc.queues.statistics import QueueStatistics
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.telemetry.measurements import Measurements
+from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
 from jobsvc.upkeep.expire import expire_jobs
-from jobsvc.upkeep.loop import Duty, run_duties
+from jobsvc.upkeep.loop import Duty, DutyLog, run_duties
 from jobsvc.upkeep.prune import prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
@@ -153,6 +155,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             schema=settings.schema,
             can_listen=store.database.pooling is Pooling.SESSION,
             servers=store.database.servers,
+            measurements=measurements,
         )
         catalog = Catalog(store.queues)
         hub = Hub(store.jobs, settings.poll_interval_seconds)
@@ -172,6 +175,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
             worker_log,
             retirement,
             settings,
+            measurements,
         )
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence, retirement)
         worker_ids = WorkerIds(store, dispatcher.replace)
@@ -182,7 +186,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         )
         creation = Creation(store, catalog, hints, due_timers.start, settings, tracer, measurements)
         reader = JobReader(store, catalog, hub)
-        admission = Admission(settings)
+        admission = Admission(settings, measurements)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
         )
@@ -237,7 +241,7 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 QueueControl(store, hints, settings, measurements),
                 retirement,
             ),
-            Guard(admission, connections, callers, tracer),
+            Guard(admission, connections, callers, tracer, measurements),
             connections,
             store.database.troubles,
             settings,
@@ -257,7 +261,10 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
         duties = _duties(
             store, settlement, hints, dispatcher, outages, admission, settings, measurements
         )
-        with published(measurements):
+        duty_log = DutyLog(measurements)
+        statistics = QueueStatistics(store.queues, measurements)
+        measure_process(measurements)
+        with published(measurements) as is_published:
             async with running(
                 ("hints", hints.run()),
                 ("hub", hub.run()),
@@ -265,11 +272,12 @@ async def replica(dsn: str, settings: Settings) -> AsyncIterator[Replica]:
                 ("redelivery", redelivery.run()),
                 ("dispatch", dispatcher.run()),
                 ("worker ids", worker_ids.run()),
+                *([("queue statistics", statistics.run())] if is_published else []),
             ):
                 async with (
                     server.listening(settings.listen) as port,
                     # Only now: the silence of a worker counts from its first look.
-                    running(("upkeep", run_duties(*duties))),
+                    running(("upkeep", run_duties(*duties, log_of=duty_log))),
                 ):
                     yield Replica(
                         port,

@@ -30,15 +30,19 @@ _LIVE_SECONDS = 5.0
 class Probes:
     """What the HTTP listener answers, on threads of its own."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, live_seconds: float = _LIVE_SECONDS
+    ) -> None:
         self._loop = loop
+        self._live_seconds = live_seconds
         #: Set while there is one.
         self.replica: Replica | None = None
 
     def is_live(self) -> Answer:
         """Whether the event loop turns."""
         try:
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result(_LIVE_SECONDS)
+            answer = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop)
+            answer.result(self._live_seconds)
         except (TimeoutError, RuntimeError):
             return Answer(b"the event loop does not answer\n", is_ok=False)
         return Answer(b"ok\n")

@@ -1,6 +1,8 @@
 """A running server says each metric of the catalogue, as the catalogue has it, and no other."""
 
 import re
+import urllib.error
+import urllib.request
 
 import asyncpg
 import pytest
@@ -74,6 +76,8 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
             bounds = {f"{boundary}" for boundary in instrument.boundaries} | {"+Inf"}
             assert found.bounds[name] == bounds, name
     assert found.value("jobsvc_jobs_created_total", queue="greet") == 2
+    assert found.value("jobsvc_queue_jobs", queue="nobody", state="ready") == 1
+    assert found.value("jobsvc_queue_oldest_ready_age_seconds", queue="nobody") > 0
     completed = {"queue": "greet", "state": "COMPLETED", "reason": "OK"}
     assert found.value("jobsvc_jobs_ended_total", **completed) == 1
     failed = {"queue": "raises", "state": "FAILED", "reason": "UNKNOWN"}
@@ -82,3 +86,37 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
     assert found.value("jobsvc_jobs_rescued_total", queue="nap", reason="LEASE_EXPIRED") == 1
     assert found.value("jobsvc_job_run_duration_seconds_count", queue="flaky") == 2
     assert found.value("jobsvc_job_wait_duration_seconds_count", queue="flaky") == 2
+
+
+def status_of(url: str) -> tuple[int, str]:
+    """What a path answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+async def test_server_that_waits_for_its_database_is_alive_and_not_ready(stage: Stage) -> None:
+    server = stage.start_server(dsn="postgresql://x@127.0.0.1:9/x", http_listen="127.0.0.1:0")
+    url = await url_of(server)
+    assert status_of(f"{url}/livez") == (200, "ok\n")
+    assert status_of(f"{url}/readyz") == (503, "waiting for the database\n")
+    assert status_of(f"{url}/metrics")[0] == 200
+
+
+async def test_server_that_drains_is_alive_and_not_ready(stage: Stage) -> None:
+    server = await stage.serve(http_listen="127.0.0.1:0", drain_seconds=60)
+    url = await url_of(server)
+    assert status_of(f"{url}/readyz") == (200, "ok\n")
+    worker = await stage.work(server.target)
+    async with stage.calls(server.target) as caller:
+        running = await caller.create("nap", {"seconds": 600})
+        await eventually(lambda: running in {run.job_id for run in stage.history.runs()})
+    worker.freeze()
+    server.terminate()
+    assert await eventually(lambda: status_of(f"{url}/readyz"), lambda said: said[0] == 503) == (
+        503,
+        "draining\n",
+    )
+    assert status_of(f"{url}/livez") == (200, "ok\n")

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from jobsvc.settings import SCHEMA
+from jobsvc.store.batch import Batcher
 from jobsvc.store.claims import ClaimStore
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import Database, open_database
@@ -19,6 +21,7 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.shared_reads import SharedReads
 from jobsvc.store.upkeep import UpkeepStore
 from jobsvc.store.workers import WorkerStore
+from jobsvc.telemetry.catalogue import BATCH_ITEMS, BATCHES
 from jobsvc.telemetry.measurements import Measurements
 
 
@@ -75,15 +78,19 @@ async def open_store(
         asyncio.TaskGroup() as tasks,
     ):
         store = Store(database, server_id, max_queues, measurements)
+        named: dict[str, Batcher[Any, Any]] = {  # each of its own items and results
+            "create": store.jobs.creates,
+            "create large": store.jobs.large_creates,
+            "read": store.shared_reads.batcher,
+            "end": store.lease_ends.ends,
+            "extend": store.leases.extensions,
+        }
+        if measurements is not None:
+            measurements.gauge(BATCHES, lambda: [((n,), b.batches) for n, b in named.items()])
+            measurements.gauge(BATCH_ITEMS, lambda: [((n,), b.items) for n, b in named.items()])
         batchers = [
             tasks.create_task(batcher.run(), name=f"batch {name}")
-            for name, batcher in (
-                ("create", store.jobs.creates),
-                ("create large", store.jobs.large_creates),
-                ("read", store.shared_reads.batcher),
-                ("end", store.lease_ends.ends),
-                ("extend", store.leases.extensions),
-            )
+            for name, batcher in named.items()
         ]
         try:
             yield store

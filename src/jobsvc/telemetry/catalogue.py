@@ -111,6 +111,234 @@ LOOP_LAG = Instrument(
     "jobsvc.loop.lag", Kind.HISTOGRAM, "s", (), "How late the event loop wakes a timer", _LAG
 )
 
+QUEUE_JOBS = Instrument(
+    "jobsvc.queue.jobs",
+    Kind.GAUGE,
+    "{job}",
+    (
+        "queue",
+        "state",
+    ),
+    "Jobs that are ready, scheduled for later or processing; large numbers are estimates",
+)
+
+QUEUE_OLDEST_READY = Instrument(
+    "jobsvc.queue.oldest_ready.age",
+    Kind.GAUGE,
+    "s",
+    ("queue",),
+    "For how long the oldest ready job has been ready; 0 when none is",
+)
+
+QUEUE_WORKERS = Instrument(
+    "jobsvc.queue.workers",
+    Kind.GAUGE,
+    "{worker}",
+    ("queue",),
+    "Workers that take jobs of the queue, on all replicas",
+)
+
+QUEUE_OPEN_WINDOW = Instrument(
+    "jobsvc.queue.open_window",
+    Kind.GAUGE,
+    "{lease}",
+    ("queue",),
+    "How many more leases these workers would take now",
+)
+
+QUEUE_PAUSED = Instrument(
+    "jobsvc.queue.paused",
+    Kind.GAUGE,
+    "1",
+    ("queue",),
+    "1 while the queue is paused, else 0",
+)
+
+QUEUE_STATISTICS_AGE = Instrument(
+    "jobsvc.queue.statistics.age",
+    Kind.GAUGE,
+    "s",
+    (),
+    "Since when the metrics of queues were last read from the database",
+)
+
+RPC_DURATION = Instrument(
+    "rpc.server.call.duration",
+    Kind.HISTOGRAM,
+    "s",
+    (
+        "rpc.system.name",
+        "rpc.method",
+        "rpc.response.status_code",
+    ),
+    "Duration of calls; of a stream, until it has ended",
+    _SHORT,
+)
+
+CALLS = Instrument(
+    "jobsvc.calls.in_progress",
+    Kind.GAUGE,
+    "{call}",
+    ("kind",),
+    "Calls and streams in progress, by the limit that counts them",
+)
+
+CALLS_REFUSED = Instrument(
+    "jobsvc.calls.refused",
+    Kind.COUNTER,
+    "{call}",
+    (
+        "rpc.method",
+        "reason",
+    ),
+    "Calls and streams that ended with an error, by the reason in its details",
+)
+
+CALLS_WAITING = Instrument(
+    "jobsvc.calls.waiting",
+    Kind.GAUGE,
+    "{call}",
+    ("reason",),
+    "Calls that wait for room for their bytes, or for a refusal that is late",
+)
+
+CALL_BYTES = Instrument(
+    "jobsvc.calls.size",
+    Kind.GAUGE,
+    "By",
+    (),
+    "Bytes of requests and answers in memory",
+)
+
+WORKER_STREAMS = Instrument(
+    "jobsvc.workers.connected",
+    Kind.GAUGE,
+    "{worker}",
+    (),
+    "Workers with a stream to this replica",
+)
+
+LEASES_HELD = Instrument(
+    "jobsvc.leases.held",
+    Kind.GAUGE,
+    "{lease}",
+    (),
+    "Leases that these workers hold",
+)
+
+BATCHES = Instrument(
+    "jobsvc.database.batches",
+    Kind.COUNTER,
+    "{batch}",
+    ("batch",),
+    "Batches that were written, or read, together",
+)
+
+BATCH_ITEMS = Instrument(
+    "jobsvc.database.batch.items",
+    Kind.COUNTER,
+    "{item}",
+    ("batch",),
+    "Items in these batches",
+)
+
+STATEMENT_DURATION = Instrument(
+    "jobsvc.database.statement.duration",
+    Kind.HISTOGRAM,
+    "s",
+    ("statement",),
+    "Duration of statements that are a transaction of their own, without the wait for a connection",
+    _SHORT,
+)
+
+CONNECTIONS = Instrument(
+    "jobsvc.database.connections",
+    Kind.GAUGE,
+    "{connection}",
+    ("state",),
+    "Connections of the pool, used and idle",
+)
+
+CONNECTIONS_WAITING = Instrument(
+    "jobsvc.database.connections.waiting",
+    Kind.GAUGE,
+    "{request}",
+    (),
+    "Statements and transactions that wait for a connection",
+)
+
+LISTENING = Instrument(
+    "jobsvc.hints.listening",
+    Kind.GAUGE,
+    "1",
+    (),
+    "1 while notifications of other replicas arrive, else 0: then everything is late by a poll",
+)
+
+HINTS_LAG = Instrument(
+    "jobsvc.hints.lag",
+    Kind.GAUGE,
+    "s",
+    (),
+    "How long the last notification to this replica itself took",
+)
+
+DUTY_SUCCESS_AGE = Instrument(
+    "jobsvc.duty.success.age",
+    Kind.GAUGE,
+    "s",
+    ("duty",),
+    "Since when a duty last succeeded",
+)
+
+DUTY_ITEMS = Instrument(
+    "jobsvc.duty.items",
+    Kind.COUNTER,
+    "{item}",
+    ("duty",),
+    "Items that a duty has handled",
+)
+
+DUTY_FAILURES = Instrument(
+    "jobsvc.duty.failures",
+    Kind.COUNTER,
+    "{failure}",
+    ("duty",),
+    "Runs of a duty that the database failed or refused",
+)
+
+PROCESS_CPU_TIME = Instrument(
+    "process.cpu.time",
+    Kind.COUNTER,
+    "s",
+    ("cpu.mode",),
+    "Time of the processor, user and system",
+)
+
+PROCESS_MEMORY = Instrument(
+    "process.memory.usage",
+    Kind.GAUGE,
+    "By",
+    (),
+    "Resident memory",
+)
+
+PROCESS_FILES = Instrument(
+    "process.unix.file_descriptor.count",
+    Kind.GAUGE,
+    "{file_descriptor}",
+    (),
+    "Open files",
+)
+
+PROCESS_UPTIME = Instrument(
+    "process.uptime",
+    Kind.GAUGE,
+    "s",
+    (),
+    "Since when the server runs",
+)
+
 #: Metrics of a server, in the order of the documentation.
 SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     JOBS_CREATED,
@@ -121,7 +349,34 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     JOBS_RESCUED,
     JOB_WAIT,
     JOB_RUN,
+    QUEUE_JOBS,
+    QUEUE_OLDEST_READY,
+    QUEUE_WORKERS,
+    QUEUE_OPEN_WINDOW,
+    QUEUE_PAUSED,
+    QUEUE_STATISTICS_AGE,
+    RPC_DURATION,
+    CALLS,
+    CALLS_REFUSED,
+    CALLS_WAITING,
+    CALL_BYTES,
+    WORKER_STREAMS,
+    LEASES_HELD,
+    BATCHES,
+    BATCH_ITEMS,
+    STATEMENT_DURATION,
+    CONNECTIONS,
+    CONNECTIONS_WAITING,
     DATABASE_FAILURES,
     HORIZON_AGE,
+    LISTENING,
+    HINTS_LAG,
+    DUTY_SUCCESS_AGE,
+    DUTY_ITEMS,
+    DUTY_FAILURES,
     LOOP_LAG,
+    PROCESS_CPU_TIME,
+    PROCESS_MEMORY,
+    PROCESS_FILES,
+    PROCESS_UPTIME,
 )

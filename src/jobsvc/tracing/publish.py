@@ -17,12 +17,13 @@ Read = Callable[[], Iterable[tuple[Attributes, float]]]
 
 
 @contextmanager
-def published(measurements: Measurements) -> Iterator[None]:
-    """Publishes measurements while the block runs, if this process exports metrics at all."""
+def published(measurements: Measurements) -> Iterator[bool]:
+    """Publishes measurements while the block runs, if this process exports metrics at all, which
+    it yields."""
     provider = metrics.get_meter_provider()
     # Of the SDK; those of the API alone send nothing.
     if not hasattr(provider, "_measurement_consumer"):
-        yield
+        yield False
         return
     histograms = _Histograms(measurements, time.time_ns())
     meter = metrics.get_meter(_METER)
@@ -35,7 +36,7 @@ def published(measurements: Measurements) -> Iterator[None]:
     for reader in readers:
         reader._set_collect_callback(histograms.beside(reader._collect, _is_delta(reader)))
     try:
-        yield
+        yield True
     finally:
         is_open[0] = False
         for reader, collect in zip(readers, before, strict=True):

@@ -47,6 +47,12 @@ class Stage:
 
         `settings` are named as in `Settings`.
         """
+        server = self.start_server(embedded=embedded, port=port, **settings)
+        await server.ready()
+        return server
+
+    def start_server(self, *, embedded: bool = False, port: int = 0, **settings: object) -> Server:
+        """Starts a server."""
         database = {"JOBSVC_DATA_DIR": str(self.data_dir)} if embedded else {"JOBSVC_DSN": self.dsn}
         named = {f"JOBSVC_{name.upper()}": str(value) for name, value in settings.items()}
         server = Server(
@@ -55,7 +61,6 @@ class Stage:
             {**SETTINGS, **database, "JOBSVC_LISTEN": f"127.0.0.1:{port}", **named},
         )
         self._servers.append(server)
-        await server.ready()
         return server
 
     async def work(self, target: str, *options: str, **environment: str) -> Worker:

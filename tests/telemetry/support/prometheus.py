@@ -9,7 +9,6 @@ from jobsvc.telemetry.catalogue import Instrument, Kind
 _SUFFIXES = {"s": "_seconds", "By": "_bytes"}
 _SAMPLE = re.compile(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})? (\S+)")
 _LABEL = re.compile(r'([a-zA-Z0-9_]+)="((?:[^"\\]|\\.)*)"')
-_PARTS = re.compile(r"_(bucket|count|sum)$")
 
 
 def prometheus_name(instrument: Instrument) -> str:
@@ -50,17 +49,18 @@ def scrape(url: str) -> Scrape:
     """Reads the metrics of a server."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=30) as response:
         lines = response.read().decode().splitlines()
-    found, help_ = Scrape(), ""
+    found, help_, name = Scrape(), "", ""
     for line in lines:
         if line.startswith("# HELP "):
             help_ = line
         elif line.startswith("# TYPE "):
             found.heads.add((help_, line))
+            name = line.split(" ")[2]
         else:
             parsed = _SAMPLE.fullmatch(line)
             assert parsed, line
             labels = dict(_LABEL.findall(parsed[2] or ""))
-            name = parsed[1] if parsed[1].endswith("_total") else _PARTS.sub("", parsed[1])
+            assert parsed[1].startswith(name), line
             if "le" in labels:
                 found.bounds.setdefault(name, set()).add(labels.pop("le"))
             found.labels.setdefault(name, set()).add(tuple(sorted(labels)))
