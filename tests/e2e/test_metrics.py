@@ -3,18 +3,23 @@
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 
 import asyncpg
 import pytest
 
 from jobsvc.client import RetryPolicy
-from jobsvc.telemetry.catalogue import SERVER_INSTRUMENTS, Kind
+from jobsvc.extras import is_installed
+from jobsvc.telemetry.catalogue import SERVER_INSTRUMENTS, WORKER_INSTRUMENTS, Instrument, Kind
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import Stage
 from tests.support.probe import eventually
 from tests.telemetry.support.prometheus import Scrape, head, prometheus_name, scrape
+from tests.tracing.support.collector import grpc_collector
 
-pytest.importorskip("opentelemetry.exporter.prometheus", reason="the extra prometheus is missing")
+scraped = pytest.mark.skipif(
+    not is_installed("prometheus"), reason="the extra prometheus is not installed"
+)
 
 #: What the SDK adds of itself.
 _OF_THE_SDK = re.compile(r"# TYPE (target_info|otel_\w+) ")
@@ -33,6 +38,7 @@ def missing(found: Scrape) -> list[str]:
     return [i.name for i in SERVER_INSTRUMENTS if head(i) not in found.heads]
 
 
+@scraped
 async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
     stage: Stage, sql: asyncpg.Connection
 ) -> None:
@@ -102,7 +108,7 @@ async def test_server_that_waits_for_its_database_is_alive_and_not_ready(stage: 
     url = await url_of(server)
     assert status_of(f"{url}/livez") == (200, "ok\n")
     assert status_of(f"{url}/readyz") == (503, "waiting for the database\n")
-    assert status_of(f"{url}/metrics")[0] == 200
+    assert status_of(f"{url}/metrics")[0] == (200 if is_installed("prometheus") else 404)
 
 
 async def test_server_that_drains_is_alive_and_not_ready(stage: Stage) -> None:
@@ -120,3 +126,42 @@ async def test_server_that_drains_is_alive_and_not_ready(stage: Stage) -> None:
         "draining\n",
     )
     assert status_of(f"{url}/livez") == (200, "ok\n")
+
+
+def as_sent(instruments: Iterable[Instrument]) -> dict[str, object]:
+    """What a collector notes of these metrics."""
+    kinds = {Kind.COUNTER: "sum", Kind.GAUGE: "gauge", Kind.HISTOGRAM: "histogram"}
+    return {
+        i.name: (kinds[i.kind], i.unit, i.description, {tuple(sorted(i.attributes))})
+        for i in instruments
+    }
+
+
+async def test_server_sends_the_same_to_a_collector(stage: Stage) -> None:
+    expected = as_sent(SERVER_INSTRUMENTS)
+    with grpc_collector() as (collector, endpoint):
+        await stage.serve(
+            environment={
+                "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": endpoint,
+                "OTEL_METRIC_EXPORT_INTERVAL": "200",
+            }
+        )
+        always = {i.name for i in SERVER_INSTRUMENTS if not i.attributes}
+        sent = await eventually(lambda: collector.metrics, lambda sent: always <= sent.keys())
+    assert {name: expected[name] for name in sent} == sent
+
+
+async def test_worker_sends_every_metric_of_the_catalogue_as_it_is_there(stage: Stage) -> None:
+    expected = as_sent(WORKER_INSTRUMENTS)
+    with grpc_collector() as (collector, endpoint):
+        server = await stage.serve()
+        await stage.work(
+            server.target,
+            OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=endpoint,
+            OTEL_METRIC_EXPORT_INTERVAL="200",
+        )
+        async with stage.calls(server.target) as caller:
+            await caller.follow([await caller.create("greet", {"name": "Ada"})])
+        await eventually(
+            lambda: collector.metrics, lambda sent: sent == expected, what="every metric"
+        )

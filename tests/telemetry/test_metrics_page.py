@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobsvc.telemetry.catalogue import SERVER_INSTRUMENTS, Instrument
+from jobsvc.telemetry.catalogue import SERVER_INSTRUMENTS, WORKER_INSTRUMENTS, Instrument
 from tests.telemetry.support.prometheus import prometheus_name
 
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
@@ -28,7 +28,10 @@ def _lines(heading: str) -> list[str]:
     return [found for found in text.splitlines() if found.startswith("| `")]
 
 
-@pytest.mark.parametrize(("heading", "instruments"), [("Of a server", SERVER_INSTRUMENTS)])
+@pytest.mark.parametrize(
+    ("heading", "instruments"),
+    [("Of a server", SERVER_INSTRUMENTS), ("Of a worker", WORKER_INSTRUMENTS)],
+)
 def test_page_has_the_lines_of_the_catalogue(
     heading: str, instruments: tuple[Instrument, ...]
 ) -> None:
@@ -36,5 +39,5 @@ def test_page_has_the_lines_of_the_catalogue(
 
 
 def test_names_are_unique() -> None:
-    names = [instrument.name for instrument in SERVER_INSTRUMENTS]
-    assert len(set(names)) == len(names)
+    instruments = {*SERVER_INSTRUMENTS, *WORKER_INSTRUMENTS}
+    assert len({instrument.name for instrument in instruments}) == len(instruments)

@@ -159,7 +159,7 @@ QUEUE_STATISTICS_AGE = Instrument(
     Kind.GAUGE,
     "s",
     (),
-    "Since when the metrics of queues were last read from the database",
+    "How long ago the metrics of queues were read from the database",
 )
 
 RPC_DURATION = Instrument(
@@ -288,7 +288,7 @@ DUTY_SUCCESS_AGE = Instrument(
     Kind.GAUGE,
     "s",
     ("duty",),
-    "Since when a duty last succeeded",
+    "How long ago a duty last succeeded",
 )
 
 DUTY_ITEMS = Instrument(
@@ -336,7 +336,7 @@ PROCESS_UPTIME = Instrument(
     Kind.GAUGE,
     "s",
     (),
-    "Since when the server runs",
+    "How long the process has run",
 )
 
 #: Metrics of a server, in the order of the documentation.
@@ -375,6 +375,72 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     DUTY_ITEMS,
     DUTY_FAILURES,
     LOOP_LAG,
+    PROCESS_CPU_TIME,
+    PROCESS_MEMORY,
+    PROCESS_FILES,
+    PROCESS_UPTIME,
+)
+
+WORKER_ATTEMPTS = Instrument(
+    "jobsvc.worker.attempts",
+    Kind.COUNTER,
+    "{attempt}",
+    ("queue", "outcome"),
+    "Attempts that had begun and ended with this outcome",
+)
+WORKER_RUN = Instrument(
+    "jobsvc.worker.run.duration",
+    Kind.HISTOGRAM,
+    "s",
+    ("queue",),
+    "How long processors ran",
+    _LONG,
+)
+WORKER_SLOTS = Instrument(
+    "jobsvc.worker.slots",
+    Kind.GAUGE,
+    "{job}",
+    ("state",),
+    "Jobs that run (used), and that may run beside them (free)",
+)
+WORKER_WAITING = Instrument(
+    "jobsvc.worker.waiting", Kind.GAUGE, "{job}", (), "Jobs that wait here for a slot"
+)
+WORKER_LOOP_SILENCE = Instrument(
+    "jobsvc.worker.loop.silence",
+    Kind.GAUGE,
+    "s",
+    (),
+    "How long the event loop of the processors has been blocked; 0 while it answers",
+)
+WORKER_UNCONFIRMED = Instrument(
+    "jobsvc.worker.outcomes.unconfirmed",
+    Kind.GAUGE,
+    "{outcome}",
+    (),
+    "Outcomes that the server has not confirmed",
+)
+WORKER_RESENT = Instrument(
+    "jobsvc.worker.outcomes.resent",
+    Kind.COUNTER,
+    "{outcome}",
+    (),
+    "Outcomes that were sent and must be sent again, on another stream or later",
+)
+WORKER_CONNECTED = Instrument(
+    "jobsvc.worker.connected", Kind.GAUGE, "1", (), "1 while the worker has a stream, else 0"
+)
+
+#: Metrics of a worker of the SDK.
+WORKER_INSTRUMENTS: tuple[Instrument, ...] = (
+    WORKER_ATTEMPTS,
+    WORKER_RUN,
+    WORKER_SLOTS,
+    WORKER_WAITING,
+    WORKER_LOOP_SILENCE,
+    WORKER_UNCONFIRMED,
+    WORKER_RESENT,
+    WORKER_CONNECTED,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY,
     PROCESS_FILES,

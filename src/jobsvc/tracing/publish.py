@@ -19,7 +19,8 @@ Read = Callable[[], Iterable[tuple[Attributes, float]]]
 @contextmanager
 def published(measurements: Measurements) -> Iterator[bool]:
     """Publishes measurements while the block runs, if this process exports metrics at all, which
-    it yields."""
+    it yields. What was counted stays published after it: the last export of a process comes later.
+    """
     provider = metrics.get_meter_provider()
     # Of the SDK; those of the API alone send nothing.
     if not hasattr(provider, "_measurement_consumer"):
@@ -27,20 +28,18 @@ def published(measurements: Measurements) -> Iterator[bool]:
         return
     histograms = _Histograms(measurements, time.time_ns())
     meter = metrics.get_meter(_METER)
-    reads = [(i, tally.read) for i, tally in measurements.tallies.items()]
     is_open = [True]
-    for instrument, read in (*reads, *measurements.gauges.items()):
+    for instrument, tally in measurements.tallies.items():
+        _observe(meter, instrument, tally.read, [True])
+    for instrument, read in measurements.gauges.items():
         _observe(meter, instrument, read, is_open)
     readers = _readers(provider)
-    before = [reader._collect for reader in readers]
     for reader in readers:
         reader._set_collect_callback(histograms.beside(reader._collect, _is_delta(reader)))
     try:
         yield True
     finally:
         is_open[0] = False
-        for reader, collect in zip(readers, before, strict=True):
-            reader._set_collect_callback(collect)
 
 
 def _readers(provider: Any) -> Sequence[Any]:  # Any: the SDK's own, which have no public list
@@ -61,10 +60,11 @@ def _observe(
     meter: metrics.Meter, instrument: Instrument, read: Read, is_open: Sequence[bool]
 ) -> None:
     def observe(_: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
-        if not is_open[0]:  # An instrument cannot be taken back.
+        if not is_open[0]:  # What it would read is gone; an instrument cannot be taken back.
             return []
         return [
-            metrics.Observation(value, dict(zip(instrument.attributes, values, strict=True)))
+            # A boolean would keep the exporter by OTLP from sending anything.
+            metrics.Observation(+value, dict(zip(instrument.attributes, values, strict=True)))
             for values, value in read()
         ]
 
