@@ -54,6 +54,17 @@ class ByteBudget:
         self.most_bytes = limit.limit - limit.reserve
         self._lines: dict[str, _Line] = {}
 
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that all callers hold."""
+        return self._held.total
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for room, about."""
+        lines = list(self._lines.values())
+        return sum(len(each.answered) + len(each.others) for each in lines)
+
     def take(self, caller: str, size_bytes: int) -> None:
         """Takes bytes now.
 

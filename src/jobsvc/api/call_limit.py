@@ -33,6 +33,11 @@ class CallLimit:
         self._error = error
         self._kind = kind
 
+    @property
+    def count(self) -> int:
+        """How many calls are in progress."""
+        return self._held.total
+
     def take(self, caller: str) -> bool:
         """Counts one more call, after which `leave` must follow, if the caller may have one more;
         says whether it may."""

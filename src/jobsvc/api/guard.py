@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -32,14 +33,20 @@ from jobsvc.api.connections import Connections
 from jobsvc.api.convert.request_checks import UNDECODABLE
 from jobsvc.api.gate import Gate
 from jobsvc.api.large_message import decode_message
-from jobsvc.api.status import status_of
+from jobsvc.api.status import reason_of, status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.methods import Method
 from jobsvc.event_loop.turns import line, turn_caller
+from jobsvc.telemetry.catalogue import CALLS_REFUSED, RPC_DURATION
+from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
 
 Context = aio.ServicerContext[Any, Any]
+
+_OK = "OK"
+#: Of a call that its caller, or the end of the server, has ended.
+_CANCELLED = "CANCELLED"
 
 
 class Guard:
@@ -55,8 +62,12 @@ class Guard:
         callers: CallerReader,
         tracer: trace.Tracer,
         gate: Gate | None = None,
+        measurements: Measurements | None = None,
     ) -> None:
         """Without a gate, nobody is asked who it is."""
+        measurements = Measurements() if measurements is None else measurements
+        self._durations = measurements.distribution(RPC_DURATION)
+        self._refused = measurements.tally(CALLS_REFUSED)
         self._admission = admission
         self._connections = connections
         self._callers = callers
@@ -108,6 +119,7 @@ class Guard:
         apart = " reports" if method.served_while_draining else ""
 
         async def guarded(requests: object, context: Context) -> Any:
+            begin, code = time.perf_counter(), _CANCELLED
             caller = caller_of(context.peer())
             charge = self._begin(caller + apart, is_short)
             metadata: Metadata = context.invocation_metadata() or ()
@@ -135,11 +147,15 @@ class Guard:
                     elif charge.held_bytes or size_bytes > SMALL_BYTES:
                         charge.settle(size_bytes)
                         expected.saw(size_bytes)
+                    code = _OK
                     return answer
                 except aio.AbortError:
                     raise
                 except Exception as error:
-                    status = _status(error, name, span)
+                    status = self._status(error, name, span)
+                    code = code_pb2.Code.Name(status.code)
+                finally:
+                    self._durations.record(time.perf_counter() - begin, "grpc", name, code)
                 answer = b""  # see abort
                 ending = abort(context, status)
                 del requests, context
@@ -154,6 +170,7 @@ class Guard:
         handle = self._bounded(method, handle)
 
         async def guarded(requests: Any, context: Context) -> None:
+            begin, code = time.perf_counter(), _CANCELLED
             caller = caller_of(context.peer())
             charge = self._begin(caller, is_short=False)
             try:
@@ -169,6 +186,7 @@ class Guard:
                     else:
                         # No name for the request: its handler may be done with it early.
                         await handle(await self._read(method, decode, context, charge), context)
+                    code = _OK
                     return
                 finally:
                     limit.leave(caller)
@@ -177,7 +195,10 @@ class Guard:
             except aio.InternalError:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
-                status = _status(error, name, trace.INVALID_SPAN)
+                status = self._status(error, name, trace.INVALID_SPAN)
+                code = code_pb2.Code.Name(status.code)
+            finally:
+                self._durations.record(time.perf_counter() - begin, "grpc", name, code)
             ending = abort(context, status)
             del requests, context  # see abort
             await ending
@@ -273,6 +294,11 @@ class Guard:
             return await context.read()
         finally:
             reading.close()
+
+    def _status(self, error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
+        """The status of a call that ends with an error, which is recorded."""
+        self._refused.add(1, name, reason_of(error))
+        return _status(error, name, span)
 
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
         parent = telemetry.remote_parent(metadata)

@@ -189,6 +189,14 @@ def status_of(error: BaseException, trace_id: str = "") -> status_pb2.Status:
     return _known_status(known, error)
 
 
+def reason_of(error: BaseException) -> str:
+    """Returns the reason in the details of an error's status."""
+    if isinstance(error, NotImplementedError):
+        return "UNIMPLEMENTED"
+    known = _STATUSES.get(type(error)) if isinstance(error, JobsvcError) else None
+    return "INTERNAL_ERROR" if known is None else known.reason
+
+
 @lru_cache(maxsize=256)
 def _refusal(known: _Status, message: str, subject: str) -> status_pb2.Status:
     """Refusals come by the thousand, and it takes 50 µs to make one's status."""
