@@ -2,13 +2,15 @@
 
 from jobsvc.domain.errors import RateLimited
 from jobsvc.domain.fair_limit import FairLimit, Holdings
+from jobsvc.domain.identity import Identity
 
 
-def caller_of(peer: str) -> str:
-    """Who calls, for its share of the limits: the address of the peer (`ipv4:192.0.2.1:4711`)
-    without its port. Callers behind one proxy are one: metadata that names them could be
-    invented."""
-    return peer.rpartition(":")[0]
+def caller_of(peer: str, identity: Identity | None = None) -> str:
+    """Who calls, for its share of the limits: the service of an identity, else the address of the
+    peer (`ipv4:192.0.2.1:4711`) without its port. Without identities, callers behind one proxy are
+    one: metadata that names them could be invented."""
+    # An address has no blank, so that no service is named as one.
+    return f"service {identity.service}" if identity is not None else peer.rpartition(":")[0]
 
 
 def refusal(

@@ -34,6 +34,7 @@ from jobsvc.api.gate import Gate
 from jobsvc.api.large_message import decode_message
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
+from jobsvc.domain.identity import Identity
 from jobsvc.domain.methods import Method
 from jobsvc.event_loop.turns import line, turn_caller
 
@@ -108,9 +109,9 @@ class Guard:
         apart = " reports" if method.served_while_draining else ""
 
         async def guarded(requests: object, context: Context) -> Any:
-            caller = caller_of(context.peer())
-            charge = self._begin(caller + apart, is_short)
             metadata: Metadata = context.invocation_metadata() or ()
+            caller = self._caller(context, metadata)
+            charge = self._begin(caller + apart, is_short)
             with self._span(name, metadata) as span:
                 try:
                     if not limit.take(caller):
@@ -118,7 +119,11 @@ class Guard:
                     try:
                         self._check(method, context, metadata)
                         if self._gate is not None:
-                            await self._identify(self._gate, method, context, metadata)
+                            identity = await self._identify(self._gate, method, context, metadata)
+                            if (known := caller_of("", identity)) != caller:
+                                await self._recount(limit, caller, known, context)
+                                caller = known
+                                charge.pass_to(caller + apart)
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
                             await handle(
@@ -154,16 +159,20 @@ class Guard:
         handle = self._bounded(method, handle)
 
         async def guarded(requests: Any, context: Context) -> None:
-            caller = caller_of(context.peer())
+            metadata: Metadata = context.invocation_metadata() or ()
+            caller = self._caller(context, metadata)
             charge = self._begin(caller, is_short=False)
             try:
                 if not limit.take(caller):
                     await self._enter_late(limit, caller, context)
                 try:
-                    metadata: Metadata = context.invocation_metadata() or ()
                     self._check(method, context, metadata)
                     if self._gate is not None:
-                        await self._identify(self._gate, method, context, metadata)
+                        identity = await self._identify(self._gate, method, context, metadata)
+                        if (known := caller_of("", identity)) != caller:
+                            await self._recount(limit, caller, known, context)
+                            caller = known
+                            charge.pass_to(caller)
                     if decode is None:
                         await handle(requests, context)
                     else:
@@ -183,6 +192,25 @@ class Guard:
             await ending
 
         return guarded
+
+    def _caller(self, context: Context, metadata: Metadata) -> str:
+        """For whom a call counts at first: who makes it if that is known without work, else the
+        address that it comes from."""
+        if self._gate is None:
+            return caller_of(context.peer())
+        return caller_of(context.peer(), self._gate.recall(context, metadata))
+
+    async def _recount(self, limit: CallLimit, counted: str, caller: str, context: Context) -> None:
+        """Counts a call for who makes it, and no longer for whom it was counted until that was
+        known.
+
+        Raises:
+            RateLimited, StreamLimit: there is no room for it; it counts as before.
+        """
+        if not limit.take(caller):
+            await self._enter_late(limit, caller, context)
+        limit.leave(counted)
+        turn_caller.set(caller)
 
     def _begin(self, caller: str, is_short: bool) -> Charge:
         """Notes that a call is in progress, and returns what it holds of the bytes."""
@@ -224,11 +252,13 @@ class Guard:
 
     async def _identify(
         self, gate: Gate, method: Method, context: Context, metadata: Metadata
-    ) -> None:
-        """Refuses a call of somebody who may not make it, and sets the current caller."""
+    ) -> Identity:
+        """Refuses a call of somebody who may not make it, and sets the current caller. Returns who
+        makes it."""
         identity = await gate.enter(method.roles, context, metadata)
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata, identity))
+        return identity
 
     def _bounded(self, method: Method, handle: Any) -> Any:
         return self._gate.bounded(handle) if self._gate is not None and method.waits else handle
