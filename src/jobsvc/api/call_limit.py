@@ -49,6 +49,15 @@ class CallLimit:
         if not self._held.take(caller):
             raise refusal(self._error, self._held, caller, self._kind)
 
+    def move(self, counted: str, caller: str) -> bool:
+        """Counts a call for another caller than before, if that one may have one more; says whether
+        it may."""
+        self._held.add(counted, -1)
+        if self.take(caller):
+            return True
+        self._held.add(counted, 1)
+        return False
+
     def leave(self, caller: str) -> None:
         """Counts one call fewer."""
         self._held.add(caller, -1)

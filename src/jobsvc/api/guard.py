@@ -207,9 +207,9 @@ class Guard:
         Raises:
             RateLimited, StreamLimit: there is no room for it; it counts as before.
         """
-        if not limit.take(caller):
+        if not limit.move(counted, caller):
             await self._enter_late(limit, caller, context)
-        limit.leave(counted)
+            limit.leave(counted)
         turn_caller.set(caller)
 
     def _begin(self, caller: str, is_short: bool) -> Charge:
