@@ -36,6 +36,7 @@ from jobsvc.api.status import status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
 from jobsvc.domain.identity import Identity
 from jobsvc.domain.methods import Method
+from jobsvc.domain.share import Rate
 from jobsvc.event_loop.turns import line, turn_caller
 
 log = logging.getLogger(__name__)
@@ -110,18 +111,20 @@ class Guard:
 
         async def guarded(requests: object, context: Context) -> Any:
             metadata: Metadata = context.invocation_metadata() or ()
-            caller = self._caller(context, metadata)
+            caller, rate = self._caller(method, context, metadata)
             charge = self._begin(caller + apart, is_short)
             with self._span(name, metadata) as span:
                 try:
-                    if not limit.take(caller):
-                        await self._enter_late(limit, caller, context)
+                    if not limit.take(caller, rate):
+                        await self._enter_late(limit, caller, rate, context)
                     try:
                         self._check(method, context, metadata)
                         if self._gate is not None:
                             identity = await self._identify(self._gate, method, context, metadata)
                             if (known := caller_of("", identity)) != caller:
-                                await self._recount(limit, caller, known, context)
+                                await self._recount(
+                                    limit, caller, known, _rate_of(method, identity), context
+                                )
                                 caller = known
                                 charge.pass_to(caller + apart)
                         # No name for the request: its handler may be done with it early.
@@ -160,17 +163,19 @@ class Guard:
 
         async def guarded(requests: Any, context: Context) -> None:
             metadata: Metadata = context.invocation_metadata() or ()
-            caller = self._caller(context, metadata)
+            caller, rate = self._caller(method, context, metadata)
             charge = self._begin(caller, is_short=False)
             try:
-                if not limit.take(caller):
-                    await self._enter_late(limit, caller, context)
+                if not limit.take(caller, rate):
+                    await self._enter_late(limit, caller, rate, context)
                 try:
                     self._check(method, context, metadata)
                     if self._gate is not None:
                         identity = await self._identify(self._gate, method, context, metadata)
                         if (known := caller_of("", identity)) != caller:
-                            await self._recount(limit, caller, known, context)
+                            await self._recount(
+                                limit, caller, known, _rate_of(method, identity), context
+                            )
                             caller = known
                             charge.pass_to(caller)
                     if decode is None:
@@ -193,22 +198,32 @@ class Guard:
 
         return guarded
 
-    def _caller(self, context: Context, metadata: Metadata) -> str:
-        """For whom a call counts at first: who makes it if that is known without work, else the
-        address that it comes from."""
-        if self._gate is None:
-            return caller_of(context.peer())
-        return caller_of(context.peer(), self._gate.recall(context, metadata))
+    def _caller(
+        self, method: Method, context: Context, metadata: Metadata
+    ) -> tuple[str, Rate | None]:
+        """For whom a call counts at first, and how often that one may call: who makes it if that is
+        known without work, else the address that it comes from."""
+        identity = None if self._gate is None else self._gate.recall(context, metadata)
+        if identity is None:
+            return caller_of(context.peer()), None
+        return caller_of("", identity), _rate_of(method, identity)
 
-    async def _recount(self, limit: CallLimit, counted: str, caller: str, context: Context) -> None:
+    async def _recount(
+        self,
+        limit: CallLimit,
+        counted: str,
+        caller: str,
+        rate: Rate | None,
+        context: Context,
+    ) -> None:
         """Counts a call for who makes it, and no longer for whom it was counted until that was
         known.
 
         Raises:
             RateLimited, StreamLimit: there is no room for it; it counts as before.
         """
-        if not limit.move(counted, caller):
-            await self._enter_late(limit, caller, context)
+        if not limit.move(counted, caller, rate):
+            await self._enter_late(limit, caller, rate, context)
             limit.leave(counted)
         turn_caller.set(caller)
 
@@ -229,7 +244,9 @@ class Guard:
         self._in_progress.pop(call).close()
         self._turns.leave_short(call)
 
-    async def _enter_late(self, limit: CallLimit, caller: str, context: Context) -> None:
+    async def _enter_late(
+        self, limit: CallLimit, caller: str, rate: Rate | None, context: Context
+    ) -> None:
         """Counts a call after a wait, which is longer for a caller that is refused again and again.
 
         Raises:
@@ -239,7 +256,7 @@ class Guard:
         remaining = context.time_remaining()
         # So that its caller hears of it before the deadline.
         await self._admission.late_refusals.wait(caller, remaining and remaining / 2)
-        limit.enter(caller)
+        limit.enter(caller, rate)
 
     def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller unless there
@@ -314,6 +331,12 @@ class Guard:
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
         )
+
+
+def _rate_of(method: Method, identity: Identity) -> Rate | None:
+    """How often a caller may call a method; None if it may as often as it likes. To refuse reports
+    and extensions would waste work that is done."""
+    return None if method.served_while_draining else identity.share.calls
 
 
 def _encoder(serialize: Any) -> Any:
