@@ -127,7 +127,8 @@ async def test_call_is_served_after_the_delay_that_its_refusal_names(
     await _create(channel, quick)
     seen = await refused(_create(channel, quick))
     _check(seen, "calls", 0, 0.5)
-    await asyncio.sleep(seen.details["RetryInfo"].retry_delay.ToNanoseconds() / 1e9)
+    seconds = seen.details["RetryInfo"].retry_delay.ToNanoseconds() / 1e9
+    await asyncio.sleep(seconds)  # As the server asks.
     await _create(channel, quick)
 
 
