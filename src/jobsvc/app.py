@@ -270,6 +270,7 @@ async def replica(
                     JobsReader(RequestReader(settings.max_payload_bytes), callers),
                     reader,
                     hub,
+                    admission.job_rates,
                     settings,
                 ),
                 WatchStreams(feed, lister, reader, settings.heartbeat_interval_seconds),
@@ -282,6 +283,7 @@ async def replica(
                 ),
                 JobLists(lister),
                 BulkJobs(BulkOperations(store, lister, hub, hints, bulk_runner.wake, settings)),
+                admission.job_rates,
                 settings,
             ),
             WorkerService(

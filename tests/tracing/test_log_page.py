@@ -42,7 +42,9 @@ def test_message_of_the_page_is_in_the_code(message: str) -> None:
 
 def test_page_has_every_event_of_the_code() -> None:
     in_code = {
-        text for text in IN_CODE if re.fullmatch(r"(bulk_operation|worker|jobs|leases?|horizon)_[a-z_]+", text)
+        text
+        for text in IN_CODE
+        if re.fullmatch(r"(bulk_operation|worker|jobs|leases?|horizon)_[a-z_]+", text)
     }
     events = in_code - {"bulk_operation_id", "worker_id", "job_ids", "lease_id", "leases_end_by"}
     on_page = set(re.findall(r"`([a-z_]+)`", " ".join(event for event, _ in ROWS)))

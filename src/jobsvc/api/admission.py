@@ -2,10 +2,12 @@
 
 from jobsvc.api.byte_budget import ByteBudget
 from jobsvc.api.call_limit import CallLimit
+from jobsvc.api.job_rates import JobRates
 from jobsvc.api.late_refusals import LateRefusals
 from jobsvc.domain.errors import RateLimited, ServerDraining, StreamLimit
 from jobsvc.domain.fair_limit import FairLimit
 from jobsvc.domain.methods import Method
+from jobsvc.domain.share import Buckets
 from jobsvc.settings import Settings
 from jobsvc.telemetry.catalogue import CALL_BYTES, CALLS, CALLS_WAITING
 from jobsvc.telemetry.measurements import Measurements
@@ -28,8 +30,11 @@ class Admission:
         self._limits: dict[str, CallLimit] = {}
         #: The replica is about to exit: set once, never unset.
         self.draining = False
+        self._call_buckets = Buckets()
         #: Calls that are beyond a limit, and wait to be told.
         self.late_refusals = LateRefusals()
+        #: Jobs that callers create.
+        self.job_rates = JobRates(self.late_refusals)
         self._reserved_percent = settings.reserved_percent
         self._max_calls = settings.max_calls
         self._calls = self._limit(settings.max_calls, RateLimited, "calls")
@@ -90,6 +95,8 @@ class Admission:
             raise ServerDraining("the server is about to go; try again")
 
     def _limit(self, limit: int, error: type[RateLimited], kind: str) -> CallLimit:
-        made = CallLimit(FairLimit.reserving(limit, self._reserved_percent), error, kind)
+        made = CallLimit(
+            FairLimit.reserving(limit, self._reserved_percent), error, kind, self._call_buckets
+        )
         self._limits[kind] = made
         return made

@@ -141,6 +141,13 @@ class Charge:
         self._caller = caller
         self.held_bytes = 0
 
+    def pass_to(self, caller: str) -> None:
+        """From now on the call is that of another caller, as soon as it is known who makes it."""
+        held_bytes = self.held_bytes
+        self.close()
+        self._caller = caller
+        self.settle(held_bytes)
+
     def take(self, size_bytes: int) -> None:
         """Takes bytes now.
 

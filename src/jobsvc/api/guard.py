@@ -35,7 +35,9 @@ from jobsvc.api.gate import Gate
 from jobsvc.api.large_message import decode_message
 from jobsvc.api.status import reason_of, status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
+from jobsvc.domain.identity import Identity
 from jobsvc.domain.methods import Method
+from jobsvc.domain.share import Rate
 from jobsvc.event_loop.turns import line, turn_caller
 from jobsvc.telemetry.catalogue import CALLS_REFUSED, RPC_DURATION
 from jobsvc.telemetry.measurements import Measurements
@@ -120,17 +122,23 @@ class Guard:
 
         async def guarded(requests: object, context: Context) -> Any:
             begin, code = time.perf_counter(), _CANCELLED
-            caller = caller_of(context.peer())
-            charge = self._begin(caller + apart, is_short)
             metadata: Metadata = context.invocation_metadata() or ()
+            caller, rate = self._caller(method, context, metadata)
+            charge = self._begin(caller + apart, is_short)
             with self._span(name, metadata) as span:
                 try:
-                    if not limit.take(caller):
-                        await self._enter_late(limit, caller, context)
+                    if not limit.take(caller, rate):
+                        await self._enter_late(limit, caller, rate, context)
                     try:
                         self._check(method, context, metadata)
                         if self._gate is not None:
-                            await self._identify(self._gate, method, context, metadata)
+                            identity = await self._identify(self._gate, method, context, metadata)
+                            if (known := caller_of("", identity)) != caller:
+                                await self._recount(
+                                    limit, caller, known, _rate_of(method, identity), context
+                                )
+                                caller = known
+                                charge.pass_to(caller + apart)
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
                             await handle(
@@ -171,16 +179,22 @@ class Guard:
 
         async def guarded(requests: Any, context: Context) -> None:
             begin, code = time.perf_counter(), _CANCELLED
-            caller = caller_of(context.peer())
+            metadata: Metadata = context.invocation_metadata() or ()
+            caller, rate = self._caller(method, context, metadata)
             charge = self._begin(caller, is_short=False)
             try:
-                if not limit.take(caller):
-                    await self._enter_late(limit, caller, context)
+                if not limit.take(caller, rate):
+                    await self._enter_late(limit, caller, rate, context)
                 try:
-                    metadata: Metadata = context.invocation_metadata() or ()
                     self._check(method, context, metadata)
                     if self._gate is not None:
-                        await self._identify(self._gate, method, context, metadata)
+                        identity = await self._identify(self._gate, method, context, metadata)
+                        if (known := caller_of("", identity)) != caller:
+                            await self._recount(
+                                limit, caller, known, _rate_of(method, identity), context
+                            )
+                            caller = known
+                            charge.pass_to(caller)
                     if decode is None:
                         await handle(requests, context)
                     else:
@@ -205,6 +219,35 @@ class Guard:
 
         return guarded
 
+    def _caller(
+        self, method: Method, context: Context, metadata: Metadata
+    ) -> tuple[str, Rate | None]:
+        """For whom a call counts at first, and how often that one may call: who makes it if that is
+        known without work, else the address that it comes from."""
+        identity = None if self._gate is None else self._gate.recall(context, metadata)
+        if identity is None:
+            return caller_of(context.peer()), None
+        return caller_of("", identity), _rate_of(method, identity)
+
+    async def _recount(
+        self,
+        limit: CallLimit,
+        counted: str,
+        caller: str,
+        rate: Rate | None,
+        context: Context,
+    ) -> None:
+        """Counts a call for who makes it, and no longer for whom it was counted until that was
+        known.
+
+        Raises:
+            RateLimited, StreamLimit: there is no room for it; it counts as before.
+        """
+        if not limit.move(counted, caller, rate):
+            await self._enter_late(limit, caller, rate, context)
+            limit.leave(counted)
+        turn_caller.set(caller)
+
     def _begin(self, caller: str, is_short: bool) -> Charge:
         """Notes that a call is in progress, and returns what it holds of the bytes."""
         charge = Charge(self._admission.bytes, caller)
@@ -222,7 +265,9 @@ class Guard:
         self._in_progress.pop(call).close()
         self._turns.leave_short(call)
 
-    async def _enter_late(self, limit: CallLimit, caller: str, context: Context) -> None:
+    async def _enter_late(
+        self, limit: CallLimit, caller: str, rate: Rate | None, context: Context
+    ) -> None:
         """Counts a call after a wait, which is longer for a caller that is refused again and again.
 
         Raises:
@@ -232,7 +277,7 @@ class Guard:
         remaining = context.time_remaining()
         # So that its caller hears of it before the deadline.
         await self._admission.late_refusals.wait(caller, remaining and remaining / 2)
-        limit.enter(caller)
+        limit.enter(caller, rate)
 
     def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller unless there
@@ -245,11 +290,13 @@ class Guard:
 
     async def _identify(
         self, gate: Gate, method: Method, context: Context, metadata: Metadata
-    ) -> None:
-        """Refuses a call of somebody who may not make it, and sets the current caller."""
+    ) -> Identity:
+        """Refuses a call of somebody who may not make it, and sets the current caller. Returns who
+        makes it."""
         identity = await gate.enter(method.roles, context, metadata)
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata, identity))
+        return identity
 
     def _bounded(self, method: Method, handle: Any) -> Any:
         return self._gate.bounded(handle) if self._gate is not None and method.waits else handle
@@ -310,6 +357,12 @@ class Guard:
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
         )
+
+
+def _rate_of(method: Method, identity: Identity) -> Rate | None:
+    """How often a caller may call a method; None if it may as often as it likes. To refuse reports
+    and extensions would waste work that is done."""
+    return None if method.served_while_draining else identity.share.calls
 
 
 def _encoder(serialize: Any) -> Any:
