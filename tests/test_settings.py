@@ -45,6 +45,7 @@ def test_every_setting_is_read_from_the_environment() -> None:
     changed["extend_interval_seconds"] = 10.25
     changed |= {
         "listen": "[::1]:0",
+        "http_listen": "127.0.0.1:9464",
         "dsn": "postgresql://x/y",
         "schema": "jobs",
         "pooler": "transaction",
@@ -335,3 +336,9 @@ def test_secrets_are_in_no_repr() -> None:
     dsn = "postgresql://u:hidden@h/d"
     assert "hidden" not in repr(Settings(dsn=dsn, session_key="hidden"))
     assert "hidden" not in repr(Settings(dsn=dsn, session_keys=("hidden", "hidden too")))
+
+
+@pytest.mark.parametrize("address", ["9464", "unix:/run/x", "host:", "host:65536"])
+def test_http_listener_must_have_host_and_port(address: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"JOBSVC_HTTP_LISTEN.*{address}"):
+        Settings(http_listen=address)

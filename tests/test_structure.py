@@ -24,6 +24,7 @@ TOP_MODULES = {
     "test_deploy.py",
     "test_event_log.py",
     "test_exit_codes.py",
+    "test_http_server.py",
     "test_layers.py",
     "test_plain_text.py",
     "test_requirements.py",

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
     add_MetricsServiceServicer_to_server,
 )
 
-from jobsvc.telemetry import LOOP_LAG
+from jobsvc.telemetry.catalogue import LOOP_LAG
 
 _EXPORT_SECONDS = 0.5
 _LIMIT_SECONDS = 0.02
@@ -58,7 +58,7 @@ class LagCollector(MetricsServiceServicer):
         for resource in request.resource_metrics:
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
-                    if metric.name == LOOP_LAG:
+                    if metric.name == LOOP_LAG.name:
                         for point in metric.histogram.data_points:
                             first = list(point.explicit_bounds).index(_LIMIT_SECONDS) + 1
                             self._probes += point.count

@@ -61,15 +61,20 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
+from jobsvc.queues.queue_measurements import QueueMeasurements
 from jobsvc.queues.statistics import QueueStatistics
 from jobsvc.settings import DATABASE_KEY, Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
+from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.store.under_test import movable_texts
+from jobsvc.telemetry.measurements import Measurements
+from jobsvc.telemetry.process import measure_process
+from jobsvc.tracing.publish import published
 from jobsvc.upkeep.bulk import BulkRunner
 from jobsvc.upkeep.expire import expire_jobs
-from jobsvc.upkeep.loop import Duty, run_duties
+from jobsvc.upkeep.loop import Duty, DutyLog, run_duties
 from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
@@ -99,6 +104,7 @@ class Replica:
         dispatcher: Dispatcher,
         redelivery: Redelivery,
         outages: Outages,
+        troubles: TroubleLog,
         settings: Settings,
         authentication: Authentication | None,
     ) -> None:
@@ -111,6 +117,7 @@ class Replica:
         self._dispatcher = dispatcher
         self._redelivery = redelivery
         self._outages = outages
+        self._troubles = troubles
         self._settings = settings
         self._authentication = authentication
 
@@ -118,6 +125,13 @@ class Replica:
         """Reads the files again that say who may do what."""
         if self._authentication is not None:
             self._authentication.reload()
+
+    @property
+    def why_not_ready(self) -> str:
+        """Why it is not worth calling now; empty while it is. May be read by any thread."""
+        if self._admission.draining:
+            return "draining"
+        return "the database does not answer" if self._troubles.is_away else ""
 
     async def drain(self) -> None:
         """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
@@ -159,6 +173,7 @@ async def replica(
     """
     server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     tracer = trace.get_tracer("jobsvc")
+    measurements = Measurements()
     async with open_store(
         dsn,
         server_id,
@@ -168,6 +183,7 @@ async def replica(
         settings.schema,
         Pooling(settings.pooler) if settings.pooler else None,
         movable_texts(settings.schema) if clock_shift else None,
+        measurements,
     ) as store:
         hints = Hints(
             dsn,
@@ -176,6 +192,7 @@ async def replica(
             schema=settings.schema,
             can_listen=store.database.pooling is Pooling.SESSION,
             servers=store.database.servers,
+            measurements=measurements,
         )
         catalog = Catalog(store.queues)
         statistics = QueueStatistics(store.queues)
@@ -188,7 +205,7 @@ async def replica(
             settings.statement_seconds,
         )
 
-        redelivery = Redelivery(store, hints, settings.reconnect_seconds)
+        redelivery = Redelivery(store, hints, settings.reconnect_seconds, measurements)
         presence = Presence(store)
         retirement = Retirement(store)
         worker_log = WorkerLog(settings.acknowledge_seconds)
@@ -203,22 +220,34 @@ async def replica(
             worker_log,
             retirement,
             settings,
+            measurements,
         )
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence, retirement)
         worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)
 
-        settlement = Settlement(store, catalog, hints, due_timers.start, settings, tracer)
+        settlement = Settlement(
+            store, catalog, hints, due_timers.start, settings, tracer, measurements
+        )
         creation = Creation(
-            store, catalog, hints, due_timers.start, settings, tracer, _new_ids(clock_shift)
+            store,
+            catalog,
+            hints,
+            due_timers.start,
+            settings,
+            tracer,
+            _new_ids(clock_shift),
+            measurements,
         )
         reader = JobReader(store, catalog, hub)
         lister = JobLister(store)
-        admission = Admission(settings)
+        admission = Admission(settings, measurements)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
         )
-        trail = AuditTrail(store.audit if settings.audit_retention_seconds else None)
+        trail = AuditTrail(
+            store.audit if settings.audit_retention_seconds else None, measurements=measurements
+        )
         authentication = Authentication(store, settings) if settings.authenticates else None
         gate = authentication.gate if authentication else None
         callers = CallerReader(await _session_keys(store, settings))
@@ -245,18 +274,20 @@ async def replica(
                     JobsReader(RequestReader(settings.max_payload_bytes), callers),
                     reader,
                     hub,
+                    admission.job_rates,
                     settings,
                 ),
                 WatchStreams(feed, lister, reader, settings.heartbeat_interval_seconds),
                 JobControl(
-                    Cancellation(store, reader, hints, settings),
-                    Retrying(store, reader, hints, due_timers.start, settings),
+                    Cancellation(store, reader, hints, settings, measurements),
+                    Retrying(store, reader, hints, due_timers.start, settings, measurements),
                     Changing(store, catalog, reader, hints, due_timers.start),
                     Deletion(store, reader, hints, settings),
                     settings.max_payload_bytes,
                 ),
                 JobLists(lister),
                 BulkJobs(BulkOperations(store, lister, hub, hints, bulk_runner.wake, settings)),
+                admission.job_rates,
                 settings,
             ),
             WorkerService(
@@ -268,9 +299,15 @@ async def replica(
                 outcomes,
                 settings,
             ),
-            QueueService(store, hints, catalog, QueueControl(store, hints, settings), retirement),
+            QueueService(
+                store,
+                hints,
+                catalog,
+                QueueControl(store, hints, settings, measurements),
+                retirement,
+            ),
             ExternalScaler(statistics, settings.heartbeat_interval_seconds),
-            Guard(admission, connections, callers, tracer, trail, gate),
+            Guard(admission, connections, callers, tracer, trail, gate, measurements),
             connections,
             store.database.troubles,
             settings,
@@ -295,45 +332,56 @@ async def replica(
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
         )
-        duties = _duties(store, settlement, hints, dispatcher, outages, admission, settings)
-        async with running(
-            ("servers", store.database.watch_servers()),
-            ("hints", hints.run()),
-            ("hub", hub.run()),
-            ("watch feed", feed.run()),
-            ("queue statistics", statistics.run()),
-            ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
-            ("redelivery", redelivery.run()),
-            ("dispatch", dispatcher.run()),
-            ("worker ids", worker_ids.run()),
-            ("audit", trail.run()),
-        ):
-            async with (
-                authentication.running() if authentication else nullcontext(),
-                server.listening(settings.listen, tls) as port,
-                # Only now: the silence of a worker counts from its first look.
-                running(("upkeep", run_duties(*duties)), ("bulk", bulk_runner.run())),
+        duties = _duties(
+            store, settlement, hints, dispatcher, outages, admission, settings, measurements
+        )
+        duty_log = DutyLog(measurements)
+        queue_measurements = QueueMeasurements(store.queues, measurements)
+        measure_process(measurements)
+        with published(measurements) as is_published:
+            async with running(
+                ("servers", store.database.watch_servers()),
+                ("hints", hints.run()),
+                ("hub", hub.run()),
+                ("watch feed", feed.run()),
+                ("queue statistics", statistics.run()),
+                *([("queue measurements", queue_measurements.run())] if is_published else []),
+                ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
+                ("redelivery", redelivery.run()),
+                ("dispatch", dispatcher.run()),
+                ("worker ids", worker_ids.run()),
+                ("audit", trail.run()),
             ):
-                yield Replica(
-                    port,
-                    server,
-                    admission,
-                    hub,
-                    feed,
-                    statistics,
-                    dispatcher,
-                    redelivery,
-                    outages,
-                    settings,
-                    authentication,
-                )
-            # Calls that were cancelled now may have held leases.
-            await server.finish()
-            await unary_leases.until_done(_UNARY_SECONDS)
-            await redelivery.flush()
-            await worker_ids.flush()
-            await trail.flush()
-            worker_log.tell_missed(at_end=True)
+                async with (
+                    authentication.running() if authentication else nullcontext(),
+                    server.listening(settings.listen, tls) as port,
+                    # Only now: the silence of a worker counts from its first look.
+                    running(
+                        ("upkeep", run_duties(*duties, log_of=duty_log)),
+                        ("bulk", bulk_runner.run()),
+                    ),
+                ):
+                    yield Replica(
+                        port,
+                        server,
+                        admission,
+                        hub,
+                        feed,
+                        statistics,
+                        dispatcher,
+                        redelivery,
+                        outages,
+                        store.database.troubles,
+                        settings,
+                        authentication,
+                    )
+                # Calls that were cancelled now may have held leases.
+                await server.finish()
+                await unary_leases.until_done(_UNARY_SECONDS)
+                await redelivery.flush()
+                await worker_ids.flush()
+                await trail.flush()
+                worker_log.tell_missed(at_end=True)
 
 
 @asynccontextmanager
@@ -356,6 +404,7 @@ def _duties(
     outages: Outages,
     admission: Admission,
     settings: Settings,
+    measurements: Measurements,
 ) -> Sequence[Duty]:
     rescue = partial(
         rescue_leases,
@@ -365,8 +414,9 @@ def _duties(
         settings,
         dispatcher.leases_lost,
         RescueLog(),
+        measurements,
     )
-    expire = partial(expire_jobs, store, hints, settings)
+    expire = partial(expire_jobs, store, hints, settings, measurements)
     return (
         Duty("rescue", settings.rescue_interval_seconds, rescue),
         Duty("expire", settings.rescue_interval_seconds, expire),
@@ -378,7 +428,7 @@ def _duties(
         ),
         Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
-        Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store).run_once),
+        Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
 

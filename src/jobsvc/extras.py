@@ -9,6 +9,7 @@ MODULES = {
     "server": ("asyncpg", "grpc_channelz", "grpc_reflection", "jsonschema_rs"),
     "otlp": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc"),
     "otlp-http": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
+    "prometheus": ("opentelemetry.sdk", "opentelemetry.exporter.prometheus"),
 }
 
 

@@ -1,23 +1,82 @@
 """The server as a process: signals, the wait for its database, what a service manager hears."""
 
 import asyncio
+import logging
 import os
 import signal
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 
+from jobsvc import extras
 from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.waiting_server import waiting_server
-from jobsvc.app import replica, running
+from jobsvc.app import Replica, replica, running
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.embedded import embedded_postgres
+from jobsvc.http_server import Answer, http_server
 from jobsvc.sd_notify import ServiceManager
 from jobsvc.settings import Settings
 from jobsvc.store.first_connection import until_there
 from jobsvc.store.installation import FORMER_SCHEMA
 from jobsvc.store.migrate import migrate
+from jobsvc.tracing import can_be_scraped
 from jobsvc.tracing.stderr_log import reload_level
+
+log = logging.getLogger(__name__)
+
+#: A loop that does not answer for so long is not alive.
+_LIVE_SECONDS = 5.0
+
+
+class Probes:
+    """What the HTTP listener answers, on threads of its own."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, live_seconds: float = _LIVE_SECONDS
+    ) -> None:
+        self._loop = loop
+        self._live_seconds = live_seconds
+        #: Set while there is one.
+        self.replica: Replica | None = None
+
+    def is_live(self) -> Answer:
+        """Whether the event loop turns."""
+        try:
+            answer = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop)
+            answer.result(self._live_seconds)
+        except (TimeoutError, RuntimeError):
+            return Answer(b"the event loop does not answer\n", is_ok=False)
+        return Answer(b"ok\n")
+
+    def is_ready(self) -> Answer:
+        """Whether the server is worth calling, as gRPC's health says of it as a whole."""
+        why = "waiting for the database" if self.replica is None else self.replica.why_not_ready
+        return Answer(f"{why or 'ok'}\n".encode(), is_ok=not why)
+
+
+@contextmanager
+def http_listener(settings: Settings, probes: Probes) -> Iterator[None]:
+    """Serves probes and metrics over HTTP until the end of the block, if the settings say so.
+
+    Raises:
+        HttpListenFailed: it cannot listen on the address.
+    """
+    if settings.http_listen is None:
+        yield
+        return
+    paths = {"/livez": probes.is_live, "/readyz": probes.is_ready}
+    if can_be_scraped():
+        from jobsvc.tracing.prometheus import CONTENT_TYPE, prometheus_text
+
+        text = prometheus_text()
+        paths["/metrics"] = lambda: Answer(text(), content_type=CONTENT_TYPE)
+    elif not extras.is_installed("prometheus"):
+        log.warning("/metrics is not served: %s", extras.ask_for("prometheus"))
+    with http_server(settings.http_listen, paths) as port:
+        host = settings.http_listen.rpartition(":")[0]
+        log.info("%s served at http://%s:%d", ", ".join(sorted(paths)), host, port)
+        yield
 
 
 async def serve(
@@ -29,7 +88,7 @@ async def serve(
 
     Raises:
         DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken,
-            FileUnusable: it cannot start.
+            FileUnusable, HttpListenFailed: it cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -45,7 +104,9 @@ async def serve(
             action()
 
     loop.add_signal_handler(signal.SIGHUP, manager.reload, reload)
+    probes = Probes(loop)
     async with AsyncExitStack() as stack:
+        stack.enter_context(http_listener(settings, probes))
         await stack.enter_async_context(running(("watchdog", manager.ping())))
         if tls is not None:
             await stack.enter_async_context(running(("certificate", tls.files.run())))
@@ -56,6 +117,7 @@ async def serve(
             await stack.enter_async_context(running(("embedded PostgreSQL", postgres.watch())))
         if await until_prepared(dsn, settings, stop, manager, tls):
             async with replica(dsn, settings, tls) as serving:
+                probes.replica = serving
                 if settings.authenticates:
                     reloads.append(serving.reload)
                 on_ready(serving.port)

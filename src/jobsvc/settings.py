@@ -78,6 +78,8 @@ class Settings:
 
     #: HOST:PORT to serve on, or unix:PATH; port 0 takes a free one.
     listen: str = "127.0.0.1:50051"
+    #: HOST:PORT of the HTTP listener for probes and Prometheus. Unset: there is none.
+    http_listen: str | None = None
     #: Certificates (PEM) that the server shows, the chain included; with the key, turns on TLS.
     tls_cert: Path | None = None
     #: The key of the first of them (PEM).
@@ -174,6 +176,12 @@ class Settings:
             raise SettingsInvalid(
                 f"JOBSVC_LISTEN: the port must be between 0 and {_MAX_PORT}, not {listen['port']}"
             )
+        if self.http_listen is not None:
+            http = _LISTEN.fullmatch(self.http_listen)
+            if http is None or http["port"] is None or int(http["port"]) > _MAX_PORT:
+                raise SettingsInvalid(
+                    f"JOBSVC_HTTP_LISTEN must be HOST:PORT, not {self.http_listen!r}"
+                )
         if not _SCHEMA.fullmatch(self.schema) or len(self.schema) > _MAX_SCHEMA_BYTES:
             raise SettingsInvalid(
                 "JOBSVC_SCHEMA must be a name that PostgreSQL takes without quotes: small letters"

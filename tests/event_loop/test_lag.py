@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from jobsvc.event_loop.lag import watch_loop
-from jobsvc.telemetry import LOOP_LAG, LOOP_LAG_BOUNDARIES
+from jobsvc.telemetry.catalogue import LOOP_LAG
 from tests.support.probe import eventually
 
 
@@ -23,7 +23,7 @@ def read(reader: InMemoryMetricReader) -> HistogramDataPoint:
     [resource] = data.resource_metrics
     [scope] = resource.scope_metrics
     [metric] = scope.metrics
-    assert (metric.name, metric.unit) == (LOOP_LAG, "s")
+    assert (metric.name, metric.unit) == (LOOP_LAG.name, "s")
     [point] = metric.data.data_points
     assert isinstance(point, HistogramDataPoint)
     return point
@@ -56,9 +56,9 @@ async def block(reader: InMemoryMetricReader, seconds: float) -> None:
 async def test_blocked_loop_shows_in_the_histogram(reader: InMemoryMetricReader) -> None:
     await block(reader, 0.12)
     point = read(reader)
-    assert point.explicit_bounds == LOOP_LAG_BOUNDARIES
+    assert point.explicit_bounds == LOOP_LAG.boundaries
     assert 0.1 <= point.max < 10
-    above_100_ms = point.bucket_counts[LOOP_LAG_BOUNDARIES.index(0.1) + 1 :]
+    above_100_ms = point.bucket_counts[LOOP_LAG.boundaries.index(0.1) + 1 :]
     assert sum(above_100_ms) >= 1
 
 

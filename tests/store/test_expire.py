@@ -14,7 +14,7 @@ LONG, SHORT = 3600.0, 60.0
 
 
 async def expire(store: Store, limit: int = 100) -> list[str]:
-    return list(await store.upkeep.expire(limit, LONG))
+    return [job.job_id for job in await store.upkeep.expire(limit, LONG)]
 
 
 async def age(sql: asyncpg.Connection) -> None:

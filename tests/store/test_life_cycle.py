@@ -223,7 +223,9 @@ class LifeCycle(RuleBasedStateMachine, ControlRules):
         known = self.jobs[job_id]
         self.run(self.sql.execute(END_JOB, job_id))
         expired = self.run(self.store.upkeep.expire(100, 60.0))
-        assert expired == ([job_id] if known.state is JobState.PENDING else [])
+        assert [job.job_id for job in expired] == (
+            [job_id] if known.state is JobState.PENDING else []
+        )
         if expired:
             known.state, known.ended_by_lease = JobState.FAILED, False
             known.version += 1

@@ -9,6 +9,7 @@ from jobsvc.domain.lease import Extension
 from jobsvc.domain.outcome import Failure, Finish, Success
 from jobsvc.store.store import Store
 from tests.store.support.samples import BROKEN, create, create_leased, end, lease, new_job, report
+from tests.support.samples import untimed
 
 
 async def test_jobs_are_read_with_what_was_asked_for(store: Store) -> None:
@@ -73,14 +74,16 @@ async def test_leases_are_read_while_they_are_current(store: Store) -> None:
         await create(store, request_id=uuid4())
     one, other = await lease(store, 2)
     ids = [one.id, other.id]
-    assert await store.leases.read(ids) == {
-        one.id: one.delivery.terms,
-        other.id: other.delivery.terms,
+    read = await store.leases.read(ids)
+    assert {lease_id: untimed(terms) for lease_id, terms in read.items()} == {
+        leased.id: untimed(leased.delivery.terms) for leased in (one, other)
     }
     assert (await store.leases.of_worker("w")).keys() == set(ids)
     await store.lease_ends.ends.submit_one(end(one.id, Finish(JobState.COMPLETED)))
-    assert await store.leases.read(ids) == {other.id: other.delivery.terms}
-    assert await store.leases.of_worker("w") == {other.id: other.delivery.terms}
+    for left in (await store.leases.read(ids), await store.leases.of_worker("w")):
+        assert {lease_id: untimed(terms) for lease_id, terms in left.items()} == {
+            other.id: untimed(other.delivery.terms)
+        }
     assert await store.leases.of_worker("v") == {}
 
 

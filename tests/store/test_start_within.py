@@ -26,7 +26,7 @@ AGE_LEASED = "UPDATE lease SET start_deadline = now() - interval '1 minute'"
 
 
 async def expire(store: Store) -> list[str]:
-    return list(await store.upkeep.expire(100, KEEP))
+    return [job.job_id for job in await store.upkeep.expire(100, KEEP)]
 
 
 async def seconds_to_start(sql: asyncpg.Connection) -> float | None:

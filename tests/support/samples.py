@@ -37,6 +37,11 @@ def terms(**changes: Any) -> LeaseTerms:
     return replace(_TERMS, **changes)
 
 
+def untimed(terms: LeaseTerms) -> LeaseTerms:
+    """The terms without the time of the lease, which each reader has from its own clock."""
+    return replace(terms, lease_time=0.0)
+
+
 def job(owner: Owner | None = None, **status: Any) -> Job:
     """A job that waits for a worker, unless `status` says otherwise."""
     pending = JobStatus(JobState.PENDING, version=1, attempt=0, update_time=NOW, run_time=NOW)

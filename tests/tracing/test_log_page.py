@@ -13,6 +13,7 @@ SOURCES = (
     "app.py",
     "event_log.py",
     "dispatch/worker_log.py",
+    "upkeep/bulk.py",
     "upkeep/horizon_log.py",
     "upkeep/rescue_log.py",
     "worker/refusal_log.py",
@@ -25,7 +26,7 @@ def texts() -> Iterator[str]:
         tree = ast.parse((ROOT / "src/jobsvc" / source).read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield re.sub(r"%[sdg]", "…", node.value)
+                yield re.sub(r"%(\.0f|[sdg])", "…", node.value)
 
 
 IN_CODE = set(texts())
@@ -41,9 +42,11 @@ def test_message_of_the_page_is_in_the_code(message: str) -> None:
 
 def test_page_has_every_event_of_the_code() -> None:
     in_code = {
-        text for text in IN_CODE if re.fullmatch(r"(worker|jobs|lease|horizon)_[a-z_]+", text)
+        text
+        for text in IN_CODE
+        if re.fullmatch(r"(bulk_operation|worker|jobs|leases?|horizon)_[a-z_]+", text)
     }
-    events = in_code - {"worker_id", "job_ids", "lease_id", "leases_end_by"}
+    events = in_code - {"bulk_operation_id", "worker_id", "job_ids", "lease_id", "leases_end_by"}
     on_page = set(re.findall(r"`([a-z_]+)`", " ".join(event for event, _ in ROWS)))
     assert {event for event in on_page if not event.startswith("outcome_")} == events
     assert len(MESSAGES) > 10

@@ -2,11 +2,15 @@
 
 from jobsvc.api.byte_budget import ByteBudget
 from jobsvc.api.call_limit import CallLimit
+from jobsvc.api.job_rates import JobRates
 from jobsvc.api.late_refusals import LateRefusals
 from jobsvc.domain.errors import RateLimited, ServerDraining, StreamLimit
 from jobsvc.domain.fair_limit import FairLimit
 from jobsvc.domain.methods import Method
+from jobsvc.domain.share import Buckets
 from jobsvc.settings import Settings
+from jobsvc.telemetry.catalogue import CALL_BYTES, CALLS, CALLS_WAITING
+from jobsvc.telemetry.measurements import Measurements
 
 #: Half of the bytes are kept for callers that hold little, so that each has room for a large
 #: message or two.
@@ -21,11 +25,16 @@ _SHARED_READS = 16
 class Admission:
     """The limits of a replica, and whether it drains."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, measurements: Measurements | None = None) -> None:
+        #: All limits on calls, by the kind that each counts.
+        self._limits: dict[str, CallLimit] = {}
         #: The replica is about to exit: set once, never unset.
         self.draining = False
+        self._call_buckets = Buckets()
         #: Calls that are beyond a limit, and wait to be told.
         self.late_refusals = LateRefusals()
+        #: Jobs that callers create.
+        self.job_rates = JobRates(self.late_refusals)
         self._reserved_percent = settings.reserved_percent
         self._max_calls = settings.max_calls
         self._calls = self._limit(settings.max_calls, RateLimited, "calls")
@@ -44,6 +53,19 @@ class Admission:
         self.reading = ByteBudget(
             FairLimit.reserving(_SHARED_READS * settings.max_message_bytes, _RESERVED_BYTES_PERCENT)
         )
+
+        if measurements is not None:
+            measurements.gauge(
+                CALLS, lambda: [((kind,), c.count) for kind, c in list(self._limits.items())]
+            )
+            measurements.gauge(CALL_BYTES, lambda: [((), self.bytes.held_bytes)])
+            measurements.gauge(
+                CALLS_WAITING,
+                lambda: [
+                    (("room",), self.bytes.waiting + self.reading.waiting),
+                    (("refusal",), self.late_refusals.waiting),
+                ],
+            )
 
     def unary_limit(self, method: Method) -> CallLimit:
         """Returns the limit that counts the unary calls of a method. Ask once for each method."""
@@ -73,4 +95,8 @@ class Admission:
             raise ServerDraining("the server is about to go; try again")
 
     def _limit(self, limit: int, error: type[RateLimited], kind: str) -> CallLimit:
-        return CallLimit(FairLimit.reserving(limit, self._reserved_percent), error, kind)
+        made = CallLimit(
+            FairLimit.reserving(limit, self._reserved_percent), error, kind, self._call_buckets
+        )
+        self._limits[kind] = made
+        return made

@@ -12,9 +12,8 @@ from math import inf
 from typing import Any
 
 from google.protobuf.message import Message
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 
-from jobsvc import telemetry
 from jobsvc.api.auth import current_caller, current_service
 from jobsvc.api.call_limit import caller_of
 from jobsvc.api.status import reason_of
@@ -25,6 +24,8 @@ from jobsvc.domain.methods import Method
 from jobsvc.event_log import LineLimit
 from jobsvc.store.audit import AuditStore
 from jobsvc.store.repeat import repeat
+from jobsvc.telemetry.catalogue import AUDIT_LOST
+from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,16 @@ class AuditTrail:
     room are told and counted.
     """
 
-    def __init__(self, store: AuditStore | None, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        store: AuditStore | None,
+        clock: Callable[[], float] = time.monotonic,
+        measurements: Measurements | None = None,
+    ) -> None:
         """Without a store there are lines alone. `clock` is in seconds."""
         self._store = store
         self._clock = clock
-        self._lost = metrics.get_meter("jobsvc").create_counter(
-            telemetry.AUDIT_LOST, description="Entries of the audit that could not be written."
-        )
+        self._lost = (Measurements() if measurements is None else measurements).tally(AUDIT_LOST)
         #: Those that are not written yet: an id, the time of the call, the entry.
         self._waiting: deque[tuple[str, float, AuditEntry]] = deque()
         self._is_full = False

@@ -54,6 +54,17 @@ class ByteBudget:
         self.most_bytes = limit.limit - limit.reserve
         self._lines: dict[str, _Line] = {}
 
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that all callers hold."""
+        return self._held.total
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for room, about."""
+        lines = list(self._lines.values())
+        return sum(len(each.answered) + len(each.others) for each in lines)
+
     def take(self, caller: str, size_bytes: int) -> None:
         """Takes bytes now.
 
@@ -129,6 +140,13 @@ class Charge:
         self._budget = budget
         self._caller = caller
         self.held_bytes = 0
+
+    def pass_to(self, caller: str) -> None:
+        """From now on the call is that of another caller, as soon as it is known who makes it."""
+        held_bytes = self.held_bytes
+        self.close()
+        self._caller = caller
+        self.settle(held_bytes)
 
     def take(self, size_bytes: int) -> None:
         """Takes bytes now.

@@ -61,6 +61,14 @@ class Gate:
         self._clock = clock
         self._waiting: set[_Call] = set()
 
+    def recall(self, context: Context, metadata: Metadata) -> Identity | None:
+        """Returns who makes the call if its credentials are known, which takes a microsecond; None
+        says nothing of them. Lets nobody in."""
+        try:
+            return self._authenticator.known(*_credentials(context, metadata))
+        except CredentialsInvalid:
+            return None
+
     async def enter(self, roles: Iterable[str], context: Context, metadata: Metadata) -> Identity:
         """Returns who makes the call, who has one of `roles`, and makes it the current identity,
         even of a call that it may not make.
@@ -69,8 +77,7 @@ class Gate:
             CredentialsMissing, CredentialsInvalid: nobody is known to make it.
             RoleRequired: the caller may not.
         """
-        authorization = _authorization(metadata)
-        certificate = "" if authorization else certificate_name(context.auth_context())
+        authorization, certificate = _credentials(context, metadata)
         identity = self._authenticator.known(
             authorization, certificate
         ) or await self._authenticator.identify(authorization, certificate)
@@ -141,6 +148,14 @@ def certificate_name(properties: Mapping[str, Iterable[bytes]]) -> str:
         names = [dns.decode("utf-8", "replace") for dns in properties.get("peer_dns", ())]
         name = f"dns:{names[0]}" if names else ""
     return name if SERVICE_NAME.fullmatch(name) else ""
+
+
+def _credentials(context: Context, metadata: Metadata) -> tuple[str, str]:
+    """Returns the `authorization` of a call and, if it has none, the name in its certificate.
+
+    Raises CredentialsInvalid."""
+    authorization = _authorization(metadata)
+    return authorization, "" if authorization else certificate_name(context.auth_context())
 
 
 def _authorization(metadata: Metadata) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -33,14 +34,22 @@ from jobsvc.api.connections import Connections
 from jobsvc.api.convert.request_checks import UNDECODABLE
 from jobsvc.api.gate import Gate
 from jobsvc.api.large_message import decode_message
-from jobsvc.api.status import status_of
+from jobsvc.api.status import reason_of, status_of
 from jobsvc.domain.errors import InvalidRequest, Violation
+from jobsvc.domain.identity import Identity
 from jobsvc.domain.methods import Method
+from jobsvc.domain.share import Rate
 from jobsvc.event_loop.turns import line, turn_caller
+from jobsvc.telemetry.catalogue import CALLS_REFUSED, RPC_DURATION
+from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
 
 Context = aio.ServicerContext[Any, Any]
+
+_OK = "OK"
+#: Of a call that its caller, or the end of the server, has ended.
+_CANCELLED = "CANCELLED"
 
 
 class Guard:
@@ -57,8 +66,12 @@ class Guard:
         tracer: trace.Tracer,
         trail: AuditTrail,
         gate: Gate | None = None,
+        measurements: Measurements | None = None,
     ) -> None:
         """Without a gate, nobody is asked who it is."""
+        measurements = Measurements() if measurements is None else measurements
+        self._durations = measurements.distribution(RPC_DURATION)
+        self._refused = measurements.tally(CALLS_REFUSED)
         self._admission = admission
         self._connections = connections
         self._callers = callers
@@ -112,17 +125,24 @@ class Guard:
         apart = " reports" if method.served_while_draining else ""
 
         async def guarded(requests: object, context: Context) -> Any:
-            caller = caller_of(context.peer())
-            charge = self._begin(caller + apart, is_short)
+            begin, code = time.perf_counter(), _CANCELLED
             metadata: Metadata = context.invocation_metadata() or ()
+            caller, rate = self._caller(method, context, metadata)
+            charge = self._begin(caller + apart, is_short)
             with self._span(name, metadata) as span:
                 try:
-                    if not limit.take(caller):
-                        await self._enter_late(limit, caller, context)
+                    if not limit.take(caller, rate):
+                        await self._enter_late(limit, caller, rate, context)
                     try:
                         self._check(method, context, metadata)
                         if self._gate is not None:
-                            await self._identify(self._gate, method, context, metadata)
+                            identity = await self._identify(self._gate, method, context, metadata)
+                            if (known := caller_of("", identity)) != caller:
+                                await self._recount(
+                                    limit, caller, known, _rate_of(method, identity), context
+                                )
+                                caller = known
+                                charge.pass_to(caller + apart)
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
                             await handle(
@@ -139,12 +159,16 @@ class Guard:
                     elif charge.held_bytes or size_bytes > SMALL_BYTES:
                         charge.settle(size_bytes)
                         expected.saw(size_bytes)
+                    code = _OK
                     return answer
                 except aio.AbortError:
                     raise
                 except Exception as error:
-                    self._trail.refused(method, caller, error)
-                    status = _status(error, name, span)
+                    self._trail.refused(method, caller_of(context.peer()), error)
+                    status = self._status(error, name, span)
+                    code = code_pb2.Code.Name(status.code)
+                finally:
+                    self._durations.record(time.perf_counter() - begin, "grpc", name, code)
                 answer = b""  # see abort
                 ending = abort(context, status)
                 del requests, context
@@ -159,21 +183,29 @@ class Guard:
         handle = self._bounded(method, handle)
 
         async def guarded(requests: Any, context: Context) -> None:
-            caller = caller_of(context.peer())
+            begin, code = time.perf_counter(), _CANCELLED
+            metadata: Metadata = context.invocation_metadata() or ()
+            caller, rate = self._caller(method, context, metadata)
             charge = self._begin(caller, is_short=False)
             try:
-                if not limit.take(caller):
-                    await self._enter_late(limit, caller, context)
+                if not limit.take(caller, rate):
+                    await self._enter_late(limit, caller, rate, context)
                 try:
-                    metadata: Metadata = context.invocation_metadata() or ()
                     self._check(method, context, metadata)
                     if self._gate is not None:
-                        await self._identify(self._gate, method, context, metadata)
+                        identity = await self._identify(self._gate, method, context, metadata)
+                        if (known := caller_of("", identity)) != caller:
+                            await self._recount(
+                                limit, caller, known, _rate_of(method, identity), context
+                            )
+                            caller = known
+                            charge.pass_to(caller)
                     if decode is None:
                         await handle(requests, context)
                     else:
                         # No name for the request: its handler may be done with it early.
                         await handle(await self._read(method, decode, context, charge), context)
+                    code = _OK
                     return
                 finally:
                     limit.leave(caller)
@@ -182,13 +214,45 @@ class Guard:
             except aio.InternalError:
                 return  # A message could not be sent: the caller is gone, nobody can be told.
             except Exception as error:
-                self._trail.refused(method, caller, error)
-                status = _status(error, name, trace.INVALID_SPAN)
+                self._trail.refused(method, caller_of(context.peer()), error)
+                status = self._status(error, name, trace.INVALID_SPAN)
+                code = code_pb2.Code.Name(status.code)
+            finally:
+                self._durations.record(time.perf_counter() - begin, "grpc", name, code)
             ending = abort(context, status)
             del requests, context  # see abort
             await ending
 
         return guarded
+
+    def _caller(
+        self, method: Method, context: Context, metadata: Metadata
+    ) -> tuple[str, Rate | None]:
+        """For whom a call counts at first, and how often that one may call: who makes it if that is
+        known without work, else the address that it comes from."""
+        identity = None if self._gate is None else self._gate.recall(context, metadata)
+        if identity is None:
+            return caller_of(context.peer()), None
+        return caller_of("", identity), _rate_of(method, identity)
+
+    async def _recount(
+        self,
+        limit: CallLimit,
+        counted: str,
+        caller: str,
+        rate: Rate | None,
+        context: Context,
+    ) -> None:
+        """Counts a call for who makes it, and no longer for whom it was counted until that was
+        known.
+
+        Raises:
+            RateLimited, StreamLimit: there is no room for it; it counts as before.
+        """
+        if not limit.move(counted, caller, rate):
+            await self._enter_late(limit, caller, rate, context)
+            limit.leave(counted)
+        turn_caller.set(caller)
 
     def _begin(self, caller: str, is_short: bool) -> Charge:
         """Notes that a call is in progress, and returns what it holds of the bytes."""
@@ -207,7 +271,9 @@ class Guard:
         self._in_progress.pop(call).close()
         self._turns.leave_short(call)
 
-    async def _enter_late(self, limit: CallLimit, caller: str, context: Context) -> None:
+    async def _enter_late(
+        self, limit: CallLimit, caller: str, rate: Rate | None, context: Context
+    ) -> None:
         """Counts a call after a wait, which is longer for a caller that is refused again and again.
 
         Raises:
@@ -217,7 +283,7 @@ class Guard:
         remaining = context.time_remaining()
         # So that its caller hears of it before the deadline.
         await self._admission.late_refusals.wait(caller, remaining and remaining / 2)
-        limit.enter(caller)
+        limit.enter(caller, rate)
 
     def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller unless there
@@ -230,11 +296,13 @@ class Guard:
 
     async def _identify(
         self, gate: Gate, method: Method, context: Context, metadata: Metadata
-    ) -> None:
-        """Refuses a call of somebody who may not make it, and sets the current caller."""
+    ) -> Identity:
+        """Refuses a call of somebody who may not make it, and sets the current caller. Returns who
+        makes it."""
         identity = await gate.enter(method.roles, context, metadata)
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata, identity))
+        return identity
 
     def _bounded(self, method: Method, handle: Any) -> Any:
         return self._gate.bounded(handle) if self._gate is not None and method.waits else handle
@@ -280,6 +348,11 @@ class Guard:
         finally:
             reading.close()
 
+    def _status(self, error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
+        """The status of a call that ends with an error, which is recorded."""
+        self._refused.add(1, name, reason_of(error))
+        return _status(error, name, span)
+
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
         parent = telemetry.remote_parent(metadata)
         if parent is None and not self._traced:
@@ -290,6 +363,12 @@ class Guard:
             kind=trace.SpanKind.SERVER,
             attributes={telemetry.RPC_SYSTEM: "grpc", telemetry.RPC_METHOD: name},
         )
+
+
+def _rate_of(method: Method, identity: Identity) -> Rate | None:
+    """How often a caller may call a method; None if it may as often as it likes. To refuse reports
+    and extensions would waste work that is done."""
+    return None if method.served_while_draining else identity.share.calls
 
 
 def _encoder(serialize: Any) -> Any:

@@ -15,6 +15,7 @@ from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.guard import Context
 from jobsvc.api.job_control import JobControl
 from jobsvc.api.job_lists import JobLists
+from jobsvc.api.job_rates import JobRates
 from jobsvc.api.large_writes import LargeWrites
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_stream import SubmitStreams
@@ -49,6 +50,7 @@ class JobService(JobServiceServicer):
         control: JobControl,
         lists: JobLists,
         bulk: BulkJobs,
+        job_rates: JobRates,
         settings: Settings,
     ) -> None:
         self._creation = creation
@@ -59,6 +61,7 @@ class JobService(JobServiceServicer):
         self._control = control
         self._lists = lists
         self._bulk = bulk
+        self._job_rates = job_rates
         self._requests = RequestReader(settings.max_payload_bytes)
         self._large_writes = LargeWrites(_MAX_LARGE_WRITES)
         #: Of the payloads of a job that is read.
@@ -74,6 +77,7 @@ class JobService(JobServiceServicer):
             asked = await self._requests.read_large(request)
         if request.validate_only:
             return previewed(*await self._creation.preview([asked], caller))
+        await self._job_rates.take(1, context.time_remaining())
         return created(await self._creation.create(asked, caller))
 
     async def BatchCreateJobs(
@@ -96,6 +100,7 @@ class JobService(JobServiceServicer):
             if response.ByteSize() > MAX_ANSWER_BYTES:
                 shorten(response)
             return response
+        await self._job_rates.take(len(asked), context.time_remaining())
         is_large = current_charge.get().held_bytes > _LARGE_BATCH_BYTES
         async with self._large_writes.room() if is_large else nullcontext():
             results = await self._creation.create_all(asked, current_caller.get())

@@ -18,6 +18,11 @@ class LateRefusals:
         self._waiting: set[asyncio.Future[None]] = set()
         self._ended = False
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return len(self._waiting)
+
     async def wait(self, caller: str, most_seconds: float | None) -> None:
         """Waits as long as the next refusal of a caller should be late, but at most
         `most_seconds`."""

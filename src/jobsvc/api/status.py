@@ -85,12 +85,19 @@ def _quota(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
 
 
 def _passing_quota(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
+    assert isinstance(error, errors.RateLimited)
     yield from _quota(error, max_bytes)
-    yield from _retry(error, max_bytes)
+    yield _retry_after(error.retry_seconds)
 
 
 def _retry(*_: object) -> Iterable[Message]:
-    yield error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=1))
+    yield _retry_after(1.0)
+
+
+def _retry_after(seconds: float) -> error_details_pb2.RetryInfo:
+    delay = duration_pb2.Duration()
+    delay.FromNanoseconds(round(seconds * 1e9))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
 
 
 _STATUSES: dict[type[JobsvcError], _Status] = {
@@ -173,12 +180,6 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
 }
 
 
-def reason_of(error: BaseException) -> str:
-    """Returns the `reason` of the ErrorInfo that a caller gets for an error."""
-    known = _STATUSES.get(type(error)) if isinstance(error, JobsvcError) else None
-    return "INTERNAL_ERROR" if known is None else known.reason
-
-
 def status_of(error: BaseException, trace_id: str = "") -> status_pb2.Status:
     """Returns the status of an error, not to be changed. An unknown error gives away nothing but
     its trace."""
@@ -191,14 +192,22 @@ def status_of(error: BaseException, trace_id: str = "") -> status_pb2.Status:
             code=code_pb2.INTERNAL, message="internal error", details=[_pack(info)]
         )
     if type(error) is errors.RateLimited or type(error) is errors.StreamLimit:
-        return _refusal(known, error.message, error.subject)
+        return _refusal(known, error.message, error.subject, error.retry_seconds)
     return _known_status(known, error)
 
 
+def reason_of(error: BaseException) -> str:
+    """Returns the reason in the details of an error's status."""
+    if isinstance(error, NotImplementedError):
+        return "UNIMPLEMENTED"
+    known = _STATUSES.get(type(error)) if isinstance(error, JobsvcError) else None
+    return "INTERNAL_ERROR" if known is None else known.reason
+
+
 @lru_cache(maxsize=256)
-def _refusal(known: _Status, message: str, subject: str) -> status_pb2.Status:
+def _refusal(known: _Status, message: str, subject: str, retry_seconds: float) -> status_pb2.Status:
     """Refusals come by the thousand, and it takes 50 µs to make one's status."""
-    return _known_status(known, errors.RateLimited(message, subject))
+    return _known_status(known, errors.RateLimited(message, subject, retry_seconds=retry_seconds))
 
 
 def _known_status(known: _Status, error: JobsvcError) -> status_pb2.Status:

@@ -12,6 +12,7 @@ from jobsvc.api.bounds import MAX_RESULTS_BYTES
 from jobsvc.api.byte_budget import Charge, current_charge
 from jobsvc.api.convert.submit_responses import Result, results_response
 from jobsvc.api.guard import Context
+from jobsvc.api.job_rates import JobRates
 from jobsvc.api.status import status_of
 from jobsvc.api.status_writer import StatusWriter
 from jobsvc.api.submit_request import (
@@ -62,9 +63,16 @@ class SubmitStreams:
     """Serves all streams of a replica."""
 
     def __init__(
-        self, creation: Creation, jobs: JobsReader, reader: JobReader, hub: Hub, settings: Settings
+        self,
+        creation: Creation,
+        jobs: JobsReader,
+        reader: JobReader,
+        hub: Hub,
+        job_rates: JobRates,
+        settings: Settings,
     ) -> None:
         self._creation = creation
+        self._job_rates = job_rates
         self._jobs = jobs
         self._reader = reader
         self._hub = hub
@@ -78,7 +86,15 @@ class SubmitStreams:
             ServerDraining: the replica is about to exit.
         """
         with self._hub.follow(()) as follower:
-            stream = _Stream(self._creation, self._jobs, self._reader, self._hub, follower, caller)
+            stream = _Stream(
+                self._creation,
+                self._jobs,
+                self._reader,
+                self._hub,
+                self._job_rates,
+                follower,
+                caller,
+            )
             await stream.serve(context, self._heartbeat_seconds)
 
 
@@ -89,10 +105,12 @@ class _Stream:
         jobs: JobsReader,
         reader: JobReader,
         hub: Hub,
+        job_rates: JobRates,
         follower: Follower,
         caller: Owner,
     ) -> None:
         self._creation = creation
+        self._job_rates = job_rates
         self._jobs = jobs
         self._reader = reader
         self._hub = hub
@@ -192,7 +210,7 @@ class _Stream:
     async def _create(self, jobs: Sequence[pb.SubmitJob], charge: Charge, size_bytes: int) -> None:
         tags = [job.tag for job in jobs]
         followed = [job.follow for job in jobs]
-        read = await self._jobs.read(jobs, self._caller)
+        read = self._job_rates.take_each(await self._jobs.read(jobs, self._caller))
         del jobs
         checked = await self._creation.check_each(
             [each for each in read if isinstance(each, Asked)]

@@ -65,9 +65,11 @@ def serve(
     from jobsvc.cli.startup import startup_errors
     from jobsvc.sd_notify import ServiceManager
     from jobsvc.server_process import serve as run
-    from jobsvc.tracing import start_tracing
+    from jobsvc.tracing import can_be_scraped, start_tracing
 
-    with startup_errors(), start_tracing("jobsvc", settings.trace_dir, with_metrics=True):
+    is_scraped = settings.http_listen is not None and can_be_scraped()
+    tracing = start_tracing("jobsvc", settings.trace_dir, with_metrics=True, is_scraped=is_scraped)
+    with startup_errors(), tracing:
         _tune_collector()
         loop.run(
             run(

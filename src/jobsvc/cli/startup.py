@@ -59,11 +59,12 @@ def startup_errors() -> Iterator[None]:
     from jobsvc.auth.watched_files import FileUnusable
     from jobsvc.domain.errors import DatabaseUnavailable
     from jobsvc.embedded import EmbeddedUnavailable, EmbeddedUnsuitable
+    from jobsvc.http_server import HttpListenFailed
     from jobsvc.store.ddl import DatabaseUnsuitable
     from jobsvc.store.dsn import DsnInvalid
 
     configuration = (EmbeddedUnsuitable, DatabaseUnsuitable, DsnInvalid, FileUnusable)
-    known = (*configuration, PortTaken, EmbeddedUnavailable, DatabaseUnavailable)
+    known = (*configuration, PortTaken, HttpListenFailed, EmbeddedUnavailable, DatabaseUnavailable)
 
     def end(error: BaseException) -> NoReturn:
         is_configuration = isinstance(error, configuration)

@@ -24,6 +24,8 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.repeat import repeat
 from jobsvc.store.store import Store
+from jobsvc.telemetry.catalogue import LEASES_HELD, WORKER_STREAMS
+from jobsvc.telemetry.measurements import Measurements
 
 _SLOW_CHECK_SECONDS = 1.0
 _AGE_CHECK_SECONDS = 1.0
@@ -45,6 +47,7 @@ class Dispatcher:
         worker_log: WorkerLog,
         retirement: Retirement,
         settings: Settings,
+        measurements: Measurements | None = None,
     ) -> None:
         self._store = store
         self._redelivery = redelivery
@@ -65,6 +68,11 @@ class Dispatcher:
         self._suspects: set[LeaseId] = set()
         self._slow_check_time = time.monotonic()
         self._deaf = DeafWorkers()
+        if measurements is not None:
+            measurements.gauge(WORKER_STREAMS, lambda: [((), len(self._with_stream()))])
+            measurements.gauge(
+                LEASES_HELD, lambda: [((), sum(len(w.leases) for w in self._with_stream()))]
+            )
 
     async def run(self) -> None:
         """Claims, deals and checks until cancelled."""
@@ -194,6 +202,10 @@ class Dispatcher:
         self._draining = True
         for worker in self._workers.values():
             self._drain(worker, _SERVER_GOES)
+
+    def _with_stream(self) -> list[ConnectedWorker]:
+        """The workers here that are no unary call. May be called by any thread."""
+        return [w for w in list(self._workers.values()) if not w.subscription.unary]
 
     def held(self) -> tuple[int, int]:
         """Returns how many workers here hold leases, and how many leases those are."""

@@ -13,6 +13,8 @@ from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outages import LATE_SECONDS
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +42,17 @@ class Redelivery:
     outage the worker has `reconnect_seconds` for that.
     """
 
-    def __init__(self, store: Store, hints: Hints, reconnect_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hints: Hints,
+        reconnect_seconds: float = 0.0,
+        measurements: Measurements | None = None,
+    ) -> None:
         self._store = store
         self._hints = hints
         self._reconnect_seconds = reconnect_seconds
+        self._measured = JobMeasurements(measurements)
         self._scheduled: list[_Scheduled] = []
         self._added = asyncio.Event()
 
@@ -118,6 +127,7 @@ class Redelivery:
         if lease_ids:
             back = await self._store.leases.redeliver(lease_ids, confirmed_too, unsent)
             log.debug("%d of %d leases went back to their queues", len(back), len(lease_ids))
+            self._measured.redelivered(back.values())
             self._hints.tell([lease.job_id for lease in back], dict.fromkeys(back.values()))
 
 

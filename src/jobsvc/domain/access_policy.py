@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from jobsvc.domain.identity import SERVICE_NAME, WORKER, Grant, Identity, Principal, matches
+from jobsvc.domain.share import Share, first_of
 
 #: As `ROLES`; a test compares them.
 Role = Literal[
@@ -33,6 +34,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     service: str = ""
     roles: tuple[Role, ...] = ()
     queues: tuple[str, ...] = ()
+    #: The first rule that names a rate counts for it.
+    share: Share | None = None
 
     def is_about(self, principal: Principal) -> bool:
         """Returns whether the rule is about this caller."""
@@ -53,7 +56,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         about = [rule for rule in self.rules if rule.is_about(principal)]
         grants = [Grant(rule.roles, rule.queues) for rule in about]
         service = next((rule.service for rule in about if rule.service), "")
-        return Identity.of(principal, grants, service)
+        return Identity.of(principal, grants, service, first_of(rule.share for rule in about))
 
 
 def read_policy(text: str) -> Policy:
@@ -89,8 +92,10 @@ def _complaint_about(rule: Rule) -> str:
         return "names neither an identity nor a claim"
     if bool(rule.claim) != bool(rule.value):
         return "claim and value need each other"
-    if not rule.roles and not rule.service:
+    if not rule.roles and not rule.service and rule.share is None:
         return "grants nothing"
+    if rule.share is not None and (complaint := rule.share.complaint):
+        return complaint
     if rule.service and not SERVICE_NAME.fullmatch(rule.service):
         return "a service is 1 to 256 printable ASCII characters without blanks"
     return complaint_about_grant(Grant(rule.roles, rule.queues))

@@ -190,12 +190,13 @@ class WorkerDeaf(JobsvcError):
 
 
 class RateLimited(JobsvcError):
-    """The server, or the caller, has as much in progress as it may. `subject` says of what, and for
-    whom."""
+    """The server, or the caller, has as much in progress as it may, or calls more often. `subject`
+    says of what, and for whom; the same again is worth a try after `retry_seconds`."""
 
-    def __init__(self, message: str, subject: str) -> None:
+    def __init__(self, message: str, subject: str, *, retry_seconds: float = 1.0) -> None:
         super().__init__(message)
         self.subject = subject
+        self.retry_seconds = retry_seconds
 
 
 class StreamLimit(RateLimited):

@@ -7,6 +7,7 @@ from functools import lru_cache
 import msgspec
 
 from jobsvc.domain.errors import RoleRequired
+from jobsvc.domain.share import DEFAULT_SHARE, Share
 
 CREATOR = "jobs.creator"
 VIEWER = "jobs.viewer"
@@ -64,10 +65,15 @@ class Identity(msgspec.Struct, frozen=True):
     queues: tuple[str, ...] = ()
     end_time: float | None = None
     key_id: str = ""
+    share: Share = DEFAULT_SHARE
 
     @classmethod
     def of(
-        cls, principal: Principal, grants: Iterable[Grant] = (), service: str = ""
+        cls,
+        principal: Principal,
+        grants: Iterable[Grant] = (),
+        service: str = "",
+        share: Share = DEFAULT_SHARE,
     ) -> "Identity":
         """Returns who `principal` is with its own grant and further ones."""
         all_grants = (principal.grant, *grants)
@@ -79,6 +85,7 @@ class Identity(msgspec.Struct, frozen=True):
             tuple(dict.fromkeys(queue for grant in all_grants for queue in grant.queues)),
             principal.end_time,
             principal.key_id,
+            share,
         )
 
     @property

@@ -49,7 +49,8 @@ class LeaseTerms(msgspec.Struct, frozen=True):
 
     Leases that one claim gives to a worker share one object if their terms are equal.
 
-    `attempt` counts this one. `retention_seconds` None means the server's default.
+    `attempt` counts this one. `retention_seconds` None means the server's default. `lease_time` is
+    when it was leased, by the monotonic clock of this process: nothing is decided by it.
     """
 
     queue: str
@@ -61,6 +62,7 @@ class LeaseTerms(msgspec.Struct, frozen=True):
     output_schema_id: int | None
     traceparent: str
     tracestate: str
+    lease_time: float = 0.0
 
 
 class LapsedLease(msgspec.Struct, frozen=True):

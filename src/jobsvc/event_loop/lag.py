@@ -6,7 +6,7 @@ import time
 
 from opentelemetry import metrics
 
-from jobsvc import telemetry
+from jobsvc.telemetry.catalogue import LOOP_LAG
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +22,10 @@ async def watch_loop(meter: metrics.Meter, warn_seconds: float = _WARN_SECONDS) 
     Only a block that is longer than a sleep of 10 ms is seen, and up to 10 ms of it are missed.
     """
     lag = meter.create_histogram(
-        telemetry.LOOP_LAG,
-        unit="s",
-        description="How late the event loop wakes a task",
-        explicit_bucket_boundaries_advisory=telemetry.LOOP_LAG_BOUNDARIES,
+        LOOP_LAG.name,
+        unit=LOOP_LAG.unit,
+        description=LOOP_LAG.description,
+        explicit_bucket_boundaries_advisory=LOOP_LAG.boundaries,
     )
     loop = asyncio.get_running_loop()
     quiet_until = worst = due = 0.0

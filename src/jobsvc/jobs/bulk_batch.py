@@ -223,9 +223,10 @@ class BulkBatch:
             overdue = [holder.job_id for holder in found.values() if holder.overdue]
             if overdue:
                 # A waiting job whose time is over keeps no key.
-                tally.changed += await self._store.upkeep.expire_named(
+                expired = await self._store.upkeep.expire_named(
                     overdue, self._settings.failed_retention_seconds, self._connection
                 )
+                tally.changed += [job.job_id for job in expired]
             holders |= {key: h.job_id for key, h in found.items() if not h.overdue}
         versions: dict[str, int] = {}
         for job in jobs:

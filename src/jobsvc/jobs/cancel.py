@@ -9,16 +9,26 @@ from jobsvc.jobs.read import JobReader
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.measurements import Measurements
 
 
 class Cancellation:
     """Cancels jobs on behalf of callers."""
 
-    def __init__(self, store: Store, reader: JobReader, hints: Hints, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reader: JobReader,
+        hints: Hints,
+        settings: Settings,
+        measurements: Measurements | None = None,
+    ) -> None:
         self._store = store
         self._reader = reader
         self._hints = hints
         self._settings = settings
+        self._measured = JobMeasurements(measurements)
 
     async def cancel(self, job_id: str, caller: Owner, reason: str, etag: str) -> Job:
         """Cancels a job, and returns it as it is then. Does nothing if that was done before.
@@ -40,6 +50,8 @@ class Cancellation:
             )
             if not done:
                 return None
+            if done is True:
+                self._measured.cancelled_waiting(job.queue, 1)
             self._hints.tell([job_id], cancels=[done] if isinstance(done, LeaseId) else ())
             return await self._reader.read(job_id, caller, False)
 

@@ -14,6 +14,7 @@ from jobsvc.settings import Settings
 from jobsvc.store.database import Connection
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
+from jobsvc.store.upkeep import ExpiredJob
 
 _MAX_TRIES = 5
 
@@ -25,7 +26,7 @@ class Resolution(msgspec.Struct, frozen=True):
     """The result of each request, and the jobs that were failed because their time was over."""
 
     results: list[CreateResult]
-    expired: Sequence[str]
+    expired: Sequence[ExpiredJob]
 
 
 async def create_or_find(
@@ -98,13 +99,13 @@ async def _create_or_find(
 
 async def _key_holders(
     store: Store, settings: Settings, connection: Connection, requests: Sequence[JobRequest]
-) -> tuple[dict[Key, Job], Sequence[str]]:
+) -> tuple[dict[Key, Job], Sequence[ExpiredJob]]:
     """The jobs that hold the keys of the requests, without free keys; and the jobs that held one
     though their time was over, which are failed by now."""
     keys = {key for request in requests if (key := _key(request)) is not None}
     found = await store.jobs.find_key_holders(keys, connection) if keys else {}
     overdue = [holder.job_id for holder in found.values() if holder.overdue]
-    expired: Sequence[str] = ()
+    expired: Sequence[ExpiredJob] = ()
     if overdue:
         # One that is missing was ended or leased meanwhile; the write finds out whether its key is
         # free.

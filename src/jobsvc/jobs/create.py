@@ -25,6 +25,8 @@ from jobsvc.queues.waiting_limit import WaitingLimit
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.measurements import Measurements
 
 #: Queues whose last resolved options are kept.
 _MAX_RESOLVED = 1000
@@ -51,6 +53,7 @@ class Creation:
         settings: Settings,
         tracer: trace.Tracer,
         new_ids: Callable[[int], list[str]] = new_job_ids,
+        measurements: Measurements | None = None,
     ) -> None:
         """`on_due(queue, seconds)` is called for a job that becomes ready after a delay; `new_ids`
         makes so many ids."""
@@ -62,6 +65,7 @@ class Creation:
         self._defaults = server_defaults(settings)
         self._spans = SendSpans(tracer)
         self._new_ids = new_ids
+        self._measured = JobMeasurements(measurements)
         #: The last resolved options of each queue, with the request and the queue they came from.
         self._resolved: dict[str, tuple[RequestedOptions, Queue, JobOptions]] = {}
         #: The `max_waiting` of queues that have one, and were used lately.
@@ -279,13 +283,15 @@ class Creation:
         self, requests: Sequence[JobRequest], new_jobs: Sequence[NewJob], owner: Owner
     ) -> list[CreateResult]:
         resolution = await create_or_find(self._store, self._settings, requests, new_jobs, owner)
-        self._tell(resolution.results, resolution.expired)
+        self._measured.expired((job.queue, job.reason) for job in resolution.expired)
+        self._tell(resolution.results, [job.job_id for job in resolution.expired])
         return resolution.results
 
     def _tell(self, results: Sequence[CreateResult], ended: Sequence[str] = ()) -> None:
         """Tells all replicas which queues have ready jobs, which jobs have ended and, if somebody
         watches, which are new, and starts timers for jobs that are due later."""
         ready: dict[str, None] = {}
+        self._measured.created(r.new.options.queue for r in results if isinstance(r, Created))
         # Most jobs of a batch share one options object.
         for created in {id(r.new.options): r for r in results if isinstance(r, Created)}.values():
             options, now = created.new.options, created.create_time

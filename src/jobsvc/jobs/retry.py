@@ -13,6 +13,9 @@ from jobsvc.store.hints import Hints
 from jobsvc.store.job_control import Queued
 from jobsvc.store.jobs import KeyTaken
 from jobsvc.store.store import Store
+from jobsvc.store.upkeep import ExpiredJob
+from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.measurements import Measurements
 
 
 class Retrying:
@@ -25,6 +28,7 @@ class Retrying:
         hints: Hints,
         on_due: Callable[[str, float], None],
         settings: Settings,
+        measurements: Measurements | None = None,
     ) -> None:
         """`on_due(queue, seconds)` is called for a job that becomes ready after a delay."""
         self._store = store
@@ -32,6 +36,7 @@ class Retrying:
         self._hints = hints
         self._on_due = on_due
         self._settings = settings
+        self._measured = JobMeasurements(measurements)
 
     async def retry(self, job_id: str, caller: Owner, extra_attempts: int, etag: str) -> Job:
         """Queues a job again with `extra_attempts` on top of those made, and returns it.
@@ -52,7 +57,7 @@ class Retrying:
 
     async def _queue_again(self, job: Job, extra_attempts: int) -> Queued | None:
         """Moves the job into its queue. None if it has changed, or its key was taken meanwhile."""
-        expired: list[str] = []
+        expired: list[ExpiredJob] = []
         try:
             async with self._store.database.transaction() as connection:
                 await self._store.queues.lock_open(job.queue, connection)
@@ -76,7 +81,8 @@ class Retrying:
                 )
         except KeyTaken:
             return None
-        self._hints.tell(expired)
+        self._measured.expired((job.queue, job.reason) for job in expired)
+        self._hints.tell([job.job_id for job in expired])
         return queued.get(job.id)
 
 

@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -10,6 +11,7 @@ from google.rpc import code_pb2
 from opentelemetry import trace
 
 from jobsvc import telemetry
+from jobsvc.domain.end_reason import end_reason
 from jobsvc.domain.errors import InvalidRequest, JobsvcError, LeaseLost, Violation
 from jobsvc.domain.job import JobError, JobState
 from jobsvc.domain.lapse import Lapse
@@ -35,6 +37,8 @@ from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +137,7 @@ class Settlement:
         on_due: Callable[[str, float], None],
         settings: Settings,
         tracer: trace.Tracer,
+        measurements: Measurements | None = None,
     ) -> None:
         """`on_due(queue, seconds)` is called for a job that becomes ready after a delay."""
         self._store = store
@@ -142,6 +147,7 @@ class Settlement:
         self._settings = settings
         self._tracer = tracer
         self._traced = telemetry.is_traced()
+        self._measured = JobMeasurements(measurements)
 
     async def report(self, reports: Sequence[Report], worker_id: str) -> list[Exception | None]:
         """Records outcomes. Returns None for each that is committed, otherwise its error.
@@ -251,6 +257,7 @@ class Settlement:
         results = await self._store.lease_ends.ends.submit([d.end for d in decided])
         errors: list[Exception | None] = []
         moved, ready = [], []
+        now, completed = time.monotonic(), defaultdict[str, list[float]](list)
         for d, result in zip(decided, results, strict=True):
             end = d.end
             if isinstance(result, Exception):
@@ -261,15 +268,33 @@ class Settlement:
                 continue
             errors.append(None)
             moved.append(end.id.job_id)
+            stored = result if isinstance(result, Finish) else end.verdict
+            if isinstance(stored, Finish) and stored.state is JobState.COMPLETED:
+                completed[d.terms.queue].append(now - d.terms.lease_time)
+            else:
+                self._measure(d.terms, stored, now)
             if isinstance(result, Requeued) and isinstance(end.verdict, Requeue):
                 if end.verdict.delay_seconds > 0:
                     self._on_due(result.queue, end.verdict.delay_seconds)
                 else:
                     ready.append(result.queue)
             if self._traced and d.terms.traceparent:
-                self._trace(d, began, result if isinstance(result, Finish) else end.verdict)
+                self._trace(d, began, stored)
+        for queue, run_seconds in completed.items():
+            self._measured.completed(queue, run_seconds)
         self._hints.tell(moved, dict.fromkeys(ready))
         return errors
+
+    def _measure(self, terms: LeaseTerms, stored: Finish | Requeue, now: float) -> None:
+        """Records an end that is no success."""
+        run_seconds = now - terms.lease_time
+        if isinstance(stored, Finish):
+            reason = end_reason(stored.error)
+            self._measured.ended(terms.queue, stored.state.name, reason, run_seconds)
+        elif stored.attempt_used:
+            self._measured.retried(terms.queue, end_reason(stored.error), run_seconds)
+        else:
+            self._measured.released(terms.queue)
 
     def _trace(self, decided: DecidedEnd, began: int, stored: Finish | Requeue) -> None:
         """Adds a `settle` span to the trace of the job, from `began` (nanoseconds) until now. What

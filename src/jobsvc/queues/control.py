@@ -9,6 +9,8 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.queue_control import FIRST_ID, Position
 from jobsvc.store.store import Store
+from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.measurements import Measurements
 
 #: Jobs that one statement cancels, and that one looks at.
 _MAX_CANCELLED = 1000
@@ -18,10 +20,17 @@ _MAX_LOOKED_AT = 5000
 class QueueControl:
     """Steers queues, and tells all replicas."""
 
-    def __init__(self, store: Store, hints: Hints, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hints: Hints,
+        settings: Settings,
+        measurements: Measurements | None = None,
+    ) -> None:
         self._store = store
         self._hints = hints
         self._settings = settings
+        self._measured = JobMeasurements(measurements)
 
     async def create(self, name: str, change: Callable[[Queue], QueuePolicy]) -> Queue:
         """Creates a queue with the policy that `change` makes of the defaults.
@@ -104,6 +113,7 @@ class QueueControl:
         cancelled = await self._store.queue_control.cancel_waiting(
             name, _MAX_CANCELLED, reason, self._settings.failed_retention_seconds, after
         )
+        self._measured.cancelled_waiting(name, len(cancelled))
         self._hints.tell([job.job_id for job in cancelled])
         return cancelled
 

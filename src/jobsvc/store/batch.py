@@ -64,6 +64,8 @@ class Batcher(Generic[Item, Result]):
         self._lone = 0
         self._has_items = asyncio.Event()
         self._found_away = False
+        #: Batches since the start, and the items in them.
+        self.batches = self.items = 0
 
     async def submit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         """Writes `items` together with those of other calls. Returns a result or error for each.
@@ -103,7 +105,10 @@ class Batcher(Generic[Item, Result]):
                     await self._gather()
                 groups = self._take()
                 self._lone = self._lone + 1 if len(groups) == 1 else 0
-                results = await self._write_all([item for items, _ in groups for item in items])
+                batch = [item for items, _ in groups for item in items]
+                self.batches += 1
+                self.items += len(batch)
+                results = await self._write_all(batch)
                 start = 0
                 for items, done in groups:
                     if not done.done():

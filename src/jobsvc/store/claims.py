@@ -9,6 +9,8 @@ from jobsvc.domain.lease import LeasedJob, QueuePosition, Slot
 from jobsvc.store.columns import short
 from jobsvc.store.database import Database
 from jobsvc.store.records import last_position_from, leased_jobs_from
+from jobsvc.telemetry.catalogue import JOB_WAIT
+from jobsvc.telemetry.measurements import Measurements
 
 #: Bytes of a lease's number. Random: who can guess the id of a lease can report on its job.
 _NUMBER_BYTES = 8
@@ -31,6 +33,10 @@ class Claimed:
         """Characters of their inputs."""
         return sum(len(row["inputs"]) for row in self._rows)
 
+    def wait_seconds(self) -> list[float]:
+        """For how long the jobs were ready, in no order."""
+        return [seconds for row in self._rows for seconds in row["waits"]]
+
     @property
     def last(self) -> QueuePosition | None:
         """The position that the last of the jobs had in the queue; None if there are no jobs."""
@@ -44,8 +50,10 @@ class Claimed:
 class ClaimStore:
     """Statements that find ready jobs and lease them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, measurements: Measurements | None = None) -> None:
         self._database = database
+        self._measurements = Measurements() if measurements is None else measurements
+        self._waits = self._measurements.distribution(JOB_WAIT)
 
     async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
         """Leases the next ready jobs of a queue, at most one for each slot, in their order."""
@@ -71,7 +79,10 @@ class ClaimStore:
             begin and begin.run_time,
             secrets.token_bytes(_NUMBER_BYTES * len(slots)),
         )
-        return Claimed(rows, slots)
+        claimed = Claimed(rows, slots)
+        if rows:
+            self._waits.record_all(claimed.wait_seconds(), self._measurements.queue(queue))
+        return claimed
 
     async def ready(self, queues: Sequence[str]) -> list[str]:
         """Returns those of the queues that have a ready job."""

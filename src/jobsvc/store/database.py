@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +22,13 @@ from jobsvc.store.sqlstate import Answer, answer, is_session_spent
 from jobsvc.store.standby_wait import StandbyWaitCancelled
 from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
+from jobsvc.telemetry.catalogue import (
+    CONNECTIONS,
+    CONNECTIONS_WAITING,
+    DATABASE_FAILURES,
+    STATEMENT_DURATION,
+)
+from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +140,9 @@ class Database:
         schema: str = SCHEMA,
         servers: Servers | None = None,
         statements: Mapping[str, str] | None = None,
+        measurements: Measurements | None = None,
     ) -> None:
+        measurements = Measurements() if measurements is None else measurements
         self._pool = pool
         #: Where the connections lead, for those who make others.
         self.servers = servers
@@ -151,7 +161,10 @@ class Database:
         #: How often all connections were given up.
         self._generation = 0
         #: What is wrong with it; those with connections of their own report to it, too.
-        self.troubles = TroubleLog()
+        self.troubles = TroubleLog(measurements.tally(DATABASE_FAILURES))
+        self._durations = measurements.distribution(STATEMENT_DURATION)
+        measurements.gauge(CONNECTIONS, self._connections)
+        measurements.gauge(CONNECTIONS_WAITING, lambda: [((), self._waiting)])
 
     async def watch_servers(self) -> None:
         """Watches for a promotion until cancelled."""
@@ -254,12 +267,21 @@ class Database:
         """Runs `queries/{statement}.sql` in its own transaction."""
         text = self.sql[statement]
         async with self.connection(statement) as connection:
-            for _ in range(_TRIES - 1):
-                try:
-                    return await self._sessions.fetch(connection, text, arguments)
-                except asyncpg.TransactionRollbackError as error:
-                    log.info("%s is run again: %r", statement, error)
-            return await self._sessions.fetch(connection, text, arguments)
+            begin = time.perf_counter()
+            try:
+                for _ in range(_TRIES - 1):
+                    try:
+                        return await self._sessions.fetch(connection, text, arguments)
+                    except asyncpg.TransactionRollbackError as error:
+                        log.info("%s is run again: %r", statement, error)
+                return await self._sessions.fetch(connection, text, arguments)
+            finally:
+                self._durations.record(time.perf_counter() - begin, statement)
+
+    def _connections(self) -> list[tuple[tuple[str, ...], float]]:
+        """The connections of the pool. The one that is kept is lent, but idle."""
+        idle = self._pool.get_idle_size() + (self._kept is not None)
+        return [(("used",), self._pool.get_size() - idle), (("idle",), idle)]
 
 
 @asynccontextmanager
@@ -270,6 +292,7 @@ async def open_database(
     schema: str = SCHEMA,
     pooling: Pooling | None = None,
     statements: Mapping[str, str] | None = None,
+    measurements: Measurements | None = None,
 ) -> AsyncIterator[Database]:
     """Opens a pool on `dsn`, and closes it at the end. `pooling` None finds it out. `statements`
     are others than those of this package.
@@ -296,7 +319,9 @@ async def open_database(
             **sessions.pool_options(),
         )
     tell_pooling(sessions.pooling)
-    database = Database(pool, sessions, statement_seconds, target, schema, servers, statements)
+    database = Database(
+        pool, sessions, statement_seconds, target, schema, servers, statements, measurements
+    )
     try:
         yield database
     finally:

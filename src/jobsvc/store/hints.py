@@ -19,6 +19,8 @@ from jobsvc.store.dsn import read_dsn
 from jobsvc.store.servers import Servers
 from jobsvc.store.statement import texts
 from jobsvc.store.trouble_log import TroubleLog
+from jobsvc.telemetry.catalogue import HINTS_LAG, LISTENING
+from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +85,7 @@ class Hints:
         schema: str = SCHEMA,
         can_listen: bool = True,
         servers: Servers | None = None,
+        measurements: Measurements | None = None,
     ) -> None:
         """Without `can_listen`, hints reach this replica only. `servers` are those that the replica
         shares with its other connections."""
@@ -114,6 +117,12 @@ class Hints:
         self._is_silence_told = False
         #: When to say next that this replica is alive.
         self._next_alive_time = 0.0
+        #: When the message was sent that this replica waits to hear; how long the last one took.
+        self._unheard_since: float | None = None
+        self._lag_seconds = 0.0
+        if measurements is not None:
+            measurements.gauge(LISTENING, lambda: [((), self._probed.is_set())])
+            measurements.gauge(HINTS_LAG, lambda: [((), self._lag_seconds)])
 
     def listen(
         self, on_hint: Callable[[Hint], None], on_gap: Callable[[], None] | None = None
@@ -196,6 +205,7 @@ class Hints:
         async with asyncio.timeout(_DATABASE_SECONDS):
             await connection.add_listener(self._channel, self._on_notification)
         self._tell_gap()
+        self._unheard_since = None
         self._probed.clear()
         self._alone_from = inf
         # By the other connection: through a transaction pooler, one that listens hears itself.
@@ -238,6 +248,8 @@ class Hints:
             if now >= self._next_alive_time:
                 self._next_alive_time = now + self._alive_seconds
                 messages.append(self._message(_Kind.ALIVE, *[_WATCHING] * self._is_watching))
+                if self._unheard_since is None:
+                    self._unheard_since = now
                 self._forget_absent_peers(now)
             if messages:
                 await connection.fetch(
@@ -289,6 +301,9 @@ class Hints:
 
     def _hear_itself(self) -> None:
         self._heard_itself = asyncio.get_running_loop().time()
+        if self._unheard_since is not None:
+            self._lag_seconds = self._heard_itself - self._unheard_since
+            self._unheard_since = None
         if not self._probed.is_set():
             self._probed.set()
             self._is_silence_told = False

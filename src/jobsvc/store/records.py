@@ -1,5 +1,6 @@
 """Converts rows into domain values, and JSON columns in both directions."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -100,11 +101,14 @@ def job_from(row: asyncpg.Record) -> Job:
 
 
 def lease_terms_from(row: asyncpg.Record) -> LeaseTerms:
-    """Converts a row with the columns of the view lease_terms."""
-    return _terms(row, row["worker_id"], row["cancel_requested"])
+    """Converts a row with the columns of the view lease_terms, and the age of the lease."""
+    lease_time = time.monotonic() - row["age"]
+    return _terms(row, row["worker_id"], row["cancel_requested"], lease_time)
 
 
-def _terms(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> LeaseTerms:
+def _terms(
+    row: asyncpg.Record, worker_id: str, cancel_requested: bool, lease_time: float
+) -> LeaseTerms:
     return LeaseTerms(
         queue=row["queue"],
         worker_id=worker_id,
@@ -115,6 +119,7 @@ def _terms(row: asyncpg.Record, worker_id: str, cancel_requested: bool) -> Lease
         output_schema_id=row["output_schema_id"],
         traceparent=row["traceparent"],
         tracestate=row["tracestate"],
+        lease_time=lease_time,
     )
 
 
@@ -159,7 +164,7 @@ def last_position_from(rows: Sequence[asyncpg.Record]) -> QueuePosition | None:
 
 def _delivery_from(row: asyncpg.Record, slot: Slot) -> Delivery:
     return Delivery(
-        terms=_terms(row, slot.worker_id, cancel_requested=False),
+        terms=_terms(row, slot.worker_id, cancel_requested=False, lease_time=time.monotonic()),
         duration_seconds=slot.duration_seconds,
         attempt_timeout_seconds=row["remaining"],
         labels=_labels(row["labels"]),

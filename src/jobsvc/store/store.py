@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from jobsvc.settings import SCHEMA
 from jobsvc.store.audit import AuditStore
+from jobsvc.store.batch import Batcher
 from jobsvc.store.bulk_operations import BulkOperationStore
 from jobsvc.store.changes import ChangeStore
 from jobsvc.store.claims import ClaimStore
@@ -22,12 +24,20 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.shared_reads import SharedReads
 from jobsvc.store.upkeep import UpkeepStore
 from jobsvc.store.workers import WorkerStore
+from jobsvc.telemetry.catalogue import BATCH_ITEMS, BATCHES
+from jobsvc.telemetry.measurements import Measurements
 
 
 class Store:
     """The typed statements, grouped by their subject."""
 
-    def __init__(self, database: Database, server_id: str, max_queues: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        server_id: str,
+        max_queues: int,
+        measurements: Measurements | None = None,
+    ) -> None:
         self.database = database
         self.jobs = JobStore(database)
         self.job_control = JobControlStore(database)
@@ -35,7 +45,7 @@ class Store:
         self.bulk_operations = BulkOperationStore(database)
         self.job_lists = JobListStore(database, MAX_CANDIDATES)
         self.changes = ChangeStore(database)
-        self.claims = ClaimStore(database)
+        self.claims = ClaimStore(database, measurements)
         self.leases = LeaseStore(database)
         self.lease_ends = LeaseEndStore(database)
         self.queues = QueueStore(database, max_queues)
@@ -61,6 +71,7 @@ async def open_store(
     schema: str = SCHEMA,
     pooling: Pooling | None = None,
     statements: Mapping[str, str] | None = None,
+    measurements: Measurements | None = None,
 ) -> AsyncIterator[Store]:
     """Opens a store on the database at `dsn`, with its batchers running.
 
@@ -71,19 +82,25 @@ async def open_store(
         DsnInvalid, DatabaseUnavailable: no connection can be made.
     """
     async with (
-        open_database(dsn, pool_size, statement_seconds, schema, pooling, statements) as database,
+        open_database(
+            dsn, pool_size, statement_seconds, schema, pooling, statements, measurements
+        ) as database,
         asyncio.TaskGroup() as tasks,
     ):
-        store = Store(database, server_id, max_queues)
+        store = Store(database, server_id, max_queues, measurements)
+        named: dict[str, Batcher[Any, Any]] = {  # each of its own items and results
+            "create": store.jobs.creates,
+            "create large": store.jobs.large_creates,
+            "read": store.shared_reads.batcher,
+            "end": store.lease_ends.ends,
+            "extend": store.leases.extensions,
+        }
+        if measurements is not None:
+            measurements.gauge(BATCHES, lambda: [((n,), b.batches) for n, b in named.items()])
+            measurements.gauge(BATCH_ITEMS, lambda: [((n,), b.items) for n, b in named.items()])
         batchers = [
             tasks.create_task(batcher.run(), name=f"batch {name}")
-            for name, batcher in (
-                ("create", store.jobs.creates),
-                ("create large", store.jobs.large_creates),
-                ("read", store.shared_reads.batcher),
-                ("end", store.lease_ends.ends),
-                ("extend", store.leases.extensions),
-            )
+            for name, batcher in named.items()
         ]
         try:
             yield store

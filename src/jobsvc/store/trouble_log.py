@@ -4,13 +4,11 @@ import asyncio
 import logging
 import time
 
-from opentelemetry import metrics
-
-from jobsvc import telemetry
 from jobsvc.event_log import LineLimit
 from jobsvc.store.sqlstate import Answer
 from jobsvc.store.statement import writes
 from jobsvc.store.troubles import DATABASE, WRITES, Troubles
+from jobsvc.telemetry.measurements import Tally
 
 log = logging.getLogger(__name__)
 
@@ -18,13 +16,11 @@ log = logging.getLogger(__name__)
 class TroubleLog:
     """The troubles of one replica with its database, over all its connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures: Tally | None = None) -> None:
+        self._failures = Tally() if failures is None else failures
         self._troubles = Troubles()
         self._refusals = LineLimit()
         self._changed = asyncio.Event()
-        self._failures = metrics.get_meter("jobsvc").create_counter(
-            telemetry.DATABASE_FAILURES, description="Failures of statements and connections"
-        )
 
     def __bool__(self) -> bool:
         """Whether anything is wrong."""
@@ -42,7 +38,7 @@ class TroubleLog:
 
     def failed(self, statement: str, answer: Answer, kind: str, why: str) -> None:
         """Records that a statement failed; `kind` is its SQLSTATE, or the name of the error."""
-        self._failures.add(1, {telemetry.ERROR_TYPE: kind})
+        self._failures.add(1, kind)
         subject = {Answer.AWAY: DATABASE, Answer.READ_ONLY: WRITES}.get(answer, statement)
         line = self._troubles.failed(subject, why, time.monotonic())
         if line is not None:

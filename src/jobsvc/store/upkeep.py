@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import asyncpg
 
@@ -17,6 +18,19 @@ _VACUUM = {"lease": "vacuum_lease", "waiting": "vacuum_waiting"}
 _ERRORS = encode_error(JOB_EXPIRED), encode_error(START_DEADLINE)
 
 
+class ExpiredJob(NamedTuple):
+    """A job that failed while it waited, and the reason of its error."""
+
+    job_id: str
+    queue: str
+    reason: str
+
+
+def _expired_job(row: asyncpg.Record) -> ExpiredJob:
+    error = JOB_EXPIRED if row["expired"] else START_DEADLINE
+    return ExpiredJob(str(row["job_id"]), row["queue"], error.reason)
+
+
 class UpkeepStore:
     """Statements that the clock asks for. Each does a bounded amount of work."""
 
@@ -25,29 +39,29 @@ class UpkeepStore:
 
     async def expire(
         self, limit: int, failed_retention_seconds: float, connection: Connection | None = None
-    ) -> Sequence[str]:
-        """Fails waiting jobs that expired or did not start in time, and returns their ids; inside
-        the caller's transaction if there is one, as all duties here.
+    ) -> Sequence[ExpiredJob]:
+        """Fails waiting jobs that expired or did not start in time, and returns them; inside the
+        caller's transaction if there is one, as all duties here.
 
         `limit` bounds each of the two kinds.
         """
         rows = await self._fetch(
             connection, "expire_jobs", limit, *_ERRORS, failed_retention_seconds, ()
         )
-        return [str(row["job_id"]) for row in rows]
+        return [_expired_job(row) for row in rows]
 
     async def expire_named(
         self,
         job_ids: Sequence[str],
         failed_retention_seconds: float,
         connection: Connection,
-    ) -> Sequence[str]:
+    ) -> Sequence[ExpiredJob]:
         """As `expire`, for those of these jobs of which it is true, inside the caller's
         transaction."""
         rows = await connection.fetch(
             self._database.sql["expire_jobs"], 0, *_ERRORS, failed_retention_seconds, job_ids
         )
-        return [str(row["job_id"]) for row in rows]
+        return [_expired_job(row) for row in rows]
 
     async def clock(self) -> datetime:
         """Returns the database's time."""

@@ -16,12 +16,19 @@ from jobsvc.tracing.environment import CONFIG_FILE, exporters, is_disabled
 log = logging.getLogger(__name__)
 
 
+def can_be_scraped() -> bool:
+    """Whether Prometheus may read the metrics of this process: the extra `prometheus` is there, and
+    nothing turns telemetry off."""
+    return extras.is_installed("prometheus") and not is_disabled(os.environ)
+
+
 @contextmanager
 def start_tracing(
     service_name: str,
     trace_dir: Path | None,
     with_metrics: bool = False,
     flush_seconds: float = 3.0,
+    is_scraped: bool = False,
 ) -> Iterator[None]:
     """Exports the spans of this process while the block runs; at its end, flushes.
 
@@ -32,16 +39,20 @@ def start_tracing(
     or for a value that the SDK cannot use, a warning is logged, and the block runs.
 
     `service_name` is the `service.name` unless the environment has one. The flush
-    takes `flush_seconds` at most; a collector that is away loses the rest. Blocks may
+    takes `flush_seconds` at most; a collector that is away loses the rest. `is_scraped`
+    installs the SDK's metrics even if nothing asks for them: somebody reads them. Blocks may
     follow one another in one process, but only the first one reads the variables.
     """
     folder = trace_dir or os.environ.get("JOBSVC_TRACE_DIR") or None
     chosen = exporters(os.environ, with_metrics)
-    asked = any(name != "none" for name in chosen.values()) or os.environ.get(CONFIG_FILE)
-    if is_disabled(os.environ) or not (asked or folder):
-        yield
-    elif not extras.is_installed("otlp") and not extras.is_installed("otlp-http"):
+    asked: object = any(name != "none" for name in chosen.values()) or os.environ.get(CONFIG_FILE)
+    if is_disabled(os.environ):
+        asked, folder, is_scraped = False, None, False
+    can_send = extras.is_installed("otlp") or extras.is_installed("otlp-http")
+    if (asked or folder) and not can_send:
         log.warning("no spans and no metrics are sent: %s", extras.ask_for("otlp"))
+        asked, folder, chosen = False, None, dict.fromkeys(chosen, "none")
+    if not (asked or folder or is_scraped):
         yield
     else:
         # The SDK is imported here, not above: only a process that sends something pays for it.

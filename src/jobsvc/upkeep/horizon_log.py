@@ -4,9 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from opentelemetry import metrics
-
-from jobsvc import telemetry
 from jobsvc.domain.dead_rows import HorizonHolder
 
 log = logging.getLogger(__name__)
@@ -31,9 +28,8 @@ class HorizonLog:
         self._since: float | None = None
         self._told: tuple[str, int | None, str] | None = None
         self._told_time = 0.0
-        self._gauge = metrics.get_meter("jobsvc").create_gauge(
-            telemetry.HORIZON_AGE, unit="s", description="Age of what keeps dead rows in place"
-        )
+        #: For how long the horizon has been held; 0 while nobody holds it.
+        self.age_seconds = 0.0
 
     def held(self, holder: HorizonHolder | None, dead_rows: Mapping[str, int]) -> None:
         """Records that vacuums leave `dead_rows` in tables, by name, because of the holder."""
@@ -43,7 +39,7 @@ class HorizonLog:
         seconds = now - self._since
         if holder is not None and holder.seconds is not None:
             seconds = holder.seconds
-        self._gauge.set(seconds)
+        self.age_seconds = seconds
         if seconds < _MIN_AGE_SECONDS:
             return
         subject = ("", None, "") if holder is None else (holder.kind, holder.pid, holder.name)
@@ -74,4 +70,4 @@ class HorizonLog:
                 extra={"event": "horizon_released"},
             )
         self._since = self._told = None
-        self._gauge.set(0.0)
+        self.age_seconds = 0.0

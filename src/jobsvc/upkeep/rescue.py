@@ -13,6 +13,8 @@ from jobsvc.domain.retention import keep_seconds
 from jobsvc.jobs.settle import DecidedEnd, Settlement
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
+from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.measurements import Measurements
 from jobsvc.upkeep.rescue_log import RescueLog
 
 _MAX_LEASES = 500
@@ -25,6 +27,7 @@ async def rescue_leases(
     settings: Settings,
     on_lost: Callable[[Iterable[LeaseId], str], None],
     log: RescueLog,
+    measurements: Measurements | None = None,
 ) -> int:
     """Ends a batch of leases that have run out. Returns how many did end.
 
@@ -45,6 +48,10 @@ async def rescue_leases(
     ended = await settlement.lapse(ends) if ends else []
     log.rescued(ends, ended)
     log.excused(excused)
+    measured, has_ended = JobMeasurements(measurements), set(ended)
+    for decided in ends:
+        if decided.end.id in has_ended and isinstance(decided.cause, Lapse):
+            measured.rescued(decided.terms.queue, decided.cause.value)
     on_lost(
         ended,
         "the lease has expired, the attempt has run out of time,"

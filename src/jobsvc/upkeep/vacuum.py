@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 from jobsvc.domain.dead_rows import DirtyTable, VacuumPace
 from jobsvc.store.store import Store
+from jobsvc.telemetry.catalogue import HORIZON_AGE
+from jobsvc.telemetry.measurements import Measurements
 from jobsvc.upkeep.horizon_log import HorizonLog
 
 log = logging.getLogger(__name__)
@@ -21,12 +23,19 @@ _MAY_NOT_VACUUM = (
 class TableVacuum:
     """Vacuums the tables that jobs go through, and says who makes that useless."""
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
+        measurements: Measurements | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._paces = defaultdict[str, VacuumPace](VacuumPace)
         self._horizon_log = HorizonLog(clock)
         self._has_told = False
+        if measurements is not None:
+            measurements.gauge(HORIZON_AGE, lambda: [((), self._horizon_log.age_seconds)])
 
     async def run_once(self) -> None:
         """Vacuums the tables that need it. Says once which of them the role may not vacuum: those

@@ -45,7 +45,8 @@ class JobServiceStub:
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
     counts, since a proxy may change the other one.
 
-    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    Every method can fail with `UNAUTHENTICATED`
+    (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
     (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
@@ -172,7 +173,8 @@ class JobServiceServicer:
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
     counts, since a proxy may change the other one.
 
-    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    Every method can fail with `UNAUTHENTICATED`
+    (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
     (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
@@ -541,7 +543,8 @@ class JobService:
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
     counts, since a proxy may change the other one.
 
-    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    Every method can fail with `UNAUTHENTICATED`
+    (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
     (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)

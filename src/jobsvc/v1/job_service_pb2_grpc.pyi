@@ -46,7 +46,8 @@ class JobServiceStub:
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
     counts, since a proxy may change the other one.
 
-    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    Every method can fail with `UNAUTHENTICATED`
+    (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
     (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
@@ -246,7 +247,8 @@ class JobServiceAsyncStub(JobServiceStub):
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
     counts, since a proxy may change the other one.
 
-    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    Every method can fail with `UNAUTHENTICATED`
+    (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
     (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)
@@ -442,7 +444,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
     counts, since a proxy may change the other one.
 
-    Every method can fail with `UNAUTHENTICATED`, `PERMISSION_DENIED`
+    Every method can fail with `UNAUTHENTICATED`
+    (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
     (`ROLE_REQUIRED`), `INVALID_ARGUMENT` (`INVALID_REQUEST`),
     `RESOURCE_EXHAUSTED` (`RATE_LIMITED`), `UNAVAILABLE`
     (`DATABASE_UNAVAILABLE`, `SERVER_DRAINING`), `INTERNAL` (`INTERNAL_ERROR`)

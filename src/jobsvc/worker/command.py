@@ -102,7 +102,7 @@ def run(
 
     trace_dir = os.environ.get("JOBSVC_TRACE_DIR")
     with (
-        start_tracing("jobsvc-worker", Path(trace_dir) if trace_dir else None),
+        start_tracing("jobsvc-worker", Path(trace_dir) if trace_dir else None, with_metrics=True),
         _signals(worker, manager),
     ):
         # The collector never looks at what is loaded by now.

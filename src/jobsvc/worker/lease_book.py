@@ -30,6 +30,8 @@ class LeaseBook(Generic[T]):
         self._ended: dict[str, T] = {}
         self._replaced: set[str] = set()
         self._unconfirmed_before: set[str] = set()
+        #: How many outcomes were sent and became unsent again.
+        self.resent = 0
 
     def take(self, lease_id: str, attempt: T) -> bool:
         """Adds a new lease; returns False if it is known already."""
@@ -87,6 +89,16 @@ class LeaseBook(Generic[T]):
         """Yields the running attempts, then the waiting ones."""
         yield from self._running.values()
         yield from self._waiting.values()
+
+    @property
+    def running(self) -> int:
+        """How many leases run."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """How many leases wait."""
+        return len(self._waiting)
 
     @property
     def open(self) -> int:
@@ -166,6 +178,7 @@ class LeaseBook(Generic[T]):
 
     def resend_deferred(self) -> None:
         """Makes deferred outcomes unsent again."""
+        self.resent += len(self._deferred)
         self._unsent.update(self._deferred)
         self._deferred.clear()
 
@@ -174,6 +187,7 @@ class LeaseBook(Generic[T]):
 
         Those that were under way come last: one of them may be what broke the stream.
         """
+        self.resent += len(self._deferred) + len(self._sent)
         self._unsent = {**self._deferred, **self._unsent, **self._sent}
         self._sent.clear()
         self._deferred.clear()

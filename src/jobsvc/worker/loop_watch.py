@@ -38,6 +38,11 @@ class LoopWatch:
         self._blocker: RunningAttempt | None = None
 
     @property
+    def silent_seconds(self) -> float:
+        """How long the loop has been blocked; 0 while it answers."""
+        return self._silent_seconds if self.silent else 0.0
+
+    @property
     def silent(self) -> bool:
         """Whether the loop is blocked."""
         return not self._answered and self._silent_seconds >= SILENT_SECONDS

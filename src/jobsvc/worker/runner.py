@@ -175,6 +175,7 @@ class Runner:
             # ended or is lost, and the report is dropped.
             self._report(cancelled(lease.lease_id, "cancelled before it began"))
             return None
+        attempt.begin_time = time.monotonic()
         bound = self._processors[lease.queue]
         try:
             return bound, bound.decode(payload.input_text(lease.input))

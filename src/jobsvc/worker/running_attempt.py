@@ -31,6 +31,7 @@ class RunningAttempt:
 
     __slots__ = (
         "begin_by",
+        "begin_time",
         "begun",
         "deadline",
         "lease",
@@ -67,6 +68,8 @@ class RunningAttempt:
         self.tell_progress = tell_progress
         #: Whether the attempt has begun to run.
         self.begun = False
+        #: When it began, on the same clock; 0.0 until then.
+        self.begin_time = 0.0
         self.task: asyncio.Task[None] | None = None
         #: Called, from any thread, when `stop` is set.
         self.listeners: list[Callable[[], None]] | None = None

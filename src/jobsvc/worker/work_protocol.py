@@ -9,6 +9,8 @@ from math import inf
 
 from google.rpc import code_pb2
 
+from jobsvc.telemetry.catalogue import WORKER_CONNECTED
+from jobsvc.telemetry.measurements import Measurements
 from jobsvc.v1.job_pb2 import JobProgress
 from jobsvc.v1.worker_service_pb2 import (
     JobOutcome,
@@ -25,6 +27,7 @@ from jobsvc.worker.attempt_times import sort_by_time
 from jobsvc.worker.duration import from_duration
 from jobsvc.worker.failure import job_error
 from jobsvc.worker.lease_book import LeaseBook
+from jobsvc.worker.measurements import AttemptMeasurements, measure_book
 from jobsvc.worker.outbox import Outbox
 from jobsvc.worker.outcome import Outcome, cancelled, failed, released, with_progress
 from jobsvc.worker.refusal_log import RefusalLog
@@ -54,11 +57,16 @@ class WorkProtocol:
         concurrency: int,
         window: int,
         tell_progress: Callable[[RunningAttempt], None],
+        measurements: Measurements | None = None,
     ) -> None:
+        measurements = Measurements() if measurements is None else measurements
+        self._measured = AttemptMeasurements(measurements)
         self.book = LeaseBook[RunningAttempt](concurrency)
         self.refusals = RefusalLog()
         self._window = Window(concurrency, window)
         self.outbox = Outbox(self.book, window)
+        measure_book(measurements, self.book, concurrency)
+        measurements.gauge(WORKER_CONNECTED, lambda: [((), self._connected)])
         self._blocker: RunningAttempt | None = None
         self._runner = runner
         self._queues = queues
@@ -130,6 +138,7 @@ class WorkProtocol:
                 lost = self.book.lose(status.lease_id)
                 if lost is not None:
                     self.refusals.lost(status, lost)
+                    self._measured.lost(lost)
                     self._runner.stop(lost, Stop.LOST)
             elif status.state == LeaseState.LEASE_STATE_CANCEL_REQUESTED:
                 attempt = self.book.find(status.lease_id)
@@ -163,8 +172,10 @@ class WorkProtocol:
         end = self.book.end
         for outcome in outcomes:
             attempt = end(outcome)
-            if attempt is not None and attempt.progress is not None:
-                self._add_progress(attempt, outcome)
+            if attempt is not None:
+                self._measured.ended(attempt, outcome)
+                if attempt.progress is not None:
+                    self._add_progress(attempt, outcome)
         self._runner.start(self.book.start())
 
     def note_progress(self, attempts: list[RunningAttempt]) -> None:
@@ -261,6 +272,7 @@ class WorkProtocol:
         # Does not wait for the processor: it may never return.
         waited = self.book.waits(attempt.lease_id)
         self.book.end(outcome)
+        self._measured.ended(attempt, outcome)
         self._add_progress(attempt, outcome)
         if not waited:
             self._runner.stop(attempt, stop)

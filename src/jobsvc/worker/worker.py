@@ -6,7 +6,7 @@ import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
 from typing import Self
@@ -18,6 +18,10 @@ from jobsvc.domain.limits import MAX_WINDOW
 from jobsvc.domain.loopback import is_local_target
 from jobsvc.domain.target import check_target
 from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.telemetry.catalogue import WORKER_LOOP_SILENCE
+from jobsvc.telemetry.measurements import Measurements
+from jobsvc.telemetry.process import measure_process
+from jobsvc.tracing.publish import published
 from jobsvc.v1.worker_service_pb2 import WorkerInfo
 from jobsvc.worker.bound_processor import bind
 from jobsvc.worker.loop_watch import SILENT_SECONDS, LoopWatch
@@ -113,6 +117,8 @@ class Worker:
         #: Identifies this run to the server; new for every Worker.
         self.id = f"{socket.gethostname()[:96]}-{os.getpid()}/{secrets.token_hex(4)}"
         self._info = WorkerInfo(worker_id=self.id, version=version[:64], sdk=_sdk())
+        self._measurements = Measurements()
+        measure_process(self._measurements)
         self._stack = AsyncExitStack()
         self._subscribed, self._left = asyncio.Event(), asyncio.Event()
         self._session: Session | None = None
@@ -160,9 +166,11 @@ class Worker:
         loop = asyncio.get_running_loop()
         session_loop = self._session_loop = new_event_loop()
         ended: asyncio.Future[None] = loop.create_future()
+        publication = ExitStack()
         try:
             async with asyncio.TaskGroup() as group:
                 runner, session = self._assemble(group, loop, session_loop)
+                publication.enter_context(published(self._measurements))
                 self._session = session
                 if self._leave_early is not None:
                     session_loop.call_soon(session.leave, self._leave_early)
@@ -187,6 +195,7 @@ class Worker:
             self.leave(0.0)
             # Also when `watch` was cancelled: the thread must be gone after the block.
             await asyncio.wait([ended])
+            publication.close()
 
     def _assemble(
         self,
@@ -218,11 +227,19 @@ class Worker:
             self.processors, loop, group, self.concurrency, spans, outcomes.put, end_worker
         )
         protocol = WorkProtocol(
-            runner, self.processors, self.concurrency, self.window, progress.put
+            runner,
+            self.processors,
+            self.concurrency,
+            self.window,
+            progress.put,
+            self._measurements,
         )
         # Plain processors do not need the loop.
         needs_loop = any(bound.is_async for bound in self.processors.values())
         loop_watch = LoopWatch(loop, protocol, self.blocked_seconds) if needs_loop else None
+        self._measurements.gauge(
+            WORKER_LOOP_SILENCE, lambda: [((), loop_watch.silent_seconds if loop_watch else 0.0)]
+        )
         session = Session(
             self.target,
             self._info,

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -42,20 +42,47 @@ class Stage:
         """The database of the embedded PostgreSQL."""
         return socket_dsn(self.data_dir / "run")
 
-    async def serve(self, *, embedded: bool = False, port: int = 0, **settings: object) -> Server:
+    async def serve(
+        self,
+        *,
+        embedded: bool = False,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> Server:
         """Starts a server, on the shared database unless `embedded`, and waits until it is ready.
 
         `settings` are named as in `Settings`.
         """
+        server = self.start_server(
+            embedded=embedded, port=port, environment=environment, **settings
+        )
+        await server.ready()
+        return server
+
+    def start_server(
+        self,
+        *,
+        embedded: bool = False,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> Server:
+        """Starts a server; `environment` has variables beside its settings."""
         database = {"JOBSVC_DATA_DIR": str(self.data_dir)} if embedded else {"JOBSVC_DSN": self.dsn}
         named = {f"JOBSVC_{name.upper()}": str(value) for name, value in settings.items()}
         server = Server(
             [sys.executable, "-m", "jobsvc", "serve"],
             self.folder / f"server-{len(self._servers)}",
-            {**SETTINGS, **database, "JOBSVC_LISTEN": f"127.0.0.1:{port}", **named},
+            {
+                **SETTINGS,
+                **database,
+                "JOBSVC_LISTEN": f"127.0.0.1:{port}",
+                **named,
+                **(environment or {}),
+            },
         )
         self._servers.append(server)
-        await server.ready()
         return server
 
     async def work(self, target: str, *options: str, **environment: str) -> Worker:

@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     TraceServiceServicer,
     add_TraceServiceServicer_to_server,
 )
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 
@@ -32,6 +33,8 @@ class Collector(TraceServiceServicer, MetricsServiceServicer):
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        #: Kind, unit, description, and the sets of attribute keys, of each metric.
+        self.metrics: dict[str, tuple[str, str, str, set[tuple[str, ...]]]] = {}
         self.resources: list[dict[str, str]] = []
 
     def Export(
@@ -44,12 +47,21 @@ class Collector(TraceServiceServicer, MetricsServiceServicer):
                 self._note(metered.resource)
                 for scope in metered.scope_metrics:
                     self.names.extend(metric.name for metric in scope.metrics)
+                    for metric in scope.metrics:
+                        self._describe(metric)
             return ExportMetricsServiceResponse()
         for traced in request.resource_spans:
             self._note(traced.resource)
             for spans in traced.scope_spans:
                 self.names.extend(span.name for span in spans.spans)
         return ExportTraceServiceResponse()
+
+    def _describe(self, metric: Metric) -> None:
+        kind = metric.WhichOneof("data") or ""
+        points = getattr(metric, kind).data_points
+        keys = {tuple(sorted(a.key for a in point.attributes)) for point in points}
+        _, _, _, before = self.metrics.get(metric.name, ("", "", "", set()))
+        self.metrics[metric.name] = (kind, metric.unit, metric.description, before | keys)
 
     def _note(self, resource: Resource) -> None:
         self.resources.append({a.key: a.value.string_value for a in resource.attributes})

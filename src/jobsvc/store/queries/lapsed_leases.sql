@@ -1,7 +1,8 @@
 -- Finds leases whose worker has stopped extending, or whose attempt has run out of time, oldest
 -- first.
 -- $1 limit
-SELECT terms.*, lapsed.start_time, lapsed.duration, clock_timestamp() AS read_time
+SELECT terms.*, lapsed.start_time, lapsed.duration, clock_timestamp() AS read_time,
+    extract(epoch FROM clock_timestamp() - lapsed.start_time)::float8 AS age
 FROM (
     SELECT job_id, start_time, duration FROM jobsvc.lease
     WHERE least(until, deadline) <= statement_timestamp()

@@ -77,13 +77,15 @@ taken AS (
     FROM dealt
 )
 -- One row for jobs that have the same attributes, with the lease (words), the input (documents),
--- the creation time (seconds since 1970) and the slot of each, all in one order. A large input gets
+-- the creation time (seconds since 1970), how long it was ready (seconds) and the slot of each, all in
+-- one order. A large input gets
 -- its own row: to join and split large inputs costs more than rows do. Every row has the queue
 -- position of the job of the last slot.
 SELECT
     string_agg(job_id::text || '.' || lease_id::text, ' ') AS lease_ids,
     string_agg(coalesce(input, ''), E'\x1f') AS inputs,
     array_agg(date_part('epoch', create_time)) AS create_times,
+    array_agg(date_part('epoch', start_time - run_at)) AS waits,
     array_agg(slot) AS slots,
     (SELECT ROW(rank, run_at) FROM dealt ORDER BY slot DESC LIMIT 1) AS last,
     $1 AS queue, attempt, max_attempts, initial_backoff, max_backoff, backoff_multiplier, retention,

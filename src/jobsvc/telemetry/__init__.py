@@ -1,4 +1,5 @@
-"""Every span, metric and attribute name there is, and how spans are made.
+"""Every span, metric and attribute name there is, and how spans are made. Metrics are in
+`catalogue`.
 
 Names follow OpenTelemetry's messaging and RPC semantic conventions. A job's
 trace: caller -> `jobsvc.v1.JobService/CreateJob` (SERVER) -> `send {queue}`
@@ -24,16 +25,6 @@ ERROR_TYPE = "error.type"
 JOB_ATTEMPT = "jobsvc.job.attempt"
 JOB_STATE = "jobsvc.job.state"
 WORKER_ID = "jobsvc.worker.id"
-
-#: Counter of failures, by `error.type`: an SQLSTATE, or the name of the driver's error.
-DATABASE_FAILURES = "jobsvc.database.failures"
-#: Counter: entries of the audit that are in the log alone.
-AUDIT_LOST = "jobsvc.audit.lost"
-#: Gauge, seconds: how long somebody has kept dead rows from being removed; 0 when nobody does.
-HORIZON_AGE = "jobsvc.database.horizon.age"
-#: Histogram, seconds.
-LOOP_LAG = "jobsvc.loop.lag"
-LOOP_LAG_BOUNDARIES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
 
 #: A longer `tracestate` is cut: W3C's Trace Context asks nobody to carry more.
 TRACESTATE_CHARACTERS = 512

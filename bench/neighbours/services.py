@@ -1,0 +1,138 @@
+"""Services with API keys, that create jobs.
+
+`python -m bench.neighbours.services TARGET SECONDS KIND`, with the keys in `BENCH_KEYS`, one after
+the other: each step of `modest` lasts so long, in which each service creates a job every 0.2 s;
+each step of `greedy` creates with 32 calls at a time of each service, again at once when one is
+refused, until its standard input has another line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import time
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
+
+import grpc
+from grpc import aio
+
+from bench.measure.workload import INPUT
+from bench.streams.steps import next_step, percentiles
+from jobsvc.v1 import job_pb2, payload_pb2
+from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
+
+if TYPE_CHECKING:
+    from jobsvc.v1.job_service_pb2_grpc import JobServiceAsyncStub
+
+QUEUE = "neighbours"
+_PERIOD_SECONDS = 0.2
+_CALLS = 32
+_WARM_UP_SECONDS = 1.0
+_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
+_REQUEST = pb.CreateJobRequest(
+    spec=job_pb2.JobSpec(queue=QUEUE, input=payload_pb2.Payload(json_text=INPUT))
+)
+
+
+class Service:
+    """One service, on a connection of its own."""
+
+    def __init__(self, stub: JobServiceAsyncStub, key: str) -> None:
+        self._stub = stub
+        self._metadata = (("authorization", f"Bearer {key}"),)
+        self.created = 0
+        self.refused = 0
+
+    async def create(self) -> None:
+        """Makes one call."""
+        try:
+            await self._stub.CreateJob(_REQUEST, metadata=self._metadata)
+            self.created += 1
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
+            self.refused += 1
+
+    async def now_and_then(self, first: float, end: float) -> list[float]:
+        """Creates a job every period until `end`, and returns how long each call took, late calls
+        from when they were due."""
+        taken, due = [], first
+        while due < end:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await self.create()
+            taken.append(time.perf_counter() - due)
+            due += _PERIOD_SECONDS
+        return taken
+
+    async def again_and_again(self) -> None:
+        """Creates jobs until cancelled."""
+        while True:
+            await self.create()
+
+
+async def _modest(services: list[Service], seconds: float) -> dict[str, float]:
+    now = time.perf_counter()
+    taken = await asyncio.gather(
+        *(
+            service.now_and_then(now + n * _PERIOD_SECONDS / len(services), now + seconds)
+            for n, service in enumerate(services)
+        )
+    )
+    refused = sum(service.refused for service in services)
+    return {"refused": refused, **percentiles("create", [one for each in taken for one in each])}
+
+
+async def _greedy(services: list[Service]) -> bool:
+    calls = [
+        asyncio.ensure_future(service.again_and_again())
+        for service in services
+        for _ in range(_CALLS)
+    ]
+    began = time.perf_counter()
+    going = await next_step({})
+    seconds = time.perf_counter() - began
+    for call in calls:
+        call.cancel()
+    for call in calls:
+        with suppress(asyncio.CancelledError):
+            await call
+    counts = {
+        name: sum(getattr(service, name) for service in services) / seconds
+        for name in ("created", "refused")
+    }
+    for service in services:
+        service.created = service.refused = 0
+    return going and await next_step(counts)
+
+
+async def _run(target: str, seconds: float, kind: str) -> None:
+    async with AsyncExitStack() as channels:
+        services = []
+        for key in os.environ["BENCH_KEYS"].split():
+            channel = await channels.enter_async_context(aio.insecure_channel(target, _OPTIONS))
+            services.append(Service(JobServiceStub(channel), key))
+        if kind == "modest":
+            await _modest(services, _WARM_UP_SECONDS)
+        going = await next_step()
+        while going:
+            if kind == "modest":
+                going = await next_step(await _modest(services, seconds))
+            else:
+                going = await _greedy(services)
+
+
+def main() -> None:
+    """Creates as the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m bench.neighbours.services")
+    parser.add_argument("target")
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("kind", choices=("modest", "greedy"))
+    chosen = parser.parse_args()
+    asyncio.run(_run(chosen.target, chosen.seconds, chosen.kind))
+
+
+if __name__ == "__main__":
+    main()
