@@ -42,6 +42,9 @@ def noted(sql: asyncpg.Connection) -> Noted:
 
     async def read(count: int) -> list[tuple[Any, ...]]:
         await eventually(lambda: sql.fetch(query), lambda rows: len(rows) >= count, seconds=30)
+        # The address, also where calls count for a service.
+        peers = await sql.fetch("SELECT DISTINCT peer FROM audit_entry")
+        assert [row["peer"] for row in peers] == ["ipv4:127.0.0.1"]
         return [tuple(row) for row in await sql.fetch(query)]
 
     return read
