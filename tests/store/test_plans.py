@@ -12,6 +12,7 @@ FREQUENT = [
     "count_jobs",
     "count_waiting",
     "create_jobs",
+    "create_leased_jobs",
     "current_leases",
     "delete_jobs",
     "expire_jobs",
