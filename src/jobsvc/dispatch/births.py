@@ -35,6 +35,10 @@ class Births:
         self._lease_duration = lease_duration
         self._claims = claims
 
+    def is_idle(self, queue: str) -> bool:
+        """Whether a job that is created in a queue now would be born leased, as far as is known."""
+        return self._claims.is_idle(queue)
+
     async def write(self, jobs: Sequence[NewJob]) -> Sequence[Written]:
         """Writes jobs in one statement. Returns for each what `JobStore.create` returns.
 
