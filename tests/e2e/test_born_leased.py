@@ -27,7 +27,8 @@ async def test_server_killed_between_the_commit_and_the_dispatch(stage: Stage) -
         holder = await asyncpg.connect(stage.dsn)
         lock = holder.transaction()
         await lock.start()
-        await holder.execute("LOCK TABLE lease IN SHARE MODE")
+        # A creation locks its queue against removal, as the first thing that it does.
+        await holder.execute("SELECT FROM queue FOR UPDATE")
         creation = tasks.create_task(caller.create("nap"))
         await eventually(lambda: fetch(stage.dsn, BORN_LEASED), what="a job being born leased")
         server.freeze()
