@@ -8,13 +8,21 @@ from typing import Any
 
 import asyncpg
 import pytest
+from opentelemetry import trace
 
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.subscription import Subscription
+from jobsvc.domain.created_job import Created
 from jobsvc.domain.job import NewJob
+from jobsvc.domain.job_request import JobRequest, RequestedOptions
+from jobsvc.domain.owner import Owner
+from jobsvc.domain.run_policy import RunPolicy
+from jobsvc.jobs.create import Creation
+from jobsvc.queues.catalog import Catalog
+from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.jobs import BornLeased
 from jobsvc.store.store import Store
@@ -22,6 +30,8 @@ from tests.dispatch.support.running import running
 from tests.store.support.samples import new_job, until_blocked
 from tests.support.probe import eventually
 from tests.support.samples import seen_worker
+
+_REQUESTED = RequestedOptions("q", 0, None, None, None, RunPolicy(), fail_if_taken=False, labels={})
 
 
 @pytest.fixture
@@ -74,6 +84,24 @@ async def test_followers_hear_of_the_lease(
     job = new_job()
     await store.jobs.create(job)
     assert heard == [job.id]
+
+
+async def test_queue_of_a_job_that_is_born_leased_is_not_searched(
+    store: Store, worker: ConnectedWorker, hints: Hints, sql: asyncpg.Connection
+) -> None:
+    """Its place is filled, and whoever looked for another job would find none."""
+    told: list[str] = []
+    hints.listen(lambda hint: told.extend(hint.ready))
+    tracer = trace.get_tracer("test")
+    catalog, settings = Catalog(store.queues), Settings()
+    creation = Creation(store, catalog, hints, lambda *_: None, settings, tracer)
+    request = JobRequest(_REQUESTED, None, {})
+    results = [await creation.create(request, Owner()) for _ in range(2)]
+    assert [isinstance(result, Created) and result.leased for result in results] == [True, True]
+    assert told == []
+    await creation.create(request, Owner())
+    assert await count(sql) == (1, 2), "half of the window is left to claims"
+    assert told == ["q"]
 
 
 @pytest.mark.parametrize(
