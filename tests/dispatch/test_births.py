@@ -45,10 +45,12 @@ async def worker(
         yield await join(dispatcher)
 
 
-async def join(dispatcher: Dispatcher, window: int = 4) -> ConnectedWorker:
-    worker = ConnectedWorker(Subscription("w", {"q": 0}, window, 30.0), seen_worker())
+async def join(dispatcher: Dispatcher, worker_id: str = "w") -> ConnectedWorker:
+    subscription = Subscription(worker_id, {"q": 0}, 4, 30.0)
+    worker = ConnectedWorker(subscription, seen_worker())
     dispatcher.join(worker)
-    await eventually(lambda: not window or dispatcher.births.is_idle("q"))
+    # The claim that looks for its first jobs is over.
+    await eventually(lambda: dispatcher.births.is_idle("q") and not subscription.reserved)
     return worker
 
 
@@ -162,6 +164,19 @@ async def test_repeated_request_leaves_its_slot_free(
     assert isinstance(one, BornLeased)
     assert [job.id.job_id for job in worker.take(9)] == [first.id, other.id]
     assert (worker.subscription.held, worker.subscription.reserved) == (2, 0)
+
+
+async def test_slot_that_stays_free_is_the_one_whose_job_was_not_written(
+    store: Store, dispatcher: Dispatcher, worker: ConnectedWorker
+) -> None:
+    other = await join(dispatcher, worker_id="v")
+    request_id = "6f1ad3a0-3c42-4a6b-9a07-2f9d1c0a7b55"
+    assert await store.jobs.create(new_job(request_id=request_id))
+    none, one = await store.jobs.create_each([new_job(request_id=request_id), new_job()])
+    assert none is None
+    assert isinstance(one, BornLeased)
+    for each in (worker, other):
+        assert (each.subscription.held, each.subscription.reserved) == (len(each.leases), 0)
 
 
 @pytest.mark.parametrize("way", ["drains", "leaves", "retires"])

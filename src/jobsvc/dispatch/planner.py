@@ -236,8 +236,8 @@ class ClaimPlanner:
     def _births(self, queue: str) -> list[tuple[Subscription, int]]:
         """The subscriptions that may take jobs of a queue at their birth, and how many each: as
         long as less than half of its window is used, so that what else is created is also seen by
-        the workers of other replicas, and as long as no queue of the worker has jobs that wait."""
-        if queue in self._maybe_ready or queue in self._under_way:
+        the workers of other replicas, and as long as none of its queues may be ready."""
+        if queue in self._under_way:
             return []
         births = []
         for subscription in self._subscribers.get(queue, ()):
