@@ -222,6 +222,7 @@ async def replica(
             settings,
             measurements,
         )
+        store.jobs.write_by(dispatcher.births.write)
         unary_leases = UnaryLeases(store, hints, redelivery, dispatcher, presence, retirement)
         worker_ids = WorkerIds(store, dispatcher.replace)
         due_timers = DueTimers(hints)

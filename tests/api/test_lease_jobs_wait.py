@@ -101,9 +101,10 @@ async def test_wait_ends_when_a_stream_of_the_same_worker_takes_over_during_a_cl
     await eventually(in_line)  # The poll asks for those who are in line.
     async with sql.transaction():
         await sql.execute("LOCK TABLE lease IN EXCLUSIVE MODE")
-        await create()
+        creation = asyncio.ensure_future(create())
         await eventually(claiming)
         async with work(channel, window=0):
             assert await asyncio.wait_for(waiting, 10) == []
+    await creation
     (lease,) = await lease_all(workers, worker_id="w2", wait=Duration(seconds=20))
     assert lease.attempt == 1

@@ -1,8 +1,6 @@
 """A claim from its plan to its end, on a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -14,25 +12,13 @@ from jobsvc.dispatch.retirement import Retirement
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
+from tests.dispatch.support.running import running
 from tests.store.support.samples import create, until_blocked
 from tests.support.samples import seen_worker
-
-SOON_SECONDS = 10.0
 
 
 def connected(window: int = 10) -> ConnectedWorker:
     return ConnectedWorker(Subscription("w", {"q": 0}, window), seen_worker())
-
-
-@asynccontextmanager
-async def running(dispatcher: Dispatcher) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(dispatcher.run())
-    try:
-        async with asyncio.timeout(SOON_SECONDS):
-            yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 async def test_jobs_are_dealt_within_the_window_and_the_rest_when_there_is_capacity(

@@ -1,5 +1,6 @@
 """The store under any order of calls, against a model of jobs and leases."""
 
+import secrets
 from uuid import uuid4
 
 from hypothesis import HealthCheck, settings
@@ -14,7 +15,7 @@ from hypothesis.stateful import (
 
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lapse import lapse
-from jobsvc.domain.lease import Extended, Extension, LeaseId, Slot
+from jobsvc.domain.lease import Extended, Extension, LeaseId, NewLease, Slot
 from jobsvc.domain.lease_end import Requeued
 from jobsvc.domain.outcome import (
     MAX_REDELIVERIES,
@@ -26,7 +27,7 @@ from jobsvc.domain.outcome import (
     Success,
     decide,
 )
-from jobsvc.store.jobs import KeyTaken
+from jobsvc.store.jobs import BornLeased, KeyTaken
 from tests.store.support.control_rules import ControlRules
 from tests.store.support.known_job import (
     AGE_LEASE,
@@ -89,6 +90,39 @@ class LifeCycle(RuleBasedStateMachine, ControlRules):
         else:
             assert not taken
             self.jobs[job.id] = Known(attempts, priority, key, has_request)
+
+    @rule(
+        priority=st.integers(-1, 1),
+        attempts=st.integers(1, 3),
+        has_request=st.booleans(),
+        worker=st.sampled_from(["v", "w"]),
+        other=st.sampled_from([None, "before", "after"]),
+    )
+    def create_leased(
+        self, priority: int, attempts: int, has_request: bool, worker: str, other: str | None
+    ) -> None:
+        """A job that is to be born leased, alone or beside one that is not."""
+        job = new_job(
+            priority=priority,
+            request_id=uuid4() if has_request else None,
+            max_attempts=attempts,
+            initial_backoff_seconds=RETRY.initial_backoff_seconds,
+            ttl_seconds=86_400.0,
+        )
+        beside = new_job(ttl_seconds=86_400.0)
+        jobs = {None: [job], "before": [beside, job], "after": [job, beside]}[other]
+        is_idle = not self.waiting(ready=True)
+        lease_id = LeaseId.of(job.id, secrets.randbits(62))
+        lease = NewLease(lease_id, Slot(worker, 30.0))
+        written = self.run(self.store.jobs.write_leased(jobs, [lease]))
+        assert isinstance(written[jobs.index(job)], BornLeased) == is_idle
+        known = self.jobs[job.id] = Known(attempts, priority, None, has_request)
+        if other is not None:
+            self.jobs[beside.id] = Known(beside.options.run_policy.max_attempts or 0, 0, None)
+        if is_idle:
+            self.leases.append(lease_id)
+            known.state, known.lease = JobState.PROCESSING, lease_id
+            known.attempt, known.version = 1, 2
 
     # Leases.
 

@@ -14,6 +14,7 @@ FREQUENT = [
     "count_overdue",
     "count_waiting",
     "create_jobs",
+    "create_leased_jobs",
     "current_leases",
     "delete_jobs",
     "expire_jobs",

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress
 
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.in_doubt_claims import InDoubtClaims
@@ -78,6 +80,36 @@ class ClaimLoop:
             self._planner.rescan(ready)
             self.wake(ready)
 
+    # Jobs that are born leased.
+
+    def is_idle(self, queue: str) -> bool:
+        """Whether `reserve` would reserve anything."""
+        return self._planner.is_idle(queue)
+
+    def reserve(self, queue: str, count: int, size: int) -> Claim | None:
+        """Reserves the slots of jobs that are about to be created, as the planner decides. The
+        claim must be ended by `born` or `not_born`, whatever happens."""
+        return self._planner.reserve(queue, count, size, time.monotonic())
+
+    def born(self, claim: Claim, jobs: Sequence[LeasedJob | None]) -> None:
+        """Hands jobs that were created with a lease to the workers of their slots; None for a slot
+        without one."""
+        is_used = [job is not None for job in jobs]
+        unused = compress(claim.slots, [not used for used in is_used])
+        claim = replace(claim, slots=[*compress(claim.slots, is_used), *unused])
+        leased = [job for job in jobs if job is not None]
+        if leased:
+            self._hints.tell([job.id.job_id for job in leased])
+        self._deal(claim, leased)
+        self._planner.born(claim, len(leased))
+        self._on_released()
+
+    def not_born(self, claim: Claim, in_doubt: bool) -> None:
+        """Ends a claim that has brought nothing, as far as is known; `in_doubt` if it may have."""
+        if in_doubt:
+            self._doubt(claim)
+        self.born(claim, [None] * len(claim.slots))
+
     # A claim.
 
     async def run(self) -> None:
@@ -117,10 +149,13 @@ class ClaimLoop:
         except QueueNotFound:
             pass  # Removed while a worker is subscribed to it: nothing to lease.
         except DatabaseFailure:
-            for subscription in claim.slots:
-                if subscription in self._workers and not subscription.unary:
-                    self._in_doubt.add(subscription.worker_id)
+            self._doubt(claim)
         return None
+
+    def _doubt(self, claim: Claim) -> None:
+        for subscription in claim.slots:
+            if subscription in self._workers and not subscription.unary:
+                self._in_doubt.add(subscription.worker_id)
 
     async def _follow_up(self, queue: str, follow_up: FollowUp) -> None:
         """Arranges for the next claim of the queue."""

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
+from jobsvc.dispatch.births import Births
 from jobsvc.dispatch.cancel_notices import CancelNotices
 from jobsvc.dispatch.claim_loop import ClaimLoop
 from jobsvc.dispatch.connected_worker import ConnectedWorker, Draining, Lost
@@ -62,6 +63,7 @@ class Dispatcher:
         self._claims = ClaimLoop(
             store, lease_duration, hints, redelivery, in_doubt, self._workers, self.capacity_freed
         )
+        self.births = Births(store, lease_duration, self._claims)
         self._cancel_notices = CancelNotices(store.leases, self._workers.values)
         self._draining = False
         #: Leases that were not current at the last check.

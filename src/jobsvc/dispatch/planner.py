@@ -21,6 +21,8 @@ UNKNOWN_SIZE = 128 << 10
 #: it brings.
 MIN_SLOTS = 16
 _GROWTH = 8
+#: Most jobs that are born leased in one statement: it looks for the slot of each.
+MAX_BIRTHS = 100
 #: A busy queue is searched from its beginning this often; less often where that would take more
 #: than a tenth of all time, but once a second at least.
 RESCAN_SECONDS = 0.1
@@ -206,6 +208,44 @@ class ClaimPlanner:
         # It may have been too large.
         self._input_sizes.pop(claim.queue, None)
         self.release(claim, 0)
+
+    def is_idle(self, queue: str) -> bool:
+        """Whether a job that is created now may be leased at birth: nothing is known to be ready
+        in its queue, and somebody would take it."""
+        return bool(self._births(queue))
+
+    def reserve(self, queue: str, count: int, size: int, now: float) -> Claim | None:
+        """Reserves capacity for up to `count` jobs that are about to be born leased, with inputs of
+        `size` characters together; None while the queue is not idle. To be ended by `born`."""
+        slots = _round_robin(self._births(queue), min(count, MAX_BIRTHS))
+        if not slots:
+            return None
+        claim = Claim(queue, slots, None, now, -(-size // count), MAX_BIRTHS)
+        for subscription in slots:
+            subscription.reserve(queue, 1)
+            subscription.reserved_size += claim.input_size
+        self._rotate(claim, len(slots))
+        return claim
+
+    def born(self, claim: Claim, count: int) -> None:
+        """Releases what `reserve` has reserved, but for the first `count` slots."""
+        for subscription in claim.slots:
+            subscription.reserved_size -= claim.input_size
+        self.release(claim, count)
+
+    def _births(self, queue: str) -> list[tuple[Subscription, int]]:
+        """The subscriptions that may take jobs of a queue at their birth, and how many each: as
+        long as less than half of its window is used, so that what else is created is also seen by
+        the workers of other replicas, and as long as none of its queues may be ready."""
+        if queue in self._under_way:
+            return []
+        births = []
+        for subscription in self._subscribers.get(queue, ()):
+            used = subscription.held + subscription.reserved
+            count = min(subscription.capacity(queue), -(-subscription.window // 2) - used)
+            if count > 0 and self._maybe_ready.keys().isdisjoint(subscription.limits):
+                births.append((subscription, count))
+        return births
 
     def _has_capacity(self, queue: str) -> bool:
         """Whether somebody would take a job of a queue now."""

@@ -8,10 +8,11 @@ from jobsvc.domain.job import Job, JobState, JobStatus, NewJob
 
 
 class Created(msgspec.Struct, frozen=True):
-    """This call has created the job."""
+    """This call has created the job; `leased` if in the hands of a worker."""
 
     new: NewJob
     create_time: datetime
+    leased: bool = False
 
     @property
     def job(self) -> Job:

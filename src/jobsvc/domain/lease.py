@@ -113,6 +113,13 @@ class Slot(msgspec.Struct, frozen=True):
     duration_seconds: float
 
 
+class NewLease(msgspec.Struct, frozen=True):
+    """A lease that a job is to be created with, and the slot that it fills."""
+
+    id: LeaseId
+    slot: Slot
+
+
 class QueuePosition(msgspec.Struct, frozen=True):
     """Position of a job in its queue: the smallest rank leaves first, then the earliest time."""
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
+from datetime import datetime
 from typing import NamedTuple
 
 from opentelemetry import trace
@@ -24,6 +25,7 @@ from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.waiting_limit import WaitingLimit
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
+from jobsvc.store.jobs import BornLeased
 from jobsvc.store.store import Store
 from jobsvc.telemetry.jobs import JobMeasurements
 from jobsvc.telemetry.measurements import Measurements
@@ -170,9 +172,9 @@ class Creation:
         async with self._spans.sending(checked) as new_jobs:
             # A taken key would undo the whole batch that it shares, so keys are looked up first.
             if request.unique_key is None:
-                create_time = await self._store.jobs.create(new_jobs[0])
-                if create_time is not None:
-                    created = Created(new_jobs[0], create_time)
+                written = await self._store.jobs.create(new_jobs[0])
+                if written is not None:
+                    created = _created(new_jobs[0], written)
                     self._tell([created])
                     return created
             (result,) = await self._create_or_find([request], new_jobs, owner)
@@ -212,7 +214,7 @@ class Creation:
                 if isinstance(result, Exception):
                     results[index] = result
                 elif result is not None:
-                    created.append(Created(new_jobs[index], result))
+                    created.append(_created(new_jobs[index], result))
                     results[index] = created[-1]
             self._tell(created)
             not_new = [index for index in together if index not in results]
@@ -291,9 +293,12 @@ class Creation:
         """Tells all replicas which queues have ready jobs, which jobs have ended and, if somebody
         watches, which are new, and starts timers for jobs that are due later."""
         ready: dict[str, None] = {}
-        self._measured.created(r.new.options.queue for r in results if isinstance(r, Created))
+        made = [r for r in results if isinstance(r, Created)]
+        self._measured.created(r.new.options.queue for r in made)
+        self._measured.born_leased(r.new.options.queue for r in made if r.leased)
         # Most jobs of a batch share one options object.
-        for created in {id(r.new.options): r for r in results if isinstance(r, Created)}.values():
+        waiting = (r for r in made if not r.leased)
+        for created in {id(r.new.options): r for r in waiting}.values():
             options, now = created.new.options, created.create_time
             delay = options.run_time(now) - now
             if delay:
@@ -301,6 +306,12 @@ class Creation:
             else:
                 ready[options.queue] = None
         if self._hints.are_jobs_watched:
-            ended = [*ended, *(r.new.id for r in results if isinstance(r, Created))]
+            ended = [*ended, *(r.new.id for r in made)]
         if ready or ended:
             self._hints.tell(ended, ready)
+
+
+def _created(new: NewJob, written: datetime | BornLeased) -> Created:
+    if isinstance(written, BornLeased):
+        return Created(new, written.create_time, leased=True)
+    return Created(new, written)

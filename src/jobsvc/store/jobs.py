@@ -1,7 +1,7 @@
 """Jobs: created in shared commits, read by id."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,9 +9,10 @@ import asyncpg
 from msgspec.structs import astuple
 
 from jobsvc.domain.job import AttemptRecord, Job, NewJob
+from jobsvc.domain.lease import NewLease
 from jobsvc.domain.run_policy import OPTIONAL, RunPolicy
 from jobsvc.store.batch import Batcher
-from jobsvc.store.columns import documents, short, sparse, spread, words
+from jobsvc.store.columns import documents, lease_columns, short, sparse, spread, words
 from jobsvc.store.database import Connection, Database
 from jobsvc.store.records import decode_error, encode_labels, job_from
 
@@ -27,6 +28,17 @@ _OPTIONAL = [name in OPTIONAL for name in RunPolicy.__struct_fields__]
 
 class KeyTaken(Exception):
     """A job that has not ended holds one of the unique keys, or another call is taking it."""
+
+
+class BornLeased(NamedTuple):
+    """When a job was created with a lease, and since when it has that."""
+
+    create_time: datetime
+    start_time: datetime
+
+
+#: The creation time of a job that waits; None for one that was not written.
+Written = datetime | BornLeased | None
 
 
 class _QueueGone(Exception):
@@ -46,16 +58,24 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.creates: Batcher[NewJob, datetime | None] = Batcher(
-            self._create, _MAX_CREATES, expected_errors=(asyncpg.UniqueViolationError,)
+        self._write: Callable[[Sequence[NewJob]], Awaitable[Sequence[Written]]] = self.write_waiting
+        self.creates: Batcher[NewJob, Written] = Batcher(
+            lambda jobs: self._write(jobs),
+            _MAX_CREATES,
+            expected_errors=(asyncpg.UniqueViolationError,),
         )
-        self.large_creates: Batcher[NewJob, datetime | None] = Batcher(
-            self._create, _MAX_LARGE_CREATES, expected_errors=(asyncpg.UniqueViolationError,)
+        self.large_creates: Batcher[NewJob, Written] = Batcher(
+            self.write_waiting, _MAX_LARGE_CREATES, expected_errors=(asyncpg.UniqueViolationError,)
         )
 
-    async def create(self, job: NewJob) -> datetime | None:
-        """Writes a job and its queue entry. Returns its creation time; None if it was not written:
-        its request id is taken, it could not begin before it expires, or its queue is gone.
+    def write_by(self, write: Callable[[Sequence[NewJob]], Awaitable[Sequence[Written]]]) -> None:
+        """Lets `write` write small jobs from now on, by `write_waiting` or `write_leased`."""
+        self._write = write
+
+    async def create(self, job: NewJob) -> Written:
+        """Writes a job and its queue entry, or its lease. Returns its creation time; None if it was
+        not written: its request id is taken, it could not begin before it expires, or its queue is
+        gone.
 
         Raises:
             KeyTaken: its unique key is held. The rest of its batch is written without it.
@@ -65,7 +85,7 @@ class JobStore:
         except asyncpg.UniqueViolationError as error:
             raise KeyTaken from error
 
-    async def create_each(self, jobs: Sequence[NewJob]) -> Sequence[datetime | Exception | None]:
+    async def create_each(self, jobs: Sequence[NewJob]) -> Sequence[Written | Exception]:
         """Writes each job for itself, in commits shared with those of `create`. Returns for each
         what `create` returns or raises; none may have a unique key."""
         small = [job for job in jobs if not _is_large(job)]
@@ -119,9 +139,35 @@ class JobStore:
             raise KeyTaken from error
         return rows[0]["create_time"], _create_times(jobs, rows)
 
-    async def _create(self, jobs: Sequence[NewJob]) -> Sequence[datetime | None]:
+    async def write_waiting(self, jobs: Sequence[NewJob]) -> Sequence[datetime | None]:
+        """Writes jobs and their queue entries in one statement, as `create` does with each."""
         rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
         return _create_times(jobs, rows)
+
+    async def write_leased(
+        self, jobs: Sequence[NewJob], leases: Sequence[NewLease]
+    ) -> Sequence[Written]:
+        """Does the same, but leases those jobs at once that one of `leases` is for, unless their
+        queue is paused or has another job that is ready. They have no unique key and no schedule.
+        """
+        ids, numbers = lease_columns([lease.id for lease in leases])
+        queues = {job.id: job.options.queue for job in jobs}
+        rows = await self._database.fetch(
+            "create_leased_jobs",
+            *_create_columns(jobs),
+            ids,
+            numbers,
+            [lease.slot.worker_id for lease in leases],
+            short([lease.slot.duration_seconds for lease in leases]),
+            list({queues[job_id] for job_id in ids}),
+        )
+        create_time, created, slots, start_times = rows[0]
+        leased = {
+            ids[slot - 1]: BornLeased(create_time, start_time)
+            for slot, start_time in zip(slots, start_times or (), strict=True)
+        }
+        written = _create_times(jobs, [(create_time, created)])
+        return [leased.get(job.id, time) for job, time in zip(jobs, written, strict=True)]
 
     async def find_requests(
         self, requests: Sequence[tuple[str, str]], connection: Connection
@@ -198,7 +244,9 @@ def _time_of_all(rows: Sequence[asyncpg.Record]) -> datetime | None:
     return create_time if rows[0]["created"] is None else None
 
 
-def _create_times(jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record]) -> list[datetime | None]:
+def _create_times(
+    jobs: Sequence[NewJob], rows: Sequence[asyncpg.Record | tuple[datetime, Sequence[str] | None]]
+) -> list[datetime | None]:
     """Reads from the one row of create_jobs.sql when each job was created."""
     create_time, created = rows[0]
     if created is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from jobsvc.telemetry.catalogue import (
     JOB_RUN,
+    JOB_WAIT,
     JOBS_CREATED,
     JOBS_ENDED,
     JOBS_REDELIVERED,
@@ -33,11 +34,17 @@ class JobMeasurements:
         self._redelivered = measurements.tally(JOBS_REDELIVERED)
         self._rescued = measurements.tally(JOBS_RESCUED)
         self._run = measurements.distribution(JOB_RUN)
+        self._wait = measurements.distribution(JOB_WAIT)
 
     def created(self, queues: Iterable[str]) -> None:
         """Records created jobs, by the queue of each."""
         for queue, count in Counter(queues).items():
             self._created.add(count, self._queue(queue))
+
+    def born_leased(self, queues: Iterable[str]) -> None:
+        """Records jobs that had not to wait, by the queue of each."""
+        for queue, count in Counter(queues).items():
+            self._wait.record_all([0.0] * count, self._queue(queue))
 
     def completed(self, queue: str, run_seconds: Sequence[float]) -> None:
         """Records jobs of a queue that completed, by how long each ran."""

@@ -1,0 +1,125 @@
+-- Writes jobs as create_jobs.sql does, and leases some of them to workers at once, without a place in
+-- the queue: each that has a slot, if its queue is not paused and no other job is ready in it. The
+-- others wait in their queues. Returns one row: when they were created, which of them (NULL for all),
+-- which are leased, and since when each.
+-- $1 id (words), $2 queue (short), $3 schedule_time (sparse), $4 expire_time (sparse), $5 ttl
+-- (sparse), $6 priority (short), $7 output_schema_id (sparse), $8 owner_service (short),
+-- $9 owner_user (short), $10 owner_session (sparse), $11 request_id (sparse), $12 request_digest
+-- (sparse), $13 unique_key (sparse), $14 labels (documents), $15 traceparent (short),
+-- $16 tracestate (short), $17 input (documents), $18 schedule_delay (sparse), and from $19 on the
+-- fields of RunPolicy: max_attempts (short), $20 initial_backoff (short), $21 max_backoff (short),
+-- $22 backoff_multiplier (short), $23 attempt_timeout (short), $24 retention (sparse),
+-- $25 start_within (sparse); and for each slot $26 the job, which has no unique key and no schedule,
+-- $27 the number of the lease, $28 its worker, $29 its duration (short), and $30 the queues of those
+-- jobs; see columns.py
+WITH known AS MATERIALIZED (
+    SELECT name FROM jobsvc.queue
+    WHERE name = ANY ($2::text[]) AND delete_time IS NULL FOR KEY SHARE
+),
+created AS (
+    INSERT INTO jobsvc.job (
+        id, queue, create_time, schedule_time, expire_time, priority, output_schema_id,
+        owner_service, owner_user, owner_session, request_id, request_digest, unique_key, labels,
+        traceparent, tracestate, input, max_attempts, initial_backoff, max_backoff,
+        backoff_multiplier, attempt_timeout, retention, start_within)
+    SELECT
+        id::uuid, coalesce(queue, ($2::text[])[1]), statement_timestamp(),
+        coalesce(schedule_time, statement_timestamp() + schedule_delay * interval '1 second'),
+        coalesce(expire_time, statement_timestamp() + ttl * interval '1 second'),
+        coalesce(priority, ($6::smallint[])[1]), output_schema_id,
+        coalesce(owner_service, ($8::text[])[1]), coalesce(owner_user, ($9::text[])[1]),
+        owner_session, request_id, request_digest, unique_key, labels::jsonb,
+        coalesce(traceparent, ($15::text[])[1]), coalesce(tracestate, ($16::text[])[1]), input,
+        coalesce(max_attempts, ($19::smallint[])[1]),
+        coalesce(initial_backoff, ($20::float8[])[1]), coalesce(max_backoff, ($21::float8[])[1]),
+        coalesce(backoff_multiplier, ($22::float8[])[1]),
+        coalesce(attempt_timeout, ($23::float8[])[1]), retention, start_within
+    FROM unnest(
+        string_to_array($1::text, ' '), $2::text[], $3::timestamptz[], $4::timestamptz[],
+        $5::float8[], $6::smallint[], $7::bigint[], $8::text[], $9::text[], $10::bytea[],
+        $11::uuid[], $12::bytea[], $13::text[], string_to_array($14::text, E'\x1f', ''),
+        $15::text[], $16::text[], string_to_array($17::text, E'\x1f', ''), $18::float8[],
+        $19::smallint[], $20::float8[], $21::float8[], $22::float8[], $23::float8[], $24::float8[],
+        $25::float8[]
+    ) AS asked (
+        id, queue, schedule_time, expire_time, ttl, priority, output_schema_id, owner_service,
+        owner_user, owner_session, request_id, request_digest, unique_key, labels, traceparent,
+        tracestate, input, schedule_delay, max_attempts, initial_backoff, max_backoff,
+        backoff_multiplier, attempt_timeout, retention, start_within)
+    WHERE (
+        coalesce(expire_time, statement_timestamp() + ttl * interval '1 second')
+        > greatest(statement_timestamp(), schedule_time,
+            statement_timestamp() + schedule_delay * interval '1 second')
+    ) IS NOT FALSE
+    AND coalesce(queue, ($2::text[])[1]) = ANY (ARRAY(SELECT name FROM known))
+    ON CONFLICT (owner_service, request_id) WHERE request_id IS NOT NULL DO NOTHING
+    RETURNING id, queue, priority, create_time, schedule_time, expire_time, start_within, unique_key,
+        attempt_timeout
+),
+held AS (
+    INSERT INTO jobsvc.held_key (queue, unique_key, job_id)
+    SELECT queue, unique_key, id FROM created WHERE unique_key IS NOT NULL
+),
+-- Reads one job of each rank, as ready_queues.sql does.
+idle AS MATERIALIZED (
+    SELECT asked.queue
+    FROM unnest($30::text[]) AS asked (queue)
+    WHERE (
+        SELECT NOT paused OR pause_end_time <= statement_timestamp()
+        FROM jobsvc.queue WHERE name = asked.queue)
+    AND NOT EXISTS (
+        WITH RECURSIVE ranks AS (
+            (SELECT rank FROM jobsvc.waiting
+             WHERE waiting.queue = asked.queue ORDER BY rank LIMIT 1)
+            UNION ALL
+            SELECT (
+                SELECT rank FROM jobsvc.waiting
+                WHERE waiting.queue = asked.queue AND waiting.rank > ranks.rank
+                ORDER BY rank LIMIT 1)
+            FROM ranks WHERE ranks.rank IS NOT NULL
+        )
+        SELECT FROM ranks
+        WHERE EXISTS (
+            SELECT FROM jobsvc.waiting
+            WHERE waiting.queue = asked.queue AND waiting.rank = ranks.rank
+                AND run_at <= statement_timestamp()))
+),
+placed AS MATERIALIZED (
+    SELECT created.*, greatest(schedule_time, create_time) AS run_at,
+        CASE WHEN queue = ANY (ARRAY(SELECT queue FROM idle))
+             THEN array_position($26::uuid[], id)
+        END AS slot,
+        clock_timestamp() AS start_time
+    FROM created
+),
+taken AS (
+    INSERT INTO jobsvc.lease (
+        job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, update_time,
+        expire_time, start_deadline, keyed, worker_id, start_time, duration, until, deadline)
+    SELECT id, ($27::bigint[])[slot], queue, -priority, run_at, 1, 0, 2, start_time, expire_time,
+        run_at + start_within * interval '1 second', false, ($28::text[])[slot], start_time,
+        duration, start_time + duration * interval '1 second',
+        least(start_time + attempt_timeout * interval '1 second', expire_time)
+    FROM placed
+    CROSS JOIN LATERAL (
+        SELECT coalesce(($29::float8[])[slot], ($29::float8[])[1]) AS duration
+    ) AS of_slot
+    WHERE slot IS NOT NULL
+),
+queued AS (
+    INSERT INTO jobsvc.waiting (
+        job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
+        keyed, start_deadline)
+    SELECT id, queue, -priority, run_at, 0, 0, 1, create_time, expire_time,
+        unique_key IS NOT NULL, run_at + start_within * interval '1 second'
+    FROM placed
+    WHERE slot IS NULL
+)
+SELECT
+    statement_timestamp() AS create_time,
+    CASE WHEN count(*) < cardinality(string_to_array($1::text, ' '))
+         THEN coalesce(array_agg(id::text), '{}')
+    END AS created,
+    coalesce(array_agg(slot) FILTER (WHERE slot IS NOT NULL), '{}') AS slots,
+    array_agg(start_time) FILTER (WHERE slot IS NOT NULL) AS start_times
+FROM placed
