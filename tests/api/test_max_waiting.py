@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -51,6 +52,22 @@ async def test_creations_at_once_do_not_exceed_the_limit(create: Create, tables:
     answers = await asyncio.gather(*(create() for _ in range(40)), return_exceptions=True)
     assert sum(not isinstance(answer, BaseException) for answer in answers) == 3
     assert len((await tables())["waiting"]) == 3
+
+
+async def test_creations_under_way_count_although_nothing_is_written_yet(
+    create: Create, sql: asyncpg.Connection
+) -> None:
+    async with sql.transaction():
+        await sql.execute("LOCK TABLE job IN SHARE ROW EXCLUSIVE MODE")
+        under_way = [asyncio.create_task(create()) for _ in range(3)]
+        await eventually(
+            lambda: sql.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"),
+            what="a creation that waits",
+        )
+        for _ in range(3):
+            await asyncio.sleep(0.11)  # A count that shows no room is 0.1 s old at most.
+            assert (await refused(create())).reason == "QUEUE_FULL"
+    await asyncio.gather(*under_way)
 
 
 async def test_room_that_is_made_is_used(create: Create, workers: WorkerServiceStub) -> None:

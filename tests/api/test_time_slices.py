@@ -83,7 +83,7 @@ def _batch(count: int, text: str) -> pb.BatchCreateJobsRequest:
 
 def _is_divided(passes: list[float]) -> bool:
     """Whether no part of the work takes long. Undivided, one of its steps takes a third of all."""
-    return max(passes) < sum(passes) / 5
+    return max(passes) < 0.3 * sum(passes)
 
 
 @pytest.mark.usefixtures("strict")
