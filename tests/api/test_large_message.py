@@ -147,7 +147,7 @@ async def test_other_tasks_run_in_between() -> None:
     data = pb.BatchCreateJobsRequest(requests=[_create(_struct(400))] * 400).SerializeToString()
     async with loop_watched() as passes:
         await _decoded(pb.BatchCreateJobsRequest, data)
-    assert max(passes) < sum(passes) / 3, passes
+    assert max(passes) < sum(passes) / 2, passes
 
 
 _EMPTIES = _field(0x32, b"\x0a\x00" * 2**21)

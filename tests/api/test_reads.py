@@ -7,6 +7,7 @@ import grpc
 from opentelemetry.trace import NoOpTracer
 
 from jobsvc.api.admission import FREE_READS, Admission
+from jobsvc.api.audit_trail import AuditTrail
 from jobsvc.api.auth import CallerReader
 from jobsvc.api.connections import Connections
 from jobsvc.api.guard import Guard
@@ -45,7 +46,8 @@ class _Calls:
 
     def __init__(self) -> None:
         admission = Admission(Settings())
-        self._guard = Guard(admission, Connections(9, 20), CallerReader(b"key"), NoOpTracer())
+        connections, trail = Connections(9, 20), AuditTrail(None)
+        self._guard = Guard(admission, connections, CallerReader(b"key"), NoOpTracer(), trail)
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def begin(self, method: str, caller: str, count: int = 1) -> list[_Unsent]:

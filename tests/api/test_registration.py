@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.trace import NoOpTracer
 
 from jobsvc.api.admission import Admission
+from jobsvc.api.audit_trail import AuditTrail
 from jobsvc.api.auth import CallerReader
 from jobsvc.api.connections import Connections
 from jobsvc.api.guard import Guard
@@ -32,7 +33,9 @@ async def test_only_methods_that_want_their_own_request_queue_have_one(server: R
 
 
 async def test_method_without_a_row_is_not_served() -> None:
-    guard = Guard(Admission(Settings()), Connections(9, 20), CallerReader(b"key"), NoOpTracer())
+    admission, connections = Admission(Settings()), Connections(9, 20)
+    trail = AuditTrail(None)
+    guard = Guard(admission, connections, CallerReader(b"key"), NoOpTracer(), trail)
     server = GuardedServer(aio.server(), guard)
     handler = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
     with pytest.raises(LookupError, match=r"jobsvc\.v1\.JobService/Forgotten"):

@@ -32,7 +32,7 @@ def test_demo_shows_results_retry_failure_and_trace_and_leaves_nothing_behind(
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^25 jobs: 24 completed, 1 failed, 2 retried, in ", done.stdout, re.MULTILINE)
     assert "SERVER_UNAVAILABLE: the server answered HTTP 503" in done.stdout
-    for line in ("CreateJob", "send news-analyzer", "attempt 1", "attempt 2", "COMPLETED"):
+    for line in ("JobService/", "send news-analyzer", "attempt 1", "attempt 2", "COMPLETED"):
         assert line in done.stdout.partition("What happened to")[2]
     left = [p for p in psutil.process_iter(["cmdline"]) if str(folder) in str(p.info["cmdline"])]
     assert left == []

@@ -70,7 +70,7 @@ async def test_job_is_as_if_it_had_been_created_and_leased(
     await create(store, **{**options, "request_id": None, "id": other.id})
     (claimed,) = await lease(store)
     assert await row_of(sql, job.id) == await row_of(sql, other.id)
-    dealt = born_leased_job(job, new_lease(job), *times)
+    dealt = born_leased_job(job, new_lease(job), *times, claimed.delivery.terms.lease_time)
     remaining = claimed.delivery.attempt_timeout_seconds
     assert dealt.delivery.attempt_timeout_seconds == pytest.approx(remaining, abs=30)
     assert claimed == replace(

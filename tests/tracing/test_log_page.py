@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations/logs.md").read_text(encoding="utf-8")
 SOURCES = (
+    "api/audit_trail.py",
     "app.py",
     "event_log.py",
     "dispatch/worker_log.py",

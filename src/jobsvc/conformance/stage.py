@@ -20,7 +20,7 @@ _LOOK_SECONDS = 0.02
 #: A program may take this long to come, on a busy machine.
 START_SECONDS = 30.0
 #: For what the contract wants done without naming a time.
-SOON_SECONDS = 10.0
+SOON_SECONDS = 20.0
 #: What a busy machine may add to a time that the contract names.
 SLACK_SECONDS = 3.0
 

@@ -2,6 +2,7 @@
 that can begin at once."""
 
 import secrets
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -59,9 +60,10 @@ class Births:
             for job, times in zip(jobs, written, strict=True)
             if isinstance(times, BornLeased)
         }
+        now = time.monotonic()
         for claim, own, leases in births:
             dealt: list[LeasedJob | None] = [
-                born_leased_job(job, lease, *born[job.id]) if job.id in born else None
+                born_leased_job(job, lease, *born[job.id], now) if job.id in born else None
                 for job, lease in zip(own, leases, strict=True)
             ]
             self._claims.born(claim, dealt)

@@ -19,9 +19,10 @@ def may_be_born_leased(new: NewJob) -> bool:
 
 
 def born_leased_job(
-    new: NewJob, lease: NewLease, create_time: datetime, start_time: datetime
+    new: NewJob, lease: NewLease, create_time: datetime, start_time: datetime, now: float
 ) -> LeasedJob:
-    """The job as its worker gets it: what `records.leased_jobs_from` would read."""
+    """The job as its worker gets it: what `records.leased_jobs_from` would read at the time `now`
+    (of `time.monotonic`)."""
     options, policy, slot = new.options, new.options.run_policy, lease.slot
     # Resolved: `JobOptions` leaves open only what is OPTIONAL.
     assert policy.max_attempts is not None
@@ -48,6 +49,7 @@ def born_leased_job(
         output_schema_id=options.output_schema_id,
         traceparent=new.traceparent,
         tracestate=new.tracestate,
+        lease_time=now,
     )
     delivery = Delivery(
         terms=terms,
