@@ -12,6 +12,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import hypothesis
 import pytest
+
+# Before gRPC is loaded: its handlers at a fork crash now and then a program that is started as
+# another account, which Python does by a plain fork.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 from grpc import aio
 
 from jobsvc.app import Replica, replica

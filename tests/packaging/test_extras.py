@@ -41,6 +41,11 @@ try:
 except ImportError:
     # Who has no pytest loads no plugin.
     left_out += ("jobsvc.testing.plugin",)
+try:
+    import opentelemetry.exporter.prometheus
+except ImportError:
+    # In the extra `prometheus`.
+    left_out += ("jobsvc.tracing.prometheus",)
 for name in sys.argv[1:]:
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):

@@ -69,7 +69,7 @@ class Server:
     def run(self, program: str, *arguments: str) -> None:
         """Runs one of PostgreSQL's programs on its data, to the end."""
         done = self.attempt(program, "-D", str(self.data), *arguments)
-        assert done.returncode == 0, f"{program}: {done.stderr}{done.stdout}"
+        assert done.returncode == 0, f"{program}: {done.returncode} {done.stderr}{done.stdout}"
 
     def attempt(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs one of PostgreSQL's programs to the end, whatever that is, in its own folder."""

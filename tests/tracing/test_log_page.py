@@ -45,7 +45,7 @@ def test_page_has_every_event_of_the_code() -> None:
     in_code = {
         text
         for text in IN_CODE
-        if re.fullmatch(r"(bulk_operation|worker|jobs|leases?|horizon)_[a-z_]+", text)
+        if re.fullmatch(r"(bulk_operation|worker|jobs|leases?|horizon|audit)_[a-z_]+|audit", text)
     }
     events = in_code - {"bulk_operation_id", "worker_id", "job_ids", "lease_id", "leases_end_by"}
     on_page = set(re.findall(r"`([a-z_]+)`", " ".join(event for event, _ in ROWS)))

@@ -55,6 +55,7 @@ class AuditTrail:
         self._store = store
         self._clock = clock
         self._lost = (Measurements() if measurements is None else measurements).tally(AUDIT_LOST)
+        self._lost.add(0)  # so that it is there before the first
         #: Those that are not written yet: an id, the time of the call, the entry.
         self._waiting: deque[tuple[str, float, AuditEntry]] = deque()
         self._is_full = False
