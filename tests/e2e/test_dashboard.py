@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from jobsvc.auth.dev_certs import Authority
-from jobsvc.client import CallFailed, RetryPolicy
+from jobsvc.client import JobNotFound, RetryPolicy
 from jobsvc.extras import is_installed
 from tests.alerts.support.rules import ROOT, names_in
 from tests.e2e.support.caller import Caller
@@ -109,8 +110,8 @@ async def _work_of_a_day(stage: Stage, server: Server, caller: Caller) -> None:
     await caller.client.declare_queue("nobody", max_waiting=2)
     for _ in range(2):
         await caller.client.create("nobody")
-    with pytest.raises(CallFailed):
-        await caller.client.create("nobody", timeout=1)
+    with pytest.raises(JobNotFound):
+        await caller.client.get(str(UUID(int=0)))
     victim = await stage.work(server.target)
     naps = [await caller.create("nap", {"seconds": 600}) for _ in range(12)]
     await eventually(
