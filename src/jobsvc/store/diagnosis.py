@@ -1,5 +1,6 @@
 """A look at a database and at the work in it, for whatever is wrong. Changes nothing."""
 
+import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -96,8 +97,21 @@ async def _check_database(
         database_rules.check_tables(tables),
         database_rules.check_locks(waits),
         database_rules.check_slots(slots),
+        await _check_disk(database),
     ):
         yield found
+
+
+async def _check_disk(database: Database) -> Sequence[Finding]:
+    """Looks at the disk of the database, if that is one of this machine and may be known."""
+    (row,) = await database.fetch("find_data_directory")
+    if row["folder"] is None:
+        return ()
+    try:
+        usage = shutil.disk_usage(row["folder"])
+    except OSError:  # Another file system than ours, as in a container.
+        return ()
+    return [*database_rules.check_disk(row["folder"], usage.free, usage.total)]
 
 
 async def _check_work(database: Database) -> AsyncIterator[Finding]:
