@@ -33,6 +33,7 @@ def doctor(
     starts the embedded PostgreSQL in JOBSVC_DATA_DIR. See docs/operations/doctor.md.
     """
     import asyncio
+    import logging
 
     from jobsvc.cli.existing_database import existing_database
     from jobsvc.cli.startup import log_to_stderr, read_settings, startup_errors
@@ -41,6 +42,7 @@ def doctor(
 
     settings = read_settings()
     log_to_stderr()
+    logging.getLogger("jobsvc.store.pooler").setLevel(logging.ERROR)  # It is a finding.
 
     async def run() -> list["Finding"]:
         async with existing_database(settings) as dsn:

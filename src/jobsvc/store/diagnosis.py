@@ -1,6 +1,5 @@
 """A look at a database and at the work in it, for whatever is wrong. Changes nothing."""
 
-import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from jobsvc.domain.database_checks import LockWait, ServerFacts, SlotFacts, Tabl
 from jobsvc.domain.finding import Check, Finding, contradiction, finding
 from jobsvc.domain.work_checks import Overdue, RecentEnds, Versions
 from jobsvc.store.database import Database, connection_errors, open_database
+from jobsvc.store.database_disk import find_disk
 from jobsvc.store.dsn import read_dsn
 from jobsvc.store.inconsistencies import find_inconsistencies
 from jobsvc.store.pooler import find_pooling, hears
@@ -103,15 +103,9 @@ async def _check_database(
 
 
 async def _check_disk(database: Database) -> Sequence[Finding]:
-    """Looks at the disk of the database, if that is one of this machine and may be known."""
-    (row,) = await database.fetch("find_data_directory")
-    if row["folder"] is None:
-        return ()
-    try:
-        usage = shutil.disk_usage(row["folder"])
-    except OSError:  # Another file system than ours, as in a container.
-        return ()
-    return [*database_rules.check_disk(row["folder"], usage.free, usage.total)]
+    (row,) = await database.fetch("find_backend")
+    disk = find_disk(row["pid"]) if row["is_local"] else None
+    return [] if disk is None else list(database_rules.check_disk(*disk))
 
 
 async def _check_work(database: Database) -> AsyncIterator[Finding]:
