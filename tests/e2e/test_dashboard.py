@@ -194,11 +194,19 @@ async def test_every_query_has_an_answer_and_alerts_are_raised(stage: Stage) -> 
             await fetch(stage.embedded_dsn, _AGED)
             wanted = {("JobsvcQueueWithoutWorker", "nobody"), ("JobsvcQueueNearlyFull", "nobody")}
 
-            def raised() -> set[tuple[str, str]]:
-                alerts = [alert["labels"] for alert in prometheus.api("alerts")["alerts"]]
-                return {(labels["alertname"], labels.get("queue", "")) for labels in alerts}
+            def raised(*states: str) -> set[tuple[str, str]]:
+                alerts = prometheus.api("alerts")["alerts"]
+                labels = [alert["labels"] for alert in alerts if alert["state"] in states]
+                return {(each["alertname"], each.get("queue", "")) for each in labels}
 
-            await eventually(raised, lambda found: wanted <= found, seconds=120, what="alerts")
+            await eventually(
+                lambda: raised("pending", "firing"),
+                lambda found: wanted <= found,
+                seconds=120,
+                what="alerts",
+            )
+            planted = {("JobsvcJobsFail", "raises"), ("JobsvcLeasesRescued", "nap"), *wanted}
+            assert raised("firing") <= planted
             groups = prometheus.api("rules")["groups"]
             rules = [rule for group in groups for rule in group["rules"]]
             assert {rule["health"] for rule in rules} == {"ok"}, rules
