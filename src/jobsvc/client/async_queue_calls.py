@@ -9,16 +9,18 @@ from jobsvc.client.convert.queue_replies import (
     read_declared,
     read_queue,
     read_stats,
+    read_step,
     read_worker,
 )
 from jobsvc.client.convert.queue_requests import (
     create_queue_request,
     declare_request,
+    history_request,
     pause_request,
     stats_request,
 )
 from jobsvc.client.duration import Duration
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats, Worker
+from jobsvc.client.queue import Queue, QueueHistoryStep, QueueOptions, QueueStats, Worker
 from jobsvc.v1 import queue_service_pb2 as pb
 
 #: Of one page.
@@ -72,6 +74,22 @@ class AsyncQueueCalls(AsyncConnection):
             "QueueService/GetQueueStats", self._queues.GetQueueStats, request
         )
         return [read_stats(stats) for stats in response.stats]
+
+    async def queue_history(
+        self, queue: str, *, window: Duration | None = None, step: Duration | None = None
+    ) -> list[QueueHistoryStep]:
+        """Returns what has become of the jobs of a queue, oldest step first: the last hour by
+        minutes, or another window of up to a day by steps of whole minutes.
+
+        Raises:
+            QueueNotFound: it does not exist.
+            InvalidRequest: the window is no multiple of the step, or one is not whole minutes.
+        """
+        request = history_request(queue, window, step)
+        response = await self._call(
+            "QueueService/GetQueueHistory", self._queues.GetQueueHistory, request
+        )
+        return [read_step(found) for found in response.steps]
 
     async def pause_queue(
         self,
