@@ -67,7 +67,8 @@ def _says_anything(step: QueueHistoryStep) -> bool:
 
 
 def _span(steps: Sequence[QueueHistoryStep]) -> str:
-    return short_duration(sum(step.duration_seconds for step in steps))
+    minutes = round(sum(step.duration_seconds for step in steps) / 60)
+    return f"{minutes}m" if minutes % 60 else f"{minutes // 60}h"
 
 
 def _rate(count: Callable[[QueueHistoryStep], int]) -> _Value:
