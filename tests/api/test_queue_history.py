@@ -162,3 +162,27 @@ async def test_what_becomes_of_jobs_is_written_by_the_end_of_a_replica(
     )
     assert found is not None
     assert [int(count) for count in found] == [5, 1, 1, 1, 1, 3, 3]
+
+
+async def test_counts_of_two_replicas_are_one_history(
+    start_replica: StartReplica, sql: asyncpg.Connection
+) -> None:
+    for _ in range(2):
+        async with (
+            start_replica() as running,
+            aio.insecure_channel(f"127.0.0.1:{running.port}") as channel,
+        ):
+            change = pb.UpdateQueueRequest(queue=pb.Queue(name="q"), allow_missing=True)
+            await QueueServiceStub(channel).UpdateQueue(change)
+            for _ in range(3):
+                await JobServiceStub(channel).CreateJob(CreateJobRequest(spec=JobSpec(queue="q")))
+    await sql.execute("UPDATE queue_minute SET minute = minute - interval '2 minutes'")
+    await sql.execute("UPDATE queue SET create_time = now() - interval '1 hour'")
+    async with (
+        start_replica() as running,
+        aio.insecure_channel(f"127.0.0.1:{running.port}") as channel,
+    ):
+        queues = QueueServiceStub(channel)
+        assert sum(step.created_count for step in await history(queues)) == 6
+        (stats,) = (await queues.GetQueueStats(pb.GetQueueStatsRequest(queues=["q"]))).stats
+        assert stats.recent.created_count == 6
