@@ -36,8 +36,8 @@ def queues(peer: Peer) -> Peer:
     return peer
 
 
-def opened(peer: Peer, *words: str, **size: int) -> AbstractContextManager[Terminal]:
-    return terminal({"JOBSVC_TARGET": peer.target}, *words, "--interval", "0.5s", **size)
+def opened(peer: Peer, *words: str, interval: str = "0.5s") -> AbstractContextManager[Terminal]:
+    return terminal({"JOBSVC_TARGET": peer.target}, *words, "--interval", interval)
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -87,16 +87,16 @@ def test_caller_that_loses_its_role_is_told(queues: Peer) -> None:
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_screen_follows_the_size_of_the_window(queues: Peer, words: tuple[str, ...]) -> None:
-    queues.answer("GetQueueStats", stats(*(pb.QueueStats(queue=f"q{n}") for n in range(200))))
-    with opened(queues, *words, columns=80, lines=24) as shown:
+def test_screen_follows_the_size_of_the_window(peer: Peer, words: tuple[str, ...]) -> None:
+    peer.answer("GetQueueStats", stats(*(pb.QueueStats(queue=f"q{n}") for n in range(200))))
+    peer.answer("ListWorkers", pb.ListWorkersResponse())
+    # So that nothing else makes it draw anew.
+    with opened(peer, *words, interval="1h") as shown:
         shown.until("more queues")
-        shown.resize(100, 50)
-        blocking_eventually(lambda: shown.read() and len(shown.screen()) == 50)
-        assert max(map(len, shown.screen())) <= 100
-        shown.resize(40, 10)
-        blocking_eventually(lambda: shown.read() and len(shown.screen()) == 10)
-        assert max(map(len, shown.screen())) <= 40
+        for columns, lines in ((100, 50), (40, 10)):
+            shown.resize(columns, lines)
+            screen = shown.until_lines(lines)
+            assert max(map(len, screen)) <= columns
 
 
 def test_first_failure_is_a_line(peer: Peer, run: Run) -> None:

@@ -81,11 +81,15 @@ async def test_replicas_that_write_at_once_lose_nothing(
     store: Store, sql: asyncpg.Connection
 ) -> None:
     # In opposite orders: they would wait for each other, did the statement not sort.
-    orders = (counts("a", "b"), counts("b", "a"))
+    names = [f"q{n}" for n in range(200)]
+    orders = (counts(*names), counts(*reversed(names)))
     await asyncio.gather(
         *(store.queue_history.add(n, LAST_MINUTE, orders[n % 2]) for n in range(40))
     )
-    assert await sql.fetchval("SELECT sum(created) FROM queue_minute") == 80
+    assert await sql.fetchval("SELECT sum(created) FROM queue_minute") == 40 * 200
+    await sql.execute("SELECT pg_stat_clear_snapshot()")
+    query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert await sql.fetchval(query) == 0
 
 
 async def test_minute_that_has_not_ended_is_not_read(store: Store) -> None:

@@ -66,6 +66,14 @@ class Terminal:
             self.read()
         return self.screen()
 
+    def until_lines(self, count: int) -> list[str]:
+        """Waits for a screen of so many lines, and returns it."""
+        end = time.monotonic() + _SECONDS
+        while len(self.screen()) != count:
+            assert time.monotonic() < end, f"not {count} lines: {self.screen()}"
+            self.read()
+        return self.screen()
+
     def exit_code(self) -> int:
         """Waits for the end of the program, and returns its exit code."""
         end = time.monotonic() + _SECONDS
