@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast chaos unguarded grpcurl examples examples-go examples-typescript \
   bench peers bench-flat bench-peers bench-streams bench-watches bench-neighbours bench-held \
-  bench-smoke lint types generate verify protoset lock sbom wheel image clean
+  bench-smoke lint types generate verify protoset lock sbom wheel sdist bump release image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -169,6 +169,20 @@ wheel: setup ## Build the package into dist/
 	@python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --wheel-dir dist .
 
+sdist: setup ## Build the source distribution into dist/
+	@python -m hatchling build --target sdist --directory dist >/dev/null
+
+bump: setup ## Make the next version, here and in CHANGELOG.md (NEXT=0.2.0)
+	@python tools/release.py bump "$(NEXT)"
+
+# The same commit gives the same bytes: files carry the time of the commit.
+release: setup ## Build a release into dist/ from a clean tree whose version CHANGELOG.md tells
+	@python tools/release.py check
+	@rm -rf dist && mkdir dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(MAKE) --no-print-directory wheel sdist protoset sbom
+	@python tools/release.py sums
+	@echo "built $(VERSION) into dist/; its tag is v$(VERSION)"
+
 # Versions that stand in requirements/ are kept where they fit; UPGRADE=--upgrade takes the newest.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-header --no-emit-index-url $(UPGRADE)
@@ -204,7 +218,8 @@ image: ## Build the container image (CONTAINER=podman, IMAGE=name:tag, BASE=pyth
 	test -n "$$engine" || { echo "image: docker (with its daemon), podman or buildah builds the" \
 	  "image, and none works here; on Debian: apt-get install buildah"; exit 1; }; \
 	case "$${engine##*/}" in docker) format= ;; *) format="--format docker" ;; esac; \
-	$$engine build $$format $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
+	$$engine build $$format --build-arg VERSION=$(VERSION) \
+	  $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
 clean: ## Remove what can be made again (data in .jobsvc stays)
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
