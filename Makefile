@@ -134,6 +134,9 @@ lint: setup ## Style, import contracts, Dockerfile
 types: setup ## mypy --strict
 	@mypy
 
+# Empty where there is none, or no history.
+LAST_RELEASE = $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null)
+
 generate: setup ## Write src/jobsvc/v1 from proto/, and the blocking client from the async one
 	@$(call protoc,src)
 	@python tools/async_to_sync.py
@@ -147,7 +150,12 @@ verify: setup ## Fail when generated code is stale, or the contract unclean or b
 	@buf lint
 	@buf build -o build/verify/contract.binpb
 	@buf breaking build/verify/contract.binpb --against proto/frozen/first_form.binpb --config buf.yaml
-	@echo "verify: generated code is current, contract is lint-clean and breaks no client"
+	@$(if $(LAST_RELEASE),mkdir build/verify/release \
+	  && git archive $(LAST_RELEASE) proto buf.yaml | tar -x -C build/verify/release \
+	  && buf build build/verify/release -o build/verify/release.binpb \
+	  && buf breaking build/verify/contract.binpb --against build/verify/release.binpb --config buf.yaml)
+	@echo "verify: generated code is current, contract is lint-clean and breaks no client\
+	$(if $(LAST_RELEASE), of $(LAST_RELEASE))"
 
 INCLUDES = -I proto -I proto/third_party
 # Its package is KEDA's, but it is generated beside ours: a wheel installs one top-level name.

@@ -62,10 +62,13 @@ async def test_installed_wheel_serves_creates_and_works(
         async with with_server.start("jobsvc", "work", "sums.py", *target, cwd=tmp_path) as worker:
             assert worker.stdout is not None
             assert b" subscribed to sums " in await worker.stdout.readline()
-            create = ("create", "sums", '{"of": [19, 23]}', "--watch", "--json", *target)
-            code, printed, problem = await with_server.run("jobsvc", *create, cwd=tmp_path)
-            assert (code, problem) == (0, "")
-            assert json.loads(printed.splitlines()[-1])["output"] == {"sum": 42}
+            create = ("create", "sums", '{"of": [19, 23]}', "--json", *target)
+            created = (await with_server.run("jobsvc", *create, cwd=tmp_path))[1]
+            job_id = json.loads(created)["id"]
+            watched = await with_server.run("jobsvc", "watch", job_id, *target, cwd=tmp_path)
+            assert (watched[0], watched[2]) == (0, "")
+            got = await with_server.run("jobsvc", "get", job_id, "--json", *target, cwd=tmp_path)
+            assert json.loads(got[1])["status"]["output"] == {"sum": 42}
             listed = await with_server.run(
                 "jobsvc", "workers", "list", "--json", *target, cwd=tmp_path
             )

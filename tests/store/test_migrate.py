@@ -29,6 +29,16 @@ DIGESTS = {
     "0007_worker_stream": "73ce05a5ddd3937c",
     "0008_replaced_schemas": "b3031d5b6dbf3c04",
     "0009_compatibility": "d7b51fc56f8e61ce",
+    "0010_unused_schemas": "021eeb254388ca33",
+    "0011_cancel_reason": "e8dafaebad3dc5dd",
+    "0012_timeline": "7064dd9ee29d28fa",
+    "0013_queue_control": "d28131d954f29f8b",
+    "0014_lists": "a6da6f91a51a0b3d",
+    "0015_changes": "461244c80f18614c",
+    "0016_bulk_operations": "22454745cbd5695f",
+    "0017_restore_check": "d18ba3c125fc0e42",
+    "0020_identities": "a3dca242813c0cb5",
+    "0021_audit": "d293e50632fbfba5",
 }
 
 
