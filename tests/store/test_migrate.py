@@ -16,7 +16,10 @@ from jobsvc.store.migrate import migrate
 from jobsvc.store.migration import read_migrations
 from jobsvc.store.rights import missing_for_serving
 from jobsvc.store.statement import texts
+from tests.store.support.former_release import install
 from tests.store.support.samples import until_blocked
+from tests.support.looking import look_at
+from tests.support.probe import eventually
 
 KNOWN = read_migrations()
 DIGESTS = {
@@ -132,6 +135,35 @@ async def test_schema_of_a_newer_release_is_served_if_it_says_so(
     else:
         with pytest.raises(DatabaseUnsuitable):
             await migrate(dsn)
+
+
+async def test_migration_waits_for_a_transaction_without_holding_up_others(
+    dsn: str, sql: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A dump locks every table for as long as it takes; what came behind a change would wait."""
+    await sql.execute("DROP SCHEMA jobsvc CASCADE; CREATE SCHEMA jobsvc")
+    older = KNOWN[9].name
+    await install(sql, older, SCHEMA)
+    dump = await look_at(dsn)
+    async with dump.transaction():
+        for table in ("job", "waiting", "lease", "result", "queue", "worker"):
+            await dump.execute(f"LOCK TABLE jobsvc.{table} IN ACCESS SHARE MODE")
+        migrating = asyncio.create_task(migrate(dsn))
+        await eventually(
+            lambda: migrating.done() or "cannot be changed" in caplog.text,
+            seconds=10,
+            what="a warning",
+        )
+        assert not migrating.done(), migrating
+        # As statements of servers do.
+        async with sql.transaction():
+            await sql.execute("LOCK TABLE jobsvc.job, jobsvc.queue IN ROW EXCLUSIVE MODE")
+            applied = await sql.fetchval("SELECT max(name) FROM jobsvc.schema_migration")
+            assert applied == older, "all or none"
+        assert not migrating.done()
+    async with asyncio.timeout(60):
+        assert await migrating == [m.name for m in KNOWN if m.name > older]
+    await dump.close()
 
 
 async def test_session_keeps_nothing_of_a_migration(sql: asyncpg.Connection) -> None:
