@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,21 @@ def overlay(name: str) -> Resources:
 def build(folder: Path) -> Resources:
     """The resources of a folder; skips the test where nothing can build them."""
     yaml = pytest.importorskip("yaml", reason="no reader of YAML: make setup")
+    return {
+        (each["kind"], re.sub("-[0-9a-z]{10}$", "", each["metadata"]["name"])): each
+        for each in yaml.safe_load_all(_manifests(folder))
+    }
+
+
+@cache
+def _manifests(folder: Path) -> str:
+    """What kustomize prints; it takes a second each time."""
     for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
         if shutil.which(command[0]):
             done = subprocess.run([*command, str(folder)], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
             assert not done.stderr, "a warning"
-            return {
-                (each["kind"], re.sub("-[0-9a-z]{10}$", "", each["metadata"]["name"])): each
-                for each in yaml.safe_load_all(done.stdout)
-            }
+            return done.stdout
     pytest.skip("neither kustomize nor kubectl is there")
 
 
