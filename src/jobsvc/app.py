@@ -76,6 +76,7 @@ from jobsvc.upkeep.bulk import BulkRunner
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, DutyLog, run_duties
 from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
+from jobsvc.upkeep.removals import Removals
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
@@ -85,6 +86,7 @@ log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
 _SCHEMAS_SECONDS = 600.0
+_REMOVALS_SECONDS = 5.0
 _TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
@@ -242,6 +244,7 @@ async def replica(
         )
         reader = JobReader(store, catalog, hub)
         lister = JobLister(store)
+        queue_control = QueueControl(store, hints, settings, measurements)
         admission = Admission(settings, measurements)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
@@ -304,7 +307,7 @@ async def replica(
                 store,
                 hints,
                 catalog,
-                QueueControl(store, hints, settings, measurements),
+                queue_control,
                 retirement,
             ),
             ExternalScaler(statistics, settings.heartbeat_interval_seconds),
@@ -334,7 +337,15 @@ async def replica(
             settings.rescue_interval_seconds,
         )
         duties = _duties(
-            store, settlement, hints, dispatcher, outages, admission, settings, measurements
+            store,
+            settlement,
+            hints,
+            dispatcher,
+            queue_control,
+            outages,
+            admission,
+            settings,
+            measurements,
         )
         duty_log = DutyLog(measurements)
         queue_measurements = QueueMeasurements(store.queues, measurements)
@@ -402,6 +413,7 @@ def _duties(
     settlement: Settlement,
     hints: Hints,
     dispatcher: Dispatcher,
+    control: QueueControl,
     outages: Outages,
     admission: Admission,
     settings: Settings,
@@ -429,6 +441,7 @@ def _duties(
         ),
         Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
+        Duty("remove queues", _REMOVALS_SECONDS, Removals(store.queue_control, control).run_once),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
