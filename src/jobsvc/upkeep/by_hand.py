@@ -76,6 +76,10 @@ DUTIES = {
         "removes what became of jobs, by queue and minute, after a day", _prune_history
     ),
     "prune-schemas": HandDuty("removes schemas that no queue and no job has", _prune_schemas),
+    "remove-queues": HandDuty(
+        "goes on with forced removals of queues whose caller has left; by hand:"
+        " jobsvc queues delete --force"
+    ),
     "depths": HandDuty("writes once a minute how many jobs of each queue wait and run"),
     "vacuum": HandDuty(
         "vacuums lease and waiting once they have many dead rows; by hand: VACUUM, in psql"
