@@ -19,12 +19,14 @@ def read_history_request(request: pb.GetQueueHistoryRequest) -> tuple[int, int]:
     """
     checks = RequestChecks()
     checks.queue("queue", request.queue)
+    known = len(checks.violations)
     step = _minutes(checks, "step", request.step, 1) if request.HasField("step") else 1
-    checks.raise_if_violated()
-    if not request.HasField("window"):
-        # A whole number of steps, also where an hour is none.
-        return max(_WINDOW // step, 1) * step, step
-    window = _minutes(checks, "window", request.window, step)
+    # A window is nothing to be measured by a step that is wrong.
+    unit = step if len(checks.violations) == known else 1
+    # A whole number of steps, also where an hour is none.
+    window = max(_WINDOW // unit, 1) * unit
+    if request.HasField("window"):
+        window = _minutes(checks, "window", request.window, unit)
     checks.raise_if_violated()
     return window, step
 
