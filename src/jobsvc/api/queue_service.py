@@ -39,6 +39,8 @@ from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceServicer
 
 _MAX_NAMES = 1000
+#: What a minute of a history takes, as it is read and as it is answered with.
+_MINUTE_BYTES = 2048
 
 
 class QueueService(QueueServiceServicer):
@@ -211,6 +213,7 @@ class QueueService(QueueServiceServicer):
         self, request: pb.GetQueueHistoryRequest, context: Context
     ) -> pb.GetQueueHistoryResponse:
         window, step = read_history_request(request)
+        await current_charge.get().reserve(window * _MINUTE_BYTES, ANSWER_SECONDS)
         end, minutes = await self._store.queue_history.read(request.queue, window)
         response, time_slice = pb.GetQueueHistoryResponse(), TimeSlice()
         for found in steps_of(minutes, end, window, step):
