@@ -130,6 +130,8 @@ async def test_recent_minutes_are_in_the_statistics(
     await row(sql, 3, created=2)
     await row(sql, 20, created=100)
     (stats,) = (await queues.GetQueueStats(pb.GetQueueStatsRequest())).stats
+    assert not stats.HasField("recent")
+    (stats,) = (await queues.GetQueueStats(pb.GetQueueStatsRequest(with_recent=True))).stats
     assert stats.recent.duration.seconds == 300
     # The first of them may have left the window meanwhile.
     assert (stats.recent.created_count, stats.recent.failed_count) in ((5, 1), (2, 0))
@@ -184,5 +186,6 @@ async def test_counts_of_two_replicas_are_one_history(
     ):
         queues = QueueServiceStub(channel)
         assert sum(step.created_count for step in await history(queues)) == 6
-        (stats,) = (await queues.GetQueueStats(pb.GetQueueStatsRequest(queues=["q"]))).stats
+        request = pb.GetQueueStatsRequest(queues=["q"], with_recent=True)
+        (stats,) = (await queues.GetQueueStats(request)).stats
         assert stats.recent.created_count == 6

@@ -20,7 +20,7 @@ async def test_minutes_that_have_ended_are_there_after_a_kill(stage: Stage) -> N
 
         # A minute of the clock, which nobody can move here.
         await eventually(completed, lambda count: count == 5, seconds=150)
-        (stats,) = await caller.client.queue_stats("nap")
+        (stats,) = await caller.client.queue_stats("nap", recent=True)
         assert stats.recent is not None
         assert (stats.recent.created_count, stats.recent.completed_count) == (5, 5)
         assert stats.recent.run is not None

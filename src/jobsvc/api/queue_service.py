@@ -196,7 +196,9 @@ class QueueService(QueueServiceServicer):
         for name in request.queues:
             if name not in known:
                 raise QueueNotFound(name)
-        recent = await self._store.queue_history.recent(request.queues or None, RECENT_MINUTES)
+        recent = {}
+        if request.with_recent:
+            recent = await self._store.queue_history.recent(request.queues or None, RECENT_MINUTES)
         response, time_slice = pb.GetQueueStatsResponse(), TimeSlice()
         for count in counts:
             message = stats_message(count)

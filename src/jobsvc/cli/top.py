@@ -76,7 +76,7 @@ def read_interval(text: str) -> float:
 def _read(client: "Client", target: str, queues: list[str]) -> "TopState":
     from jobsvc.cli.top_view import TopState
 
-    counts = client.queue_stats(*queues)
+    counts = client.queue_stats(*queues, recent=True)
     workers = client.list_workers()
     if queues:
         workers = [worker for worker in workers if set(queues) & set(worker.queues)]

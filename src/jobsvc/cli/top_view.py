@@ -10,8 +10,6 @@ from jobsvc.cli.sparkline import short_duration, short_number
 from jobsvc.client import QueueStats, Worker
 from jobsvc.plain_text import one_line
 
-#: Lines of a part of the screen that others cannot push away.
-_LEAST_LINES = 3
 #: A queue whose oldest ready job has waited for longer, while workers have room, is worth a word.
 _SLOW_SECONDS = 10.0
 _NAME_WIDTH = 12

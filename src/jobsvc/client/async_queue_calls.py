@@ -63,13 +63,14 @@ class AsyncQueueCalls(AsyncConnection):
         response = await self._call("QueueService/GetQueue", self._queues.GetQueue, request)
         return read_queue(response.queue)
 
-    async def queue_stats(self, *queues: str) -> list[QueueStats]:
-        """Counts the jobs and workers of queues, of all when none is named.
+    async def queue_stats(self, *queues: str, recent: bool = False) -> list[QueueStats]:
+        """Counts the jobs and workers of queues, of all when none is named; with `recent`, also
+        what has become of jobs in the last five minutes.
 
         Raises:
             QueueNotFound: one of them does not exist.
         """
-        request = stats_request(queues)
+        request = stats_request(queues, recent)
         response = await self._call(
             "QueueService/GetQueueStats", self._queues.GetQueueStats, request
         )

@@ -107,7 +107,7 @@ class QueueStats:
     `scheduled_count` jobs wait for a time or a retry, `ready_count` for a
     worker. `oldest_ready_seconds` is how long the oldest ready job has waited,
     `open_window` how many jobs the workers would take at once, `recent` what has
-    become of jobs in the last five minutes, None for nothing.
+    become of jobs in the last five minutes if that was asked for, None for nothing.
     """
 
     queue: str

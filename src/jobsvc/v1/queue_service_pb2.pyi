@@ -689,6 +689,11 @@ class GetQueueStatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUES_FIELD_NUMBER: _builtins.int
+    WITH_RECENT_FIELD_NUMBER: _builtins.int
+    with_recent: _builtins.bool
+    """Also sets `QueueStats.recent`, which costs a few times as much for each
+    queue.
+    """
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of queues; empty for all. At most 1,000 items."""
@@ -697,10 +702,11 @@ class GetQueueStatsRequest(_message.Message):
         self,
         *,
         queues: _abc.Iterable[_builtins.str] | None = ...,
+        with_recent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["queues", b"queues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queues", b"queues", "with_recent", b"with_recent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -771,7 +777,8 @@ class QueueStats(_message.Message):
     @_builtins.property
     def recent(self) -> Global___QueueHistoryStep:
         """What has become of its jobs in the last five minutes that have ended, as
-        `GetQueueHistory` has it. Unset if nothing has.
+        `GetQueueHistory` has it. Unset if nothing has, and unless the request has
+        `with_recent`.
         """
 
     def __init__(

@@ -64,9 +64,9 @@ def _queue(name: str, options: QueueOptions) -> queue_service_pb2.Queue:
     return queue
 
 
-def stats_request(queues: Sequence[str]) -> queue_service_pb2.GetQueueStatsRequest:
+def stats_request(queues: Sequence[str], recent: bool) -> queue_service_pb2.GetQueueStatsRequest:
     """Returns the request that counts the jobs and workers of queues; of all for no names."""
-    return queue_service_pb2.GetQueueStatsRequest(queues=queues)
+    return queue_service_pb2.GetQueueStatsRequest(queues=queues, with_recent=recent)
 
 
 def history_request(
