@@ -69,6 +69,8 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.store.under_test import movable_texts
+from jobsvc.telemetry.catalogue import CERTIFICATE_REMAINING, DATABASE_AVAILABLE
+from jobsvc.telemetry.disk import measure_disk
 from jobsvc.telemetry.measurements import Measurements
 from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
@@ -350,6 +352,12 @@ async def replica(
         duty_log = DutyLog(measurements)
         queue_measurements = QueueMeasurements(store.queues, measurements)
         measure_process(measurements)
+        troubles = store.database.troubles
+        measurements.gauge(DATABASE_AVAILABLE, lambda: [((), not troubles.is_away)])
+        if settings.dsn is None:
+            measure_disk(measurements, settings.data_dir)
+        if tls is not None:
+            measurements.gauge(CERTIFICATE_REMAINING, lambda: [((), tls.remaining_seconds)])
         with published(measurements) as is_published:
             async with running(
                 ("servers", store.database.watch_servers()),

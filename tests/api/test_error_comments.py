@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.support.errors_page import PAGE, reasons_of_page
+from tests.api.support.error_page import PAGE, reasons_of_page
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = sorted((ROOT / "proto" / "jobsvc" / "v1").glob("*.proto"))

@@ -153,7 +153,9 @@ class QueueServiceServicer:
 
     def PauseQueue(self, request, context):
         """Stops dispatch, on all replicas at once. Jobs are still accepted, and
-        running ones go on. Pausing again replaces reason and end.
+        running ones go on. Pausing again replaces reason and end. Fails with
+        `FAILED_PRECONDITION` (`QUEUE_BEING_DELETED`) while the queue is being
+        removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,8 +163,7 @@ class QueueServiceServicer:
 
     def ResumeQueue(self, request, context):
         """Starts dispatch again. Fails with `FAILED_PRECONDITION`
-        (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
-        `PauseQueue`.
+        (`QUEUE_BEING_DELETED`) while the queue is being removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -139,6 +139,10 @@ class WorkerServiceServicer:
         refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
         ended; it may try again. A frame out of order ends the stream with
         `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+        Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+        (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+        queues.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,7 +153,8 @@ class WorkerServiceServicer:
         the first one up to `wait`. An empty answer is not an error. How leases
         and jobs stand from then on is told by `ExtendLeases` only. A process that
         has a stream as well uses another `worker_id` here: leases that a stream
-        does not list when it subscribes go back.
+        does not list when it subscribes go back. Fails with `NOT_FOUND`
+        (`QUEUE_NOT_FOUND`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

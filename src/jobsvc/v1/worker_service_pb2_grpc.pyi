@@ -104,13 +104,18 @@ class WorkerServiceStub:
     refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
     ended; it may try again. A frame out of order ends the stream with
     `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+    Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+    (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+    queues.
     """
     LeaseJobs: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]
     """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
     the first one up to `wait`. An empty answer is not an error. How leases
     and jobs stand from then on is told by `ExtendLeases` only. A process that
     has a stream as well uses another `worker_id` here: leases that a stream
-    does not list when it subscribes go back.
+    does not list when it subscribes go back. Fails with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`).
     """
     ExtendLeases: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]
     """Extends leases and records progress. Answers for each lease on its own:
@@ -206,13 +211,18 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
     ended; it may try again. A frame out of order ends the stream with
     `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+    Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+    (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+    queues.
     """
     LeaseJobs: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]  # type: ignore[assignment]
     """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
     the first one up to `wait`. An empty answer is not an error. How leases
     and jobs stand from then on is told by `ExtendLeases` only. A process that
     has a stream as well uses another `worker_id` here: leases that a stream
-    does not list when it subscribes go back.
+    does not list when it subscribes go back. Fails with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`).
     """
     ExtendLeases: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]  # type: ignore[assignment]
     """Extends leases and records progress. Answers for each lease on its own:
@@ -311,6 +321,10 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
         ended; it may try again. A frame out of order ends the stream with
         `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+        Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+        (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+        queues.
         """
 
     @_abc_1.abstractmethod
@@ -323,7 +337,8 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         the first one up to `wait`. An empty answer is not an error. How leases
         and jobs stand from then on is told by `ExtendLeases` only. A process that
         has a stream as well uses another `worker_id` here: leases that a stream
-        does not list when it subscribes go back.
+        does not list when it subscribes go back. Fails with `NOT_FOUND`
+        (`QUEUE_NOT_FOUND`).
         """
 
     @_abc_1.abstractmethod

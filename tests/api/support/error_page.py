@@ -1,4 +1,4 @@
-"""docs/reference/errors.md, as tests read it."""
+"""The page of errors, docs/reference/errors.md."""
 
 import re
 from pathlib import Path
