@@ -29,9 +29,9 @@ class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     def __init__(self, channel):
@@ -101,9 +101,9 @@ class QueueServiceServicer:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     def CreateQueue(self, request, context):
@@ -275,9 +275,9 @@ class QueueService:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     @staticmethod

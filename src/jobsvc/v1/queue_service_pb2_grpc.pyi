@@ -30,9 +30,9 @@ class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     @_typing.overload
@@ -97,9 +97,9 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -160,9 +160,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     @_abc_1.abstractmethod
