@@ -11,9 +11,10 @@ from functools import partial
 from jobsvc import extras
 from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.waiting_server import waiting_server
-from jobsvc.app import Replica, replica, running
+from jobsvc.app import Replica, replica
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.embedded import embedded_postgres
+from jobsvc.event_loop.running import running
 from jobsvc.http_server import Answer, http_server
 from jobsvc.sd_notify import ServiceManager
 from jobsvc.settings import Settings
