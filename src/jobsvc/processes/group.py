@@ -21,9 +21,8 @@ log = logging.getLogger(__name__)
 #: Beyond `drain_seconds`: for the last commits and spans. As the units of systemd allow.
 _END_SECONDS = 12.0
 _LOOK_SECONDS = 1.0
-#: A process whose event loop has not turned for so many looks is killed, as a unit of systemd does
-#: with its 30 s. Looks, and not a time: a
-#: machine that stood still has made none.
+#: A process whose event loop has not turned for so many looks is killed, after as long as by the
+#: unit of systemd. Looks, and not a time: a machine that stood still has made none.
 _MAX_SILENT_LOOKS = 30
 #: More than a process takes to find that its own loop does not answer.
 _ASK_SECONDS = 8.0

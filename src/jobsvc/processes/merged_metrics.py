@@ -17,7 +17,7 @@ def merge(texts: Mapping[int, str]) -> str:
     samples: dict[str, list[str]] = {}
     for process, text in sorted(texts.items()):
         is_known, metric = False, ""
-        for line in text.splitlines():
+        for line in text.split("\n"):  # labels may hold what ends a line elsewhere
             if line.startswith(("# HELP ", "# TYPE ")):
                 name = line.split(" ", 3)[2]
                 if name != metric:
