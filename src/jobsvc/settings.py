@@ -246,6 +246,12 @@ class Settings:
         )
 
     @property
+    def own_connections(self) -> int:
+        """How many connections to the database all processes of the server take: a pool each, and
+        two for notifications."""
+        return self.processes * (self.pool_size + 2)
+
+    @property
     def authenticates(self) -> bool:
         """Whether callers must prove who they are."""
         return bool(self.tls_client_ca or self.jwt_issuer or self.accept_api_keys)
