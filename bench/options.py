@@ -29,12 +29,16 @@ class Options:
     systems: tuple[str, ...]
     peers: bool
     beside: Path | None
+    #: How many processes of one server are compared with one; 0 for no such comparison.
+    processes: int
     json_path: Path
     chart_folder: Path | None
 
     @property
     def label(self) -> str:
-        """Ends the names of the systems of the other checkout; empty without one."""
+        """Ends the names of the systems that jobsvc is compared with; empty without any."""
+        if self.processes:
+            return f" in {self.processes} processes"
         return f" @ {self.beside.name}" if self.beside else ""
 
 
@@ -73,12 +77,21 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         help="jobs that wait behind in the drain-1m scenarios (1000000)",
     )
     parser.add_argument("--peers", action="store_true", help="with the peers of bench/peers")
-    parser.add_argument(
+    compared = parser.add_mutually_exclusive_group()
+    compared.add_argument(
         "--beside",
         type=_checkout,
         metavar="PATH",
         help="measure jobsvc alternately with the server and worker of another checkout, and no"
         " other systems unless named, and print the ratios",
+    )
+    compared.add_argument(
+        "--processes",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="measure jobsvc alternately with one server of N processes on one port, and no other"
+        " systems unless named, and print the ratios",
     )
     parser.add_argument(
         "--json", type=Path, default=Path("build/bench/results.json"), metavar="PATH"
@@ -95,12 +108,20 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         jobs=chosen.jobs or (1_000 if chosen.smoke else 40_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
         scenarios=tuple(chosen.only or (_SMOKE if chosen.smoke else SCENARIOS)),
-        systems=tuple(chosen.systems or (_JOBSVC if chosen.beside else ())),
+        systems=tuple(chosen.systems or _compared(chosen)),
         peers=chosen.peers,
         beside=chosen.beside,
+        processes=chosen.processes,
         json_path=chosen.json,
         chart_folder=chosen.chart,
     )
+
+
+def _compared(chosen: argparse.Namespace) -> tuple[str, ...]:
+    """The systems of a comparison; all where there is none."""
+    if chosen.processes:
+        return ("jobsvc",)
+    return _JOBSVC if chosen.beside else ()
 
 
 def _positive(text: str) -> int:

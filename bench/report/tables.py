@@ -29,7 +29,7 @@ def sections(
     if goals:
         found.append(("Targets, from medians of this run", targets_table(goals)))
     if comparisons:
-        title = "This checkout / the other, round by round (jobs/s: better above 1; ms, MB: below)"
+        title = "jobsvc / the other, round by round (jobs/s: better above 1; ms, MB: below)"
         found.append((title, comparisons_table(comparisons)))
     return found
 
@@ -108,7 +108,7 @@ def targets_table(goals: Sequence[Target]) -> Table:
 
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
-    """A row for each scenario of each system that both checkouts were measured in."""
+    """A row for each scenario of each system that both sides were measured in."""
     table = Table(box=box.MARKDOWN)
     table.add_column("scenario")
     table.add_column("system")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.measure.checkout import THIS, Checkout
 from bench.measure.jobsvc_processes import servers
 from bench.measure.postgres import Postgres
@@ -21,12 +23,17 @@ _TWO_SERVERS = ("create-32", "batch-create-4", "drain-2-workers", "drain-1m-2-wo
 
 
 def jobsvc_systems(
-    postgres: Postgres, backlog: int, checkout: Checkout = THIS, label: str = ""
+    postgres: Postgres,
+    backlog: int,
+    checkout: Checkout = THIS,
+    label: str = "",
+    options: Sequence[str] = (),
 ) -> list[System]:
     """One server process in every scenario, and two where it makes a difference.
 
     `backlog` is how many jobs wait behind those that are drained in the `drain-1m` scenarios.
-    Servers and workers run the code of `checkout`, and `label` ends the names of its systems.
+    Servers and workers run the code of `checkout`, servers with `options` of `jobsvc serve`, and
+    `label` ends the names of such systems.
     """
 
     async def fill_backlog(dsn: str, jobs: int) -> None:
@@ -37,7 +44,8 @@ def jobsvc_systems(
 
     def system(name: str, count: int, scenarios: tuple[str, ...]) -> System:
         async def measure(scenario: str, dsn: str, jobs: int) -> Sample:
-            async with servers(postgres, dsn, count, checkout=checkout) as running:
+            server_processes = servers(postgres, dsn, count, checkout=checkout, options=options)
+            async with server_processes as running:
                 deployment = Deployment(name, postgres, dsn, running, checkout)
                 return await _measure(deployment, scenario, jobs, backlog)
 

@@ -201,7 +201,15 @@ async def test_process_whose_loop_hangs_is_replaced(stage: Stage) -> None:
     victim = children(server)[0]
     victim.send_signal(signal.SIGSTOP)
     await server.says(120, f"(pid {victim.pid}) has not turned for 30 s; it is killed")
-    await eventually(lambda: len(children(server)) == 2, seconds=START_SECONDS)
+    await eventually(lambda: not alive(victim), seconds=30, what="the end of the process")
+    await eventually(
+        lambda: (
+            all(f"(pid {child.pid}) serves" in server.stderr for child in children(server))
+            and len(children(server)) == 2
+        ),
+        seconds=START_SECONDS,
+        what="another process",
+    )
     url = await url_of(server)
     ready = eventually(lambda: status_of(f"{url}/readyz"), lambda s: s[0] == 200, seconds=60)
     assert (await ready)[1] == "ok\n"
