@@ -15,6 +15,7 @@ from grpc import aio
 from jobsvc.exit_code import ExitCode
 from jobsvc.extras import is_installed
 from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1.job_pb2 import JobSpec
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from tests.e2e.support.caller import Caller
 from tests.e2e.support.command import complaint, run
@@ -87,7 +88,7 @@ async def create_on_both(server: Server, url: str, queue: str) -> int:
             return count
         own_connection = [("grpc.use_local_subchannel_pool", 1)]
         async with aio.insecure_channel(server.target, options=own_connection) as channel:
-            await JobServiceStub(channel).CreateJob(pb.CreateJobRequest(spec={"queue": queue}))
+            await JobServiceStub(channel).CreateJob(pb.CreateJobRequest(spec=JobSpec(queue=queue)))
     raise AssertionError("one process gets all connections")
 
 

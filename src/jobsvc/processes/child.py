@@ -53,7 +53,11 @@ class Child:
     @classmethod
     async def start(cls, index: int, settings: Settings) -> Self:
         """Starts a process by exec. Call it on the main thread: the kernel kills the process when
-        the *thread* that started it ends."""
+        the *thread* that started it ends.
+
+        Raises:
+            OSError: the system does not let it.
+        """
         line, its_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         questions, its_questions = Pipe()
         line.setblocking(False)
@@ -62,15 +66,20 @@ class Child:
         # Not what happens to lie in the working directory, unless this process looks there, too.
         safe_path = [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]
         with its_line, its_questions:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *safe_path,
-                *("-m", "jobsvc", "serve", "--member", member),
-                stdin=subprocess.DEVNULL,
-                pass_fds=files,
-                # Ctrl-C on the terminal is for the parent, which asks its processes to drain.
-                process_group=0,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *safe_path,
+                    *("-m", "jobsvc", "serve", "--member", member),
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=files,
+                    # Ctrl-C on the terminal is for the parent, which asks its processes to drain.
+                    process_group=0,
+                )
+            except BaseException:
+                line.close()
+                questions.close()
+                raise
         with suppress(OSError):  # It has ended already.
             questions.send(Terms(settings))
         return cls(index, process, line, questions)

@@ -52,6 +52,12 @@ class Group:
         """Runs the processes on a database until `stop` is set, has them drain, and returns the
         exit code of the server: that of a process if one of them could not start. `on_ready` is
         called when all serve."""
+        log.info(
+            "%d processes on %s, with up to %d connections to the database",
+            self._count,
+            self._settings.listen,
+            self._settings.own_connections,
+        )
         try:
             async with (
                 running(("stop", self._stop_all()), ("silence", self._end_silent())),
@@ -72,9 +78,14 @@ class Group:
         delay = 0.0
         while not self._stop.is_set():
             begin = time.monotonic()
-            child = self._children[index] = await Child.start(
-                index, replace(self._settings, dsn=dsn)
-            )
+            try:
+                child = await Child.start(index, replace(self._settings, dsn=dsn))
+            except OSError as error:  # The machine has no room for it.
+                delay = next_delay(0.0, delay)
+                log.error("process %d cannot be started: %s; again in %g s", index, error, delay)
+                await self._until_stopped(delay)
+                continue
+            self._children[index] = child
             if self._stop.is_set():
                 child.terminate()
             async for message in child.messages():
