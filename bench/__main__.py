@@ -55,9 +55,9 @@ async def _measure(options: Options) -> Findings:
 
 
 def chosen_systems(postgres: Postgres, options: Options) -> list[System]:
-    """The systems of a run; those that ours are compared with right after them."""
+    """The systems of a run; those that ours are compared with right after ours."""
     systems = [ceiling_system(postgres), echo_system(postgres)]
-    own = jobsvc_systems(postgres, options.backlog)
+    own = jobsvc_systems(postgres, options.backlog, is_read=options.metrics)
     if not options.label:
         systems += own
     else:

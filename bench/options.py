@@ -16,6 +16,8 @@ _SMOKE = (
 )
 
 _JOBSVC = ("jobsvc", "jobsvc x2")
+#: What metrics may cost something of.
+_COUNTED = ("create-32", "client-create-32", "batch-create", "drain", "drain-2-workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,17 @@ class Options:
     beside: Path | None
     #: How many processes of one server are compared with one; 0 for no such comparison.
     processes: int
+    metrics: bool
     json_path: Path
     chart_folder: Path | None
 
     @property
     def label(self) -> str:
-        """Ends the names of the systems that jobsvc is compared with; empty without any."""
+        """Ends the names of the systems that ours are compared with; empty without any."""
         if self.processes:
             return f" in {self.processes} processes"
+        if self.metrics:
+            return " without metrics"
         return f" @ {self.beside.name}" if self.beside else ""
 
 
@@ -77,15 +82,21 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         help="jobs that wait behind in the drain-1m scenarios (1000000)",
     )
     parser.add_argument("--peers", action="store_true", help="with the peers of bench/peers")
-    compared = parser.add_mutually_exclusive_group()
-    compared.add_argument(
+    comparison = parser.add_mutually_exclusive_group()
+    comparison.add_argument(
+        "--metrics",
+        action="store_true",
+        help="measure creates and drains alternately with metrics that are read every 5 s, and"
+        " without, and print the ratios",
+    )
+    comparison.add_argument(
         "--beside",
         type=_checkout,
         metavar="PATH",
         help="measure jobsvc alternately with the server and worker of another checkout, and no"
         " other systems unless named, and print the ratios",
     )
-    compared.add_argument(
+    comparison.add_argument(
         "--processes",
         type=_positive,
         default=0,
@@ -107,21 +118,25 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         rounds=1 if chosen.smoke else chosen.rounds,
         jobs=chosen.jobs or (1_000 if chosen.smoke else 40_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
-        scenarios=tuple(chosen.only or (_SMOKE if chosen.smoke else SCENARIOS)),
-        systems=tuple(chosen.systems or _compared(chosen)),
+        scenarios=tuple(
+            chosen.only or (_COUNTED if chosen.metrics else _SMOKE if chosen.smoke else SCENARIOS)
+        ),
+        systems=_systems(chosen),
         peers=chosen.peers,
         beside=chosen.beside,
         processes=chosen.processes,
+        metrics=chosen.metrics,
         json_path=chosen.json,
         chart_folder=chosen.chart,
     )
 
 
-def _compared(chosen: argparse.Namespace) -> tuple[str, ...]:
-    """The systems of a comparison; all where there is none."""
-    if chosen.processes:
+def _systems(chosen: argparse.Namespace) -> tuple[str, ...]:
+    """The systems that are asked for; none means all."""
+    if chosen.metrics:
         return ("jobsvc",)
-    return _JOBSVC if chosen.beside else ()
+    compared = ("jobsvc",) if chosen.processes else _JOBSVC if chosen.beside else ()
+    return tuple(chosen.systems or compared)
 
 
 def _positive(text: str) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from bench.measure.checkout import THIS, Checkout
 from bench.measure.jobsvc_processes import servers
 from bench.measure.postgres import Postgres
 from bench.measure.sample import Sample
+from bench.measure.scraped import reading_metrics
 from bench.scenarios.catalog import SCENARIOS
 from bench.scenarios.creating import CREATES, measure_creates
 from bench.scenarios.deployment import Deployment
@@ -28,12 +30,15 @@ def jobsvc_systems(
     checkout: Checkout = THIS,
     label: str = "",
     options: Sequence[str] = (),
+    *,
+    is_read: bool = False,
 ) -> list[System]:
     """One server process in every scenario, and two where it makes a difference.
 
     `backlog` is how many jobs wait behind those that are drained in the `drain-1m` scenarios.
     Servers and workers run the code of `checkout`, servers with `options` of `jobsvc serve`, and
-    `label` ends the names of such systems.
+    `label` ends the names of such systems. With `is_read` the metrics of the one server are on,
+    and read.
     """
 
     async def fill_backlog(dsn: str, jobs: int) -> None:
@@ -44,8 +49,12 @@ def jobsvc_systems(
 
     def system(name: str, count: int, scenarios: tuple[str, ...]) -> System:
         async def measure(scenario: str, dsn: str, jobs: int) -> Sample:
-            server_processes = servers(postgres, dsn, count, checkout=checkout, options=options)
-            async with server_processes as running:
+            async with AsyncExitStack() as up:
+                read = is_read and count == 1
+                environment = await up.enter_async_context(reading_metrics()) if read else {}
+                running = await up.enter_async_context(
+                    servers(postgres, dsn, count, environment, checkout, options)
+                )
                 deployment = Deployment(name, postgres, dsn, running, checkout)
                 return await _measure(deployment, scenario, jobs, backlog)
 

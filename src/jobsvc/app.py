@@ -66,6 +66,8 @@ from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.store.under_test import movable_texts
+from jobsvc.telemetry.catalogue import CERTIFICATE_REMAINING, DATABASE_AVAILABLE
+from jobsvc.telemetry.disk import measure_disk
 from jobsvc.telemetry.measurements import Measurements
 from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
@@ -164,6 +166,7 @@ async def replica(
         )
         reader = JobReader(store, catalog, hub)
         lister = JobLister(store)
+        queue_control = QueueControl(store, hints, settings, measurements)
         admission = Admission(settings, measurements)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
@@ -225,7 +228,7 @@ async def replica(
                 store,
                 hints,
                 catalog,
-                QueueControl(store, hints, settings, measurements),
+                queue_control,
                 retirement,
             ),
             ExternalScaler(statistics, settings.heartbeat_interval_seconds),
@@ -259,6 +262,7 @@ async def replica(
             settlement,
             hints,
             dispatcher,
+            queue_control,
             outages,
             admission.bytes.take_peak,
             settings,
@@ -267,6 +271,12 @@ async def replica(
         duty_log = DutyLog(measurements)
         queue_measurements = QueueMeasurements(store.queues, measurements)
         measure_process(measurements)
+        troubles = store.database.troubles
+        measurements.gauge(DATABASE_AVAILABLE, lambda: [((), not troubles.is_away)])
+        if settings.dsn is None:
+            measure_disk(measurements, settings.data_dir)
+        if tls is not None:
+            measurements.gauge(CERTIFICATE_REMAINING, lambda: [((), tls.remaining_seconds)])
         with published(measurements) as is_published:
             async with running(
                 ("servers", store.database.watch_servers()),

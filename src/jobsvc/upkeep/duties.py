@@ -6,6 +6,7 @@ from functools import partial
 from jobsvc.dispatch.dispatcher import Dispatcher
 from jobsvc.domain.outages import Outages
 from jobsvc.jobs.settle import Settlement
+from jobsvc.queues.control import QueueControl
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
@@ -13,6 +14,7 @@ from jobsvc.telemetry.measurements import Measurements
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty
 from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
+from jobsvc.upkeep.removals import Removals
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
@@ -20,6 +22,7 @@ from jobsvc.upkeep.vacuum import TableVacuum
 
 _VACUUM_SECONDS = 1.0
 _SCHEMAS_SECONDS = 600.0
+_REMOVALS_SECONDS = 5.0
 _TRIM_SECONDS = 10.0
 
 
@@ -28,6 +31,7 @@ def duties_of(
     settlement: Settlement,
     hints: Hints,
     dispatcher: Dispatcher,
+    control: QueueControl,
     outages: Outages,
     take_peak: Callable[[], int],
     settings: Settings,
@@ -57,6 +61,7 @@ def duties_of(
         ),
         Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
+        Duty("remove queues", _REMOVALS_SECONDS, Removals(store.queue_control, control).run_once),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, take_peak)),
     )
