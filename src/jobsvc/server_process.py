@@ -70,10 +70,12 @@ async def serve(
     on_ready: Callable[[int], None],
     manager: ServiceManager,
     answering: Callable[[Paths], AbstractContextManager[None]] | None = None,
+    embedded_dsn: str | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains; SIGHUP makes it read the level of the log and
     the files of TLS and authentication again. `on_ready` gets the port, and the service manager
-    hears of all that. `answering` answers the paths of HTTP in place of a listener.
+    hears of all that. `answering` answers the paths of HTTP in place of a listener, and
+    `embedded_dsn` is of an embedded PostgreSQL that runs already.
 
     Raises:
         DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken,
@@ -101,7 +103,7 @@ async def serve(
         await stack.enter_async_context(running(("watchdog", manager.ping())))
         if tls is not None:
             await stack.enter_async_context(running(("certificate", tls.files.run())))
-        dsn = settings.dsn
+        dsn = settings.dsn or embedded_dsn
         if dsn is None:
             postgres = await stack.enter_async_context(embedded_postgres(settings.data_dir))
             dsn = postgres.dsn

@@ -165,8 +165,11 @@ async def test_killed_process_is_replaced_and_nothing_is_lost(stage: Stage) -> N
 
 
 async def test_killed_parent_takes_everything_along(stage: Stage) -> None:
-    server = stage.start_server(embedded=True, processes=2)
+    server = stage.start_server(embedded=True, processes=2, http_listen="127.0.0.1:0")
     await server.ready(START_SECONDS)
+    if is_installed("prometheus"):  # They know that the data are on this machine.
+        found = scrape(await url_of(server))
+        assert series_of(found, "jobsvc_embedded_disk_free_bytes", "1") > 0
     below = psutil.Process(server.pid).children(recursive=True)
     assert sum("postgres" in process.name() for process in below) > 2
     server.kill()

@@ -21,7 +21,7 @@ async def test_process_that_cannot_be_started_is_tried_again(
     group = Group(Settings(processes=2), stop, ServiceManager())
     with caplog.at_level(logging.ERROR):
         async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(group.run("postgresql:///none", pytest.fail))
+            running = tasks.create_task(group.run(None, pytest.fail))
             await eventually(lambda: len(caplog.messages) == 2, seconds=30)
             stop.set()
     assert running.result() == 0

@@ -112,7 +112,7 @@ def _serve_as(member: str) -> NoReturn:
 
     one = Member.join(member)
     log_to_stderr(one.index)
-    _run(one.settings, lambda _: None, one.manager, one)
+    _run(one.terms.settings, lambda _: None, one.manager, one)
 
 
 def _run(
@@ -140,9 +140,10 @@ def _run(
         is_scraped=settings.http_listen is not None and can_be_scraped(),
         process=member.index if member else None,
     )
+    outside = (member.answering, member.terms.embedded_dsn) if member else ()
     with startup_errors(), tracing:
         _tune_collector()
-        loop.run(run(settings, on_ready, manager, member.answering if member else None))
+        loop.run(run(settings, on_ready, manager, *outside))
     # Skips the interpreter's tear-down of gRPC's threads: everything is closed already.
     os._exit(0)
 

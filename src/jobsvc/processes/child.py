@@ -18,7 +18,6 @@ from typing import Self
 
 from jobsvc.http_server import Answer
 from jobsvc.processes.member import Terms
-from jobsvc.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class Child:
         self._number = 0
 
     @classmethod
-    async def start(cls, index: int, settings: Settings) -> Self:
+    async def start(cls, index: int, terms: Terms) -> Self:
         """Starts a process by exec. Call it on the main thread: the kernel kills the process when
         the *thread* that started it ends.
 
@@ -81,7 +80,7 @@ class Child:
                 questions.close()
                 raise
         with suppress(OSError):  # It has ended already.
-            questions.send(Terms(settings))
+            questions.send(terms)
         return cls(index, process, line, questions)
 
     async def messages(self) -> AsyncIterator[list[str]]:

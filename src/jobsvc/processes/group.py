@@ -6,12 +6,12 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from jobsvc.event_loop.running import running
 from jobsvc.http_server import Answer
 from jobsvc.processes.backoff import next_delay
 from jobsvc.processes.child import Child
+from jobsvc.processes.member import Terms
 from jobsvc.processes.merged_metrics import merge
 from jobsvc.sd_notify import ServiceManager
 from jobsvc.settings import Settings
@@ -48,10 +48,10 @@ class Group:
         for child in self._children.values():
             child.reload()
 
-    async def run(self, dsn: str, on_ready: Callable[[], None]) -> int:
-        """Runs the processes on a database until `stop` is set, has them drain, and returns the
-        exit code of the server: that of a process if one of them could not start. `on_ready` is
-        called when all serve."""
+    async def run(self, embedded_dsn: str | None, on_ready: Callable[[], None]) -> int:
+        """Runs the processes until `stop` is set, has them drain, and returns the exit code of the
+        server: that of a process if one of them could not start. `on_ready` is called when all
+        serve. `embedded_dsn` is of the PostgreSQL that the parent runs, if it does."""
         log.info(
             "%d processes on %s, with up to %d connections to the database",
             self._count,
@@ -64,13 +64,15 @@ class Group:
                 asyncio.TaskGroup() as tasks,
             ):
                 for index in range(self._count):
-                    tasks.create_task(self._keep(index, dsn, on_ready))
+                    tasks.create_task(self._keep(index, embedded_dsn, on_ready))
         finally:
             for child in self._children.values():
                 child.kill()
         return self._exit_code
 
-    async def _keep(self, index: int, dsn: str, on_ready: Callable[[], None]) -> None:
+    async def _keep(
+        self, index: int, embedded_dsn: str | None, on_ready: Callable[[], None]
+    ) -> None:
         """Runs a process again and again. The first one comes alone: it waits for the database and
         migrates, and tells what keeps all of them from serving."""
         if index:
@@ -79,7 +81,7 @@ class Group:
         while not self._stop.is_set():
             begin = time.monotonic()
             try:
-                child = await Child.start(index, replace(self._settings, dsn=dsn))
+                child = await Child.start(index, Terms(self._settings, embedded_dsn))
             except OSError as error:  # The machine has no room for it.
                 delay = next_delay(0.0, delay)
                 log.error("process %d cannot be started: %s; again in %g s", index, error, delay)

@@ -25,8 +25,10 @@ _PING_SECONDS = 2.0
 class Terms(NamedTuple):
     """What the parent hands to a process when it has started it."""
 
-    #: With the port that was chosen, and the DSN of the embedded PostgreSQL.
+    #: With the port that was chosen.
     settings: Settings
+    #: Where the embedded PostgreSQL of the parent is, if there is one.
+    embedded_dsn: str | None
 
 
 class Parent(ServiceManager):
@@ -45,10 +47,10 @@ class Member:
     """This process, as one of several."""
 
     def __init__(
-        self, index: int, settings: Settings, manager: ServiceManager, questions: Connection
+        self, index: int, terms: Terms, manager: ServiceManager, questions: Connection
     ) -> None:
         self.index = index
-        self.settings = settings
+        self.terms = terms
         self.manager = manager
         self._questions = questions
 
@@ -63,7 +65,7 @@ class Member:
             terms: Terms = connection.recv()
         except EOFError:
             raise SystemExit from None
-        return cls(index, terms.settings, Parent(socket.socket(fileno=line)), connection)
+        return cls(index, terms, Parent(socket.socket(fileno=line)), connection)
 
     @contextmanager
     def answering(self, paths: Paths) -> Iterator[None]:

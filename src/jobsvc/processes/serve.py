@@ -30,8 +30,7 @@ async def serve(
     the service manager hears of all that. Call it on the main thread.
 
     Raises:
-        EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken, HttpListenFailed:
-            it cannot start.
+        EmbeddedUnavailable, PortTaken, HttpListenFailed: it cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -55,26 +54,20 @@ async def serve(
         if can_be_scraped():
             paths["/metrics"] = group.metrics
         stack.enter_context(http_listener(settings.http_listen, paths))
-        dsn = await stack.enter_async_context(_database(settings))
-        return await group.run(dsn, lambda: on_ready(int(listen.rpartition(":")[2])))
+        embedded_dsn = await stack.enter_async_context(_database(settings))
+        return await group.run(embedded_dsn, lambda: on_ready(int(listen.rpartition(":")[2])))
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[str]:
-    """The DSN for all processes. The embedded PostgreSQL runs until the end of the block, with
-    room for the connections of all, and its tables are up to date."""
+async def _database(settings: Settings) -> AsyncIterator[str | None]:
+    """The DSN of the embedded PostgreSQL, which runs until the end of the block with room for the
+    connections of all processes; None if the settings name another one."""
     if settings.dsn is not None:
-        yield settings.dsn
+        yield None
         return
     needed = settings.processes * (settings.pool_size + _BESIDE_POOL) + _OTHERS
     async with (
         embedded_postgres(settings.data_dir, {"max_connections": f"{max(100, needed)}"}) as server,
         running(("embedded PostgreSQL", server.watch())),
     ):
-        # Only here the driver is needed, and only the parent knows that nobody else uses the
-        # database, so that what an older release made is moved unasked.
-        from jobsvc.store.installation import FORMER_SCHEMA
-        from jobsvc.store.migrate import migrate
-
-        await migrate(server.dsn, settings.schema, FORMER_SCHEMA)
         yield server.dsn
