@@ -58,6 +58,7 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
+from jobsvc.queues.history import QueueHistoryWriter
 from jobsvc.queues.queue_measurements import QueueMeasurements
 from jobsvc.queues.statistics import QueueStatistics
 from jobsvc.replica import Replica
@@ -270,6 +271,7 @@ async def replica(
         )
         duty_log = DutyLog(measurements)
         queue_measurements = QueueMeasurements(store.queues, measurements)
+        history = QueueHistoryWriter(store, measurements.jobs)
         measure_process(measurements)
         troubles = store.database.troubles
         measurements.gauge(DATABASE_AVAILABLE, lambda: [((), not troubles.is_away)])
@@ -290,6 +292,7 @@ async def replica(
                 ("dispatch", dispatcher.run()),
                 ("worker ids", worker_ids.run()),
                 ("audit", trail.run()),
+                ("queue history", history.run()),
             ):
                 async with (
                     authentication.running() if authentication else nullcontext(),
@@ -320,6 +323,7 @@ async def replica(
                 await redelivery.flush()
                 await worker_ids.flush()
                 await trail.flush()
+                await history.flush()
                 worker_log.tell_missed(at_end=True)
 
 

@@ -11,9 +11,16 @@ from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
 from jobsvc.telemetry.measurements import Measurements
+from jobsvc.upkeep.depths import write_depths
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty
-from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
+from jobsvc.upkeep.prune import (
+    prune_audit,
+    prune_bulk_operations,
+    prune_history,
+    prune_jobs,
+    prune_schemas,
+)
 from jobsvc.upkeep.removals import Removals
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
@@ -24,6 +31,8 @@ _VACUUM_SECONDS = 1.0
 _SCHEMAS_SECONDS = 600.0
 _REMOVALS_SECONDS = 5.0
 _TRIM_SECONDS = 10.0
+#: Often enough to meet each minute.
+_DEPTHS_SECONDS = 30.0
 
 
 def duties_of(
@@ -60,6 +69,8 @@ def duties_of(
             partial(prune_bulk_operations, store),
         ),
         Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
+        Duty("prune history", settings.prune_interval_seconds, partial(prune_history, store)),
+        Duty("depths", _DEPTHS_SECONDS, partial(write_depths, store)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
         Duty("remove queues", _REMOVALS_SECONDS, Removals(store.queue_control, control).run_once),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
