@@ -18,6 +18,7 @@ from jobsvc.domain.job_request import JobRequest, RequestedOptions, resolve
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.queue import Queue
 from jobsvc.domain.run_policy import server_defaults
+from jobsvc.domain.schema import RefusedSchema, Schema
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.conflicts import create_or_find, find_repeated
 from jobsvc.jobs.send_spans import SendSpans
@@ -41,6 +42,16 @@ class Asked(NamedTuple):
     request: JobRequest
     owner: Owner
     context: Context
+
+
+class _Checks:
+    """What one check found that the next may share, while both go on at one time."""
+
+    def __init__(self) -> None:
+        self.time_slice = TimeSlice()
+        self.asked: RequestedOptions | None = None
+        self.options: JobOptions | None = None
+        self.schema: Schema | RefusedSchema | None = None
 
 
 class Creation:
@@ -85,36 +96,40 @@ class Creation:
             QueueNotFound: unknown queue.
             PayloadRejected: an input does not fit the schema of its queue.
         """
-        new_jobs = []
+        checks = _Checks()
+        return [
+            await self._check(request, job_id, owner, checks)
+            for request, job_id in zip(requests, self._new_ids(len(requests)), strict=True)
+        ]
+
+    async def _check(
+        self, request: JobRequest, job_id: str, owner: Owner, checks: "_Checks"
+    ) -> NewJob:
         # Most requests of a batch share one options object.
-        asked, options, schema = None, None, None
-        time_slice = TimeSlice()
-        for request, job_id in zip(requests, self._new_ids(len(requests)), strict=True):
-            if options is None or request.options is not asked:
-                asked = request.options
-                with request.marking_errors():
-                    queue = await self._catalog.queue(asked.queue)
-                options = self._resolve(asked, queue)
-                schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
-            if schema:
-                text = request.input or "{}"
-                if time_slice.used_up or schema.may_take_long(text):
-                    await time_slice.yield_()
-                if found := schema.violations(request.payload, request.input_path, text):
-                    raise PayloadRejected(found, **request.error_metadata)
-            request.payload.clear()
-            new_jobs.append(
-                NewJob(
-                    job_id,
-                    options,
-                    owner,
-                    request.input,
-                    request.unique_key,
-                    request.request_id,
-                    request.request_digest,
-                )
-            )
-        return new_jobs
+        asked = request.options
+        if checks.options is None or asked is not checks.asked:
+            checks.options = None
+            with request.marking_errors():
+                queue = await self._catalog.queue(asked.queue)
+            schema_id = queue.input_schema_id
+            checks.schema = None if schema_id is None else await self._catalog.schema(schema_id)
+            checks.options, checks.asked = self._resolve(asked, queue), asked
+        if checks.schema is not None:
+            text = request.input or "{}"
+            if checks.time_slice.used_up or checks.schema.may_take_long(text):
+                await checks.time_slice.yield_()
+            if found := checks.schema.violations(request.payload, request.input_path, text):
+                raise PayloadRejected(found, **request.error_metadata)
+        request.payload.clear()
+        return NewJob(
+            job_id,
+            checks.options,
+            owner,
+            request.input,
+            request.unique_key,
+            request.request_id,
+            request.request_digest,
+        )
 
     def _resolve(self, asked: RequestedOptions, queue: Queue) -> JobOptions:
         last = self._resolved.get(queue.name)
@@ -184,14 +199,14 @@ class Creation:
         """Checks each job for itself. Returns for each what `check` returns or raises; the ids are
         in their order."""
         checked: list[NewJob | JobsvcError] = []
-        time_slice = TimeSlice()
-        for request, owner, _ in asked:
+        checks = _Checks()
+        for (request, owner, _), job_id in zip(asked, self._new_ids(len(asked)), strict=True):
             try:
-                checked += await self.check([request], owner)
+                checked.append(await self._check(request, job_id, owner, checks))
             except JobsvcError as error:
                 checked.append(error)
-            if time_slice.used_up:
-                await time_slice.yield_()
+            if checks.time_slice.used_up:
+                await checks.time_slice.yield_()
         return checked
 
     async def create_each(
