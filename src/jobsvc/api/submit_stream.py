@@ -243,7 +243,7 @@ class _Stream:
         self._changed.set()
         for job_id in self._changed_early - self._held:
             self._changed_early.discard(job_id)
-            self._follower.mark(job_id)
+            self._follower.look_again(job_id)
 
     def _followed_from_now(self, job_id: str, result: CreateResult | Exception) -> None:
         """Follows the job of a result; `job_id` is the one that it has if it is new."""
@@ -319,7 +319,7 @@ class _Stream:
         )
         try:
             while True:
-                changed = await self._follower.changed()
+                changed = await self._follower.woken()
                 self._changed_early.update(self._held.intersection(changed))
                 job_ids = [job_id for job_id in changed if job_id not in self._held]
                 await writer.write_changed(job_ids)
