@@ -116,7 +116,7 @@ async def test_no_batch_is_under_way_after_a_failure(client: Any, peer: Peer) ->
         came.wait(30)
         if len(request.requests) == 1000:
             return Failure(grpc.StatusCode.INVALID_ARGUMENT, reason="PAYLOAD_REJECTED")
-        time.sleep(0.2)
+        time.sleep(0.2)  # It takes longer than the failure of the other.
         ended.append(len(request.requests))
         return create_all(request)
 
