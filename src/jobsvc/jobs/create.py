@@ -53,6 +53,11 @@ class _Checks:
         self.options: JobOptions | None = None
         self.schema: Schema | RefusedSchema | None = None
 
+    def options_without_schema(self, request: JobRequest) -> JobOptions | None:
+        """The resolved options of a request if they are those of the one before, as in most
+        batches, and no schema says more about its input."""
+        return self.options if request.options is self.asked and self.schema is None else None
+
 
 class Creation:
     """Creates jobs, one by one under shared commits, or many in one transaction."""
@@ -96,16 +101,16 @@ class Creation:
             QueueNotFound: unknown queue.
             PayloadRejected: an input does not fit the schema of its queue.
         """
+        new_jobs = []
         checks = _Checks()
-        return [
-            await self._check(request, job_id, owner, checks)
-            for request, job_id in zip(requests, self._new_ids(len(requests)), strict=True)
-        ]
+        for request, job_id in zip(requests, self._new_ids(len(requests)), strict=True):
+            options = checks.options_without_schema(request)
+            if options is None:  # A coroutine for each job would take time.
+                options = await self._check(request, checks)
+            new_jobs.append(_new_job(request, job_id, owner, options))
+        return new_jobs
 
-    async def _check(
-        self, request: JobRequest, job_id: str, owner: Owner, checks: "_Checks"
-    ) -> NewJob:
-        # Most requests of a batch share one options object.
+    async def _check(self, request: JobRequest, checks: "_Checks") -> JobOptions:
         asked = request.options
         if checks.options is None or asked is not checks.asked:
             checks.options = None
@@ -120,16 +125,7 @@ class Creation:
                 await checks.time_slice.yield_()
             if found := checks.schema.violations(request.payload, request.input_path, text):
                 raise PayloadRejected(found, **request.error_metadata)
-        request.payload.clear()
-        return NewJob(
-            job_id,
-            checks.options,
-            owner,
-            request.input,
-            request.unique_key,
-            request.request_id,
-            request.request_digest,
-        )
+        return checks.options
 
     def _resolve(self, asked: RequestedOptions, queue: Queue) -> JobOptions:
         last = self._resolved.get(queue.name)
@@ -202,7 +198,10 @@ class Creation:
         checks = _Checks()
         for (request, owner, _), job_id in zip(asked, self._new_ids(len(asked)), strict=True):
             try:
-                checked.append(await self._check(request, job_id, owner, checks))
+                options = checks.options_without_schema(request)
+                if options is None:
+                    options = await self._check(request, checks)
+                checked.append(_new_job(request, job_id, owner, options))
             except JobsvcError as error:
                 checked.append(error)
             if checks.time_slice.used_up:
@@ -324,6 +323,20 @@ class Creation:
             ended = [*ended, *(r.new.id for r in made)]
         if ready or ended:
             self._hints.tell(ended, ready)
+
+
+def _new_job(request: JobRequest, job_id: str, owner: Owner, options: JobOptions) -> NewJob:
+    """The job of a request that was checked. Empties its decoded payload."""
+    request.payload.clear()
+    return NewJob(
+        job_id,
+        options,
+        owner,
+        request.input,
+        request.unique_key,
+        request.request_id,
+        request.request_digest,
+    )
 
 
 def _created(new: NewJob, written: datetime | BornLeased) -> Created:
