@@ -61,7 +61,7 @@ examples: examples-go examples-typescript ## Build the examples in other languag
 examples-go: setup
 	@log=$(CURDIR)/$(VENV)/examples-go.log; cd examples/go; \
 	if timeout 300 go mod download >$$log 2>&1; then \
-	  buf generate && go vet ./... && go build -o $(CURDIR)/build/examples/go/ ./worker ./caller; \
+	  buf generate && go vet ./... && go build -o $(CURDIR)/build/examples/go/ ./worker ./caller ./bulk; \
 	else echo "the Go example is not built, so its tests are skipped: $$(tail -n 1 $$log)"; fi
 
 NPM_INSTALL := npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -153,7 +153,14 @@ async def replica(
         due_timers = DueTimers(hints)
 
         settlement = Settlement(
-            store, catalog, hints, due_timers.start, settings, tracer, measurements
+            store,
+            catalog,
+            hints,
+            due_timers.start,
+            settings,
+            tracer,
+            measurements,
+            hub.is_followed,
         )
         creation = Creation(
             store,
@@ -241,7 +248,7 @@ async def replica(
         )
 
         def on_hint(hint: Hint) -> None:
-            hub.changed(hint.job_ids)
+            hub.changed(hint.job_ids, hint.known)
             feed.changed(hint.job_ids)
             dispatcher.wake(hint.ready)
             dispatcher.cancels_requested(hint.cancels)
