@@ -77,6 +77,11 @@ def _rescued(values: str) -> Series:
     }
 
 
+def _begun(up: str, uptime: int) -> Series:
+    """A replica that Prometheus reads from some moment on."""
+    return {**_gauge("up", up), **_gauge("process_uptime_seconds", f"_x17 {uptime}+60x20")}
+
+
 def _refused(reason: str, values: str) -> Series:
     labels = f'{_REPLICA}, rpc_method="m", reason="{reason}"'
     return {**_UP, **_gauge("jobsvc_calls_refused_total", values, labels)}
@@ -184,8 +189,18 @@ CASES = (
         (
             _rescued("_x17 4x20"),
             _rescued("8x40"),
-            {**_rescued("8x40"), **_gauge("up", "_x10 1x30")},
+            # Prometheus has only begun to read a replica that has run for long.
+            {**_rescued("_x17 8x20"), **_begun("_x17 1x20", 100_000)},
         ),
+    ),
+    Case(
+        # A new replica, which Prometheus did not know before.
+        "JobsvcLeasesRescued",
+        {**_rescued("_x17 8x20"), **_begun("_x17 1x20", 100)},
+        _MAIL,
+        20,
+        16,
+        (_rescued("_"),),
     ),
     Case(
         "JobsvcCallsRefused",
