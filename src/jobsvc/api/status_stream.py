@@ -50,8 +50,8 @@ class StatusStreams:
             if request.HasField("heartbeat_interval")
             else self._heartbeat_seconds
         )
+        ids = job_ids(checks, "job_ids", request.job_ids, _MAX_IDS)
         checks.raise_if_violated()
-        ids = job_ids(request.job_ids, "job_ids", _MAX_IDS)
         # Follow before reading: a change in between is then read again.
         with self._hub.follow(ids) as follower:
 
@@ -68,7 +68,7 @@ class StatusStreams:
                         # Spread, so that thousands of streams opened at once do not all beat at
                         # once.
                         async with asyncio.timeout(heartbeat_seconds * random.uniform(0.8, 1.0)):
-                            changed = await follower.changed()
+                            changed = await follower.woken()
                     except TimeoutError:
                         now = Timestamp()
                         now.GetCurrentTime()

@@ -47,7 +47,14 @@ def doctor(
     async def run() -> list["Finding"]:
         async with existing_database(settings) as dsn:
             has_servers = settings.dsn is not None
-            return await diagnose(dsn, settings.schema, settings.pooler, rows, has_servers)
+            return await diagnose(
+                dsn,
+                settings.schema,
+                settings.pooler,
+                rows,
+                has_servers,
+                settings.own_connections if has_servers else 0,
+            )
 
     with startup_errors():
         found = [*_ask(target, tls, ca), *asyncio.run(run())]

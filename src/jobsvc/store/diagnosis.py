@@ -35,10 +35,11 @@ async def diagnose(
     pooler: str | None = None,
     compare_all: bool = False,
     expects_server: bool = True,
+    own_connections: int = 0,
 ) -> list[Finding]:
     """Returns what is wrong, or may be. `pooler` is the setting JOBSVC_POOLER. Rows are compared
     only if there are less than a million jobs, or with `compare_all`. With `expects_server`, a
-    server should be connected.
+    server should be connected. `own_connections` is how many all processes of a server take.
 
     Raises:
         DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`: it cannot look.
@@ -49,10 +50,12 @@ async def diagnose(
     findings += database_rules.check_pooling(pooling, pooler, has_heard)
     # Behind a pooler servers do not listen, and with a name of the DSN our own sessions have it.
     can_tell = pooling is Pooling.SESSION and read_dsn(dsn).application_name is None
+    # A pooler may share them.
+    own = own_connections if pooling is Pooling.SESSION else 0
     listener = _LISTENER if expects_server and can_tell else None
     async with open_database(dsn, 1, _STATEMENT_SECONDS, schema, pooling) as database:
         tables = await _read_tables(database)
-        findings += [found async for found in _check_database(database, tables, listener)]
+        findings += [found async for found in _check_database(database, tables, listener, own)]
         if missing:
             return findings
         findings += [found async for found in _check_work(database)]
@@ -76,10 +79,10 @@ async def _look_between(dsn: str, schema: str) -> tuple[Pooling, bool]:
 
 
 async def _check_database(
-    database: Database, tables: Sequence[TableFacts], listener: str | None
+    database: Database, tables: Sequence[TableFacts], listener: str | None, own_connections: int
 ) -> AsyncIterator[Finding]:
     (row,) = await database.fetch("read_server_facts", listener)
-    for found in database_rules.check_server(ServerFacts(**row)):
+    for found in database_rules.check_server(ServerFacts(**row), own_connections):
         yield found
     for found in database_rules.check_clock(*await _compare_clocks(database)):
         yield found

@@ -15,6 +15,11 @@ class JsonFormatter(logging.Formatter):
     """A record as an object: time (UTC), level, logger, message; `trace_id` and `span_id` within a
     span; `exception` and `stack` where there is one; and what `extra` added, under its names."""
 
+    def __init__(self, process: int | None = None) -> None:
+        """`process` is the number of this process, if it is one of several with one log."""
+        super().__init__()
+        self._fields = {} if process is None else {"process": process}
+
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line, in ASCII: what could break or forge a line is escaped."""
         # Any: values of `extra`.
@@ -25,6 +30,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= self._fields
         # Handlers run where the line was logged.
         span = trace.get_current_span().get_span_context()
         if span.is_valid:

@@ -43,7 +43,8 @@ class JobServiceStub:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -171,7 +172,8 @@ class JobServiceServicer:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -192,8 +194,9 @@ class JobServiceServicer:
 
         Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
         (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
-        (`QUEUE_FULL`).
+        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`), `RESOURCE_EXHAUSTED`
+        (`QUEUE_FULL`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`), if the job of the
+        `request_id` or the key is there and not visible.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,8 +204,9 @@ class JobServiceServicer:
 
     def BatchCreateJobs(self, request, context):
         """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-        `CreateJob` does.
+        is reported with the index of its request in `ErrorInfo.metadata`, and the
+        fields of all its requests that break a rule of this contract by their
+        paths. Fails as `CreateJob` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,7 +235,8 @@ class JobServiceServicer:
         of the user with `own_user`, else those in one of the `states` unless
         COMPLETED is among them, else all, in the time between `create_time_from`
         and `create_time_until`. If few of them match the rest of the filter, a
-        page has few jobs or none, and `next_page_token` leads on.
+        page has few jobs or none, and `next_page_token` leads on. Fails with
+        `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -398,7 +403,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBulkOperations(self, request, context):
-        """Lists the visible operations, newest first.
+        """Lists the visible operations, newest first. Fails with `INVALID_ARGUMENT`
+        (`PAGE_TOKEN_INVALID`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -541,7 +547,8 @@ class JobService:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`

@@ -44,7 +44,8 @@ class JobServiceStub:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -69,13 +70,15 @@ class JobServiceStub:
 
     Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
     (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
-    (`QUEUE_FULL`).
+    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`), `RESOURCE_EXHAUSTED`
+    (`QUEUE_FULL`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`), if the job of the
+    `request_id` or the key is there and not visible.
     """
     BatchCreateJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]
     """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-    `CreateJob` does.
+    is reported with the index of its request in `ErrorInfo.metadata`, and the
+    fields of all its requests that break a rule of this contract by their
+    paths. Fails as `CreateJob` does.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     """Returns a job as it is now."""
@@ -91,7 +94,8 @@ class JobServiceStub:
     of the user with `own_user`, else those in one of the `states` unless
     COMPLETED is among them, else all, in the time between `create_time_from`
     and `create_time_until`. If few of them match the rest of the filter, a
-    page has few jobs or none, and `next_page_token` leads on.
+    page has few jobs or none, and `next_page_token` leads on. Fails with
+    `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
     """
     CountJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]
     """Counts the visible jobs that match a filter, the same ones that `ListJobs`
@@ -214,7 +218,9 @@ class JobServiceStub:
     to its creator. It is kept for as long as a job that has completed.
     """
     ListBulkOperations: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListBulkOperationsRequest, _job_service_pb2.ListBulkOperationsResponse]
-    """Lists the visible operations, newest first."""
+    """Lists the visible operations, newest first. Fails with `INVALID_ARGUMENT`
+    (`PAGE_TOKEN_INVALID`).
+    """
     WaitBulkOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.WaitBulkOperationRequest, _job_service_pb2.WaitBulkOperationResponse]
     """Waits until the operation ends, or goes on, or the timeout passes, and
     returns it as it is then. A timeout is not an error. Fails as
@@ -245,7 +251,8 @@ class JobServiceAsyncStub(JobServiceStub):
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -267,13 +274,15 @@ class JobServiceAsyncStub(JobServiceStub):
 
     Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
     (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
-    (`QUEUE_FULL`).
+    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`), `RESOURCE_EXHAUSTED`
+    (`QUEUE_FULL`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`), if the job of the
+    `request_id` or the key is there and not visible.
     """
     BatchCreateJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]  # type: ignore[assignment]
     """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-    `CreateJob` does.
+    is reported with the index of its request in `ErrorInfo.metadata`, and the
+    fields of all its requests that break a rule of this contract by their
+    paths. Fails as `CreateJob` does.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job as it is now."""
@@ -289,7 +298,8 @@ class JobServiceAsyncStub(JobServiceStub):
     of the user with `own_user`, else those in one of the `states` unless
     COMPLETED is among them, else all, in the time between `create_time_from`
     and `create_time_until`. If few of them match the rest of the filter, a
-    page has few jobs or none, and `next_page_token` leads on.
+    page has few jobs or none, and `next_page_token` leads on. Fails with
+    `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
     """
     CountJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]  # type: ignore[assignment]
     """Counts the visible jobs that match a filter, the same ones that `ListJobs`
@@ -412,7 +422,9 @@ class JobServiceAsyncStub(JobServiceStub):
     to its creator. It is kept for as long as a job that has completed.
     """
     ListBulkOperations: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListBulkOperationsRequest, _job_service_pb2.ListBulkOperationsResponse]  # type: ignore[assignment]
-    """Lists the visible operations, newest first."""
+    """Lists the visible operations, newest first. Fails with `INVALID_ARGUMENT`
+    (`PAGE_TOKEN_INVALID`).
+    """
     WaitBulkOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.WaitBulkOperationRequest, _job_service_pb2.WaitBulkOperationResponse]  # type: ignore[assignment]
     """Waits until the operation ends, or goes on, or the timeout passes, and
     returns it as it is then. A timeout is not an error. Fails as
@@ -442,7 +454,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -468,8 +481,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
         (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
-        (`QUEUE_FULL`).
+        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`), `RESOURCE_EXHAUSTED`
+        (`QUEUE_FULL`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`), if the job of the
+        `request_id` or the key is there and not visible.
         """
 
     @_abc_1.abstractmethod
@@ -479,8 +493,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.BatchCreateJobsResponse, _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]]:
         """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-        `CreateJob` does.
+        is reported with the index of its request in `ErrorInfo.metadata`, and the
+        fields of all its requests that break a rule of this contract by their
+        paths. Fails as `CreateJob` does.
         """
 
     @_abc_1.abstractmethod
@@ -514,7 +529,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         of the user with `own_user`, else those in one of the `states` unless
         COMPLETED is among them, else all, in the time between `create_time_from`
         and `create_time_until`. If few of them match the rest of the filter, a
-        page has few jobs or none, and `next_page_token` leads on.
+        page has few jobs or none, and `next_page_token` leads on. Fails with
+        `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
         """
 
     @_abc_1.abstractmethod
@@ -703,7 +719,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListBulkOperationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListBulkOperationsResponse, _abc.Awaitable[_job_service_pb2.ListBulkOperationsResponse]]:
-        """Lists the visible operations, newest first."""
+        """Lists the visible operations, newest first. Fails with `INVALID_ARGUMENT`
+        (`PAGE_TOKEN_INVALID`).
+        """
 
     @_abc_1.abstractmethod
     def WaitBulkOperation(

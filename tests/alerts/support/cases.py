@@ -96,6 +96,14 @@ def _buckets(name: str, fast: str, slow: str) -> Series:
     }
 
 
+def _of_process(process: str, series: Series) -> Series:
+    """The series as one of several processes has them."""
+    return {
+        name if name.startswith("up{") else name.replace("}", f', process="{process}"}}'): values
+        for name, values in series.items()
+    }
+
+
 def _duty(name: str, age: str, failures: str = "0x90") -> Series:
     labels = f'{_REPLICA}, duty="{name}"'
     aged = _gauge("jobsvc_duty_success_age_seconds", age, labels) if age else {}
@@ -329,6 +337,15 @@ CASES = (
         6,
         1,
         (_duty("vacuum", "1x20", "0+1x20"), _duty("vacuum", "", "5x20")),
+    ),
+    Case(
+        # In one of several processes; in the other it runs.
+        "JobsvcDutyLate",
+        _of_process("1", _duty("rescue", "0+60x20")) | _of_process("0", _duty("rescue", "1x20")),
+        {**_A, "process": "1", "duty": "rescue"},
+        6,
+        3,
+        (_of_process("1", _duty("rescue", "1x20")) | _of_process("0", _duty("rescue", "1x20")),),
     ),
     Case(
         "JobsvcQueueStatisticsStale",

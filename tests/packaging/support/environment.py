@@ -21,9 +21,9 @@ from packaging.utils import canonicalize_name
 class Environment:
     """A fresh virtual environment with `jobsvc[extras]` from a wheel.
 
-    Its other packages are copied from the environment of the tests: those that the wheel and its
-    extras require, and no more. So no package index is needed, and a requirement that the wheel
-    forgets to name is missing.
+    Its other packages are those of the environment of the tests, the same files where they can be
+    linked: those that the wheel and its extras require, and no more. So no package index is needed,
+    and a requirement that the wheel forgets to name is missing.
     """
 
     def __init__(self, folder: Path, wheel: Path, *extras: str) -> None:
@@ -39,9 +39,11 @@ class Environment:
         subprocess.run([*pip, *options, jobsvc], env=_environ(), check=True)
 
     @asynccontextmanager
-    async def start(self, program: str, *arguments: str, cwd: Path) -> AsyncIterator[Process]:
+    async def start(
+        self, program: str, *arguments: str, cwd: Path, **environ: str
+    ) -> AsyncIterator[Process]:
         """Runs a program of the environment while the block runs; then it is killed."""
-        process = await self._start(program, arguments, cwd, {})
+        process = await self._start(program, arguments, cwd, environ)
         try:
             yield process
         finally:
@@ -107,4 +109,7 @@ def _copy(package: Distribution, packages: Path) -> None:
         if ".." not in file.parts and source.is_file():
             target = packages / file
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            try:
+                os.link(source, target)
+            except OSError:  # It is on another file system.
+                shutil.copy2(source, target)

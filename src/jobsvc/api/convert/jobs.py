@@ -8,30 +8,24 @@ from jobsvc.api.convert.payloads import JSON_TEXT, write_payload_in_slices
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.run_policy import merge_run_policy
 from jobsvc.api.convert.times import write_timestamp
-from jobsvc.domain.job import AttemptRecord, Job, JobError, JobState
+from jobsvc.domain.job import AttemptRecord, Job, JobError, JobState, NewStatus
 from jobsvc.domain.wait_reason import WaitReason
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import payload_pb2
 
 
-def job_ids(texts: Sequence[str], path: str, maximum: int) -> list[str]:
-    """Checks a list of job ids and returns it.
-
-    Raises:
-        InvalidRequest: the list is empty or too long, or an id is malformed or stands in it twice.
-    """
-    checks = RequestChecks()
+def job_ids(checks: RequestChecks, path: str, texts: Sequence[str], maximum: int) -> list[str]:
+    """Checks that a list of job ids has some, and not too many, each once, and returns it."""
     checks.count(path, texts, 1, maximum)
-    checks.raise_if_violated()
-    ids = [checks.uuid(f"{path}[{index}]", text) for index, text in enumerate(texts)]
-    checks.raise_if_violated()
+    if len(texts) > maximum:
+        return []
     seen: set[str] = set()
-    for index, job_id in enumerate(ids):
-        if job_id in seen:
+    for index, text in enumerate(texts):
+        checks.uuid(f"{path}[{index}]", text)
+        if text in seen:
             checks.add(f"{path}[{index}]", "is named twice")
-        seen.add(job_id)
-    checks.raise_if_violated()
-    return ids
+        seen.add(text)
+    return list(texts)
 
 
 def view_is_full(checks: RequestChecks, view: int) -> bool:
@@ -89,7 +83,7 @@ def write_job(
 
 def write_status(
     message: pb.JobStatus,
-    job: Job,
+    job: Job | NewStatus,
     full: bool,
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
@@ -143,7 +137,7 @@ async def write_payloads(message: pb.Job, job: Job, encoding: int) -> None:
     await write_output(message.status, job, encoding)
 
 
-async def write_output(message: pb.JobStatus, job: Job, encoding: int) -> None:
+async def write_output(message: pb.JobStatus, job: Job | NewStatus, encoding: int) -> None:
     """Writes the output of a job that has one. Lets other tasks run meanwhile if it takes long."""
     if job.status.state is JobState.COMPLETED:
         await write_payload_in_slices(message.output, job.status.output, encoding)
