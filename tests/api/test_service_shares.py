@@ -227,7 +227,7 @@ async def test_bytes_of_a_service_leave_a_share_to_another_at_its_address(
         }
         # Three have the bytes that one caller may have, and wait for the database.
         while len(calls) > 3:
-            done, calls = await asyncio.wait(calls, timeout=10, return_when="FIRST_COMPLETED")
+            done, calls = await asyncio.wait(calls, timeout=60, return_when="FIRST_COMPLETED")
             assert done
             for call in done:
                 _check(await refused(call), "RATE_LIMITED", "bytes of requests and answers")

@@ -15,8 +15,9 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from jobsvc.api.call_end import abort
 from jobsvc.api.gate import Gate
-from jobsvc.api.guard import Context, Guard, abort
+from jobsvc.api.guard import Context, Guard
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import JobsvcError
 from jobsvc.domain.methods import OTHER_SERVICES, method_named
