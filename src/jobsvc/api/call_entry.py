@@ -14,9 +14,8 @@ from jobsvc.api.byte_budget import Charge
 from jobsvc.api.call_limit import CallLimit, caller_of
 from jobsvc.api.connections import Connections
 from jobsvc.api.gate import Gate
-from jobsvc.domain.identity import Identity
 from jobsvc.domain.methods import Method
-from jobsvc.domain.share import Rate
+from jobsvc.domain.share import CallKind, CallTerms
 from jobsvc.event_loop.turns import line, turn_caller
 
 Context = aio.ServicerContext[Any, Any]
@@ -40,17 +39,17 @@ class CallEntry:
         self._turns = line()
 
     def first_caller(
-        self, method: Method, context: Context, metadata: Metadata
-    ) -> tuple[str, Rate | None]:
-        """For whom a call counts at first, and how often that one may call: who makes it if that is
-        known without work, else the address that it comes from."""
+        self, kind: CallKind, context: Context, metadata: Metadata
+    ) -> tuple[str, CallTerms | None]:
+        """For whom a call counts at first, and that one's terms: who makes it if that is known
+        without work, else the address that it comes from."""
         identity = None if self._gate is None else self._gate.recall(context, metadata)
         if identity is None:
             return caller_of(context.peer()), None
-        return caller_of("", identity), _rate_of(method, identity)
+        return caller_of("", identity), identity.share.terms[kind]
 
     async def count_late(
-        self, limit: CallLimit, caller: str, rate: Rate | None, context: Context
+        self, limit: CallLimit, caller: str, terms: CallTerms | None, context: Context
     ) -> None:
         """Counts a call after a wait, which is longer for a caller that is refused again and again.
 
@@ -61,7 +60,7 @@ class CallEntry:
         remaining = context.time_remaining()
         # So that its caller hears of it before the deadline.
         await self._admission.late_refusals.wait(caller, remaining and remaining / 2)
-        limit.enter(caller, rate)
+        limit.enter(caller, terms)
 
     def check(self, method: Method, context: Context, metadata: Metadata) -> None:
         """Refuses a call that its handler must not get, and sets the current caller unless there
@@ -76,6 +75,7 @@ class CallEntry:
         self,
         gate: Gate,
         method: Method,
+        kind: CallKind,
         context: Context,
         metadata: Metadata,
         limit: CallLimit,
@@ -96,16 +96,20 @@ class CallEntry:
             current_caller.set(self._callers.read(metadata, identity))
         caller = caller_of("", identity)
         if caller != counted:
-            rate = _rate_of(method, identity)
-            if not limit.move(counted, caller, rate):
-                await self.count_late(limit, caller, rate, context)
+            terms = identity.share.terms[kind]
+            if not limit.move(counted, caller, terms):
+                await self.count_late(limit, caller, terms, context)
                 limit.leave(counted)
             turn_caller.set(caller)
-            charge.pass_to(caller + apart)
+            charge.pass_to(caller + apart, terms.most_bytes)
         return caller
 
 
-def _rate_of(method: Method, identity: Identity) -> Rate | None:
-    """How often a caller may call a method; None if it may as often as it likes. To refuse reports
-    and extensions would waste work that is done."""
-    return None if method.served_while_draining else identity.share.calls
+def kind_of(method: Method, is_stream: bool) -> CallKind:
+    """The kind of the calls of a method. To refuse reports and extensions would waste work that is
+    done."""
+    if method.served_while_draining:
+        return CallKind.REPORT
+    if is_stream:
+        return CallKind.STREAM
+    return CallKind.WAITING if method.waits else CallKind.CALL

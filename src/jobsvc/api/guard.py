@@ -27,13 +27,14 @@ from jobsvc.api.byte_budget import (
     current_charge,
 )
 from jobsvc.api.call_end import abort, ending_status
-from jobsvc.api.call_entry import CallEntry
+from jobsvc.api.call_entry import CallEntry, kind_of
 from jobsvc.api.call_limit import caller_of
 from jobsvc.api.connections import Connections
 from jobsvc.api.gate import Gate
 from jobsvc.api.request_reading import RequestReading
 from jobsvc.api.status import reason_of
 from jobsvc.domain.methods import Method
+from jobsvc.domain.share import CallTerms
 from jobsvc.event_loop.turns import line, turn_caller
 from jobsvc.telemetry.catalogue import CALLS_REFUSED, RPC_DURATION
 from jobsvc.telemetry.measurements import Measurements
@@ -105,7 +106,7 @@ class Guard:
 
     def _unary(self, method: Method, handler: Any) -> Any:
         name = method.full_name
-        limit = self._admission.unary_limit(method)
+        limit, kind = self._admission.unary_limit(method), kind_of(method, False)
         handle = self._bounded(method, self._trail.wrap(method, handler.unary_unary))
         encode = handler.response_serializer
         decode = handler.request_deserializer
@@ -118,17 +119,25 @@ class Guard:
         async def guarded(requests: object, context: Context) -> Any:
             begin, code = time.perf_counter(), _CANCELLED
             metadata: Metadata = context.invocation_metadata() or ()
-            caller, rate = self._entry.first_caller(method, context, metadata)
-            charge = self._begin(caller + apart, is_short)
+            caller, terms = self._entry.first_caller(kind, context, metadata)
+            charge = self._begin(caller + apart, terms, is_short)
             with self._span(name, metadata) as span:
                 try:
-                    if not limit.take(caller, rate):
-                        await self._entry.count_late(limit, caller, rate, context)
+                    if not limit.take(caller, terms):
+                        await self._entry.count_late(limit, caller, terms, context)
                     try:
                         self._entry.check(method, context, metadata)
                         if self._gate is not None:
                             caller = await self._entry.identify(
-                                self._gate, method, context, metadata, limit, caller, charge, apart
+                                self._gate,
+                                method,
+                                kind,
+                                context,
+                                metadata,
+                                limit,
+                                caller,
+                                charge,
+                                apart,
                             )
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
@@ -168,22 +177,22 @@ class Guard:
     def _stream(self, method: Method, handle: Any, decode: Any) -> Any:
         """`decode` for the one request of a call; None for a handler that reads them itself."""
         name = method.full_name
-        limit = self._admission.stream_limit(method)
+        limit, kind = self._admission.stream_limit(method), kind_of(method, True)
         handle = self._bounded(method, handle)
 
         async def guarded(requests: Any, context: Context) -> None:
             begin, code = time.perf_counter(), _CANCELLED
             metadata: Metadata = context.invocation_metadata() or ()
-            caller, rate = self._entry.first_caller(method, context, metadata)
-            charge = self._begin(caller, is_short=False)
+            caller, terms = self._entry.first_caller(kind, context, metadata)
+            charge = self._begin(caller, terms, is_short=False)
             try:
-                if not limit.take(caller, rate):
-                    await self._entry.count_late(limit, caller, rate, context)
+                if not limit.take(caller, terms):
+                    await self._entry.count_late(limit, caller, terms, context)
                 try:
                     self._entry.check(method, context, metadata)
                     if self._gate is not None:
                         caller = await self._entry.identify(
-                            self._gate, method, context, metadata, limit, caller, charge
+                            self._gate, method, kind, context, metadata, limit, caller, charge
                         )
                     if decode is None:
                         await handle(requests, context)
@@ -215,9 +224,9 @@ class Guard:
     def _bounded(self, method: Method, handle: Any) -> Any:
         return self._gate.bounded(handle) if self._gate is not None and method.waits else handle
 
-    def _begin(self, caller: str, is_short: bool) -> Charge:
+    def _begin(self, caller: str, terms: CallTerms | None, is_short: bool) -> Charge:
         """Notes that a call is in progress, and returns what it holds of the bytes."""
-        charge = Charge(self._admission.bytes, caller)
+        charge = Charge(self._admission.bytes, caller, terms and terms.most_bytes)
         current_charge.set(charge)
         turn_caller.set(caller)
         # gRPC gives each call a task, which ends when the status is sent.
