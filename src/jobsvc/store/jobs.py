@@ -112,11 +112,13 @@ class JobStore:
         queues = columns[1]
         assert isinstance(queues, Sequence)
         if len(queues) == 1:
-            rows = await self._database.fetch("create_jobs", *columns)
+            rows = await self._database.fetch("create_jobs", *columns, _counted(jobs))
             return _time_of_all(rows)
         try:
             async with self._database.transaction() as connection:
-                rows = await connection.fetch(self._database.sql["create_jobs"], *columns)
+                rows = await connection.fetch(
+                    self._database.sql["create_jobs"], *columns, _counted(jobs)
+                )
                 create_time = _time_of_all(rows)
                 if create_time is None:
                     raise _QueueGone
@@ -134,14 +136,16 @@ class JobStore:
             KeyTaken: a unique key is held, or another transaction won a conflict; this one is lost.
         """
         try:
-            rows = await connection.fetch(self._database.sql["create_jobs"], *_create_columns(jobs))
+            rows = await connection.fetch(
+                self._database.sql["create_jobs"], *_create_columns(jobs), _counted(jobs)
+            )
         except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
             raise KeyTaken from error
         return rows[0]["create_time"], _create_times(jobs, rows)
 
     async def write_waiting(self, jobs: Sequence[NewJob]) -> Sequence[datetime | None]:
         """Writes jobs and their queue entries in one statement, as `create` does with each."""
-        rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
+        rows = await self._database.fetch("create_jobs", *_create_columns(jobs), _counted(jobs))
         return _create_times(jobs, rows)
 
     async def write_leased(
@@ -160,6 +164,7 @@ class JobStore:
             [lease.slot.worker_id for lease in leases],
             short([lease.slot.duration_seconds for lease in leases]),
             list({queues[job_id] for job_id in ids}),
+            _counted(jobs),
         )
         create_time, created, slots, start_times = rows[0]
         leased = {
@@ -253,6 +258,11 @@ def _create_times(
         return [create_time] * len(jobs)
     ids = set(created)
     return [create_time if job.id in ids else None for job in jobs]
+
+
+def _counted(jobs: Sequence[NewJob]) -> list[str]:
+    """The services of jobs whose waiting jobs are counted."""
+    return list({job.owner.service for job in jobs if job.owner.most_waiting is not None})
 
 
 def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
