@@ -119,7 +119,7 @@ async def _until_admitted(follow: Any) -> Any:
             try:
                 await call.read()
             except aio.AioRpcError:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # Between two tries.
             else:
                 return call
 

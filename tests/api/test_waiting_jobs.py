@@ -25,6 +25,8 @@ from tests.api.support.refusal import Refusal, refused
 from tests.support.issuer import Issuer
 from tests.support.probe import eventually
 
+#: The stub is typed for a blocking channel.
+Stub = Any
 _MOST = 5
 _SHARES = f"""
 [[rules]]
@@ -58,7 +60,7 @@ def bank(issuer: Issuer) -> Metadata:
 
 
 @pytest.fixture
-def jobs(channel: aio.Channel) -> JobServiceStub:
+def jobs(channel: aio.Channel) -> Stub:
     return JobServiceStub(channel)
 
 
@@ -73,9 +75,7 @@ def _request(queue: str = "q", **fields: Any) -> pb.CreateJobRequest:
     return pb.CreateJobRequest(spec=job_pb2.JobSpec(queue=queue, **fields))
 
 
-async def _create(
-    jobs: JobServiceStub, metadata: Metadata, count: int, queue: str = "q"
-) -> list[str]:
+async def _create(jobs: Stub, metadata: Metadata, count: int, queue: str = "q") -> list[str]:
     request = pb.BatchCreateJobsRequest(requests=[_request(queue)] * count)
     response = await jobs.BatchCreateJobs(request, metadata=metadata)
     return [each.job.id for each in response.responses]
@@ -88,13 +88,13 @@ def _check(seen: Refusal) -> None:
     assert seen.details["RetryInfo"].retry_delay.ToMilliseconds() > 0
 
 
-async def _cancel(jobs: JobServiceStub, metadata: Metadata, job_ids: Sequence[str]) -> None:
+async def _cancel(jobs: Stub, metadata: Metadata, job_ids: Sequence[str]) -> None:
     for job_id in job_ids:
         await jobs.CancelJob(pb.CancelJobRequest(job_id=job_id), metadata=metadata)
 
 
 async def test_no_more_jobs_of_a_service_wait_than_may(
-    jobs: JobServiceStub,
+    jobs: Stub,
     issuer: Issuer,
     shop: Metadata,
     bank: Metadata,
@@ -116,7 +116,7 @@ async def test_no_more_jobs_of_a_service_wait_than_may(
 
 
 async def test_batch_that_is_too_large_is_refused_whole(
-    jobs: JobServiceStub, shop: Metadata, sql: asyncpg.Connection
+    jobs: Stub, shop: Metadata, sql: asyncpg.Connection
 ) -> None:
     _check(await refused(_create(jobs, shop, _MOST + 1)))
     assert await sql.fetchval("SELECT count(*) FROM job") == 0
@@ -124,7 +124,7 @@ async def test_batch_that_is_too_large_is_refused_whole(
 
 
 async def test_what_was_created_before_is_found_when_as_many_wait_as_may(
-    jobs: JobServiceStub, shop: Metadata
+    jobs: Stub, shop: Metadata
 ) -> None:
     request = _request()
     request.request_id = new_job_id()
@@ -135,12 +135,12 @@ async def test_what_was_created_before_is_found_when_as_many_wait_as_may(
     assert again.job.id == first.job.id
 
 
-async def test_jobs_that_wait_no_more_make_room(jobs: JobServiceStub, shop: Metadata) -> None:
+async def test_jobs_that_wait_no_more_make_room(jobs: Stub, shop: Metadata) -> None:
     job_ids = await _create(jobs, shop, _MOST)
     _check(await refused(_create(jobs, shop, 1)))
     await _cancel(jobs, shop, job_ids[:2])
 
-    async def room() -> bool:
+    async def room() -> object:
         try:
             await _create(jobs, shop, 2)
         except aio.AioRpcError:
@@ -152,7 +152,7 @@ async def test_jobs_that_wait_no_more_make_room(jobs: JobServiceStub, shop: Meta
 
 
 async def test_leased_job_counts_again_when_it_goes_back(
-    jobs: JobServiceStub, shop: Metadata, sql: asyncpg.Connection, channel: aio.Channel
+    jobs: Stub, shop: Metadata, sql: asyncpg.Connection, channel: aio.Channel
 ) -> None:
     await _create(jobs, shop, 1)
     await sql.execute(
@@ -170,7 +170,7 @@ async def test_leased_job_counts_again_when_it_goes_back(
     )
 
 
-async def test_retried_job_needs_room(jobs: JobServiceStub, shop: Metadata, bank: Metadata) -> None:
+async def test_retried_job_needs_room(jobs: Stub, shop: Metadata, bank: Metadata) -> None:
     job_ids = await _create(jobs, shop, 2)
     await _cancel(jobs, shop, job_ids)
     await eventually(lambda: _fills(jobs, shop), seconds=60)
@@ -181,7 +181,7 @@ async def test_retried_job_needs_room(jobs: JobServiceStub, shop: Metadata, bank
     await jobs.RetryJob(pb.RetryJobRequest(job_id=theirs), metadata=bank)
 
 
-async def _fills(jobs: JobServiceStub, shop: Metadata) -> bool:
+async def _fills(jobs: Stub, shop: Metadata) -> object:
     """Creates jobs until as many wait as may."""
     try:
         while True:
@@ -193,9 +193,7 @@ async def _fills(jobs: JobServiceStub, shop: Metadata) -> bool:
         return error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and counted.count == _MOST
 
 
-async def test_retried_job_counts(
-    jobs: JobServiceStub, shop: Metadata, sql: asyncpg.Connection
-) -> None:
+async def test_retried_job_counts(jobs: Stub, shop: Metadata, sql: asyncpg.Connection) -> None:
     (job_id,) = await _create(jobs, shop, 1)
     await _cancel(jobs, shop, [job_id])
     await jobs.RetryJob(pb.RetryJobRequest(job_id=job_id), metadata=shop)
@@ -203,29 +201,38 @@ async def test_retried_job_counts(
 
 
 async def test_bulk_retry_waits_for_room(
-    jobs: JobServiceStub, shop: Metadata, sql: asyncpg.Connection
+    jobs: Stub, shop: Metadata, sql: asyncpg.Connection
 ) -> None:
     old = await _create(jobs, shop, 3)
     await _cancel(jobs, shop, old)
     await eventually(lambda: _fills(jobs, shop), seconds=60)
     request = pb.BulkJobsRequest(retry=pb.BulkRetry(), filter=pb.JobFilter())
     operation = (await jobs.BulkJobs(request, metadata=shop)).operation
-
-    async def seen() -> Any:
-        found = pb.GetBulkOperationRequest(operation_id=operation.id)
-        return (await jobs.GetBulkOperation(found, metadata=shop)).operation
-
-    stuck = await eventually(seen, lambda o: bool(o.last_error.message), seconds=60)
+    await eventually(lambda: _is_stuck(jobs, shop, operation.id), seconds=60)
+    stuck = await _operation(jobs, shop, operation.id)
     assert "of your service wait" in stuck.last_error.message
     assert stuck.done_count == 0
     waiting = await sql.fetch("SELECT job_id::text FROM waiting LIMIT 3")
     await _cancel(jobs, shop, [row[0] for row in waiting])
-    await eventually(seen, lambda o: o.done_count == 3, seconds=60)
+    await eventually(lambda: _is_done(jobs, shop, operation.id), seconds=60)
     assert await sql.fetchval("SELECT count(*) FROM waiting WHERE counted_service = 'shop'") == 5
 
 
+async def _is_stuck(jobs: Stub, shop: Metadata, operation_id: str) -> object:
+    return bool((await _operation(jobs, shop, operation_id)).last_error.message)
+
+
+async def _is_done(jobs: Stub, shop: Metadata, operation_id: str) -> object:
+    return bool((await _operation(jobs, shop, operation_id)).done_count == 3)
+
+
+async def _operation(jobs: Stub, shop: Metadata, operation_id: str) -> Any:
+    request = pb.GetBulkOperationRequest(operation_id=operation_id)
+    return (await jobs.GetBulkOperation(request, metadata=shop)).operation
+
+
 async def test_jobs_of_a_stream_are_refused_each_for_itself(
-    jobs: JobServiceStub, shop: Metadata, sql: asyncpg.Connection
+    jobs: Stub, shop: Metadata, sql: asyncpg.Connection
 ) -> None:
     stream = jobs.Submit(metadata=shop)
     items = [
