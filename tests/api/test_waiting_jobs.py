@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ async def test_leased_job_counts_again_when_it_goes_back(
 async def test_retried_job_needs_room(jobs: Stub, shop: Metadata, bank: Metadata) -> None:
     job_ids = await _create(jobs, shop, 2)
     await _cancel(jobs, shop, job_ids)
-    await eventually(lambda: _fills(jobs, shop), seconds=60)
+    await eventually(partial(_fills, jobs, shop), seconds=60)
     seen = await refused(jobs.RetryJob(pb.RetryJobRequest(job_id=job_ids[0]), metadata=shop))
     _check(seen)
     (theirs,) = await _create(jobs, bank, 1)
@@ -205,16 +206,16 @@ async def test_bulk_retry_waits_for_room(
 ) -> None:
     old = await _create(jobs, shop, 3)
     await _cancel(jobs, shop, old)
-    await eventually(lambda: _fills(jobs, shop), seconds=60)
+    await eventually(partial(_fills, jobs, shop), seconds=60)
     request = pb.BulkJobsRequest(retry=pb.BulkRetry(), filter=pb.JobFilter())
     operation = (await jobs.BulkJobs(request, metadata=shop)).operation
-    await eventually(lambda: _is_stuck(jobs, shop, operation.id), seconds=60)
+    await eventually(partial(_is_stuck, jobs, shop, operation.id), seconds=60)
     stuck = await _operation(jobs, shop, operation.id)
     assert "of your service wait" in stuck.last_error.message
     assert stuck.done_count == 0
     waiting = await sql.fetch("SELECT job_id::text FROM waiting LIMIT 3")
     await _cancel(jobs, shop, [row[0] for row in waiting])
-    await eventually(lambda: _is_done(jobs, shop, operation.id), seconds=60)
+    await eventually(partial(_is_done, jobs, shop, operation.id), seconds=60)
     assert await sql.fetchval("SELECT count(*) FROM waiting WHERE counted_service = 'shop'") == 5
 
 
