@@ -1,9 +1,8 @@
 """The policy says how many jobs of a service may wait, whoever of its callers creates them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +140,7 @@ async def test_jobs_that_wait_no_more_make_room(jobs: Stub, shop: Metadata) -> N
     _check(await refused(_create(jobs, shop, 1)))
     await _cancel(jobs, shop, job_ids[:2])
 
-    async def room() -> object:
+    async def room() -> bool:
         try:
             await _create(jobs, shop, 2)
         except aio.AioRpcError:
@@ -174,7 +173,7 @@ async def test_leased_job_counts_again_when_it_goes_back(
 async def test_retried_job_needs_room(jobs: Stub, shop: Metadata, bank: Metadata) -> None:
     job_ids = await _create(jobs, shop, 2)
     await _cancel(jobs, shop, job_ids)
-    await eventually(partial(_fills, jobs, shop), seconds=60)
+    await eventually(_asking(_fills, jobs, shop), seconds=60)
     seen = await refused(jobs.RetryJob(pb.RetryJobRequest(job_id=job_ids[0]), metadata=shop))
     _check(seen)
     (theirs,) = await _create(jobs, bank, 1)
@@ -182,7 +181,11 @@ async def test_retried_job_needs_room(jobs: Stub, shop: Metadata, bank: Metadata
     await jobs.RetryJob(pb.RetryJobRequest(job_id=theirs), metadata=bank)
 
 
-async def _fills(jobs: Stub, shop: Metadata) -> object:
+def _asking(check: Callable[..., Awaitable[bool]], *about: Any) -> Callable[[], Any]:
+    return lambda: check(*about)
+
+
+async def _fills(jobs: Stub, shop: Metadata) -> bool:
     """Creates jobs until as many wait as may."""
     try:
         while True:
@@ -206,24 +209,24 @@ async def test_bulk_retry_waits_for_room(
 ) -> None:
     old = await _create(jobs, shop, 3)
     await _cancel(jobs, shop, old)
-    await eventually(partial(_fills, jobs, shop), seconds=60)
+    await eventually(_asking(_fills, jobs, shop), seconds=60)
     request = pb.BulkJobsRequest(retry=pb.BulkRetry(), filter=pb.JobFilter())
     operation = (await jobs.BulkJobs(request, metadata=shop)).operation
-    await eventually(partial(_is_stuck, jobs, shop, operation.id), seconds=60)
+    await eventually(_asking(_is_stuck, jobs, shop, operation.id), seconds=60)
     stuck = await _operation(jobs, shop, operation.id)
     assert "of your service wait" in stuck.last_error.message
     assert stuck.done_count == 0
     waiting = await sql.fetch("SELECT job_id::text FROM waiting LIMIT 3")
     await _cancel(jobs, shop, [row[0] for row in waiting])
-    await eventually(partial(_is_done, jobs, shop, operation.id), seconds=60)
+    await eventually(_asking(_is_done, jobs, shop, operation.id), seconds=60)
     assert await sql.fetchval("SELECT count(*) FROM waiting WHERE counted_service = 'shop'") == 5
 
 
-async def _is_stuck(jobs: Stub, shop: Metadata, operation_id: str) -> object:
+async def _is_stuck(jobs: Stub, shop: Metadata, operation_id: str) -> bool:
     return bool((await _operation(jobs, shop, operation_id)).last_error.message)
 
 
-async def _is_done(jobs: Stub, shop: Metadata, operation_id: str) -> object:
+async def _is_done(jobs: Stub, shop: Metadata, operation_id: str) -> bool:
     return bool((await _operation(jobs, shop, operation_id)).done_count == 3)
 
 

@@ -44,8 +44,9 @@ def audit(
 
     Jobs that were cancelled, retried, updated and deleted, bulk operations, queues that
     were changed, workers that were drained, API keys that were made and revoked, and
-    calls that were refused for want of a role. Without JOBSVC_DSN it
-    reads the embedded PostgreSQL in JOBSVC_DATA_DIR, beside a server that runs on it. See docs/operations/audit.md.
+    calls that were refused for want of a role. Without JOBSVC_DSN it reads the embedded
+    PostgreSQL in JOBSVC_DATA_DIR, beside a server that runs on it. See
+    docs/operations/audit.md.
     """
     import asyncio
 
