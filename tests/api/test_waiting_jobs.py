@@ -147,7 +147,7 @@ async def test_jobs_that_wait_no_more_make_room(jobs: Stub, shop: Metadata) -> N
             return False
         return True
 
-    await eventually(room, seconds=60)
+    await eventually(_asking(room), seconds=60)
     _check(await refused(_create(jobs, shop, 1)))
 
 
