@@ -321,6 +321,7 @@ async def replica(
             store.database.troubles,
             settings,
             gate,
+            trail,
         )
 
         def on_hint(hint: Hint) -> None:

@@ -53,14 +53,15 @@ def audit(
     from jobsvc.cli.existing_database import shared_database
     from jobsvc.cli.startup import log_to_stderr, read_settings, startup_errors
     from jobsvc.domain.audit_entry import KEY_METHODS
-    from jobsvc.domain.methods import METHODS
+    from jobsvc.domain.methods import METHODS, OTHER_METHODS
     from jobsvc.store.audit import read_audit
 
     now = datetime.now(UTC)
     first = None if since is None else parse_moment(since, now)
     end = None if until is None else parse_moment(until, now)
     names = parse_words(methods)
-    if unknown := sorted({*names} - {method.name for method in METHODS} - {*KEY_METHODS}):
+    known = {*(method.name for method in METHODS), *OTHER_METHODS, *KEY_METHODS}
+    if unknown := sorted({*names} - known):
         raise typer.BadParameter(f"there is no method {', '.join(unknown)}")
     settings = read_settings()
     log_to_stderr()
