@@ -4,6 +4,7 @@ that they have written is searched. `tests/e2e/test_secrets.py` does so for pass
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ async def test_no_credential_is_found_again(
     issuer.write(tmp_path / "keys.json")
     (tmp_path / "policy.toml").write_text(_POLICY)
     dsn = f"{stage.dsn}&password={_PASSWORD}"
-    settings: dict[str, object] = {
+    settings: dict[str, Any] = {
         "dsn": dsn,
         "session_keys": _SESSION_KEY,
         "tls_cert": server_files.certificate,
@@ -113,13 +114,13 @@ async def test_no_credential_is_found_again(
         "--help": {"JOBSVC_TOKEN": token, "JOBSVC_DSN": dsn, "JOBSVC_SESSION_KEY": _SESSION_KEY},
     }
     for name, changed in bad.items():
-        words = ("get", job_id) if name != "--help" else ("serve", "--help")
+        words = ["get", job_id] if name != "--help" else ["serve", "--help"]
         texts[name] = await _told(*words, **(channel | changed))
         assert texts[name], name
     assert "COMPLETED" in texts["token in a file"]
 
     # Commands on the database, in order and out of order.
-    for words in (
+    for command in (
         ("doctor",),
         ("audit", "--json"),
         ("keys", "list"),
@@ -132,8 +133,8 @@ async def test_no_credential_is_found_again(
             "here": dsn,
             "nowhere": f"postgresql://u:{_PASSWORD}@127.0.0.1:1/d",
         }.items():
-            texts[f"{words} {name}"] = await _told(
-                *words, JOBSVC_DSN=where, JOBSVC_LOG_LEVEL="DEBUG", JOBSVC_START_WAIT_SECONDS="0"
+            texts[f"{command} {name}"] = await _told(
+                *command, JOBSVC_DSN=where, JOBSVC_LOG_LEVEL="DEBUG", JOBSVC_START_WAIT_SECONDS="0"
             )
 
     # The server sees a key that is revoked and files that are wrong, and is killed.
