@@ -15,6 +15,9 @@ _SMOKE = (
     *("life-cycle", "cycles", "latency", "client-latency"),
 )
 
+#: Where TLS and tokens are on every call, or on few of many jobs.
+_SECURED = ("create-32", "batch-create", "drain")
+
 _JOBSVC = ("jobsvc", "jobsvc x2")
 
 
@@ -29,12 +32,15 @@ class Options:
     systems: tuple[str, ...]
     peers: bool
     beside: Path | None
+    secured: bool
     json_path: Path
     chart_folder: Path | None
 
     @property
     def label(self) -> str:
-        """Ends the names of the systems of the other checkout; empty without one."""
+        """Ends the names of the systems that ours are compared with; empty without any."""
+        if self.secured:
+            return " without TLS and tokens"
         return f" @ {self.beside.name}" if self.beside else ""
 
 
@@ -81,6 +87,12 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         " other systems unless named, and print the ratios",
     )
     parser.add_argument(
+        "--secured",
+        action="store_true",
+        help="measure jobsvc with TLS and a verified token on every call, alternately with jobsvc"
+        " without, and print the ratios; by default create-32, batch-create and drain",
+    )
+    parser.add_argument(
         "--json", type=Path, default=Path("build/bench/results.json"), metavar="PATH"
     )
     parser.add_argument(
@@ -90,14 +102,21 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         "--smoke", action="store_true", help="once and tiny: says that it works, not how fast"
     )
     chosen = parser.parse_args(arguments)
+    if chosen.secured and chosen.beside:
+        parser.error("--secured and --beside each compare with something else")
     return Options(
         rounds=1 if chosen.smoke else chosen.rounds,
         jobs=chosen.jobs or (1_000 if chosen.smoke else 40_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
-        scenarios=tuple(chosen.only or (_SMOKE if chosen.smoke else SCENARIOS)),
-        systems=tuple(chosen.systems or (_JOBSVC if chosen.beside else ())),
+        scenarios=tuple(
+            chosen.only or (_SECURED if chosen.secured else _SMOKE if chosen.smoke else SCENARIOS)
+        ),
+        systems=tuple(
+            chosen.systems or (_JOBSVC[:1] if chosen.secured else _JOBSVC if chosen.beside else ())
+        ),
         peers=chosen.peers,
         beside=chosen.beside,
+        secured=chosen.secured,
         json_path=chosen.json,
         chart_folder=chosen.chart,
     )

@@ -12,6 +12,7 @@ from bench.scenarios.deployment import Deployment
 from bench.scenarios.draining import measure_cycles, measure_drain
 from bench.scenarios.latency import measure_latency
 from bench.scenarios.life_cycle import measure_life_cycle
+from bench.systems.secured import OPEN, Access
 from bench.systems.system import System, Template
 
 #: The drains with a backlog behind.
@@ -21,12 +22,17 @@ _TWO_SERVERS = ("create-32", "batch-create-4", "drain-2-workers", "drain-1m-2-wo
 
 
 def jobsvc_systems(
-    postgres: Postgres, backlog: int, checkout: Checkout = THIS, label: str = ""
+    postgres: Postgres,
+    backlog: int,
+    checkout: Checkout = THIS,
+    label: str = "",
+    access: Access = OPEN,
 ) -> list[System]:
     """One server process in every scenario, and two where it makes a difference.
 
     `backlog` is how many jobs wait behind those that are drained in the `drain-1m` scenarios.
-    Servers and workers run the code of `checkout`, and `label` ends the names of its systems.
+    Servers and workers run the code of `checkout`, and `label` ends the names of its systems. They
+    and the callers get in by `access`.
     """
 
     async def fill_backlog(dsn: str, jobs: int) -> None:
@@ -37,8 +43,8 @@ def jobsvc_systems(
 
     def system(name: str, count: int, scenarios: tuple[str, ...]) -> System:
         async def measure(scenario: str, dsn: str, jobs: int) -> Sample:
-            async with servers(postgres, dsn, count, checkout=checkout) as running:
-                deployment = Deployment(name, postgres, dsn, running, checkout)
+            async with servers(postgres, dsn, count, access.server, checkout) as running:
+                deployment = Deployment(name, postgres, dsn, running, checkout, access.caller)
                 return await _measure(deployment, scenario, jobs, backlog)
 
         return System(name, scenarios, measure, templates)

@@ -112,13 +112,11 @@ class JobStore:
         queues = columns[1]
         assert isinstance(queues, Sequence)
         if len(queues) == 1:
-            rows = await self._database.fetch("create_jobs", *columns, _counted(jobs))
+            rows = await self._database.fetch("create_jobs", *columns)
             return _time_of_all(rows)
         try:
             async with self._database.transaction() as connection:
-                rows = await connection.fetch(
-                    self._database.sql["create_jobs"], *columns, _counted(jobs)
-                )
+                rows = await connection.fetch(self._database.sql["create_jobs"], *columns)
                 create_time = _time_of_all(rows)
                 if create_time is None:
                     raise _QueueGone
@@ -136,16 +134,14 @@ class JobStore:
             KeyTaken: a unique key is held, or another transaction won a conflict; this one is lost.
         """
         try:
-            rows = await connection.fetch(
-                self._database.sql["create_jobs"], *_create_columns(jobs), _counted(jobs)
-            )
+            rows = await connection.fetch(self._database.sql["create_jobs"], *_create_columns(jobs))
         except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
             raise KeyTaken from error
         return rows[0]["create_time"], _create_times(jobs, rows)
 
     async def write_waiting(self, jobs: Sequence[NewJob]) -> Sequence[datetime | None]:
         """Writes jobs and their queue entries in one statement, as `create` does with each."""
-        rows = await self._database.fetch("create_jobs", *_create_columns(jobs), _counted(jobs))
+        rows = await self._database.fetch("create_jobs", *_create_columns(jobs))
         return _create_times(jobs, rows)
 
     async def write_leased(
@@ -164,7 +160,6 @@ class JobStore:
             [lease.slot.worker_id for lease in leases],
             short([lease.slot.duration_seconds for lease in leases]),
             list({queues[job_id] for job_id in ids}),
-            _counted(jobs),
         )
         create_time, created, slots, start_times = rows[0]
         leased = {
@@ -260,11 +255,6 @@ def _create_times(
     return [create_time if job.id in ids else None for job in jobs]
 
 
-def _counted(jobs: Sequence[NewJob]) -> list[str]:
-    """The services of jobs whose waiting jobs are counted."""
-    return list({job.owner.service for job in jobs if job.owner.most_waiting is not None})
-
-
 def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
     """Converts jobs into the parameters of create_jobs.sql."""
     options = [job.options for job in jobs]
@@ -294,4 +284,5 @@ def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
             spread(column, len(jobs)) if optional else short(column)
             for optional, column in zip(_OPTIONAL, policies, strict=True)
         ],
+        list({job.owner.service for job in jobs if job.owner.most_waiting is not None}),
     )
