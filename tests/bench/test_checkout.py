@@ -70,3 +70,15 @@ def test_beside_refuses_a_folder_that_is_no_checkout(
     with pytest.raises(SystemExit):
         read_options(["--beside", str(tmp_path)])
     assert "is no checkout" in capsys.readouterr().err
+
+
+def test_secured_measures_jobsvc_beside_itself_without_tls_and_tokens(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = read_options(["--secured"])
+    assert options.systems == ("jobsvc",)
+    assert options.scenarios == ("create-32", "batch-create", "drain")
+    assert options.label == " without TLS and tokens"
+    with pytest.raises(SystemExit):
+        read_options(["--secured", "--beside", str(_old_checkout(tmp_path).folder)])
+    assert "compare" in capsys.readouterr().err
