@@ -9,7 +9,7 @@ import tempfile
 from itertools import chain
 from pathlib import Path
 
-from bench.measure.checkout import Checkout
+from bench.measure.checkout import THIS, Checkout
 from bench.measure.postgres import Postgres, running_postgres
 from bench.options import Options, read_options
 from bench.plan import Findings, measurements, run
@@ -61,17 +61,14 @@ async def _measure(options: Options) -> Findings:
 
 
 def chosen_systems(postgres: Postgres, options: Options, access: Access = OPEN) -> list[System]:
-    """The systems of a run; those of another checkout, or without TLS and tokens, right after ours,
-    as they are compared. Ours are reached by `access`."""
+    """The systems of a run; those that ours are compared with right after ours. Ours are reached by
+    `access`."""
     systems = [ceiling_system(postgres), echo_system(postgres)]
-    own = jobsvc_systems(postgres, options.backlog, access=access)
-    if options.secured:
-        others = jobsvc_systems(postgres, options.backlog, label=options.label)
-        systems += chain.from_iterable(zip(own, others, strict=True))
-    elif options.beside is None:
+    own = jobsvc_systems(postgres, options.backlog, access=access, is_read=options.metrics)
+    if not options.label:
         systems += own
     else:
-        other = Checkout(options.beside)
+        other = Checkout(options.beside) if options.beside else THIS
         others = jobsvc_systems(postgres, options.backlog, other, options.label)
         systems += chain.from_iterable(zip(own, others, strict=True))
     if options.peers:

@@ -19,6 +19,8 @@ _SMOKE = (
 _SECURED = ("create-32", "batch-create", "drain")
 
 _JOBSVC = ("jobsvc", "jobsvc x2")
+#: What metrics may cost something of.
+_COUNTED = ("create-32", "client-create-32", "batch-create", "drain", "drain-2-workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Options:
     peers: bool
     beside: Path | None
     secured: bool
+    metrics: bool
     json_path: Path
     chart_folder: Path | None
 
@@ -41,6 +44,8 @@ class Options:
         """Ends the names of the systems that ours are compared with; empty without any."""
         if self.secured:
             return " without TLS and tokens"
+        if self.metrics:
+            return " without metrics"
         return f" @ {self.beside.name}" if self.beside else ""
 
 
@@ -79,14 +84,21 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         help="jobs that wait behind in the drain-1m scenarios (1000000)",
     )
     parser.add_argument("--peers", action="store_true", help="with the peers of bench/peers")
-    parser.add_argument(
+    comparison = parser.add_mutually_exclusive_group()
+    comparison.add_argument(
+        "--metrics",
+        action="store_true",
+        help="measure creates and drains alternately with metrics that are read every 5 s, and"
+        " without, and print the ratios",
+    )
+    comparison.add_argument(
         "--beside",
         type=_checkout,
         metavar="PATH",
         help="measure jobsvc alternately with the server and worker of another checkout, and no"
         " other systems unless named, and print the ratios",
     )
-    parser.add_argument(
+    comparison.add_argument(
         "--secured",
         action="store_true",
         help="measure jobsvc with TLS and a verified token on every call, alternately with jobsvc"
@@ -102,21 +114,22 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         "--smoke", action="store_true", help="once and tiny: says that it works, not how fast"
     )
     chosen = parser.parse_args(arguments)
-    if chosen.secured and chosen.beside:
-        parser.error("--secured and --beside each compare with something else")
     return Options(
         rounds=1 if chosen.smoke else chosen.rounds,
         jobs=chosen.jobs or (1_000 if chosen.smoke else 40_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
         scenarios=tuple(
-            chosen.only or (_SECURED if chosen.secured else _SMOKE if chosen.smoke else SCENARIOS)
+            chosen.only
+            or (_COUNTED if chosen.metrics else _SECURED if chosen.secured else None)
+            or (_SMOKE if chosen.smoke else SCENARIOS)
         ),
-        systems=tuple(
-            chosen.systems or (_JOBSVC[:1] if chosen.secured else _JOBSVC if chosen.beside else ())
-        ),
+        systems=("jobsvc",)
+        if chosen.metrics or chosen.secured
+        else tuple(chosen.systems or (_JOBSVC if chosen.beside else ())),
         peers=chosen.peers,
         beside=chosen.beside,
         secured=chosen.secured,
+        metrics=chosen.metrics,
         json_path=chosen.json,
         chart_folder=chosen.chart,
     )

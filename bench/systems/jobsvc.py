@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 from bench.measure.checkout import THIS, Checkout
 from bench.measure.jobsvc_processes import servers
 from bench.measure.postgres import Postgres
 from bench.measure.sample import Sample
+from bench.measure.scraped import reading_metrics
 from bench.scenarios.catalog import SCENARIOS
 from bench.scenarios.creating import CREATES, measure_creates
 from bench.scenarios.deployment import Deployment
@@ -27,12 +30,15 @@ def jobsvc_systems(
     checkout: Checkout = THIS,
     label: str = "",
     access: Access = OPEN,
+    *,
+    is_read: bool = False,
 ) -> list[System]:
     """One server process in every scenario, and two where it makes a difference.
 
     `backlog` is how many jobs wait behind those that are drained in the `drain-1m` scenarios.
     Servers and workers run the code of `checkout`, and `label` ends the names of its systems. They
-    and the callers get in by `access`.
+    and the callers get in by `access`. With `is_read` the metrics of the one server are on, and
+    read.
     """
 
     async def fill_backlog(dsn: str, jobs: int) -> None:
@@ -43,7 +49,12 @@ def jobsvc_systems(
 
     def system(name: str, count: int, scenarios: tuple[str, ...]) -> System:
         async def measure(scenario: str, dsn: str, jobs: int) -> Sample:
-            async with servers(postgres, dsn, count, access.server, checkout) as running:
+            async with AsyncExitStack() as up:
+                read = is_read and count == 1
+                environment = await up.enter_async_context(reading_metrics()) if read else {}
+                running = await up.enter_async_context(
+                    servers(postgres, dsn, count, {**environment, **access.server}, checkout)
+                )
                 deployment = Deployment(name, postgres, dsn, running, checkout, access.caller)
                 return await _measure(deployment, scenario, jobs, backlog)
 

@@ -61,6 +61,7 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
+from jobsvc.queues.history import QueueHistoryWriter
 from jobsvc.queues.queue_measurements import QueueMeasurements
 from jobsvc.queues.statistics import QueueStatistics
 from jobsvc.settings import DATABASE_KEY, Settings
@@ -69,13 +70,23 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.store.under_test import movable_texts
+from jobsvc.telemetry.catalogue import CERTIFICATE_REMAINING, DATABASE_AVAILABLE
+from jobsvc.telemetry.disk import measure_disk
 from jobsvc.telemetry.measurements import Measurements
 from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
 from jobsvc.upkeep.bulk import BulkRunner
+from jobsvc.upkeep.depths import write_depths
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, DutyLog, run_duties
-from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
+from jobsvc.upkeep.prune import (
+    prune_audit,
+    prune_bulk_operations,
+    prune_history,
+    prune_jobs,
+    prune_schemas,
+)
+from jobsvc.upkeep.removals import Removals
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
@@ -85,7 +96,10 @@ log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
 _SCHEMAS_SECONDS = 600.0
+_REMOVALS_SECONDS = 5.0
 _TRIM_SECONDS = 10.0
+#: Often enough to meet each minute.
+_DEPTHS_SECONDS = 30.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
 
@@ -242,6 +256,7 @@ async def replica(
         )
         reader = JobReader(store, catalog, hub)
         lister = JobLister(store)
+        queue_control = QueueControl(store, hints, settings, measurements)
         admission = Admission(settings, measurements)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
@@ -312,7 +327,7 @@ async def replica(
                 store,
                 hints,
                 catalog,
-                QueueControl(store, hints, settings, measurements),
+                queue_control,
                 retirement,
             ),
             ExternalScaler(statistics, settings.heartbeat_interval_seconds),
@@ -343,11 +358,26 @@ async def replica(
             settings.rescue_interval_seconds,
         )
         duties = _duties(
-            store, settlement, hints, dispatcher, outages, admission, settings, measurements
+            store,
+            settlement,
+            hints,
+            dispatcher,
+            queue_control,
+            outages,
+            admission,
+            settings,
+            measurements,
         )
         duty_log = DutyLog(measurements)
         queue_measurements = QueueMeasurements(store.queues, measurements)
+        history = QueueHistoryWriter(store, measurements.jobs)
         measure_process(measurements)
+        troubles = store.database.troubles
+        measurements.gauge(DATABASE_AVAILABLE, lambda: [((), not troubles.is_away)])
+        if settings.dsn is None:
+            measure_disk(measurements, settings.data_dir)
+        if tls is not None:
+            measurements.gauge(CERTIFICATE_REMAINING, lambda: [((), tls.remaining_seconds)])
         with published(measurements) as is_published:
             async with running(
                 ("servers", store.database.watch_servers()),
@@ -361,6 +391,7 @@ async def replica(
                 ("dispatch", dispatcher.run()),
                 ("worker ids", worker_ids.run()),
                 ("audit", trail.run()),
+                ("queue history", history.run()),
             ):
                 async with (
                     authentication.running() if authentication else nullcontext(),
@@ -391,6 +422,7 @@ async def replica(
                 await redelivery.flush()
                 await worker_ids.flush()
                 await trail.flush()
+                await history.flush()
                 worker_log.tell_missed(at_end=True)
 
 
@@ -411,6 +443,7 @@ def _duties(
     settlement: Settlement,
     hints: Hints,
     dispatcher: Dispatcher,
+    control: QueueControl,
     outages: Outages,
     admission: Admission,
     settings: Settings,
@@ -437,7 +470,10 @@ def _duties(
             partial(prune_bulk_operations, store),
         ),
         Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
+        Duty("prune history", settings.prune_interval_seconds, partial(prune_history, store)),
+        Duty("depths", _DEPTHS_SECONDS, partial(write_depths, store)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
+        Duty("remove queues", _REMOVALS_SECONDS, Removals(store.queue_control, control).run_once),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )

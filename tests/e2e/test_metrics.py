@@ -1,18 +1,31 @@
 """A running server says each metric of the catalogue, as the catalogue has it, and no other."""
 
 import re
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
+from jobsvc.auth.dev_certs import Authority
 from jobsvc.client import RetryPolicy
 from jobsvc.extras import is_installed
-from jobsvc.telemetry.catalogue import SERVER_INSTRUMENTS, WORKER_INSTRUMENTS, Instrument, Kind
+from jobsvc.telemetry.catalogue import (
+    CERTIFICATE_REMAINING,
+    EMBEDDED_DISK_FREE,
+    EMBEDDED_DISK_SIZE,
+    SERVER_INSTRUMENTS,
+    SOMETIMES,
+    WORKER_INSTRUMENTS,
+    Instrument,
+    Kind,
+)
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import Stage
+from tests.support.certificates import HOST
 from tests.support.probe import eventually
 from tests.telemetry.support.prometheus import Scrape, head, prometheus_name, scrape
 from tests.tracing.support.collector import grpc_collector
@@ -21,6 +34,8 @@ scraped = pytest.mark.skipif(
     not is_installed("prometheus"), reason="the extra prometheus is not installed"
 )
 
+#: What a server on a database of its own, without TLS, says.
+_ALWAYS = [instrument for instrument in SERVER_INSTRUMENTS if instrument not in SOMETIMES]
 #: What the SDK adds of itself.
 _OF_THE_SDK = re.compile(r"# TYPE (target_info|otel_\w+) ")
 
@@ -35,7 +50,7 @@ async def url_of(server: Server) -> str:
 
 def missing(found: Scrape) -> list[str]:
     """The metrics of the catalogue that the server has not said."""
-    return [i.name for i in SERVER_INSTRUMENTS if head(i) not in found.heads]
+    return [i.name for i in _ALWAYS if head(i) not in found.heads]
 
 
 @scraped
@@ -54,7 +69,7 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
         await caller.create("releases")
         await eventually(lambda: scrape(url).labels.get("jobsvc_jobs_released_total"))
         # One that waits.
-        await caller.client.declare_queue("nobody")
+        await caller.client.declare_queue("nobody", max_waiting=40)
         await caller.create("nobody")
         # One that is not acknowledged, and one whose worker dies.
         running = await caller.create("nap", {"seconds": 600})
@@ -72,9 +87,9 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
         )
 
     assert {lines for lines in found.heads if not _OF_THE_SDK.match(lines[1])} == {
-        head(instrument) for instrument in SERVER_INSTRUMENTS
+        head(instrument) for instrument in _ALWAYS
     }
-    for instrument in SERVER_INSTRUMENTS:
+    for instrument in _ALWAYS:
         name = prometheus_name(instrument)
         labels = tuple(sorted(key.replace(".", "_") for key in instrument.attributes))
         assert found.labels[name] == {labels}, name
@@ -84,6 +99,8 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
     assert found.value("jobsvc_jobs_created_total", queue="greet") == 2
     assert found.value("jobsvc_queue_jobs", queue="nobody", state="ready") == 1
     assert found.value("jobsvc_queue_oldest_ready_age_seconds", queue="nobody") > 0
+    bounds = {line: value for line, value in found.values.items() if "max_waiting" in line}
+    assert bounds == {'jobsvc_queue_max_waiting{queue="nobody"}': 40}
     completed = {"queue": "greet", "state": "COMPLETED", "reason": "OK"}
     assert found.value("jobsvc_jobs_ended_total", **completed) == 1
     failed = {"queue": "raises", "state": "FAILED", "reason": "UNKNOWN"}
@@ -92,6 +109,27 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
     assert found.value("jobsvc_jobs_rescued_total", queue="nap", reason="LEASE_EXPIRED") == 1
     assert found.value("jobsvc_job_run_duration_seconds_count", queue="flaky") == 2
     assert found.value("jobsvc_job_wait_duration_seconds_count", queue="flaky") == 2
+
+
+@scraped
+async def test_disk_of_the_embedded_postgres_and_end_of_the_certificate_are_said(
+    stage: Stage,
+) -> None:
+    certificate, key = Authority().sign("server", HOST, is_server=True, life=timedelta(days=9))
+    for name, pem in (("tls.crt", certificate), ("tls.key", key)):
+        (stage.folder / name).write_bytes(pem)
+    server = await stage.serve(
+        embedded=True,
+        http_listen="127.0.0.1:0",
+        tls_cert=stage.folder / "tls.crt",
+        tls_key=stage.folder / "tls.key",
+    )
+    found = scrape(await url_of(server))
+    assert {head(instrument) for instrument in SOMETIMES} <= found.heads
+    remaining = found.value(prometheus_name(CERTIFICATE_REMAINING))
+    assert 8 * 86_400 < remaining < 9 * 86_400
+    free, size = (found.value(prometheus_name(i)) for i in (EMBEDDED_DISK_FREE, EMBEDDED_DISK_SIZE))
+    assert 0 < free < size == shutil.disk_usage(stage.folder).total
 
 
 def status_of(url: str) -> tuple[int, str]:
@@ -146,7 +184,7 @@ async def test_server_sends_the_same_to_a_collector(stage: Stage) -> None:
                 "OTEL_METRIC_EXPORT_INTERVAL": "200",
             }
         )
-        always = {i.name for i in SERVER_INSTRUMENTS if not i.attributes}
+        always = {i.name for i in _ALWAYS if not i.attributes}
         sent = await eventually(lambda: collector.metrics, lambda sent: always <= sent.keys())
     assert {name: expected[name] for name in sent} == sent
 

@@ -194,6 +194,7 @@ class Guard:
                         caller = await self._entry.identify(
                             self._gate, method, kind, context, metadata, limit, caller, charge
                         )
+                    del metadata  # Thousands of streams would hold it until they end.
                     if decode is None:
                         await handle(requests, context)
                     else:

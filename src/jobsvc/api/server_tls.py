@@ -1,7 +1,10 @@
 """TLS of the server's port, with files that may be replaced while it serves."""
 
+import time
+
 import grpc
 
+from jobsvc.auth.certificate_dates import not_after
 from jobsvc.auth.tls_files import TlsFiles, TlsMaterial
 from jobsvc.auth.watched_files import WatchedFiles
 from jobsvc.settings import Settings
@@ -22,6 +25,12 @@ class ServerTls:
         """TLS by the files that the settings name; None without TLS. Raises FileUnusable."""
         files = TlsFiles.named(settings)
         return None if files is None else cls(files)
+
+    @property
+    def remaining_seconds(self) -> float:
+        """For how long new connections get a certificate that is still valid. May be read by any
+        thread."""
+        return not_after(self._material.certificate).timestamp() - time.time()
 
     def credentials(self) -> grpc.ServerCredentials:
         """Returns the credentials of one address: each asks by itself whether there is something

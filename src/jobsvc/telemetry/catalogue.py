@@ -100,6 +100,13 @@ DATABASE_FAILURES = Instrument(
     ("error.type",),
     "Failures of statements and connections, by SQLSTATE or the name of the error",
 )
+DATABASE_AVAILABLE = Instrument(
+    "jobsvc.database.available",
+    Kind.GAUGE,
+    "1",
+    (),
+    "1 while the database answers, else 0",
+)
 AUDIT_LOST = Instrument(
     "jobsvc.audit.lost",
     Kind.COUNTER,
@@ -159,6 +166,14 @@ QUEUE_PAUSED = Instrument(
     "1",
     ("queue",),
     "1 while the queue is paused, else 0",
+)
+
+QUEUE_MAX_WAITING = Instrument(
+    "jobsvc.queue.max_waiting",
+    Kind.GAUGE,
+    "{job}",
+    ("queue",),
+    "How many jobs may wait, of a queue that has a `max_waiting`",
 )
 
 QUEUE_STATISTICS_AGE = Instrument(
@@ -314,6 +329,30 @@ DUTY_FAILURES = Instrument(
     "Runs of a duty that the database failed or refused",
 )
 
+CERTIFICATE_REMAINING = Instrument(
+    "jobsvc.tls.certificate.remaining",
+    Kind.GAUGE,
+    "s",
+    (),
+    "For how long the certificate of the server is still valid; below 0 once it has expired",
+)
+
+EMBEDDED_DISK_FREE = Instrument(
+    "jobsvc.embedded.disk.free",
+    Kind.GAUGE,
+    "By",
+    (),
+    "Room on the disk of the embedded PostgreSQL",
+)
+
+EMBEDDED_DISK_SIZE = Instrument(
+    "jobsvc.embedded.disk.size",
+    Kind.GAUGE,
+    "By",
+    (),
+    "Size of that disk",
+)
+
 PROCESS_CPU_TIME = Instrument(
     "process.cpu.time",
     Kind.COUNTER,
@@ -361,6 +400,7 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     QUEUE_WORKERS,
     QUEUE_OPEN_WINDOW,
     QUEUE_PAUSED,
+    QUEUE_MAX_WAITING,
     QUEUE_STATISTICS_AGE,
     RPC_DURATION,
     CALLS,
@@ -374,6 +414,7 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     STATEMENT_DURATION,
     CONNECTIONS,
     CONNECTIONS_WAITING,
+    DATABASE_AVAILABLE,
     DATABASE_FAILURES,
     AUDIT_LOST,
     HORIZON_AGE,
@@ -383,10 +424,18 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     DUTY_ITEMS,
     DUTY_FAILURES,
     LOOP_LAG,
+    CERTIFICATE_REMAINING,
+    EMBEDDED_DISK_FREE,
+    EMBEDDED_DISK_SIZE,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY,
     PROCESS_FILES,
     PROCESS_UPTIME,
+)
+
+#: Of those, what a server says only where there is such a thing: TLS, an embedded PostgreSQL.
+SOMETIMES: frozenset[Instrument] = frozenset(
+    {CERTIFICATE_REMAINING, EMBEDDED_DISK_FREE, EMBEDDED_DISK_SIZE}
 )
 
 WORKER_ATTEMPTS = Instrument(

@@ -1,7 +1,7 @@
 """What becomes of jobs, counted by queue: how each event is recorded, in one place."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from jobsvc.telemetry.catalogue import (
     JOB_RUN,
@@ -27,6 +27,7 @@ class JobMeasurements:
     def __init__(self, measurements: Measurements | None) -> None:
         measurements = Measurements() if measurements is None else measurements
         self._queue = measurements.queue
+        self._jobs = measurements.jobs
         self._created = measurements.tally(JOBS_CREATED)
         self._ended = measurements.tally(JOBS_ENDED)
         self._retried = measurements.tally(JOBS_RETRIED)
@@ -40,29 +41,38 @@ class JobMeasurements:
         """Records created jobs, by the queue of each."""
         for queue, count in Counter(queues).items():
             self._created.add(count, self._queue(queue))
+            self._jobs.of(queue).created += count
 
     def born_leased(self, queues: Iterable[str]) -> None:
         """Records jobs that had not to wait, by the queue of each."""
         for queue, count in Counter(queues).items():
-            self._wait.record_all([0.0] * count, self._queue(queue))
+            self.waited(queue, [0.0] * count)
 
-    def completed(self, queue: str, run_seconds: Sequence[float]) -> None:
+    def waited(self, queue: str, wait_seconds: Iterable[float]) -> None:
+        """Records jobs of a queue that were leased, by how long each had been ready."""
+        ordered = sorted(wait_seconds)
+        self._wait.record_all(ordered, self._queue(queue))
+        self._jobs.of(queue).waited(ordered)
+
+    def completed(self, queue: str, run_seconds: Iterable[float]) -> None:
         """Records jobs of a queue that completed, by how long each ran."""
-        queue = self._queue(queue)
-        self._ended.add(len(run_seconds), queue, _COMPLETED, _OK)
-        self._run.record_all(run_seconds, queue)
+        ordered, attribute = sorted(run_seconds), self._queue(queue)
+        self._ended.add(len(ordered), attribute, _COMPLETED, _OK)
+        self._run.record_all(ordered, attribute)
+        tally = self._jobs.of(queue)
+        tally.completed += len(ordered)
+        tally.ran(ordered)
 
     def ended(self, queue: str, state: str, reason: str, run_seconds: float) -> None:
         """Records a job that failed or was cancelled in the hands of a worker."""
-        queue = self._queue(queue)
-        self._ended.add(1, queue, state, reason)
-        self._run.record(run_seconds, queue)
+        self._end(queue, state, reason, 1)
+        self._ran(queue, run_seconds)
 
     def retried(self, queue: str, reason: str, run_seconds: float) -> None:
         """Records a job that waits again after a failed attempt."""
-        queue = self._queue(queue)
-        self._retried.add(1, queue, reason)
-        self._run.record(run_seconds, queue)
+        self._retried.add(1, self._queue(queue), reason)
+        self._jobs.of(queue).retried += 1
+        self._ran(queue, run_seconds)
 
     def released(self, queue: str) -> None:
         """Records a job that its worker handed back undone."""
@@ -80,8 +90,20 @@ class JobMeasurements:
     def expired(self, jobs: Iterable[tuple[str, str]]) -> None:
         """Records jobs that failed while they waited, by queue and reason."""
         for (queue, reason), count in Counter(jobs).items():
-            self._ended.add(count, self._queue(queue), _FAILED, reason)
+            self._end(queue, _FAILED, reason, count)
 
     def cancelled_waiting(self, queue: str, count: int) -> None:
         """Records jobs of a queue that were cancelled while they waited."""
-        self._ended.add(count, self._queue(queue), _CANCELLED, _CANCELLED)
+        self._end(queue, _CANCELLED, _CANCELLED, count)
+
+    def _end(self, queue: str, state: str, reason: str, count: int) -> None:
+        self._ended.add(count, self._queue(queue), state, reason)
+        tally = self._jobs.of(queue)
+        if state == _FAILED:
+            tally.fail(count, reason)
+        else:
+            tally.cancelled += count
+
+    def _ran(self, queue: str, seconds: float) -> None:
+        self._run.record(seconds, self._queue(queue))
+        self._jobs.of(queue).ran((seconds,))

@@ -43,7 +43,8 @@ class JobServiceStub:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -171,7 +172,8 @@ class JobServiceServicer:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -201,8 +203,9 @@ class JobServiceServicer:
 
     def BatchCreateJobs(self, request, context):
         """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-        `CreateJob` does.
+        is reported with the index of its request in `ErrorInfo.metadata`, and the
+        fields of all its requests that break a rule of this contract by their
+        paths. Fails as `CreateJob` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -541,7 +544,8 @@ class JobService:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`

@@ -44,7 +44,8 @@ class JobServiceStub:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -74,8 +75,9 @@ class JobServiceStub:
     """
     BatchCreateJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]
     """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-    `CreateJob` does.
+    is reported with the index of its request in `ErrorInfo.metadata`, and the
+    fields of all its requests that break a rule of this contract by their
+    paths. Fails as `CreateJob` does.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     """Returns a job as it is now."""
@@ -245,7 +247,8 @@ class JobServiceAsyncStub(JobServiceStub):
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -272,8 +275,9 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     BatchCreateJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]  # type: ignore[assignment]
     """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-    `CreateJob` does.
+    is reported with the index of its request in `ErrorInfo.metadata`, and the
+    fields of all its requests that break a rule of this contract by their
+    paths. Fails as `CreateJob` does.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job as it is now."""
@@ -442,7 +446,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -479,8 +484,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.BatchCreateJobsResponse, _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]]:
         """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-        `CreateJob` does.
+        is reported with the index of its request in `ErrorInfo.metadata`, and the
+        fields of all its requests that break a rule of this contract by their
+        paths. Fails as `CreateJob` does.
         """
 
     @_abc_1.abstractmethod

@@ -30,9 +30,9 @@ class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     @_typing.overload
@@ -64,12 +64,13 @@ class QueueServiceStub:
     """
     PauseQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]
     """Stops dispatch, on all replicas at once. Jobs are still accepted, and
-    running ones go on. Pausing again replaces reason and end.
+    running ones go on. Pausing again replaces reason and end. Fails with
+    `FAILED_PRECONDITION` (`QUEUE_BEING_DELETED`) while the queue is being
+    removed.
     """
     ResumeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]
     """Starts dispatch again. Fails with `FAILED_PRECONDITION`
-    (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
-    `PauseQueue`.
+    (`QUEUE_BEING_DELETED`) while the queue is being removed.
     """
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]
     """Cancels every job of the queue that is PENDING, in batches of 1,000. A job
@@ -79,6 +80,17 @@ class QueueServiceStub:
     """
     GetQueueStats: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueStatsRequest, _queue_service_pb2.GetQueueStatsResponse]
     """Counts the jobs and workers of queues. Counts may be up to a second old."""
+    GetQueueHistory: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueHistoryRequest, _queue_service_pb2.GetQueueHistoryResponse]
+    """Returns what has become of the jobs of a queue, minute by minute, for up to
+    a day, however many servers there are. The minutes are those of the clock of
+    the database; one is there some seconds after it has ended.
+
+    A server that is killed loses the minute it was counting, and a minute has
+    the 500 busiest queues of each server. Jobs of an earlier queue of this name
+    do not count. Percentiles come from buckets, each at most half as long again
+    as the one before: the true value is in the same bucket, so that a
+    percentile is at most 50 % too high, a third too low, or 1 ms wrong.
+    """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListWorkersRequest, _queue_service_pb2.ListWorkersResponse]
     """Lists the workers seen in the last minute."""
     DrainWorker: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DrainWorkerRequest, _queue_service_pb2.DrainWorkerResponse]
@@ -94,9 +106,9 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -125,12 +137,13 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """
     PauseQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]  # type: ignore[assignment]
     """Stops dispatch, on all replicas at once. Jobs are still accepted, and
-    running ones go on. Pausing again replaces reason and end.
+    running ones go on. Pausing again replaces reason and end. Fails with
+    `FAILED_PRECONDITION` (`QUEUE_BEING_DELETED`) while the queue is being
+    removed.
     """
     ResumeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]  # type: ignore[assignment]
     """Starts dispatch again. Fails with `FAILED_PRECONDITION`
-    (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
-    `PauseQueue`.
+    (`QUEUE_BEING_DELETED`) while the queue is being removed.
     """
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
     """Cancels every job of the queue that is PENDING, in batches of 1,000. A job
@@ -140,6 +153,17 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """
     GetQueueStats: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueStatsRequest, _queue_service_pb2.GetQueueStatsResponse]  # type: ignore[assignment]
     """Counts the jobs and workers of queues. Counts may be up to a second old."""
+    GetQueueHistory: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueHistoryRequest, _queue_service_pb2.GetQueueHistoryResponse]  # type: ignore[assignment]
+    """Returns what has become of the jobs of a queue, minute by minute, for up to
+    a day, however many servers there are. The minutes are those of the clock of
+    the database; one is there some seconds after it has ended.
+
+    A server that is killed loses the minute it was counting, and a minute has
+    the 500 busiest queues of each server. Jobs of an earlier queue of this name
+    do not count. Percentiles come from buckets, each at most half as long again
+    as the one before: the true value is in the same bucket, so that a
+    percentile is at most 50 % too high, a third too low, or 1 ms wrong.
+    """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListWorkersRequest, _queue_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """Lists the workers seen in the last minute."""
     DrainWorker: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DrainWorkerRequest, _queue_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
@@ -154,9 +178,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     @_abc_1.abstractmethod
@@ -219,7 +243,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.PauseQueueResponse, _abc.Awaitable[_queue_service_pb2.PauseQueueResponse]]:
         """Stops dispatch, on all replicas at once. Jobs are still accepted, and
-        running ones go on. Pausing again replaces reason and end.
+        running ones go on. Pausing again replaces reason and end. Fails with
+        `FAILED_PRECONDITION` (`QUEUE_BEING_DELETED`) while the queue is being
+        removed.
         """
 
     @_abc_1.abstractmethod
@@ -229,8 +255,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ResumeQueueResponse, _abc.Awaitable[_queue_service_pb2.ResumeQueueResponse]]:
         """Starts dispatch again. Fails with `FAILED_PRECONDITION`
-        (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
-        `PauseQueue`.
+        (`QUEUE_BEING_DELETED`) while the queue is being removed.
         """
 
     @_abc_1.abstractmethod
@@ -252,6 +277,23 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.GetQueueStatsResponse, _abc.Awaitable[_queue_service_pb2.GetQueueStatsResponse]]:
         """Counts the jobs and workers of queues. Counts may be up to a second old."""
+
+    @_abc_1.abstractmethod
+    def GetQueueHistory(
+        self,
+        request: _queue_service_pb2.GetQueueHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.GetQueueHistoryResponse, _abc.Awaitable[_queue_service_pb2.GetQueueHistoryResponse]]:
+        """Returns what has become of the jobs of a queue, minute by minute, for up to
+        a day, however many servers there are. The minutes are those of the clock of
+        the database; one is there some seconds after it has ended.
+
+        A server that is killed loses the minute it was counting, and a minute has
+        the 500 busiest queues of each server. Jobs of an earlier queue of this name
+        do not count. Percentiles come from buckets, each at most half as long again
+        as the one before: the true value is in the same bucket, so that a
+        percentile is at most 50 % too high, a third too low, or 1 ms wrong.
+        """
 
     @_abc_1.abstractmethod
     def ListWorkers(

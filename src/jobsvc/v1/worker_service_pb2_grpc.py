@@ -96,7 +96,10 @@ class WorkerServiceServicer:
         unasked when a job is cancelled or a lease is lost. One without leases
         says that the database is away. Then, or if there is no answer within
         `extend_interval`, open a second stream as under 6: another replica may
-        be well. Keep the first until the second is subscribed.
+        be well. Keep the first until the second is subscribed. A `dispatch` that
+        comes on the first meanwhile is not among the `held_lease_ids` of the
+        second, and goes back when that is subscribed: set it aside, and begin
+        those jobs only if the first stream is to go on.
         5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
         and half-closes; the server confirms the last outcomes and ends with
         OK.
@@ -121,6 +124,14 @@ class WorkerServiceServicer:
         server) in which the worker could have extended or reported. So try to
         reconnect every 5 seconds at least, however long the server is away.
 
+        How a stream ends says what to do next. With OK: the worker has half-closed
+        it. With a `RetryInfo`: subscribe again after its delay. Without an
+        `ErrorInfo`, with `UNAVAILABLE`, `RESOURCE_EXHAUSTED` or `INTERNAL`, or for
+        `WORKER_ID_IN_USE`: again as under 7, after a pause of your own, the longer
+        the more often. With `UNAUTHENTICATED`: again if there is a newer token. Any
+        other end would come again, and ends the worker; so does `WORKER_REPLACED`
+        on a stream in whose place this process has opened no other.
+
         A second stream of one `worker_id` replaces the first, which ends with
         `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
         same process may do so: it sends the `resume_token` of `subscribed`, or
@@ -128,6 +139,10 @@ class WorkerServiceServicer:
         refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
         ended; it may try again. A frame out of order ends the stream with
         `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+        Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+        (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+        queues.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,9 +150,11 @@ class WorkerServiceServicer:
 
     def LeaseJobs(self, request, context):
         """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-        the first one up to `wait`. An empty answer is not an error. A process that
+        the first one up to `wait`. An empty answer is not an error. How leases
+        and jobs stand from then on is told by `ExtendLeases` only. A process that
         has a stream as well uses another `worker_id` here: leases that a stream
-        does not list when it subscribes go back.
+        does not list when it subscribes go back. Fails with `NOT_FOUND`
+        (`QUEUE_NOT_FOUND`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +163,15 @@ class WorkerServiceServicer:
     def ExtendLeases(self, request, context):
         """Extends leases and records progress. Answers for each lease on its own:
         a lost lease does not fail the call.
+
+        Without a `Work` stream this is where a worker hears that a job is to be
+        cancelled, or that a lease is lost: it hears as soon as it asks. Nothing
+        else tells it, and an outcome that it reports tells it too late. So list
+        all leases in one call at every third of `LeaseJobsResponse.expires_in`
+        (10 seconds by default) at least, also those that have time left; the
+        grace of 30 seconds runs from the request to cancel. A worker whose jobs
+        should stop sooner asks more often, every second if need be, or opens a
+        `Work` stream, which tells at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
