@@ -202,6 +202,8 @@ KEEP = -c requirements/development.txt
 lock: setup ## Write requirements/ with hashes from pyproject.toml (UPGRADE=--upgrade)
 	@$(COMPILE) pyproject.toml --extra all --extra news --extra dev -o requirements/development.txt
 	@$(COMPILE) pyproject.toml $(KEEP) --extra all --extra news -o requirements/image.txt
+	@$(COMPILE) pyproject.toml $(KEEP) $(foreach extra,auth cli otlp otlp-http prometheus server \
+	  uvloop,--extra $(extra)) -o requirements/server.txt
 	@$(COMPILE) pyproject.toml $(KEEP) --extra bench -o requirements/bench.txt
 	@$(COMPILE) requirements/build.in $(KEEP) -o requirements/build.txt
 	@$(COMPILE) requirements/sbom.in $(KEEP) -o requirements/sbom.txt
@@ -222,15 +224,17 @@ sbom: ## Write dist/jobsvc.cdx.json (CycloneDX) and dist/licences.md, of what th
 
 # Docker without its daemon builds nothing, so each is asked. Only the docker format has health checks.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-IMAGE   ?= jobsvc:$(VERSION)
-image: ## Build the container image (CONTAINER=podman, IMAGE=name:tag, BASE=python:3.13-slim)
+TARGET  ?= server
+IMAGE   ?= $(if $(filter trial,$(TARGET)),jobsvc-trial,jobsvc):$(VERSION)
+image: ## Build the container image (TARGET=trial, CONTAINER=podman, IMAGE=…, BASE=NAME@sha256:…)
 	@engine="$(CONTAINER)"; for name in docker podman buildah; do \
 	  test -n "$$engine" || ! $$name info >/dev/null 2>&1 || engine=$$name; \
 	done; \
 	test -n "$$engine" || { echo "image: docker (with its daemon), podman or buildah builds the" \
 	  "image, and none works here; on Debian: apt-get install buildah"; exit 1; }; \
 	case "$${engine##*/}" in docker) format= ;; *) format="--format docker" ;; esac; \
-	$$engine build $$format --build-arg VERSION=$(VERSION) \
+	$(if $(findstring @sha256:,$(BASE)),,echo "image: BASE names no digest, so the base may be another one tomorrow" >&2;) \
+	$$engine build $$format --target $(TARGET) --build-arg VERSION=$(VERSION) \
 	  $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
 clean: ## Remove what can be made again (data in .jobsvc stays)

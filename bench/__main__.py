@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import sys
+import tempfile
 from itertools import chain
+from pathlib import Path
 
 from bench.measure.checkout import THIS, Checkout
 from bench.measure.postgres import Postgres, running_postgres
@@ -17,6 +19,7 @@ from bench.systems.ceiling import ceiling_system
 from bench.systems.echo import echo_system
 from bench.systems.jobsvc import jobsvc_systems
 from bench.systems.peers import PeersMissing, peer_systems
+from bench.systems.secured import OPEN, Access, secured
 from bench.systems.system import System
 
 
@@ -49,15 +52,19 @@ def main() -> int:
 
 
 async def _measure(options: Options) -> Findings:
-    async with running_postgres() as postgres:
-        planned = measurements(chosen_systems(postgres, options), options.scenarios, options.rounds)
-        return await run(postgres, planned, options.jobs)
+    with tempfile.TemporaryDirectory(prefix="jobsvc-bench-") as folder:
+        access = secured(Path(folder)) if options.secured else OPEN
+        async with running_postgres() as postgres:
+            systems = chosen_systems(postgres, options, access)
+            planned = measurements(systems, options.scenarios, options.rounds)
+            return await run(postgres, planned, options.jobs)
 
 
-def chosen_systems(postgres: Postgres, options: Options) -> list[System]:
-    """The systems of a run; those that ours are compared with right after ours."""
+def chosen_systems(postgres: Postgres, options: Options, access: Access = OPEN) -> list[System]:
+    """The systems of a run; those that ours are compared with right after ours. Ours are reached by
+    `access`."""
     systems = [ceiling_system(postgres), echo_system(postgres)]
-    own = jobsvc_systems(postgres, options.backlog, is_read=options.metrics)
+    own = jobsvc_systems(postgres, options.backlog, access=access, is_read=options.metrics)
     if not options.label:
         systems += own
     else:

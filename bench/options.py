@@ -15,6 +15,9 @@ _SMOKE = (
     *("life-cycle", "cycles", "latency", "client-latency"),
 )
 
+#: Where TLS and tokens are on every call, or on few of many jobs.
+_SECURED = ("create-32", "batch-create", "drain")
+
 _JOBSVC = ("jobsvc", "jobsvc x2")
 #: What metrics may cost something of.
 _COUNTED = ("create-32", "client-create-32", "batch-create", "drain", "drain-2-workers")
@@ -33,6 +36,7 @@ class Options:
     beside: Path | None
     #: How many processes of one server are compared with one; 0 for no such comparison.
     processes: int
+    secured: bool
     metrics: bool
     json_path: Path
     chart_folder: Path | None
@@ -42,6 +46,8 @@ class Options:
         """Ends the names of the systems that ours are compared with; empty without any."""
         if self.processes:
             return f" in {self.processes} processes"
+        if self.secured:
+            return " without TLS and tokens"
         if self.metrics:
             return " without metrics"
         return f" @ {self.beside.name}" if self.beside else ""
@@ -104,6 +110,12 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         help="measure jobsvc alternately with one server of N processes on one port, and no other"
         " systems unless named, and print the ratios",
     )
+    comparison.add_argument(
+        "--secured",
+        action="store_true",
+        help="measure jobsvc with TLS and a verified token on every call, alternately with jobsvc"
+        " without, and print the ratios; by default create-32, batch-create and drain",
+    )
     parser.add_argument(
         "--json", type=Path, default=Path("build/bench/results.json"), metavar="PATH"
     )
@@ -119,12 +131,15 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         jobs=chosen.jobs or (1_000 if chosen.smoke else 40_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
         scenarios=tuple(
-            chosen.only or (_COUNTED if chosen.metrics else _SMOKE if chosen.smoke else SCENARIOS)
+            chosen.only
+            or (_COUNTED if chosen.metrics else _SECURED if chosen.secured else None)
+            or (_SMOKE if chosen.smoke else SCENARIOS)
         ),
         systems=_systems(chosen),
         peers=chosen.peers,
         beside=chosen.beside,
         processes=chosen.processes,
+        secured=chosen.secured,
         metrics=chosen.metrics,
         json_path=chosen.json,
         chart_folder=chosen.chart,
@@ -133,7 +148,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
 
 def _systems(chosen: argparse.Namespace) -> tuple[str, ...]:
     """The systems that are asked for; none means all."""
-    if chosen.metrics:
+    if chosen.metrics or chosen.secured:
         return ("jobsvc",)
     compared = ("jobsvc",) if chosen.processes else _JOBSVC if chosen.beside else ()
     return tuple(chosen.systems or compared)

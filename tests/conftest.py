@@ -4,7 +4,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ from jobsvc.embedded import embedded_postgres
 from jobsvc.settings import Settings
 from jobsvc.store.migrate import migrate
 from jobsvc.store.store import Store, open_store
+from tests.support import planted
 from tests.support.looking import look_at
 from tests.support.settings import TEST_SETTINGS
 
@@ -43,6 +44,19 @@ _TEST_POSTGRES = {"fsync": "off", "max_prepared_transactions": "4"}
 
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES = 4 << 30
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test in whose log, or output, something planted is found has failed."""
+    report = yield
+    written = {name: text for name, text in report.sections if name.startswith("Captured")}
+    if report.passed and (found := planted.found_in(written)):
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["secrets were told:", *found])
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +85,8 @@ async def dsn(postgres: str) -> AsyncIterator[str]:
     name = f"test_{next(_numbers)}"
     await _execute(postgres, f"CREATE DATABASE {name} TEMPLATE template_jobsvc")
     yield _named(postgres, name)
+    if planted.is_anything_planted():
+        assert planted.found_in({"the tables": await planted.dump(_named(postgres, name))}) == []
     await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
 
 

@@ -18,6 +18,7 @@ _FOLDER = _ROOT / "requirements"
 _FILES = {
     "development.txt": ("all", "news", "dev"),
     "image.txt": ("all", "news"),
+    "server.txt": ("auth", "cli", "otlp", "otlp-http", "prometheus", "server", "uvloop"),
     "bench.txt": ("bench",),
     "build.txt": (),
     "sbom.txt": (),

@@ -82,4 +82,5 @@ async def create(database: Database, ids: Sequence[str]) -> None:
         [_SETTINGS.attempt_timeout_seconds],
         nothing,  # retention
         nothing,  # start_within
+        nothing,  # services whose waiting jobs are counted
     )

@@ -57,8 +57,10 @@ async def workers(
     processor: str = "noop",
     window: int = WINDOW,
     checkout: Checkout = THIS,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[list[Child]]:
-    """Worker processes with the processor of that name, spread over the targets."""
+    """Worker processes with the processor of that name, spread over the targets, whose environment
+    has further variables."""
     arguments = ["-m", checkout.worker_module, str(checkout.processor(processor))]
     arguments += ["--concurrency", str(window), "--target"]
     async with AsyncExitStack() as running:
@@ -69,7 +71,7 @@ async def workers(
                 [*arguments, targets[n % len(targets)]],
                 "jobsvc worker ",
                 postgres.log_folder,
-                checkout.environment,
+                {**checkout.environment, **(environment or {})},
             )
             started.append(await running.enter_async_context(worker))
         yield started

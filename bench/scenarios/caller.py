@@ -2,7 +2,8 @@
 the client that ships.
 
 `python -m bench.scenarios.caller create|batch|client|client-many JOBS UNDER_WAY TARGET…`, driven
-over its standard input.
+over its standard input. `JOBSVC_CA` and `JOBSVC_TOKEN` make it call over TLS, with a token on every
+call.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,9 @@ from grpc import aio
 
 from bench.measure.protocol import send_result, wait_for_start
 from bench.measure.workload import BATCH, INPUT, QUEUE
+from jobsvc.bearer_token import authorization, token_of
 from jobsvc.client import AsyncClient, NewJob
+from jobsvc.tls import tls_credentials
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -36,13 +41,18 @@ _REQUEST = pb.CreateJobRequest(spec=_SPEC)
 _VALUE = json.loads(INPUT)
 
 
+#: On every call.
+_METADATA = authorization(token_of(os.environ))
+
+
 async def _one(stub: JobServiceAsyncStub, max_jobs: int) -> list[str]:
-    return [(await stub.CreateJob(_REQUEST)).job.id]
+    return [(await stub.CreateJob(_REQUEST, metadata=_METADATA)).job.id]
 
 
 async def _batch(stub: JobServiceAsyncStub, max_jobs: int) -> list[str]:
     request = pb.BatchCreateJobsRequest(requests=[_REQUEST] * min(BATCH, max_jobs))
-    return [response.job.id for response in (await stub.BatchCreateJobs(request)).responses]
+    response = await stub.BatchCreateJobs(request, metadata=_METADATA)
+    return [each.job.id for each in response.responses]
 
 
 async def _by_client(client: AsyncClient, max_jobs: int) -> list[str]:
@@ -90,13 +100,20 @@ async def _measure(operation: str, jobs: int, under_way: int, targets: list[str]
         "client-many": _many_by_client,
     }
     create = roads[operation]
+    ca = os.environ.get("JOBSVC_CA")
+    credentials = tls_credentials(ca=Path(ca)) if ca else None
     async with AsyncExitStack() as stack:
         stubs: list[Any] = []
         for target in targets:
             if create in (_by_client, _many_by_client):
-                stubs.append(await stack.enter_async_context(AsyncClient(target)))
+                client = AsyncClient(target, credentials=credentials, token=token_of(os.environ))
+                stubs.append(await stack.enter_async_context(client))
             else:
-                channel = await stack.enter_async_context(aio.insecure_channel(target))
+                channel = await stack.enter_async_context(
+                    aio.insecure_channel(target)
+                    if credentials is None
+                    else aio.secure_channel(target, credentials)
+                )
                 stubs.append(JobServiceStub(channel))
         warm = BATCH * len(stubs) if create in _IN_BATCHES else under_way
         before, _ = await _create(create, stubs, warm, under_way)

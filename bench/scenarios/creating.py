@@ -43,7 +43,9 @@ async def call_creates(deployment: Deployment, scenario: str, jobs: int) -> Crea
     arguments = ["-m", "bench.scenarios.caller", operation, str(jobs), str(under_way)]
     arguments += deployment.targets
     async with (
-        child_process("caller", arguments, "ready", deployment.postgres.log_folder) as caller,
+        child_process(
+            "caller", arguments, "ready", deployment.postgres.log_folder, deployment.access
+        ) as caller,
         deployment.meter(caller=caller) as meter,
     ):
         caller.start_work()

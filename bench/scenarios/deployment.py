@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.measure.checkout import THIS, Checkout
 from bench.measure.child_process import Child
@@ -23,6 +23,8 @@ class Deployment:
     servers: Sequence[Child]
     #: The code of servers and workers. Callers always run the code of this checkout.
     checkout: Checkout = THIS
+    #: What workers and callers need to be let in.
+    access: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def targets(self) -> list[str]:
@@ -33,7 +35,9 @@ class Deployment:
         self, count: int, processor: str = "noop", window: int = WINDOW
     ) -> AbstractAsyncContextManager[list[Child]]:
         """Worker processes, spread over the servers, for the length of the block."""
-        return workers(self.postgres, self.targets, count, processor, window, self.checkout)
+        return workers(
+            self.postgres, self.targets, count, processor, window, self.checkout, self.access
+        )
 
     def meter(self, workers: Sequence[Child] = (), caller: Child | None = None) -> Meter:
         """A meter for the servers and the other processes that take part."""

@@ -16,6 +16,7 @@ from bench.scenarios.deployment import Deployment
 from bench.scenarios.draining import measure_cycles, measure_drain
 from bench.scenarios.latency import measure_latency
 from bench.scenarios.life_cycle import measure_life_cycle
+from bench.systems.secured import OPEN, Access
 from bench.systems.system import System, Template
 
 #: The drains with a backlog behind.
@@ -30,6 +31,7 @@ def jobsvc_systems(
     checkout: Checkout = THIS,
     label: str = "",
     options: Sequence[str] = (),
+    access: Access = OPEN,
     *,
     is_read: bool = False,
 ) -> list[System]:
@@ -37,8 +39,8 @@ def jobsvc_systems(
 
     `backlog` is how many jobs wait behind those that are drained in the `drain-1m` scenarios.
     Servers and workers run the code of `checkout`, servers with `options` of `jobsvc serve`, and
-    `label` ends the names of such systems. With `is_read` the metrics of the one server are on,
-    and read.
+    `label` ends the names of such systems. They and the callers get in by `access`. With `is_read`
+    the metrics of the one server are on, and read.
     """
 
     async def fill_backlog(dsn: str, jobs: int) -> None:
@@ -53,9 +55,16 @@ def jobsvc_systems(
                 read = is_read and count == 1
                 environment = await up.enter_async_context(reading_metrics()) if read else {}
                 running = await up.enter_async_context(
-                    servers(postgres, dsn, count, environment, checkout, options)
+                    servers(
+                        postgres,
+                        dsn,
+                        count,
+                        {**environment, **access.server},
+                        checkout,
+                        options,
+                    )
                 )
-                deployment = Deployment(name, postgres, dsn, running, checkout)
+                deployment = Deployment(name, postgres, dsn, running, checkout, access.caller)
                 return await _measure(deployment, scenario, jobs, backlog)
 
         return System(name, scenarios, measure, templates)

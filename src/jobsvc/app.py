@@ -213,7 +213,15 @@ async def replica(
                 WatchStreams(feed, lister, reader, settings.heartbeat_interval_seconds),
                 JobControl(
                     Cancellation(store, reader, hints, settings, measurements),
-                    Retrying(store, reader, hints, due_timers.start, settings, measurements),
+                    Retrying(
+                        store,
+                        reader,
+                        hints,
+                        due_timers.start,
+                        settings,
+                        creation.let_in_service,
+                        measurements,
+                    ),
                     Changing(store, catalog, reader, hints, due_timers.start),
                     Deletion(store, reader, hints, settings),
                     settings.max_payload_bytes,
@@ -245,6 +253,7 @@ async def replica(
             store.database.troubles,
             settings,
             gate,
+            trail,
         )
 
         def on_hint(hint: Hint) -> None:

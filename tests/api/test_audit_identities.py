@@ -7,6 +7,9 @@ from typing import Any
 import asyncpg
 import pytest
 from grpc import aio
+from grpc_channelz.v1 import channelz_pb2
+from grpc_channelz.v1.channelz_pb2_grpc import ChannelzStub
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2, queue_service_pb2, worker_service_pb2
@@ -70,6 +73,26 @@ async def test_refusal_for_want_of_a_role_names_who_was_refused(
         ("jwt:web", "", "CreateJob", "", "ROLE_REQUIRED"),
         ("jwt:shop", "", "PauseQueue", "", "ROLE_REQUIRED"),
         ("jwt:shop", "", "WatchJobs", "", "ROLE_REQUIRED"),
+    ]
+
+
+async def test_refusals_by_reflection_and_channelz_are_noted(
+    channel: aio.Channel, issuer: Issuer, noted: Noted
+) -> None:
+    viewer = bearer(issuer.token("web", ("jobs.viewer",)))
+    servers = channelz_pb2.GetServersRequest()
+    await refused(ChannelzStub(channel).GetServers(servers, metadata=viewer))
+    reflection = ServerReflectionStub(channel).ServerReflectionInfo(metadata=viewer)
+    await refused(reflection.read())
+    # Who shows nothing is nobody.
+    await refused(ChannelzStub(channel).GetServers(servers))
+    await refused(
+        ChannelzStub(channel).GetTopChannels(channelz_pb2.GetTopChannelsRequest(), metadata=viewer)
+    )
+    assert await noted(3) == [
+        ("jwt:web", "", "GetServers", "", "ROLE_REQUIRED"),
+        ("jwt:web", "", "ServerReflectionInfo", "", "ROLE_REQUIRED"),
+        ("jwt:web", "", "GetTopChannels", "", "ROLE_REQUIRED"),
     ]
 
 

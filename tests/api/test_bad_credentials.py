@@ -27,7 +27,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from jobsvc.api.server import SERVICES
 from jobsvc.app import Replica
 from jobsvc.domain.identity import ADMIN, ROLES, WORKER
-from jobsvc.domain.methods import METHODS, OTHER_SERVICES
+from jobsvc.domain.methods import METHODS, OTHER_METHODS, OTHER_SERVICES
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2, queue_service_pb2, worker_service_pb2
 from jobsvc.v1 import job_service_pb2 as pb
@@ -237,6 +237,11 @@ async def test_each_role_of_a_row_opens_the_method(
             refusal = refusal_of(outcome[0])
             assert refusal.what != _DENIED, role
             assert refusal.code != _UNAUTHENTICATED, role
+
+
+def test_methods_of_others_that_need_a_role_are_those_of_the_descriptors() -> None:
+    others = [n for n in GUARDED if n.rpartition("/")[0] in OTHER_SERVICES]
+    assert {name.rpartition("/")[2] for name in others} == {*OTHER_METHODS}
 
 
 async def test_health_asks_nobody(channel: aio.Channel) -> None:

@@ -168,3 +168,34 @@ def test_large_answers_are_expected_for_some_time() -> None:
     for _ in range(40):
         expected.saw(1)
     assert expected.bytes == least
+
+
+async def test_own_limit_of_a_caller_bounds_it_but_for_one_call() -> None:
+    budget = ByteBudget(FairLimit(1000, 0, 1))
+    large, small = Charge(budget, "a", 100), Charge(budget, "a", 100)
+    large.take(500)  # Alone, a call of any size goes.
+    with pytest.raises(RateLimited) as refused:
+        small.take(1)
+    assert refused.value.subject == "your share of bytes of requests and answers"
+    Charge(budget, "b").take(500)
+    waiting = asyncio.ensure_future(small.wait(60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    large.close()
+    await waiting
+    with pytest.raises(RateLimited):
+        large.take(41)
+    large.take(40)
+
+
+async def test_answer_beyond_the_own_limit_is_sent_when_its_caller_holds_nothing() -> None:
+    budget = ByteBudget(FairLimit(1000, 0, 1))
+    charge, other = Charge(budget, "a", 100), Charge(budget, "a", 100)
+    charge.take(50)
+    other.take(50)
+    exchange = asyncio.ensure_future(charge.exchange(500, 30))
+    await asyncio.sleep(0)
+    assert not exchange.done()
+    other.close()
+    await exchange
+    assert charge.held_bytes == budget.held_bytes == 500

@@ -152,7 +152,14 @@ async def test_keys_of_a_file_follow_it_and_a_broken_one_changes_nothing(
 
 @pytest.mark.parametrize(
     "source",
-    ["http://issuer.test/keys", "ftp://issuer.test/keys", "https://", "file:///missing", "missing"],
+    [
+        "http://issuer.test/keys",
+        "ftp://issuer.test/keys",
+        "https://",
+        "https://user:password@issuer.test/keys",
+        "file:///missing",
+        "missing",
+    ],
 )
 def test_source_of_no_use_stops_the_start(source: str) -> None:
     with pytest.raises(FileUnusable, match="JOBSVC_JWT_JWKS"):

@@ -99,3 +99,15 @@ def test_processes_are_neighbours_of_one_process_and_exclude_another_checkout(
     assert [system.name for system in systems] == ["jobsvc", "jobsvc in 2 processes"]
     with pytest.raises(SystemExit):
         read_options(["--processes", "2", "--beside", str(_old_checkout(tmp_path).folder)])
+
+
+def test_secured_measures_jobsvc_beside_itself_without_tls_and_tokens(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = read_options(["--secured"])
+    assert options.systems == ("jobsvc",)
+    assert options.scenarios == ("create-32", "batch-create", "drain")
+    assert options.label == " without TLS and tokens"
+    with pytest.raises(SystemExit):
+        read_options(["--secured", "--beside", str(_old_checkout(tmp_path).folder)])
+    assert "not allowed with" in capsys.readouterr().err

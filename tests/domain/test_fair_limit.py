@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.domain.fair_limit import CALLERS, FairLimit
+from jobsvc.domain.fair_limit import CALLERS, FairLimit, Holdings
 
 _LIMITS = st.builds(FairLimit.reserving, st.integers(0, 300), st.integers(0, 90))
 #: Who takes (a positive amount) or gives back (a negative one), as much of it as they may.
@@ -69,3 +69,23 @@ def test_default_keeps_a_fifth_for_eight() -> None:
 
 def test_small_limit_keeps_nothing() -> None:
     assert _fill(FairLimit.reserving(4, 20), Counter(), 1) == 4
+
+
+@given(_LIMITS, st.dictionaries(st.integers(1, CALLERS), st.integers(1, 50)), _STEPS)
+def test_callers_own_limit_holds_and_costs_others_nothing(
+    limit: FairLimit, own: dict[int, int], steps: list[tuple[int, int]]
+) -> None:
+    holdings, held = Holdings(limit), Counter[int]()
+    for caller, amount in steps:
+        if amount <= 0:
+            amount = -min(-amount, held[caller])
+            holdings.add(f"{caller}", amount)
+            held[caller] += amount
+            continue
+        most = own.get(caller)
+        admitted = limit.admits(held[caller], held.total(), amount)
+        # One that holds nothing may take whatever there is for all.
+        within = most is None or not held[caller] or held[caller] + amount <= most
+        assert holdings.take(f"{caller}", amount, most) == (admitted and within)
+        held[caller] += amount if admitted and within else 0
+    assert holdings.total == held.total()

@@ -98,7 +98,7 @@ def test_page_has_the_rows() -> None:
 
 def test_security_page_has_the_roles() -> None:
     page = _SECURITY.read_text(encoding="utf-8")
-    section = page[page.index("## Roles") : page.index("## Changes")]
+    section = page[page.index("## Roles") : page.index("## Shares")]
     assert [line for line in section.splitlines() if line.startswith("|")] == _roles_table()
 
 

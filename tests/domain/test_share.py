@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from jobsvc.domain.access_policy import PolicyInvalid, read_policy
 from jobsvc.domain.identity import Principal
-from jobsvc.domain.share import Buckets, Rate, Share
+from jobsvc.domain.share import Buckets, CallKind, CallTerms, Rate, Share
 
 _RATES = st.builds(Rate, st.floats(0.1, 1000), st.integers(1, 100))
 #: Pauses before a caller asks, and how much it asks for.
@@ -88,6 +88,28 @@ def test_first_rule_that_names_a_rate_counts_for_it() -> None:
     assert (bank.calls, bank.jobs) == (Rate(0.5, 3), Rate(7, 70))
 
 
+_LIMITS = """
+[[rules]]
+identity = "jwt:shop-*"
+share = {streams = 5, waiting_jobs = 100}
+
+[[rules]]
+identity = "**"
+share = {streams = 1, waiting_calls = 2, bytes_in_progress = 3, calls_per_second = 4}
+"""
+
+
+def test_first_rule_that_names_a_limit_counts_for_it() -> None:
+    shop = _share(_LIMITS, "jwt:shop-web")
+    assert (shop.streams, shop.waiting_calls, shop.bytes_in_progress) == (5, 2, 3)
+    assert shop.waiting_jobs == 100
+    assert shop.terms[CallKind.STREAM] == CallTerms(Rate(4, 8), 5, 3)
+    assert shop.terms[CallKind.WAITING] == CallTerms(Rate(4, 8), 2, 3)
+    assert shop.terms[CallKind.CALL] == CallTerms(Rate(4, 8), None, 3)
+    # No work is lost for want of a rate.
+    assert shop.terms[CallKind.REPORT] == CallTerms(None, None, 3)
+
+
 def test_caller_of_whom_no_rule_says_a_rate_has_a_generous_one() -> None:
     share = _share("", "jwt:shop")
     assert min(*share.calls, *share.jobs) >= 20_000
@@ -104,7 +126,11 @@ def test_caller_of_whom_no_rule_says_a_rate_has_a_generous_one() -> None:
         "{calls_burst = 5}",
         "{jobs_per_second = 1, jobs_burst = 0}",
         "{jobs_per_second = 1, jobs_burst = 1.5}",
-        "{streams = 1}",
+        "{streams = 0}",
+        "{waiting_calls = -1}",
+        "{bytes_in_progress = 1.5}",
+        "{waiting_jobs = 0}",
+        "{jobs_waiting = 1}",
     ],
 )
 def test_share_that_means_nothing_is_refused(share: str) -> None:

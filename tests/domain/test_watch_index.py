@@ -24,6 +24,7 @@ CALLERS = st.builds(
     st.sampled_from(["", "ann"]),
     st.sampled_from([None, b"1", b"2"]),
     former_session_hashes=st.sampled_from([(), (b"0",), (b"3", b"0")]),
+    sees_all=st.booleans(),
 )
 LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3)
 QUEUES = st.sampled_from(["q", "r", "s"])

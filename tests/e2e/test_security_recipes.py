@@ -242,3 +242,41 @@ def test_file_of_no_use_is_one_line(dsn: str, tmp_path: Path, name: str, text: s
     }[name]
     line = complaint(run("serve", JOBSVC_DSN=dsn, **{name: str(path)}, **settings))
     assert line.startswith(f"{name} {path}")
+
+
+async def test_keys_of_the_embedded_database_while_its_server_runs_and_after(
+    stage: Stage,
+) -> None:
+    server = await stage.serve(embedded=True, accept_api_keys=1)
+    data = {"JOBSVC_DATA_DIR": str(stage.data_dir)}
+    roles = ("--role", "jobs.creator", "--role", "queues.admin", "--role", "payloads.viewer")
+    made = await asyncio.to_thread(lambda: run("keys", "create", "shop", *roles, **data))
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.strip()
+    caller = {"JOBSVC_TARGET": server.target, "JOBSVC_TOKEN": key}
+
+    async def lists() -> int:
+        done = await asyncio.to_thread(lambda: run("list", **caller))
+        return done.returncode
+
+    await eventually(lists, lambda code: code == 0, seconds=60)
+    assert (
+        await asyncio.to_thread(lambda: run("keys", "revoke", key.split("_")[1], **data))
+    ).stdout
+    await eventually(lists, lambda code: code == 1, seconds=60)
+    told = await asyncio.to_thread(lambda: run("audit", **data))
+    assert "CreateKey" in told.stdout, told.stderr
+    assert "RevokeKey" in told.stdout
+    server.terminate()
+    assert await server.exited(60) == 0
+    # Now the command starts the database itself.
+    listed = await asyncio.to_thread(lambda: run("keys", "list", **data))
+    assert "revoked" in listed.stdout, listed.stderr
+    assert "CreateKey" in (await asyncio.to_thread(lambda: run("audit", **data))).stdout
+
+
+def test_no_database_is_made_for_a_key(tmp_path: Path) -> None:
+    for words in (("keys", "list"), ("audit",)):
+        line = complaint(run(*words, JOBSVC_DATA_DIR=str(tmp_path / "none")))
+        assert line.startswith("JOBSVC_DSN names no database, and there is none in")
+    assert not (tmp_path / "none").exists()

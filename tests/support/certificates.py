@@ -9,6 +9,7 @@ import grpc
 from cryptography import x509
 
 from jobsvc.auth.dev_certs import Authority
+from tests.support.planted import plant_key
 
 HOST: Sequence[x509.GeneralName] = [x509.DNSName("localhost")]
 
@@ -24,6 +25,7 @@ class Files:
     def write(self, authority: Authority) -> None:
         """Puts a new certificate of `authority` there, for localhost, and lets it sign clients."""
         certificate, key = authority.sign("server", HOST, is_server=True)
+        plant_key(key)
         self.client_ca.write_bytes(authority.certificate)
         # As a renewal does it: each file at once, one after the other.
         for path, data in ((self.key, key), (self.certificate, certificate)):
@@ -52,4 +54,4 @@ def channel_credentials(
     if signer is None:
         return grpc.ssl_channel_credentials(trusted.certificate)
     certificate, key = signer.sign("client", names, is_server=False, life=life)
-    return grpc.ssl_channel_credentials(trusted.certificate, key, certificate)
+    return grpc.ssl_channel_credentials(trusted.certificate, plant_key(key), certificate)

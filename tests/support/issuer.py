@@ -11,6 +11,8 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
+from tests.support.planted import plant_token
+
 NAME = "https://issuer.test"
 AUDIENCE = "jobsvc"
 
@@ -54,7 +56,7 @@ class Issuer:
         key = self._keys[-1]
         header = {"alg": "ES256", "kid": key.kid}
         wanted = {name: value for name, value in body.items() if value is not None}
-        return jwt.encode(header, wanted, key, ["ES256"])
+        return plant_token(jwt.encode(header, wanted, key, ["ES256"]))
 
 
 class KeyServer:

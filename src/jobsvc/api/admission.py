@@ -1,7 +1,7 @@
 """What a replica takes on: its limits, and whether it drains."""
 
 from jobsvc.api.byte_budget import ByteBudget
-from jobsvc.api.call_limit import CallLimit
+from jobsvc.api.call_limit import CallLimit, OwnCounts
 from jobsvc.api.job_rates import JobRates
 from jobsvc.api.late_refusals import LateRefusals
 from jobsvc.domain.errors import RateLimited, ServerDraining, StreamLimit
@@ -31,6 +31,8 @@ class Admission:
         #: The replica is about to exit: set once, never unset.
         self.draining = False
         self._call_buckets = Buckets()
+        self._own_streams = OwnCounts("streams")
+        self._own_waiting_calls = OwnCounts("waiting calls")
         #: Calls that are beyond a limit, and wait to be told.
         self.late_refusals = LateRefusals()
         #: Jobs that callers create.
@@ -40,10 +42,10 @@ class Admission:
         self._calls = self._limit(settings.max_calls, RateLimited, "calls")
         #: Streams of those who create and follow jobs.
         self._status_streams = self._limit(
-            settings.max_status_streams, StreamLimit, "status streams"
+            settings.max_status_streams, StreamLimit, "status streams", self._own_streams
         )
         self._worker_streams = self._limit(
-            settings.max_worker_streams, StreamLimit, "worker streams"
+            settings.max_worker_streams, StreamLimit, "worker streams", self._own_streams
         )
         self.bytes = ByteBudget(
             FairLimit.reserving(settings.max_bytes_in_progress, _RESERVED_BYTES_PERCENT)
@@ -73,7 +75,9 @@ class Admission:
             return self._calls
         # Apart, so that calls that wait cannot keep workers from extending and reporting, nor
         # workers from getting jobs.
-        return self._limit(self._max_calls, RateLimited, f"{method.name} calls")
+        return self._limit(
+            self._max_calls, RateLimited, f"{method.name} calls", self._own_waiting_calls
+        )
 
     def stream_limit(self, method: Method) -> CallLimit:
         """Returns the limit that counts the streams of a method."""
@@ -94,9 +98,15 @@ class Admission:
         if self.draining and not method.served_while_draining:
             raise ServerDraining("the server is about to go; try again")
 
-    def _limit(self, limit: int, error: type[RateLimited], kind: str) -> CallLimit:
+    def _limit(
+        self, limit: int, error: type[RateLimited], kind: str, own: OwnCounts | None = None
+    ) -> CallLimit:
         made = CallLimit(
-            FairLimit.reserving(limit, self._reserved_percent), error, kind, self._call_buckets
+            FairLimit.reserving(limit, self._reserved_percent),
+            error,
+            kind,
+            self._call_buckets,
+            own,
         )
         self._limits[kind] = made
         return made

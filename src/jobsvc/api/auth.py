@@ -94,6 +94,7 @@ class CallerReader:
             values.get("x-user-id", ""),
             values.get("x-session-id", ""),
             sees_all=identity is not None and identity.sees_all,
+            most_waiting=None if identity is None else identity.share.waiting_jobs,
         )
 
     def acting_for(self, caller: Owner, session_id: str, user_id: str) -> Owner:
@@ -109,9 +110,17 @@ class CallerReader:
         ]
         if violations:
             raise InvalidRequest(violations)
-        return self._owner(caller.service, user_id, session_id)
+        return self._owner(caller.service, user_id, session_id, most_waiting=caller.most_waiting)
 
-    def _owner(self, service: str, user_id: str, session: str, *, sees_all: bool = False) -> Owner:
+    def _owner(
+        self,
+        service: str,
+        user_id: str,
+        session: str,
+        *,
+        sees_all: bool = False,
+        most_waiting: int | None = None,
+    ) -> Owner:
         hashes = [
             hmac.new(key, session.encode(), hashlib.sha256).digest()
             for key in (self._session_keys if session else ())
@@ -122,4 +131,5 @@ class CallerReader:
             hashes[0] if hashes else None,
             former_session_hashes=tuple(hashes[1:]),
             sees_all=sees_all,
+            most_waiting=most_waiting,
         )

@@ -22,23 +22,27 @@ SMALL_BYTES = 4 << 10
 _KIND = "bytes of requests and answers"
 
 
+#: Bytes that a call waits for, and its caller's own limit.
+_Waiting = tuple[int, int | None, asyncio.Future[None]]
+
+
 class _Line:
     """The calls of one caller that wait for room, in the order of arrival: how many bytes each
-    wants, and a future that is done when it has them."""
+    wants, its own limit, and a future that is done when it has them."""
 
     def __init__(self) -> None:
         #: Those that have an answer in memory already; they go first.
-        self.answered: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self.others: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self.answered: deque[_Waiting] = deque()
+        self.others: deque[_Waiting] = deque()
 
-    def serve(self, take: Callable[[int], bool]) -> bool:
+    def serve(self, take: Callable[[int, int | None], bool]) -> bool:
         """Gives room to those for whom there is some. Returns whether nobody waits any more."""
         for waiting in (self.answered, self.others):
             while waiting:
-                size_bytes, taken = waiting[0]
+                size_bytes, most, taken = waiting[0]
                 # One that is done was cancelled.
                 if not taken.done():
-                    if not take(size_bytes):
+                    if not take(size_bytes, most):
                         return False
                     taken.set_result(None)
                 waiting.popleft()
@@ -46,7 +50,7 @@ class _Line:
 
 
 class ByteBudget:
-    """What the calls of each caller hold of a number of bytes."""
+    """What the calls of each caller hold of a number of bytes. `most` is a caller's own limit."""
 
     def __init__(self, limit: FairLimit) -> None:
         self._held = Holdings(limit)
@@ -65,38 +69,41 @@ class ByteBudget:
         lines = list(self._lines.values())
         return sum(len(each.answered) + len(each.others) for each in lines)
 
-    def take(self, caller: str, size_bytes: int) -> None:
+    def take(self, caller: str, size_bytes: int, most: int | None = None) -> None:
         """Takes bytes now.
 
         Raises:
             RateLimited: the caller has its share, or the server has no room.
         """
-        if not self._held.take(caller, size_bytes):
-            raise refusal(RateLimited, self._held, caller, _KIND, size_bytes)
+        if not self._held.take(caller, size_bytes, most):
+            raise refusal(RateLimited, self._held, caller, _KIND, size_bytes, most)
 
-    def take_at_once(self, caller: str, size_bytes: int) -> bool:
+    def take_at_once(self, caller: str, size_bytes: int, most: int | None = None) -> bool:
         """Takes bytes if there is room and nobody waits for it; says whether it did."""
-        return caller not in self._lines and self._held.take(caller, size_bytes)
+        return caller not in self._lines and self._held.take(caller, size_bytes, most)
 
-    async def wait(self, caller: str, size_bytes: int) -> None:
+    async def wait(self, caller: str, size_bytes: int, most: int | None = None) -> None:
         """Takes bytes as soon as there is room, after those of the caller who came before."""
-        if not self.take_at_once(caller, size_bytes):
-            await self._stand_in(self._line(caller).others, caller, size_bytes)
+        if not self.take_at_once(caller, size_bytes, most):
+            await self._stand_in(self._line(caller).others, caller, size_bytes, most)
 
-    async def exchange(self, caller: str, held_bytes: int, size_bytes: int) -> None:
+    async def exchange(
+        self, caller: str, held_bytes: int, size_bytes: int, most: int | None = None
+    ) -> None:
         """Takes bytes, as soon as there is room, in place of fewer, which are given back at once:
         if all kept theirs while they waited for more, they would wait for each other."""
-        await self._stand_in(self._line(caller).answered, caller, size_bytes, held_bytes)
+        await self._stand_in(self._line(caller).answered, caller, size_bytes, most, held_bytes)
 
     async def _stand_in(
         self,
-        waiting: deque[tuple[int, asyncio.Future[None]]],
+        waiting: deque[_Waiting],
         caller: str,
         size_bytes: int,
+        most: int | None,
         held_bytes: int = 0,
     ) -> None:
         taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting.append((size_bytes, taken))
+        waiting.append((size_bytes, most, taken))
         self.add(caller, -held_bytes)
         try:
             await taken
@@ -134,18 +141,20 @@ class ByteBudget:
 class Charge:
     """What one call holds of the budget."""
 
-    __slots__ = ("_budget", "_caller", "held_bytes")
+    __slots__ = ("_budget", "_caller", "_most", "held_bytes")
 
-    def __init__(self, budget: ByteBudget, caller: str) -> None:
+    def __init__(self, budget: ByteBudget, caller: str, most: int | None = None) -> None:
+        """`most` is the caller's own limit."""
         self._budget = budget
         self._caller = caller
+        self._most = most
         self.held_bytes = 0
 
-    def pass_to(self, caller: str) -> None:
+    def pass_to(self, caller: str, most: int | None = None) -> None:
         """From now on the call is that of another caller, as soon as it is known who makes it."""
         held_bytes = self.held_bytes
         self.close()
-        self._caller = caller
+        self._caller, self._most = caller, most
         self.settle(held_bytes)
 
     def take(self, size_bytes: int) -> None:
@@ -154,13 +163,13 @@ class Charge:
         Raises:
             RateLimited: there is no room.
         """
-        self._budget.take(self._caller, size_bytes)
+        self._budget.take(self._caller, size_bytes, self._most)
         self.held_bytes += size_bytes
 
     def apart(self) -> Self:
         """What a call holds beside the others of its caller, as if by a caller of its own: those
         need not wait for a peer that does not read what it is sent."""
-        return type(self)(self._budget, f"{self._caller} streams")
+        return type(self)(self._budget, f"{self._caller} streams", self._most)
 
     def beside(self, budget: ByteBudget) -> Self:
         """What a call holds of another budget."""
@@ -169,13 +178,13 @@ class Charge:
     def take_at_once(self, size_bytes: int) -> bool:
         """Takes bytes if there is room and nobody waits for it; says whether it did."""
         size_bytes = min(size_bytes, self._budget.most_bytes)
-        taken = self._budget.take_at_once(self._caller, size_bytes)
+        taken = self._budget.take_at_once(self._caller, size_bytes, self._most)
         self.held_bytes += size_bytes if taken else 0
         return taken
 
     async def wait(self, size_bytes: int) -> None:
         """Takes bytes as soon as there is room."""
-        await self._budget.wait(self._caller, size_bytes)
+        await self._budget.wait(self._caller, size_bytes, self._most)
         self.held_bytes += size_bytes
 
     async def reserve(self, size_bytes: int, wait_seconds: float) -> None:
@@ -186,7 +195,7 @@ class Charge:
             RateLimited: there was no room.
         """
         size_bytes = min(size_bytes, self._budget.most_bytes)
-        if self._budget.take_at_once(self._caller, size_bytes):  # mostly
+        if self._budget.take_at_once(self._caller, size_bytes, self._most):  # mostly
             self.held_bytes += size_bytes
             return
         try:
@@ -223,7 +232,7 @@ class Charge:
             before, self.held_bytes = self.held_bytes, 0
             try:
                 async with asyncio.timeout(wait_seconds):
-                    await self._budget.exchange(self._caller, before, size_bytes)
+                    await self._budget.exchange(self._caller, before, size_bytes, self._most)
                 self.held_bytes = size_bytes
             except TimeoutError:
                 self.take(size_bytes)

@@ -14,7 +14,8 @@ from typing import Any
 from grpc import aio
 
 from jobsvc.api.auth import Metadata, current_identity
-from jobsvc.auth.authenticator import Authenticator
+from jobsvc.auth.authenticator import SKEW_SECONDS, Authenticator
+from jobsvc.auth.certificate_end import certificate_end
 from jobsvc.domain.errors import CredentialsInvalid, CredentialsMissing
 from jobsvc.domain.identity import SERVICE_NAME, Identity
 
@@ -31,6 +32,8 @@ class _Call:
     authorization: str
     certificate: str
     identity: Identity
+    #: Seconds since 1970 when its credentials end; None if they do not.
+    end_time: float | None
     #: Of a call that waits.
     timeout: asyncio.Timeout | None = None
 
@@ -78,21 +81,37 @@ class Gate:
             RoleRequired: the caller may not.
         """
         authorization, certificate = _credentials(context, metadata)
+        # Before that of an identity: another certificate of the same name ends at another time.
+        end_time = self._certificate_end(context) if certificate else None
         identity = self._authenticator.known(
             authorization, certificate
         ) or await self._authenticator.identify(authorization, certificate)
         # First: the audit names who was refused.
         current_identity.set(identity)
         identity.check_any(roles)
-        _current_call.set(_Call(authorization, certificate, identity))
+        if end_time is None:
+            end_time = identity.end_time
+        _current_call.set(_Call(authorization, certificate, identity, end_time))
         return identity
+
+    def _certificate_end(self, context: Context) -> float:
+        """When the certificate of the peer ends. A connection may outlive it.
+
+        Raises:
+            CredentialsInvalid: it has ended.
+        """
+        (pem,) = context.auth_context()["x509_pem_cert"]
+        end_time = certificate_end(pem)
+        if self._clock() >= end_time + SKEW_SECONDS:
+            raise CredentialsInvalid("the certificate of the connection has ended")
+        return end_time
 
     def bounded(self, handle: Callable[[Any, Context], Awaitable[Any]]) -> Any:
         """Returns the handler of calls that wait, which end when their credentials do."""
 
         async def handle_bounded(request: Any, context: Context) -> Any:
             call = _current_call.get()
-            end_time = call.identity.end_time
+            end_time = call.end_time
             seconds = (
                 None if end_time is None else end_time + self._after_expiry_seconds - self._clock()
             )

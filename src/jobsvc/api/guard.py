@@ -1,49 +1,43 @@
-"""Wraps every handler: checks limits and draining, reads the request when there is room for it,
-reads the caller, opens the span of a unary call, and turns every exception into a status."""
+"""Wraps every handler: lets the call in, reads its request, opens the span of a unary call, and
+turns every exception into a status."""
 
 # grpc's own handler types are generic for type checkers only.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2
 from grpc import aio
 from opentelemetry import trace
 from opentelemetry.context import Context as TraceContext
 
 from jobsvc import telemetry
-from jobsvc.api.admission import FREE_READS, Admission
+from jobsvc.api.admission import Admission
 from jobsvc.api.audit_trail import AuditTrail
-from jobsvc.api.auth import CallerReader, Metadata, current_caller
+from jobsvc.api.auth import CallerReader, Metadata
 from jobsvc.api.byte_budget import (
     ANSWER_SECONDS,
-    REQUEST_SECONDS,
     SMALL_BYTES,
     Charge,
     ExpectedSize,
     current_charge,
 )
-from jobsvc.api.call_limit import CallLimit, caller_of
+from jobsvc.api.call_end import abort, ending_status
+from jobsvc.api.call_entry import CallEntry, kind_of
+from jobsvc.api.call_limit import caller_of
 from jobsvc.api.connections import Connections
-from jobsvc.api.convert.request_checks import UNDECODABLE
 from jobsvc.api.gate import Gate
-from jobsvc.api.large_message import decode_message
-from jobsvc.api.status import reason_of, status_of
-from jobsvc.domain.errors import InvalidRequest, Violation
-from jobsvc.domain.identity import Identity
+from jobsvc.api.request_reading import RequestReading
+from jobsvc.api.status import reason_of
 from jobsvc.domain.methods import Method
-from jobsvc.domain.share import Rate
+from jobsvc.domain.share import CallTerms
 from jobsvc.event_loop.turns import line, turn_caller
 from jobsvc.telemetry.catalogue import CALLS_REFUSED, RPC_DURATION
 from jobsvc.telemetry.measurements import Measurements
-
-log = logging.getLogger(__name__)
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -73,16 +67,14 @@ class Guard:
         self._durations = measurements.distribution(RPC_DURATION)
         self._refused = measurements.tally(CALLS_REFUSED)
         self._admission = admission
-        self._connections = connections
-        self._callers = callers
+        self._entry = CallEntry(admission, connections, callers, gate)
         self._gate = gate
         self._tracer = tracer
         self._trail = trail
         self._traced = telemetry.is_traced()
         #: What each call holds of the bytes.
         self._in_progress: dict[asyncio.Task[Any], Charge] = {}
-        #: Requests that are being read, or wait for that.
-        self._reads = 0
+        self._requests = RequestReading(admission)
         self._turns = line()
 
     async def until_ended(self, seconds: float) -> None:
@@ -114,7 +106,7 @@ class Guard:
 
     def _unary(self, method: Method, handler: Any) -> Any:
         name = method.full_name
-        limit = self._admission.unary_limit(method)
+        limit, kind = self._admission.unary_limit(method), kind_of(method, False)
         handle = self._bounded(method, self._trail.wrap(method, handler.unary_unary))
         encode = handler.response_serializer
         decode = handler.request_deserializer
@@ -127,26 +119,32 @@ class Guard:
         async def guarded(requests: object, context: Context) -> Any:
             begin, code = time.perf_counter(), _CANCELLED
             metadata: Metadata = context.invocation_metadata() or ()
-            caller, rate = self._caller(method, context, metadata)
-            charge = self._begin(caller + apart, is_short)
+            caller, terms = self._entry.first_caller(kind, context, metadata)
+            charge = self._begin(caller + apart, terms, is_short)
             with self._span(name, metadata) as span:
                 try:
-                    if not limit.take(caller, rate):
-                        await self._enter_late(limit, caller, rate, context)
+                    if not limit.take(caller, terms):
+                        await self._entry.count_late(limit, caller, terms, context)
                     try:
-                        self._check(method, context, metadata)
+                        self._entry.check(method, context, metadata)
                         if self._gate is not None:
-                            identity = await self._identify(self._gate, method, context, metadata)
-                            if (known := caller_of("", identity)) != caller:
-                                await self._recount(
-                                    limit, caller, known, _rate_of(method, identity), context
-                                )
-                                caller = known
-                                charge.pass_to(caller + apart)
+                            caller = await self._entry.identify(
+                                self._gate,
+                                method,
+                                kind,
+                                context,
+                                metadata,
+                                limit,
+                                caller,
+                                charge,
+                                apart,
+                            )
                         # No name for the request: its handler may be done with it early.
                         answer: bytes = encode(
                             await handle(
-                                await self._read(method, decode, context, charge, expected.bytes),
+                                await self._requests.read(
+                                    method, decode, context, charge, expected.bytes
+                                ),
                                 context,
                             )
                         )
@@ -179,33 +177,31 @@ class Guard:
     def _stream(self, method: Method, handle: Any, decode: Any) -> Any:
         """`decode` for the one request of a call; None for a handler that reads them itself."""
         name = method.full_name
-        limit = self._admission.stream_limit(method)
+        limit, kind = self._admission.stream_limit(method), kind_of(method, True)
         handle = self._bounded(method, handle)
 
         async def guarded(requests: Any, context: Context) -> None:
             begin, code = time.perf_counter(), _CANCELLED
             metadata: Metadata = context.invocation_metadata() or ()
-            caller, rate = self._caller(method, context, metadata)
-            charge = self._begin(caller, is_short=False)
+            caller, terms = self._entry.first_caller(kind, context, metadata)
+            charge = self._begin(caller, terms, is_short=False)
             try:
-                if not limit.take(caller, rate):
-                    await self._enter_late(limit, caller, rate, context)
+                if not limit.take(caller, terms):
+                    await self._entry.count_late(limit, caller, terms, context)
                 try:
-                    self._check(method, context, metadata)
+                    self._entry.check(method, context, metadata)
                     if self._gate is not None:
-                        identity = await self._identify(self._gate, method, context, metadata)
-                        if (known := caller_of("", identity)) != caller:
-                            await self._recount(
-                                limit, caller, known, _rate_of(method, identity), context
-                            )
-                            caller = known
-                            charge.pass_to(caller)
+                        caller = await self._entry.identify(
+                            self._gate, method, kind, context, metadata, limit, caller, charge
+                        )
                     del metadata  # Thousands of streams would hold it until they end.
                     if decode is None:
                         await handle(requests, context)
                     else:
                         # No name for the request: its handler may be done with it early.
-                        await handle(await self._read(method, decode, context, charge), context)
+                        await handle(
+                            await self._requests.read(method, decode, context, charge), context
+                        )
                     code = _OK
                     return
                 finally:
@@ -226,38 +222,12 @@ class Guard:
 
         return guarded
 
-    def _caller(
-        self, method: Method, context: Context, metadata: Metadata
-    ) -> tuple[str, Rate | None]:
-        """For whom a call counts at first, and how often that one may call: who makes it if that is
-        known without work, else the address that it comes from."""
-        identity = None if self._gate is None else self._gate.recall(context, metadata)
-        if identity is None:
-            return caller_of(context.peer()), None
-        return caller_of("", identity), _rate_of(method, identity)
+    def _bounded(self, method: Method, handle: Any) -> Any:
+        return self._gate.bounded(handle) if self._gate is not None and method.waits else handle
 
-    async def _recount(
-        self,
-        limit: CallLimit,
-        counted: str,
-        caller: str,
-        rate: Rate | None,
-        context: Context,
-    ) -> None:
-        """Counts a call for who makes it, and no longer for whom it was counted until that was
-        known.
-
-        Raises:
-            RateLimited, StreamLimit: there is no room for it; it counts as before.
-        """
-        if not limit.move(counted, caller, rate):
-            await self._enter_late(limit, caller, rate, context)
-            limit.leave(counted)
-        turn_caller.set(caller)
-
-    def _begin(self, caller: str, is_short: bool) -> Charge:
+    def _begin(self, caller: str, terms: CallTerms | None, is_short: bool) -> Charge:
         """Notes that a call is in progress, and returns what it holds of the bytes."""
-        charge = Charge(self._admission.bytes, caller)
+        charge = Charge(self._admission.bytes, caller, terms and terms.most_bytes)
         current_charge.set(charge)
         turn_caller.set(caller)
         # gRPC gives each call a task, which ends when the status is sent.
@@ -272,87 +242,10 @@ class Guard:
         self._in_progress.pop(call).close()
         self._turns.leave_short(call)
 
-    async def _enter_late(
-        self, limit: CallLimit, caller: str, rate: Rate | None, context: Context
-    ) -> None:
-        """Counts a call after a wait, which is longer for a caller that is refused again and again.
-
-        Raises:
-            RateLimited, StreamLimit: there is still no room for it.
-        """
-        self._turns.leave_short(asyncio.current_task())
-        remaining = context.time_remaining()
-        # So that its caller hears of it before the deadline.
-        await self._admission.late_refusals.wait(caller, remaining and remaining / 2)
-        limit.enter(caller, rate)
-
-    def _check(self, method: Method, context: Context, metadata: Metadata) -> None:
-        """Refuses a call that its handler must not get, and sets the current caller unless there
-        is a gate to be asked."""
-        self._admission.check_draining(method)
-        if self._connections.full:
-            self._connections.check(context.peer())
-        if self._gate is None and method.reads_caller:
-            current_caller.set(self._callers.read(metadata))
-
-    async def _identify(
-        self, gate: Gate, method: Method, context: Context, metadata: Metadata
-    ) -> Identity:
-        """Refuses a call of somebody who may not make it, and sets the current caller. Returns who
-        makes it."""
-        identity = await gate.enter(method.roles, context, metadata)
-        if method.reads_caller:
-            current_caller.set(self._callers.read(metadata, identity))
-        return identity
-
-    def _bounded(self, method: Method, handle: Any) -> Any:
-        return self._gate.bounded(handle) if self._gate is not None and method.waits else handle
-
-    async def _read(
-        self, method: Method, decode: Any, context: Context, charge: Charge, answer_bytes: int = 0
-    ) -> Any:
-        """Reads and decodes the request of a call, whose answer may have `answer_bytes`.
-
-        Raises:
-            RateLimited: there is no room for it.
-            InvalidRequest: it cannot be decoded.
-        """
-        if method.large_requests:
-            await charge.reserve(self._admission.max_request_bytes, REQUEST_SECONDS)
-            data = await context.read()
-        else:
-            self._reads += 1
-            try:
-                if self._reads <= FREE_READS:
-                    data = await context.read()
-                else:
-                    data = await self._read_in_turn(context, charge)
-            finally:
-                self._reads -= 1
-        if data is aio.EOF:
-            raise InvalidRequest([Violation("request", "is missing")])
-        if method.large_requests:
-            charge.settle(len(data) + answer_bytes)
-        elif len(data) > SMALL_BYTES:
-            charge.take(len(data))
-        try:
-            return await decode_message(decode, data)
-        except DecodeError:
-            raise InvalidRequest([Violation("request", UNDECODABLE)]) from None
-
-    async def _read_in_turn(self, context: Context, charge: Charge) -> Any:
-        """Reads a request, of whatever size, while others are read."""
-        reading = charge.beside(self._admission.reading)
-        await reading.reserve(self._admission.max_request_bytes, REQUEST_SECONDS)
-        try:
-            return await context.read()
-        finally:
-            reading.close()
-
     def _status(self, error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
         """The status of a call that ends with an error, which is recorded."""
         self._refused.add(1, name, reason_of(error))
-        return _status(error, name, span)
+        return ending_status(error, name, span)
 
     def _span(self, name: str, metadata: Metadata) -> AbstractContextManager[trace.Span]:
         parent = telemetry.remote_parent(metadata)
@@ -366,12 +259,6 @@ class Guard:
         )
 
 
-def _rate_of(method: Method, identity: Identity) -> Rate | None:
-    """How often a caller may call a method; None if it may as often as it likes. To refuse reports
-    and extensions would waste work that is done."""
-    return None if method.served_while_draining else identity.share.calls
-
-
 def _encoder(serialize: Any) -> Any:
     """Writes the messages of a stream. One that many streams get has been written already."""
 
@@ -379,33 +266,3 @@ def _encoder(serialize: Any) -> Any:
         return message if type(message) is bytes else serialize(message)
 
     return encode
-
-
-def _status(error: Exception, name: str, span: trace.Span) -> status_pb2.Status:
-    if isinstance(error, NotImplementedError):
-        return status_pb2.Status(code=code_pb2.UNIMPLEMENTED, message="not implemented yet")
-    trace_id = span.get_span_context().trace_id
-    status = status_of(error, f"{trace_id:032x}" if trace_id else "")
-    if status.code == code_pb2.INTERNAL:
-        log.error("%s failed, trace %032x", name, trace_id, exc_info=error)
-    span.set_attribute(telemetry.RPC_STATUS_CODE, code_pb2.Code.Name(status.code))
-    return status
-
-
-async def abort(context: Context, status: status_pb2.Status) -> None:
-    """Ends a call with a status and its details.
-
-    gRPC keeps the error by which this ends in the call, and the error keeps the frames that it
-    passes. A frame that holds the call would make a cycle, and all that it holds would stay until
-    the collector comes: 25,000 such objects take it 30 ms. So no frame may hold the call by then.
-    """
-    ending = context.abort(
-        _CODES[status.code],
-        status.message,
-        (("grpc-status-details-bin", status.SerializeToString()),),
-    )
-    del context
-    await ending
-
-
-_CODES = {code.value[0]: code for code in grpc.StatusCode}

@@ -15,11 +15,14 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from jobsvc.api.audit_trail import AuditTrail
+from jobsvc.api.call_end import abort
+from jobsvc.api.call_limit import caller_of
 from jobsvc.api.gate import Gate
-from jobsvc.api.guard import Context, Guard, abort
+from jobsvc.api.guard import Context, Guard
 from jobsvc.api.status import status_of
 from jobsvc.domain.errors import JobsvcError
-from jobsvc.domain.methods import OTHER_SERVICES, method_named
+from jobsvc.domain.methods import OTHER_SERVICES, Method, method_named
 
 
 class GuardedServer:
@@ -53,10 +56,14 @@ class SharedQueueServer:
     """Given to an `add_…_to_server` instead of the server: no method gets its own queue. For
     services that are not ours."""
 
-    def __init__(self, server: aio.Server, gate: Gate | None = None) -> None:
-        """With a gate, callers need the roles that `OTHER_SERVICES` names."""
+    def __init__(
+        self, server: aio.Server, gate: Gate | None = None, trail: AuditTrail | None = None
+    ) -> None:
+        """With a gate, callers need the roles that `OTHER_SERVICES` names; `trail` notes who has
+        none of them."""
         self._server = server
         self._gate = gate
+        self._trail = trail
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
         """Adds the handlers of services.
@@ -65,7 +72,7 @@ class SharedQueueServer:
             LookupError: callers are authenticated, and a service has no row.
         """
         if self._gate is not None:
-            handlers = [_Gated(handler, self._gate) for handler in handlers]
+            handlers = [_Gated(handler, self._gate, self._trail) for handler in handlers]
         self._server.add_generic_rpc_handlers(tuple(handlers))
 
     def add_registered_method_handlers(self, service: str, handlers: dict[str, Any]) -> None:
@@ -75,14 +82,16 @@ class SharedQueueServer:
 class _Gated(grpc.GenericRpcHandler):
     """The handlers of a service that is not ours, for callers who have a role."""
 
-    def __init__(self, handlers: Any, gate: Gate) -> None:
+    def __init__(self, handlers: Any, gate: Gate, trail: AuditTrail | None) -> None:
         name = handlers.service_name()
         roles = OTHER_SERVICES.get(name)
         if roles is None:
             raise LookupError(f"{name} has no row in jobsvc.domain.methods.OTHER_SERVICES")
         self._handlers = handlers
+        self._service = name
         self._roles = roles
         self._gate = gate
+        self._trail = trail
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -92,30 +101,38 @@ class _Gated(grpc.GenericRpcHandler):
         handler: Any = self._handlers.service(handler_call_details)
         if handler is None or not self._roles:
             return handler  # type: ignore[no-any-return]
+        name = handler_call_details.method.rpartition("/")[2]
+        method = Method(self._service, name, roles=self._roles)
         coders = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary), *coders)
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(method, handler.unary_unary), *coders
+            )
         assert handler.stream_stream, "the services have no other kind"
-        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream), *coders)
+        return grpc.stream_stream_rpc_method_handler(
+            self._stream(method, handler.stream_stream), *coders
+        )
 
-    def _unary(self, handle: Any) -> Any:
+    def _unary(self, method: Method, handle: Any) -> Any:
         async def gated(request: Any, context: Context) -> Any:
-            await self._enter(context)
+            await self._enter(method, context)
             answer = handle(request, context)
             return await answer if isawaitable(answer) else answer
 
         return gated
 
-    def _stream(self, handle: Any) -> Any:
+    def _stream(self, method: Method, handle: Any) -> Any:
         async def gated(requests: Any, context: Context) -> Any:
-            await self._enter(context)
+            await self._enter(method, context)
             async for answer in handle(requests, context):
                 yield answer
 
         return gated
 
-    async def _enter(self, context: Context) -> None:
+    async def _enter(self, method: Method, context: Context) -> None:
         try:
             await self._gate.enter(self._roles, context, context.invocation_metadata() or ())
         except JobsvcError as error:
+            if self._trail is not None:
+                self._trail.refused(method, caller_of(context.peer()), error)
             await abort(context, status_of(error))

@@ -9,6 +9,7 @@ from grpc import aio
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health_pb2_grpc
 
+from jobsvc.api.audit_trail import AuditTrail
 from jobsvc.api.connections import Connections
 from jobsvc.api.gate import Gate
 from jobsvc.api.guard import Guard
@@ -66,6 +67,7 @@ class GrpcServer:
         troubles: TroubleLog,
         settings: Settings,
         gate: Gate | None = None,
+        trail: AuditTrail | None = None,
     ) -> None:
         self._guard = guard
         self._connections = connections
@@ -77,7 +79,7 @@ class GrpcServer:
         add_WorkerServiceServicer_to_server(workers, guarded)
         add_QueueServiceServicer_to_server(queues, guarded)
         add_ExternalScalerServicer_to_server(scaler, guarded)
-        unguarded: Any = SharedQueueServer(self._server, gate)
+        unguarded: Any = SharedQueueServer(self._server, gate, trail)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, unguarded)
         others = ("grpc.health.v1.Health", "grpc.channelz.v1.Channelz")
         add_reflection((*SERVICES, *others), unguarded)

@@ -169,6 +169,7 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.WorkerDeaf: _Status(code_pb2.UNAVAILABLE, "WORKER_DEAF", _retry),
     errors.StreamLimit: _Status(code_pb2.RESOURCE_EXHAUSTED, "STREAM_LIMIT", _passing_quota),
     errors.RateLimited: _Status(code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", _passing_quota),
+    errors.ServiceFull: _Status(code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", _passing_quota),
     errors.BulkOperationLimit: _Status(
         code_pb2.RESOURCE_EXHAUSTED, "BULK_OPERATION_LIMIT", _passing_quota
     ),

@@ -11,7 +11,7 @@ import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 
-from jobsvc.api.guard import abort
+from jobsvc.api.call_end import abort
 from jobsvc.api.health import Health
 from jobsvc.api.listen_address import bind
 from jobsvc.api.open_sockets import cut_connections, path_of

@@ -50,6 +50,8 @@ class IssuerKeys:
             FileUnusable: the file has no keys, or the URL is none.
         """
         self._source = source
+        #: Without a query, which may be a secret.
+        self._shown = source.partition("?")[0]
         self._on_change = on_change
         self._clock = clock
         self._keys: Keys = {}
@@ -65,6 +67,7 @@ class IssuerKeys:
         elif not _is_safe(source):
             raise FileUnusable(
                 "JOBSVC_JWT_JWKS must be a file, or a URL of https:// (http:// on this machine)"
+                " without a user"
             )
 
     async def find(self, key_id: str | None) -> PublicKey | None:
@@ -122,7 +125,7 @@ class IssuerKeys:
             keys = read_keys(await asyncio.to_thread(_download, self._source))
         except (OSError, ValueError) as error:
             if f"{error}" != self._complaint:
-                log.error("no keys from %s, which stay as they are: %s", self._source, error)
+                log.error("no keys from %s, which stay as they are: %s", self._shown, error)
             self._complaint = f"{error}"
         else:
             self._complaint = ""
@@ -187,6 +190,8 @@ def _download(url: str) -> bytes:
 def _is_safe(url: str) -> bool:
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return bool(host) and (
-        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    return (
+        bool(host)
+        and "@" not in parts.netloc
+        and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
     )

@@ -44,33 +44,30 @@ def audit(
 
     Jobs that were cancelled, retried, updated and deleted, bulk operations, queues that
     were changed, workers that were drained, API keys that were made and revoked, and
-    calls that were refused for want of a role. Without JOBSVC_DSN it starts the
-    embedded PostgreSQL in JOBSVC_DATA_DIR. See docs/operations/audit.md.
+    calls that were refused for want of a role. Without JOBSVC_DSN it reads the embedded
+    PostgreSQL in JOBSVC_DATA_DIR, beside a server that runs on it. See
+    docs/operations/audit.md.
     """
     import asyncio
-    from contextlib import AsyncExitStack
 
+    from jobsvc.cli.existing_database import shared_database
     from jobsvc.cli.startup import log_to_stderr, read_settings, startup_errors
     from jobsvc.domain.audit_entry import KEY_METHODS
-    from jobsvc.domain.methods import METHODS
-    from jobsvc.embedded import embedded_postgres
+    from jobsvc.domain.methods import METHODS, OTHER_METHODS
     from jobsvc.store.audit import read_audit
 
     now = datetime.now(UTC)
     first = None if since is None else parse_moment(since, now)
     end = None if until is None else parse_moment(until, now)
     names = parse_words(methods)
-    if unknown := sorted({*names} - {method.name for method in METHODS} - {*KEY_METHODS}):
+    known = {*(method.name for method in METHODS), *OTHER_METHODS, *KEY_METHODS}
+    if unknown := sorted({*names} - known):
         raise typer.BadParameter(f"there is no method {', '.join(unknown)}")
     settings = read_settings()
     log_to_stderr()
 
     async def run() -> "list[AuditEntry]":
-        async with AsyncExitStack() as stack:
-            dsn = settings.dsn
-            if dsn is None:
-                server = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-                dsn = server.dsn
+        async with shared_database(settings) as dsn:
             return await read_audit(
                 dsn,
                 settings.schema,

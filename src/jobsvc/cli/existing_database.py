@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from jobsvc.embedded import EmbeddedUnsuitable, embedded_postgres
+from jobsvc.embedded import EmbeddedUnsuitable, embedded_postgres, running_dsn
 from jobsvc.settings import Settings
 
 
@@ -25,3 +25,18 @@ async def existing_database(settings: Settings) -> AsyncIterator[str]:
         )
     async with embedded_postgres(folder) as server:
         yield server.dsn
+
+
+@asynccontextmanager
+async def shared_database(settings: Settings) -> AsyncIterator[str]:
+    """Does the same for a command that a running server need not fear: where one runs on
+    JOBSVC_DATA_DIR, yields the DSN of the PostgreSQL that it has started.
+
+    Raises:
+        EmbeddedUnsuitable, EmbeddedUnavailable: as `existing_database`.
+    """
+    if settings.dsn is None and (running := running_dsn(settings.data_dir)) is not None:
+        yield running
+        return
+    async with existing_database(settings) as dsn:
+        yield dsn

@@ -1,4 +1,5 @@
-"""`jobsvc keys`: makes, lists and revokes API keys, in the database."""
+"""`jobsvc keys`: makes, lists and revokes API keys, in the database of JOBSVC_DSN or in that of the
+embedded PostgreSQL, whether a server runs on it or not."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -7,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from jobsvc.cli.switches import Command, Group
-from jobsvc.exit_code import ExitCode
 
 if TYPE_CHECKING:
     from jobsvc.store.credentials import CredentialStore
@@ -119,19 +119,20 @@ def _run(work: "Callable[[CredentialStore], Awaitable[T]]", changed: str = "") -
     that has `changed`."""
     import asyncio
 
-    from jobsvc.cli.startup import exit_line, log_to_stderr, read_settings, startup_errors
+    from jobsvc.cli.existing_database import shared_database
+    from jobsvc.cli.startup import log_to_stderr, read_settings, startup_errors
     from jobsvc.store.channel import channel_of
     from jobsvc.store.credentials import CredentialStore
     from jobsvc.store.database import open_database
 
     settings = read_settings()
     log_to_stderr()
-    dsn = settings.dsn
-    if dsn is None:
-        exit_line("JOBSVC_DSN names no database; keys need one of your own", ExitCode.CONFIGURATION)
 
     async def run() -> T:
-        async with open_database(dsn, 1, _STATEMENT_SECONDS, settings.schema) as database:
+        async with (
+            shared_database(settings) as dsn,
+            open_database(dsn, 1, _STATEMENT_SECONDS, settings.schema) as database,
+        ):
             keys = CredentialStore(database)
             result = await work(keys)
             if changed:

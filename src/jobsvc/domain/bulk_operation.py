@@ -61,6 +61,8 @@ class BulkAction(msgspec.Struct, frozen=True):
     reason: str = ""
     extra_attempts: int = 0
     change: JobChange | None = None
+    #: How many jobs of the owner's service may wait; None for any number.
+    most_waiting: int | None = None
 
 
 class BulkRequest(msgspec.Struct, frozen=True):

@@ -228,6 +228,16 @@ class QueueFull(RateLimited):
         self.metadata = {"queue": queue, "maxWaiting": str(limit)}
 
 
+class ServiceFull(RateLimited):
+    """As many jobs of the caller's service wait as may."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} jobs of your service wait, as many as may; try again",
+            "your share of waiting jobs",
+        )
+
+
 class DatabaseFailure(JobsvcError):
     """The database did not do what it was asked for. A loop expects this, and goes on."""
 

@@ -53,10 +53,13 @@ class Holdings:
         """What a caller holds."""
         return self._held.get(caller, 0)
 
-    def take(self, caller: str, amount: int = 1) -> bool:
-        """Adds to what a caller holds, if the limit admits it; says whether it does."""
+    def take(self, caller: str, amount: int = 1, most: int | None = None) -> bool:
+        """Adds to what a caller holds, if the limit admits it, and `most`, the caller's own limit;
+        says whether it does. Of its own, a caller that holds nothing may take any amount."""
         held = self._held.get(caller, 0)
         if not self.limit.admits(held, self.total, amount):
+            return False
+        if most is not None and held and held + amount > most:
             return False
         self._held[caller] = held + amount
         self.total += amount

@@ -76,6 +76,18 @@ OTHER_SERVICES: Mapping[str, tuple[str, ...]] = {
     "grpc.channelz.v1.Channelz": (ADMIN,),
 }
 
+#: Their methods for which a role is needed; refusals are noted in the audit by these names.
+OTHER_METHODS = (
+    "ServerReflectionInfo",
+    "GetTopChannels",
+    "GetServers",
+    "GetServer",
+    "GetServerSockets",
+    "GetChannel",
+    "GetSubchannel",
+    "GetSocket",
+)
+
 METHODS: tuple[Method, ...] = (
     _job("CreateJob", roles=_WRITES_JOBS, own_request_queue=True, repeatable=True),
     _job(

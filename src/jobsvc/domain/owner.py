@@ -22,6 +22,8 @@ class Owner(msgspec.Struct, frozen=True):
     former_session_hashes: tuple[bytes, ...] = ()
     #: Whether this is a caller that sees the jobs of everybody.
     sees_all: bool = False
+    #: Of a caller: how many jobs of its service may wait; None for any number.
+    most_waiting: int | None = None
 
     @property
     def session_hashes(self) -> tuple[bytes, ...]:

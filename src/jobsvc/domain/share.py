@@ -1,6 +1,9 @@
-"""How often a caller may call and create jobs. No I/O; the clock's reading is an argument."""
+"""How often a caller may call and create jobs, and how much it may have in progress. No I/O; the
+clock's reading is an argument."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+from functools import cached_property
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -27,21 +30,58 @@ class Rate(NamedTuple):
     burst: float
 
 
-class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a caller may do on a replica; None leaves it to others or to the default."""
+class CallKind(Enum):
+    """Kinds of calls that a share tells apart."""
+
+    #: Answered at once.
+    CALL = auto()
+    #: One answer, when something has happened.
+    WAITING = auto()
+    STREAM = auto()
+    #: Never refused for its rate or number: that would waste work that is done.
+    REPORT = auto()
+
+
+class CallTerms(NamedTuple):
+    """What holds for a call of one kind; None for no limit of the caller's own."""
+
+    rate: Rate | None = None
+    #: Calls of the kind in progress.
+    most: int | None = None
+    most_bytes: int | None = None
+
+
+class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """What a caller may do on a replica; None leaves it to others or to the default, which for the
+    last four is a part of what all callers may have together."""
 
     calls_per_second: _Positive | None = None
     calls_burst: _Count | None = None
     jobs_per_second: _Positive | None = None
     jobs_burst: _Count | None = None
+    #: Open streams, and unary calls that wait.
+    streams: _Count | None = None
+    waiting_calls: _Count | None = None
+    #: Of requests and answers. Who holds none may have one of any size.
+    bytes_in_progress: _Count | None = None
+    #: Jobs of the service that wait, on all replicas.
+    waiting_jobs: _Count | None = None
 
     def over(self, other: "Share") -> "Share":
         """Returns this share with what it leaves open taken from `other`. A rate and its burst
         belong together."""
         calls = self if self.calls_per_second is not None else other
         jobs = self if self.jobs_per_second is not None else other
+        limits = {
+            name: ours if (ours := getattr(self, name)) is not None else getattr(other, name)
+            for name in _LIMITS
+        }
         return Share(
-            calls.calls_per_second, calls.calls_burst, jobs.jobs_per_second, jobs.jobs_burst
+            calls.calls_per_second,
+            calls.calls_burst,
+            jobs.jobs_per_second,
+            jobs.jobs_burst,
+            **limits,
         )
 
     @property
@@ -53,16 +93,29 @@ class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return f"{kind}_burst needs {kind}_per_second"
         return "" if self != Share() else "the share says nothing"
 
-    @property
+    @cached_property
     def calls(self) -> Rate:
         """The rate of its calls."""
         return _rate(self.calls_per_second, self.calls_burst, _DEFAULT_CALLS_PER_SECOND)
 
-    @property
+    @cached_property
+    def terms(self) -> Mapping[CallKind, CallTerms]:
+        """What holds for its calls of each kind."""
+        most_bytes = self.bytes_in_progress
+        return {
+            CallKind.CALL: CallTerms(self.calls, None, most_bytes),
+            CallKind.WAITING: CallTerms(self.calls, self.waiting_calls, most_bytes),
+            CallKind.STREAM: CallTerms(self.calls, self.streams, most_bytes),
+            CallKind.REPORT: CallTerms(None, None, most_bytes),
+        }
+
+    @cached_property
     def jobs(self) -> Rate:
         """The rate of the jobs that it creates."""
         return _rate(self.jobs_per_second, self.jobs_burst, _DEFAULT_JOBS_PER_SECOND)
 
+
+_LIMITS = ("streams", "waiting_calls", "bytes_in_progress", "waiting_jobs")
 
 #: That of a caller of whom the policy says nothing.
 DEFAULT_SHARE = Share()

@@ -22,6 +22,9 @@ class Watch(Protocol):
 
 W = TypeVar("W", bound=Watch)
 
+#: In place of the owner, and of the service, for callers who see the jobs of everybody.
+_ANYBODY = ("anybody",)
+
 
 class WatchIndex(Generic[W]):
     """Finds the watchers that may see a job and want it.
@@ -34,6 +37,8 @@ class WatchIndex(Generic[W]):
         self._by_key: dict[Hashable, dict[W, None]] = {}
         #: How many watchers there are of each queue; of None, those of all queues.
         self._queues: Counter[str | None] = Counter()
+        #: How many watchers see the jobs of everybody.
+        self._see_all = 0
 
     def __bool__(self) -> bool:
         return bool(self._queues)
@@ -48,6 +53,7 @@ class WatchIndex(Generic[W]):
         for key in _watched_keys(watcher):
             self._by_key.setdefault(key, {})[watcher] = None
         self._queues.update(watcher.wanted.queues or (None,))
+        self._see_all += watcher.caller.sees_all
 
     def remove(self, watcher: W) -> None:
         """Removes a watcher that was added."""
@@ -58,11 +64,12 @@ class WatchIndex(Generic[W]):
                 del self._by_key[key]
         self._queues.subtract(watcher.wanted.queues or (None,))
         self._queues = +self._queues
+        self._see_all -= watcher.caller.sees_all
 
     def candidates(self, job: Job) -> dict[W, None]:
         """Returns all watchers that a job matches, and a few others: ask each."""
         found: dict[W, None] = {}
-        for key in _job_keys(job):
+        for key in _job_keys(job, bool(self._see_all)):
             if (watchers := self._by_key.get(key)) is not None:
                 found |= watchers
         return found
@@ -75,6 +82,8 @@ def _watched_keys(watcher: Watch) -> Iterator[Hashable]:
         owners = [*caller.session_hashes]
     elif wanted.own_user:
         owners = [caller.user_id]
+    elif caller.sees_all:
+        owners = [_ANYBODY]
     else:
         # None: jobs that are bound to nobody.
         owners = [None, *caller.session_hashes]
@@ -82,10 +91,11 @@ def _watched_keys(watcher: Watch) -> Iterator[Hashable]:
             owners.append(caller.user_id)
     label = min(wanted.labels.items(), default=None)
     for queue, owner in product(wanted.queues or (None,), owners):
-        yield queue, caller.service, owner, label
+        yield queue, _ANYBODY if caller.sees_all else caller.service, owner, label
 
 
-def _job_keys(job: Job) -> Iterator[Hashable]:
+def _job_keys(job: Job, for_all: bool) -> Iterator[Hashable]:
+    """With `for_all`, those of callers who see everybody's jobs, too."""
     owner = job.owner
     owners: list[Hashable] = []
     if owner.session_hash is not None:
@@ -95,3 +105,6 @@ def _job_keys(job: Job) -> Iterator[Hashable]:
     labels = (None, *job.labels.items())
     for queue, bound_to, label in product((job.queue, None), owners or (None,), labels):
         yield queue, owner.service, bound_to, label
+    if for_all:
+        for queue, bound_to, label in product((job.queue, None), (*owners, _ANYBODY), labels):
+            yield queue, _ANYBODY, bound_to, label

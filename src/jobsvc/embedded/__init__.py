@@ -8,6 +8,13 @@ Only the standard library is imported here.
 """
 
 from jobsvc.embedded.server import EmbeddedPostgres, embedded_postgres
+from jobsvc.embedded.sockets import running_dsn
 from jobsvc.embedded.unavailable import EmbeddedUnavailable, EmbeddedUnsuitable
 
-__all__ = ["EmbeddedPostgres", "EmbeddedUnavailable", "EmbeddedUnsuitable", "embedded_postgres"]
+__all__ = [
+    "EmbeddedPostgres",
+    "EmbeddedUnavailable",
+    "EmbeddedUnsuitable",
+    "embedded_postgres",
+    "running_dsn",
+]

@@ -82,6 +82,21 @@ def claim(data_dir: Path) -> Iterator[DataDirectory]:
         os.close(lock)
 
 
+def is_claimed(data: DataDirectory) -> bool:
+    """Returns whether a process has the lock of a data directory."""
+    try:
+        lock = os.open(data.root / "lock", os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def in_use(data: DataDirectory, pid: str) -> EmbeddedUnavailable:
     """Returns the error for a data directory that another process uses."""
     holder = f" (pid {pid.strip()})" if pid.strip() else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from jobsvc.embedded.account import Account
-from jobsvc.embedded.data_directory import DataDirectory
+from jobsvc.embedded.data_directory import DataDirectory, is_claimed
 from jobsvc.embedded.initdb import DATABASE, USER
 from jobsvc.embedded.unavailable import EmbeddedUnsuitable
 
@@ -18,6 +18,22 @@ PORT = 5432
 MAX_SOCKET_BYTES = 103
 #: Other characters would need quoting in unix_socket_directories, or split a DSN's list of hosts.
 PLAIN_PATH = re.compile(r"[\w/.+-]+", re.ASCII)
+
+
+#: Says where the socket is, in the data directory.
+_NOTE = "socket"
+
+
+def running_dsn(data_dir: Path) -> str | None:
+    """Returns the DSN of the PostgreSQL that runs on a data directory for another process, which
+    only its account, or root, can use. None if there is none."""
+    data = DataDirectory(data_dir.absolute())
+    if not is_claimed(data):
+        return None
+    try:
+        return dsn(Path((data.root / _NOTE).read_text().removesuffix("\n")))
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager
@@ -42,6 +58,7 @@ def socket_folder(data: DataDirectory, account: Account | None) -> Iterator[Path
             raise EmbeddedUnsuitable(f"{folder} is too long for a socket: set a short TMPDIR")
         folder = Path(tempfile.mkdtemp(prefix="jobsvc-", dir=parent))
         temporary = True
+    (data.root / _NOTE).write_text(f"{folder}\n")
     try:
         if account:
             account.own(folder)

@@ -11,7 +11,7 @@ from jobsvc.domain.bulk_operation import (
     SkipReason,
     fitting,
 )
-from jobsvc.domain.errors import InvalidRequest, NotStorable, QueueFull, QueueNotFound
+from jobsvc.domain.errors import InvalidRequest, NotStorable, QueueFull, QueueNotFound, ServiceFull
 from jobsvc.domain.job_control import check_can_begin, conflict_message
 from jobsvc.domain.lease import LeaseId
 from jobsvc.settings import Settings
@@ -91,8 +91,8 @@ class BulkBatch:
     async def _with_room(
         self, job_ids: Sequence[str], known: Mapping[str, Candidate]
     ) -> tuple[list[str], Skip | None]:
-        """Locks the queues of jobs, and returns those, from the first on, that find room in them,
-        and the one that does not."""
+        """Locks the queues of jobs, and returns those, from the first on, that find room, in them
+        and among the waiting jobs of the owner's service, and the one that does not."""
         room: dict[str, int] = {}
         limits: dict[str, int] = {}
         for queue in sorted({job.queue for job in known.values()}):
@@ -106,12 +106,23 @@ class BulkBatch:
                 room[queue], limits[queue] = max(limit - waiting, 0), limit
         there = [job_id for job_id in job_ids if job_id in known]
         count = fitting([known[job_id].queue for job_id in there], room)
-        if count == len(there):
+        most = self._action.most_waiting
+        room_of_service = len(there) if most is None else await self._room_of_service(most)
+        if min(count, room_of_service) >= len(there):
             return list(job_ids), None
-        stuck = known[there[count]]
-        message = QueueFull(stuck.queue, limits[stuck.queue]).message
+        stuck = known[there[min(count, room_of_service)]]
+        if most is not None and room_of_service < count:
+            message = ServiceFull(most).message
+        else:
+            message = QueueFull(stuck.queue, limits[stuck.queue]).message
         fit = job_ids[: job_ids.index(stuck.job_id)]
         return list(fit), Skip(stuck.job_id, SkipReason.QUEUE_FULL, message)
+
+    async def _room_of_service(self, most: int) -> int:
+        waiting = await self._store.queues.count_waiting_of_service(
+            self._operation.owner.service, self._connection
+        )
+        return max(most - waiting, 0)
 
     async def _touch_apart(
         self, job_ids: Sequence[str], known: Mapping[str, Candidate] | None = None
@@ -180,7 +191,12 @@ class BulkBatch:
                 return await self._cancel([job.job_id for job in jobs], tally)
             case BulkKind.RETRY:
                 versions = await self._with_free_keys(jobs, tally)
-                queued = await control.retry(versions, self._action.extra_attempts, connection)
+                counted = (
+                    None if self._action.most_waiting is None else self._operation.owner.service
+                )
+                queued = await control.retry(
+                    versions, self._action.extra_attempts, connection, counted
+                )
                 tally.queued += queued.values()
                 done = set(queued)
             case BulkKind.UPDATE:

@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from jobsvc.domain.created_job import Created, CreateResult
-from jobsvc.domain.errors import JobsvcError, QueueFull
+from jobsvc.domain.errors import JobsvcError, QueueFull, RateLimited, ServiceFull
 from jobsvc.domain.job import NewJob
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.job_request import JobRequest
@@ -61,18 +61,23 @@ class Creation:
         self._spans = SendSpans(tracer)
         self._checks = JobChecks(catalog, settings, new_ids)
         self._measured = JobMeasurements(measurements)
-        self._waiting_limit = WaitingLimit(store.queues)
+        self._waiting_limit = WaitingLimit(store.queues.count_waiting, QueueFull)
+        #: Of services whose callers have a `most_waiting`.
+        self._service_limit = WaitingLimit(
+            store.queues.count_waiting_of_service, lambda _, limit: ServiceFull(limit)
+        )
         #: Transactions of jobs of `create_each`, all together: half of the pool is left to others.
         self._alone = asyncio.Semaphore(max(1, settings.pool_size // 2))
 
     async def _let_in(
         self, requests: Sequence[JobRequest], new_jobs: Sequence[NewJob], owner: Owner
     ) -> list[CreateResult]:
-        """Lets the jobs into their queues. Where one is full, returns the jobs that earlier calls
-        created, if that is all of them; nothing otherwise.
+        """Lets the jobs in. Where there is no room, returns the jobs that earlier calls created, if
+        that is all of them; nothing otherwise.
 
         Raises:
             QueueFull: there is no room in a queue, and a job is new.
+            ServiceFull: as many jobs of the owner's service wait as may, and a job is new.
             RequestIdReused, JobNotOwned: as `create`.
         """
         counts = Counter(new.options.queue for new in new_jobs)
@@ -80,12 +85,25 @@ class Creation:
             for name, count in counts.items():
                 if name in self._checks.limited:
                     await self._waiting_limit.let_in(name, count, self._checks.limited[name])
-        except QueueFull:
+            await self.let_in_service(owner, len(new_jobs))
+        except RateLimited:
             repeated = await find_repeated(self._store, requests, owner)
             if len(repeated) < len(requests):
                 raise
             return [repeated[index] for index in range(len(requests))]
         return []
+
+    async def let_in_service(self, owner: Owner, count: int) -> None:
+        """Lets so many more jobs of the owner's service wait.
+
+        Raises:
+            ServiceFull: no more may.
+        """
+        if owner.most_waiting is not None:
+            await self._service_limit.let_in(owner.service, count, owner.most_waiting)
+
+    def _is_limited(self, owner: Owner) -> bool:
+        return bool(self._checks.limited) or owner.most_waiting is not None
 
     async def create(self, request: JobRequest, owner: Owner) -> CreateResult:
         """Creates a job, or returns the one that an earlier call created.
@@ -98,7 +116,7 @@ class Creation:
             DatabaseUnavailable: it may or may not have been created.
         """
         checked = await self._checks.check([request], owner)
-        if self._checks.limited and (repeated := await self._let_in([request], checked, owner)):
+        if self._is_limited(owner) and (repeated := await self._let_in([request], checked, owner)):
             return repeated[0]
         async with self._spans.sending(checked) as new_jobs:
             # A taken key would undo the whole batch that it shares, so keys are looked up first.
@@ -130,6 +148,9 @@ class Creation:
                 for index, new in enumerate(new_jobs)
                 if new.unique_key is None and new.options.queue not in self._checks.limited
             ]
+            if any(each.owner.most_waiting is not None for each in asked):
+                together, refused = await self._let_in_each(together, asked)
+                results |= refused
             written = await self._store.jobs.create_each([new_jobs[index] for index in together])
             created: list[CreateResult] = []
             for index, result in zip(together, written, strict=True):
@@ -149,6 +170,31 @@ class Creation:
             results |= zip(rest, ends, strict=True)
         return [results[index] for index in range(len(asked))]
 
+    async def _let_in_each(
+        self, indexes: Sequence[int], asked: Sequence[Asked]
+    ) -> tuple[list[int], dict[int, CreateResult | Exception]]:
+        """Returns the indexes of the jobs that the limits of their services let in, and the results
+        of the others."""
+        let_in: list[int] = []
+        refused: list[tuple[int, Asked]] = []
+        full: set[Owner] = set()
+        for index in indexes:
+            owner = asked[index].owner
+            try:
+                if owner not in full:
+                    await self.let_in_service(owner, 1)
+                    let_in.append(index)
+            except ServiceFull:
+                full.add(owner)
+            if owner in full:
+                refused.append((index, asked[index]))
+        results: dict[int, CreateResult | Exception] = {}
+        for index, each in refused:
+            assert each.owner.most_waiting is not None, "it was refused for that"
+            results[index] = ServiceFull(each.owner.most_waiting)
+        results |= await self._find_repeated(refused)
+        return let_in, results
+
     async def _find_repeated(self, asked: Sequence[tuple[int, Asked]]) -> dict[int, CreateResult]:
         """The jobs of earlier calls, by index, as far as nothing is wrong with any of their owner.
         After a broken stream they are many."""
@@ -165,7 +211,7 @@ class Creation:
     ) -> CreateResult | Exception:
         async with alone, self._alone:
             try:
-                if self._checks.limited and (
+                if self._is_limited(asked.owner) and (
                     repeated := await self._let_in([asked.request], [new], asked.owner)
                 ):
                     return repeated[0]
@@ -177,7 +223,7 @@ class Creation:
     async def preview(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """The results that `create_all` would have; creates nothing. Raises as `create`."""
         checked = await self._checks.check(requests, owner)
-        if self._checks.limited and (repeated := await self._let_in(requests, checked, owner)):
+        if self._is_limited(owner) and (repeated := await self._let_in(requests, checked, owner)):
             return repeated
         resolution = await create_or_find(
             self._store, self._settings, requests, checked, owner, dry_run=True
@@ -187,7 +233,7 @@ class Creation:
     async def create_all(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
         checked = await self._checks.check(requests, owner)
-        if self._checks.limited and (repeated := await self._let_in(requests, checked, owner)):
+        if self._is_limited(owner) and (repeated := await self._let_in(requests, checked, owner)):
             return repeated
         async with self._spans.sending(checked) as new_jobs:
             if any(r.unique_key or r.request_id for r in requests) or any(

@@ -1,6 +1,6 @@
 """Queues jobs that FAILED or were CANCELLED again, under the same id."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from jobsvc.domain.errors import UniqueKeyTaken
 from jobsvc.domain.job import Job
@@ -28,14 +28,17 @@ class Retrying:
         hints: Hints,
         on_due: Callable[[str, float], None],
         settings: Settings,
+        let_in: Callable[[Owner, int], Awaitable[None]],
         measurements: Measurements | None = None,
     ) -> None:
-        """`on_due(queue, seconds)` is called for a job that becomes ready after a delay."""
+        """`on_due(queue, seconds)` is called for a job that becomes ready after a delay, and
+        `let_in` lets so many more jobs of a caller's service wait, or raises ServiceFull."""
         self._store = store
         self._reader = reader
         self._hints = hints
         self._on_due = on_due
         self._settings = settings
+        self._let_in = let_in
         self._measured = JobMeasurements(measurements)
 
     async def retry(self, job_id: str, caller: Owner, extra_attempts: int, etag: str) -> Job:
@@ -44,10 +47,13 @@ class Retrying:
         Raises: as `controlled`, and
             QueueNotFound: its queue has been removed.
             UniqueKeyTaken: another job holds its unique key by now.
+            ServiceFull: as many jobs of the caller's service wait as may.
         """
 
         async def act(job: Job) -> Job | None:
-            queued = await self._queue_again(job, extra_attempts)
+            await self._let_in(caller, 1)
+            counted = None if caller.most_waiting is None else caller.service
+            queued = await self._queue_again(job, extra_attempts, counted)
             if queued is None:
                 return None
             tell_queued(self._hints, self._on_due, job_id, queued)
@@ -55,8 +61,11 @@ class Retrying:
 
         return await controlled(self._reader, job_id, caller, Control.RETRY, etag, act)
 
-    async def _queue_again(self, job: Job, extra_attempts: int) -> Queued | None:
-        """Moves the job into its queue. None if it has changed, or its key was taken meanwhile."""
+    async def _queue_again(
+        self, job: Job, extra_attempts: int, counted_service: str | None
+    ) -> Queued | None:
+        """Moves the job into its queue, where it counts for that service. None if it has changed,
+        or its key was taken meanwhile."""
         expired: list[ExpiredJob] = []
         try:
             async with self._store.database.transaction() as connection:
@@ -77,7 +86,7 @@ class Retrying:
                             [holder.job_id], self._settings.failed_retention_seconds, connection
                         )
                 queued = await self._store.job_control.retry(
-                    {job.id: job.status.version}, extra_attempts, connection
+                    {job.id: job.status.version}, extra_attempts, connection, counted_service
                 )
         except KeyTaken:
             return None

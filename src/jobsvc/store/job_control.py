@@ -79,9 +79,14 @@ class JobControlStore:
         }
 
     async def retry(
-        self, versions: Mapping[str, int], extra_attempts: int, connection: Connection
+        self,
+        versions: Mapping[str, int],
+        extra_attempts: int,
+        connection: Connection,
+        counted_service: str | None = None,
     ) -> Mapping[str, Queued]:
-        """Queues jobs that have ended again, inside the caller's transaction.
+        """Queues jobs that have ended again, inside the caller's transaction. Those of
+        `counted_service` count among its waiting jobs.
 
         Raises:
             KeyTaken: another job holds the unique key of one; the transaction is lost.
@@ -94,6 +99,7 @@ class JobControlStore:
                 [versions[job_id] for job_id in job_ids],
                 extra_attempts,
                 encode_error(ATTEMPT_CANCELLED),
+                counted_service,
             )
         except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
             raise KeyTaken from error

@@ -284,4 +284,5 @@ def _create_columns(jobs: Sequence[NewJob]) -> tuple[object, ...]:
             spread(column, len(jobs)) if optional else short(column)
             for optional, column in zip(_OPTIONAL, policies, strict=True)
         ],
+        list({job.owner.service for job in jobs if job.owner.most_waiting is not None}),
     )

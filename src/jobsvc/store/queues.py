@@ -49,6 +49,18 @@ class QueueStore:
         max_waiting: int | None = rows[0]["max_waiting"]
         return max_waiting
 
+    async def count_waiting_of_service(
+        self, service: str, connection: Connection | None = None
+    ) -> int:
+        """Counts the waiting jobs of a service, as far as they were created, or queued again, by
+        callers whose `most_waiting` is set. Inside the caller's transaction if there is one."""
+        if connection is None:
+            (row,) = await self._database.fetch("count_waiting_of_service", service)
+        else:
+            (row,) = await connection.fetch(self._database.sql["count_waiting_of_service"], service)
+        count: int = row["waiting"]
+        return count
+
     async def list_after(
         self, name: str, limit: int, schema_bytes: int
     ) -> tuple[list[Queue], bool]:

@@ -14,6 +14,7 @@ from jobsvc.store.channel import api_key_message
 from jobsvc.store.credentials import CredentialStore
 from jobsvc.store.database import open_database
 from tests.support.issuer import AUDIENCE, NAME, Issuer
+from tests.support.planted import plant
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -63,6 +64,7 @@ async def make_key(
 ) -> tuple[str, str]:
     """Makes an API key, and returns it with its id."""
     key, key_id, digest = write_key(number.to_bytes(6, "big"), bytes([number % 256]) * 32)
+    plant(key.rpartition("_")[2])
     async with credentials(dsn) as keys:
         await keys.create_key(key_id, name, digest, roles, queues, seconds)
         await keys.tell_changed("jobsvc", key_id)

@@ -31,6 +31,9 @@ class Process:
             )
         self.pid = self._popen.pid
 
+    def __str__(self) -> str:
+        return self._folder.name
+
     @property
     def stdout(self) -> str:
         """Its output so far."""

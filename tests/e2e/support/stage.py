@@ -14,6 +14,7 @@ from tests.e2e.support.checker import violations
 from tests.e2e.support.history import History
 from tests.e2e.support.processes import PROCESSORS, Process, Server, Worker
 from tests.e2e.support.tables import read_tables
+from tests.support.planted import found_in, texts_in
 
 #: Short leases, so that their loss can be waited for; the rules between settings still hold.
 LEASE_SECONDS = 3
@@ -130,6 +131,11 @@ class Stage:
             process.thaw()
             process.kill()
         self.history.close()
+        told = {
+            f"{process}": process.stdout + process.stderr
+            for process in (*self._programs, *self._workers, *self._servers)
+        }
+        assert found_in(told | texts_in(self.folder / "spans")) == []
         for server in self._servers:
             before, traceback, after = server.stderr.partition("Traceback")
             assert not traceback, f"{before[-500:]}{traceback}{after[:4000]}"

@@ -33,7 +33,7 @@ def read_bulk_request(request: pb.BulkJobsRequest, caller: Owner) -> BulkRequest
     if not request.HasField("filter"):
         checks.add("filter", "must be set; an empty one selects all jobs that the caller may see")
     wanted = read_filter(checks, request.filter, caller)
-    action = _action(checks, request)
+    action = _action(checks, request, caller)
     if action is not None:
         unfit = {state.value for state in wanted.states - action.kind.states}
         for index, state in enumerate(request.filter.states):
@@ -51,7 +51,7 @@ def read_bulk_request(request: pb.BulkJobsRequest, caller: Owner) -> BulkRequest
     return BulkRequest(wanted, action, request.rate, request.most)
 
 
-def _action(checks: RequestChecks, request: pb.BulkJobsRequest) -> BulkAction | None:
+def _action(checks: RequestChecks, request: pb.BulkJobsRequest, caller: Owner) -> BulkAction | None:
     kind = request.WhichOneof("action")
     match kind:
         case None:
@@ -63,7 +63,9 @@ def _action(checks: RequestChecks, request: pb.BulkJobsRequest) -> BulkAction | 
         case "retry":
             attempts = request.retry.extra_attempts
             checks.number("retry.extra_attempts", attempts, 0, MAX_EXTRA_ATTEMPTS)
-            return BulkAction(BulkKind.RETRY, extra_attempts=attempts or 1)
+            return BulkAction(
+                BulkKind.RETRY, extra_attempts=attempts or 1, most_waiting=caller.most_waiting
+            )
         case "delete":
             return BulkAction(BulkKind.DELETE)
         case "update":

@@ -9,7 +9,7 @@
 -- $16 tracestate (short), $17 input (documents), $18 schedule_delay (sparse), and from $19 on the
 -- fields of RunPolicy: max_attempts (short), $20 initial_backoff (short), $21 max_backoff (short),
 -- $22 backoff_multiplier (short), $23 attempt_timeout (short), $24 retention (sparse),
--- $25 start_within (sparse); see columns.py
+-- $25 start_within (sparse), $26 services whose waiting jobs are counted; see columns.py
 WITH known AS MATERIALIZED (
     SELECT name FROM jobsvc.queue
     WHERE name = ANY ($2::text[]) AND delete_time IS NULL FOR KEY SHARE
@@ -51,7 +51,8 @@ created AS (
     ) IS NOT FALSE
     AND coalesce(queue, ($2::text[])[1]) = ANY (ARRAY(SELECT name FROM known))
     ON CONFLICT (owner_service, request_id) WHERE request_id IS NOT NULL DO NOTHING
-    RETURNING id, queue, priority, create_time, schedule_time, expire_time, start_within, unique_key
+    RETURNING id, queue, priority, create_time, schedule_time, expire_time, start_within, unique_key,
+        owner_service
 ),
 held AS (
     INSERT INTO jobsvc.held_key (queue, unique_key, job_id)
@@ -60,10 +61,11 @@ held AS (
 queued AS (
     INSERT INTO jobsvc.waiting (
         job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
-        keyed, start_deadline)
+        keyed, start_deadline, counted_service)
     SELECT id, queue, -priority, greatest(schedule_time, create_time), 0, 0, 1, create_time,
         expire_time, unique_key IS NOT NULL,
-        greatest(schedule_time, create_time) + start_within * interval '1 second'
+        greatest(schedule_time, create_time) + start_within * interval '1 second',
+        CASE WHEN owner_service = ANY ($26::text[]) THEN owner_service END
     FROM created
 )
 SELECT

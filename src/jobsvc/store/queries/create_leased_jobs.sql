@@ -9,9 +9,9 @@
 -- $16 tracestate (short), $17 input (documents), $18 schedule_delay (sparse), and from $19 on the
 -- fields of RunPolicy: max_attempts (short), $20 initial_backoff (short), $21 max_backoff (short),
 -- $22 backoff_multiplier (short), $23 attempt_timeout (short), $24 retention (sparse),
--- $25 start_within (sparse); and for each slot $26 the job, which has no unique key and no schedule,
--- $27 the number of the lease, $28 its worker, $29 its duration (short), and $30 the queues of those
--- jobs; see columns.py
+-- $25 start_within (sparse), $26 services whose waiting jobs are counted; and for each slot $27 the
+-- job, which has no unique key and no schedule, $28 the number of the lease, $29 its worker, $30 its
+-- duration (short), and $31 the queues of those jobs; see columns.py
 WITH known AS MATERIALIZED (
     SELECT name FROM jobsvc.queue
     WHERE name = ANY ($2::text[]) AND delete_time IS NULL FOR KEY SHARE
@@ -54,7 +54,7 @@ created AS (
     AND coalesce(queue, ($2::text[])[1]) = ANY (ARRAY(SELECT name FROM known))
     ON CONFLICT (owner_service, request_id) WHERE request_id IS NOT NULL DO NOTHING
     RETURNING id, queue, priority, create_time, schedule_time, expire_time, start_within, unique_key,
-        attempt_timeout
+        attempt_timeout, owner_service
 ),
 held AS (
     INSERT INTO jobsvc.held_key (queue, unique_key, job_id)
@@ -63,7 +63,7 @@ held AS (
 -- Reads one job of each rank, as ready_queues.sql does.
 idle AS MATERIALIZED (
     SELECT asked.queue
-    FROM unnest($30::text[]) AS asked (queue)
+    FROM unnest($31::text[]) AS asked (queue)
     WHERE (
         SELECT NOT paused OR pause_end_time <= statement_timestamp()
         FROM jobsvc.queue WHERE name = asked.queue)
@@ -87,31 +87,33 @@ idle AS MATERIALIZED (
 placed AS MATERIALIZED (
     SELECT created.*, greatest(schedule_time, create_time) AS run_at,
         CASE WHEN queue = ANY (ARRAY(SELECT queue FROM idle))
-             THEN array_position($26::uuid[], id)
+             THEN array_position($27::uuid[], id)
         END AS slot,
-        clock_timestamp() AS start_time
+        clock_timestamp() AS start_time,
+        CASE WHEN owner_service = ANY ($26::text[]) THEN owner_service END AS counted_service
     FROM created
 ),
 taken AS (
     INSERT INTO jobsvc.lease (
         job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, update_time,
-        expire_time, start_deadline, keyed, worker_id, start_time, duration, until, deadline)
-    SELECT id, ($27::bigint[])[slot], queue, -priority, run_at, 1, 0, 2, start_time, expire_time,
-        run_at + start_within * interval '1 second', false, ($28::text[])[slot], start_time,
+        expire_time, start_deadline, keyed, worker_id, start_time, duration, until, deadline,
+        counted_service)
+    SELECT id, ($28::bigint[])[slot], queue, -priority, run_at, 1, 0, 2, start_time, expire_time,
+        run_at + start_within * interval '1 second', false, ($29::text[])[slot], start_time,
         duration, start_time + duration * interval '1 second',
-        least(start_time + attempt_timeout * interval '1 second', expire_time)
+        least(start_time + attempt_timeout * interval '1 second', expire_time), counted_service
     FROM placed
     CROSS JOIN LATERAL (
-        SELECT coalesce(($29::float8[])[slot], ($29::float8[])[1]) AS duration
+        SELECT coalesce(($30::float8[])[slot], ($30::float8[])[1]) AS duration
     ) AS of_slot
     WHERE slot IS NOT NULL
 ),
 queued AS (
     INSERT INTO jobsvc.waiting (
         job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
-        keyed, start_deadline)
+        keyed, start_deadline, counted_service)
     SELECT id, queue, -priority, run_at, 0, 0, 1, create_time, expire_time,
-        unique_key IS NOT NULL, run_at + start_within * interval '1 second'
+        unique_key IS NOT NULL, run_at + start_within * interval '1 second', counted_service
     FROM placed
     WHERE slot IS NULL
 )

@@ -49,6 +49,7 @@ dealt AS MATERIALIZED (
         gone.queue, gone.rank, gone.run_at,
         (gone.attempt + 1)::smallint AS attempt, gone.redeliveries, gone.version + 1 AS version,
         gone.expire_time, gone.start_deadline, gone.keyed, gone.released_lease,
+        gone.counted_service,
         clock_timestamp() AS start_time, gone.slot,
         coalesce(($5::float8[])[gone.slot], ($5::float8[])[1]) AS duration,
         job.create_time, job.max_attempts, job.initial_backoff, job.max_backoff,
@@ -66,11 +67,11 @@ dealt AS MATERIALIZED (
 taken AS (
     INSERT INTO jobsvc.lease (
         job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, update_time,
-        expire_time, start_deadline, keyed, released_lease, worker_id, start_time, duration, until,
-        deadline)
+        expire_time, start_deadline, keyed, released_lease, counted_service, worker_id, start_time,
+        duration, until, deadline)
     SELECT
         job_id, lease_id, queue, rank, run_at, attempt, redeliveries, version, start_time,
-        expire_time, start_deadline, keyed, released_lease,
+        expire_time, start_deadline, keyed, released_lease, counted_service,
         ($3::text[])[coalesce(($4::integer[])[slot], ($4::integer[])[1])], start_time,
         duration, start_time + duration * interval '1 second',
         least(start_time + attempt_timeout * interval '1 second', expire_time)

@@ -11,11 +11,11 @@ WITH gone AS (
 queued AS (
     INSERT INTO jobsvc.waiting (
         job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
-        keyed, released_lease, start_deadline)
+        keyed, released_lease, start_deadline, counted_service)
     SELECT
         job_id, queue, rank, CASE WHEN $5 THEN run_at ELSE clock_timestamp() END, attempt - 1,
         redeliveries + CASE WHEN $5 THEN 0 ELSE 1 END, version + 1, clock_timestamp(), expire_time,
-        keyed, released_lease, start_deadline
+        keyed, released_lease, start_deadline, counted_service
     FROM gone
 )
 SELECT job_id, lease_id, queue FROM gone

@@ -11,10 +11,10 @@ WITH gone AS (
 queued AS (
     INSERT INTO jobsvc.waiting (
         job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
-        keyed, released_lease)
+        keyed, released_lease, counted_service)
     SELECT
         job_id, queue, rank, run_at, attempt - 1, redeliveries, version + 1, clock_timestamp(),
-        expire_time, keyed, released_lease
+        expire_time, keyed, released_lease, counted_service
     FROM gone
 )
 SELECT count(*) AS jobs FROM gone

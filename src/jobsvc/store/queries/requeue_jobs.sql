@@ -22,12 +22,12 @@ history AS (
 queued AS (
     INSERT INTO jobsvc.waiting (
         job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time,
-        keyed, released_lease, start_deadline)
+        keyed, released_lease, start_deadline, counted_service)
     SELECT
         job_id, queue, rank, end_time + delay * interval '1 second',
         CASE WHEN used THEN attempt ELSE attempt - 1 END, redeliveries,
         version + 1, end_time, expire_time, keyed, CASE WHEN NOT used THEN lease_id END,
-        CASE WHEN NOT used THEN start_deadline END
+        CASE WHEN NOT used THEN start_deadline END, counted_service
     FROM back
 )
 SELECT job_id, queue, end_time + delay * interval '1 second' AS run_at FROM back

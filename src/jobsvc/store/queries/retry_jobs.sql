@@ -2,7 +2,7 @@
 -- attempt that the job ended with enters the history. An expiry that has passed is lifted, and
 -- start_within counts anew if no attempt is used. A unique key that is held fails the statement.
 -- $1 job_id, in order, $2 version, $3 further attempts, $4 error (JSON) of an attempt that ended
--- without one
+-- without one, $5 service whose waiting jobs are counted (NULL for none)
 WITH gone AS (
     DELETE FROM jobsvc.result
     WHERE job_id = ANY ($1::uuid[])
@@ -30,6 +30,7 @@ granted AS (
 back AS (
     SELECT gone.job_id, gone.attempt, gone.version + 1 AS version, gone.now,
         job.queue, job.priority, job.unique_key, job.start_within,
+        CASE WHEN job.owner_service = $5::text THEN job.owner_service END AS counted_service,
         CASE WHEN job.expire_time > statement_timestamp() THEN job.expire_time END AS expire_time,
         greatest(job.schedule_time, gone.now) AS run_at
     FROM gone
@@ -41,9 +42,9 @@ held AS (
 )
 INSERT INTO jobsvc.waiting (
     job_id, queue, rank, run_at, attempt, redeliveries, version, update_time, expire_time, keyed,
-    start_deadline)
+    start_deadline, counted_service)
 SELECT job_id, queue, -priority, run_at, attempt, 0, version, now, expire_time,
     unique_key IS NOT NULL,
-    CASE WHEN attempt = 0 THEN run_at + start_within * interval '1 second' END
+    CASE WHEN attempt = 0 THEN run_at + start_within * interval '1 second' END, counted_service
 FROM back
 RETURNING job_id, queue, extract(epoch FROM run_at - update_time)::float8 AS delay
