@@ -389,6 +389,46 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     PROCESS_UPTIME,
 )
 
+TLS_CERTIFICATE_EXPIRY = Instrument(
+    "jobsvc.tls.certificate.expiry",
+    Kind.GAUGE,
+    "s",
+    (),
+    "How long until the certificate of the server, or one of its chain, ends; negative afterwards",
+)
+
+#: Metrics of a server with TLS, besides.
+TLS_INSTRUMENTS: tuple[Instrument, ...] = (TLS_CERTIFICATE_EXPIRY,)
+
+EMBEDDED_SIZE = Instrument(
+    "jobsvc.embedded.size", Kind.GAUGE, "By", (), "Size of the data directory, its WAL included"
+)
+EMBEDDED_DISK_FREE = Instrument(
+    "jobsvc.embedded.disk.free", Kind.GAUGE, "By", (), "Free space of the disk that it is on"
+)
+EMBEDDED_CONNECTIONS = Instrument(
+    "jobsvc.embedded.connections",
+    Kind.GAUGE,
+    "{connection}",
+    (),
+    "Connections to it, of all programs",
+)
+EMBEDDED_RESTARTS = Instrument(
+    "jobsvc.embedded.restarts",
+    Kind.COUNTER,
+    "{restart}",
+    (),
+    "Starts after it had ended unexpectedly",
+)
+
+#: Metrics of the embedded PostgreSQL, of a server that runs it.
+EMBEDDED_INSTRUMENTS: tuple[Instrument, ...] = (
+    EMBEDDED_SIZE,
+    EMBEDDED_DISK_FREE,
+    EMBEDDED_CONNECTIONS,
+    EMBEDDED_RESTARTS,
+)
+
 WORKER_ATTEMPTS = Instrument(
     "jobsvc.worker.attempts",
     Kind.COUNTER,
