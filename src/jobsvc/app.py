@@ -47,6 +47,7 @@ from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.outages import Outages
+from jobsvc.embedded import EmbeddedPostgres
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.jobs.bulk import BulkOperations
 from jobsvc.jobs.cancel import Cancellation
@@ -69,10 +70,12 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.store.under_test import movable_texts
-from jobsvc.telemetry.measurements import Measurements
+from jobsvc.telemetry.catalogue import TLS_CERTIFICATE_EXPIRY
+from jobsvc.telemetry.measurements import Attributes, Measurements
 from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
 from jobsvc.upkeep.bulk import BulkRunner
+from jobsvc.upkeep.embedded_measurements import EmbeddedMeasurements
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, DutyLog, run_duties
 from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
@@ -164,9 +167,10 @@ async def replica(
     settings: Settings,
     tls: ServerTls | None = None,
     clock_shift: Callable[[], timedelta] | None = None,
+    postgres: EmbeddedPostgres | None = None,
 ) -> AsyncIterator[Replica]:
     """A replica on a database whose schema is up to date, serving until the end of the block, over
-    TLS if `tls` is given.
+    TLS if `tls` is given. `postgres` is measured, too, if it is the database's.
 
     `clock_shift` is for tests alone: the database has a clock that they move
     (`store/under_test`), and the function returns by how much.
@@ -339,6 +343,9 @@ async def replica(
         duty_log = DutyLog(measurements)
         queue_measurements = QueueMeasurements(store.queues, measurements)
         measure_process(measurements)
+        embedded = postgres and EmbeddedMeasurements(postgres, store.upkeep, measurements)
+        if tls is not None:
+            measurements.gauge(TLS_CERTIFICATE_EXPIRY, lambda: _known(tls.seconds_left))
         with published(measurements) as is_published:
             async with running(
                 ("servers", store.database.watch_servers()),
@@ -347,6 +354,7 @@ async def replica(
                 ("watch feed", feed.run()),
                 ("queue statistics", statistics.run()),
                 *([("queue measurements", queue_measurements.run())] if is_published else []),
+                *([("embedded", embedded.run())] if embedded and is_published else []),
                 ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
                 ("redelivery", redelivery.run()),
                 ("dispatch", dispatcher.run()),
@@ -432,6 +440,11 @@ def _duties(
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )
+
+
+def _known(value: float | None) -> list[tuple[Attributes, float]]:
+    """The values of a gauge without attributes."""
+    return [] if value is None else [((), value)]
 
 
 def _new_ids(clock_shift: Callable[[], timedelta] | None) -> Callable[[int], list[str]]:

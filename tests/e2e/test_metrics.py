@@ -1,18 +1,30 @@
 """A running server says each metric of the catalogue, as the catalogue has it, and no other."""
 
+import os
 import re
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from pathlib import Path
 
 import asyncpg
 import pytest
 
+from jobsvc.auth.dev_certs import Authority
 from jobsvc.client import RetryPolicy
 from jobsvc.extras import is_installed
-from jobsvc.telemetry.catalogue import SERVER_INSTRUMENTS, WORKER_INSTRUMENTS, Instrument, Kind
+from jobsvc.telemetry.catalogue import (
+    EMBEDDED_INSTRUMENTS,
+    SERVER_INSTRUMENTS,
+    TLS_INSTRUMENTS,
+    WORKER_INSTRUMENTS,
+    Instrument,
+    Kind,
+)
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import Stage
+from tests.support.certificates import files_in
 from tests.support.probe import eventually
 from tests.telemetry.support.prometheus import Scrape, head, prometheus_name, scrape
 from tests.tracing.support.collector import grpc_collector
@@ -92,6 +104,43 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
     assert found.value("jobsvc_jobs_rescued_total", queue="nap", reason="LEASE_EXPIRED") == 1
     assert found.value("jobsvc_job_run_duration_seconds_count", queue="flaky") == 2
     assert found.value("jobsvc_job_wait_duration_seconds_count", queue="flaky") == 2
+
+
+@scraped
+async def test_server_with_tls_and_the_embedded_postgres_says_the_metrics_of_both(
+    stage: Stage, tmp_path: Path
+) -> None:
+    files = files_in(tmp_path)
+    files.write(Authority())
+    server = await stage.serve(
+        embedded=True,
+        http_listen="127.0.0.1:0",
+        tls_cert=files.certificate,
+        tls_key=files.key,
+    )
+    url = await url_of(server)
+    more = (*TLS_INSTRUMENTS, *EMBEDDED_INSTRUMENTS)
+
+    def said() -> Scrape:
+        return scrape(url)
+
+    found = await eventually(
+        said, lambda s: all(head(i) in s.heads for i in more), seconds=60, what="both"
+    )
+    assert all(found.labels[prometheus_name(i)] == {()} for i in more)
+    days = found.value("jobsvc_tls_certificate_expiry_seconds") / 86_400
+    assert 29 < days <= 30  # as the authority of the tests signs it
+    # A new database takes some tens of MiB, and has the connections of the pool.
+    assert 10 << 20 < found.value("jobsvc_embedded_size_bytes") < 1 << 30
+    assert found.value("jobsvc_embedded_disk_free_bytes") > 0
+    assert found.value("jobsvc_embedded_connections") >= 1
+    assert found.value("jobsvc_embedded_restarts_total") == 0
+
+    postmaster = int((stage.data_dir / "pgdata/postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGKILL)
+    await eventually(
+        said, lambda s: s.value("jobsvc_embedded_restarts_total") == 1, seconds=60, what="restart"
+    )
 
 
 def status_of(url: str) -> tuple[int, str]:

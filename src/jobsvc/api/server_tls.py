@@ -1,9 +1,12 @@
 """TLS of the server's port, with files that may be replaced while it serves."""
 
+from datetime import UTC, datetime
+
 import grpc
 
 from jobsvc.auth.tls_files import TlsFiles, TlsMaterial
 from jobsvc.auth.watched_files import WatchedFiles
+from jobsvc.domain.certificate import validities
 from jobsvc.settings import Settings
 
 
@@ -15,6 +18,7 @@ class ServerTls:
         """Raises FileUnusable."""
         self._files = files
         self._material = files.read()
+        self._end = _end_of(self._material)
         self.files = WatchedFiles("certificate and key", files.paths, self._load)
 
     @classmethod
@@ -22,6 +26,12 @@ class ServerTls:
         """TLS by the files that the settings name; None without TLS. Raises FileUnusable."""
         files = TlsFiles.named(settings)
         return None if files is None else cls(files)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long until the certificate, or one of its chain, ends; None if that is not known."""
+        end = self._end
+        return None if end is None else (end - datetime.now(UTC)).total_seconds()
 
     def credentials(self) -> grpc.ServerCredentials:
         """Returns the credentials of one address: each asks by itself whether there is something
@@ -46,6 +56,14 @@ class ServerTls:
         material = self._files.read()
         if material != self._material:
             self._material = material
+            self._end = _end_of(material)
+
+
+def _end_of(material: TlsMaterial) -> datetime | None:
+    try:
+        return min((one.end for one in validities(material.certificate)), default=None)
+    except ValueError:  # OpenSSL has read it; so it is we who cannot.
+        return None
 
 
 def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
