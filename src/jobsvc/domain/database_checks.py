@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from jobsvc.domain.dead_rows import DirtyTable, HorizonHolder
 from jobsvc.domain.finding import Check, Finding, finding, finding_of
@@ -51,6 +52,13 @@ class ServerFacts:
     max_connections: int
     #: Servers that listen; None if that is not known.
     servers: int | None
+    #: Of the role; 0 for none.
+    idle_session_timeout: timedelta
+    transaction_timeout: timedelta
+    #: Of the session that looked.
+    pid: int
+    #: None for a role that may not know.
+    data_directory: str | None
 
 
 @dataclass(frozen=True, slots=True)

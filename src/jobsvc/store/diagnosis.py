@@ -1,17 +1,24 @@
 """A look at a database and at the work in it, for whatever is wrong. Changes nothing."""
 
+import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 
 import asyncpg
 
 from jobsvc.domain import database_checks as database_rules
+from jobsvc.domain import settings_checks as settings_rules
 from jobsvc.domain import work_checks as work_rules
 from jobsvc.domain.database_checks import LockWait, ServerFacts, SlotFacts, TableFacts
 from jobsvc.domain.finding import Check, Finding, contradiction, finding
+from jobsvc.domain.settings_checks import Retries
 from jobsvc.domain.work_checks import Overdue, RecentEnds, Versions
+from jobsvc.settings import Settings
 from jobsvc.store.database import Database, connection_errors, open_database
 from jobsvc.store.dsn import read_dsn
 from jobsvc.store.inconsistencies import find_inconsistencies
@@ -24,37 +31,44 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.upkeep import UpkeepStore
 
 _STATEMENT_SECONDS = 30.0
+_MAX_QUEUES = 1000
 #: Of the sessions of servers for notifications.
 _LISTENER = "jobsvc-hints"
 
 
-async def diagnose(
-    dsn: str,
-    schema: str,
-    pooler: str | None = None,
-    compare_all: bool = False,
-    expects_server: bool = True,
-) -> list[Finding]:
-    """Returns what is wrong, or may be. `pooler` is the setting JOBSVC_POOLER. Rows are compared
-    only if there are less than a million jobs, or with `compare_all`. With `expects_server`, a
-    server should be connected.
+async def diagnose(dsn: str, settings: Settings, compare_all: bool = False) -> list[Finding]:
+    """Returns what is wrong, or may be, with the database at `dsn` and the work in it. Rows are
+    compared only if there are less than a million jobs, or with `compare_all`. With a DSN in the
+    settings, a server should be connected.
 
     Raises:
         DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`: it cannot look.
     """
+    schema, target = settings.schema, read_dsn(dsn)
     missing = await missing_for_serving(dsn, schema)
     findings = [finding(Check.NOT_READY, text) for text in missing]
     pooling, has_heard = await _look_between(dsn, schema)
-    findings += database_rules.check_pooling(pooling, pooler, has_heard)
+    findings += database_rules.check_pooling(pooling, settings.pooler, has_heard)
     # Behind a pooler servers do not listen, and with a name of the DSN our own sessions have it.
-    can_tell = pooling is Pooling.SESSION and read_dsn(dsn).application_name is None
-    listener = _LISTENER if expects_server and can_tell else None
+    can_tell = pooling is Pooling.SESSION and target.application_name is None
+    listener = _LISTENER if settings.dsn is not None and can_tell else None
     async with open_database(dsn, 1, _STATEMENT_SECONDS, schema, pooling) as database:
-        tables = await _read_tables(database)
-        findings += [found async for found in _check_database(database, tables, listener)]
+        (row,) = await database.fetch("read_server_facts", listener)
+        facts, tables = ServerFacts(**row), await _read_tables(database)
+        findings += database_rules.check_server(facts)
+        if target.is_local:
+            findings += await asyncio.to_thread(_check_disk, facts)
+        findings += [found async for found in _check_database(database, tables)]
+        contradicting = [
+            *settings_rules.contradictions(settings),
+            *settings_rules.database_contradictions(settings, facts),
+        ]
+        if not missing:
+            contradicting += await _contradicting_queues(database, settings)
+            findings += [found async for found in _check_work(database)]
+        findings += settings_rules.check_contradictions(contradicting)
         if missing:
             return findings
-        findings += [found async for found in _check_work(database)]
     findings += await find_drift(dsn, schema)
     too_many = [] if compare_all else list(database_rules.check_comparable(tables))
     if not too_many:
@@ -74,12 +88,31 @@ async def _look_between(dsn: str, schema: str) -> tuple[Pooling, bool]:
             return pooling, True  # A standby, which is told.
 
 
+def _check_disk(facts: ServerFacts) -> list[Finding]:
+    """Looks at the disk of a database on this machine: from the working directory of its
+    processes, which is that of the data, or where it says that this is."""
+    for folder in filter(None, (f"/proc/{facts.pid}/cwd", facts.data_directory)):
+        with suppress(OSError):  # Others may not look there.
+            # Behind a socket that leads into a container, these are others.
+            (Path(folder) / "PG_VERSION").stat()
+            disk = shutil.disk_usage(folder)
+            return list(settings_rules.check_disk(disk.free, disk.total))
+    return []
+
+
+async def _contradicting_queues(database: Database, settings: Settings) -> list[str]:
+    rows = await database.fetch(
+        "find_contradictory_queues",
+        settings.initial_backoff_seconds,
+        settings.max_backoff_seconds,
+        _MAX_QUEUES,
+    )
+    return list(settings_rules.queue_contradictions([Retries(**row) for row in rows]))
+
+
 async def _check_database(
-    database: Database, tables: Sequence[TableFacts], listener: str | None
+    database: Database, tables: Sequence[TableFacts]
 ) -> AsyncIterator[Finding]:
-    (row,) = await database.fetch("read_server_facts", listener)
-    for found in database_rules.check_server(ServerFacts(**row)):
-        yield found
     for found in database_rules.check_clock(*await _compare_clocks(database)):
         yield found
     upkeep = UpkeepStore(database)

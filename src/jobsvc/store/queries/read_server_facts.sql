@@ -21,4 +21,12 @@ SELECT
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = $1::text
         HAVING $1 IS NOT NULL
-    ) AS servers
+    ) AS servers,
+    current_setting('idle_session_timeout')::interval AS idle_session_timeout,
+    -- Since PostgreSQL 17.
+    coalesce(current_setting('transaction_timeout', true), '0')::interval AS transaction_timeout,
+    pg_backend_pid() AS pid,
+    CASE
+        WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
+        THEN current_setting('data_directory')
+    END AS data_directory
