@@ -38,6 +38,11 @@ class Claimed:
         return [seconds for row in self._rows for seconds in row["waits"]]
 
     @property
+    def longest_wait(self) -> tuple[float, str]:
+        """The longest of them, and the `traceparent` of its job."""
+        return max((max(row["waits"]), row["traceparent"]) for row in self._rows)
+
+    @property
     def last(self) -> QueuePosition | None:
         """The position that the last of the jobs had in the queue; None if there are no jobs."""
         return last_position_from(self._rows)
@@ -81,7 +86,9 @@ class ClaimStore:
         )
         claimed = Claimed(rows, slots)
         if rows:
-            self._waits.record_all(claimed.wait_seconds(), self._measurements.queue(queue))
+            name = self._measurements.queue(queue)
+            self._waits.record_all(claimed.wait_seconds(), name)
+            self._waits.exemplify(*claimed.longest_wait, name)
         return claimed
 
     async def ready(self, queues: Sequence[str]) -> list[str]:

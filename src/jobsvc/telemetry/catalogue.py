@@ -22,7 +22,8 @@ class Instrument:
 
     name: str
     kind: Kind
-    #: As UCUM has it: `s`, `By`; what is counted in braces.
+    #: As UCUM has it: `s`, `By`; what is counted in braces. Not `1`: Prometheus has that in the
+    #: name of a gauge, as `_ratio`, or not, by who translates.
     unit: str
     attributes: tuple[str, ...]
     description: str
@@ -156,7 +157,7 @@ QUEUE_OPEN_WINDOW = Instrument(
 QUEUE_PAUSED = Instrument(
     "jobsvc.queue.paused",
     Kind.GAUGE,
-    "1",
+    "{queue}",
     ("queue",),
     "1 while the queue is paused, else 0",
 )
@@ -277,7 +278,7 @@ CONNECTIONS_WAITING = Instrument(
 LISTENING = Instrument(
     "jobsvc.hints.listening",
     Kind.GAUGE,
-    "1",
+    "{connection}",
     (),
     "1 while notifications of other replicas arrive, else 0: then everything is late by a poll",
 )
@@ -476,7 +477,7 @@ WORKER_RESENT = Instrument(
     "Outcomes that were sent and must be sent again, on another stream or later",
 )
 WORKER_CONNECTED = Instrument(
-    "jobsvc.worker.connected", Kind.GAUGE, "1", (), "1 while the worker has a stream, else 0"
+    "jobsvc.worker.connected", Kind.GAUGE, "{stream}", (), "1 while the worker has a stream, else 0"
 )
 
 #: Metrics of a worker of the SDK.

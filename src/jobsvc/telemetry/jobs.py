@@ -15,6 +15,9 @@ from jobsvc.telemetry.catalogue import (
 )
 from jobsvc.telemetry.measurements import Measurements
 
+#: How many seconds an attempt ran, and the `traceparent` of its job.
+Run = tuple[float, str]
+
 #: Values of `state`.
 _COMPLETED, _FAILED, _CANCELLED = "COMPLETED", "FAILED", "CANCELLED"
 #: `reason` of a job that has completed.
@@ -46,23 +49,28 @@ class JobMeasurements:
         for queue, count in Counter(queues).items():
             self._wait.record_all([0.0] * count, self._queue(queue))
 
-    def completed(self, queue: str, run_seconds: Sequence[float]) -> None:
-        """Records jobs of a queue that completed, by how long each ran."""
+    def completed(self, queue: str, runs: Sequence[Run]) -> None:
+        """Records jobs of a queue that completed."""
         queue = self._queue(queue)
-        self._ended.add(len(run_seconds), queue, _COMPLETED, _OK)
-        self._run.record_all(run_seconds, queue)
+        self._ended.add(len(runs), queue, _COMPLETED, _OK)
+        self._run.record_all([seconds for seconds, _ in runs], queue)
+        self._run.exemplify(*max(runs), queue)
 
-    def ended(self, queue: str, state: str, reason: str, run_seconds: float) -> None:
+    def ended(self, queue: str, state: str, reason: str, run: Run) -> None:
         """Records a job that failed or was cancelled in the hands of a worker."""
         queue = self._queue(queue)
         self._ended.add(1, queue, state, reason)
-        self._run.record(run_seconds, queue)
+        self._ran(queue, run)
 
-    def retried(self, queue: str, reason: str, run_seconds: float) -> None:
+    def retried(self, queue: str, reason: str, run: Run) -> None:
         """Records a job that waits again after a failed attempt."""
         queue = self._queue(queue)
         self._retried.add(1, queue, reason)
-        self._run.record(run_seconds, queue)
+        self._ran(queue, run)
+
+    def _ran(self, queue: str, run: Run) -> None:
+        self._run.record(run[0], queue)
+        self._run.exemplify(*run, queue)
 
     def released(self, queue: str) -> None:
         """Records a job that its worker handed back undone."""
