@@ -16,6 +16,11 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/jobsvc/bin/pip install --no-deps --no-index dist/*.whl
 
 FROM ${BASE}
+# `make image` says it.
+ARG VERSION=
+LABEL org.opencontainers.image.title=jobsvc \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.licenses=Apache-2.0
 # initdb wants its user to have a name.
 RUN useradd --uid 10001 --home-dir /data --create-home jobsvc
 COPY --from=build /opt/jobsvc /opt/jobsvc

@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast chaos unguarded grpcurl examples examples-go examples-typescript \
   bench peers bench-flat bench-peers bench-streams bench-watches bench-neighbours bench-held \
-  bench-smoke lint types generate verify protoset lock sbom wheel image clean
+  bench-smoke lint types generate verify protoset lock sbom wheel sdist bump release image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -134,6 +134,9 @@ lint: setup ## Style, import contracts, Dockerfile
 types: setup ## mypy --strict
 	@mypy
 
+# Empty where there is none, or no history.
+LAST_RELEASE = $(shell git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null)
+
 generate: setup ## Write src/jobsvc/v1 from proto/, and the blocking client from the async one
 	@$(call protoc,src)
 	@python tools/async_to_sync.py
@@ -147,7 +150,12 @@ verify: setup ## Fail when generated code is stale, or the contract unclean or b
 	@buf lint
 	@buf build -o build/verify/contract.binpb
 	@buf breaking build/verify/contract.binpb --against proto/frozen/first_form.binpb --config buf.yaml
-	@echo "verify: generated code is current, contract is lint-clean and breaks no client"
+	@$(if $(LAST_RELEASE),mkdir build/verify/release \
+	  && git archive $(LAST_RELEASE) proto buf.yaml | tar -x -C build/verify/release \
+	  && buf build build/verify/release -o build/verify/release.binpb \
+	  && buf breaking build/verify/contract.binpb --against build/verify/release.binpb --config buf.yaml)
+	@echo "verify: generated code is current, contract is lint-clean and breaks no client\
+	$(if $(LAST_RELEASE), of $(LAST_RELEASE))"
 
 INCLUDES = -I proto -I proto/third_party
 # Its package is KEDA's, but it is generated beside ours: a wheel installs one top-level name.
@@ -168,6 +176,20 @@ protoset: setup ## Write dist/jobsvc.protoset, the contract for grpcurl, ghz and
 wheel: setup ## Build the package into dist/
 	@python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	  --wheel-dir dist .
+
+sdist: setup ## Build the source distribution into dist/
+	@python -m hatchling build --target sdist --directory dist >/dev/null
+
+bump: setup ## Make the next version, here and in CHANGELOG.md (NEXT=0.2.0)
+	@python tools/release.py bump "$(NEXT)"
+
+# The same commit gives the same bytes: files carry the time of the commit.
+release: setup ## Build a release into dist/ from a clean tree whose version CHANGELOG.md tells
+	@python tools/release.py check
+	@rm -rf dist && mkdir dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(MAKE) --no-print-directory wheel sdist protoset sbom
+	@python tools/release.py sums
+	@echo "built $(VERSION) into dist/; its tag is v$(VERSION)"
 
 # Versions that stand in requirements/ are kept where they fit; UPGRADE=--upgrade takes the newest.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -204,7 +226,8 @@ image: ## Build the container image (CONTAINER=podman, IMAGE=name:tag, BASE=pyth
 	test -n "$$engine" || { echo "image: docker (with its daemon), podman or buildah builds the" \
 	  "image, and none works here; on Debian: apt-get install buildah"; exit 1; }; \
 	case "$${engine##*/}" in docker) format= ;; *) format="--format docker" ;; esac; \
-	$$engine build $$format $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
+	$$engine build $$format --build-arg VERSION=$(VERSION) \
+	  $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
 clean: ## Remove what can be made again (data in .jobsvc stays)
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from itertools import chain
 
-from bench.measure.checkout import Checkout
+from bench.measure.checkout import THIS, Checkout
 from bench.measure.postgres import Postgres, running_postgres
 from bench.options import Options, read_options
 from bench.plan import Findings, measurements, run
@@ -55,13 +55,13 @@ async def _measure(options: Options) -> Findings:
 
 
 def chosen_systems(postgres: Postgres, options: Options) -> list[System]:
-    """The systems of a run; those of another checkout right after ours, as they are compared."""
+    """The systems of a run; those that ours are compared with right after ours."""
     systems = [ceiling_system(postgres), echo_system(postgres)]
-    own = jobsvc_systems(postgres, options.backlog)
-    if options.beside is None:
+    own = jobsvc_systems(postgres, options.backlog, is_read=options.metrics)
+    if not options.label:
         systems += own
     else:
-        other = Checkout(options.beside)
+        other = Checkout(options.beside) if options.beside else THIS
         others = jobsvc_systems(postgres, options.backlog, other, options.label)
         systems += chain.from_iterable(zip(own, others, strict=True))
     if options.peers:

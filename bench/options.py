@@ -16,6 +16,8 @@ _SMOKE = (
 )
 
 _JOBSVC = ("jobsvc", "jobsvc x2")
+#: What metrics may cost something of.
+_COUNTED = ("create-32", "client-create-32", "batch-create", "drain", "drain-2-workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,15 @@ class Options:
     systems: tuple[str, ...]
     peers: bool
     beside: Path | None
+    metrics: bool
     json_path: Path
     chart_folder: Path | None
 
     @property
     def label(self) -> str:
-        """Ends the names of the systems of the other checkout; empty without one."""
+        """Ends the names of the systems that ours are compared with; empty without any."""
+        if self.metrics:
+            return " without metrics"
         return f" @ {self.beside.name}" if self.beside else ""
 
 
@@ -73,7 +78,14 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         help="jobs that wait behind in the drain-1m scenarios (1000000)",
     )
     parser.add_argument("--peers", action="store_true", help="with the peers of bench/peers")
-    parser.add_argument(
+    comparison = parser.add_mutually_exclusive_group()
+    comparison.add_argument(
+        "--metrics",
+        action="store_true",
+        help="measure creates and drains alternately with metrics that are read every 5 s, and"
+        " without, and print the ratios",
+    )
+    comparison.add_argument(
         "--beside",
         type=_checkout,
         metavar="PATH",
@@ -94,10 +106,15 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         rounds=1 if chosen.smoke else chosen.rounds,
         jobs=chosen.jobs or (1_000 if chosen.smoke else 40_000),
         backlog=chosen.backlog or (2_000 if chosen.smoke else 1_000_000),
-        scenarios=tuple(chosen.only or (_SMOKE if chosen.smoke else SCENARIOS)),
-        systems=tuple(chosen.systems or (_JOBSVC if chosen.beside else ())),
+        scenarios=tuple(
+            chosen.only or (_COUNTED if chosen.metrics else _SMOKE if chosen.smoke else SCENARIOS)
+        ),
+        systems=("jobsvc",)
+        if chosen.metrics
+        else tuple(chosen.systems or (_JOBSVC if chosen.beside else ())),
         peers=chosen.peers,
         beside=chosen.beside,
+        metrics=chosen.metrics,
         json_path=chosen.json,
         chart_folder=chosen.chart,
     )

@@ -5,7 +5,6 @@ Nothing is applied to a cluster here.
 
 import importlib.util
 import json
-import re
 import shutil
 import subprocess
 import tomllib
@@ -20,42 +19,40 @@ from jobsvc.api.convert.scaling import read_rule
 from jobsvc.settings import Settings
 from jobsvc.testing import run_processor_async
 from jobsvc.v1 import externalscaler_pb2 as pb
+from tests.support.kubernetes import (
+    FOLDER,
+    OVERLAYS,
+    Resource,
+    Resources,
+    build,
+    environment,
+    overlay,
+)
+from tests.support.kubernetes import pod as pod_of
 
 yaml = pytest.importorskip("yaml", reason="no reader of YAML: make setup")
 kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="no schemas: make setup")
 
 ROOT = Path(__file__).parents[1]
-KUBERNETES = ROOT / "deploy/kubernetes"
-OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
 #: From the oldest version that the package has to the newest one of which all is known.
 VERSIONS = ("1.30", "1.37")
+#: Kinds whose schemas KEDA has, by the file of their definition.
+KEDAS = {
+    "ScaledObject": "keda.sh_scaledobjects.yaml",
+    "TriggerAuthentication": "keda.sh_triggerauthentications.yaml",
+}
 #: What a server needs after its drain, and a worker after its grace.
 AFTER_DRAIN_SECONDS, AFTER_GRACE_SECONDS = 15, 10
 _KEDA = ROOT / "tests/api/support/keda"
 
-Resource = dict[str, Any]
-
 
 @pytest.fixture(params=OVERLAYS)
-def resources(request: pytest.FixtureRequest) -> dict[tuple[str, str], Resource]:
-    """What an overlay makes, by kind and name, without the hash in the name of a config map."""
-    return _built(KUBERNETES / "overlays" / request.param)
+def resources(request: pytest.FixtureRequest) -> Resources:
+    """What an overlay makes."""
+    return overlay(request.param)
 
 
-def _built(folder: Path) -> dict[tuple[str, str], Resource]:
-    for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
-        if shutil.which(command[0]):
-            done = subprocess.run([*command, str(folder)], capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            assert not done.stderr, "a warning"
-            return {
-                (each["kind"], re.sub("-[0-9a-z]{10}$", "", each["metadata"]["name"])): each
-                for each in yaml.safe_load_all(done.stdout)
-            }
-    pytest.skip("neither kustomize nor kubectl is there")
-
-
-def _containers(resources: dict[tuple[str, str], Resource]) -> Iterator[tuple[Resource, Resource]]:
+def _containers(resources: Resources) -> Iterator[tuple[Resource, Resource]]:
     """Each pod and its container."""
     for (kind, _), resource in resources.items():
         if kind == "Deployment":
@@ -64,30 +61,19 @@ def _containers(resources: dict[tuple[str, str], Resource]) -> Iterator[tuple[Re
             yield pod, container
 
 
-def _pod(resources: dict[tuple[str, str], Resource], name: str) -> tuple[Resource, Resource]:
-    pod: Resource = resources["Deployment", name]["spec"]["template"]["spec"]
-    return pod, pod["containers"][0]
-
-
-def _environment(container: Resource) -> dict[str, Any]:
-    return {entry["name"]: entry.get("value") for entry in container["env"]}
-
-
 def _grace_seconds(command: list[str]) -> float:
     return float(command[command.index("--grace") + 1])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_resources_fit_the_schemas_of_kubernetes(
-    resources: dict[tuple[str, str], Resource], version: str
-) -> None:
+def test_resources_fit_the_schemas_of_kubernetes(resources: Resources, version: str) -> None:
     for (kind, _), resource in resources.items():
-        if kind != "ScaledObject":
+        if kind not in KEDAS:
             kubernetes_validate.validate(resource, version, strict=True)
 
 
 def test_schemas_refuse_a_field_that_is_misspelt(
-    resources: dict[tuple[str, str], Resource],
+    resources: Resources,
 ) -> None:
     resource = resources["Deployment", "jobsvc"]
     resource["spec"]["template"]["spec"]["terminationGracePeriod"] = 45
@@ -95,17 +81,22 @@ def test_schemas_refuse_a_field_that_is_misspelt(
         kubernetes_validate.validate(resource, VERSIONS[0], strict=True)
 
 
-def test_scaled_object_fits_the_schema_of_keda() -> None:
-    schema = _schema_of_keda()
-    scaled = _built(KUBERNETES / "overlays/own-postgresql")["ScaledObject", "worker"]
-    validator = jsonschema_rs.validator_for(schema)
-    assert [error.message for error in validator.iter_errors(scaled)] == []
-    scaled["spec"]["maxReplicaCount"] = "many"
-    assert not validator.is_valid(scaled)
+@pytest.mark.parametrize("name", ["own-postgresql", "mutual-tls"])
+def test_what_is_for_keda_fits_its_schemas(name: str) -> None:
+    schemas = _schemas_of_keda()
+    ours = {kind: one for (kind, _), one in overlay(name).items() if kind in KEDAS}
+    assert ours.keys() == KEDAS.keys() - (
+        {"TriggerAuthentication"} if name == "own-postgresql" else set()
+    )
+    for kind, resource in ours.items():
+        validator = jsonschema_rs.validator_for(schemas[kind])
+        assert [error.message for error in validator.iter_errors(resource)] == []
+        resource["spec"]["triggered"] = "never"
+        assert not validator.is_valid(resource)
 
 
-def _schema_of_keda() -> Any:
-    """The schema in KEDA's own definition of the resource, closed to unknown fields."""
+def _schemas_of_keda() -> dict[str, Any]:
+    """The schemas in KEDA's own definitions of resources, closed to unknown fields."""
     if shutil.which("go") is None:
         pytest.skip("there is no Go, by which KEDA's definitions come")
     done = subprocess.run(
@@ -117,10 +108,12 @@ def _schema_of_keda() -> Any:
     )
     if done.returncode:
         pytest.skip(f"KEDA's Go module cannot be had: {done.stderr.strip()}")
-    folder = Path(json.loads(done.stdout)["Dir"])
-    text = (folder / "config/crd/bases/keda.sh_scaledobjects.yaml").read_text()
-    (version,) = yaml.safe_load(text)["spec"]["versions"]
-    return _closed(version["schema"]["openAPIV3Schema"])
+    folder = Path(json.loads(done.stdout)["Dir"]) / "config/crd/bases"
+    schemas = {}
+    for kind, file in KEDAS.items():
+        (version,) = yaml.safe_load((folder / file).read_text())["spec"]["versions"]
+        schemas[kind] = _closed(version["schema"]["openAPIV3Schema"])
+    return schemas
 
 
 def _closed(schema: Any) -> Any:
@@ -137,18 +130,18 @@ def _closed(schema: Any) -> Any:
 
 
 def test_trigger_is_one_that_the_server_reads() -> None:
-    built = _built(KUBERNETES / "overlays/own-postgresql")
+    built = overlay("own-postgresql")
     scaled = built["ScaledObject", "worker"]["spec"]
     (trigger,) = scaled["triggers"]
     rule = read_rule(pb.ScaledObjectRef(scaler_metadata=trigger["metadata"]))
-    assert f'@processor("{rule.queue}")' in (KUBERNETES / "base/worker.py").read_text()
+    assert f'@processor("{rule.queue}")' in (FOLDER / "base/worker.py").read_text()
     assert trigger["metricType"] == "AverageValue"
     assert scaled["scaleTargetRef"]["name"] == "worker"
     assert "replicas" not in built["Deployment", "worker"]["spec"], "the autoscaler sets them"
 
 
 async def test_worker_of_the_example_works() -> None:
-    spec = importlib.util.spec_from_file_location("worker", KUBERNETES / "base/worker.py")
+    spec = importlib.util.spec_from_file_location("worker", FOLDER / "base/worker.py")
     assert spec is not None
     assert spec.loader is not None
     worker = importlib.util.module_from_spec(spec)
@@ -159,44 +152,58 @@ async def test_worker_of_the_example_works() -> None:
 
 def test_address_of_the_scaler_follows_the_namespace(tmp_path: Path) -> None:
     copy = tmp_path / "base"
-    shutil.copytree(KUBERNETES / "base", copy)
+    shutil.copytree(FOLDER / "base", copy)
     page = copy / "kustomization.yaml"
     page.write_text(page.read_text().replace("namespace: jobsvc\n", "namespace: other\n"))
-    (trigger,) = _built(copy)["ScaledObject", "worker"]["spec"]["triggers"]
+    (trigger,) = build(copy)["ScaledObject", "worker"]["spec"]["triggers"]
     assert trigger["metadata"]["scalerAddress"] == "jobsvc.other.svc:50051"
 
 
-def test_pods_have_the_time_to_drain(resources: dict[tuple[str, str], Resource]) -> None:
-    pod, server = _pod(resources, "jobsvc")
-    drain_seconds = float(_environment(server)["JOBSVC_DRAIN_SECONDS"])
+def test_pods_have_the_time_to_drain(resources: Resources) -> None:
+    pod, server = pod_of(resources, "jobsvc")
+    drain_seconds = float(environment(server)["JOBSVC_DRAIN_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] > drain_seconds + AFTER_DRAIN_SECONDS
-    pod, worker = _pod(resources, "worker")
+    pod, worker = pod_of(resources, "worker")
     grace_seconds = _grace_seconds(worker["args"])
     assert pod["terminationGracePeriodSeconds"] > grace_seconds + AFTER_GRACE_SECONDS
 
 
 def test_probes_ask_the_health_that_each_is_for(
-    resources: dict[tuple[str, str], Resource],
+    resources: Resources,
 ) -> None:
-    _, server = _pod(resources, "jobsvc")
-    port = server["ports"][0]["containerPort"]
-    assert server["readinessProbe"]["grpc"] == {"port": port}
-    for probe in ("livenessProbe", "startupProbe"):
-        assert server[probe]["grpc"] == {"port": port, "service": "jobsvc.liveness"}
-    _, worker = _pod(resources, "worker")
+    _, server = pod_of(resources, "jobsvc")
+    ports = {port["name"]: port["containerPort"] for port in server["ports"]}
+    liveness = ("livenessProbe", "startupProbe")
+    if "JOBSVC_TLS_CERT" in environment(server):
+        # A kubelet speaks no TLS with gRPC.
+        assert environment(server)["JOBSVC_HTTP_LISTEN"] == f"0.0.0.0:{ports['http']}"
+        assert server["readinessProbe"]["httpGet"] == {"port": "http", "path": "/readyz"}
+        assert [server[probe]["httpGet"]["path"] for probe in liveness] == ["/livez", "/livez"]
+        assert not [probe for probe in ("readinessProbe", *liveness) if "grpc" in server[probe]]
+    else:
+        port = ports["grpc"]
+        assert server["readinessProbe"]["grpc"] == {"port": port}
+        for probe in liveness:
+            assert server[probe]["grpc"] == {"port": port, "service": "jobsvc.liveness"}
+    _, worker = pod_of(resources, "worker")
     assert not [key for key in worker if key.endswith("Probe")], "a worker has no port"
 
 
-def test_settings_are_those_of_the_server(resources: dict[tuple[str, str], Resource]) -> None:
-    _, server = _pod(resources, "jobsvc")
-    environment = _environment(server)
-    read = {name: value or "postgresql://x" for name, value in environment.items()}
+def test_only_plain_text_is_insecure(resources: Resources) -> None:
+    _, server = pod_of(resources, "jobsvc")
+    assert ("--insecure" in server["args"]) == ("JOBSVC_TLS_CERT" not in environment(server))
+
+
+def test_settings_are_those_of_the_server(resources: Resources) -> None:
+    _, server = pod_of(resources, "jobsvc")
+    variables = environment(server)
+    read = {name: value or "postgresql://x" for name, value in variables.items()}
     Settings.read(read)
     known = {f"JOBSVC_{name.upper()}" for name in Settings.__dataclass_fields__}
-    assert set(environment) - known <= {"JOBSVC_LOG_FORMAT"}
+    assert set(variables) - known <= {"JOBSVC_LOG_FORMAT"}
 
 
-def test_pods_are_restricted(resources: dict[tuple[str, str], Resource]) -> None:
+def test_pods_are_restricted(resources: Resources) -> None:
     """As the namespace demands, and a root file system that is read-only besides."""
     label = "pod-security.kubernetes.io/enforce"
     assert resources["Namespace", "jobsvc"]["metadata"]["labels"][label] == "restricted"
@@ -211,7 +218,7 @@ def test_pods_are_restricted(resources: dict[tuple[str, str], Resource]) -> None
         assert pod["automountServiceAccountToken"] is False
 
 
-def test_selectors_find_their_pods(resources: dict[tuple[str, str], Resource]) -> None:
+def test_selectors_find_their_pods(resources: Resources) -> None:
     pods = {
         name: resource["spec"]["template"]["metadata"]["labels"].items()
         for (kind, name), resource in resources.items()
@@ -229,7 +236,7 @@ def test_selectors_find_their_pods(resources: dict[tuple[str, str], Resource]) -
         assert [pod for pod in pods if labels <= pods[pod]] == [wanted], (kind, name)
 
 
-def test_volumes_are_there(resources: dict[tuple[str, str], Resource]) -> None:
+def test_volumes_are_there(resources: Resources) -> None:
     for pod, container in _containers(resources):
         names = {volume["name"] for volume in pod["volumes"]}
         assert {mount["name"] for mount in container["volumeMounts"]} == names
@@ -240,10 +247,10 @@ def test_volumes_are_there(resources: dict[tuple[str, str], Resource]) -> None:
 
 
 def test_each_overlay_says_which_database_there_is() -> None:
-    own = _built(KUBERNETES / "overlays/own-postgresql")
-    trial = _built(KUBERNETES / "overlays/trial")
-    assert "JOBSVC_DSN" in _environment(_pod(own, "jobsvc")[1])
-    assert "JOBSVC_DSN" not in _environment(_pod(trial, "jobsvc")[1])
+    own = overlay("own-postgresql")
+    trial = overlay("trial")
+    assert "JOBSVC_DSN" in environment(pod_of(own, "jobsvc")[1])
+    assert "JOBSVC_DSN" not in environment(pod_of(trial, "jobsvc")[1])
     server = trial["Deployment", "jobsvc"]["spec"]
     assert server["replicas"] == 1, "one server at a time may use the volume"
     assert server["strategy"] == {"type": "Recreate"}
@@ -253,7 +260,7 @@ def test_each_overlay_says_which_database_there_is() -> None:
     }
 
 
-def test_image_is_that_of_this_release(resources: dict[tuple[str, str], Resource]) -> None:
+def test_image_is_that_of_this_release(resources: Resources) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     for _, container in _containers(resources):
         assert container["image"].endswith(f"jobsvc:{version}")

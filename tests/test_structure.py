@@ -11,6 +11,7 @@ OURS = ("jobsvc", "workers", "bench", "tests")
 
 #: Folders that stand for no folder of the source.
 OTHER_FOLDERS = {
+    "alerts",  # deploy/prometheus
     "e2e",  # real processes, killed for real
     "faults",  # random faults under load, and what each known fault is tested by
     "packaging",  # what a wheel holds and needs

@@ -30,7 +30,7 @@ class Record:
     def text(self) -> str:
         """All tables, for a terminal or a Markdown file."""
         lines = summarise(self.samples)
-        tables = sections(lines, targets(lines), compare(self.samples, self.label))
+        tables = sections(lines, targets(lines), compare(self.samples, self.label), self.label)
         return "\n".join(f"## {title}\n\n{table_text(table)}" for title, table in tables)
 
 

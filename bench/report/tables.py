@@ -19,9 +19,13 @@ _WIDTH = 250
 
 
 def sections(
-    lines: Sequence[Line], goals: Sequence[Target], comparisons: Sequence[Comparison]
+    lines: Sequence[Line],
+    goals: Sequence[Target],
+    comparisons: Sequence[Comparison],
+    label: str = "",
 ) -> list[tuple[str, Table]]:
-    """The tables of a report, each with its title; those that would be empty are left out."""
+    """The tables of a report, each with its title; those that would be empty are left out. The
+    comparisons are with systems whose names end with `label`."""
     latencies = [line for line in lines if line.unit == "ms" and line.detail]
     found = [("Medians over the rounds, and costs of a job", results_table(lines))]
     if latencies:
@@ -29,7 +33,7 @@ def sections(
     if goals:
         found.append(("Targets, from medians of this run", targets_table(goals)))
     if comparisons:
-        title = "This checkout / the other, round by round (jobs/s: better above 1; ms, MB: below)"
+        title = f"Ratios: NAME / NAME{label}, round by round (jobs/s: better above 1; else below)"
         found.append((title, comparisons_table(comparisons)))
     return found
 
@@ -122,6 +126,6 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
             row.unit,
             f"{row.ratio:.3f}",
             f"{row.lowest:.3f}-{row.highest:.3f}",
-            *(f"{row.cpu[part]:.2f}" if part in row.cpu else "" for part in PARTS),
+            *(f"{row.cpu[part]:.3f}" if part in row.cpu else "" for part in PARTS),
         )
     return table

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 from bench.measure.checkout import THIS, Checkout
 from bench.measure.jobsvc_processes import servers
 from bench.measure.postgres import Postgres
 from bench.measure.sample import Sample
+from bench.measure.scraped import reading_metrics
 from bench.scenarios.catalog import SCENARIOS
 from bench.scenarios.creating import CREATES, measure_creates
 from bench.scenarios.deployment import Deployment
@@ -21,12 +24,18 @@ _TWO_SERVERS = ("create-32", "batch-create-4", "drain-2-workers", "drain-1m-2-wo
 
 
 def jobsvc_systems(
-    postgres: Postgres, backlog: int, checkout: Checkout = THIS, label: str = ""
+    postgres: Postgres,
+    backlog: int,
+    checkout: Checkout = THIS,
+    label: str = "",
+    *,
+    is_read: bool = False,
 ) -> list[System]:
     """One server process in every scenario, and two where it makes a difference.
 
     `backlog` is how many jobs wait behind those that are drained in the `drain-1m` scenarios.
     Servers and workers run the code of `checkout`, and `label` ends the names of its systems.
+    With `is_read` the metrics of the one server are on, and read.
     """
 
     async def fill_backlog(dsn: str, jobs: int) -> None:
@@ -37,7 +46,12 @@ def jobsvc_systems(
 
     def system(name: str, count: int, scenarios: tuple[str, ...]) -> System:
         async def measure(scenario: str, dsn: str, jobs: int) -> Sample:
-            async with servers(postgres, dsn, count, checkout=checkout) as running:
+            async with AsyncExitStack() as up:
+                read = is_read and count == 1
+                environment = await up.enter_async_context(reading_metrics()) if read else {}
+                running = await up.enter_async_context(
+                    servers(postgres, dsn, count, environment, checkout)
+                )
                 deployment = Deployment(name, postgres, dsn, running, checkout)
                 return await _measure(deployment, scenario, jobs, backlog)
 

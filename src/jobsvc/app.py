@@ -70,7 +70,8 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
 from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.store.under_test import movable_texts
-from jobsvc.telemetry.catalogue import TLS_CERTIFICATE_EXPIRY
+from jobsvc.telemetry.catalogue import CERTIFICATE_REMAINING, DATABASE_AVAILABLE
+from jobsvc.telemetry.disk import measure_disk
 from jobsvc.telemetry.measurements import Attributes, Measurements
 from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
@@ -79,6 +80,7 @@ from jobsvc.upkeep.embedded_measurements import EmbeddedMeasurements
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, DutyLog, run_duties
 from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
+from jobsvc.upkeep.removals import Removals
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
 from jobsvc.upkeep.trim import trim_memory
@@ -88,6 +90,7 @@ log = logging.getLogger(__name__)
 
 _VACUUM_SECONDS = 1.0
 _SCHEMAS_SECONDS = 600.0
+_REMOVALS_SECONDS = 5.0
 _TRIM_SECONDS = 10.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
@@ -246,6 +249,7 @@ async def replica(
         )
         reader = JobReader(store, catalog, hub)
         lister = JobLister(store)
+        queue_control = QueueControl(store, hints, settings, measurements)
         admission = Admission(settings, measurements)
         connections = Connections(
             min(most_connections(), settings.max_connections), settings.reserved_percent
@@ -308,7 +312,7 @@ async def replica(
                 store,
                 hints,
                 catalog,
-                QueueControl(store, hints, settings, measurements),
+                queue_control,
                 retirement,
             ),
             ExternalScaler(statistics, settings.heartbeat_interval_seconds),
@@ -338,14 +342,26 @@ async def replica(
             settings.rescue_interval_seconds,
         )
         duties = _duties(
-            store, settlement, hints, dispatcher, outages, admission, settings, measurements
+            store,
+            settlement,
+            hints,
+            dispatcher,
+            queue_control,
+            outages,
+            admission,
+            settings,
+            measurements,
         )
         duty_log = DutyLog(measurements)
         queue_measurements = QueueMeasurements(store.queues, measurements)
         measure_process(measurements)
-        embedded = postgres and EmbeddedMeasurements(postgres, store.upkeep, measurements)
+        troubles = store.database.troubles
+        measurements.gauge(DATABASE_AVAILABLE, lambda: [((), not troubles.is_away)])
+        if settings.dsn is None:
+            measure_disk(measurements, settings.data_dir)
         if tls is not None:
-            measurements.gauge(TLS_CERTIFICATE_EXPIRY, lambda: _known(tls.seconds_left))
+            measurements.gauge(CERTIFICATE_REMAINING, lambda: _known(tls.remaining_seconds))
+        embedded = postgres and EmbeddedMeasurements(postgres, store.upkeep, measurements)
         with published(measurements) as is_published:
             async with running(
                 ("servers", store.database.watch_servers()),
@@ -410,6 +426,7 @@ def _duties(
     settlement: Settlement,
     hints: Hints,
     dispatcher: Dispatcher,
+    control: QueueControl,
     outages: Outages,
     admission: Admission,
     settings: Settings,
@@ -437,6 +454,7 @@ def _duties(
         ),
         Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
+        Duty("remove queues", _REMOVALS_SECONDS, Removals(store.queue_control, control).run_once),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
         Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
     )

@@ -18,6 +18,7 @@ from tests.api.support.identities import authenticating, bearer
 from tests.api.support.refusal import refused
 from tests.support.issuer import Issuer
 from tests.support.probe import eventually
+from tests.support.stream_write import write
 
 _ID = "0198c5a0-0000-7000-8000-00000000dead"
 
@@ -90,7 +91,7 @@ async def test_refusal_by_a_handler_is_noted_once(
     await refused(QueueServiceStub(channel).UpdateQueue(another, metadata=worker))
     await refused(WorkerServiceStub(channel).LeaseJobs(lease, metadata=worker))
     work = WorkerServiceStub(channel).Work(metadata=worker)
-    await work.write(worker_service_pb2.WorkRequest(subscribe=subscribe))
+    await write(work, worker_service_pb2.WorkRequest(subscribe=subscribe))
     await refused(work.read())
     assert await noted(3) == [
         ("jwt:mailer", "", "UpdateQueue", "", "ROLE_REQUIRED"),

@@ -45,6 +45,7 @@ from tests.api.support.refusal import Refusal, refused
 from tests.api.support.refusal import refusal as refusal_of
 from tests.support.issuer import Issuer
 from tests.support.probe import eventually
+from tests.support.stream_write import write
 
 _POOL = descriptor_pool.Default()
 _UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -75,7 +76,7 @@ class Target:
         options: dict[str, Any] = {"metadata": metadata, "timeout": 20}
         if self.descriptor.client_streaming:
             call = channel.stream_stream(self.name, None, decode)(**options)
-            await call.write(data)
+            await write(call, data)
             return await _first(call)
         if self.descriptor.server_streaming:
             return await _first(channel.unary_stream(self.name, None, decode)(data, **options))

@@ -19,6 +19,7 @@ from tests.api.support.refusal import refused
 from tests.api.support.worker import LOST, failure, lease_all, lease_one, report, success
 from tests.api.support.worker_stream import create_many, work
 from tests.store.support.samples import until_blocked
+from tests.support.probe import eventually
 
 _NOT_EMPTY = (grpc.StatusCode.FAILED_PRECONDITION, "QUEUE_NOT_EMPTY")
 _NOT_FOUND = (grpc.StatusCode.NOT_FOUND, "QUEUE_NOT_FOUND")
@@ -149,6 +150,22 @@ async def test_queue_whose_removal_was_given_up_says_so_and_is_removed_by_the_ne
     assert not (await tables())["job"]
     await queues.CreateQueue(pb.CreateQueueRequest(queue=pb.Queue(name="q")))
     await create()
+
+
+async def test_removal_whose_caller_has_left_is_ended_by_the_server(
+    queues: QueueServiceStub, create: Create, sql: asyncpg.Connection, tables: Tables
+) -> None:
+    await create()
+    async with sql.transaction():
+        await sql.execute("SELECT FROM waiting FOR UPDATE")
+        call = queues.DeleteQueue(pb.DeleteQueueRequest(name="q", force=True))
+        await until_blocked(sql)
+        call.cancel()
+    await sql.execute("UPDATE queue SET delete_time = delete_time - interval '1 hour'")
+
+    await eventually(tables, lambda found: not found["queue"], seconds=60)
+
+    assert not (await tables())["job"]
 
 
 async def test_force_removes_a_job_that_ends_meanwhile(

@@ -23,6 +23,7 @@ from tests.api.support.fixtures import Tables
 from tests.api.support.identities import POLICY, Metadata, authenticating, bearer
 from tests.api.support.refusal import Refusal, details_of, refused
 from tests.support.issuer import Issuer
+from tests.support.stream_write import write
 
 #: So slow that nothing comes back while a test runs, unless it waits for it.
 _RATES = """
@@ -168,7 +169,7 @@ async def test_jobs_of_a_stream_are_refused_each_for_itself_and_one_after_the_ot
         request = _item()
         request.request_id = f"018f4e7a-0000-4000-8000-00000000000{tag}"
         jobs.append(pb.SubmitJob(tag=tag, request=request))
-    await call.write(pb.SubmitRequest(jobs=jobs))
+    await write(call, pb.SubmitRequest(jobs=jobs))
     results: dict[int, Any] = {}
     while len(results) < 5:
         results |= {result.tag: result for result in (await call.read()).results}

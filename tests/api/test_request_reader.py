@@ -5,10 +5,13 @@ from google.protobuf.duration_pb2 import Duration
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobsvc.api.convert.job_filter import read_filter
 from jobsvc.api.convert.job_requests import RequestReader
+from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.domain.errors import InvalidRequest
+from jobsvc.domain.owner import Owner
 from jobsvc.v1.job_pb2 import JobSpec, RetryPolicy
-from jobsvc.v1.job_service_pb2 import CreateJobRequest
+from jobsvc.v1.job_service_pb2 import CreateJobRequest, JobFilter
 from jobsvc.v1.payload_pb2 import Payload
 from tests.support.samples import JOB_ID
 
@@ -93,3 +96,21 @@ def test_bad_request_is_named_with_its_place_in_the_batch() -> None:
 
 def _copy(request: CreateJobRequest) -> CreateJobRequest:
     return CreateJobRequest.FromString(request.SerializeToString())
+
+
+def test_equal_filters_share_what_they_hold() -> None:
+    """Thousands of watches hold one each."""
+    message = JobFilter(queues=["p", "q"], states=[1, 2])
+
+    first, second = (read_filter(RequestChecks(), message, Owner()) for _ in range(2))
+
+    assert first.queues is second.queues
+    assert first.states is second.states
+
+
+def test_nothing_of_a_filter_that_is_refused_is_kept() -> None:
+    message = JobFilter(queues=["p", "Q" * 1_000_000])
+
+    refused = read_filter(RequestChecks(), message, Owner())
+
+    assert not refused.queues

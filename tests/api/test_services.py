@@ -21,6 +21,7 @@ from tests.api.support.refusal import refused
 from tests.api.support.worker import failure, success
 from tests.support.issuer import Issuer
 from tests.support.probe import eventually
+from tests.support.stream_write import write
 
 REQUEST_ID = "018f4e7a-0000-4000-8000-000000000001"
 
@@ -152,12 +153,12 @@ async def followed(service: Service) -> Any:
     is none."""
     call = service.jobs.Submit(metadata=service.metadata)
     request = pb.CreateJobRequest(spec=job_pb2.JobSpec(queue="q"), request_id=REQUEST_ID)
-    await call.write(pb.SubmitRequest(jobs=[pb.SubmitJob(tag=1, request=request)]))
+    await write(call, pb.SubmitRequest(jobs=[pb.SubmitJob(tag=1, request=request)]))
     job_id = ""
     while not job_id:
         for result in (await call.read()).results:
             job_id = result.created.job.id
-    await call.write(pb.SubmitRequest(follow_job_ids=[job_id]))
+    await write(call, pb.SubmitRequest(follow_job_ids=[job_id]))
     while True:
         frame = await call.read()
         for news in (*frame.updates, *frame.follow_failures):
@@ -198,7 +199,7 @@ async def test_stream_of_creations_acts_within_its_own_service(
     call = bank.jobs.Submit(metadata=bank.metadata)
     request = pb.CreateJobRequest(spec=job_pb2.JobSpec(queue="q"), request_id=REQUEST_ID)
     job = pb.SubmitJob(tag=1, request=request, user_id="ada")
-    await call.write(pb.SubmitRequest(jobs=[job]))
+    await write(call, pb.SubmitRequest(jobs=[job]))
     frame = await call.read()
     while not frame.results:
         frame = await call.read()

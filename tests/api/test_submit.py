@@ -26,6 +26,7 @@ from tests.api.support.submit_stream import SubmitStream, job, narrow_channel, r
 from tests.api.support.worker import lease_one, release, report, success
 from tests.support.probe import eventually, until_still
 from tests.support.settings import TEST_SETTINGS
+from tests.support.stream_write import write
 
 _INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 pytestmark = pytest.mark.usefixtures("queue")
@@ -156,7 +157,7 @@ async def test_request_that_breaks_a_rule_ends_the_stream_and_creates_nothing(
 ) -> None:
     before = await tables()
     async with submit(jobs) as stream:
-        await stream.call.write(request_)
+        await write(stream.call, request_)
         assert (await refused(stream.read())).what == _INVALID
     assert await tables() == before
 
@@ -164,7 +165,7 @@ async def test_request_that_breaks_a_rule_ends_the_stream_and_creates_nothing(
 async def test_garbage_ends_the_stream(channel: aio.Channel) -> None:
     call = channel.stream_stream("/jobsvc.v1.JobService/Submit")()
     assert pb.SubmitResponse.FromString(await call.read()).HasField("limits")
-    await call.write(b"\xff\xff")
+    await write(call, b"\xff\xff")
     assert (await refused(call.read())).what == _INVALID
 
 
@@ -357,7 +358,7 @@ async def test_half_close_gets_all_results(jobs: JobServiceStub) -> None:
 
 async def test_silent_stream_beats(jobs: JobServiceStub) -> None:
     call = jobs.Submit()
-    await call.write(pb.SubmitRequest(options={"heartbeat_interval": Duration(seconds=5)}))
+    await write(call, pb.SubmitRequest(options={"heartbeat_interval": Duration(seconds=5)}))
     assert (await call.read()).HasField("limits")
     beat = await asyncio.wait_for(call.read(), 15)
     assert beat.HasField("heartbeat")

@@ -16,6 +16,7 @@ from tests.api.support.refusal import Refusal
 from tests.api.support.worker import OK, success
 from tests.api.support.worker_stream import HandStream, open_stream, subscribe, work
 from tests.support.settings import TEST_SETTINGS
+from tests.support.stream_write import write
 
 _VIOLATION = (grpc.StatusCode.INVALID_ARGUMENT, "WORK_PROTOCOL_VIOLATION")
 
@@ -179,7 +180,7 @@ async def test_garbage_ends_the_stream(
     async def sent(*frames: bytes) -> Refusal:
         stream = _raw(channel)
         for frame in frames:
-            await stream.call.write(frame)
+            await write(stream.call, frame)
         if len(frames) > 1:
             await stream.frame("subscribed")
         return await stream.refusal()

@@ -1,5 +1,6 @@
 """The code that measured processes run."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from bench.__main__ import chosen_systems
 from bench.measure.checkout import THIS, Checkout
 from bench.measure.postgres import Postgres
+from bench.measure.scraped import reading_metrics
 from bench.options import read_options
 from bench.plan import measurements
 
@@ -52,6 +54,23 @@ def test_beside_measures_jobsvc_alone_unless_other_systems_are_named(tmp_path: P
     assert read_options([*beside, "--systems", "echo"]).systems == ("echo",)
     assert read_options([]).systems == ()
     assert read_options(beside).label == f" @ {tmp_path.name}"
+
+
+def test_metrics_are_measured_beside_none_in_every_round(tmp_path: Path) -> None:
+    options = read_options(["--metrics", "--only", "drain"])
+    systems = chosen_systems(Postgres("postgresql://", tmp_path), options)
+    order = [m.system.name for m in measurements(systems, options.scenarios, 2)]
+    without = "jobsvc without metrics"
+    assert order == ["jobsvc", without, without, "jobsvc"]
+
+
+def test_metrics_are_read_of_a_server_that_has_them() -> None:
+    async def read_nothing() -> None:
+        async with reading_metrics() as environment:
+            assert environment["JOBSVC_HTTP_LISTEN"].startswith("127.0.0.1:")
+
+    with pytest.raises(RuntimeError, match="no metrics"):
+        asyncio.run(read_nothing())
 
 
 def test_the_two_checkouts_are_neighbours_in_every_round(tmp_path: Path) -> None:

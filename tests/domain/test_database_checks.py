@@ -11,6 +11,7 @@ from jobsvc.domain.database_checks import (
     TableFacts,
     check_clock,
     check_comparable,
+    check_disk,
     check_horizon,
     check_locks,
     check_pooling,
@@ -185,3 +186,18 @@ def test_slot_is_told_once_it_keeps_much() -> None:
     slots = [SlotFacts("a", active=False, bytes=10 << 30), SlotFacts("b", True, (10 << 30) - 1)]
     (found,) = check_slots(slots)
     assert found.names == ("a: 10 GiB, not in use",)
+
+
+@pytest.mark.parametrize(
+    ("free", "size", "is_told"),
+    [
+        (5 << 20, 100 << 20, False),
+        ((5 << 20) - 1, 100 << 20, True),
+        (1 << 30, 1 << 40, False),
+        ((1 << 30) - 1, 1 << 40, True),
+    ],
+)
+def test_disk_is_told_once_it_is_nearly_full(free: int, size: int, is_told: bool) -> None:
+    found = list(check_disk("/data", free, size))
+    assert [one.kind for one in found] == [Check.DISK_LOW] * is_told
+    assert all(f"/data has {free >> 20:,} MiB left" in one.text for one in found)

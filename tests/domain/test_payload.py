@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobsvc.domain.payload import MAX_LEVELS, PayloadInvalid, parse_payload, written_out_bytes
+from jobsvc.domain.payload import (
+    MAX_LEVELS,
+    PayloadInvalid,
+    parse_payload,
+    parse_steps,
+    place_beyond,
+    written_out_bytes,
+)
+from jobsvc.event_loop.time_slice import at_once
 from tests.support.payloads import OBJECTS, TEXT, VALUES, nested
 
 HUGE = "1" * 5000
@@ -265,3 +273,57 @@ def test_a_text_of_digits_takes_no_longer_to_write_out_than_its_length() -> None
     began = time.thread_time()
     assert written_out_bytes(text) == len(text)
     assert time.thread_time() - began < 0.1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-99, 99) | st.floats(-99, 99) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner),
+    max_leaves=20,
+)
+
+
+def _places(value: Any, largest: float) -> Iterator[str]:
+    """All paths to numbers that are larger."""
+    if isinstance(value, dict):
+        for step, part in value.items():
+            yield from (f".{step}{place}" for place in _places(part, largest))
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from (f"[{index}]{place}" for place in _places(part, largest))
+    elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) > largest:
+        yield ""
+
+
+def _read(read: Callable[[], dict[str, Any]]) -> object:
+    """What a text is read as, or its defect."""
+    try:
+        return read()
+    except PayloadInvalid as defect:
+        return f"{defect}", defect.place
+
+
+@given(JSON, st.integers(1, 99))
+def test_first_number_beyond_is_found_by_its_place(value: Any, largest: int) -> None:
+    assert place_beyond(value, largest) == next(_places(value, largest), None)
+
+
+@given(st.dictionaries(st.text("ab", max_size=2), JSON), st.sampled_from(["", "1e400", HUGE]))
+def test_text_that_is_read_in_steps_is_read_alike(value: dict[str, Any], number: str) -> None:
+    text = json.dumps(value | {"x": 0})[:-2] + f"{number or 0}}}"
+    assert _read(lambda: at_once(parse_steps(text))) == _read(lambda: parse_payload(text))
+
+
+@pytest.mark.parametrize("number", ["1e400", HUGE])
+def test_many_objects_are_looked_at_in_steps(number: str) -> None:
+    text = json.dumps({"a": [{"b": 1}] * 25_000})[:-2] + f",{number}]}}"
+    count = 0
+
+    def counted() -> Iterator[None]:
+        nonlocal count
+        for _ in parse_steps(text):
+            count += 1
+            yield
+
+    with pytest.raises(PayloadInvalid, match="no double"):
+        list(counted())
+    assert count > 20

@@ -32,6 +32,10 @@ QUEUE = QueueCounts("q", False, False, 5, 3, 1, 59.0, workers=0, open_window=0)
         ({"oldest_ready_seconds": 0.0, "paused": True}, [Check.QUEUE_PAUSED]),
         ({"oldest_ready_seconds": 9999.0, "paused": True}, [Check.QUEUE_PAUSED]),
         ({"oldest_ready_seconds": None, "paused": True}, []),
+        ({"max_waiting": 9}, []),
+        ({"max_waiting": 8}, [Check.QUEUE_FULL]),
+        ({"max_waiting": 0, "ready": 0, "scheduled": 0}, [Check.QUEUE_FULL]),
+        ({"max_waiting": 8, "deleting": True}, []),
     ],
 )
 def test_queue_whose_jobs_do_not_run_is_told(

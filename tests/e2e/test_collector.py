@@ -1,150 +1,65 @@
-"""A real OpenTelemetry Collector receives our spans and metrics; `jobsvc trace` reads what it
-wrote, and Prometheus what it serves.
+"""How Python's garbage collector is set in a server, and what that is for."""
 
-deploy/collector says how to build one. Skipped without the program `otelcol`, or another that
-OTELCOL names.
-"""
-
-import asyncio
-import os
-import re
-import shutil
-import socket
+import json
 import subprocess
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+import sys
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
-from jobsvc.telemetry.catalogue import (
-    JOB_RUN,
-    JOB_WAIT,
-    QUEUE_PAUSED,
-    RPC_DURATION,
-    SERVER_INSTRUMENTS,
-    WORKER_CONNECTED,
-    WORKER_RUN,
-)
-from jobsvc.tracing.span_files import find_trace_ids
-from tests.e2e.support.command import run
 from tests.e2e.support.stage import Stage
 from tests.support.probe import eventually
-from tests.telemetry.support.prometheus import prometheus_name
 
-_PROGRAM = os.environ.get("OTELCOL") or shutil.which("otelcol")
-_CONFIGURATION = Path(__file__).parents[2] / "deploy/collector/collector.yaml"
-
-_WITH_EXEMPLARS = (JOB_RUN, JOB_WAIT, RPC_DURATION, WORKER_RUN)
-
-pytestmark = pytest.mark.skipif(_PROGRAM is None, reason="there is no otelcol")
-
-
-@dataclass(frozen=True)
-class Collector:
-    """A collector that runs."""
-
-    endpoint: str
-    spans: Path
-    metrics_url: str
-
-    def metrics(self) -> str:
-        """What it serves to Prometheus."""
-        accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
-        request = urllib.request.Request(self.metrics_url, headers=accept)
-        with suppress(urllib.error.URLError), urllib.request.urlopen(request, timeout=30) as found:
-            return str(found.read(), "utf-8")
-        return ""
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    """As deploy/collector has it, on free ports."""
-    otlp, prometheus = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    spans = tmp_path / "spans.json"
-    with (tmp_path / "collector.log").open("wb") as log:
-        process = subprocess.Popen(
-            [_PROGRAM or "", "--config", _CONFIGURATION],
-            env={
-                **os.environ,
-                "OTLP_LISTEN": otlp,
-                "PROMETHEUS_LISTEN": prometheus,
-                "SPANS_FILE": str(spans),
-            },
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield Collector(f"http://{otlp}", spans, f"http://{prometheus}/metrics")
-    finally:
-        process.kill()
-        process.wait()
-
-
-async def test_collector_receives_spans_and_metrics(stage: Stage, collector: Collector) -> None:
-    names: set[str] = set()
-    exemplars: set[tuple[str, str]] = set()
-    watch = asyncio.ensure_future(watch_metrics(collector, names, exemplars))
-    sent = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "500"}
-    server = await stage.serve(environment=sent)
-    await stage.work(server.target, **sent)
-    async with stage.calls(server.target) as caller:
-        created = await asyncio.to_thread(
-            run, "create", "flaky", "{}", "--target", server.target, **sent
-        )
-        job_id = created.stdout.strip()
-        await caller.follow([job_id])
-
-    async def drawn() -> str:
-        shown = await asyncio.to_thread(
-            run, "trace", job_id, "--from", f"{collector.spans}", COLUMNS="120"
-        )
-        return shown.stdout
-
-    def is_whole(text: str) -> bool:
-        return text.count("settle flaky") == text.count("process flaky") == 2
-
-    # The call of the command, that of the server, send, and two attempts, each settled.
-    text = await eventually(drawn, is_whole, seconds=60, what="the trace")
-    assert text.count("JobService/CreateJob") == 2
-    assert "COMPLETED" in text
-    for service in ("jobsvc", "jobsvc-worker", "jobsvc-cli"):
-        assert service in text
-
-    expected = {prometheus_name(i) for i in SERVER_INSTRUMENTS if not i.attributes}
-    expected |= {prometheus_name(i) for i in (*_WITH_EXEMPLARS, QUEUE_PAUSED, WORKER_CONNECTED)}
-    await eventually(
-        lambda: expected - names, lambda missing: not missing, seconds=60, what="the metrics"
-    )
-    (trace_id,) = find_trace_ids(collector.spans, job_id)
-    of_trace = {(prometheus_name(instrument), trace_id) for instrument in _WITH_EXEMPLARS}
-    await eventually(
-        lambda: of_trace - exemplars, lambda missing: not missing, seconds=60, what="exemplars"
-    )
-    watch.cancel()
-
-
-async def watch_metrics(
-    collector: Collector, names: set[str], exemplars: set[tuple[str, str]]
-) -> NoReturn:
-    """Notes the names of metrics, and exemplars with their traces: each is there until the next
-    export."""
+#: Looked at by any look but a full one: what was made since, and what one look has left.
+_MAX_LOOKED_AT = 60_000
+#: Keeps half a million objects, as thousands of calls that wait do, and then makes cycles.
+_KEEP = """
+import gc, json
+from jobsvc.cli import serve
+serve._tune_collector()
+looks = {0: [], 1: [], 2: []}
+def look(phase, info):
+    if phase == "start":
+        generation = info["generation"]
+        looks[generation].append(sum(len(gc.get_objects(g)) for g in range(generation + 1)))
+gc.callbacks.append(look)
+kept = [[] for _ in range(500_000)]
+partial = looks[0] + looks[1]
+for _ in range(5_500_000):  # cycles, of which a look leaves nothing
+    cycle = []
+    cycle.append(cycle)
+print(json.dumps([partial, len(looks[2])]))
+"""
+#: Writes the settings of a process that has this on its path, over and over.
+_TELL = """
+import gc, os, threading, time
+def tell(path):
     while True:
-        for line in (await asyncio.to_thread(collector.metrics)).splitlines():
-            if line.startswith("# TYPE "):
-                _, _, name, kind = line.split(" ")
-                names.add(f"{name}_total" if kind == "counter" else name)
-            elif found := re.fullmatch(r'(\w+)_bucket{.*} \S+ # {.*trace_id="(\w+)".*', line):
-                exemplars.add((found[1], found[2]))
-        await asyncio.sleep(0.05)
+        with open(path + ".new", "w") as file:
+            file.write(f"{gc.get_threshold()} {gc.get_freeze_count() > 10_000}")
+        os.replace(path + ".new", path)
+        time.sleep(0.05)
+threading.Thread(target=tell, args=[os.environ["TELL"]], daemon=True).start()
+"""
+
+
+def test_no_look_but_a_full_one_sees_many_objects_that_stay() -> None:
+    done = subprocess.run([sys.executable, "-c", _KEEP], capture_output=True, text=True, check=True)
+    partial, full_looks = json.loads(done.stdout)
+    # Not for each few hundred, as Python would: each job would be looked at several times.
+    assert 10 < len(partial) < 50
+    assert max(partial) <= _MAX_LOOKED_AT
+    # Full ones come, too, or cycles that lived for long would stay.
+    assert full_looks >= 1
+
+
+@pytest.mark.xdist_group("e2e")
+async def test_server_sets_it_so_and_never_looks_at_what_it_has_loaded(
+    stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_TELL)
+    told = tmp_path / "told"
+    await stage.serve(environment={"PYTHONPATH": f"{tmp_path}:src:.", "TELL": str(told)})
+    await eventually(
+        lambda: told.exists() and told.read_text() == "(25000, 0, 100) True", seconds=30
+    )

@@ -155,7 +155,9 @@ async def test_doctor_of_a_role_without_rights_names_them(stage: Stage) -> None:
 async def test_doctor_of_an_empty_database_names_what_is_missing(empty_dsn: str) -> None:
     found = run("doctor", JOBSVC_DSN=empty_dsn)
     assert found.returncode == 1
-    assert lines(found.stdout)[0] == "wrong: the migration 0001_jobs is missing [not_ready]"
+    assert lines(found.stdout)[0] == (
+        "wrong: the migration 0001_jobs is missing: `jobsvc migrate`, as the owner [not_ready]"
+    )
 
 
 async def test_doctor_of_a_database_with_another_encoding_says_so(stage: Stage) -> None:

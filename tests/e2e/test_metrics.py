@@ -2,11 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from pathlib import Path
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -15,16 +16,21 @@ from jobsvc.auth.dev_certs import Authority
 from jobsvc.client import RetryPolicy
 from jobsvc.extras import is_installed
 from jobsvc.telemetry.catalogue import (
-    EMBEDDED_INSTRUMENTS,
+    CERTIFICATE_REMAINING,
+    EMBEDDED_CONNECTIONS,
+    EMBEDDED_DISK_FREE,
+    EMBEDDED_DISK_SIZE,
+    EMBEDDED_RESTARTS,
+    EMBEDDED_SIZE,
     SERVER_INSTRUMENTS,
-    TLS_INSTRUMENTS,
+    SOMETIMES,
     WORKER_INSTRUMENTS,
     Instrument,
     Kind,
 )
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import Stage
-from tests.support.certificates import files_in
+from tests.support.certificates import HOST
 from tests.support.probe import eventually
 from tests.telemetry.support.prometheus import Scrape, head, prometheus_name, scrape
 from tests.tracing.support.collector import grpc_collector
@@ -33,6 +39,8 @@ scraped = pytest.mark.skipif(
     not is_installed("prometheus"), reason="the extra prometheus is not installed"
 )
 
+#: What a server on a database of its own, without TLS, says.
+_ALWAYS = [instrument for instrument in SERVER_INSTRUMENTS if instrument not in SOMETIMES]
 #: What the SDK adds of itself.
 _OF_THE_SDK = re.compile(r"# TYPE (target_info|otel_\w+) ")
 
@@ -47,7 +55,7 @@ async def url_of(server: Server) -> str:
 
 def missing(found: Scrape) -> list[str]:
     """The metrics of the catalogue that the server has not said."""
-    return [i.name for i in SERVER_INSTRUMENTS if head(i) not in found.heads]
+    return [i.name for i in _ALWAYS if head(i) not in found.heads]
 
 
 @scraped
@@ -66,7 +74,7 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
         await caller.create("releases")
         await eventually(lambda: scrape(url).labels.get("jobsvc_jobs_released_total"))
         # One that waits.
-        await caller.client.declare_queue("nobody")
+        await caller.client.declare_queue("nobody", max_waiting=40)
         await caller.create("nobody")
         # One that is not acknowledged, and one whose worker dies.
         running = await caller.create("nap", {"seconds": 600})
@@ -84,9 +92,9 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
         )
 
     assert {lines for lines in found.heads if not _OF_THE_SDK.match(lines[1])} == {
-        head(instrument) for instrument in SERVER_INSTRUMENTS
+        head(instrument) for instrument in _ALWAYS
     }
-    for instrument in SERVER_INSTRUMENTS:
+    for instrument in _ALWAYS:
         name = prometheus_name(instrument)
         labels = tuple(sorted(key.replace(".", "_") for key in instrument.attributes))
         assert found.labels[name] == {labels}, name
@@ -96,6 +104,8 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
     assert found.value("jobsvc_jobs_created_total", queue="greet") == 2
     assert found.value("jobsvc_queue_jobs", queue="nobody", state="ready") == 1
     assert found.value("jobsvc_queue_oldest_ready_age_seconds", queue="nobody") > 0
+    most = {line: value for line, value in found.values.items() if "max_waiting" in line}
+    assert most == {'jobsvc_queue_max_waiting{queue="nobody"}': 40}
     completed = {"queue": "greet", "state": "COMPLETED", "reason": "OK"}
     assert found.value("jobsvc_jobs_ended_total", **completed) == 1
     failed = {"queue": "raises", "state": "FAILED", "reason": "UNKNOWN"}
@@ -107,39 +117,35 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
 
 
 @scraped
-async def test_server_with_tls_and_the_embedded_postgres_says_the_metrics_of_both(
-    stage: Stage, tmp_path: Path
+async def test_what_is_said_of_the_embedded_postgres_and_the_certificate(
+    stage: Stage,
 ) -> None:
-    files = files_in(tmp_path)
-    files.write(Authority())
+    certificate, key = Authority().sign("server", HOST, is_server=True, life=timedelta(days=9))
+    for name, pem in (("tls.crt", certificate), ("tls.key", key)):
+        (stage.folder / name).write_bytes(pem)
     server = await stage.serve(
         embedded=True,
         http_listen="127.0.0.1:0",
-        tls_cert=files.certificate,
-        tls_key=files.key,
+        tls_cert=stage.folder / "tls.crt",
+        tls_key=stage.folder / "tls.key",
     )
     url = await url_of(server)
-    more = (*TLS_INSTRUMENTS, *EMBEDDED_INSTRUMENTS)
-
-    def said() -> Scrape:
-        return scrape(url)
-
+    heads = {head(instrument) for instrument in SOMETIMES}
     found = await eventually(
-        said, lambda s: all(head(i) in s.heads for i in more), seconds=60, what="both"
+        lambda: scrape(url), lambda said: heads <= said.heads, seconds=60, what="all of them"
     )
-    assert all(found.labels[prometheus_name(i)] == {()} for i in more)
-    days = found.value("jobsvc_tls_certificate_expiry_seconds") / 86_400
-    assert 29 < days <= 30  # as the authority of the tests signs it
+    remaining = found.value(prometheus_name(CERTIFICATE_REMAINING))
+    assert 8 * 86_400 < remaining < 9 * 86_400
+    free, size = (found.value(prometheus_name(i)) for i in (EMBEDDED_DISK_FREE, EMBEDDED_DISK_SIZE))
+    assert 0 < free < size == shutil.disk_usage(stage.folder).total
     # A new database takes some tens of MiB, and has the connections of the pool.
-    assert 10 << 20 < found.value("jobsvc_embedded_size_bytes") < 1 << 30
-    assert found.value("jobsvc_embedded_disk_free_bytes") > 0
-    assert found.value("jobsvc_embedded_connections") >= 1
-    assert found.value("jobsvc_embedded_restarts_total") == 0
-
-    postmaster = int((stage.data_dir / "pgdata/postmaster.pid").read_text().split()[0])
-    os.kill(postmaster, signal.SIGKILL)
+    assert 10 << 20 < found.value(prometheus_name(EMBEDDED_SIZE)) < 1 << 30
+    assert found.value(prometheus_name(EMBEDDED_CONNECTIONS)) >= 1
+    restarts = prometheus_name(EMBEDDED_RESTARTS)
+    assert found.value(restarts) == 0
+    os.kill(int((stage.data_dir / "pgdata/postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     await eventually(
-        said, lambda s: s.value("jobsvc_embedded_restarts_total") == 1, seconds=60, what="restart"
+        lambda: scrape(url).value(restarts), lambda count: count == 1, seconds=60, what="a restart"
     )
 
 
@@ -195,7 +201,7 @@ async def test_server_sends_the_same_to_a_collector(stage: Stage) -> None:
                 "OTEL_METRIC_EXPORT_INTERVAL": "200",
             }
         )
-        always = {i.name for i in SERVER_INSTRUMENTS if not i.attributes}
+        always = {i.name for i in _ALWAYS if not i.attributes}
         sent = await eventually(lambda: collector.metrics, lambda sent: always <= sent.keys())
     assert {name: expected[name] for name in sent} == sent
 

@@ -56,16 +56,19 @@ async def test_check_says_what_is_missing_and_fails(stage: Stage, clerk: str) ->
     await fetch(stage.dsn, "REVOKE DELETE ON job, result FROM clerk")
     checked = run("migrate", "--check", JOBSVC_DSN=clerk)
     assert checked.returncode == 1
+    cure = "`jobsvc migrate --grant clerk`, as the owner"
     assert sorted(checked.stdout.splitlines()) == [
-        "the role clerk lacks the right DELETE on jobsvc.job",
-        "the role clerk lacks the right DELETE on jobsvc.result",
+        f"the role clerk lacks the right DELETE on {table}: {cure}"
+        for table in ("jobsvc.job", "jobsvc.result")
     ]
 
 
 def test_check_of_an_empty_database_names_every_migration(empty_dsn: str) -> None:
     checked = run("migrate", "--check", JOBSVC_DSN=empty_dsn)
     assert checked.returncode == 1
-    assert checked.stdout.splitlines() == [f"the migration {name} is missing" for name in NAMES]
+    assert checked.stdout.splitlines() == [
+        f"the migration {name} is missing: `jobsvc migrate`, as the owner" for name in NAMES
+    ]
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])

@@ -16,7 +16,10 @@ from jobsvc.store.migrate import migrate
 from jobsvc.store.migration import read_migrations
 from jobsvc.store.rights import missing_for_serving
 from jobsvc.store.statement import texts
+from tests.store.support.former_release import install
 from tests.store.support.samples import until_blocked
+from tests.support.looking import look_at
+from tests.support.probe import eventually
 
 KNOWN = read_migrations()
 DIGESTS = {
@@ -29,6 +32,16 @@ DIGESTS = {
     "0007_worker_stream": "73ce05a5ddd3937c",
     "0008_replaced_schemas": "b3031d5b6dbf3c04",
     "0009_compatibility": "d7b51fc56f8e61ce",
+    "0010_unused_schemas": "021eeb254388ca33",
+    "0011_cancel_reason": "e8dafaebad3dc5dd",
+    "0012_timeline": "7064dd9ee29d28fa",
+    "0013_queue_control": "d28131d954f29f8b",
+    "0014_lists": "a6da6f91a51a0b3d",
+    "0015_changes": "461244c80f18614c",
+    "0016_bulk_operations": "22454745cbd5695f",
+    "0017_restore_check": "d18ba3c125fc0e42",
+    "0020_identities": "a3dca242813c0cb5",
+    "0021_audit": "d293e50632fbfba5",
 }
 
 
@@ -122,6 +135,35 @@ async def test_schema_of_a_newer_release_is_served_if_it_says_so(
     else:
         with pytest.raises(DatabaseUnsuitable):
             await migrate(dsn)
+
+
+async def test_migration_waits_for_a_transaction_without_holding_up_others(
+    dsn: str, sql: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A dump locks every table for as long as it takes; what came behind a change would wait."""
+    await sql.execute("DROP SCHEMA jobsvc CASCADE; CREATE SCHEMA jobsvc")
+    older = KNOWN[9].name
+    await install(sql, older, SCHEMA)
+    dump = await look_at(dsn)
+    async with dump.transaction():
+        for table in ("job", "waiting", "lease", "result", "queue", "worker"):
+            await dump.execute(f"LOCK TABLE jobsvc.{table} IN ACCESS SHARE MODE")
+        migrating = asyncio.create_task(migrate(dsn))
+        await eventually(
+            lambda: migrating.done() or "cannot be changed" in caplog.text,
+            seconds=10,
+            what="a warning",
+        )
+        assert not migrating.done(), migrating
+        # As statements of servers do.
+        async with sql.transaction():
+            await sql.execute("LOCK TABLE jobsvc.job, jobsvc.queue IN ROW EXCLUSIVE MODE")
+            applied = await sql.fetchval("SELECT max(name) FROM jobsvc.schema_migration")
+            assert applied == older, "all or none"
+        assert not migrating.done()
+    async with asyncio.timeout(60):
+        assert await migrating == [m.name for m in KNOWN if m.name > older]
+    await dump.close()
 
 
 async def test_session_keeps_nothing_of_a_migration(sql: asyncpg.Connection) -> None:

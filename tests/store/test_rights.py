@@ -119,17 +119,18 @@ async def test_what_a_role_lacks_is_named_one_by_one(
     assert line.startswith("this role may not read the schema jobsvc: `jobsvc migrate --grant ")
     await grant(dsn, SCHEMA, "clerk")
     await sql.execute("REVOKE DELETE ON result FROM clerk; REVOKE SELECT, INSERT ON job FROM clerk")
+    cure = ": `jobsvc migrate --grant clerk`, as the owner"
     assert sorted(await missing_for_serving(clerk, SCHEMA)) == [
-        "the role clerk lacks the right DELETE on jobsvc.result",
-        "the role clerk lacks the right INSERT on jobsvc.job",
-        "the role clerk lacks the right SELECT on jobsvc.job",
+        f"the role clerk lacks the right DELETE on jobsvc.result{cure}",
+        f"the role clerk lacks the right INSERT on jobsvc.job{cure}",
+        f"the role clerk lacks the right SELECT on jobsvc.job{cure}",
     ]
 
 
 async def test_check_changes_nothing(dsn: str, sql: asyncpg.Connection) -> None:
     await sql.execute("DROP SCHEMA jobsvc CASCADE")
     lines = await missing_for_serving(dsn, SCHEMA)
-    assert lines[0] == "the migration 0001_jobs is missing"
+    assert lines[0] == "the migration 0001_jobs is missing: `jobsvc migrate`, as the owner"
     assert await sql.fetchval("SELECT to_regnamespace('jobsvc')") is None
 
 

@@ -4,13 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobsvc.telemetry.catalogue import (
-    EMBEDDED_INSTRUMENTS,
-    SERVER_INSTRUMENTS,
-    TLS_INSTRUMENTS,
-    WORKER_INSTRUMENTS,
-    Instrument,
-)
+from jobsvc.telemetry.catalogue import SERVER_INSTRUMENTS, WORKER_INSTRUMENTS, Instrument
 from tests.telemetry.support.prometheus import prometheus_name
 
 _PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
@@ -36,12 +30,7 @@ def _lines(heading: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("heading", "instruments"),
-    [
-        ("Of a server", SERVER_INSTRUMENTS),
-        ("Of a server with TLS", TLS_INSTRUMENTS),
-        ("Of the embedded PostgreSQL", EMBEDDED_INSTRUMENTS),
-        ("Of a worker", WORKER_INSTRUMENTS),
-    ],
+    [("Of a server", SERVER_INSTRUMENTS), ("Of a worker", WORKER_INSTRUMENTS)],
 )
 def test_page_has_the_lines_of_the_catalogue(
     heading: str, instruments: tuple[Instrument, ...]
@@ -50,12 +39,7 @@ def test_page_has_the_lines_of_the_catalogue(
 
 
 def test_names_are_unique() -> None:
-    instruments = {
-        *SERVER_INSTRUMENTS,
-        *TLS_INSTRUMENTS,
-        *EMBEDDED_INSTRUMENTS,
-        *WORKER_INSTRUMENTS,
-    }
+    instruments = {*SERVER_INSTRUMENTS, *WORKER_INSTRUMENTS}
     assert len({instrument.name for instrument in instruments}) == len(instruments)
 
 

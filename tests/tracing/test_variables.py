@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from jobsvc.extras import is_installed
+from jobsvc.release import installed_release
 from jobsvc.tracing.environment import complaint
 from tests.tracing.support.collector import Collector, grpc_collector, http_collector
 from tests.tracing.support.process import run
@@ -82,6 +83,7 @@ def test_spans_and_metrics_are_of_one_instance() -> None:
     assert spans == metrics
     assert spans["service.name"] == "tester"
     assert UUID(spans["service.instance.id"]).version == 4
+    assert spans["service.version"] == installed_release()
 
 
 @pytest.mark.parametrize(

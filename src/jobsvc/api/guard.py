@@ -204,6 +204,7 @@ class Guard:
                             )
                             caller = known
                             charge.pass_to(caller)
+                    del metadata  # Thousands of streams would hold it until they end.
                     if decode is None:
                         await handle(requests, context)
                     else:

@@ -20,7 +20,9 @@ from jobsvc.api.large_writes import LargeWrites
 from jobsvc.api.status_stream import StatusStreams
 from jobsvc.api.submit_stream import SubmitStreams
 from jobsvc.api.watch_stream import WatchStreams
+from jobsvc.domain.errors import InvalidRequest
 from jobsvc.domain.job import Job
+from jobsvc.domain.limits import MAX_VIOLATIONS
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.create import Creation
 from jobsvc.jobs.read import JobReader
@@ -85,15 +87,23 @@ class JobService(JobServiceServicer):
     ) -> pb.BatchCreateJobsResponse:
         validate_only = _check_batch(request)
         asked = []
+        refusal: InvalidRequest | None = None
         time_slice = await TimeSlice.after_decoding(request.requests)
         for index, item in enumerate(request.requests):
-            try:  # without a coroutine for each
-                asked.append(self._requests.read(item, index))
-            except LargePayload:
-                asked.append(await self._requests.read_large(item, index))
+            try:
+                try:  # without a coroutine for each
+                    asked.append(self._requests.read(item, index))
+                except LargePayload:
+                    asked.append(await self._requests.read_large(item, index))
+            except InvalidRequest as error:
+                refusal = error if refusal is None else refusal.with_those_of(error)
+                if len(refusal.violations) >= MAX_VIOLATIONS:
+                    break
             if time_slice.used_up:
                 await time_slice.yield_()
         del request, item  # They are as large as all that was read from them.
+        if refusal is not None:
+            raise refusal
         if validate_only:
             results = await self._creation.preview(asked, current_caller.get())
             response = pb.BatchCreateJobsResponse(responses=map(previewed, results))

@@ -18,7 +18,6 @@ class ServerTls:
         """Raises FileUnusable."""
         self._files = files
         self._material = files.read()
-        self._end = _end_of(self._material)
         self.files = WatchedFiles("certificate and key", files.paths, self._load)
 
     @classmethod
@@ -28,10 +27,14 @@ class ServerTls:
         return None if files is None else cls(files)
 
     @property
-    def seconds_left(self) -> float | None:
-        """How long until the certificate, or one of its chain, ends; None if that is not known."""
-        end = self._end
-        return None if end is None else (end - datetime.now(UTC)).total_seconds()
+    def remaining_seconds(self) -> float | None:
+        """For how long new connections get a certificate that is still valid, with its chain; None
+        if that is not known. May be read by any thread."""
+        try:
+            ends = [one.end for one in validities(self._material.certificate)]
+        except ValueError:  # OpenSSL has read it; so it is we who cannot.
+            return None
+        return (min(ends) - datetime.now(UTC)).total_seconds() if ends else None
 
     def credentials(self) -> grpc.ServerCredentials:
         """Returns the credentials of one address: each asks by itself whether there is something
@@ -56,14 +59,6 @@ class ServerTls:
         material = self._files.read()
         if material != self._material:
             self._material = material
-            self._end = _end_of(material)
-
-
-def _end_of(material: TlsMaterial) -> datetime | None:
-    try:
-        return min((one.end for one in validities(material.certificate)), default=None)
-    except ValueError:  # OpenSSL has read it; so it is we who cannot.
-        return None
 
 
 def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:

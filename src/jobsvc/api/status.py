@@ -10,13 +10,13 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from jobsvc.domain import errors
 from jobsvc.domain.errors import JobsvcError
+from jobsvc.domain.limits import MAX_VIOLATIONS
 
 DOMAIN = "jobsvc"
 
 #: nginx answers 502 for more than 4 KiB of headers, and some clients drop a status of more than
 #: 8 KiB, so texts are cut until all headers of a refusal fit into this.
 MAX_HEADER_BYTES = 3_000
-_MAX_VIOLATIONS = 20
 #: Limits in bytes of the message and of any other text: the first that fit are taken, and the last
 #: always fit.
 _CUTS = ((500, 300), (400, 150), (300, 100), (250, 75), (200, 50), (150, 35), (120, 20))
@@ -44,7 +44,7 @@ def _bad_request(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
             error_details_pb2.BadRequest.FieldViolation(
                 field=_cut(v.field, max_bytes), description=_cut(v.description, max_bytes)
             )
-            for v in error.violations[:_MAX_VIOLATIONS]
+            for v in error.violations[:MAX_VIOLATIONS]
         ]
     )
 

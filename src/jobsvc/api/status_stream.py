@@ -50,8 +50,8 @@ class StatusStreams:
             if request.HasField("heartbeat_interval")
             else self._heartbeat_seconds
         )
+        ids = job_ids(checks, "job_ids", request.job_ids, _MAX_IDS)
         checks.raise_if_violated()
-        ids = job_ids(request.job_ids, "job_ids", _MAX_IDS)
         # Follow before reading: a change in between is then read again.
         with self._hub.follow(ids) as follower:
 

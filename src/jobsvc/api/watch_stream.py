@@ -90,7 +90,7 @@ class WatchStreams:
                     else:
                         await watcher.wait()
             finally:
-                stream.charge.close()
+                stream.close()
 
     async def _write_all(self, stream: "_Stream", watcher: Watcher) -> None:
         """Writes the jobs as they are now. Changes may come in between."""
@@ -111,6 +111,7 @@ class _Stream:
 
     __slots__ = (
         "_bookmarked",
+        "_charge",
         "_complete_to",
         "_context",
         "_distribution",
@@ -120,7 +121,6 @@ class _Stream:
         "_next_complete_to",
         "_reader",
         "_watcher",
-        "charge",
     )
 
     def __init__(
@@ -138,8 +138,13 @@ class _Stream:
         self._next_complete_to, self._due = feed.watermark, 0
         #: The watermark of the last bookmark.
         self._bookmarked: datetime | None = None
-        #: What it holds of the bytes: outputs that are not sent.
-        self.charge: Charge = current_charge.get().apart()
+        #: What it holds of the bytes, once it had outputs to send.
+        self._charge: Charge | None = None
+
+    def close(self) -> None:
+        """Gives back what it holds of the bytes."""
+        if self._charge is not None:
+            self._charge.close()
 
     async def write_as_read(self, ids: Sequence[str]) -> None:
         """Reads jobs for this stream alone, and sends those that match.
@@ -232,9 +237,10 @@ class _Stream:
     async def _write(self, text: bytes) -> None:
         if len(text) > SMALL_BYTES:
             # Until it is sent: thousands of streams may not be read.
-            await self.charge.reserve(len(text), ANSWER_SECONDS)
+            self._charge = charge = self._charge or current_charge.get().apart()
+            await charge.reserve(len(text), ANSWER_SECONDS)
             await self._context.write(text)
-            self.charge.close()
+            charge.close()
         else:
             await self._context.write(text)
 

@@ -8,13 +8,13 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
 from jobsvc.cli.switches import Group
+from jobsvc.release import installed_release
 
 Options = TypeVar("Options")
 P = ParamSpec("P")
@@ -122,10 +122,7 @@ def _declare(function: Callable[..., None], parameters: list[inspect.Parameter])
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(f"jobsvc {version('jobsvc')}")
-        except PackageNotFoundError:
-            typer.echo("jobsvc, not installed")
+        typer.echo(f"jobsvc {installed_release() or 'of no release: it is not installed'}")
         raise typer.Exit
 
 

@@ -1,6 +1,6 @@
 """`jobsvc doctor`: says what is wrong with a database, and with the work in it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +34,7 @@ def doctor(
     starts the embedded PostgreSQL in JOBSVC_DATA_DIR. See docs/operations/doctor.md.
     """
     import asyncio
+    import logging
 
     from jobsvc.cli.existing_database import existing_database
     from jobsvc.cli.server_files import check_files
@@ -43,6 +44,7 @@ def doctor(
 
     settings = read_settings()
     log_to_stderr()
+    logging.getLogger("jobsvc.store.pooler").setLevel(logging.ERROR)  # It is a finding.
 
     async def run() -> list["Finding"]:
         async with existing_database(settings) as dsn:
@@ -51,7 +53,7 @@ def doctor(
     with startup_errors():
         found = [*_ask(target, tls, ca), *check_files(settings), *asyncio.run(run())]
     found.sort(key=lambda one: one.severity, reverse=True)  # what is wrong comes first
-    print(_json(found) if as_json else "\n".join(_lines(found)))
+    print(_json(found) if as_json else "\n".join(_fitted(_lines(found))))
     if is_wrong(found):
         raise typer.Exit(1)
 
@@ -92,6 +94,23 @@ def _lines(found: Sequence["Finding"]) -> Iterator[str]:
         yield f"{one.severity}: {one_line(one.text)} [{one.kind}]"
     if not found:
         yield "nothing is wrong"
+
+
+def _fitted(lines: Iterable[str]) -> Iterator[str]:
+    """Breaks lines at blanks where they are shown in a terminal; a program gets them whole."""
+    import shutil
+    import sys
+    import textwrap
+
+    if not sys.stdout.isatty():
+        yield from lines
+        return
+    width = shutil.get_terminal_size().columns
+    for line in lines:
+        broken = textwrap.wrap(
+            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        yield from broken or [""]
 
 
 def _json(found: Sequence["Finding"]) -> str:

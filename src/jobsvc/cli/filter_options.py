@@ -22,7 +22,7 @@ Queues = Annotated[
 ]
 States = Annotated[
     list[str] | None,
-    _filter("In one of these states: PENDING, FAILED, …", metavar="STATE,…"),
+    _filter("In one of these states: PENDING, FAILED, …", "--states", "--state", metavar="STATE,…"),
 ]
 Labels = Annotated[
     list[str] | None,

@@ -66,7 +66,9 @@ def _facts(queue: Queue, counts: QueueStats) -> Iterator[tuple[str, str]]:
         yield "oldest", _age(counts.oldest_ready_seconds)
     yield "workers", f"{counts.worker_count:,} with room for {counts.open_window:,}"
     if queue.max_waiting is not None:
-        yield "may wait", f"{queue.max_waiting:,}"
+        is_full = counts.ready_count + counts.scheduled_count >= queue.max_waiting
+        remark = " (full: creations are refused)" if is_full else ""
+        yield "may wait", f"{queue.max_waiting:,}{remark}"
     if queue.max_attempts is not None:
         yield "attempts", str(queue.max_attempts)
     for name, seconds in (

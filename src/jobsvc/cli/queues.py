@@ -125,7 +125,11 @@ def delete(
     server: CallOptions,
     queue: _Name,
     force: Annotated[
-        bool, typer.Option("--force", help="Also if jobs have not ended; removes all its jobs.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Also if jobs have not ended; removes all its jobs, for good.",
+        ),
     ] = False,
     etag: _Etag = "",
     yes: _Yes = False,

@@ -59,28 +59,40 @@ class ReplyStream(Generic[R]):
             CallFailed: the stream broke or fell silent.
             StreamAged: it should be opened again.
         """
+        failure: Exception
         self._reading_since = time.monotonic()
         try:
             response = next(self._call)
         except StopIteration:
             return None
         except grpc.RpcError as error:
-            if self._aged:
-                raise StreamAged from error
-            if self._silent:
-                raise stream_silent(self._silence_seconds) from error
-            raise read_failure(error, self._target) from error
+            failure = self._failure(error)
+            error.__traceback__ = None  # It is the call itself, see `close`.
+        else:
+            self._answered = True
+            return response
         finally:
             self._reading_since = None
-        self._answered = True
-        return response
+        raise failure  # From here, so that it does not have the call as its context.
 
     def close(self) -> None:
-        """Ends the call and the thread that watches it."""
+        """Ends the call and the thread that watches it. Nothing can be read afterwards.
+
+        No call may live until Python ends: its destructor takes a lock that a thread of gRPC may
+        have held when it was stopped, and then the process never ends.
+        """
         self._closed.set()
         self._call.cancel()
         self._watch.join()
+        del self._call
         self._release()
+
+    def _failure(self, error: grpc.RpcError) -> Exception:
+        if self._aged:
+            return StreamAged()
+        if self._silent:
+            return stream_silent(self._silence_seconds)
+        return read_failure(error, self._target)
 
     def _watch_reads(self) -> None:
         limit = left = self._silence_seconds

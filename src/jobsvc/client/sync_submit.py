@@ -121,7 +121,7 @@ class _Stream:
         self._is_closed = False
         self._is_open = False
         self._is_cancelled = False
-        self._call = opening.call(self._requests())
+        self._call: SubmitCall | None = opening.call(self._requests())
         self._reader = threading.Thread(target=self._read, name="jobsvc submit", daemon=True)
 
     def start(self) -> None:
@@ -156,7 +156,10 @@ class _Stream:
     def close(self) -> None:
         """Cancels everything."""
         self._is_cancelled = True
-        self._call.cancel()
+        with self._changed:
+            call = self._call
+        if call is not None:
+            call.cancel()
         self._reader.join()
 
     def _requests(self) -> Iterator[SubmitRequest]:
@@ -173,9 +176,11 @@ class _Stream:
             yield request
 
     def _read(self) -> None:
+        call = self._call
+        assert call is not None, "it ends here"
         failure: CallFailed = Unavailable("UNAVAILABLE", "the server has ended the stream")
         try:
-            for response in self._call:
+            for response in call:
                 with self._changed:
                     self._is_open = True
                     self._jobs.accept(response)
@@ -185,10 +190,12 @@ class _Stream:
                         break
         except grpc.RpcError as error:
             failure = read_failure(error, self._target)
+            error.__traceback__ = None  # It is the call itself.
         finally:
-            self._call.cancel()
+            call.cancel()
             with self._changed:
                 self._is_closed = True
+                self._call = None  # See ReplyStream.close.
                 self._jobs.fail(None if self._is_cancelled else failure)
                 self._changed.notify()
             self._release()

@@ -20,6 +20,9 @@ _FULL_SHARE = 0.5
 #: A wait for a lock on a whole table.
 LOCKED_SECONDS = 10.0
 _WAL_BYTES = 10 << 30
+#: Of a small disk a share, of a large one no more than this.
+_DISK_SHARE = 0.05
+_DISK_BYTES = 1 << 30
 _DEAD_ROWS = 20_000
 _DEAD_SHARE = 0.2
 _VACUUM_SECONDS = 300.0
@@ -272,6 +275,16 @@ def check_slots(slots: Sequence[SlotFacts]) -> Iterator[Finding]:
             "{n} of the replication slots keep WAL until the disk is full: let their readers catch"
             " up, or SELECT pg_drop_replication_slot('NAME')",
             [f"{s.name}: {s.bytes >> 30:,} GiB, {'' if s.active else 'not '}in use" for s in large],
+        )
+
+
+def check_disk(folder: str, free_bytes: int, size_bytes: int) -> Iterator[Finding]:
+    """Room on the disk of the database."""
+    if free_bytes < min(_DISK_BYTES, _DISK_SHARE * size_bytes):
+        yield finding(
+            Check.DISK_LOW,
+            f"the disk of {folder} has {free_bytes >> 20:,} MiB left, and the database stops when"
+            " it is full: make room, or shorten retentions",
         )
 
 

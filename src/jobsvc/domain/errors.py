@@ -36,6 +36,12 @@ class InvalidRequest(JobsvcError):
         violations = [Violation(prefix + v.field, v.description) for v in self.violations]
         return type(self)(violations, **self.metadata, **metadata)
 
+    def with_those_of(self, other: "InvalidRequest") -> Self:
+        """The same error with the violations of another one too, if that is of the same kind."""
+        if type(other) is not type(self):
+            return self
+        return type(self)([*self.violations, *other.violations], **self.metadata)
+
 
 class PayloadRejected(InvalidRequest):
     """A payload is no JSON object, or does not fit the schema of its queue."""

@@ -40,6 +40,7 @@ class Check(StrEnum):
     QUEUE_WITHOUT_WORKER = "queue_without_worker"
     QUEUE_PAUSED = "queue_paused"
     QUEUE_BEHIND = "queue_behind"
+    QUEUE_FULL = "queue_full"
     VERSIONS_DIFFER = "versions_differ"
     LEASES_OVERDUE = "leases_overdue"
     EXPIRIES_OVERDUE = "expiries_overdue"
@@ -57,6 +58,7 @@ class Check(StrEnum):
     VACUUM_BEHIND = "vacuum_behind"
     BLOATED = "bloated"
     WAL_KEPT = "wal_kept"
+    DISK_LOW = "disk_low"
     SCHEMA_LACKS = "schema_lacks"
     SCHEMA_DIFFERS = "schema_differs"
     OPTIONS_DIFFER = "options_differ"
@@ -86,6 +88,7 @@ CHECKS: dict[Check, tuple[Question, Severity]] = {
     Check.QUEUE_WITHOUT_WORKER: (_FLOWING, _WRONG),
     Check.QUEUE_PAUSED: (_FLOWING, _WARNING),
     Check.QUEUE_BEHIND: (_FLOWING, _WARNING),
+    Check.QUEUE_FULL: (_FLOWING, _WARNING),
     Check.VERSIONS_DIFFER: (_FLOWING, _WARNING),
     Check.LEASES_OVERDUE: (_FLOWING, _WRONG),
     Check.EXPIRIES_OVERDUE: (_FLOWING, _WRONG),
@@ -103,6 +106,7 @@ CHECKS: dict[Check, tuple[Question, Severity]] = {
     Check.VACUUM_BEHIND: (_FLOWING, _WARNING),
     Check.BLOATED: (_FLOWING, _WARNING),
     Check.WAL_KEPT: (_FLOWING, _WARNING),
+    Check.DISK_LOW: (_FLOWING, _WRONG),
     Check.SCHEMA_LACKS: (_FLOWING, _WRONG),
     Check.SCHEMA_DIFFERS: (_FLOWING, _WRONG),
     Check.OPTIONS_DIFFER: (_FLOWING, _WARNING),

@@ -1,5 +1,7 @@
 """Bounds of the contract that several files need; proto/jobsvc/v1 states them."""
 
+#: Violations that one refusal names (`BadRequest`).
+MAX_VIOLATIONS = 20
 #: Length of a lease, and of an extension.
 MIN_LEASE_SECONDS, MAX_LEASE_SECONDS = 5, 3600
 #: Longest attempt, and longest delay of a retry or a release: a week.

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -34,6 +34,8 @@ _ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
 _EXPONENT = re.compile(rb"[0-9][eE][+-]?([0-9]++)(?=[\s,\]}])")
 #: The exponents of doubles that are not 0 are smaller.
 _MAX_EXPONENT = 400
+#: Numbers are looked for in so many parts in one go.
+_PARTS_OF_STEP = 2_000
 #: How many times as long a text can be when its numbers are written out, and in UTF-8.
 MAX_WRITTEN_OUT = 100
 
@@ -63,9 +65,34 @@ def parse_payload(
     """
     if not checked:
         check_levels(text, max_levels)
+    return _parse(text)
+
+
+def parse_steps(text: str) -> Generator[None, None, dict[str, Any]]:
+    """Does the same as `parse_payload` with a text on which `check_levels` has been called, in
+    steps: to look at each number of a large one takes long, and few must be looked at."""
+    try:
+        return _parse(text, finite=None)
+    except _NumbersUnseen:
+        value = _decode(text)
+    yield
+    place = yield from place_beyond_steps(value, _LARGEST)
+    del value
+    if place is not None:
+        raise _beyond_a_double(place)
+    yield
+    return _parse(text, finite=True)
+
+
+class _NumbersUnseen(Exception):
+    """The numbers of a text must be looked at, and may be many."""
+
+
+def _parse(text: str, finite: bool | None = False) -> dict[str, Any]:
+    """`finite` if it is known to have no number that no double can hold; None if nothing is known,
+    and numbers must not be looked at."""
     suspect = _suspect_escape(text) if "\\" in text else None
     # The quick decoder refuses numbers beyond a double, but for integers.
-    finite = False
     if suspect is None:
         # This decoder is as strict as the other one and five times as fast, but of equal keys it
         # keeps the last.
@@ -75,9 +102,10 @@ def parse_payload(
             pass  # The other decoder explains the error, or accepts the text.
         else:
             finite = (
-                len(text) < _LONG_DIGITS
+                finite
+                or len(text) < _LONG_DIGITS
                 or not _has_long_number(text)
-                or place_beyond(quick, _LARGEST) is None
+                or _place(quick, finite) is None
             )
             if finite and _names_no_key_twice(text, quick):
                 return quick
@@ -93,10 +121,20 @@ def parse_payload(
         is_nul = suspect.endswith("0000")
         raise PayloadInvalid(f"holds a {'NUL character' if is_nul else 'lone surrogate'}")
     if not finite:
-        place = place_beyond(value, _LARGEST)
+        place = _place(value, finite)
         if place is not None:
-            raise PayloadInvalid("is a number that no double can hold; send it as a text", place)
+            raise _beyond_a_double(place)
     return value
+
+
+def _place(value: Any, finite: bool | None) -> str | None:
+    if finite is None:
+        raise _NumbersUnseen
+    return place_beyond(value, _LARGEST)
+
+
+def _beyond_a_double(place: str) -> PayloadInvalid:
+    return PayloadInvalid("is a number that no double can hold; send it as a text", place)
 
 
 def check_levels(text: str, max_levels: int = MAX_LEVELS) -> None:
@@ -169,27 +207,51 @@ def written_out_bytes(text: str) -> int:
 def place_beyond(value: Any, largest: float) -> str | None:
     """Returns the path below a value of its first number that is larger than `largest`, whatever
     its sign; None if there is none."""
+    steps = place_beyond_steps(value, largest)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # a path, says the generator's type
+
+
+def place_beyond_steps(value: Any, largest: float) -> Generator[None, None, str | None]:
+    """Does the same in steps of about a millisecond."""
     if isinstance(value, float | int):
         return "" if abs(value) > largest else None
-    if isinstance(value, dict):
-        parts: Iterable[tuple[Any, Any]] = value.items()
-    elif isinstance(value, list):
-        parts = enumerate(value)
-    else:
+    if not isinstance(value, dict | list):
         return None
-    for step, part in parts:
-        # Without a call for most of them: there may be a hundred thousand.
-        if part.__class__ in _NUMBERS:
-            if not abs(part) > largest:
-                continue
-            place: str | None = ""
-        elif part and part.__class__ in _CONTAINERS:
-            place = place_beyond(part, largest)
+    # The containers that lead to where we are, each with its parts to come.
+    path: list[tuple[Any, Iterator[tuple[Any, Any]]]] = [(value, _parts(value))]
+    at: list[Any] = []
+    looked_at = 0
+    while path:
+        for step, part in path[-1][1]:
+            # Without a call for most of them: there may be a hundred thousand.
+            if part.__class__ in _NUMBERS:
+                if abs(part) > largest:
+                    at.append(step)
+                    return "".join(
+                        f".{step}" if isinstance(container, dict) else f"[{step}]"
+                        for (container, _), step in zip(path, at, strict=True)
+                    )
+            elif part and part.__class__ in _CONTAINERS:
+                at.append(step)
+                path.append((part, _parts(part)))
+                looked_at += 1 + len(part)
+                break
         else:
-            continue
-        if place is not None:
-            return f".{step}{place}" if isinstance(value, dict) else f"[{step}]{place}"
+            path.pop()
+            if at:
+                at.pop()
+        if looked_at >= _PARTS_OF_STEP:
+            looked_at = 0
+            yield
     return None
+
+
+def _parts(container: Any) -> Iterator[tuple[Any, Any]]:
+    return iter(container.items() if isinstance(container, dict) else enumerate(container))
 
 
 def _decode(text: str) -> Any:

@@ -114,3 +114,5 @@ class QueueCounts:
     open_window: int
     #: Those of the workers that hold leases, of whatever queue.
     busy_workers: int = 0
+    #: None without a bound.
+    max_waiting: int | None = None

@@ -10,12 +10,12 @@ import msgspec
 
 from jobsvc.domain.errors import Violation
 from jobsvc.domain.formats import FORMATS
+from jobsvc.domain.limits import MAX_VIOLATIONS
 from jobsvc.domain.payload import MAX_WRITTEN_OUT, written_out_bytes
 from jobsvc.domain.schema_cost import MAX_STEPS, schema_cost
 from jobsvc.domain.schema_graph import TooCostly
 from jobsvc.domain.schema_rewrite import IS_NOT, briefly, by_bounds, by_tag
 
-_MAX_VIOLATIONS = 20
 #: From this size on, finding every violation can take 10 ms and more.
 _LARGE_CHARACTERS = 4096
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -114,11 +114,11 @@ class Schema:
         found: list[Violation] = []
         for error in self._errors(payload, size):
             found += _told(error, path)
-            if len(found) >= _MAX_VIOLATIONS:
+            if len(found) >= MAX_VIOLATIONS:
                 break
         if not found:
             return [Violation(path, "does not fit the schema; the place cannot be told")]
-        return found[:_MAX_VIOLATIONS]
+        return found[:MAX_VIOLATIONS]
 
     def _errors(
         self, payload: dict[str, Any], size: int
@@ -194,7 +194,7 @@ def _told(error: jsonschema_rs.ValidationError, path: str) -> list[Violation]:
     """What the validator found: each key too many by its own path, which it does not say itself."""
     path += _place(error)
     if isinstance(error.kind, _UNKNOWN_KEYS):
-        keys = error.kind.unexpected[:_MAX_VIOLATIONS]
+        keys = error.kind.unexpected[:MAX_VIOLATIONS]
         return [Violation(f"{path}.{key[:60]}", "is not a property of the schema") for key in keys]
     return [Violation(path, _message(error)[:500])]
 

@@ -53,7 +53,7 @@ class RecentEnds:
 
 def check_queues(queues: Sequence[QueueCounts]) -> Iterator[Finding]:
     """Queues whose ready jobs do not run: nobody is there, somebody has paused them, or those who
-    are there do not manage."""
+    are there do not manage. And queues that take no more."""
     open_queues = [q for q in queues if not q.deleting and q.oldest_ready_seconds is not None]
     running = [q for q in open_queues if not q.paused]
     if alone := [q for q in running if not q.workers and _age(q) >= _NO_WORKER_SECONDS]:
@@ -76,6 +76,14 @@ def check_queues(queues: Sequence[QueueCounts]) -> Iterator[Finding]:
             "workers do not keep up in {n} of the queues: start more, or look for what holds them"
             " up (`jobsvc workers list`)",
             _described(behind),
+        )
+    full = [q for q in queues if q.max_waiting is not None and not q.deleting]
+    if full := [q for q in full if q.ready + q.scheduled >= (q.max_waiting or 0)]:
+        yield finding_of(
+            Check.QUEUE_FULL,
+            "{n} of the queues are full, and creations are refused (QUEUE_FULL): start more"
+            " workers, or raise max_waiting (`jobsvc queues declare`)",
+            [f"{q.name}: {q.ready + q.scheduled:,} of {q.max_waiting:,}" for q in full],
         )
 
 

@@ -16,7 +16,7 @@ from jobsvc.embedded import access, postmaster, process, sockets
 from jobsvc.embedded.account import Account, account_for
 from jobsvc.embedded.binaries import Binaries, find_binaries
 from jobsvc.embedded.data_directory import DataDirectory, claim
-from jobsvc.embedded.disk_use import DiskUse, disk_use
+from jobsvc.embedded.folder_size import folder_bytes
 from jobsvc.embedded.initdb import ensure_pgdata
 from jobsvc.embedded.unavailable import EmbeddedUnavailable
 
@@ -74,9 +74,13 @@ class EmbeddedPostgres:
         """The log file of PostgreSQL. A start renames a file of more than 4 MB to `*.log.1`."""
         return self._data.log
 
-    def disk_use(self) -> DiskUse:
-        """Looks at the data directory and its disk. It may take a while: call it in a thread."""
-        return disk_use(self._data.pgdata)
+    def size_bytes(self) -> int:
+        """Returns the size of the data. Looking at each file takes a while: call it in a thread.
+
+        Raises:
+            OSError: the data cannot be looked at.
+        """
+        return folder_bytes(self._data.pgdata)
 
     async def start(self) -> None:
         """Stops the running PostgreSQL, starts a new one, and waits until it accepts connections.

@@ -3,6 +3,7 @@ while it waits it has a future, and its filter."""
 
 import asyncio
 import random
+from collections.abc import Awaitable
 from enum import IntEnum
 from itertools import islice
 
@@ -60,22 +61,25 @@ class Watcher:
         self._pending: dict[str, None] = {}
         #: Versions that the stream has read by itself while the feed was at its reading of this
         #: number: what that one found may be older.
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, int] | None = None
         self._seen_in = 0
         self._waiter: asyncio.Future[None] | None = None
         self._stop: JobsvcError | None = None
 
     def saw(self, job_id: str, version: int, reading: int) -> None:
         """Notes that the stream itself has read a job that the feed is reading just now."""
-        if self._seen_in != reading:
+        if self._seen is None or self._seen_in != reading:
             self._seen_in, self._seen = reading, {}
         self._seen[job_id] = version
 
     def mark(self, job_id: str, version: int, reading: int) -> None:
         """Notes that a job that matches has changed, as the feed has found in a reading, and wakes
         the reader."""
-        if self._seen_in == reading and self._seen.get(job_id, 0) >= version:
-            return
+        if self._seen is not None:
+            if self._seen_in == reading and self._seen.get(job_id, 0) >= version:
+                return
+            if self._seen_in != reading:
+                self._seen = None
         self._pending[job_id] = None
         if len(self._pending) > MAX_PENDING:
             self._pending = {}
@@ -135,14 +139,11 @@ class Watcher:
                 del self._pending[job_id]
         return taken
 
-    async def wait(self) -> None:
-        """Waits until an update is pending or `wake` is called. Raises as `check`."""
+    def wait(self) -> Awaitable[None]:
+        """Returns what is done when an update is pending or `wake` is called: call `check` then.
+        Not a coroutine, as thousands of readers would each have its frame. Raises as `check`."""
         self.check()
-        if self._pending:
-            return
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-        self.check()
+        if self._pending:
+            self.wake()
+        return self._waiter

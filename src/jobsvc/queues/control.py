@@ -7,7 +7,7 @@ from jobsvc.domain.errors import QueueBeingDeleted, QueueNotEmpty, QueueNotFound
 from jobsvc.domain.queue import Pause, Queue, QueuePolicy, pause_end
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
-from jobsvc.store.queue_control import FIRST_ID, Position
+from jobsvc.store.queue_control import FIRST_ID, Position, Removed
 from jobsvc.store.store import Store
 from jobsvc.telemetry.jobs import JobMeasurements
 from jobsvc.telemetry.measurements import Measurements
@@ -131,28 +131,53 @@ class QueueControl:
                 raise QueueNotFound(name)
             self._hints.tell(declared=[name])
             await self._delete_with_jobs(name)
-        elif not await control.delete(name, lambda queue: queue.check_etag(etag)):
+        elif await control.delete(name, lambda queue: queue.check_etag(etag)):
+            self._hints.tell(declared=[name])
+        else:
             raise QueueNotFound(name)
-        self._hints.tell(declared=[name])
 
     async def _delete_with_jobs(self, name: str) -> None:
         """Removes the jobs of a closed queue, and then the queue."""
         while True:
             while await self._delete_jobs(name):
                 pass
-            try:
-                await self._store.queue_control.delete(name, lambda _: None)
-            except QueueNotEmpty:
-                continue  # Jobs whose creation had begun before the queue was closed.
-            return
+            # Else there are jobs whose creation had begun before the queue was closed.
+            if await self.delete_if_empty(name):
+                return
 
     async def _delete_jobs(self, name: str) -> int:
         """Removes the jobs of a queue, and returns how many were left."""
         after: str | None = FIRST_ID
         left_over = 0
         while after is not None:
-            removed = await self._store.queue_control.delete_jobs(name, after, _MAX_LOOKED_AT)
-            self._hints.tell(removed.job_ids)
+            removed = await self.delete_some_jobs(name, after)
             left_over += removed.left_over
             after = removed.last
         return left_over
+
+    async def delete_some_jobs(self, name: str, after: str) -> Removed:
+        """Removes the jobs of a closed queue that are among the next thousands behind `after`."""
+        removed = await self._store.queue_control.delete_jobs(name, after, _MAX_LOOKED_AT)
+        self._hints.tell(removed.job_ids)
+        return removed
+
+    async def delete_if_empty(self, name: str) -> bool:
+        """Removes a closed queue unless it has jobs that have not ended. Returns whether it is
+        gone; there may be another one of its name by now."""
+
+        def check(queue: Queue) -> None:
+            if not queue.deleting:
+                raise QueueNotFound(name)
+
+        try:
+            await self._store.queue_control.delete(name, check)
+        except QueueNotEmpty:
+            return not await self._is_closed(name)
+        except QueueNotFound:
+            return True
+        self._hints.tell(declared=[name])
+        return True
+
+    async def _is_closed(self, name: str) -> bool:
+        queue = (await self._store.queues.read([name], with_schemas=False)).get(name)
+        return queue is not None and queue.deleting

@@ -10,6 +10,7 @@ from jobsvc.store.queues import QueueStore
 from jobsvc.store.repeat import repeat
 from jobsvc.telemetry.catalogue import (
     QUEUE_JOBS,
+    QUEUE_MAX_WAITING,
     QUEUE_OLDEST_READY,
     QUEUE_OPEN_WINDOW,
     QUEUE_PAUSED,
@@ -39,6 +40,7 @@ class QueueMeasurements:
         measurements.gauge(QUEUE_WORKERS, lambda: self._each(lambda c: c.workers, max))
         measurements.gauge(QUEUE_OPEN_WINDOW, lambda: self._each(lambda c: c.open_window, max))
         measurements.gauge(QUEUE_PAUSED, lambda: self._each(lambda c: c.paused, max))
+        measurements.gauge(QUEUE_MAX_WAITING, lambda: self._each(lambda c: c.max_waiting, max))
         measurements.gauge(QUEUE_STATISTICS_AGE, self._age)
 
     async def run(self) -> NoReturn:
@@ -65,13 +67,14 @@ class QueueMeasurements:
 
     def _each(
         self,
-        value: Callable[[QueueCounts], float],
+        value: Callable[[QueueCounts], float | None],
         join: Callable[[Iterable[float]], float],
     ) -> Iterable[tuple[Attributes, float]]:
-        """The value of each queue; `join` makes one of those of all other queues."""
+        """The value of each queue that has one; `join` makes one of those of all other queues."""
         found: dict[str, list[float]] = {}
         for counts in self._counts:
-            found.setdefault(self._attribute(counts.name), []).append(value(counts))
+            if (number := value(counts)) is not None:
+                found.setdefault(self._attribute(counts.name), []).append(number)
         return [((queue,), join(values)) for queue, values in found.items()]
 
     def _age(self) -> Iterable[tuple[Attributes, float]]:

@@ -20,6 +20,7 @@ from jobsvc.domain.settings_checks import Retries
 from jobsvc.domain.work_checks import Overdue, RecentEnds, Versions
 from jobsvc.settings import Settings
 from jobsvc.store.database import Database, connection_errors, open_database
+from jobsvc.store.database_disk import find_disk
 from jobsvc.store.dsn import read_dsn
 from jobsvc.store.inconsistencies import find_inconsistencies
 from jobsvc.store.pooler import find_pooling, hears
@@ -129,8 +130,15 @@ async def _check_database(
         database_rules.check_tables(tables),
         database_rules.check_locks(waits),
         database_rules.check_slots(slots),
+        await _check_disk(database),
     ):
         yield found
+
+
+async def _check_disk(database: Database) -> Sequence[Finding]:
+    (row,) = await database.fetch("find_backend")
+    disk = find_disk(row["pid"]) if row["is_local"] else None
+    return [] if disk is None else list(database_rules.check_disk(*disk))
 
 
 async def _check_work(database: Database) -> AsyncIterator[Finding]:

@@ -1,5 +1,6 @@
 """Brings the schema up to date: applies numbered SQL files once each, one process at a time."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -13,18 +14,46 @@ from jobsvc.store.statement import texts
 
 log = logging.getLogger(__name__)
 
+#: A change of a table waits for all that use it, and what comes later waits behind the change. So
+#: it waits for so long only, and lets everybody pass before it tries again.
+_MAX_LOCK_SECONDS = 2
+_PAUSE_SECONDS = 5.0
+
+
+class _TableInUse(Exception):
+    """Somebody's transaction keeps a table that a migration changes."""
+
 
 async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) -> list[str]:
     """Applies the missing migrations to `schema`, all or none, and returns their names. A role that
     finds all there needs no right to make anything.
 
     The tables of an installation in the schema `move_from` are moved here first, unless there are
-    some already.
+    some already. While another transaction keeps a table from being changed, it tries again and
+    again, and jobs go on.
 
     Raises:
         DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`; the last one also
             when the schema is too new for this release, or when the jobs are in another schema.
     """
+    told = False
+    while True:
+        try:
+            return await _migrate(dsn, schema, move_from)
+        except _TableInUse:
+            if not told:
+                log.warning(
+                    "the schema %s cannot be changed: a transaction uses its tables, of a dump"
+                    " or of a session that was left open; it is tried again every"
+                    " %g s",
+                    schema,
+                    _PAUSE_SECONDS,
+                )
+                told = True
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _migrate(dsn: str, schema: str, move_from: str | None) -> list[str]:
     known = read_migrations()
     async with ddl_transaction(dsn, schema) as connection:
         if move_from is not None:
@@ -41,6 +70,8 @@ async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) 
         missing = installation.missing(known)
         try:
             return await _apply(connection, schema, installation, missing)
+        except asyncpg.LockNotAvailableError:
+            raise _TableInUse from None
         except asyncpg.InsufficientPrivilegeError as error:
             raise DatabaseUnsuitable(
                 f"the schema {schema} lacks the migration {missing[0].name}, and this role may not"
@@ -160,6 +191,7 @@ async def _apply(
         await connection.execute(sql["make_schema_migration"])
     # The files name no schema, and released ones never change.
     await enter_schema(connection, schema)
+    await connection.execute(f"SET LOCAL lock_timeout = '{_MAX_LOCK_SECONDS}s'")
     for migration in migrations:
         await connection.execute(migration.text)
         await connection.fetch(sql["record_migration"], migration.name)

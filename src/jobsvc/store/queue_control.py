@@ -84,6 +84,12 @@ class QueueControlStore:
             await connection.fetch(self._database.sql["close_queue"], name)
             return True
 
+    async def removal_given_up(self, seconds: float) -> str | None:
+        """Returns a queue whose removal began so long ago and has not ended; None if there is
+        none."""
+        rows = await self._database.fetch("find_removal_given_up", seconds)
+        return rows[0]["name"] if rows else None
+
     async def delete_jobs(self, name: str, after: str, limit: int) -> Removed:
         """Removes the jobs of a queue that are among the next `limit` jobs behind `after`."""
         (row,) = await self._database.fetch("delete_jobs_of_queue", name, after, limit)

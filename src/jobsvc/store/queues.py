@@ -179,6 +179,7 @@ class QueueStore:
                 row["processing"],
                 row["oldest_seconds"],
                 *workers.get(row["name"], (0, 0, 0)),
+                row["max_waiting"],
             )
             for row in jobs
         ]

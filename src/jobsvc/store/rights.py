@@ -27,8 +27,8 @@ async def grant(dsn: str, schema: str, role: str) -> list[str]:
 
 
 async def missing_for_serving(dsn: str, schema: str) -> list[str]:
-    """Returns what the database lacks for this release to serve on it as the role of `dsn`: one
-    sentence for each migration and each right. Changes nothing.
+    """Returns what the database lacks for this release to serve on it as the role of `dsn`, and
+    what to do: one sentence for each migration and each right. Changes nothing.
 
     Raises:
         DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`.
@@ -39,10 +39,17 @@ async def missing_for_serving(dsn: str, schema: str) -> list[str]:
         complaint = await complaint_about(connection, schema, installation, known)
         if complaint is not None:
             return [complaint]
-        migrations = [f"the migration {m.name} is missing" for m in installation.missing(known)]
+        migrations = [
+            f"the migration {m.name} is missing: `jobsvc migrate`, as the owner"
+            for m in installation.missing(known)
+        ]
         role = await connection.fetchval("SELECT current_user")
         rights = await _missing_rights(connection, schema, role)
-        return migrations + [f"the role {role} lacks the right {row['name']}" for row in rights]
+        return migrations + [
+            f"the role {role} lacks the right {row['name']}: `jobsvc migrate --grant {role}`,"
+            " as the owner"
+            for row in rights
+        ]
 
 
 async def _missing_rights(

@@ -101,6 +101,13 @@ DATABASE_FAILURES = Instrument(
     ("error.type",),
     "Failures of statements and connections, by SQLSTATE or the name of the error",
 )
+DATABASE_AVAILABLE = Instrument(
+    "jobsvc.database.available",
+    Kind.GAUGE,
+    "{database}",
+    (),
+    "1 while the database answers, else 0",
+)
 AUDIT_LOST = Instrument(
     "jobsvc.audit.lost",
     Kind.COUNTER,
@@ -160,6 +167,14 @@ QUEUE_PAUSED = Instrument(
     "{queue}",
     ("queue",),
     "1 while the queue is paused, else 0",
+)
+
+QUEUE_MAX_WAITING = Instrument(
+    "jobsvc.queue.max_waiting",
+    Kind.GAUGE,
+    "{job}",
+    ("queue",),
+    "How many jobs may wait, of a queue that has a `max_waiting`",
 )
 
 QUEUE_STATISTICS_AGE = Instrument(
@@ -315,6 +330,54 @@ DUTY_FAILURES = Instrument(
     "Runs of a duty that the database failed or refused",
 )
 
+CERTIFICATE_REMAINING = Instrument(
+    "jobsvc.tls.certificate.remaining",
+    Kind.GAUGE,
+    "s",
+    (),
+    "For how long the certificate of the server is still valid, with its chain; then below 0",
+)
+
+EMBEDDED_DISK_FREE = Instrument(
+    "jobsvc.embedded.disk.free",
+    Kind.GAUGE,
+    "By",
+    (),
+    "Room on the disk of the embedded PostgreSQL",
+)
+
+EMBEDDED_DISK_SIZE = Instrument(
+    "jobsvc.embedded.disk.size",
+    Kind.GAUGE,
+    "By",
+    (),
+    "Size of that disk",
+)
+
+EMBEDDED_SIZE = Instrument(
+    "jobsvc.embedded.size",
+    Kind.GAUGE,
+    "By",
+    (),
+    "Size of the data directory of the embedded PostgreSQL, its WAL included",
+)
+
+EMBEDDED_CONNECTIONS = Instrument(
+    "jobsvc.embedded.connections",
+    Kind.GAUGE,
+    "{connection}",
+    (),
+    "Connections to the embedded PostgreSQL, of all programs",
+)
+
+EMBEDDED_RESTARTS = Instrument(
+    "jobsvc.embedded.restarts",
+    Kind.COUNTER,
+    "{restart}",
+    (),
+    "Starts of the embedded PostgreSQL after it had ended unexpectedly",
+)
+
 PROCESS_CPU_TIME = Instrument(
     "process.cpu.time",
     Kind.COUNTER,
@@ -362,6 +425,7 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     QUEUE_WORKERS,
     QUEUE_OPEN_WINDOW,
     QUEUE_PAUSED,
+    QUEUE_MAX_WAITING,
     QUEUE_STATISTICS_AGE,
     RPC_DURATION,
     CALLS,
@@ -375,6 +439,7 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     STATEMENT_DURATION,
     CONNECTIONS,
     CONNECTIONS_WAITING,
+    DATABASE_AVAILABLE,
     DATABASE_FAILURES,
     AUDIT_LOST,
     HORIZON_AGE,
@@ -384,50 +449,28 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     DUTY_ITEMS,
     DUTY_FAILURES,
     LOOP_LAG,
+    CERTIFICATE_REMAINING,
+    EMBEDDED_DISK_FREE,
+    EMBEDDED_DISK_SIZE,
+    EMBEDDED_SIZE,
+    EMBEDDED_CONNECTIONS,
+    EMBEDDED_RESTARTS,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY,
     PROCESS_FILES,
     PROCESS_UPTIME,
 )
 
-TLS_CERTIFICATE_EXPIRY = Instrument(
-    "jobsvc.tls.certificate.expiry",
-    Kind.GAUGE,
-    "s",
-    (),
-    "How long until the certificate of the server, or one of its chain, ends; negative afterwards",
-)
-
-#: Metrics of a server with TLS, besides.
-TLS_INSTRUMENTS: tuple[Instrument, ...] = (TLS_CERTIFICATE_EXPIRY,)
-
-EMBEDDED_SIZE = Instrument(
-    "jobsvc.embedded.size", Kind.GAUGE, "By", (), "Size of the data directory, its WAL included"
-)
-EMBEDDED_DISK_FREE = Instrument(
-    "jobsvc.embedded.disk.free", Kind.GAUGE, "By", (), "Free space of the disk that it is on"
-)
-EMBEDDED_CONNECTIONS = Instrument(
-    "jobsvc.embedded.connections",
-    Kind.GAUGE,
-    "{connection}",
-    (),
-    "Connections to it, of all programs",
-)
-EMBEDDED_RESTARTS = Instrument(
-    "jobsvc.embedded.restarts",
-    Kind.COUNTER,
-    "{restart}",
-    (),
-    "Starts after it had ended unexpectedly",
-)
-
-#: Metrics of the embedded PostgreSQL, of a server that runs it.
-EMBEDDED_INSTRUMENTS: tuple[Instrument, ...] = (
-    EMBEDDED_SIZE,
-    EMBEDDED_DISK_FREE,
-    EMBEDDED_CONNECTIONS,
-    EMBEDDED_RESTARTS,
+#: Of those, what a server says only where there is such a thing: TLS, an embedded PostgreSQL.
+SOMETIMES: frozenset[Instrument] = frozenset(
+    {
+        CERTIFICATE_REMAINING,
+        EMBEDDED_DISK_FREE,
+        EMBEDDED_DISK_SIZE,
+        EMBEDDED_SIZE,
+        EMBEDDED_CONNECTIONS,
+        EMBEDDED_RESTARTS,
+    }
 )
 
 WORKER_ATTEMPTS = Instrument(

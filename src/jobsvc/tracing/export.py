@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from opentelemetry import _logs, metrics, trace
 
+from jobsvc.release import installed_release
 from jobsvc.tracing.environment import CONFIG_FILE, complaint
 
 #: A killed process loses the spans of this last time.
@@ -59,12 +60,14 @@ def export(
 def _configure(service_name: str, exporters: Mapping[str, str]) -> None:
     """Lets the SDK configure itself by its variables, as distributions of OpenTelemetry do."""
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
-    from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME
+    from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION
 
     class Configurator(_OTelSDKConfigurator):
         """It wants to be derived from."""
 
     unset = {SERVICE_NAME: service_name, SERVICE_INSTANCE_ID: f"{uuid4()}"}
+    if release := installed_release():
+        unset[SERVICE_VERSION] = release
     resource = {key: _from_environment().get(key, value) for key, value in unset.items()}
     # A file says all by itself.
     options = {} if os.environ.get(CONFIG_FILE) else {"resource_attributes": resource}

@@ -69,6 +69,10 @@ DUTIES = {
     ),
     "prune-audit": HandDuty("removes entries of the audit whose retention is over", _prune_audit),
     "prune-schemas": HandDuty("removes schemas that no queue and no job has", _prune_schemas),
+    "remove-queues": HandDuty(
+        "goes on with forced removals of queues whose caller has left; by hand:"
+        " jobsvc queues delete --force"
+    ),
     "vacuum": HandDuty(
         "vacuums lease and waiting once they have many dead rows; by hand: VACUUM, in psql"
     ),

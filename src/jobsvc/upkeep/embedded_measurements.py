@@ -9,7 +9,6 @@ from jobsvc.store.repeat import repeat
 from jobsvc.store.upkeep import UpkeepStore
 from jobsvc.telemetry.catalogue import (
     EMBEDDED_CONNECTIONS,
-    EMBEDDED_DISK_FREE,
     EMBEDDED_RESTARTS,
     EMBEDDED_SIZE,
     Instrument,
@@ -28,7 +27,7 @@ class EmbeddedMeasurements:
         self._postgres = postgres
         self._upkeep = upkeep
         self._last: dict[Instrument, float] = {}
-        for instrument in (EMBEDDED_SIZE, EMBEDDED_DISK_FREE, EMBEDDED_CONNECTIONS):
+        for instrument in (EMBEDDED_SIZE, EMBEDDED_CONNECTIONS):
             self._gauge(measurements, instrument)
         measurements.gauge(EMBEDDED_RESTARTS, lambda: [((), postgres.restarts)])
 
@@ -39,8 +38,7 @@ class EmbeddedMeasurements:
     async def _read(self) -> None:
         read: dict[Instrument, float] = {}
         with suppress(OSError):  # A disk that fails is PostgreSQL's to tell.
-            disk = await asyncio.to_thread(self._postgres.disk_use)
-            read = {EMBEDDED_SIZE: disk.used_bytes, EMBEDDED_DISK_FREE: disk.free_bytes}
+            read = {EMBEDDED_SIZE: await asyncio.to_thread(self._postgres.size_bytes)}
         self._last = read  # Without connections, if the database fails now.
         self._last = {**read, EMBEDDED_CONNECTIONS: await self._upkeep.count_connections()}
 

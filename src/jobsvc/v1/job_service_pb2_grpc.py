@@ -201,8 +201,9 @@ class JobServiceServicer:
 
     def BatchCreateJobs(self, request, context):
         """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-        `CreateJob` does.
+        is reported with the index of its request in `ErrorInfo.metadata`, and the
+        fields of all its requests that break a rule of this contract by their
+        paths. Fails as `CreateJob` does.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

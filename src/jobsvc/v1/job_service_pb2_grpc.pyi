@@ -74,8 +74,9 @@ class JobServiceStub:
     """
     BatchCreateJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]
     """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-    `CreateJob` does.
+    is reported with the index of its request in `ErrorInfo.metadata`, and the
+    fields of all its requests that break a rule of this contract by their
+    paths. Fails as `CreateJob` does.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     """Returns a job as it is now."""
@@ -272,8 +273,9 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     BatchCreateJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]  # type: ignore[assignment]
     """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-    is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-    `CreateJob` does.
+    is reported with the index of its request in `ErrorInfo.metadata`, and the
+    fields of all its requests that break a rule of this contract by their
+    paths. Fails as `CreateJob` does.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job as it is now."""
@@ -479,8 +481,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.BatchCreateJobsResponse, _abc.Awaitable[_job_service_pb2.BatchCreateJobsResponse]]:
         """Creates up to 1,000 jobs in one transaction: all or none. The first defect
-        is reported with the index of its request in `ErrorInfo.metadata`. Fails as
-        `CreateJob` does.
+        is reported with the index of its request in `ErrorInfo.metadata`, and the
+        fields of all its requests that break a rule of this contract by their
+        paths. Fails as `CreateJob` does.
         """
 
     @_abc_1.abstractmethod

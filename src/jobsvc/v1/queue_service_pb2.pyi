@@ -40,7 +40,8 @@ class _QueueStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QueueState
     QUEUE_STATE_DELETING: _QueueState.ValueType  # 3
     """Is being removed with all its jobs: `DeleteQueue` with `force` has begun
     and not ended. Creations fail with `NOT_FOUND`. If that call has been
-    given up, make it again.
+    given up, the servers go on with it after a minute; a call that is made
+    again does so at once.
     """
 
 class QueueState(_QueueState, metaclass=_QueueStateEnumTypeWrapper):
@@ -55,7 +56,8 @@ QUEUE_STATE_PAUSED: QueueState.ValueType  # 2
 QUEUE_STATE_DELETING: QueueState.ValueType  # 3
 """Is being removed with all its jobs: `DeleteQueue` with `force` has begun
 and not ended. Creations fail with `NOT_FOUND`. If that call has been
-given up, make it again.
+given up, the servers go on with it after a minute; a call that is made
+again does so at once.
 """
 Global___QueueState: _TypeAlias = QueueState  # noqa: Y015
 
@@ -469,7 +471,10 @@ class DeleteQueueRequest(_message.Message):
     """Cancels what has not ended and removes all its jobs too, in batches, which
     takes a look at every job of the server. Streams that follow one of them
     report it no more, and its worker is told that the lease is lost. A call
-    that ends early leaves the queue DELETING: make it again for the rest.
+    that ends early leaves the queue DELETING, and nothing undoes it: the
+    servers do the rest by themselves, beginning a minute after the call did.
+    Or make it again: that does the rest at once, and fails with `NOT_FOUND`
+    where nothing is left.
     """
     etag: _builtins.str
     """Refuses the call unless it matches the etag of the queue."""

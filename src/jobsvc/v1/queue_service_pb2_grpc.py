@@ -29,9 +29,9 @@ class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     def __init__(self, channel):
@@ -101,9 +101,9 @@ class QueueServiceServicer:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     def CreateQueue(self, request, context):
@@ -153,7 +153,9 @@ class QueueServiceServicer:
 
     def PauseQueue(self, request, context):
         """Stops dispatch, on all replicas at once. Jobs are still accepted, and
-        running ones go on. Pausing again replaces reason and end.
+        running ones go on. Pausing again replaces reason and end. Fails with
+        `FAILED_PRECONDITION` (`QUEUE_BEING_DELETED`) while the queue is being
+        removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,8 +163,7 @@ class QueueServiceServicer:
 
     def ResumeQueue(self, request, context):
         """Starts dispatch again. Fails with `FAILED_PRECONDITION`
-        (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
-        `PauseQueue`.
+        (`QUEUE_BEING_DELETED`) while the queue is being removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -273,9 +274,9 @@ class QueueService:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     @staticmethod

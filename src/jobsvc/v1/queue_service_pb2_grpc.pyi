@@ -30,9 +30,9 @@ class QueueServiceStub:
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     @_typing.overload
@@ -64,12 +64,13 @@ class QueueServiceStub:
     """
     PauseQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]
     """Stops dispatch, on all replicas at once. Jobs are still accepted, and
-    running ones go on. Pausing again replaces reason and end.
+    running ones go on. Pausing again replaces reason and end. Fails with
+    `FAILED_PRECONDITION` (`QUEUE_BEING_DELETED`) while the queue is being
+    removed.
     """
     ResumeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]
     """Starts dispatch again. Fails with `FAILED_PRECONDITION`
-    (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
-    `PauseQueue`.
+    (`QUEUE_BEING_DELETED`) while the queue is being removed.
     """
     PurgeQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]
     """Cancels every job of the queue that is PENDING, in batches of 1,000. A job
@@ -94,9 +95,9 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -125,12 +126,13 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """
     PauseQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PauseQueueRequest, _queue_service_pb2.PauseQueueResponse]  # type: ignore[assignment]
     """Stops dispatch, on all replicas at once. Jobs are still accepted, and
-    running ones go on. Pausing again replaces reason and end.
+    running ones go on. Pausing again replaces reason and end. Fails with
+    `FAILED_PRECONDITION` (`QUEUE_BEING_DELETED`) while the queue is being
+    removed.
     """
     ResumeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ResumeQueueRequest, _queue_service_pb2.ResumeQueueResponse]  # type: ignore[assignment]
     """Starts dispatch again. Fails with `FAILED_PRECONDITION`
-    (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
-    `PauseQueue`.
+    (`QUEUE_BEING_DELETED`) while the queue is being removed.
     """
     PurgeQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.PurgeQueueRequest, _queue_service_pb2.PurgeQueueResponse]  # type: ignore[assignment]
     """Cancels every job of the queue that is PENDING, in batches of 1,000. A job
@@ -154,9 +156,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     """Declares, inspects and controls queues. Reading needs the role
     `jobs.viewer` or `queues.admin`; `UpdateQueue` needs `jobs.worker` for that
     queue or `queues.admin`; the rest needs `queues.admin`; `jobs.admin` has all
-    roles. Every method that names a queue can
-    fail with `NOT_FOUND` (`QUEUE_NOT_FOUND`), and every one that takes an etag
-    with `ABORTED` (`ETAG_MISMATCH`).
+    roles. Every method that names a queue can fail with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`), and every one that takes an etag with `ABORTED`
+    (`ETAG_MISMATCH`).
     """
 
     @_abc_1.abstractmethod
@@ -219,7 +221,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.PauseQueueResponse, _abc.Awaitable[_queue_service_pb2.PauseQueueResponse]]:
         """Stops dispatch, on all replicas at once. Jobs are still accepted, and
-        running ones go on. Pausing again replaces reason and end.
+        running ones go on. Pausing again replaces reason and end. Fails with
+        `FAILED_PRECONDITION` (`QUEUE_BEING_DELETED`) while the queue is being
+        removed.
         """
 
     @_abc_1.abstractmethod
@@ -229,8 +233,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ResumeQueueResponse, _abc.Awaitable[_queue_service_pb2.ResumeQueueResponse]]:
         """Starts dispatch again. Fails with `FAILED_PRECONDITION`
-        (`QUEUE_BEING_DELETED`) while the queue is being removed; so does
-        `PauseQueue`.
+        (`QUEUE_BEING_DELETED`) while the queue is being removed.
         """
 
     @_abc_1.abstractmethod

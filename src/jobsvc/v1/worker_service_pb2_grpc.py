@@ -128,6 +128,10 @@ class WorkerServiceServicer:
         refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
         ended; it may try again. A frame out of order ends the stream with
         `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+        Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+        (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+        queues.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,9 +139,11 @@ class WorkerServiceServicer:
 
     def LeaseJobs(self, request, context):
         """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-        the first one up to `wait`. An empty answer is not an error. A process that
+        the first one up to `wait`. An empty answer is not an error. How leases
+        and jobs stand from then on is told by `ExtendLeases` only. A process that
         has a stream as well uses another `worker_id` here: leases that a stream
-        does not list when it subscribes go back.
+        does not list when it subscribes go back. Fails with `NOT_FOUND`
+        (`QUEUE_NOT_FOUND`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +152,15 @@ class WorkerServiceServicer:
     def ExtendLeases(self, request, context):
         """Extends leases and records progress. Answers for each lease on its own:
         a lost lease does not fail the call.
+
+        Without a `Work` stream this is where a worker hears that a job is to be
+        cancelled, or that a lease is lost: it hears as soon as it asks. Nothing
+        else tells it, and an outcome that it reports tells it too late. So list
+        all leases in one call at every third of `LeaseJobsResponse.expires_in`
+        (10 seconds by default) at least, also those that have time left; the
+        grace of 30 seconds runs from the request to cancel. A worker whose jobs
+        should stop sooner asks more often, every second if need be, or opens a
+        `Work` stream, which tells at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -93,16 +93,31 @@ class WorkerServiceStub:
     refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
     ended; it may try again. A frame out of order ends the stream with
     `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+    Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+    (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+    queues.
     """
     LeaseJobs: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]
     """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-    the first one up to `wait`. An empty answer is not an error. A process that
+    the first one up to `wait`. An empty answer is not an error. How leases
+    and jobs stand from then on is told by `ExtendLeases` only. A process that
     has a stream as well uses another `worker_id` here: leases that a stream
-    does not list when it subscribes go back.
+    does not list when it subscribes go back. Fails with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`).
     """
     ExtendLeases: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]
     """Extends leases and records progress. Answers for each lease on its own:
     a lost lease does not fail the call.
+
+    Without a `Work` stream this is where a worker hears that a job is to be
+    cancelled, or that a lease is lost: it hears as soon as it asks. Nothing
+    else tells it, and an outcome that it reports tells it too late. So list
+    all leases in one call at every third of `LeaseJobsResponse.expires_in`
+    (10 seconds by default) at least, also those that have time left; the
+    grace of 30 seconds runs from the request to cancel. A worker whose jobs
+    should stop sooner asks more often, every second if need be, or opens a
+    `Work` stream, which tells at once.
     """
     ReportOutcomes: _grpc.UnaryUnaryMultiCallable[_worker_service_pb2.ReportOutcomesRequest, _worker_service_pb2.ReportOutcomesResponse]
     """Reports how attempts ended. Answers for each lease on its own. Reporting
@@ -174,16 +189,31 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
     ended; it may try again. A frame out of order ends the stream with
     `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+    Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+    (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+    queues.
     """
     LeaseJobs: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.LeaseJobsRequest, _worker_service_pb2.LeaseJobsResponse]  # type: ignore[assignment]
     """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-    the first one up to `wait`. An empty answer is not an error. A process that
+    the first one up to `wait`. An empty answer is not an error. How leases
+    and jobs stand from then on is told by `ExtendLeases` only. A process that
     has a stream as well uses another `worker_id` here: leases that a stream
-    does not list when it subscribes go back.
+    does not list when it subscribes go back. Fails with `NOT_FOUND`
+    (`QUEUE_NOT_FOUND`).
     """
     ExtendLeases: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ExtendLeasesRequest, _worker_service_pb2.ExtendLeasesResponse]  # type: ignore[assignment]
     """Extends leases and records progress. Answers for each lease on its own:
     a lost lease does not fail the call.
+
+    Without a `Work` stream this is where a worker hears that a job is to be
+    cancelled, or that a lease is lost: it hears as soon as it asks. Nothing
+    else tells it, and an outcome that it reports tells it too late. So list
+    all leases in one call at every third of `LeaseJobsResponse.expires_in`
+    (10 seconds by default) at least, also those that have time left; the
+    grace of 30 seconds runs from the request to cancel. A worker whose jobs
+    should stop sooner asks more often, every second if need be, or opens a
+    `Work` stream, which tells at once.
     """
     ReportOutcomes: _aio.UnaryUnaryMultiCallable[_worker_service_pb2.ReportOutcomesRequest, _worker_service_pb2.ReportOutcomesResponse]  # type: ignore[assignment]
     """Reports how attempts ended. Answers for each lease on its own. Reporting
@@ -258,6 +288,10 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         refused with `ALREADY_EXISTS` (`WORKER_ID_IN_USE`) until the first one has
         ended; it may try again. A frame out of order ends the stream with
         `INVALID_ARGUMENT` (`WORK_PROTOCOL_VIOLATION`).
+
+        Queues that do not exist are declared. Fails with `RESOURCE_EXHAUSTED`
+        (`STREAM_LIMIT`, `QUEUE_LIMIT`) where there would be too many streams or
+        queues.
         """
 
     @_abc_1.abstractmethod
@@ -267,9 +301,11 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_worker_service_pb2.LeaseJobsResponse, _abc.Awaitable[_worker_service_pb2.LeaseJobsResponse]]:
         """Leases up to `max_jobs` jobs, and no more than fit into 4 MiB, waiting for
-        the first one up to `wait`. An empty answer is not an error. A process that
+        the first one up to `wait`. An empty answer is not an error. How leases
+        and jobs stand from then on is told by `ExtendLeases` only. A process that
         has a stream as well uses another `worker_id` here: leases that a stream
-        does not list when it subscribes go back.
+        does not list when it subscribes go back. Fails with `NOT_FOUND`
+        (`QUEUE_NOT_FOUND`).
         """
 
     @_abc_1.abstractmethod
@@ -280,6 +316,15 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_worker_service_pb2.ExtendLeasesResponse, _abc.Awaitable[_worker_service_pb2.ExtendLeasesResponse]]:
         """Extends leases and records progress. Answers for each lease on its own:
         a lost lease does not fail the call.
+
+        Without a `Work` stream this is where a worker hears that a job is to be
+        cancelled, or that a lease is lost: it hears as soon as it asks. Nothing
+        else tells it, and an outcome that it reports tells it too late. So list
+        all leases in one call at every third of `LeaseJobsResponse.expires_in`
+        (10 seconds by default) at least, also those that have time left; the
+        grace of 30 seconds runs from the request to cancel. A worker whose jobs
+        should stop sooner asks more often, every second if need be, or opens a
+        `Work` stream, which tells at once.
         """
 
     @_abc_1.abstractmethod

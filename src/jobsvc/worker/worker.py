@@ -7,7 +7,6 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType, TracebackType
 from typing import Self
 
@@ -18,6 +17,7 @@ from jobsvc.domain.limits import MAX_WINDOW
 from jobsvc.domain.loopback import is_local_target
 from jobsvc.domain.target import check_target
 from jobsvc.event_loop.loop_factory import new_event_loop
+from jobsvc.release import installed_release
 from jobsvc.telemetry.catalogue import WORKER_LOOP_SILENCE
 from jobsvc.telemetry.measurements import Measurements
 from jobsvc.telemetry.process import measure_process
@@ -299,7 +299,4 @@ def _plain(problems: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _sdk() -> str:
-    try:
-        return f"jobsvc-python/{version('jobsvc')}"
-    except PackageNotFoundError:
-        return "jobsvc-python/0"
+    return f"jobsvc-python/{installed_release() or '0'}"

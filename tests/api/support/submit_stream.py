@@ -14,6 +14,7 @@ from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from tests.api.support.refusal import details_of
+from tests.support.stream_write import write
 
 
 def job(tag: int, follow: bool = False, request_id: str = "", **spec: Any) -> pb.SubmitJob:
@@ -44,7 +45,7 @@ class SubmitStream:
         self.drain = ""
 
     async def send(self, *jobs: pb.SubmitJob, **fields: Any) -> None:
-        await self.call.write(pb.SubmitRequest(jobs=jobs, **fields))
+        await write(self.call, pb.SubmitRequest(jobs=jobs, **fields))
 
     async def read(self) -> pb.SubmitResponse:
         """Reads a response; it must be there."""

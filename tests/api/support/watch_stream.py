@@ -9,7 +9,7 @@ from grpc import aio
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 
-_SECONDS = 20.0
+_SECONDS = 60.0
 
 
 class Watch:

@@ -1,8 +1,7 @@
 """One `Work` stream, moved by hand frame by frame."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -15,6 +14,7 @@ from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from jobsvc.v1.worker_service_pb2_grpc import WorkerServiceStub
 from tests.api.support.refusal import Refusal, refused
 from tests.api.support.worker import WORKER, Results, results
+from tests.support.stream_write import write
 
 
 def subscribe(
@@ -41,8 +41,7 @@ class HandStream:
     async def send(self, **frame: Any) -> None:
         """Sends a frame: `send(set_window=…)`. When the server has ended the stream already, the
         next read says how."""
-        with suppress(aio.AioRpcError, asyncio.InvalidStateError):
-            await self.call.write(pb.WorkRequest(**frame))
+        await write(self.call, pb.WorkRequest(**frame))
 
     async def read(self) -> pb.WorkResponse:
         """The next frame, whatever it is."""

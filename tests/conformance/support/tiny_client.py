@@ -133,6 +133,9 @@ def follow(jobs: JobServiceStub, job_id: str) -> int:
             if FAULT == "broken-stream":
                 raise SystemExit(3) from None
             final, delay = judge(error)
+            error.__traceback__ = (
+                None  # The call itself: in a cycle it may keep Python from ending.
+            )
             if final:
                 return 1
             time.sleep(delay)  # As the server asks.

@@ -85,16 +85,20 @@ class Stage:
         self._servers.append(server)
         return server
 
-    async def work(self, target: str, *options: str, **environment: str) -> Worker:
+    async def work(
+        self, target: str, *options: str, processors: Path = PROCESSORS, **environment: str
+    ) -> Worker:
         """Starts a worker with all processors, and waits until it is subscribed."""
-        worker = self.start_worker(target, *options, **environment)
+        worker = self.start_worker(target, *options, processors=processors, **environment)
         await worker.ready()
         return worker
 
-    def start_worker(self, target: str, *options: str, **environment: str) -> Worker:
+    def start_worker(
+        self, target: str, *options: str, processors: Path = PROCESSORS, **environment: str
+    ) -> Worker:
         """Starts a worker."""
         worker = Worker(
-            [sys.executable, "-m", "jobsvc.worker", str(PROCESSORS), *options],
+            [sys.executable, "-m", "jobsvc.worker", str(processors), *options],
             self.folder / f"worker-{len(self._workers)}",
             {"JOBSVC_TARGET": target, "E2E_HISTORY": str(self.history.path), **environment},
         )

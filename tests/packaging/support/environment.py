@@ -39,9 +39,11 @@ class Environment:
         subprocess.run([*pip, *options, jobsvc], env=_environ(), check=True)
 
     @asynccontextmanager
-    async def start(self, program: str, *arguments: str, cwd: Path) -> AsyncIterator[Process]:
+    async def start(
+        self, program: str, *arguments: str, cwd: Path, **environ: str
+    ) -> AsyncIterator[Process]:
         """Runs a program of the environment while the block runs; then it is killed."""
-        process = await self._start(program, arguments, cwd, {})
+        process = await self._start(program, arguments, cwd, environ)
         try:
             yield process
         finally:

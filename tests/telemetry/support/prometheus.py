@@ -4,7 +4,12 @@ import re
 import urllib.request
 from dataclasses import dataclass, field
 
-from jobsvc.telemetry.catalogue import Instrument, Kind
+from jobsvc.telemetry.catalogue import (
+    SERVER_INSTRUMENTS,
+    WORKER_INSTRUMENTS,
+    Instrument,
+    Kind,
+)
 
 _SUFFIXES = {"s": "_seconds", "By": "_bytes"}
 _SAMPLE = re.compile(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})? (\S+)")
@@ -15,6 +20,16 @@ def prometheus_name(instrument: Instrument) -> str:
     """The name of a metric in Prometheus."""
     name = instrument.name.replace(".", "_") + _SUFFIXES.get(instrument.unit, "")
     return f"{name}_total" if instrument.kind is Kind.COUNTER else name
+
+
+def all_names() -> set[str]:
+    """The names of all series of servers and workers."""
+    found = set()
+    for instrument in (*SERVER_INSTRUMENTS, *WORKER_INSTRUMENTS):
+        name = prometheus_name(instrument)
+        parts = ("_bucket", "_sum", "_count") if instrument.kind is Kind.HISTOGRAM else ("",)
+        found |= {name + part for part in parts}
+    return found
 
 
 def head(instrument: Instrument) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 """Reads the filter of lists."""
 
+from functools import lru_cache
+
 from jobsvc.api.convert.job_requests import LABEL_KEY
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.domain.job import JobState
@@ -26,8 +28,8 @@ def read_filter(checks: RequestChecks, message: pb.JobFilter, caller: Owner) -> 
     if message.own_user and not caller.user_id:
         checks.add("filter.own_user", "needs x-user-id in the metadata of the call")
     return JobFilter(
-        queues=frozenset(message.queues),
-        states=frozenset(JobState(s) for s in message.states if s in _STATES),
+        queues=_shared_queues(tuple(message.queues)) if not checks.violations else frozenset(),
+        states=_shared_states(tuple(message.states)) if not checks.violations else frozenset(),
         labels=checks.mapping("filter.labels", message.labels, _MAX_LABELS, LABEL_KEY),
         own_session=message.own_session,
         own_user=message.own_user,
@@ -42,3 +44,15 @@ def read_filter(checks: RequestChecks, message: pb.JobFilter, caller: Owner) -> 
             else None
         ),
     )
+
+
+# Thousands of watches want the same few queues and states: they share the sets. Only what has been
+# checked may come here, as it is kept.
+@lru_cache(maxsize=256)
+def _shared_queues(queues: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(queues)
+
+
+@lru_cache(maxsize=256)
+def _shared_states(states: tuple[int, ...]) -> frozenset[JobState]:
+    return frozenset(JobState(state) for state in states)

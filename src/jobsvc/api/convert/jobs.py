@@ -14,24 +14,18 @@ from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import payload_pb2
 
 
-def job_ids(texts: Sequence[str], path: str, maximum: int) -> list[str]:
-    """Checks a list of job ids and returns it.
-
-    Raises:
-        InvalidRequest: the list is empty or too long, or an id is malformed or stands in it twice.
-    """
-    checks = RequestChecks()
+def job_ids(checks: RequestChecks, path: str, texts: Sequence[str], maximum: int) -> list[str]:
+    """Checks that a list of job ids has some, and not too many, each once, and returns it."""
     checks.count(path, texts, 1, maximum)
-    checks.raise_if_violated()
-    ids = [checks.uuid(f"{path}[{index}]", text) for index, text in enumerate(texts)]
-    checks.raise_if_violated()
+    if len(texts) > maximum:
+        return []
     seen: set[str] = set()
-    for index, job_id in enumerate(ids):
-        if job_id in seen:
+    for index, text in enumerate(texts):
+        checks.uuid(f"{path}[{index}]", text)
+        if text in seen:
             checks.add(f"{path}[{index}]", "is named twice")
-        seen.add(job_id)
-    checks.raise_if_violated()
-    return ids
+        seen.add(text)
+    return list(texts)
 
 
 def view_is_full(checks: RequestChecks, view: int) -> bool:

@@ -74,7 +74,8 @@ def extensions(
     checks = RequestChecks()
     checks.text("worker_id", request.worker_id, 128)
     checks.count("extensions", request.extensions, 1, max_count)
-    checks.raise_if_violated()
+    if len(request.extensions) > max_count:
+        checks.raise_if_violated()
     found: list[Extension | None] = []
     for index, item in enumerate(request.extensions):
         path = f"extensions[{index}]"

@@ -10,7 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 from jobsvc.api.convert.struct_json import HINT, fill_struct, struct_text
 from jobsvc.domain.canonical import canonical_steps
 from jobsvc.domain.errors import PayloadRejected, PayloadTooLarge, Violation
-from jobsvc.domain.payload import PayloadInvalid, check_levels, parse_payload
+from jobsvc.domain.payload import PayloadInvalid, check_levels, parse_payload, parse_steps
 from jobsvc.event_loop.time_slice import at_once, in_slices
 from jobsvc.event_loop.turns import turn
 from jobsvc.v1 import payload_pb2 as pb
@@ -102,8 +102,7 @@ async def read_large(payload: pb.Payload, max_bytes: int, compared: bool = False
             return LargeRead(text)
         await turn()
         check_levels(text)
-        await turn()
-        value = parse_payload(text, checked=True)
+        value = await in_slices(parse_steps(text))
     except PayloadInvalid as defect:
         return LargeRead(defect=defect)
     return LargeRead(text, value, await in_slices(_canonical(value)) if compared else b"")

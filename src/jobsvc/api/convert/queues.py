@@ -18,11 +18,18 @@ from jobsvc.api.convert.run_policy import (
 )
 from jobsvc.api.convert.times import duration, timestamp, write_duration, write_timestamp
 from jobsvc.domain.limits import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS
-from jobsvc.domain.payload import PayloadInvalid, parse_payload, place_beyond
+from jobsvc.domain.payload import (
+    PayloadInvalid,
+    parse_payload,
+    place_beyond,
+    place_beyond_steps,
+)
 from jobsvc.domain.portable_schema import portability_warnings
 from jobsvc.domain.queue import Queue, QueueCounts, QueuePolicy, QueueWarning
 from jobsvc.domain.schema import Schema, SchemaInvalid
 from jobsvc.domain.schema_graph import MAX_SCHEMA_LEVELS
+from jobsvc.event_loop.time_slice import in_slices
+from jobsvc.event_loop.turns import turn
 from jobsvc.v1 import payload_pb2
 from jobsvc.v1 import queue_service_pb2 as pb
 
@@ -163,7 +170,12 @@ async def _write_schema(message: payload_pb2.PayloadSchema, definition: str) -> 
     alike = definition.encode().translate(_ALIKE)
     # Searching is a hundred times as fast as looking at each value.
     suspect = b"0" * 16 in alike or b"0e" in alike
-    if suspect and place_beyond(json.loads(definition), _LARGEST_EXACT) is not None:
+    inexact = None
+    if suspect:
+        await turn()
+        steps = place_beyond_steps(json.loads(definition), _LARGEST_EXACT)
+        inexact = await in_slices(steps)
+    if inexact is not None:
         message.json_schema_text = definition
     else:
         await fill_struct_in_slices(message.json_schema, definition)

@@ -15,7 +15,8 @@ SELECT
     CASE WHEN seen.ready <= 1000 THEN seen.ready
          ELSE greatest(1000, drawn.ready * drawn.scale)::bigint END AS ready,
     coalesce((SELECT leases ->> queue.name FROM leased)::bigint, 0) AS processing,
-    extract(epoch FROM clock_timestamp() - seen.oldest)::float8 AS oldest_seconds
+    extract(epoch FROM clock_timestamp() - seen.oldest)::float8 AS oldest_seconds,
+    queue.max_waiting
 FROM jobsvc.queue
 CROSS JOIN LATERAL (
     WITH RECURSIVE ranks AS (
