@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.support.error_page import PAGE, reasons_of_page
+
 ROOT = Path(__file__).parents[2]
 CONTRACT = sorted((ROOT / "proto" / "jobsvc" / "v1").glob("*.proto"))
-PAGE = (ROOT / "docs" / "reference" / "errors.md").read_text()
 
 #: In the contract, and raised by nothing yet.
 TO_COME = {"ROLE_REQUIRED", "SLOW_CONSUMER"}
@@ -41,11 +42,6 @@ def methods() -> Iterator[tuple[str, str]]:
     for service, _, body in services():
         for comment, name in _METHOD.findall(body):
             yield f"{service}.{name}", comment
-
-
-def reasons_of_page() -> dict[str, str]:
-    """The code of each reason of the page."""
-    return dict(re.findall(r"^\| `([A-Z_]+)` \| `([A-Z_]+)` \|", PAGE, re.MULTILINE))
 
 
 def test_comments_are_read() -> None:

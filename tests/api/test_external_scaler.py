@@ -196,7 +196,7 @@ async def test_stream_tells_each_change(
 
 async def _next_other(stream: Any, told: bool) -> bool:
     """The next message that says something else; the same may come again meanwhile."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while (message := await stream.read()).result == told:
             pass
     return bool(message.result)
@@ -206,7 +206,7 @@ async def _next_other(stream: Any, told: bool) -> bool:
 async def test_stream_says_the_same_again(create: Create, scaler: ExternalScalerStub) -> None:
     await create()
     stream = scaler.StreamIsActive(trigger())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         assert [(await stream.read()).result for _ in range(3)] == [True] * 3
     stream.cancel()
 

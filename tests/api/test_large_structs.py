@@ -173,6 +173,6 @@ async def test_nothing_decoded_is_kept_while_jobs_wait_for_the_database(
         creating = [asyncio.ensure_future(create(input=many)) for _ in range(4)]
         blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         await eventually(lambda: sql.fetchval(blocked))
-        await eventually(lambda: _lists() < before + 25_000, seconds=5)
+        await eventually(lambda: _lists() < before + 25_000)
         assert not any(call.done() for call in creating)
     await asyncio.gather(*creating)

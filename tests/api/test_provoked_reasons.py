@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.test_error_comments import reasons_of_page
+from tests.api.support.error_page import reasons_of_page
 
 _API = Path(__file__).parent
 #: By reason: the test, as in `file:test`.

@@ -66,7 +66,7 @@ async def test_changes_on_another_replica_come_without_a_poll(
         watch = await Watch(watched, filter=OF_QUEUE).synced()
         reading = asyncio.ensure_future(watch.until(lambda: watch.told))
         # Until the other one knows that jobs are watched.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not reading.done():
                 await create_at(elsewhere)
                 await asyncio.wait([reading], timeout=0.05)

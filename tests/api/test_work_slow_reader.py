@@ -150,13 +150,13 @@ async def test_worker_that_speaks_and_never_reads_gets_no_more_than_once(
         await workers.ReportOutcomes(
             pb.ReportOutcomesRequest(worker_id="stuck", outcomes=list(map(success, leases[:500])))
         )
-        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(20):
+        async with work(channel, window=100, worker_id="well") as well, asyncio.timeout(40):
             ids = set(await create_many(jobs, 64))
             while ids:
                 ids -= {lease.job_id for lease in await well.dispatched()}
         heard.set()
         await create_many(jobs, 1)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not (await stuck.read()).HasField("dispatch"):
                 pass
         await speaking

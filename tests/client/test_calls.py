@@ -125,7 +125,7 @@ async def test_a_status_becomes_its_exception(
 
 
 async def test_defects_and_delays_can_be_read(connect: Any, peer: Peer) -> None:
-    client = await connect(timeout=0.5)
+    client = await connect(timeout=2)
     violation = error_details_pb2.BadRequest.FieldViolation(field="spec.queue", description="bad")
     peer.answer(
         "GetJob",

@@ -61,7 +61,7 @@ async def feeding(
 
 async def taken(watcher: Watcher) -> list[str]:
     """The next jobs that are marked."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not (ids := watcher.take()):
             await watcher.wait()
     return ids

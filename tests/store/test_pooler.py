@@ -259,7 +259,7 @@ async def test_hints_need_a_session_and_say_once_when_they_have_none(
     async with pgbouncer(dsn, pool_mode="session") as bouncer:
         hints = Hints(bouncer.dsn, "a")
         running = asyncio.ensure_future(hints.run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await hints.until_probed()
         running.cancel()
     async with pgbouncer(dsn, pool_mode="transaction") as bouncer:

@@ -65,7 +65,7 @@ async def listening(hints: Hints) -> AsyncIterator["asyncio.Queue[Hint]"]:
     hints.listen(heard.put_nowait)
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(hints.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await hints.until_probed()
         yield heard
         task.cancel()
@@ -113,7 +113,7 @@ async def test_functions_of_others_are_not_run(dsn: str, sql: asyncpg.Connection
         assert await store.leases.extensions.submit_one(Extension(job.id))
         assert await store.lease_ends.ends.submit_one(end(job.id, COMPLETED))
         one.tell(ready=["q"])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             assert await heard.get() == Hint(ready=("q",))
 
 
@@ -137,7 +137,7 @@ async def test_hints_of_one_installation_are_not_heard_by_the_other(dsn: str) ->
     one, two, other = Hints(dsn, "a"), Hints(dsn, "b"), Hints(dsn, "c", schema=OTHER)
     async with listening(other) as heard_elsewhere, listening(two) as heard, listening(one):
         one.tell(ready=["q"])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             assert await heard.get() == Hint(ready=("q",))
         other.tell(ready=["p"])
         assert await heard_elsewhere.get() == Hint(ready=("p",))  # its own
@@ -156,7 +156,7 @@ async def test_one_installation_migrates_while_another_does(
     dsn: str, sql: asyncpg.Connection
 ) -> None:
     await sql.execute("SELECT pg_advisory_lock($1)", lock_of(SCHEMA))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert await migrate(dsn, OTHER)
 
 

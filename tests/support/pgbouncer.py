@@ -54,7 +54,7 @@ class PgBouncer:
     async def start(self) -> None:
         """Runs it, as the owner of the database's socket, since it refuses root."""
         self._run()
-        await eventually(self._listens, seconds=10, what=lambda: f"PgBouncer: {self.log}")
+        await eventually(self._listens, seconds=30, what=lambda: f"PgBouncer: {self.log}")
 
     def _run(self) -> None:
         owner = self._owner if os.geteuid() == 0 else None

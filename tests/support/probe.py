@@ -15,7 +15,7 @@ async def eventually(
     probe: Callable[[], T | Awaitable[T]],
     wanted: Callable[[T], object] = bool,
     *,
-    seconds: float = 15.0,
+    seconds: float = 30.0,
     what: str | Callable[[], str] = "it",
 ) -> T:
     """Returns the first answer of `probe` that is `wanted`.

@@ -94,7 +94,7 @@ def real_proxy(kind: str, upstream: str, folder: Path, configuration: str = "") 
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen([program, *arguments, file], stdout=output, stderr=output)
     try:
-        blocking_eventually(lambda: _listens(process, port), seconds=10, what=kind)
+        blocking_eventually(lambda: _listens(process, port), seconds=30, what=kind)
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()

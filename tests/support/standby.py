@@ -134,7 +134,7 @@ class Server:
         async def is_done() -> bool:
             return await self.fetchval(receivers) == int(port is not None)
 
-        await eventually(is_done, seconds=10)
+        await eventually(is_done, seconds=30)
 
     async def promote(self) -> None:
         """Makes a standby a primary."""
@@ -182,7 +182,7 @@ class Pair:
         async def caught_up() -> bool:
             return await self.standby.fetchval(behind) is True
 
-        await eventually(caught_up, seconds=10)
+        await eventually(caught_up, seconds=30)
 
     async def cut(self) -> None:
         """Makes the standby receive nothing more."""
@@ -199,7 +199,7 @@ class Pair:
         async def found() -> list[int]:
             return await self.primary.fetchval(pids) or []
 
-        return await eventually(found, lambda some: len(some) == count, seconds=10)
+        return await eventually(found, lambda some: len(some) == count, seconds=30)
 
     async def make_synchronous(self) -> None:
         """Makes every commit on the primary wait for the standby."""
@@ -211,7 +211,7 @@ class Pair:
         async def is_synchronous() -> bool:
             return await self.primary.fetchval(state) == 1
 
-        await eventually(is_synchronous, seconds=10)
+        await eventually(is_synchronous, seconds=30)
 
 
 @asynccontextmanager

@@ -90,7 +90,7 @@ async def test_job_that_arrives_while_the_worker_leaves_goes_back_at_once(
 async def test_wish_to_leave_before_it_has_begun_is_kept(server: ScriptedServer) -> None:
     leaver = Worker([Processor(echo, "q")], target=server.target)
     leaver.leave()  # as a signal may say while the process starts
-    async with asyncio.timeout(10), leaver:
+    async with asyncio.timeout(40), leaver:
         await leaver.wait_left()
 
 

@@ -167,7 +167,7 @@ async def test_server_that_does_not_extend_is_left_for_one_that_does(
         refusing = await server.next_stream(accept=False)
         # Meanwhile the first one is not left waiting for an acknowledgement.
         await first.dispatch(lease("b"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await first.frame("acknowledge")
         await refusing.finish(grpc.StatusCode.UNAVAILABLE, "no database here, either")
         await first.frame("extend_leases")
