@@ -51,7 +51,7 @@ def test_place_exists(path: str, name: str) -> None:
 def test_call_is_in_the_files_that_the_recipe_names() -> None:
     """Counted for DeleteJob: whatever names it, its use case, its statement or its request. What is
     generated, and the flows, follow."""
-    recipe = _PAGE.read_text().partition("**A call**")[2].partition("\n**A")[0]
+    recipe = _PAGE.read_text().partition("**A call**")[2].partition("\n7. ")[0]
     words = re.compile(
         r"\bDeleteJob\b|\bDeletion\b|\"delete_jobs\"|\bdelete_request\b|\bjob_control\.delete\b|client\.delete\("
     )
@@ -75,4 +75,4 @@ def test_call_is_in_the_files_that_the_recipe_names() -> None:
     # Beside it, for calls about queues, and for an error of its own.
     others = {"async_bulk_calls.py", "async_queue_calls.py", "queues.py", "workers.py", "status.py"}
     assert {Path(path).name for path in named - found} == others
-    assert f"in these {len(found)} files" in recipe
+    assert f"in {len(found)} files of steps 1 to 6" in recipe

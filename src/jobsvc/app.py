@@ -62,6 +62,7 @@ from jobsvc.jobs.settle import Settlement
 from jobsvc.jobs.watch_feed import WatchFeed
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
+from jobsvc.queues.history import QueueHistoryWriter
 from jobsvc.queues.queue_measurements import QueueMeasurements
 from jobsvc.queues.statistics import QueueStatistics
 from jobsvc.settings import DATABASE_KEY, Settings
@@ -76,10 +77,17 @@ from jobsvc.telemetry.measurements import Attributes, Measurements
 from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
 from jobsvc.upkeep.bulk import BulkRunner
+from jobsvc.upkeep.depths import write_depths
 from jobsvc.upkeep.embedded_measurements import EmbeddedMeasurements
 from jobsvc.upkeep.expire import expire_jobs
 from jobsvc.upkeep.loop import Duty, DutyLog, run_duties
-from jobsvc.upkeep.prune import prune_audit, prune_bulk_operations, prune_jobs, prune_schemas
+from jobsvc.upkeep.prune import (
+    prune_audit,
+    prune_bulk_operations,
+    prune_history,
+    prune_jobs,
+    prune_schemas,
+)
 from jobsvc.upkeep.removals import Removals
 from jobsvc.upkeep.rescue import rescue_leases
 from jobsvc.upkeep.rescue_log import RescueLog
@@ -92,6 +100,8 @@ _VACUUM_SECONDS = 1.0
 _SCHEMAS_SECONDS = 600.0
 _REMOVALS_SECONDS = 5.0
 _TRIM_SECONDS = 10.0
+#: Often enough to meet each minute.
+_DEPTHS_SECONDS = 30.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
 
@@ -354,6 +364,7 @@ async def replica(
         )
         duty_log = DutyLog(measurements)
         queue_measurements = QueueMeasurements(store.queues, measurements)
+        history = QueueHistoryWriter(store, measurements.jobs)
         measure_process(measurements)
         troubles = store.database.troubles
         measurements.gauge(DATABASE_AVAILABLE, lambda: [((), not troubles.is_away)])
@@ -376,6 +387,7 @@ async def replica(
                 ("dispatch", dispatcher.run()),
                 ("worker ids", worker_ids.run()),
                 ("audit", trail.run()),
+                ("queue history", history.run()),
             ):
                 async with (
                     authentication.running() if authentication else nullcontext(),
@@ -406,6 +418,7 @@ async def replica(
                 await redelivery.flush()
                 await worker_ids.flush()
                 await trail.flush()
+                await history.flush()
                 worker_log.tell_missed(at_end=True)
 
 
@@ -453,6 +466,8 @@ def _duties(
             partial(prune_bulk_operations, store),
         ),
         Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
+        Duty("prune history", settings.prune_interval_seconds, partial(prune_history, store)),
+        Duty("depths", _DEPTHS_SECONDS, partial(write_depths, store)),
         Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
         Duty("remove queues", _REMOVALS_SECONDS, Removals(store.queue_control, control).run_once),
         Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),

@@ -226,6 +226,10 @@ CASES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "QueueService/ResumeQueue": ({"name": "No"}, {"name"}),
     "QueueService/PurgeQueue": ({"name": "No", "reason": LONG}, {"name", "reason"}),
     "QueueService/GetQueueStats": ({"queues": ["No", "ok", "Nor"]}, {"queues[0]", "queues[2]"}),
+    "QueueService/GetQueueHistory": (
+        {"queue": "No", "window": BAD_SECONDS, "step": BAD_SECONDS},
+        {"queue", "window", "step"},
+    ),
     "QueueService/ListWorkers": ({"queue": "No", **PAGE}, {"queue", *PAGE}),
     "QueueService/DrainWorker": ({"worker_id": "", "reason": LONG}, {"worker_id", "reason"}),
     "ExternalScaler/IsActive": (

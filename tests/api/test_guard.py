@@ -59,7 +59,7 @@ async def _second(stream: aio.StreamStreamCall) -> Any:
 
 
 def test_every_method_of_the_contract_is_known() -> None:
-    assert len(_METHODS) == 37
+    assert len(_METHODS) == 38
 
 
 async def _each_refused(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -215,5 +216,27 @@ async def test_queues_can_be_counted(client: Any, peer: Peer) -> None:
     stats = queue_service_pb2.QueueStats(queue="q", ready_count=3)
     peer.answer("GetQueueStats", queue_service_pb2.GetQueueStatsResponse(stats=[stats]))
     [counted] = await client.queue_stats("q", "r")
-    assert counted.ready_count == 3
-    assert list(peer.requests("GetQueueStats")[0].queues) == ["q", "r"]
+    assert (counted.ready_count, counted.recent) == (3, None)
+    await client.queue_stats(recent=True)
+    first, second = peer.requests("GetQueueStats")
+    assert (list(first.queues), first.with_recent) == (["q", "r"], False)
+    assert (list(second.queues), second.with_recent) == ([], True)
+
+
+async def test_history_of_a_queue_is_read(client: Any, peer: Peer) -> None:
+    answer = queue_service_pb2.GetQueueHistoryResponse()
+    step = answer.steps.add(created_count=3, failed_count=1, failed_counts={"INTERNAL": 1})
+    step.start_time.seconds = 1_700_000_040
+    step.duration.seconds = 120
+    step.wait.count = 3
+    step.wait.p95.nanos = 250_000_000
+    peer.answer("GetQueueHistory", answer)
+    [found] = await client.queue_history("q", window=timedelta(hours=1), step=120)
+    assert found.start_time == datetime.fromtimestamp(1_700_000_040, UTC)
+    assert (found.duration_seconds, found.created_count) == (120.0, 3)
+    assert found.failed_counts == {"INTERNAL": 1}
+    assert (found.wait.count, found.wait.p95_seconds, found.run) == (3, 0.25, None)
+    await client.queue_history("q")
+    first, second = peer.requests("GetQueueHistory")
+    assert (first.queue, first.window.seconds, first.step.seconds) == ("q", 3600, 120)
+    assert second == queue_service_pb2.GetQueueHistoryRequest(queue="q")

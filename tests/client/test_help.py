@@ -81,7 +81,7 @@ def test_every_command_has_its_place_among_those_for_the_same_need() -> None:
             *("create", "get", "list", "watch", "trace"),
             *("cancel", "retry", "update", "delete", "bulk"),
         ],
-        "Workers and queues": ["work", "workers", "queues"],
+        "Workers and queues": ["work", "top", "workers", "queues"],
         "Database": ["migrate", "doctor", "inspect", "restore-check", "audit", "upkeep"],
         "To try and to develop": ["demo", "dev-certs", "completion", "conformance"],
     }

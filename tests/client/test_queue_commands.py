@@ -59,6 +59,7 @@ def test_queues_are_listed_with_their_counts(peer: Peer, run: Run) -> None:
 def test_queue_is_shown_with_its_pause(peer: Peer, run: Run) -> None:
     peer.answer("GetQueue", pb.GetQueueResponse(queue=PAUSED))
     peer.answer("GetQueueStats", pb.GetQueueStatsResponse(stats=[STATS]))
+    peer.answer("GetQueueHistory", pb.GetQueueHistoryResponse())
     lines = run("queues", "show", "news").stdout.splitlines()
     facts = {line[:16].strip(): line[16:] for line in lines}
     assert facts["state"] == "paused"

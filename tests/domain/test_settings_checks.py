@@ -1,17 +1,14 @@
-"""Settings that contradict each other, certificates and disks are told at their limits."""
+"""Settings that contradict each other, and certificates, are told at their limits."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jobsvc.domain.certificate import Validity
 from jobsvc.domain.finding import Check
 from jobsvc.domain.settings_checks import (
     check_certificates,
     check_contradictions,
-    check_disk,
     check_names,
     contradictions,
 )
@@ -19,7 +16,6 @@ from jobsvc.settings import Settings
 
 _NOW = datetime(2026, 12, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
-_MIB, _GIB = 1 << 20, 1 << 30
 
 
 def valid(begin_days: float, end_days: float) -> Validity:
@@ -92,29 +88,3 @@ def test_certificates_are_told_before_and_after_their_end(
 def test_one_authority_that_holds_is_enough(dates: list[Validity], kind: Check | None) -> None:
     found = list(check_certificates("it", dates, _NOW, is_bundle=True))
     assert [one.kind for one in found] == ([kind] if kind else [])
-
-
-@pytest.mark.parametrize(
-    ("free", "whole", "kind"),
-    [
-        (21 * _GIB, 2000 * _GIB, None),
-        (19 * _GIB, 2000 * _GIB, Check.DISK_SCARCE),
-        (1 * _GIB, 2000 * _GIB, Check.DISK_FULL),
-        (5 * _GIB, 40 * _GIB, None),
-        (3 * _GIB, 40 * _GIB, Check.DISK_SCARCE),
-        (700 * _MIB, 40 * _GIB, Check.DISK_FULL),
-        (65 * _MIB, 100 * _MIB, None),
-        (63 * _MIB, 100 * _MIB, Check.DISK_FULL),
-    ],
-)
-def test_disk_is_told_by_what_is_free(free: int, whole: int, kind: Check | None) -> None:
-    assert [one.kind for one in check_disk(free, whole)] == ([kind] if kind else [])
-
-
-@given(st.integers(0, 1 << 45), st.integers(0, 1 << 45))
-def test_less_room_is_never_better(whole: int, free: int) -> None:
-    def badness(free_bytes: int) -> int:
-        kinds = {one.kind for one in check_disk(free_bytes, whole)}
-        return 2 * (Check.DISK_FULL in kinds) + (Check.DISK_SCARCE in kinds)
-
-    assert badness(free) <= badness(free // 2)

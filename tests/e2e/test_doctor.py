@@ -28,7 +28,7 @@ def lines(stdout: str) -> list[str]:
     """What is found; without what is true of every PostgreSQL of the tests, and without a server
     where none was started."""
     _, _, found = stdout.partition("\n\n")
-    usual = ("[not_durable]", "[no_server]", "[disk_scarce]", "[disk_full]")
+    usual = ("[not_durable]", "[no_server]")
     return [line for line in found.splitlines() if not line.endswith(usual)]
 
 

@@ -3,7 +3,6 @@ there is room again. Fault 24."""
 
 import asyncio
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +14,6 @@ import pytest
 from jobsvc.exit_code import ExitCode
 from jobsvc.settings import SCHEMA
 from jobsvc.store.inconsistencies import find_inconsistencies
-from tests.e2e.support.command import run
 from tests.e2e.support.processes import Server
 from tests.e2e.support.stage import LEASE_SECONDS, Stage
 from tests.support.probe import eventually
@@ -111,15 +109,3 @@ async def test_full_disk_loses_nothing(stage: Stage, disk: Path, full: str) -> N
         assert all(job.succeeded for job in jobs.values())
         assert await find_inconsistencies(stage.embedded_dsn, SCHEMA) == []
         supervisor.cancel()
-
-
-async def test_disk_that_is_full_soon_is_told(stage: Stage, disk: Path) -> None:
-    await stage.serve(embedded=True)
-    before = run("doctor", JOBSVC_DSN=stage.embedded_dsn)
-    assert (before.returncode, "disk of the database" in before.stdout) == (0, False)
-    left = 40 << 20
-    with (disk / "filler").open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - left)
-    found = run("doctor", JOBSVC_DSN=stage.embedded_dsn)
-    assert found.returncode == 1
-    assert "MiB are free on the disk of the database, and PostgreSQL ends" in found.stdout

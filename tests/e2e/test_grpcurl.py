@@ -64,7 +64,8 @@ def _errors_by_fields(method: Method) -> set[str]:
         if descriptor.server_streaming:
             errors.add("STREAM_LIMIT")
     if method.service.endswith(".QueueService"):
-        if {"name", "queues"} & fields or method.name in ("UpdateQueue", "ListWorkers"):
+        named = ("UpdateQueue", "GetQueueHistory", "ListWorkers")
+        if {"name", "queues"} & fields or method.name in named:
             errors.add("QUEUE_NOT_FOUND")
         if "etag" in fields or method.name == "UpdateQueue":
             errors.add("ETAG_MISMATCH")

@@ -25,7 +25,7 @@ from tests.support.probe import eventually
 
 _PAGE = Path(__file__).parents[2] / "docs/operations/doctor.md"
 #: As the PostgreSQL of the tests and their machine may be, and where only its store is open.
-_OF_THE_TESTS = {Check.NOT_DURABLE, Check.NO_SERVER, Check.DISK_SCARCE, Check.DISK_FULL}
+_OF_THE_TESTS = {Check.NOT_DURABLE, Check.NO_SERVER}
 
 
 async def look(dsn: str, pooler: str | None = None, **settings: Any) -> dict[str, Finding]:

@@ -21,6 +21,7 @@ async def counts(sql: asyncpg.Connection) -> dict[str, int]:
             (SELECT count(*) FROM result) AS result,
             (SELECT count(*) FROM bulk_operation) AS bulk_operation,
             (SELECT count(*) FROM audit_entry) AS audit_entry,
+            (SELECT count(*) FROM queue_minute) AS queue_minute,
             (SELECT count(*) FROM payload_schema) AS payload_schema
         """
     )
@@ -71,6 +72,17 @@ async def entries_to_prune(_: Store, sql: asyncpg.Connection, number: int) -> No
     )
 
 
+async def minutes_to_prune(_: Store, sql: asyncpg.Connection, number: int) -> None:
+    await sql.execute(
+        """
+        INSERT INTO queue_minute (queue, minute)
+        SELECT 'q', now() - n * interval '1 minute'
+        FROM generate_series(1442, 1441 + $1::integer) AS n UNION ALL SELECT 'q', now()
+        """,
+        number,
+    )
+
+
 async def schemas_to_prune(_: Store, sql: asyncpg.Connection, number: int) -> None:
     await sql.execute(
         """
@@ -87,6 +99,7 @@ CASES = {
     "prune": (to_prune, "result"),
     "prune-bulk-operations": (bulk_operations_to_prune, "bulk_operation"),
     "prune-audit": (entries_to_prune, "audit_entry"),
+    "prune-history": (minutes_to_prune, "queue_minute"),
     "prune-schemas": (schemas_to_prune, "payload_schema"),
 }
 

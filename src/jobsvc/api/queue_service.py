@@ -8,6 +8,7 @@ from jobsvc.api.auth import check_declares
 from jobsvc.api.bounds import MAX_PAGE_BYTES, MAX_SCHEMAS_BYTES
 from jobsvc.api.byte_budget import ANSWER_SECONDS, current_charge
 from jobsvc.api.convert.queue_control import check_named, read_pause
+from jobsvc.api.convert.queue_history import history_step, read_history_request
 from jobsvc.api.convert.queues import (
     QueueChange,
     queue_change,
@@ -27,6 +28,7 @@ from jobsvc.api.pages import fill_page, items_per_page
 from jobsvc.dispatch.retirement import Retirement
 from jobsvc.domain.errors import PageTokenInvalid, QueueNotFound
 from jobsvc.domain.queue import Queue, QueuePolicy
+from jobsvc.domain.queue_history import RECENT_MINUTES, steps_of
 from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.control import QueueControl
@@ -37,6 +39,8 @@ from jobsvc.v1 import queue_service_pb2 as pb
 from jobsvc.v1.queue_service_pb2_grpc import QueueServiceServicer
 
 _MAX_NAMES = 1000
+#: What a minute of a history takes, as it is read and as it is answered with.
+_MINUTE_BYTES = 2048
 
 
 class QueueService(QueueServiceServicer):
@@ -192,9 +196,30 @@ class QueueService(QueueServiceServicer):
         for name in request.queues:
             if name not in known:
                 raise QueueNotFound(name)
+        recent = {}
+        if request.with_recent:
+            recent = await self._store.queue_history.recent(request.queues or None, RECENT_MINUTES)
         response, time_slice = pb.GetQueueStatsResponse(), TimeSlice()
         for count in counts:
-            response.stats.append(stats_message(count))
+            message = stats_message(count)
+            if count.name in recent:
+                end, minutes = recent[count.name]
+                (step,) = steps_of(minutes, end, RECENT_MINUTES, RECENT_MINUTES)
+                message.recent.CopyFrom(history_step(step))
+            response.stats.append(message)
+            if time_slice.used_up:
+                await time_slice.yield_()
+        return response
+
+    async def GetQueueHistory(
+        self, request: pb.GetQueueHistoryRequest, context: Context
+    ) -> pb.GetQueueHistoryResponse:
+        window, step = read_history_request(request)
+        await current_charge.get().reserve(window * _MINUTE_BYTES, ANSWER_SECONDS)
+        end, minutes = await self._store.queue_history.read(request.queue, window)
+        response, time_slice = pb.GetQueueHistoryResponse(), TimeSlice()
+        for found in steps_of(minutes, end, window, step):
+            response.steps.append(history_step(found))
             if time_slice.used_up:
                 await time_slice.yield_()
         return response

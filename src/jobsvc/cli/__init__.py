@@ -20,6 +20,7 @@ from jobsvc.cli import (
     queues,
     restore_check,
     serve,
+    top,
     trace,
     upkeep,
     watch,
@@ -53,7 +54,7 @@ _PANELS = {
         job_control.delete,
         bulk.app,
     ),
-    "Workers and queues": (work.work, workers.app, queues.app),
+    "Workers and queues": (work.work, top.top, workers.app, queues.app),
     "Database": (
         migrate.migrate,
         doctor.doctor,

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from jobsvc.cli.column_widths import GAP
 from jobsvc.cli.job_text import time_text
-from jobsvc.client import Queue, QueueStats, Worker
+from jobsvc.client import Queue, QueueHistoryStep, QueueStats, Worker
 from jobsvc.plain_text import json_text, one_line
 
 #: Of the facts of a queue.
@@ -24,12 +24,23 @@ def value_json(value: Queue | QueueStats | Worker, indent: int | None = None) ->
     return json_text(json.dumps(asdict(value), indent=indent, ensure_ascii=False, default=_plain))
 
 
+def queue_json(queue: Queue, history: Sequence[QueueHistoryStep]) -> str:
+    """Returns a queue as a JSON object, with the steps of its history."""
+    whole = asdict(queue) | {"history": [asdict(step) for step in history]}
+    return json_text(json.dumps(whole, indent=2, ensure_ascii=False, default=_plain))
+
+
 def _plain(value: datetime) -> str:
     return value.isoformat()
 
 
 def print_queues(counts: Iterable[QueueStats], console: Console) -> None:
     """Prints a line for each queue."""
+    console.print(queue_table(counts, console.width))
+
+
+def queue_table(counts: Iterable[QueueStats], width: int) -> Table:
+    """Returns a table of at most `width` columns with a line for each queue."""
     names = ("queue", "state", "ready", "scheduled", "running", "oldest", "workers")
     rows = [
         (
@@ -43,7 +54,7 @@ def print_queues(counts: Iterable[QueueStats], console: Console) -> None:
         )
         for queue in counts
     ]
-    console.print(_table(names, rows, console.width, {"queue"}, {"queue", "state"}))
+    return _table(names, rows, width, {"queue"}, {"queue", "state"})
 
 
 def print_queue(queue: Queue, counts: QueueStats, console: Console) -> None:

@@ -1,14 +1,19 @@
 """`jobsvc queues`: shows and steers queues from a shell."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobsvc.cli.call_options import CallOptions, calls_server
+from jobsvc.cli.call_options import CallOptions, OptionsBeforeCommand, calls_server
 from jobsvc.cli.command_group import command_group, confirm
 from jobsvc.cli.open_client import open_client
 from jobsvc.cli.parse_text import parse_duration
+from jobsvc.cli.top import Interval, read_interval
+
+if TYPE_CHECKING:  # gRPC takes a while to import; `jobsvc --help` does without
+    from jobsvc.client import Client, QueueHistoryStep
 
 _Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue.")]
 _Etag = Annotated[
@@ -18,33 +23,52 @@ _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @calls_server
-def list_(server: CallOptions) -> None:
-    """List all queues with what waits and runs in them."""
+def list_(
+    server: CallOptions,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", "-w", help="Again and again; not in a terminal, whenever it has changed."
+        ),
+    ] = False,
+    interval: Interval = "2s",
+) -> None:
+    """List all queues with what waits and runs in them; `jobsvc queues --watch` does so, too."""
+    seconds = read_interval(interval)
     with open_client(server) as client:
-        from jobsvc.cli.console import new_console
-        from jobsvc.cli.queue_text import print_queues, value_json
+        from jobsvc.cli.queue_watch import print_table, watch_queues
 
-        counts = client.queue_stats()
-        if server.as_json:
-            for queue in counts:
-                typer.echo(value_json(queue))
+        if watch:
+            watch_queues(client, seconds, server.as_json)
         else:
-            print_queues(counts, new_console())
+            print_table(client.queue_stats(), server.as_json)
 
 
 @calls_server
-def show(server: CallOptions, queue: _Name) -> None:
-    """Show a queue: its state, its counts and its options."""
+def show(
+    server: CallOptions,
+    queue: _Name,
+    window: Annotated[
+        str, typer.Option(metavar="DURATION", help="How far its history goes back, at most 1d.")
+    ] = "1h",
+) -> None:
+    """Show a queue: its state, its counts, its options, and what has become of its jobs."""
+    window_duration = parse_duration(window)
     with open_client(server) as client:
         from jobsvc.cli.console import new_console
-        from jobsvc.cli.queue_text import print_queue, value_json
+        from jobsvc.cli.queue_history_text import history_lines, window_and_step
+        from jobsvc.cli.queue_text import print_queue, queue_json
 
         found = client.get_queue(queue)
+        history = _history(client, queue, *window_and_step(window_duration))
         if server.as_json:
-            typer.echo(value_json(found, indent=2))
-        else:
-            (counts,) = client.queue_stats(queue)
-            print_queue(found, counts, new_console())
+            typer.echo(queue_json(found, history))
+            return
+        (counts,) = client.queue_stats(queue)
+        console = new_console()
+        print_queue(found, counts, console)
+        for line in history_lines(history, console.encoding):
+            console.print(line, markup=False, soft_wrap=True)
 
 
 @calls_server
@@ -141,8 +165,34 @@ def delete(
         typer.echo("{}" if server.as_json else f"{queue} was removed")
 
 
+def _history(
+    client: "Client", queue: str, window_seconds: int, step_seconds: int
+) -> "Sequence[QueueHistoryStep]":
+    """The history of a queue; nothing of a server of before, which has none."""
+    from jobsvc.client import CallFailed
+
+    try:
+        return client.queue_history(queue, window=window_seconds, step=step_seconds)
+    except CallFailed as failure:
+        if failure.code != "UNIMPLEMENTED":
+            raise
+        return ()
+
+
+class ListsWhenWatching(OptionsBeforeCommand):
+    """`jobsvc queues --watch` stands for `jobsvc queues list --watch`."""
+
+    # Any: Typer does not export the types of Click that it contains.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if {"--watch", "-w"} & set(args) and not set(self.commands) & set(args):
+            args = ["list", *args]
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+
 app = command_group(
     "queues",
     "Show and steer queues.",
     (list_, show, declare, pause, resume, purge, delete),
+    ListsWhenWatching,
 )

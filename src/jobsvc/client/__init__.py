@@ -50,7 +50,16 @@ from jobsvc.client.job_changes import JobChanges
 from jobsvc.client.job_filter import JobCount, JobFilter
 from jobsvc.client.job_retry import RetryPolicy
 from jobsvc.client.new_job import JobOptions, NewJob
-from jobsvc.client.queue import HeldLease, Queue, QueueOptions, QueueStats, QueueWarning, Worker
+from jobsvc.client.queue import (
+    DurationPercentiles,
+    HeldLease,
+    Queue,
+    QueueHistoryStep,
+    QueueOptions,
+    QueueStats,
+    QueueWarning,
+    Worker,
+)
 from jobsvc.client.sync_client import Client
 from jobsvc.domain.errors import Violation
 
@@ -71,6 +80,7 @@ __all__ = [
     "Client",
     "CreatedJob",
     "DeadlineExceeded",
+    "DurationPercentiles",
     "EtagMismatch",
     "HeldLease",
     "InvalidRequest",
@@ -91,6 +101,7 @@ __all__ = [
     "PayloadRejected",
     "PayloadTooLarge",
     "Queue",
+    "QueueHistoryStep",
     "QueueNotFound",
     "QueueOptions",
     "QueueStats",

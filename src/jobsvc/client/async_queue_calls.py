@@ -9,16 +9,18 @@ from jobsvc.client.convert.queue_replies import (
     read_declared,
     read_queue,
     read_stats,
+    read_step,
     read_worker,
 )
 from jobsvc.client.convert.queue_requests import (
     create_queue_request,
     declare_request,
+    history_request,
     pause_request,
     stats_request,
 )
 from jobsvc.client.duration import Duration
-from jobsvc.client.queue import Queue, QueueOptions, QueueStats, Worker
+from jobsvc.client.queue import Queue, QueueHistoryStep, QueueOptions, QueueStats, Worker
 from jobsvc.v1 import queue_service_pb2 as pb
 
 #: Of one page.
@@ -61,17 +63,34 @@ class AsyncQueueCalls(AsyncConnection):
         response = await self._call("QueueService/GetQueue", self._queues.GetQueue, request)
         return read_queue(response.queue)
 
-    async def queue_stats(self, *queues: str) -> list[QueueStats]:
-        """Counts the jobs and workers of queues, of all when none is named.
+    async def queue_stats(self, *queues: str, recent: bool = False) -> list[QueueStats]:
+        """Counts the jobs and workers of queues, of all when none is named; with `recent`, also
+        what has become of jobs in the last five minutes.
 
         Raises:
             QueueNotFound: one of them does not exist.
         """
-        request = stats_request(queues)
+        request = stats_request(queues, recent)
         response = await self._call(
             "QueueService/GetQueueStats", self._queues.GetQueueStats, request
         )
         return [read_stats(stats) for stats in response.stats]
+
+    async def queue_history(
+        self, queue: str, *, window: Duration | None = None, step: Duration | None = None
+    ) -> list[QueueHistoryStep]:
+        """Returns what has become of the jobs of a queue, oldest step first: the last hour by
+        minutes, or another window of up to a day by steps of whole minutes.
+
+        Raises:
+            QueueNotFound: it does not exist.
+            InvalidRequest: the window is no multiple of the step, or one is not whole minutes.
+        """
+        request = history_request(queue, window, step)
+        response = await self._call(
+            "QueueService/GetQueueHistory", self._queues.GetQueueHistory, request
+        )
+        return [read_step(found) for found in response.steps]
 
     async def pause_queue(
         self,

@@ -66,12 +66,48 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DurationPercentiles:
+    """How so many durations are distributed, in seconds; at most half too high, or a third too
+    low."""
+
+    count: int
+    p50_seconds: float
+    p95_seconds: float
+    p99_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueHistoryStep:
+    """What has become of the jobs of a queue in some minutes, by the clock of the database.
+
+    `failed_counts` has the failures by reason, `retried_count` the attempts whose jobs wait again.
+    `ready_count` and `processing_count` are the most that waited and ran at once, of one look a
+    minute. `wait` is how long jobs had been ready when they were leased, `run` how long attempts
+    took; None when there are none.
+    """
+
+    start_time: datetime
+    duration_seconds: float
+    created_count: int
+    completed_count: int
+    cancelled_count: int
+    failed_count: int
+    failed_counts: Mapping[str, int]
+    retried_count: int
+    ready_count: int
+    processing_count: int
+    wait: DurationPercentiles | None
+    run: DurationPercentiles | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStats:
     """How a queue is doing; the counts may be up to a second old.
 
     `scheduled_count` jobs wait for a time or a retry, `ready_count` for a
     worker. `oldest_ready_seconds` is how long the oldest ready job has waited,
-    `open_window` how many jobs the workers would take at once.
+    `open_window` how many jobs the workers would take at once, `recent` what has
+    become of jobs in the last five minutes if that was asked for, None for nothing.
     """
 
     queue: str
@@ -83,6 +119,7 @@ class QueueStats:
     worker_count: int
     open_window: int
     deleting: bool = False
+    recent: QueueHistoryStep | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

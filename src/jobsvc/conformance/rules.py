@@ -40,6 +40,7 @@ CODE_IN_DETAILS = job_service_rule(
     "With it the code in the details counts, since a proxy may change the other one.",
 )
 #: A refusal for a while.
-RETRY_INFO = error_rule(
-    "Errors", "An error with a `RetryInfo` passes: make the same call again after its delay."
+RETRY_INFO = job_service_rule(
+    "JobService",
+    "An error with a `RetryInfo` passes: make the same call again after its delay.",
 )

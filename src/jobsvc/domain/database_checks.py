@@ -58,10 +58,6 @@ class ServerFacts:
     #: Of the role; 0 for none.
     idle_session_timeout: timedelta
     transaction_timeout: timedelta
-    #: Of the session that looked.
-    pid: int
-    #: None for a role that may not know.
-    data_directory: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,6 @@ class Check(StrEnum):
     FILE_UNUSABLE = "file_unusable"
     CERTIFICATE_INVALID = "certificate_invalid"
     CERTIFICATE_ENDS = "certificate_ends"
-    DISK_FULL = "disk_full"
-    DISK_SCARCE = "disk_scarce"
     QUEUE_WITHOUT_WORKER = "queue_without_worker"
     QUEUE_PAUSED = "queue_paused"
     QUEUE_BEHIND = "queue_behind"
@@ -83,8 +81,6 @@ CHECKS: dict[Check, tuple[Question, Severity]] = {
     Check.FILE_UNUSABLE: (_FLOWING, _WRONG),
     Check.CERTIFICATE_INVALID: (_FLOWING, _WRONG),
     Check.CERTIFICATE_ENDS: (_FLOWING, _WARNING),
-    Check.DISK_FULL: (_FLOWING, _WRONG),
-    Check.DISK_SCARCE: (_FLOWING, _WARNING),
     Check.QUEUE_WITHOUT_WORKER: (_FLOWING, _WRONG),
     Check.QUEUE_PAUSED: (_FLOWING, _WARNING),
     Check.QUEUE_BEHIND: (_FLOWING, _WARNING),

@@ -127,6 +127,7 @@ METHODS: tuple[Method, ...] = (
     _queue("ResumeQueue", roles=_CONTROLS_QUEUES, repeatable=True, audited="name"),
     _queue("PurgeQueue", roles=_CONTROLS_QUEUES, audited="name"),
     _queue("GetQueueStats", roles=_READS_QUEUES, repeatable=True, reads=True),
+    _queue("GetQueueHistory", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("ListWorkers", roles=_READS_QUEUES, repeatable=True, reads=True),
     _queue("DrainWorker", roles=_CONTROLS_QUEUES, repeatable=True, audited="worker_id"),
     _scaler("IsActive", repeatable=True, reads=True),

@@ -17,7 +17,6 @@ _ENDS_SOON = timedelta(days=14)
 _SOON_SHARE = 5
 #: A replica has its pool, and one connection each for LISTEN and for NOTIFY.
 _CONNECTIONS_BESIDE_POOL = 2
-_MIB, _GIB = 1 << 20, 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +118,6 @@ def check_certificates(
         yield finding(
             Check.CERTIFICATE_ENDS,
             f"{name} ends in {_span(last.end - now)}, and nobody can connect from then on: {renew}",
-        )
-
-
-def check_disk(free_bytes: int, disk_bytes: int) -> Iterator[Finding]:
-    """A disk of the database that is full, or soon will be."""
-    left = (
-        f"{free_bytes // _MIB:,} of {disk_bytes // _MIB:,} MiB are free on the disk of the database"
-    )
-    if free_bytes < max(64 * _MIB, min(disk_bytes // 50, 2 * _GIB)):
-        yield finding(
-            Check.DISK_FULL,
-            f"{left}, and PostgreSQL ends when nothing is: make room, or take a larger disk; then"
-            " it goes on by itself",
-        )
-    elif free_bytes < min(disk_bytes // 10, 20 * _GIB):
-        yield finding(
-            Check.DISK_SCARCE,
-            f"{left}: make room, or take a larger disk; shorter retentions keep it from growing",
         )
 
 

@@ -37,7 +37,7 @@ from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
-from jobsvc.telemetry.jobs import JobMeasurements, Run
+from jobsvc.telemetry.jobs import JobMeasurements, Timed
 from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
@@ -257,7 +257,7 @@ class Settlement:
         results = await self._store.lease_ends.ends.submit([d.end for d in decided])
         errors: list[Exception | None] = []
         moved, ready = [], []
-        now, completed = time.monotonic(), defaultdict[str, list[Run]](list)
+        now, completed = time.monotonic(), defaultdict[str, list[Timed]](list)
         for d, result in zip(decided, results, strict=True):
             end = d.end
             if isinstance(result, Exception):

@@ -9,7 +9,7 @@ from jobsvc.domain.lease import LeasedJob, QueuePosition, Slot
 from jobsvc.store.columns import short
 from jobsvc.store.database import Database
 from jobsvc.store.records import last_position_from, leased_jobs_from
-from jobsvc.telemetry.catalogue import JOB_WAIT
+from jobsvc.telemetry.jobs import JobMeasurements, Timed
 from jobsvc.telemetry.measurements import Measurements
 
 #: Bytes of a lease's number. Random: who can guess the id of a lease can report on its job.
@@ -38,7 +38,7 @@ class Claimed:
         return [seconds for row in self._rows for seconds in row["waits"]]
 
     @property
-    def longest_wait(self) -> tuple[float, str]:
+    def longest_wait(self) -> Timed:
         """The longest of them, and the `traceparent` of its job."""
         return max((max(row["waits"]), row["traceparent"]) for row in self._rows)
 
@@ -57,8 +57,7 @@ class ClaimStore:
 
     def __init__(self, database: Database, measurements: Measurements | None = None) -> None:
         self._database = database
-        self._measurements = Measurements() if measurements is None else measurements
-        self._waits = self._measurements.distribution(JOB_WAIT)
+        self._measured = JobMeasurements(measurements)
 
     async def lease(self, queue: str, slots: Sequence[Slot]) -> list[LeasedJob]:
         """Leases the next ready jobs of a queue, at most one for each slot, in their order."""
@@ -86,9 +85,7 @@ class ClaimStore:
         )
         claimed = Claimed(rows, slots)
         if rows:
-            name = self._measurements.queue(queue)
-            self._waits.record_all(claimed.wait_seconds(), name)
-            self._waits.exemplify(*claimed.longest_wait, name)
+            self._measured.waited(queue, claimed.wait_seconds(), claimed.longest_wait)
         return claimed
 
     async def ready(self, queues: Sequence[str]) -> list[str]:

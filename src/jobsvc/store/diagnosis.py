@@ -1,13 +1,9 @@
 """A look at a database and at the work in it, for whatever is wrong. Changes nothing."""
 
-import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path
 
 import asyncpg
 
@@ -57,8 +53,6 @@ async def diagnose(dsn: str, settings: Settings, compare_all: bool = False) -> l
         (row,) = await database.fetch("read_server_facts", listener)
         facts, tables = ServerFacts(**row), await _read_tables(database)
         findings += database_rules.check_server(facts)
-        if target.is_local:
-            findings += await asyncio.to_thread(_check_disk, facts)
         findings += [found async for found in _check_database(database, tables)]
         contradicting = [
             *settings_rules.contradictions(settings),
@@ -87,18 +81,6 @@ async def _look_between(dsn: str, schema: str) -> tuple[Pooling, bool]:
             return pooling, pooling is Pooling.SESSION and await hears(servers)
         except asyncpg.ReadOnlySQLTransactionError:
             return pooling, True  # A standby, which is told.
-
-
-def _check_disk(facts: ServerFacts) -> list[Finding]:
-    """Looks at the disk of a database on this machine: from the working directory of its
-    processes, which is that of the data, or where it says that this is."""
-    for folder in filter(None, (f"/proc/{facts.pid}/cwd", facts.data_directory)):
-        with suppress(OSError):  # Others may not look there.
-            # Behind a socket that leads into a container, these are others.
-            (Path(folder) / "PG_VERSION").stat()
-            disk = shutil.disk_usage(folder)
-            return list(settings_rules.check_disk(disk.free, disk.total))
-    return []
 
 
 async def _contradicting_queues(database: Database, settings: Settings) -> list[str]:

@@ -19,6 +19,7 @@ from jobsvc.store.jobs import JobStore
 from jobsvc.store.lease_ends import LeaseEndStore
 from jobsvc.store.leases import LeaseStore
 from jobsvc.store.queue_control import QueueControlStore
+from jobsvc.store.queue_history import QueueHistoryStore
 from jobsvc.store.queues import QueueStore
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.shared_reads import SharedReads
@@ -50,6 +51,7 @@ class Store:
         self.lease_ends = LeaseEndStore(database)
         self.queues = QueueStore(database, max_queues)
         self.queue_control = QueueControlStore(database)
+        self.queue_history = QueueHistoryStore(database)
         self.workers = WorkerStore(database, server_id)
         self.credentials = CredentialStore(database)
         self.audit = AuditStore(database)

@@ -1,7 +1,7 @@
 """What becomes of jobs, counted by queue: how each event is recorded, in one place."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from jobsvc.telemetry.catalogue import (
     JOB_RUN,
@@ -15,8 +15,8 @@ from jobsvc.telemetry.catalogue import (
 )
 from jobsvc.telemetry.measurements import Measurements
 
-#: How many seconds an attempt ran, and the `traceparent` of its job.
-Run = tuple[float, str]
+#: How many seconds a job waited or ran, and its `traceparent`.
+Timed = tuple[float, str]
 
 #: Values of `state`.
 _COMPLETED, _FAILED, _CANCELLED = "COMPLETED", "FAILED", "CANCELLED"
@@ -30,6 +30,7 @@ class JobMeasurements:
     def __init__(self, measurements: Measurements | None) -> None:
         measurements = Measurements() if measurements is None else measurements
         self._queue = measurements.queue
+        self._jobs = measurements.jobs
         self._created = measurements.tally(JOBS_CREATED)
         self._ended = measurements.tally(JOBS_ENDED)
         self._retried = measurements.tally(JOBS_RETRIED)
@@ -43,34 +44,41 @@ class JobMeasurements:
         """Records created jobs, by the queue of each."""
         for queue, count in Counter(queues).items():
             self._created.add(count, self._queue(queue))
+            self._jobs.of(queue).created += count
 
     def born_leased(self, queues: Iterable[str]) -> None:
         """Records jobs that had not to wait, by the queue of each."""
         for queue, count in Counter(queues).items():
-            self._wait.record_all([0.0] * count, self._queue(queue))
+            self.waited(queue, [0.0] * count)
 
-    def completed(self, queue: str, runs: Sequence[Run]) -> None:
-        """Records jobs of a queue that completed."""
-        queue = self._queue(queue)
-        self._ended.add(len(runs), queue, _COMPLETED, _OK)
-        self._run.record_all([seconds for seconds, _ in runs], queue)
-        self._run.exemplify(*max(runs), queue)
+    def waited(self, queue: str, wait_seconds: Iterable[float], longest: Timed = (0, "")) -> None:
+        """Records jobs of a queue that were leased, by how long each had been ready."""
+        ordered, attribute = sorted(wait_seconds), self._queue(queue)
+        self._wait.record_all(ordered, attribute)
+        self._wait.exemplify(*longest, attribute)
+        self._jobs.of(queue).waited(ordered)
 
-    def ended(self, queue: str, state: str, reason: str, run: Run) -> None:
+    def completed(self, queue: str, runs: Iterable[Timed]) -> None:
+        """Records jobs of a queue that completed, by how long each ran."""
+        sorted_runs, attribute = sorted(runs), self._queue(queue)
+        ordered = [seconds for seconds, _ in sorted_runs]
+        self._ended.add(len(ordered), attribute, _COMPLETED, _OK)
+        self._run.record_all(ordered, attribute)
+        self._run.exemplify(*sorted_runs[-1], attribute)
+        tally = self._jobs.of(queue)
+        tally.completed += len(ordered)
+        tally.ran(ordered)
+
+    def ended(self, queue: str, state: str, reason: str, run: Timed) -> None:
         """Records a job that failed or was cancelled in the hands of a worker."""
-        queue = self._queue(queue)
-        self._ended.add(1, queue, state, reason)
+        self._end(queue, state, reason, 1)
         self._ran(queue, run)
 
-    def retried(self, queue: str, reason: str, run: Run) -> None:
+    def retried(self, queue: str, reason: str, run: Timed) -> None:
         """Records a job that waits again after a failed attempt."""
-        queue = self._queue(queue)
-        self._retried.add(1, queue, reason)
+        self._retried.add(1, self._queue(queue), reason)
+        self._jobs.of(queue).retried += 1
         self._ran(queue, run)
-
-    def _ran(self, queue: str, run: Run) -> None:
-        self._run.record(run[0], queue)
-        self._run.exemplify(*run, queue)
 
     def released(self, queue: str) -> None:
         """Records a job that its worker handed back undone."""
@@ -88,8 +96,22 @@ class JobMeasurements:
     def expired(self, jobs: Iterable[tuple[str, str]]) -> None:
         """Records jobs that failed while they waited, by queue and reason."""
         for (queue, reason), count in Counter(jobs).items():
-            self._ended.add(count, self._queue(queue), _FAILED, reason)
+            self._end(queue, _FAILED, reason, count)
 
     def cancelled_waiting(self, queue: str, count: int) -> None:
         """Records jobs of a queue that were cancelled while they waited."""
-        self._ended.add(count, self._queue(queue), _CANCELLED, _CANCELLED)
+        self._end(queue, _CANCELLED, _CANCELLED, count)
+
+    def _end(self, queue: str, state: str, reason: str, count: int) -> None:
+        self._ended.add(count, self._queue(queue), state, reason)
+        tally = self._jobs.of(queue)
+        if state == _FAILED:
+            tally.fail(count, reason)
+        else:
+            tally.cancelled += count
+
+    def _ran(self, queue: str, run: Timed) -> None:
+        attribute = self._queue(queue)
+        self._run.record(run[0], attribute)
+        self._run.exemplify(*run, attribute)
+        self._jobs.of(queue).ran((run[0],))

@@ -3,11 +3,13 @@ the instruments of the SDK take some microseconds. `jobsvc.tracing.publish` hand
 when that collects."""
 
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from jobsvc.telemetry.catalogue import MAX_QUEUES, OTHER_QUEUES, Instrument, Kind
+from jobsvc.telemetry.counting import count_sorted
+from jobsvc.telemetry.job_tallies import JobTallies
 
 #: Values of attributes, in the order of the instrument.
 Attributes = tuple[str, ...]
@@ -73,14 +75,7 @@ class Distribution:
             return
         buckets = self._series.get(attributes) or self._add(attributes)
         buckets.sum += sum(ordered)
-        start = 0
-        while start < len(ordered):
-            bucket = bisect_left(self._boundaries, ordered[start])
-            is_last = bucket == len(self._boundaries)
-            # A boundary belongs to its bucket.
-            end = len(ordered) if is_last else bisect_right(ordered, self._boundaries[bucket])
-            buckets.counts[bucket] += end - start
-            start = end
+        count_sorted(buckets.counts, self._boundaries, ordered)
 
     def exemplify(self, value: float, traceparent: str, *attributes: str) -> None:
         """Notes of which trace a value is that was recorded, if that trace is sampled."""
@@ -104,6 +99,7 @@ class Measurements:
         self.tallies: dict[Instrument, Tally] = {}
         self.distributions: dict[Instrument, Distribution] = {}
         self.gauges: dict[Instrument, Read] = {}
+        self.jobs = JobTallies()
         self._queues: dict[str, str] = {}
 
     def tally(self, instrument: Instrument) -> Tally:

@@ -53,6 +53,10 @@ async def _prune_audit(store: Store, settings: Settings, connection: Connection)
     return await store.audit.prune(MAX_PRUNED, settings.audit_retention_seconds, connection)
 
 
+async def _prune_history(store: Store, _: Settings, connection: Connection) -> int:
+    return await store.queue_history.prune(MAX_PRUNED, connection)
+
+
 async def _prune_schemas(store: Store, _: Settings, connection: Connection) -> int:
     return await store.upkeep.prune_schemas(MAX_OLD_JOBS, connection)
 
@@ -68,11 +72,15 @@ DUTIES = {
         "removes bulk operations whose retention is over", _prune_bulk_operations
     ),
     "prune-audit": HandDuty("removes entries of the audit whose retention is over", _prune_audit),
+    "prune-history": HandDuty(
+        "removes what became of jobs, by queue and minute, after a day", _prune_history
+    ),
     "prune-schemas": HandDuty("removes schemas that no queue and no job has", _prune_schemas),
     "remove-queues": HandDuty(
         "goes on with forced removals of queues whose caller has left; by hand:"
         " jobsvc queues delete --force"
     ),
+    "depths": HandDuty("writes once a minute how many jobs of each queue wait and run"),
     "vacuum": HandDuty(
         "vacuums lease and waiting once they have many dead rows; by hand: VACUUM, in psql"
     ),

@@ -1,6 +1,6 @@
 """Pruning: removes ended jobs when their retention is over. Those whose request ids must be
 remembered for longer are emptied first. So do bulk operations that have ended, entries of the
-audit, and schemas that nothing refers to any more."""
+audit, minutes of queues, and schemas that nothing refers to any more."""
 
 from jobsvc.settings import Settings
 from jobsvc.store.store import Store
@@ -24,6 +24,11 @@ async def prune_bulk_operations(store: Store) -> int:
 async def prune_audit(store: Store, settings: Settings) -> int:
     """Removes a batch of entries of the audit whose retention is over. Returns how many."""
     return await store.audit.prune(MAX_JOBS, settings.audit_retention_seconds)
+
+
+async def prune_history(store: Store) -> int:
+    """Removes a batch of minutes of queues that are older than a day. Returns how many."""
+    return await store.queue_history.prune(MAX_JOBS)
 
 
 async def prune_schemas(store: Store) -> int:

@@ -44,7 +44,8 @@ class JobServiceStub:
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -246,7 +247,8 @@ class JobServiceAsyncStub(JobServiceStub):
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`
@@ -444,7 +446,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     it is not from jobsvc: it is a broken connection, whatever a proxy on the way
     calls it, unless the call itself may never succeed (`UNIMPLEMENTED`,
     `UNAUTHENTICATED`, `PERMISSION_DENIED`). With it the code in the details
-    counts, since a proxy may change the other one.
+    counts, since a proxy may change the other one. An error with a `RetryInfo`
+    passes: make the same call again after its delay.
 
     Every method can fail with `UNAUTHENTICATED`
     (`CREDENTIALS_MISSING`, `CREDENTIALS_INVALID`), `PERMISSION_DENIED`

@@ -689,6 +689,11 @@ class GetQueueStatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUES_FIELD_NUMBER: _builtins.int
+    WITH_RECENT_FIELD_NUMBER: _builtins.int
+    with_recent: _builtins.bool
+    """Also sets `QueueStats.recent`, which costs a few times as much for each
+    queue.
+    """
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of queues; empty for all. At most 1,000 items."""
@@ -697,10 +702,11 @@ class GetQueueStatsRequest(_message.Message):
         self,
         *,
         queues: _abc.Iterable[_builtins.str] | None = ...,
+        with_recent: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["queues", b"queues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queues", b"queues", "with_recent", b"with_recent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -744,6 +750,7 @@ class QueueStats(_message.Message):
     OLDEST_READY_AGE_FIELD_NUMBER: _builtins.int
     WORKER_COUNT_FIELD_NUMBER: _builtins.int
     OPEN_WINDOW_FIELD_NUMBER: _builtins.int
+    RECENT_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Name of the queue."""
     state: Global___QueueState.ValueType
@@ -767,6 +774,13 @@ class QueueStats(_message.Message):
     def oldest_ready_age(self) -> _duration_pb2.Duration:
         """How long the first ready job has waited. Exact."""
 
+    @_builtins.property
+    def recent(self) -> Global___QueueHistoryStep:
+        """What has become of its jobs in the last five minutes that have ended, as
+        `GetQueueHistory` has it. Unset if nothing has, and unless the request has
+        `with_recent`.
+        """
+
     def __init__(
         self,
         *,
@@ -778,14 +792,215 @@ class QueueStats(_message.Message):
         oldest_ready_age: _duration_pb2.Duration | None = ...,
         worker_count: _builtins.int = ...,
         open_window: _builtins.int = ...,
+        recent: Global___QueueHistoryStep | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_ready_age", b"oldest_ready_age"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_ready_age", b"oldest_ready_age", "recent", b"recent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["oldest_ready_age", b"oldest_ready_age", "open_window", b"open_window", "processing_count", b"processing_count", "queue", b"queue", "ready_count", b"ready_count", "scheduled_count", b"scheduled_count", "state", b"state", "worker_count", b"worker_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["oldest_ready_age", b"oldest_ready_age", "open_window", b"open_window", "processing_count", b"processing_count", "queue", b"queue", "ready_count", b"ready_count", "recent", b"recent", "scheduled_count", b"scheduled_count", "state", b"state", "worker_count", b"worker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueueStats: _TypeAlias = QueueStats  # noqa: Y015
+
+@_typing.final
+class GetQueueHistoryRequest(_message.Message):
+    """Request of `QueueService.GetQueueHistory`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    queue: _builtins.str
+    """Name of the queue."""
+    @_builtins.property
+    def window(self) -> _duration_pb2.Duration:
+        """How far back to go from the last minute that has ended. Unset: one hour, or
+        one `step` if that is longer. From `step` to one day, and a multiple of it.
+        """
+
+    @_builtins.property
+    def step(self) -> _duration_pb2.Duration:
+        """Length of a step. Unset: one minute. Whole minutes, up to one day."""
+
+    def __init__(
+        self,
+        *,
+        queue: _builtins.str = ...,
+        window: _duration_pb2.Duration | None = ...,
+        step: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["step", b"step", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue", "step", b"step", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQueueHistoryRequest: _TypeAlias = GetQueueHistoryRequest  # noqa: Y015
+
+@_typing.final
+class GetQueueHistoryResponse(_message.Message):
+    """Response of `QueueService.GetQueueHistory`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueHistoryStep]:
+        """The whole window, oldest first; also steps in which nothing happened."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___QueueHistoryStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQueueHistoryResponse: _TypeAlias = GetQueueHistoryResponse  # noqa: Y015
+
+@_typing.final
+class QueueHistoryStep(_message.Message):
+    """What has become of the jobs of a queue in some minutes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FailedCountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    CREATED_COUNT_FIELD_NUMBER: _builtins.int
+    COMPLETED_COUNT_FIELD_NUMBER: _builtins.int
+    CANCELLED_COUNT_FIELD_NUMBER: _builtins.int
+    FAILED_COUNT_FIELD_NUMBER: _builtins.int
+    FAILED_COUNTS_FIELD_NUMBER: _builtins.int
+    RETRIED_COUNT_FIELD_NUMBER: _builtins.int
+    READY_COUNT_FIELD_NUMBER: _builtins.int
+    PROCESSING_COUNT_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    created_count: _builtins.int
+    """Jobs that were created."""
+    completed_count: _builtins.int
+    """Jobs that have completed."""
+    cancelled_count: _builtins.int
+    """Jobs that have been cancelled."""
+    failed_count: _builtins.int
+    """Jobs that have failed."""
+    retried_count: _builtins.int
+    """Attempts that have failed and whose jobs wait to be tried again."""
+    ready_count: _builtins.int
+    """Most jobs that were ready at once, of one look a minute; estimated like
+    `QueueStats.ready_count`.
+    """
+    processing_count: _builtins.int
+    """Most jobs that were PROCESSING at once, of these looks."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The first moment of the step."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """Its length."""
+
+    @_builtins.property
+    def failed_counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The same by reason: one of the server's, such as `LEASE_EXPIRED`, otherwise
+        the name of the code that the worker gave. More may be added.
+        """
+
+    @_builtins.property
+    def wait(self) -> Global___DurationPercentiles:
+        """How long jobs had been ready when they were leased. Unset if none was."""
+
+    @_builtins.property
+    def run(self) -> Global___DurationPercentiles:
+        """How long attempts took, from the lease to their end. Unset if none has ended."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        created_count: _builtins.int = ...,
+        completed_count: _builtins.int = ...,
+        cancelled_count: _builtins.int = ...,
+        failed_count: _builtins.int = ...,
+        failed_counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        retried_count: _builtins.int = ...,
+        ready_count: _builtins.int = ...,
+        processing_count: _builtins.int = ...,
+        wait: Global___DurationPercentiles | None = ...,
+        run: Global___DurationPercentiles | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "run", b"run", "start_time", b"start_time", "wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled_count", b"cancelled_count", "completed_count", b"completed_count", "created_count", b"created_count", "duration", b"duration", "failed_count", b"failed_count", "failed_counts", b"failed_counts", "processing_count", b"processing_count", "ready_count", b"ready_count", "retried_count", b"retried_count", "run", b"run", "start_time", b"start_time", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueueHistoryStep: _TypeAlias = QueueHistoryStep  # noqa: Y015
+
+@_typing.final
+class DurationPercentiles(_message.Message):
+    """How durations are distributed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    P50_FIELD_NUMBER: _builtins.int
+    P95_FIELD_NUMBER: _builtins.int
+    P99_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many durations there were."""
+    @_builtins.property
+    def p50(self) -> _duration_pb2.Duration:
+        """Half of them were no longer."""
+
+    @_builtins.property
+    def p95(self) -> _duration_pb2.Duration:
+        """95 of 100 were no longer."""
+
+    @_builtins.property
+    def p99(self) -> _duration_pb2.Duration:
+        """99 of 100 were no longer."""
+
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        p50: _duration_pb2.Duration | None = ...,
+        p95: _duration_pb2.Duration | None = ...,
+        p99: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["p50", b"p50", "p95", b"p95", "p99", b"p99"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "p50", b"p50", "p95", b"p95", "p99", b"p99"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DurationPercentiles: _TypeAlias = DurationPercentiles  # noqa: Y015
 
 @_typing.final
 class ListWorkersRequest(_message.Message):

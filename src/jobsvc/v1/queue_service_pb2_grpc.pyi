@@ -80,6 +80,17 @@ class QueueServiceStub:
     """
     GetQueueStats: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueStatsRequest, _queue_service_pb2.GetQueueStatsResponse]
     """Counts the jobs and workers of queues. Counts may be up to a second old."""
+    GetQueueHistory: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueHistoryRequest, _queue_service_pb2.GetQueueHistoryResponse]
+    """Returns what has become of the jobs of a queue, minute by minute, for up to
+    a day, however many servers there are. The minutes are those of the clock of
+    the database; one is there some seconds after it has ended.
+
+    A server that is killed loses the minute it was counting, and a minute has
+    the 500 busiest queues of each server. Jobs of an earlier queue of this name
+    do not count. Percentiles come from buckets, each at most half as long again
+    as the one before: the true value is in the same bucket, so that a
+    percentile is at most 50 % too high, a third too low, or 1 ms wrong.
+    """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListWorkersRequest, _queue_service_pb2.ListWorkersResponse]
     """Lists the workers seen in the last minute."""
     DrainWorker: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DrainWorkerRequest, _queue_service_pb2.DrainWorkerResponse]
@@ -142,6 +153,17 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """
     GetQueueStats: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueStatsRequest, _queue_service_pb2.GetQueueStatsResponse]  # type: ignore[assignment]
     """Counts the jobs and workers of queues. Counts may be up to a second old."""
+    GetQueueHistory: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueHistoryRequest, _queue_service_pb2.GetQueueHistoryResponse]  # type: ignore[assignment]
+    """Returns what has become of the jobs of a queue, minute by minute, for up to
+    a day, however many servers there are. The minutes are those of the clock of
+    the database; one is there some seconds after it has ended.
+
+    A server that is killed loses the minute it was counting, and a minute has
+    the 500 busiest queues of each server. Jobs of an earlier queue of this name
+    do not count. Percentiles come from buckets, each at most half as long again
+    as the one before: the true value is in the same bucket, so that a
+    percentile is at most 50 % too high, a third too low, or 1 ms wrong.
+    """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListWorkersRequest, _queue_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
     """Lists the workers seen in the last minute."""
     DrainWorker: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DrainWorkerRequest, _queue_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
@@ -255,6 +277,23 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.GetQueueStatsResponse, _abc.Awaitable[_queue_service_pb2.GetQueueStatsResponse]]:
         """Counts the jobs and workers of queues. Counts may be up to a second old."""
+
+    @_abc_1.abstractmethod
+    def GetQueueHistory(
+        self,
+        request: _queue_service_pb2.GetQueueHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.GetQueueHistoryResponse, _abc.Awaitable[_queue_service_pb2.GetQueueHistoryResponse]]:
+        """Returns what has become of the jobs of a queue, minute by minute, for up to
+        a day, however many servers there are. The minutes are those of the clock of
+        the database; one is there some seconds after it has ended.
+
+        A server that is killed loses the minute it was counting, and a minute has
+        the 500 busiest queues of each server. Jobs of an earlier queue of this name
+        do not count. Percentiles come from buckets, each at most half as long again
+        as the one before: the true value is in the same bucket, so that a
+        percentile is at most 50 % too high, a third too low, or 1 ms wrong.
+        """
 
     @_abc_1.abstractmethod
     def ListWorkers(

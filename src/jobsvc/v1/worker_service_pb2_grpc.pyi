@@ -61,7 +61,10 @@ class WorkerServiceStub:
        unasked when a job is cancelled or a lease is lost. One without leases
        says that the database is away. Then, or if there is no answer within
        `extend_interval`, open a second stream as under 6: another replica may
-       be well. Keep the first until the second is subscribed.
+       be well. Keep the first until the second is subscribed. A `dispatch` that
+       comes on the first meanwhile is not among the `held_lease_ids` of the
+       second, and goes back when that is subscribed: set it aside, and begin
+       those jobs only if the first stream is to go on.
     5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
        and half-closes; the server confirms the last outcomes and ends with
        OK.
@@ -85,6 +88,14 @@ class WorkerServiceStub:
        others only after `extend_interval` and 5 seconds (a setting of the
        server) in which the worker could have extended or reported. So try to
        reconnect every 5 seconds at least, however long the server is away.
+
+    How a stream ends says what to do next. With OK: the worker has half-closed
+    it. With a `RetryInfo`: subscribe again after its delay. Without an
+    `ErrorInfo`, with `UNAVAILABLE`, `RESOURCE_EXHAUSTED` or `INTERNAL`, or for
+    `WORKER_ID_IN_USE`: again as under 7, after a pause of your own, the longer
+    the more often. With `UNAUTHENTICATED`: again if there is a newer token. Any
+    other end would come again, and ends the worker; so does `WORKER_REPLACED`
+    on a stream in whose place this process has opened no other.
 
     A second stream of one `worker_id` replaces the first, which ends with
     `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
@@ -157,7 +168,10 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
        unasked when a job is cancelled or a lease is lost. One without leases
        says that the database is away. Then, or if there is no answer within
        `extend_interval`, open a second stream as under 6: another replica may
-       be well. Keep the first until the second is subscribed.
+       be well. Keep the first until the second is subscribed. A `dispatch` that
+       comes on the first meanwhile is not among the `held_lease_ids` of the
+       second, and goes back when that is subscribed: set it aside, and begin
+       those jobs only if the first stream is to go on.
     5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
        and half-closes; the server confirms the last outcomes and ends with
        OK.
@@ -181,6 +195,14 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
        others only after `extend_interval` and 5 seconds (a setting of the
        server) in which the worker could have extended or reported. So try to
        reconnect every 5 seconds at least, however long the server is away.
+
+    How a stream ends says what to do next. With OK: the worker has half-closed
+    it. With a `RetryInfo`: subscribe again after its delay. Without an
+    `ErrorInfo`, with `UNAVAILABLE`, `RESOURCE_EXHAUSTED` or `INTERNAL`, or for
+    `WORKER_ID_IN_USE`: again as under 7, after a pause of your own, the longer
+    the more often. With `UNAUTHENTICATED`: again if there is a newer token. Any
+    other end would come again, and ends the worker; so does `WORKER_REPLACED`
+    on a stream in whose place this process has opened no other.
 
     A second stream of one `worker_id` replaces the first, which ends with
     `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the
@@ -256,7 +278,10 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
            unasked when a job is cancelled or a lease is lost. One without leases
            says that the database is away. Then, or if there is no answer within
            `extend_interval`, open a second stream as under 6: another replica may
-           be well. Keep the first until the second is subscribed.
+           be well. Keep the first until the second is subscribed. A `dispatch` that
+           comes on the first meanwhile is not among the `held_lease_ids` of the
+           second, and goes back when that is subscribed: set it aside, and begin
+           those jobs only if the first stream is to go on.
         5. To leave, the worker sends `set_window` 0, ends or releases its jobs,
            and half-closes; the server confirms the last outcomes and ends with
            OK.
@@ -280,6 +305,14 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
            others only after `extend_interval` and 5 seconds (a setting of the
            server) in which the worker could have extended or reported. So try to
            reconnect every 5 seconds at least, however long the server is away.
+
+        How a stream ends says what to do next. With OK: the worker has half-closed
+        it. With a `RetryInfo`: subscribe again after its delay. Without an
+        `ErrorInfo`, with `UNAVAILABLE`, `RESOURCE_EXHAUSTED` or `INTERNAL`, or for
+        `WORKER_ID_IN_USE`: again as under 7, after a pause of your own, the longer
+        the more often. With `UNAUTHENTICATED`: again if there is a newer token. Any
+        other end would come again, and ends the worker; so does `WORKER_REPLACED`
+        on a stream in whose place this process has opened no other.
 
         A second stream of one `worker_id` replaces the first, which ends with
         `ABORTED` (`WORKER_REPLACED`), unless the first was told to drain. Only the

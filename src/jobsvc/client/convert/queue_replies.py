@@ -1,9 +1,18 @@
 """Reads the replies of `QueueService`, as plain values. Pure."""
 
 from dataclasses import replace
+from datetime import UTC
 
 from jobsvc.client.convert.optional_fields import read_seconds, read_time
-from jobsvc.client.queue import HeldLease, Queue, QueueStats, QueueWarning, Worker
+from jobsvc.client.queue import (
+    DurationPercentiles,
+    HeldLease,
+    Queue,
+    QueueHistoryStep,
+    QueueStats,
+    QueueWarning,
+    Worker,
+)
 from jobsvc.v1 import queue_service_pb2
 
 
@@ -49,6 +58,34 @@ def read_stats(stats: queue_service_pb2.QueueStats) -> QueueStats:
         worker_count=stats.worker_count,
         open_window=stats.open_window,
         deleting=stats.state == queue_service_pb2.QUEUE_STATE_DELETING,
+        recent=read_step(stats.recent) if stats.HasField("recent") else None,
+    )
+
+
+def read_step(step: queue_service_pb2.QueueHistoryStep) -> QueueHistoryStep:
+    """Returns a step of a queue's history as plain values."""
+    return QueueHistoryStep(
+        start_time=step.start_time.ToDatetime(tzinfo=UTC),
+        duration_seconds=step.duration.ToNanoseconds() / 1e9,
+        created_count=step.created_count,
+        completed_count=step.completed_count,
+        cancelled_count=step.cancelled_count,
+        failed_count=step.failed_count,
+        failed_counts=dict(step.failed_counts),
+        retried_count=step.retried_count,
+        ready_count=step.ready_count,
+        processing_count=step.processing_count,
+        wait=_read_percentiles(step.wait) if step.HasField("wait") else None,
+        run=_read_percentiles(step.run) if step.HasField("run") else None,
+    )
+
+
+def _read_percentiles(found: queue_service_pb2.DurationPercentiles) -> DurationPercentiles:
+    return DurationPercentiles(
+        count=found.count,
+        p50_seconds=found.p50.ToNanoseconds() / 1e9,
+        p95_seconds=found.p95.ToNanoseconds() / 1e9,
+        p99_seconds=found.p99.ToNanoseconds() / 1e9,
     )
 
 

@@ -64,6 +64,18 @@ def _queue(name: str, options: QueueOptions) -> queue_service_pb2.Queue:
     return queue
 
 
-def stats_request(queues: Sequence[str]) -> queue_service_pb2.GetQueueStatsRequest:
+def stats_request(queues: Sequence[str], recent: bool) -> queue_service_pb2.GetQueueStatsRequest:
     """Returns the request that counts the jobs and workers of queues; of all for no names."""
-    return queue_service_pb2.GetQueueStatsRequest(queues=queues)
+    return queue_service_pb2.GetQueueStatsRequest(queues=queues, with_recent=recent)
+
+
+def history_request(
+    queue: str, window: Duration | None, step: Duration | None
+) -> queue_service_pb2.GetQueueHistoryRequest:
+    """Returns the request for the history of a queue; None leaves the length to the server."""
+    request = queue_service_pb2.GetQueueHistoryRequest(queue=queue)
+    if window is not None:
+        request.window.CopyFrom(duration_message(window))
+    if step is not None:
+        request.step.CopyFrom(duration_message(step))
+    return request

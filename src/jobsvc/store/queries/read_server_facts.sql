@@ -24,9 +24,4 @@ SELECT
     ) AS servers,
     current_setting('idle_session_timeout')::interval AS idle_session_timeout,
     -- Since PostgreSQL 17.
-    coalesce(current_setting('transaction_timeout', true), '0')::interval AS transaction_timeout,
-    pg_backend_pid() AS pid,
-    CASE
-        WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')
-        THEN current_setting('data_directory')
-    END AS data_directory
+    coalesce(current_setting('transaction_timeout', true), '0')::interval AS transaction_timeout

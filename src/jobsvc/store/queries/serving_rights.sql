@@ -14,6 +14,7 @@ WITH needed (relation, privileges) AS (
         ('lease_terms', '{SELECT}'),
         ('payload_schema', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('queue', '{SELECT,INSERT,UPDATE,DELETE}'),
+        ('queue_minute', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('replaced_schema', '{SELECT,INSERT,DELETE}'),
         ('result', '{SELECT,INSERT,UPDATE,DELETE}'),
         ('schema_migration', '{SELECT}'),
