@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast chaos unguarded grpcurl examples examples-go examples-typescript \
-  bench peers bench-flat bench-peers bench-streams bench-watches bench-neighbours bench-held \
+  bench peers bench-flat bench-peers bench-streams bench-watches bench-followed bench-neighbours bench-held \
   bench-smoke lint types generate verify protoset lock sbom wheel sdist bump release image clean
 
 help: ## List the targets
@@ -61,7 +61,7 @@ examples: examples-go examples-typescript ## Build the examples in other languag
 examples-go: setup
 	@log=$(CURDIR)/$(VENV)/examples-go.log; cd examples/go; \
 	if timeout 300 go mod download >$$log 2>&1; then \
-	  buf generate && go vet ./... && go build -o $(CURDIR)/build/examples/go/ ./worker ./caller; \
+	  buf generate && go vet ./... && go build -o $(CURDIR)/build/examples/go/ ./worker ./caller ./bulk; \
 	else echo "the Go example is not built, so its tests are skipped: $$(tail -n 1 $$log)"; fi
 
 NPM_INSTALL := npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -119,6 +119,9 @@ bench-streams: setup ## Measure 5,000 status streams, 200 workers and large requ
 bench-watches: setup ## Measure 5,000 watches of one queue (one minute)
 	@python -m bench.watches
 
+bench-followed: setup ## Measure 50,000 jobs followed over 10 streams (two minutes)
+	@python -m bench.followed
+
 bench-neighbours: setup ## Time a bystander beside callers that misbehave (three minutes)
 	@python -m bench.neighbours
 
@@ -127,6 +130,7 @@ bench-held: setup ## Measure speed while a transaction is held open, as a ratio 
 
 bench-smoke: setup ## Run every measurement once and tiny; fails on wrong results only
 	@python -m bench --smoke --json build/bench/smoke.json
+	@python -m bench.followed --smoke
 
 lint: setup ## Style, import contracts, Dockerfile
 	@ruff check . && ruff format --check . && lint-imports && hadolint Dockerfile

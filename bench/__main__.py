@@ -62,7 +62,8 @@ def chosen_systems(postgres: Postgres, options: Options) -> list[System]:
         systems += own
     else:
         other = Checkout(options.beside) if options.beside else THIS
-        others = jobsvc_systems(postgres, options.backlog, other, options.label)
+        arguments = ("--processes", str(options.processes)) if options.processes else ()
+        others = jobsvc_systems(postgres, options.backlog, other, options.label, arguments)
         systems += chain.from_iterable(zip(own, others, strict=True))
     if options.peers:
         systems += peer_systems(options.backlog)

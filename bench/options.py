@@ -31,6 +31,8 @@ class Options:
     systems: tuple[str, ...]
     peers: bool
     beside: Path | None
+    #: How many processes of one server are compared with one; 0 for no such comparison.
+    processes: int
     metrics: bool
     json_path: Path
     chart_folder: Path | None
@@ -38,6 +40,8 @@ class Options:
     @property
     def label(self) -> str:
         """Ends the names of the systems that ours are compared with; empty without any."""
+        if self.processes:
+            return f" in {self.processes} processes"
         if self.metrics:
             return " without metrics"
         return f" @ {self.beside.name}" if self.beside else ""
@@ -92,6 +96,14 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         help="measure jobsvc alternately with the server and worker of another checkout, and no"
         " other systems unless named, and print the ratios",
     )
+    comparison.add_argument(
+        "--processes",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="measure jobsvc alternately with one server of N processes on one port, and no other"
+        " systems unless named, and print the ratios",
+    )
     parser.add_argument(
         "--json", type=Path, default=Path("build/bench/results.json"), metavar="PATH"
     )
@@ -109,15 +121,22 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         scenarios=tuple(
             chosen.only or (_COUNTED if chosen.metrics else _SMOKE if chosen.smoke else SCENARIOS)
         ),
-        systems=("jobsvc",)
-        if chosen.metrics
-        else tuple(chosen.systems or (_JOBSVC if chosen.beside else ())),
+        systems=_systems(chosen),
         peers=chosen.peers,
         beside=chosen.beside,
+        processes=chosen.processes,
         metrics=chosen.metrics,
         json_path=chosen.json,
         chart_folder=chosen.chart,
     )
+
+
+def _systems(chosen: argparse.Namespace) -> tuple[str, ...]:
+    """The systems that are asked for; none means all."""
+    if chosen.metrics:
+        return ("jobsvc",)
+    compared = ("jobsvc",) if chosen.processes else _JOBSVC if chosen.beside else ()
+    return tuple(chosen.systems or compared)
 
 
 def _positive(text: str) -> int:

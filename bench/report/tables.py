@@ -112,7 +112,7 @@ def targets_table(goals: Sequence[Target]) -> Table:
 
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
-    """A row for each scenario of each system that both checkouts were measured in."""
+    """A row for each scenario of each system that both sides were measured in."""
     table = Table(box=box.MARKDOWN)
     table.add_column("scenario")
     table.add_column("system")

@@ -40,6 +40,14 @@ _RATIOS = (
     _Ratio(
         "batch create / graphile-worker", "batch-create", ("graphile-worker", "batch-create"), 1.0
     ),
+    _Ratio("client.create(), 1 caller / River", "client-create-1", ("River", "create-1"), 0.8),
+    _Ratio("client.create(), 32 callers / River", "client-create-32", ("River", "create-32"), 3.0),
+    _Ratio(
+        "client.create_many(), 4 under way / River",
+        "client-create-many-4",
+        ("River", "batch-create-4"),
+        1.0,
+    ),
     _Ratio("single create, 32 callers / echo", "create-32", ("echo", "create-32"), 0.7),
     _Ratio("full life cycle / ceiling", "life-cycle", ("ceiling", "life-cycle"), 0.5),
 )

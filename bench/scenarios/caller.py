@@ -1,8 +1,8 @@
 """The caller process that creates jobs, with one channel to each server: by the bare stubs, or by
 the client that ships.
 
-`python -m bench.scenarios.caller create|batch|client JOBS UNDER_WAY TARGET…`, driven over its
-standard input.
+`python -m bench.scenarios.caller create|batch|client|client-many JOBS UNDER_WAY TARGET…`, driven
+over its standard input.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from grpc import aio
 
 from bench.measure.protocol import send_result, wait_for_start
 from bench.measure.workload import BATCH, INPUT, QUEUE
-from jobsvc.client import AsyncClient
+from jobsvc.client import AsyncClient, NewJob
 from jobsvc.v1 import job_pb2, payload_pb2
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
@@ -49,6 +49,15 @@ async def _by_client(client: AsyncClient, max_jobs: int) -> list[str]:
     return [(await client.create(QUEUE, _VALUE)).id]
 
 
+async def _many_by_client(client: AsyncClient, max_jobs: int) -> list[str]:
+    jobs = (NewJob(QUEUE, _VALUE) for _ in range(min(BATCH, max_jobs)))
+    return [created.id for created in await client.create_many(jobs)]
+
+
+#: Those that create many jobs with each call.
+_IN_BATCHES = (_batch, _many_by_client)
+
+
 async def _create(
     create: _Create, stubs: list[Any], jobs: int, under_way: int
 ) -> tuple[list[str], list[float]]:
@@ -61,7 +70,7 @@ async def _create(
     async def call(stub: Any) -> None:
         nonlocal left
         while left > 0:
-            size = min(left, BATCH if create is _batch else 1)
+            size = min(left, BATCH if create in _IN_BATCHES else 1)
             left -= size
             began = time.perf_counter()
             ids.extend(await create(stub, size))
@@ -74,17 +83,22 @@ async def _create(
 
 
 async def _measure(operation: str, jobs: int, under_way: int, targets: list[str]) -> None:
-    roads: dict[str, _Create] = {"create": _one, "batch": _batch, "client": _by_client}
+    roads: dict[str, _Create] = {
+        "create": _one,
+        "batch": _batch,
+        "client": _by_client,
+        "client-many": _many_by_client,
+    }
     create = roads[operation]
     async with AsyncExitStack() as stack:
         stubs: list[Any] = []
         for target in targets:
-            if create is _by_client:
+            if create in (_by_client, _many_by_client):
                 stubs.append(await stack.enter_async_context(AsyncClient(target)))
             else:
                 channel = await stack.enter_async_context(aio.insecure_channel(target))
                 stubs.append(JobServiceStub(channel))
-        warm = BATCH * len(stubs) if create is _batch else under_way
+        warm = BATCH * len(stubs) if create in _IN_BATCHES else under_way
         before, _ = await _create(create, stubs, warm, under_way)
         await wait_for_start()
         began = time.perf_counter()
@@ -106,7 +120,7 @@ async def _measure(operation: str, jobs: int, under_way: int, targets: list[str]
 def main() -> None:
     """Measures as the command line says."""
     parser = argparse.ArgumentParser(prog="python -m bench.scenarios.caller")
-    parser.add_argument("operation", choices=("create", "batch", "client"))
+    parser.add_argument("operation", choices=("create", "batch", "client", "client-many"))
     parser.add_argument("jobs", type=int)
     parser.add_argument("under_way", type=int)
     parser.add_argument("targets", nargs="+", metavar="TARGET")

@@ -24,6 +24,7 @@ SCENARIOS = {
     "client-create-256": Scenario("client.create(), 256 callers", 1 / 4),
     "batch-create": Scenario("batch create, 1 request under way"),
     "batch-create-4": Scenario("batch create, 4 requests under way"),
+    "client-create-many-4": Scenario("client.create_many(), 4 calls under way"),
     "drain": Scenario("drain, 1 worker"),
     "drain-2-workers": Scenario("drain, 2 workers"),
     "drain-1m": Scenario("drain, 1 worker, backlog behind"),

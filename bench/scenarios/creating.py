@@ -21,6 +21,7 @@ CREATES = {
     "client-create-1": ("client", 1),
     "client-create-32": ("client", 32),
     "client-create-256": ("client", 256),
+    "client-create-many-4": ("client-many", 4),
     "batch-create": ("batch", 1),
     "batch-create-4": ("batch", 4),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from bench.measure.checkout import THIS, Checkout
@@ -28,14 +29,16 @@ def jobsvc_systems(
     backlog: int,
     checkout: Checkout = THIS,
     label: str = "",
+    options: Sequence[str] = (),
     *,
     is_read: bool = False,
 ) -> list[System]:
     """One server process in every scenario, and two where it makes a difference.
 
     `backlog` is how many jobs wait behind those that are drained in the `drain-1m` scenarios.
-    Servers and workers run the code of `checkout`, and `label` ends the names of its systems.
-    With `is_read` the metrics of the one server are on, and read.
+    Servers and workers run the code of `checkout`, servers with `options` of `jobsvc serve`, and
+    `label` ends the names of such systems. With `is_read` the metrics of the one server are on,
+    and read.
     """
 
     async def fill_backlog(dsn: str, jobs: int) -> None:
@@ -50,7 +53,7 @@ def jobsvc_systems(
                 read = is_read and count == 1
                 environment = await up.enter_async_context(reading_metrics()) if read else {}
                 running = await up.enter_async_context(
-                    servers(postgres, dsn, count, environment, checkout)
+                    servers(postgres, dsn, count, environment, checkout, options)
                 )
                 deployment = Deployment(name, postgres, dsn, running, checkout)
                 return await _measure(deployment, scenario, jobs, backlog)

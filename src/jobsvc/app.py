@@ -1,15 +1,11 @@
 """Composition root: the nesting of `async with` is the start order and, backwards, the drain."""
 
-import asyncio
-import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
-from functools import partial
-from typing import Any
 
 from opentelemetry import metrics, trace
 
@@ -49,6 +45,7 @@ from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.outages import Outages
 from jobsvc.embedded import EmbeddedPostgres
 from jobsvc.event_loop.lag import watch_loop
+from jobsvc.event_loop.running import running
 from jobsvc.jobs.bulk import BulkOperations
 from jobsvc.jobs.cancel import Cancellation
 from jobsvc.jobs.change import Changing
@@ -65,11 +62,11 @@ from jobsvc.queues.control import QueueControl
 from jobsvc.queues.history import QueueHistoryWriter
 from jobsvc.queues.queue_measurements import QueueMeasurements
 from jobsvc.queues.statistics import QueueStatistics
+from jobsvc.replica import Replica
 from jobsvc.settings import DATABASE_KEY, Settings
 from jobsvc.store.hints import Hint, Hints
 from jobsvc.store.sessions import Pooling
 from jobsvc.store.store import Store, open_store
-from jobsvc.store.trouble_log import TroubleLog
 from jobsvc.store.under_test import movable_texts
 from jobsvc.telemetry.catalogue import CERTIFICATE_REMAINING, DATABASE_AVAILABLE
 from jobsvc.telemetry.disk import measure_disk
@@ -77,101 +74,15 @@ from jobsvc.telemetry.measurements import Attributes, Measurements
 from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
 from jobsvc.upkeep.bulk import BulkRunner
-from jobsvc.upkeep.depths import write_depths
+from jobsvc.upkeep.duties import duties_of
 from jobsvc.upkeep.embedded_measurements import EmbeddedMeasurements
-from jobsvc.upkeep.expire import expire_jobs
-from jobsvc.upkeep.loop import Duty, DutyLog, run_duties
-from jobsvc.upkeep.prune import (
-    prune_audit,
-    prune_bulk_operations,
-    prune_history,
-    prune_jobs,
-    prune_schemas,
-)
-from jobsvc.upkeep.removals import Removals
-from jobsvc.upkeep.rescue import rescue_leases
-from jobsvc.upkeep.rescue_log import RescueLog
-from jobsvc.upkeep.trim import trim_memory
-from jobsvc.upkeep.vacuum import TableVacuum
+from jobsvc.upkeep.loop import DutyLog, run_duties
 
-log = logging.getLogger(__name__)
+#: `Replica` is what `replica` yields.
+__all__ = ["Replica", "replica"]
 
-_VACUUM_SECONDS = 1.0
-_SCHEMAS_SECONDS = 600.0
-_REMOVALS_SECONDS = 5.0
-_TRIM_SECONDS = 10.0
-#: Often enough to meet each minute.
-_DEPTHS_SECONDS = 30.0
 #: Longest wait, at the end, for jobs that are being leased for unary calls.
 _UNARY_SECONDS = 1.0
-
-
-class Replica:
-    """One running replica."""
-
-    def __init__(
-        self,
-        port: int,
-        server: GrpcServer,
-        admission: Admission,
-        hub: Hub,
-        feed: WatchFeed,
-        statistics: QueueStatistics,
-        dispatcher: Dispatcher,
-        redelivery: Redelivery,
-        outages: Outages,
-        troubles: TroubleLog,
-        settings: Settings,
-        authentication: Authentication | None,
-    ) -> None:
-        self.port = port
-        self._server = server
-        self._admission = admission
-        self._hub = hub
-        self._feed = feed
-        self._statistics = statistics
-        self._dispatcher = dispatcher
-        self._redelivery = redelivery
-        self._outages = outages
-        self._troubles = troubles
-        self._settings = settings
-        self._authentication = authentication
-
-    def reload(self) -> None:
-        """Reads the files again that say who may do what."""
-        if self._authentication is not None:
-            self._authentication.reload()
-
-    @property
-    def why_not_ready(self) -> str:
-        """Why it is not worth calling now; empty while it is. May be read by any thread."""
-        if self._admission.draining:
-            return "draining"
-        return "the database does not answer" if self._troubles.is_away else ""
-
-    async def drain(self) -> None:
-        """Refuses new calls, ends waits, and gives workers the time to leave by themselves."""
-        self._admission.drain()
-        self._outages.leave()
-        await self._server.leave()
-        self._hub.drain()
-        self._feed.drain()
-        self._statistics.drain()
-        self._dispatcher.drain()
-        seconds = self._settings.drain_seconds
-        log.info(
-            "draining: %d workers hold %d jobs and have %g s", *self._dispatcher.held(), seconds
-        )
-        try:
-            async with asyncio.timeout(seconds):
-                await self._dispatcher.until_idle()
-        except TimeoutError:
-            log.warning(
-                "%d workers still hold %d jobs after %g s", *self._dispatcher.held(), seconds
-            )
-        self._dispatcher.dismiss()
-        await self._server.finish()
-        await self._redelivery.flush()
 
 
 @asynccontextmanager
@@ -245,7 +156,14 @@ async def replica(
         due_timers = DueTimers(hints)
 
         settlement = Settlement(
-            store, catalog, hints, due_timers.start, settings, tracer, measurements
+            store,
+            catalog,
+            hints,
+            due_timers.start,
+            settings,
+            tracer,
+            measurements,
+            hub.is_followed,
         )
         creation = Creation(
             store,
@@ -281,7 +199,6 @@ async def replica(
             server_id,
             settings,
         )
-        lister = JobLister(store)
         bulk_runner = BulkRunner(store, hints, due_timers.start, settings)
         server = GrpcServer(
             JobService(
@@ -334,7 +251,7 @@ async def replica(
         )
 
         def on_hint(hint: Hint) -> None:
-            hub.changed(hint.job_ids)
+            hub.changed(hint.job_ids, hint.known)
             feed.changed(hint.job_ids)
             dispatcher.wake(hint.ready)
             dispatcher.cancels_requested(hint.cancels)
@@ -351,14 +268,14 @@ async def replica(
             settings.extend_interval_seconds + settings.reconnect_seconds,
             settings.rescue_interval_seconds,
         )
-        duties = _duties(
+        duties = duties_of(
             store,
             settlement,
             hints,
             dispatcher,
             queue_control,
             outages,
-            admission,
+            admission.bytes.take_peak,
             settings,
             measurements,
         )
@@ -420,59 +337,6 @@ async def replica(
                 await trail.flush()
                 await history.flush()
                 worker_log.tell_missed(at_end=True)
-
-
-@asynccontextmanager
-async def running(*parts: tuple[str, Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
-    """Runs named parts in the background until the end of the block. A part that fails ends it."""
-    async with asyncio.TaskGroup() as tasks:
-        started = [tasks.create_task(part, name=name) for name, part in parts]
-        try:
-            yield
-        finally:
-            for task in started:
-                task.cancel()
-
-
-def _duties(
-    store: Store,
-    settlement: Settlement,
-    hints: Hints,
-    dispatcher: Dispatcher,
-    control: QueueControl,
-    outages: Outages,
-    admission: Admission,
-    settings: Settings,
-    measurements: Measurements,
-) -> Sequence[Duty]:
-    rescue = partial(
-        rescue_leases,
-        store,
-        settlement,
-        outages,
-        settings,
-        dispatcher.leases_lost,
-        RescueLog(),
-        measurements,
-    )
-    expire = partial(expire_jobs, store, hints, settings, measurements)
-    return (
-        Duty("rescue", settings.rescue_interval_seconds, rescue),
-        Duty("expire", settings.rescue_interval_seconds, expire),
-        Duty("prune", settings.prune_interval_seconds, partial(prune_jobs, store, settings)),
-        Duty(
-            "prune bulk operations",
-            settings.prune_interval_seconds,
-            partial(prune_bulk_operations, store),
-        ),
-        Duty("prune audit", settings.prune_interval_seconds, partial(prune_audit, store, settings)),
-        Duty("prune history", settings.prune_interval_seconds, partial(prune_history, store)),
-        Duty("depths", _DEPTHS_SECONDS, partial(write_depths, store)),
-        Duty("prune schemas", _SCHEMAS_SECONDS, partial(prune_schemas, store)),
-        Duty("remove queues", _REMOVALS_SECONDS, Removals(store.queue_control, control).run_once),
-        Duty("vacuum", _VACUUM_SECONDS, TableVacuum(store, measurements=measurements).run_once),
-        Duty("trim", _TRIM_SECONDS, partial(trim_memory, admission.bytes.take_peak)),
-    )
 
 
 def _known(value: float | None) -> list[tuple[Attributes, float]]:

@@ -1,6 +1,7 @@
 """The HTTP listener for probes and Prometheus: `/metrics`, `/livez`, `/readyz`, on threads of its
 own, so that a scrape takes no turn of the event loop."""
 
+import logging
 import socket
 import socketserver
 import threading
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
+
+log = logging.getLogger(__name__)
 
 _TEXT = "text/plain; charset=utf-8"
 #: How long a client may take to send its request, and to read the answer.
@@ -25,6 +28,10 @@ class Answer(NamedTuple):
     content_type: str = _TEXT
 
 
+#: What each path answers, on any thread.
+Paths = Mapping[str, Callable[[], Answer]]
+
+
 class HttpListenFailed(Exception):
     """The address cannot be listened on. The text is one sentence for the user."""
 
@@ -34,7 +41,7 @@ class _Server(ThreadingHTTPServer):
     # What is open at the end is cut off: nobody waits for a slow reader.
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], paths: Mapping[str, Callable[[], Answer]]) -> None:
+    def __init__(self, address: tuple[str, int], paths: Paths) -> None:
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
         self.paths = paths
@@ -96,7 +103,24 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def http_server(address: str, paths: Mapping[str, Callable[[], Answer]]) -> Iterator[int]:
+def http_listener(address: str | None, paths: Paths) -> Iterator[None]:
+    """Serves `paths` on an address until the end of the block, if there is one, and says so in the
+    log.
+
+    Raises:
+        HttpListenFailed: it cannot listen there.
+    """
+    if address is None:
+        yield
+        return
+    with http_server(address, paths) as port:
+        host = address.rpartition(":")[0]
+        log.info("%s served at http://%s:%d", ", ".join(sorted(paths)), host, port)
+        yield
+
+
+@contextmanager
+def http_server(address: str, paths: Paths) -> Iterator[int]:
     """Listens on `address` (HOST:PORT) until the end of the block, and yields the port. Each path
     is answered by its function, on a thread of the listener.
 

@@ -40,8 +40,10 @@ def _escaped(match: re.Match[str]) -> str:
 class LogFormatter(logging.Formatter):
     """A record is one line, whatever its message holds; the lines of a stack trace are indented."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    def __init__(self, process: int | None = None) -> None:
+        """`process` is the number of this process, if it is one of several with one log."""
+        number = "" if process is None else f"[{process}]"
+        super().__init__(f"%(asctime)s %(levelname)s %(name)s{number}: %(message)s")
 
     # The names of these are logging's.
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802

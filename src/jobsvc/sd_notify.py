@@ -34,11 +34,15 @@ class ServiceManager:
             return
         lines = [*assignments, *([f"STATUS={' '.join(status.split())}"] if status else [])]
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                sender.setblocking(False)
-                sender.sendto("\n".join(lines).encode(), self._address)
+            self._send("\n".join(lines).encode())
         except OSError as error:
             log.info("the service manager does not hear %s: %s", lines, error)
+
+    def _send(self, data: bytes) -> None:
+        """Sends a datagram. Raises OSError."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(data, self._address)
 
     def reload(self, action: Callable[[], None]) -> None:
         """Runs the action, and sends that a reload begins and ends."""

@@ -4,17 +4,17 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, AsyncExitStack
 from functools import partial
 
-from jobsvc import extras
 from jobsvc.api.server_tls import ServerTls
 from jobsvc.api.waiting_server import waiting_server
-from jobsvc.app import Replica, replica, running
+from jobsvc.app import Replica, replica
 from jobsvc.domain.errors import DatabaseUnavailable
 from jobsvc.embedded import embedded_postgres
-from jobsvc.http_server import Answer, http_server
+from jobsvc.event_loop.running import running
+from jobsvc.http_server import Answer, Paths, http_listener
 from jobsvc.sd_notify import ServiceManager
 from jobsvc.settings import Settings
 from jobsvc.store.first_connection import until_there
@@ -54,37 +54,28 @@ class Probes:
         why = "waiting for the database" if self.replica is None else self.replica.why_not_ready
         return Answer(f"{why or 'ok'}\n".encode(), is_ok=not why)
 
+    def paths(self) -> Paths:
+        """What each path answers, metrics included where they can be scraped."""
+        paths: dict[str, Callable[[], Answer]] = {"/livez": self.is_live, "/readyz": self.is_ready}
+        if can_be_scraped():
+            from jobsvc.tracing.prometheus import CONTENT_TYPE, prometheus_text
 
-@contextmanager
-def http_listener(settings: Settings, probes: Probes) -> Iterator[None]:
-    """Serves probes and metrics over HTTP until the end of the block, if the settings say so.
-
-    Raises:
-        HttpListenFailed: it cannot listen on the address.
-    """
-    if settings.http_listen is None:
-        yield
-        return
-    paths = {"/livez": probes.is_live, "/readyz": probes.is_ready}
-    if can_be_scraped():
-        from jobsvc.tracing.prometheus import CONTENT_TYPE, prometheus_text
-
-        text = prometheus_text()
-        paths["/metrics"] = lambda: Answer(text(), content_type=CONTENT_TYPE)
-    elif not extras.is_installed("prometheus"):
-        log.warning("/metrics is not served: %s", extras.ask_for("prometheus"))
-    with http_server(settings.http_listen, paths) as port:
-        host = settings.http_listen.rpartition(":")[0]
-        log.info("%s served at http://%s:%d", ", ".join(sorted(paths)), host, port)
-        yield
+            text = prometheus_text()
+            paths["/metrics"] = lambda: Answer(text(), content_type=CONTENT_TYPE)
+        return paths
 
 
 async def serve(
-    settings: Settings, on_ready: Callable[[int], None], manager: ServiceManager
+    settings: Settings,
+    on_ready: Callable[[int], None],
+    manager: ServiceManager,
+    answering: Callable[[Paths], AbstractContextManager[None]] | None = None,
+    embedded_dsn: str | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains; SIGHUP makes it read the level of the log and
     the files of TLS and authentication again. `on_ready` gets the port, and the service manager
-    hears of all that.
+    hears of all that. `answering` answers the paths of HTTP in place of a listener, and
+    `embedded_dsn` is of an embedded PostgreSQL that runs already.
 
     Raises:
         DsnInvalid, EmbeddedUnavailable, DatabaseUnavailable, DatabaseUnsuitable, PortTaken,
@@ -106,11 +97,13 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, manager.reload, reload)
     probes = Probes(loop)
     async with AsyncExitStack() as stack:
-        stack.enter_context(http_listener(settings, probes))
+        if settings.http_listen is not None:
+            answer = answering or partial(http_listener, settings.http_listen)
+            stack.enter_context(answer(probes.paths()))
         await stack.enter_async_context(running(("watchdog", manager.ping())))
         if tls is not None:
             await stack.enter_async_context(running(("certificate", tls.files.run())))
-        dsn, postgres = settings.dsn, None
+        dsn, postgres = settings.dsn or embedded_dsn, None
         if dsn is None:
             postgres = await stack.enter_async_context(embedded_postgres(settings.data_dir))
             dsn = postgres.dsn

@@ -12,6 +12,8 @@ from typing import Any, get_args, get_type_hints
 #: Most attempts of a job (contract: `RetryPolicy`). Here, because it bounds a setting, and
 #: settings import no other module.
 MAX_ATTEMPTS = 100
+#: Most processes of one server. More processors than that are better used by several servers.
+MAX_PROCESSES = 64
 #: The schema of a default installation, which the statements of the store name.
 SCHEMA = "jobsvc"
 #: Settings that may stand in a file, which `JOBSVC_…_FILE` names.
@@ -80,6 +82,9 @@ class Settings:
 
     #: HOST:PORT to serve on, or unix:PATH; port 0 takes a free one.
     listen: str = "127.0.0.1:50051"
+    #: Equal processes that serve on that port, each a replica. With more than one, their parent
+    #: only keeps them going.
+    processes: int = 1
     #: HOST:PORT of the HTTP listener for probes and Prometheus. Unset: there is none.
     http_listen: str | None = None
     #: Certificates (PEM) that the server shows, the chain included; with the key, turns on TLS.
@@ -178,6 +183,15 @@ class Settings:
             raise SettingsInvalid(
                 f"JOBSVC_LISTEN: the port must be between 0 and {_MAX_PORT}, not {listen['port']}"
             )
+        if not 1 <= self.processes <= MAX_PROCESSES:
+            raise SettingsInvalid(
+                f"JOBSVC_PROCESSES must be between 1 and {MAX_PROCESSES}, not {self.processes}"
+            )
+        if self.processes > 1 and listen["port"] is None:
+            raise SettingsInvalid(
+                f"JOBSVC_PROCESSES is {self.processes}, but JOBSVC_LISTEN is {self.listen}:"
+                " only one process can listen on a path"
+            )
         if self.http_listen is not None:
             http = _LISTEN.fullmatch(self.http_listen)
             if http is None or http["port"] is None or int(http["port"]) > _MAX_PORT:
@@ -232,6 +246,12 @@ class Settings:
         self._at_least(
             "max_bytes_in_progress", 8 * self.max_message_bytes, "8 x the largest message"
         )
+
+    @property
+    def own_connections(self) -> int:
+        """How many connections to the database all processes of the server take: a pool each, and
+        two for notifications."""
+        return self.processes * (self.pool_size + 2)
 
     @property
     def authenticates(self) -> bool:

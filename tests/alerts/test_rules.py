@@ -33,6 +33,19 @@ def test_rules_and_the_example_of_a_prometheus_are_valid() -> None:
     check("check", "config", "--lint-fatal", "prometheus.yaml", folder=RULES.parent)
 
 
+def test_recipe_for_kubernetes_finds_the_port_of_the_manifest() -> None:
+    # Debian's promtool knows no Kubernetes.
+    yaml = pytest.importorskip("yaml", reason="no reader of YAML: make setup")
+    page = (ROOT / "docs/operations/kubernetes.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^  ```yaml\n(  - job_name: jobsvc\n.+?)^  ```$", page, re.M | re.S)
+    (recipe,) = yaml.safe_load(text)
+    (kept,) = recipe["relabel_configs"]
+    assert (kept["regex"], kept["action"]) == ("metrics", "keep")
+    manifest = (ROOT / "deploy/kubernetes/base/server.yaml").read_text(encoding="utf-8")
+    assert "{name: metrics, containerPort: 9464}" in manifest
+    assert 'JOBSVC_HTTP_LISTEN, value: "0.0.0.0:9464"' in manifest
+
+
 def test_every_metric_of_a_rule_is_said_by_a_server_or_a_worker() -> None:
     known = all_names() | _OF_PROMETHEUS | {rule["record"] for rule in rules() if "record" in rule}
     used = {name for rule in rules() for name in names_in(rule["expr"])}

@@ -14,9 +14,12 @@ from grpc import aio
 from jobsvc.app import Replica, replica
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
+from jobsvc.v1 import job_service_pb2 as pb
+from jobsvc.v1.job_service_pb2_grpc import JobServiceStub
 from tests.api.support.database_link import DatabaseLink
 from tests.api.support.fixtures import Create, Status
 from tests.api.support.refusal import refused
+from tests.api.support.submit_stream import job, submit
 from tests.api.support.worker import OK, success
 from tests.api.support.worker_stream import HandStream, work
 from tests.e2e.support.tables import fetch
@@ -109,3 +112,26 @@ async def test_answer_of_a_creation_has_the_job_as_it_was_created(
         now = await status(job.id)
         assert now.state == job_pb2.JOB_STATE_PROCESSING
         assert (now.attempt, now.version) == (1, 2)
+
+
+async def test_status_of_a_job_comes_from_its_commits_while_no_job_can_be_read(
+    jobs: JobServiceStub, create: Create, channel: aio.Channel, sql: asyncpg.Connection
+) -> None:
+    async with work(channel) as worker, submit(jobs) as stream:
+        await born_leased(create, worker, sql)
+        async with sql.transaction():
+            # Each read of a job looks into this table; neither a birth nor an end does.
+            await sql.execute("LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE")
+            (result,) = await stream.created(job(1, follow=True))
+            job_id = result.created.job.id
+            began = await stream.update()
+            (lease,) = await worker.dispatched()
+            assert await worker.report(success(lease)) == [OK]
+            ended = await stream.update()
+        assert [u.status.state for u in (began, ended)] == [
+            job_pb2.JOB_STATE_PROCESSING,
+            job_pb2.JOB_STATE_COMPLETED,
+        ]
+        read = (await jobs.GetJob(pb.GetJobRequest(job_id=job_id))).job
+        read.status.ClearField("recent_attempts")
+        assert (ended.job_id, ended.etag, ended.status) == (read.id, read.etag, read.status)

@@ -11,8 +11,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from grpc import aio
 
+from jobsvc.api.submit_outbox import MAX_UNCONFIRMED
 from jobsvc.api.submit_request import MAX_ITEMS
-from jobsvc.api.submit_stream import MAX_UNCONFIRMED
 from jobsvc.app import Replica
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2

@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 from grpc import aio
 
+from jobsvc.api.submit_follows import MAX_FOLLOWED
 from jobsvc.api.submit_request import MAX_ITEMS
-from jobsvc.api.submit_stream import MAX_FOLLOWED
 from jobsvc.app import Replica
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import job_service_pb2 as pb

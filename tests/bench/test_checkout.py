@@ -89,3 +89,13 @@ def test_beside_refuses_a_folder_that_is_no_checkout(
     with pytest.raises(SystemExit):
         read_options(["--beside", str(tmp_path)])
     assert "is no checkout" in capsys.readouterr().err
+
+
+def test_processes_are_neighbours_of_one_process_and_exclude_another_checkout(
+    tmp_path: Path,
+) -> None:
+    options = read_options(["--processes", "2"])
+    systems = chosen_systems(Postgres("postgresql://", tmp_path), options)
+    assert [system.name for system in systems] == ["jobsvc", "jobsvc in 2 processes"]
+    with pytest.raises(SystemExit):
+        read_options(["--processes", "2", "--beside", str(_old_checkout(tmp_path).folder)])

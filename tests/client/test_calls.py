@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,15 +72,60 @@ async def test_many_jobs_come_back_in_order(client: Any, peer: Peer) -> None:
 
 async def test_a_failed_batch_says_which_and_can_be_sent_again(client: Any, peer: Peer) -> None:
     rejected = Failure(grpc.StatusCode.INVALID_ARGUMENT, reason="PAYLOAD_REJECTED")
-    peer.answer("BatchCreateJobs", create_all, rejected, create_all)
+    is_rejected = True
+
+    def create_or_reject(request: Any) -> Any:
+        return rejected if is_rejected and len(request.requests) == 1 else create_all(request)
+
+    peer.answer("BatchCreateJobs", create_or_reject)
     jobs = [NewJob("news") for _ in range(1001)]
     with pytest.raises(jobsvc.PayloadRejected) as caught:
         await client.create_many(jobs)
     assert caught.value.__notes__ == ["in the batch that begins with job 1000"]
+    is_rejected = False
     await client.create_many(jobs)
-    first, second, again, _ = peer.requests("BatchCreateJobs")
-    assert first == again
-    assert len(second.requests) == 1
+    requests = peer.requests("BatchCreateJobs")
+    for size in (1000, 1):
+        first, again = (each for each in requests if len(each.requests) == size)
+        assert first == again
+    assert len(requests) == 4
+
+
+async def test_two_batches_are_under_way_at_a_time(client: Any, peer: Peer) -> None:
+    under_way: list[int] = []
+    both_came = threading.Barrier(2)
+
+    def create_with_another(request: Any) -> Any:
+        under_way.append(len(peer.requests("BatchCreateJobs")) - len(ended))
+        both_came.wait(30)
+        ended.append(request)
+        return create_all(request)
+
+    ended: list[Any] = []
+    peer.answer("BatchCreateJobs", create_with_another)
+    jobs = [NewJob("news") for _ in range(3500)]
+    created = await client.create_many(jobs)
+    assert [each.id for each in created] == [each.request_id for each in jobs]
+    assert max(under_way) == 2
+
+
+async def test_no_batch_is_under_way_after_a_failure(client: Any, peer: Peer) -> None:
+    came = threading.Barrier(2)
+    ended: list[int] = []
+
+    def reject_the_first(request: Any) -> Any:
+        came.wait(30)
+        if len(request.requests) == 1000:
+            return Failure(grpc.StatusCode.INVALID_ARGUMENT, reason="PAYLOAD_REJECTED")
+        time.sleep(0.2)  # It takes longer than the failure of the other.
+        ended.append(len(request.requests))
+        return create_all(request)
+
+    peer.answer("BatchCreateJobs", reject_the_first)
+    with pytest.raises(jobsvc.PayloadRejected) as caught:
+        await client.create_many(NewJob("news") for _ in range(1001))
+    assert caught.value.__notes__ == ["in the batch that begins with job 0"]
+    assert ended == [1]
 
 
 async def test_a_refusal_is_not_retried(client: Any, peer: Peer) -> None:

@@ -65,7 +65,7 @@ def test_queue_is_shown_with_its_pause(peer: Peer, run: Run) -> None:
     assert facts["state"] == "paused"
     assert "the site" in facts["paused because"]
     assert "is down" in facts["paused because"]
-    assert facts["may wait"] == "7"
+    assert facts["may wait"] == "7 (full: creations are refused)"
     shown = json.loads(run("queues", "show", "news", "--json").stdout)
     assert (shown["paused"], shown["max_waiting"], shown["etag"]) == (True, 7, "3")
 

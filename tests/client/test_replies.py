@@ -8,7 +8,13 @@ import pytest
 from google.rpc import code_pb2
 
 from jobsvc.client import JobState, JobStatus
-from jobsvc.client.convert.job_replies import read_created, read_job, read_status, read_update
+from jobsvc.client.convert.job_replies import (
+    read_batch,
+    read_created,
+    read_job,
+    read_status,
+    read_update,
+)
 from jobsvc.client.convert.queue_replies import read_declared, read_stats
 from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2
 from tests.client.support.messages import JOB_ID, job, status, update
@@ -126,6 +132,21 @@ def test_a_creation_says_whether_the_job_was_there() -> None:
     response = job_service_pb2.CreateJobResponse(job=job(), existing=True)
     created = read_created(response)
     assert (created.id, created.existing) == (JOB_ID, True)
+
+
+def test_a_batch_is_read_as_each_of_its_replies() -> None:
+    def reply(job_id: str, existing: bool = False, label: str = "x") -> bytes:
+        message = job_service_pb2.CreateJobResponse(job=job(job_id=job_id), existing=existing)
+        message.job.spec.labels["team"] = label
+        message.job.create_time.FromDatetime(NOON)
+        return message.SerializeToString()
+
+    replies = [reply("a"), reply("b"), reply("c", True), reply("d"), reply("e", label="y")]
+    parse = job_service_pb2.CreateJobResponse.FromString
+    read = read_batch(map(parse, replies))
+    assert read == [read_created(parse(each)) for each in replies]
+    read[0].labels["team"] = "z"  # type: ignore[index]  # as nobody should
+    assert read[1].labels == {"team": "x"}
 
 
 def test_queues_and_their_counts() -> None:

@@ -68,6 +68,13 @@ def test_server_that_is_not_fit_is_told_by_its_name(
     assert [found.kind for found in check_server(unfit)] == [check]
 
 
+def test_processes_that_need_more_connections_than_there_are_are_told() -> None:
+    assert list(check_server(FIT, 100)) == []
+    (found,) = check_server(replace(FIT, connections=95), 101)
+    assert found.kind is Check.CONNECTIONS_SCARCE
+    assert found.text.startswith("a server takes 101 connections")
+
+
 @pytest.mark.parametrize("commit", ["on", "local", "remote_write", "remote_apply"])
 def test_commit_that_waits_is_fit(commit: str) -> None:
     assert list(check_server(replace(FIT, synchronous_commit=commit))) == []

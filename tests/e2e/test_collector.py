@@ -1,6 +1,7 @@
 """How Python's garbage collector is set in a server, and what that is for."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,8 @@ async def test_server_sets_it_so_and_never_looks_at_what_it_has_loaded(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(_TELL)
     told = tmp_path / "told"
-    await stage.serve(environment={"PYTHONPATH": f"{tmp_path}:src:.", "TELL": str(told)})
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    await stage.serve(environment={"PYTHONPATH": path, "TELL": str(told)})
     await eventually(
         lambda: told.exists() and told.read_text() == "(25000, 0, 100) True", seconds=30
     )

@@ -1,5 +1,5 @@
 """Every query of deploy/grafana/dashboard.json has an answer, from a real Prometheus that reads
-real servers with real jobs and workers."""
+real servers with real jobs and workers; and it raises the alerts of deploy/prometheus."""
 
 import asyncio
 import json
@@ -34,6 +34,9 @@ _VARIABLES = {
     "$instance": ".*",
     "$__rate_interval": "1m",
 }
+_AGED = """
+    UPDATE jobsvc.waiting SET run_at = run_at - interval '5 min' WHERE queue = 'nobody'
+"""
 #: What a healthy system has nothing of: alerts that fire.
 _EMPTY = {'ALERTS{alertname=~"Jobsvc.+", alertstate="firing"}'}
 
@@ -152,7 +155,7 @@ def _tls(folder: Path) -> dict[str, Path]:
 @pytest.mark.skipif(not is_there(), reason="the Debian package prometheus is not installed")
 @pytest.mark.skipif(not is_installed("prometheus"), reason="the extra prometheus is not installed")
 @pytest.mark.timeout(400)
-async def test_every_query_has_an_answer(stage: Stage) -> None:
+async def test_every_query_has_an_answer_and_alerts_are_raised(stage: Stage) -> None:
     short = {"http_listen": "127.0.0.1:0", "acknowledge_seconds": 1, "reconnect_seconds": 1}
     server = await stage.serve(embedded=True, **short)
     other = await stage.serve(dsn=stage.embedded_dsn, **short, **_tls(stage.folder))
@@ -187,6 +190,23 @@ async def test_every_query_has_an_answer(stage: Stage) -> None:
                 )
             for query in _EMPTY:
                 prometheus.query(filled(query))
+            # The jobs of `nobody` have been ready for five minutes, and fill it.
+            await fetch(stage.embedded_dsn, _AGED)
+            wanted = {("JobsvcQueueWithoutWorker", "nobody"), ("JobsvcQueueNearlyFull", "nobody")}
+
+            def raised(*states: str) -> set[tuple[str, str]]:
+                alerts = prometheus.api("alerts")["alerts"]
+                labels = [alert["labels"] for alert in alerts if alert["state"] in states]
+                return {(each["alertname"], each.get("queue", "")) for each in labels}
+
+            await eventually(
+                lambda: raised("pending", "firing"),
+                lambda found: wanted <= found,
+                seconds=120,
+                what="alerts",
+            )
+            planted = {("JobsvcJobsFail", "raises"), ("JobsvcLeasesRescued", "nap"), *wanted}
+            assert raised("firing") <= planted
             groups = prometheus.api("rules")["groups"]
             rules = [rule for group in groups for rule in group["rules"]]
             assert {rule["health"] for rule in rules} == {"ok"}, rules

@@ -1,8 +1,6 @@
 """The examples in other languages, through what they promise to survive."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +11,8 @@ from tests.e2e.support.example import commands, is_built, lines, note
 from tests.e2e.support.processes import Process
 from tests.e2e.support.proxy import proxy
 from tests.e2e.support.stage import Stage
-from tests.e2e.support.tables import fetch
+from tests.e2e.support.tables import fetch, nothing_created
 from tests.support.issuer import AUDIENCE, NAME, Issuer
-from tests.support.looking import look_at
 from tests.support.probe import eventually
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -38,18 +35,6 @@ async def start(stage: Stage, target: str, language: str) -> Process:
     worker = stage.start_program(target, *commands(language)[0])
     await worker.says(20, '"subscribed"')
     return worker
-
-
-@asynccontextmanager
-async def nothing_created(dsn: str) -> AsyncIterator[None]:
-    """Creations wait meanwhile."""
-    connection = await look_at(dsn)
-    try:
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE job IN EXCLUSIVE MODE")
-            yield
-    finally:
-        await connection.close()
 
 
 async def create(caller: Caller, *seconds: float) -> list[str]:

@@ -54,7 +54,8 @@ def facts(method: Method) -> str:
 
 
 def _errors_by_fields(method: Method) -> set[str]:
-    """The errors that errors.md tells for all methods with such a field, and for streams."""
+    """The errors that errors.md tells for all methods with such a field, and for streams; and
+    scaling.md for the scaler."""
     descriptor = METHODS_OF_CONTRACT[method.full_name]
     fields = set(descriptor.input_type.fields_by_name)
     errors = set()
@@ -63,6 +64,8 @@ def _errors_by_fields(method: Method) -> set[str]:
             errors |= {"JOB_NOT_FOUND", "JOB_NOT_OWNED"}
         if descriptor.server_streaming:
             errors.add("STREAM_LIMIT")
+    if method.service.endswith(".ExternalScaler") and method.name != "GetMetricSpec":
+        errors.add("QUEUE_NOT_FOUND")
     if method.service.endswith(".QueueService"):
         named = ("UpdateQueue", "GetQueueHistory", "ListWorkers")
         if {"name", "queues"} & fields or method.name in named:

@@ -8,12 +8,13 @@ import msgspec
 from opentelemetry import trace
 
 from jobsvc.domain.job import JobState
+from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.job_request import JobRequest, RequestedOptions
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outcome import Finish, Success
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.run_policy import RunPolicy
-from jobsvc.jobs.create import Creation
+from jobsvc.jobs.job_checks import JobChecks
 from jobsvc.jobs.settle import DecidedEnd, Report, Settlement
 from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
@@ -31,13 +32,12 @@ def _request(items: int) -> JobRequest:
     return JobRequest(_OPTIONS, json.dumps(payload), payload)
 
 
-async def test_costly_check_takes_a_turn_and_another_none(store: Store, dsn: str) -> None:
+async def test_costly_check_takes_a_turn_and_another_none(store: Store) -> None:
     await store.queues.update("q", True, lambda queue: replace(queue.policy, input_schema=_SCHEMA))
-    tracer, hints = trace.get_tracer("test"), Hints(dsn, "test-server")
-    creation = Creation(store, Catalog(store.queues), hints, lambda *_: None, Settings(), tracer)
-    await creation.check([_request(1)], Owner())  # compiles the schema
-    costly = asyncio.create_task(creation.check([_request(1500)], Owner()))
-    cheap = asyncio.create_task(creation.check([_request(3)], Owner()))
+    checks = JobChecks(Catalog(store.queues), Settings(), new_job_ids)
+    await checks.check([_request(1)], Owner())  # compiles the schema
+    costly = asyncio.create_task(checks.check([_request(1500)], Owner()))
+    cheap = asyncio.create_task(checks.check([_request(3)], Owner()))
     await asyncio.sleep(0)  # a pass, in which both have begun
     assert cheap.done()
     assert not costly.done()

@@ -1,16 +1,22 @@
-"""The poll of the hub wakes followers that missed a change, so that a lost hint costs a second."""
+"""The poll of the hub wakes followers that missed a change, so that a lost hint costs a second; and
+what is known of a change without a read is used for nothing else."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
+from jobsvc.domain.job import JobState, JobStatus, NewStatus
 from jobsvc.jobs.followers import Follower, Hub
 from jobsvc.store.store import Store
 from tests.store.support.samples import create, create_leased, end, lease
 
 _POLL_SECONDS = 0.05
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 async def _told(hub: Hub, *followers: Follower, seconds: float = 5.0) -> list[list[str]]:
@@ -80,3 +86,69 @@ async def test_follower_that_goes_when_it_has_seen_an_end_is_woken_no_more(store
     hub.changed(["j"])
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(follower.changed(), 2 * _POLL_SECONDS)
+
+
+def _known(version: int, output: str = "{}") -> NewStatus:
+    return NewStatus(
+        "j", "q", JobStatus(JobState.PROCESSING, version, 1, NOON, output=output), NOON
+    )
+
+
+def _hub(max_known_bytes: int = 1 << 20) -> Hub:
+    return Hub(cast(Any, None), _POLL_SECONDS, max_known_bytes)
+
+
+async def test_status_of_a_commit_here_is_known_until_it_is_taken() -> None:
+    hub = _hub()
+    with hub.follow(["j"]) as follower:
+        hub.changed(["j"], {"j": _known(2)})
+        hub.changed(["j"], {"j": _known(3)})
+        assert await follower.woken() == ["j"]
+        assert follower.take("j") == _known(3)
+        assert follower.take("j") is None
+
+
+async def test_job_is_read_when_anything_else_is_heard_of_it() -> None:
+    hub = _hub()
+    with hub.follow(["j"]) as follower:
+        hub.changed(["j"], {"j": _known(2)})
+        hub.changed(["j"])
+        await follower.woken()
+        assert follower.take("j") is None
+        # The other way round, also while the follower is about to read.
+        hub.changed(["j"])
+        await follower.woken()
+        hub.changed(["j"], {"j": _known(3)})
+        assert follower.take("j") is None
+        # In the wrong order: perhaps the database went back.
+        hub.changed(["j"], {"j": _known(4)})
+        hub.changed(["j"], {"j": _known(3)})
+        assert follower.take("j") is None
+
+
+async def test_follower_that_has_seen_a_version_reads_when_it_hears_of_an_earlier_one() -> None:
+    hub = _hub()
+    with hub.follow(["j"]) as follower:
+        follower.seen["j"] = 3
+        hub.changed(["j"], {"j": _known(2)})
+        assert await follower.woken() == ["j"]
+        assert follower.take("j") is None
+
+
+async def test_statuses_that_are_known_have_bounded_bytes() -> None:
+    size = 100_000
+    hub = _hub(5 * size)
+    with ExitStack() as stack:
+        followers = [stack.enter_context(hub.follow(["j"])) for _ in range(9)]
+        hub.changed(["j"], {"j": _known(2, "x" * size)})
+        assert [await follower.woken() for follower in followers] == 9 * [["j"]]
+        assert sum(follower.take("j") is not None for follower in followers) == 4
+        hub.changed(["j"], {"j": _known(3, "x" * size)})
+    # Who left has given back what it had not taken; so does one that reads all that has changed.
+    all_of_it = "x" * (5 * size - 2000)
+    with hub.follow(["j"]) as follower:
+        hub.changed(["j"], {"j": _known(4, all_of_it)})
+        assert await follower.changed() == ["j"]
+        with hub.follow(["k"]) as another:
+            hub.changed(["k"], {"k": replace(_known(5, all_of_it), id="k")})
+            assert another.take("k") is not None

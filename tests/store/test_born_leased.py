@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 import jobsvc.store
-from jobsvc.domain.born_lease import born_leased_job
+from jobsvc.domain.born_lease import born_leased_job, born_leased_status
 from jobsvc.domain.job import NewJob
 from jobsvc.domain.lease import LeaseId, NewLease, Slot
 from jobsvc.domain.owner import Owner
@@ -166,3 +166,17 @@ def test_jobs_are_written_by_the_same_words_as_others() -> None:
         return text[text.index("WITH known") : text.index("RETURNING")]
 
     assert rules("create_leased_jobs") == rules("create_jobs")
+
+
+@pytest.mark.parametrize("seconds", [30.0, 12.3456789])
+async def test_status_of_a_job_that_is_born_leased_is_what_a_read_says(
+    store: Store, seconds: float
+) -> None:
+    job = new_job(input='{"a": 1}', start_within_seconds=50.0)
+    lease_of_job = NewLease(LeaseId.of(job.id, 7), Slot("w", seconds))
+    await store.queues.declare([job.options.queue])
+    (written,) = await store.jobs.write_leased([job], [lease_of_job])
+    assert isinstance(written, BornLeased)
+    known = born_leased_status(job, lease_of_job, written.start_time)
+    read = (await store.jobs.read([job.id]))[job.id]
+    assert (known.queue, known.status, known.etag) == (read.queue, read.status, read.etag)

@@ -208,8 +208,6 @@ async def test_settings_that_contradict_each_other_are_told(
     assert await told(initial_backoff_seconds=700) == (
         "JOBSVC_INITIAL_BACKOFF_SECONDS is 700, above JOBSVC_MAX_BACKOFF_SECONDS (600)",
     )
-    (pool,) = await told(pool_size=1000)
-    assert pool.startswith("JOBSVC_POOL_SIZE is 1000: 1 of the servers may take 1002 connections")
     await sql.execute("UPDATE queue SET initial_backoff = 30 WHERE name = 'q'")
     assert await told() == ()
     assert await told(max_backoff_seconds=20) == (

@@ -1,6 +1,7 @@
 """finish_jobs.sql: a lease ends once, by its own id, and the job with it."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from jobsvc.domain.job import JobState
 from jobsvc.domain.lease import Extension, LeaseId
-from jobsvc.domain.lease_end import Requeued
+from jobsvc.domain.lease_end import Progress, Requeued
 from jobsvc.domain.outcome import OUTCOME_REJECTED, Finish, Requeue
 from jobsvc.store.store import Store
 from tests.store.support.samples import (
@@ -222,3 +223,37 @@ async def test_job_ends_when_its_row_is_let_go(store: Store, sql: asyncpg.Connec
     status = (await store.jobs.read([lease_id.job_id]))[lease_id.job_id].status
     assert status.end_time is not None
     assert status.end_time > freed
+
+
+@pytest.mark.parametrize(
+    ("verdict", "is_cancelled"),
+    [
+        (Finish(JobState.COMPLETED, output='{ "a": 1 }'), False),
+        (COMPLETED, True),
+        (Finish(JobState.FAILED, error=BROKEN), False),
+        (Finish(JobState.FAILED, error=BROKEN), True),
+        (Finish(JobState.CANCELLED), True),
+    ],
+)
+async def test_status_of_an_end_is_what_a_read_says(
+    store: Store, sql: asyncpg.Connection, verdict: Finish, is_cancelled: bool
+) -> None:
+    leases = [await create_leased(store) for _ in range(4)]
+    await store.leases.extensions.submit_one(Extension(leases[1], percent=90, message="nearly"))
+    if is_cancelled:
+        await sql.execute("UPDATE lease SET cancel_request_time = now(), cancel_reason = 'why'")
+    await store.lease_ends.ends.submit_one(end(leases[3]))
+    ends = [
+        end(leases[0], verdict, with_status=True),
+        end(leases[1], verdict, with_status=True, progress=Progress(95, "done")),
+        end(leases[2], verdict),
+        end(leases[3], verdict, with_status=True),  # It has ended already.
+        end(await create_leased(store), verdict, with_status=True, progress=None),
+    ]
+    random.shuffle(ends)
+    results = dict(zip([e.id for e in ends], await store.lease_ends.ends.submit(ends), strict=True))
+    assert (results[leases[2]], results[leases[3]]) == (True, False)
+    read = await store.jobs.read([e.id.job_id for e in ends])
+    told = {e.id.job_id: results[e.id] for e in ends if e.id not in leases[2:]}
+    assert len(told) == 3
+    assert told == {job_id: read[job_id].status for job_id in told}

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations/logs.md").read_text(encoding="utf-8")
 SOURCES = (
     "api/audit_trail.py",
-    "app.py",
     "event_log.py",
     "dispatch/worker_log.py",
+    "replica.py",
     "upkeep/bulk.py",
     "upkeep/horizon_log.py",
     "upkeep/rescue_log.py",

@@ -4,17 +4,21 @@ gRPC would be content with one of them, would take the socket file of a server t
 does not say what is wrong.
 """
 
+# gRPC is named in types only: the parent of several processes does without.
+from __future__ import annotations
+
 import asyncio
 import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import grpc
-from grpc import aio
+from typing import TYPE_CHECKING, Any
 
 from jobsvc.api.port_holder import holder_of
+
+if TYPE_CHECKING:
+    import grpc
+    from grpc import aio
 
 _PATHS = ("unix:", "unix-abstract:")
 #: Of an address that a machine without IPv6, say, does not have.
@@ -30,16 +34,17 @@ async def bind(
     server: aio.Server,
     listen: str,
     credentials: Callable[[], grpc.ServerCredentials] | None = None,
+    shares_port: bool = False,
 ) -> int:
     """Makes a server that has not started listen on HOST:PORT, with every number that HOST stands
-    for, or on `unix:PATH`; over TLS with what `credentials` makes for each. Returns the port, 0 for
-    a path.
+    for, or on `unix:PATH`; over TLS with what `credentials` makes for each; beside other processes
+    if it `shares_port`. Returns the port, 0 for a path.
 
     Raises:
         PortTaken: it cannot listen on all of them, and listens on none.
     """
     try:
-        addresses = await _find_free(listen)
+        addresses = await find_free(listen, shares_port)
     except OSError as error:
         raise PortTaken(f"cannot listen on {listen}: {error.strerror or error}") from None
     port = 0
@@ -59,8 +64,9 @@ async def bind(
     return port
 
 
-async def _find_free(listen: str) -> list[str]:
-    """Returns the addresses that `listen` means, all of them free a moment ago. Raises OSError."""
+async def find_free(listen: str, shares_port: bool = False) -> list[str]:
+    """Returns the addresses that `listen` means, all of them free a moment ago, but for processes
+    with which we share. Raises OSError."""
     if listen.startswith(_PATHS):
         check_path(listen)
         return [listen]
@@ -69,11 +75,13 @@ async def _find_free(listen: str) -> list[str]:
         host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     # A file of hosts may say the same twice.
-    return check_numbers(list(dict.fromkeys((family, at) for family, *_, at in found)))
+    return check_numbers(list(dict.fromkeys((family, at) for family, *_, at in found)), shares_port)
 
 
 # Any: what addresses of a family consist of.
-def check_numbers(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[str]:
+def check_numbers(
+    addresses: Sequence[tuple[int, tuple[Any, ...]]], shares_port: bool = False
+) -> list[str]:
     """Returns HOST:PORT for each address; leaves out a loopback that this machine does not have.
 
     Raises:
@@ -87,6 +95,8 @@ def check_numbers(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[str]
             with socket.socket(family, socket.SOCK_STREAM) as probe:
                 # As gRPC does: connections that have ended do not count.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if shares_port:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 probe.bind(address)
         except OSError as error:
             loopback = ipaddress.ip_address(host.partition("%")[0]).is_loopback

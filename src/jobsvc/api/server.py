@@ -70,6 +70,7 @@ class GrpcServer:
         self._guard = guard
         self._connections = connections
         self._server = aio.server(options=server_options(settings, connections.most))
+        self._shares_port = settings.processes > 1
         self._health = Health(SERVICES, troubles)
         guarded: Any = GuardedServer(self._server, guard)
         add_JobServiceServicer_to_server(jobs, guarded)
@@ -90,7 +91,9 @@ class GrpcServer:
         Raises:
             PortTaken: the server cannot listen on the address.
         """
-        port = await bind(self._server, address, tls.credentials if tls else None)
+        port = await bind(
+            self._server, address, tls.credentials if tls else None, self._shares_port
+        )
         await self._health.tell()
         await self._server.start()
         try:
@@ -119,8 +122,8 @@ class GrpcServer:
 def server_options(settings: Settings, max_connections: int) -> list[tuple[str, Any]]:
     """Returns the options of gRPC for everything that listens."""
     return [
-        # Else two servers could listen on one port, and share its calls without knowing it.
-        ("grpc.so_reuseport", 0),
+        # Only processes of one server: two servers would share the calls without knowing it.
+        ("grpc.so_reuseport", int(settings.processes > 1)),
         # A stream that is not read is sent 64 KiB, and a message that is being read all of itself.
         # By default gRPC would measure the line, and let each stream fill the memory for it.
         ("grpc.http2.bdp_probe", 0),

@@ -68,7 +68,7 @@ class StatusStreams:
                         # Spread, so that thousands of streams opened at once do not all beat at
                         # once.
                         async with asyncio.timeout(heartbeat_seconds * random.uniform(0.8, 1.0)):
-                            changed = await follower.changed()
+                            changed = await follower.woken()
                     except TimeoutError:
                         now = Timestamp()
                         now.GetCurrentTime()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from jobsvc.api.byte_budget import ANSWER_SECONDS, SMALL_BYTES, current_charge
 from jobsvc.api.convert.jobs import write_output, write_status
-from jobsvc.domain.job import Job
+from jobsvc.domain.job import Job, NewStatus
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.status_news import is_news
 from jobsvc.jobs.followers import Follower
@@ -37,7 +37,7 @@ class StatusWriter:
         #: What it holds of the bytes: outputs that are read and not sent.
         self.charge = current_charge.get().apart()
 
-    async def read_first(self, ids: Sequence[str], caller: Owner) -> list[Job] | None:
+    async def read_first(self, ids: Sequence[str], caller: Owner) -> list[Job | NewStatus] | None:
         """Checks that all jobs exist and that the caller may see them. Returns them if they are
         few."""
         few = len(ids) <= self._read_ids
@@ -47,7 +47,9 @@ class StatusWriter:
             check_visible(jobs, part, caller)
         return [jobs[job_id] for job_id in dict.fromkeys(ids)] if few else None
 
-    async def write_changed(self, ids: Sequence[str], jobs: list[Job] | None = None) -> None:
+    async def write_changed(
+        self, ids: Sequence[str], jobs: list[Job | NewStatus] | None = None
+    ) -> None:
         """Sends the jobs whose version has not been sent; `jobs` if they were just read.
 
         Raises:
@@ -73,12 +75,17 @@ class StatusWriter:
             self.charge.close()
             jobs = None
 
-    async def _read_changed(self, part: Sequence[str]) -> list[Job]:
-        """Reads jobs, and returns those whose version has not been sent."""
-        found = await self._reader.read_statuses(part, self._full)
+    async def _read_changed(self, part: Sequence[str]) -> list[Job | NewStatus]:
+        """Reads jobs, unless their status is known from its commit. Returns those whose version has
+        not been sent."""
+        taken = [(job_id, self._follower.take(job_id)) for job_id in part]
+        changed: list[Job | NewStatus] = [known for _, known in taken if known is not None]
+        unknown = [job_id for job_id, known in taken if known is None]
+        if not unknown:
+            return changed
+        found = await self._reader.read_statuses(unknown, self._full)
         seen = self._follower.seen
-        changed = []
-        for job_id in part:
+        for job_id in unknown:
             job = found.get(job_id)
             if job is None:
                 seen.pop(job_id, None)  # Removed since.
@@ -89,12 +96,14 @@ class StatusWriter:
         return changed
 
 
-def _output_bytes(jobs: Sequence[Job]) -> int:
+def _output_bytes(jobs: Sequence[Job | NewStatus]) -> int:
     """Characters, which is near enough."""
     return sum(len(job.status.output or "") for job in jobs)
 
 
-async def _update(follower: Follower, job: Job, full: bool, encoding: int) -> pb.JobUpdate:
+async def _update(
+    follower: Follower, job: Job | NewStatus, full: bool, encoding: int
+) -> pb.JobUpdate:
     """The job as it is sent. Marks its version as seen."""
     if job.status.state.ended:
         follower.seen.pop(job.id, None)

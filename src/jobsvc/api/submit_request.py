@@ -67,6 +67,15 @@ def read_options(request: pb.SubmitRequest, heartbeat_seconds: float) -> Options
     return Options(options.payload_encoding, heartbeat_seconds)
 
 
+def _refusal(request: pb.CreateJobRequest) -> InvalidRequest:
+    violations = []
+    if not request.request_id:
+        violations.append(Violation("request_id", "is required on this stream"))
+    if request.validate_only:
+        violations.append(Violation("validate_only", "must not be set on this stream"))
+    return InvalidRequest(violations)
+
+
 class JobsReader:
     """Reads the jobs of requests into the domain, on all streams of a replica."""
 
@@ -89,12 +98,8 @@ class JobsReader:
 
     async def _read(self, job: pb.SubmitJob, caller: Owner) -> Asked:
         request = job.request
-        checks = RequestChecks()
-        if not request.request_id:
-            checks.add("request_id", "is required on this stream")
-        if request.validate_only:
-            checks.add("validate_only", "must not be set on this stream")
-        checks.raise_if_violated()
+        if not request.request_id or request.validate_only:
+            raise _refusal(request)
         if job.session_id or job.user_id:
             caller = self._callers.acting_for(caller, job.session_id, job.user_id)
         try:  # without another coroutine

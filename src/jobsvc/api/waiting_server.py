@@ -50,7 +50,9 @@ async def waiting_server(settings: Settings, tls: ServerTls | None = None) -> As
     health = Health(SERVICES, None)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     server.add_generic_rpc_handlers((_Refusal(),))
-    port = await bind(server, settings.listen, tls.credentials if tls else None)
+    port = await bind(
+        server, settings.listen, tls.credentials if tls else None, settings.processes > 1
+    )
     await health.tell()
     await server.start()
     try:

@@ -1,5 +1,7 @@
 """The `jobsvc` command. One file a command group; each imports what it needs when it runs."""
 
+import sys
+
 import typer
 
 from jobsvc.cli import (
@@ -80,6 +82,6 @@ for panel, commands in _PANELS.items():
 
 def main() -> None:
     """Runs the command line."""
-    if not completion.is_shell_asking():
+    if not completion.is_shell_asking() and serve.MEMBER not in sys.argv:
         warn_of_unknown_settings()
     app()

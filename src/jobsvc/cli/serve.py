@@ -1,13 +1,24 @@
 """`jobsvc serve`."""
 
-from typing import Annotated
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from jobsvc.domain.loopback import is_local_target
 from jobsvc.exit_code import ExitCode
 from jobsvc.extras import NotInstalled, ask_for, is_installed
+from jobsvc.sd_notify import ServiceManager
 from jobsvc.settings import Settings
+
+if TYPE_CHECKING:
+    from jobsvc.processes.member import Member
+
+#: How the parent of several processes starts each of them.
+MEMBER = "--member"
 
 
 def serve(
@@ -16,6 +27,15 @@ def serve(
         typer.Option(
             metavar="ADDRESS",
             help="HOST:PORT or unix:PATH (JOBSVC_LISTEN; by default 127.0.0.1:50051).",
+        ),
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Equal processes on that port, for as many processors"
+            " (JOBSVC_PROCESSES; by default 1).",
+            show_default=False,
         ),
     ] = None,
     wait: Annotated[
@@ -31,15 +51,19 @@ def serve(
         bool,
         typer.Option("--insecure", help="Listen beyond loopback without authentication or TLS."),
     ] = False,
+    member: Annotated[str | None, typer.Option(MEMBER, hidden=True)] = None,
 ) -> None:
     """Serve jobs over gRPC until SIGTERM. Settings come from JOBSVC_* (docs/configuration.md)."""
-    import os
-
     from jobsvc.cli.startup import exit_line, log_to_stderr, raise_file_limit, read_settings
 
-    settings = read_settings(listen=listen, start_wait_seconds=wait)
+    if member is not None:  # This is one of several processes.
+        _serve_as(member)
+    settings = read_settings(listen=listen, processes=processes, start_wait_seconds=wait)
     if settings.jwt_issuer is not None and not is_installed("auth"):
         raise NotInstalled(f"JOBSVC_JWT_ISSUER: {ask_for('auth')}")
+    if settings.processes > 1 and sys.platform != "linux":
+        reason = "only Linux spreads the connections of a port over several"
+        exit_line(f"JOBSVC_PROCESSES: {reason}", ExitCode.CONFIGURATION)
     host = settings.listen.rpartition(":")[0]
     is_local = is_local_target(settings.listen)
     lack, danger = ("", "") if is_local else _danger(settings)
@@ -51,33 +75,75 @@ def serve(
         )
     log_to_stderr()
     raise_file_limit()
+    log = logging.getLogger("jobsvc")
+    if lack:
+        log.warning("listening on %s %s: %s", host, lack, danger)
+    if settings.http_listen is not None and not is_installed("prometheus"):
+        log.warning("/metrics is not served: %s", ask_for("prometheus"))
+    manager = ServiceManager.take_from(os.environ)
+
+    def on_ready(port: int) -> None:
+        print(_ready_line(settings.listen, port), flush=True)
+
+    if settings.processes == 1:
+        _run(settings, on_ready, manager)
+    else:
+        _run_parent(settings, on_ready, manager)
+
+
+def _run_parent(
+    settings: Settings, on_ready: Callable[[int], None], manager: ServiceManager
+) -> NoReturn:
+    """Serves by several processes."""
+    import asyncio
+
+    from jobsvc.cli.startup import startup_errors
+    from jobsvc.processes.serve import serve as run
+
+    with startup_errors():
+        code = asyncio.run(run(settings, on_ready, manager))
+    raise SystemExit(code)
+
+
+def _serve_as(member: str) -> NoReturn:
+    """Serves as one of several processes, for the parent that has started it."""
+    from jobsvc.cli.startup import log_to_stderr
+    from jobsvc.processes.member import Member
+
+    one = Member.join(member)
+    log_to_stderr(one.index)
+    _run(one.terms.settings, lambda _: None, one.manager, one)
+
+
+def _run(
+    settings: Settings,
+    on_ready: Callable[[int], None],
+    manager: ServiceManager,
+    member: "Member | None" = None,
+) -> NoReturn:
+    """Serves by this process."""
     # Set before gRPC is imported. Everything that its core logs comes as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    if lack:
-        import logging
-
-        logging.getLogger("jobsvc").warning("listening on %s %s: %s", host, lack, danger)
     try:
         import uvloop as loop
     except ImportError:  # uvloop does not run on Windows.
         import asyncio as loop  # type: ignore[no-redef]
 
     from jobsvc.cli.startup import startup_errors
-    from jobsvc.sd_notify import ServiceManager
     from jobsvc.server_process import serve as run
     from jobsvc.tracing import can_be_scraped, start_tracing
 
-    is_scraped = settings.http_listen is not None and can_be_scraped()
-    tracing = start_tracing("jobsvc", settings.trace_dir, with_metrics=True, is_scraped=is_scraped)
+    tracing = start_tracing(
+        "jobsvc",
+        settings.trace_dir,
+        with_metrics=True,
+        is_scraped=settings.http_listen is not None and can_be_scraped(),
+        process=member.index if member else None,
+    )
+    outside = (member.answering, member.terms.embedded_dsn) if member else ()
     with startup_errors(), tracing:
         _tune_collector()
-        loop.run(
-            run(
-                settings,
-                lambda port: print(_ready_line(settings.listen, port), flush=True),
-                ServiceManager.take_from(os.environ),
-            )
-        )
+        loop.run(run(settings, on_ready, manager, *outside))
     # Skips the interpreter's tear-down of gRPC's threads: everything is closed already.
     os._exit(0)
 

@@ -33,11 +33,11 @@ def read_settings(**overrides: Any) -> Settings:
         exit_line(f"{error}", ExitCode.CONFIGURATION)
 
 
-def log_to_stderr() -> None:
+def log_to_stderr(process: int | None = None) -> None:
     """Logs as JOBSVC_LOG_LEVEL and JOBSVC_LOG_FORMAT say; ends the command when they say nothing
-    of use."""
+    of use. `process` is the number of this process, if it is one of several."""
     try:
-        stderr_log.log_to_stderr(others=logging.WARNING)
+        stderr_log.log_to_stderr(others=logging.WARNING, process=process)
     except ValueError as error:
         exit_line(f"{error}", ExitCode.CONFIGURATION)
 
@@ -55,6 +55,21 @@ def raise_file_limit() -> None:
 @contextmanager
 def startup_errors() -> Iterator[None]:
     """Ends the command with one line when the start fails for a known reason."""
+    try:
+        yield
+    except Exception as error:  # ExceptionGroup is one, too; what is unknown goes on
+        code = _code_of(error)
+        if code is None:
+            raise
+        leaf: BaseException = error
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        exit_line(_line(leaf), code)
+
+
+def _code_of(error: Exception) -> ExitCode | None:
+    """The exit code of a failed start, by the first reason in it; None if one is not known."""
+    # Imported late: the parent of several processes does without the libraries behind them.
     from jobsvc.api.listen_address import PortTaken
     from jobsvc.auth.watched_files import FileUnusable
     from jobsvc.domain.errors import DatabaseUnavailable
@@ -65,23 +80,11 @@ def startup_errors() -> Iterator[None]:
 
     configuration = (EmbeddedUnsuitable, DatabaseUnsuitable, DsnInvalid, FileUnusable)
     known = (*configuration, PortTaken, HttpListenFailed, EmbeddedUnavailable, DatabaseUnavailable)
-
-    def end(error: BaseException) -> NoReturn:
-        is_configuration = isinstance(error, configuration)
-        exit_line(_line(error), ExitCode.CONFIGURATION if is_configuration else ExitCode.TEMPORARY)
-
-    try:
-        yield
-    except known as error:
-        end(error)
-    except BaseExceptionGroup as group:
-        found, rest = group.split(known)
-        if found is None or rest is not None:
-            raise
-        leaf: BaseException = found
-        while isinstance(leaf, BaseExceptionGroup):
-            leaf = leaf.exceptions[0]
-        end(leaf)
+    if isinstance(error, ExceptionGroup):
+        return None if error.split(known)[1] is not None else _code_of(error.exceptions[0])
+    if not isinstance(error, known):
+        return None
+    return ExitCode.CONFIGURATION if isinstance(error, configuration) else ExitCode.TEMPORARY
 
 
 def _line(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """The client for asyncio. After a change here, `make generate` writes sync_client.py anew."""
 
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import Unpack
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from jobsvc.client.async_queue_calls import AsyncQueueCalls
 from jobsvc.client.async_reply_stream import AsyncReplyStream
 from jobsvc.client.async_watch_calls import AsyncWatchCalls
 from jobsvc.client.convert.batches import batch_requests
-from jobsvc.client.convert.job_replies import read_created, read_ended, read_job
+from jobsvc.client.convert.job_replies import read_batch, read_created, read_ended, read_job
 from jobsvc.client.convert.job_requests import (
     cancel_request,
     create_request,
@@ -113,24 +114,25 @@ class AsyncClient(AsyncQueueCalls, AsyncBulkCalls, AsyncWatchCalls):
         """Creates any number of jobs, and returns them in the same order.
 
         They travel in batches of up to 1,000; each batch is created as a whole
-        or not at all. After a failure the batches before it stand. To call again
-        with the same objects creates only the missing jobs, since each object
-        carries its request id.
+        or not at all. Two are under way at a time, so that the jobs of one may be
+        created before those of the one before. After a failure the batches before
+        it stand, and the one after it may. To call again with the same objects
+        creates only the missing jobs, since each object carries its request id.
 
         Raises:
             CallFailed: as `create`; a note on it names the batch, and an index
                 in the words of the server counts within that batch.
         """
         created: list[CreatedJob] = []
-        for batch in batch_requests(map(create_request, jobs)):
+        batches = batch_requests(map(create_request, jobs))
+        calls = self._call_each("JobService/BatchCreateJobs", self._jobs.BatchCreateJobs, batches)
+        async with aclosing(calls) as responses:
             try:
-                response = await self._call(
-                    "JobService/BatchCreateJobs", self._jobs.BatchCreateJobs, batch
-                )
+                async for response in responses:
+                    created += read_batch(response.responses)
             except CallFailed as failure:
                 failure.add_note(f"in the batch that begins with job {len(created)}")
                 raise
-            created += map(read_created, response.responses)
         return created
 
     async def get(self, job_id: str | UUID, full: bool = True) -> Job:

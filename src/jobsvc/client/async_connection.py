@@ -4,7 +4,8 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from types import TracebackType
@@ -24,7 +25,13 @@ from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
 from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
-from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
+from jobsvc.client.reconnect import (
+    CALLS_AT_A_TIME,
+    REPEAT_SECONDS,
+    ReconnectPolicy,
+    is_refused,
+    may_repeat,
+)
 from jobsvc.client.submit_policy import SubmitPolicy, is_repeated
 from jobsvc.client.unconfirmed_jobs import StreamBroken
 from jobsvc.domain.target import check_target
@@ -154,6 +161,27 @@ class AsyncConnection:
                     else:
                         raise failure from error
                 left = end - self._clock()
+
+    async def _call_each(
+        self, name: str, method: aio.UnaryUnaryMultiCallable[Q, R], requests: Iterable[Q]
+    ) -> AsyncGenerator[R, None]:
+        """Makes calls, two at a time, and yields their responses in order: while the server writes
+        one, the next is on its way. After a failure none is left under way."""
+        under_way: deque[asyncio.Task[R]] = deque()
+        try:
+            for request in requests:
+                under_way.append(asyncio.create_task(self._call(name, method, request)))
+                if len(under_way) == CALLS_AT_A_TIME:
+                    yield await under_way.popleft()
+            while under_way:
+                yield await under_way.popleft()
+        except Exception:
+            await asyncio.gather(*under_way, return_exceptions=True)
+            raise
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _create(self, request: CreateJobRequest) -> CreateJobResponse:
         """Creates a job, on the stream unless it is the first, or the stream is of no use."""

@@ -8,6 +8,9 @@ import msgspec
 
 T = TypeVar("T")
 
+# Not msgspec, which writes null for a number that is not finite, so that nobody would notice.
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+
 #: Types that the input of a job may have: a mapping, a `msgspec.Struct`, a
 #: dataclass instance, or ready JSON text. Any: each of those can hold anything.
 PayloadLike: TypeAlias = Mapping[str, Any] | msgspec.Struct | str | Any
@@ -27,8 +30,7 @@ def encode_payload(payload: PayloadLike) -> str:
     plain = msgspec.to_builtins(payload, str_keys=True)
     if not isinstance(plain, dict):
         raise ValueError(f"a payload must be one JSON object, not {type(payload).__name__}")
-    # Not msgspec, which writes null for a number that is not finite, so that nobody would notice.
-    return json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return _encode(plain)
 
 
 def decode_payload(text: str | None) -> Any:  # Any: the JSON can hold anything

@@ -14,6 +14,8 @@ RECONNECT = RetryPolicy(
 )
 #: How long a call is repeated; gRPC does it for as long (`channel.py`).
 REPEAT_SECONDS = 7.0
+#: Calls that are under way at a time, of many that belong together.
+CALLS_AT_A_TIME = 2
 #: Codes after which gRPC has repeated a call, if it may be repeated.
 REPEATED_BY_GRPC = ("UNAVAILABLE", "CANCELLED")
 

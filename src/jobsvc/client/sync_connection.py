@@ -1,10 +1,12 @@
 """How `Client` reaches its server. `async_connection.py` does the same for asyncio."""
 
+import contextvars
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from math import inf
 from types import TracebackType
@@ -21,7 +23,13 @@ from jobsvc.client.error_details import read_failure
 from jobsvc.client.errors import CallFailed
 from jobsvc.client.identity import Identity
 from jobsvc.client.long_calls import MAX_CALLS, LongCallChannel, LongCalls, stream_seconds
-from jobsvc.client.reconnect import REPEAT_SECONDS, ReconnectPolicy, is_refused, may_repeat
+from jobsvc.client.reconnect import (
+    CALLS_AT_A_TIME,
+    REPEAT_SECONDS,
+    ReconnectPolicy,
+    is_refused,
+    may_repeat,
+)
 from jobsvc.client.submit_policy import SubmitPolicy, is_repeated
 from jobsvc.client.sync_reply_stream import ReplyStream, StreamCall
 from jobsvc.client.sync_submit import Opening, Submitter
@@ -132,6 +140,21 @@ class Connection:
                     else:
                         raise failure from error
                 left = end - self._clock()
+
+    def _call_each(
+        self, name: str, method: "grpc.UnaryUnaryMultiCallable[Q, R]", requests: Iterable[Q]
+    ) -> Generator[R, None, None]:
+        """Makes calls, two at a time, and yields their responses in order: while the server writes
+        one, the next is on its way. After a failure none is left under way."""
+        under_way: deque[Future[R]] = deque()
+        with ThreadPoolExecutor(CALLS_AT_A_TIME, "jobsvc calls") as threads:
+            for request in requests:
+                run = contextvars.copy_context().run
+                under_way.append(threads.submit(run, self._call, name, method, request))
+                if len(under_way) == CALLS_AT_A_TIME:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
 
     def _create(self, request: CreateJobRequest) -> CreateJobResponse:
         """Creates a job, on the stream unless it is the first, or the stream is of no use."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jobsvc.dispatch.claim_loop import ClaimLoop
 from jobsvc.dispatch.lease_duration import LeaseDuration
 from jobsvc.dispatch.planner import Claim
-from jobsvc.domain.born_lease import born_leased_job, may_be_born_leased
+from jobsvc.domain.born_lease import born_leased_job, born_leased_status, may_be_born_leased
 from jobsvc.domain.errors import DatabaseFailure, QueueNotFound
 from jobsvc.domain.job import NewJob
 from jobsvc.domain.lease import LeasedJob, LeaseId, NewLease, Slot
@@ -66,7 +66,12 @@ class Births:
                 born_leased_job(job, lease, *born[job.id], now) if job.id in born else None
                 for job, lease in zip(own, leases, strict=True)
             ]
-            self._claims.born(claim, dealt)
+            known = {
+                job.id: born_leased_status(job, lease, born[job.id].start_time)
+                for job, lease in zip(own, leases, strict=True)
+                if job.id in born
+            }
+            self._claims.born(claim, dealt, known)
         return written
 
     async def _reserve(self, jobs: Sequence[NewJob]) -> list[_Birth]:

@@ -14,6 +14,7 @@ from jobsvc.dispatch.planner import Claim, ClaimPlanner, FollowUp
 from jobsvc.dispatch.redelivery import Redelivery
 from jobsvc.dispatch.subscription import Subscription
 from jobsvc.domain.errors import DatabaseFailure, QueueNotFound
+from jobsvc.domain.job import NewStatus
 from jobsvc.domain.lease import LeasedJob, LeaseId, Slot
 from jobsvc.store.claims import Claimed
 from jobsvc.store.hints import Hints
@@ -91,15 +92,17 @@ class ClaimLoop:
         claim must be ended by `born` or `not_born`, whatever happens."""
         return self._planner.reserve(queue, count, size, time.monotonic())
 
-    def born(self, claim: Claim, jobs: Sequence[LeasedJob | None]) -> None:
+    def born(
+        self, claim: Claim, jobs: Sequence[LeasedJob | None], known: Mapping[str, NewStatus]
+    ) -> None:
         """Hands jobs that were created with a lease to the workers of their slots; None for a slot
-        without one."""
+        without one. `known` has their status."""
         is_used = [job is not None for job in jobs]
         unused = compress(claim.slots, [not used for used in is_used])
         claim = replace(claim, slots=[*compress(claim.slots, is_used), *unused])
         leased = [job for job in jobs if job is not None]
         if leased:
-            self._hints.tell([job.id.job_id for job in leased])
+            self._hints.tell([job.id.job_id for job in leased], known=known)
         self._deal(claim, leased)
         self._planner.born(claim, len(leased))
         self._on_released()
@@ -108,7 +111,7 @@ class ClaimLoop:
         """Ends a claim that has brought nothing, as far as is known; `in_doubt` if it may have."""
         if in_doubt:
             self._doubt(claim)
-        self.born(claim, [None] * len(claim.slots))
+        self.born(claim, [None] * len(claim.slots), {})
 
     # A claim.
 

@@ -1,8 +1,8 @@
 """Jobs that are born leased: the statement that creates them gives them to a worker. Pure."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from jobsvc.domain.job import NewJob
+from jobsvc.domain.job import JobState, JobStatus, NewJob, NewStatus
 from jobsvc.domain.lease import Delivery, LeasedJob, LeaseTerms, NewLease
 from jobsvc.domain.retry import RetryPolicy
 
@@ -16,6 +16,22 @@ def may_be_born_leased(new: NewJob) -> bool:
         and options.schedule_time is None
         and options.schedule_delay_seconds is None
     )
+
+
+def born_leased_status(new: NewJob, lease: NewLease, start_time: datetime) -> NewStatus:
+    """The status of the job: what a read would say."""
+    slot = lease.slot
+    status = JobStatus(
+        state=JobState.PROCESSING,
+        version=2,
+        attempt=1,
+        update_time=start_time,
+        start_time=start_time,
+        worker_id=slot.worker_id,
+        lease_expire_time=start_time
+        + timedelta(microseconds=round(slot.duration_seconds * 1_000_000)),
+    )
+    return NewStatus(new.id, new.options.queue, status, start_time)
 
 
 def born_leased_job(

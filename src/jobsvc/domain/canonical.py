@@ -13,14 +13,15 @@ from jobsvc.domain.payload import parse_payload
 #: Values that are spelled in one step, which takes less than a millisecond.
 _STEP_VALUES = 2000
 _CONTAINERS = frozenset((dict, list))
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def canonical(value: Any) -> bytes:
     """Returns equal bytes for equal payloads, whatever their key order and white space."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    text = _encode(value)
     if ".0" in text or "e+" in text:
         # 1, 1.0 and 1e0 are the same number.
-        text = json.dumps(_whole(value), sort_keys=True, separators=(",", ":"))
+        text = _encode(_whole(value))
     return text.encode()
 
 

@@ -94,8 +94,9 @@ class SlotFacts:
     bytes: int
 
 
-def check_server(facts: ServerFacts) -> Iterator[Finding]:
-    """Settings of the server, and limits that it comes near."""
+def check_server(facts: ServerFacts, own_connections: int = 0) -> Iterator[Finding]:
+    """Settings of the server, and limits that it comes near. `own_connections` is how many all
+    processes of one server take."""
     if facts.servers == 0:
         yield finding(
             Check.NO_SERVER,
@@ -148,7 +149,14 @@ def check_server(facts: ServerFacts) -> Iterator[Finding]:
             " commits: a session that listens has been in a transaction for long;"
             " pg_terminate_backend ends it",
         )
-    if facts.connections > _SCARCE_SHARE * facts.max_connections:
+    if own_connections > facts.max_connections:
+        yield finding(
+            Check.CONNECTIONS_SCARCE,
+            f"a server takes {own_connections} connections, JOBSVC_POOL_SIZE and two more for each"
+            f" of JOBSVC_PROCESSES, and there are {facts.max_connections}: raise max_connections,"
+            " or lower one of them",
+        )
+    elif facts.connections > _SCARCE_SHARE * facts.max_connections:
         yield finding(
             Check.CONNECTIONS_SCARCE,
             f"{facts.connections} of {facts.max_connections} connections are in use: a replica"

@@ -180,4 +180,24 @@ class Job(msgspec.Struct, frozen=True):
     @property
     def etag(self) -> str:
         """Opaque value that changes with every change of the job."""
-        return f"{self.status.version:x}"
+        return etag_of(self.status)
+
+
+class NewStatus(msgspec.Struct, frozen=True):
+    """The status of a job as of a commit of this replica, which is known without reading it: what
+    a read right after the commit would say of it."""
+
+    id: str
+    queue: str
+    status: JobStatus
+    read_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """As `Job.etag`."""
+        return etag_of(self.status)
+
+
+def etag_of(status: JobStatus) -> str:
+    """Returns the etag of a job with this status."""
+    return f"{status.version:x}"

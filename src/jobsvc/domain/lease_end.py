@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from jobsvc.domain.job import JobState
+from jobsvc.domain.job import JobState, JobStatus
 from jobsvc.domain.lease import LeaseId
 from jobsvc.domain.outcome import OUTCOME_REJECTED, Finish, Requeue
 
@@ -23,7 +23,7 @@ class End(msgspec.Struct, frozen=True):
 
     With `until`, it counts only if the lease has not been extended past that time.
     `retention_seconds` and `progress` apply to a job that finishes; `progress` None keeps the last
-    one of the lease.
+    one of the lease. `with_status` asks for the status of the job that finishes.
     """
 
     id: LeaseId
@@ -31,6 +31,7 @@ class End(msgspec.Struct, frozen=True):
     retention_seconds: float
     until: datetime | None = None
     progress: Progress | None = None
+    with_status: bool = False
 
 
 def ends_instead(end: End) -> Sequence[End]:
@@ -51,7 +52,7 @@ class Requeued(msgspec.Struct, frozen=True):
     run_time: datetime
 
 
-#: Result of writing an end: True for a job that finished, or how it finished if that was not as
-#: decided (`ends_instead`), `Requeued` for one that waits again, False for a lease that was not
-#: current.
-Ended = Requeued | Finish | bool
+#: Result of writing an end: True for a job that finished, or its status (`with_status`), or how it
+#: finished if that was not as decided (`ends_instead`), `Requeued` for one that waits again, False
+#: for a lease that was not current.
+Ended = Requeued | Finish | JobStatus | bool

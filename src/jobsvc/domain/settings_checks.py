@@ -15,8 +15,6 @@ from jobsvc.settings import Settings
 #: Who renews certificates does so long before this: a third of their life is usual.
 _ENDS_SOON = timedelta(days=14)
 _SOON_SHARE = 5
-#: A replica has its pool, and one connection each for LISTEN and for NOTIFY.
-_CONNECTIONS_BESIDE_POOL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,6 @@ def queue_contradictions(queues: Sequence[Retries]) -> Iterator[str]:
 
 def database_contradictions(settings: Settings, facts: ServerFacts) -> Iterator[str]:
     """Settings that the database does not let be."""
-    replicas = max(facts.servers or 0, 1)
-    wanted = replicas * (settings.pool_size + _CONNECTIONS_BESIDE_POOL)
-    if wanted > facts.max_connections:
-        yield (
-            f"JOBSVC_POOL_SIZE is {settings.pool_size}: {replicas} of the servers may take {wanted}"
-            f" connections, above max_connections ({facts.max_connections})"
-        )
     if facts.idle_session_timeout:
         yield (
             f"idle_session_timeout of the role is {facts.idle_session_timeout.total_seconds():g} s,"

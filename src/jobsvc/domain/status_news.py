@@ -1,6 +1,13 @@
 """Whether a status says something new to who has seen an earlier one of the job. Pure."""
 
 
+def is_later(seen: int, version: int) -> bool:
+    """Returns whether to pass on a status that was not read but is known from its commit, to who
+    has `seen` another version. Otherwise the job is read: the status may be late, or the database
+    may have gone back, and only a read can tell."""
+    return version > seen
+
+
 def is_news(seen: object, version: object, ended: bool) -> bool:
     """Returns whether to pass on a status with this version; `seen` is that of the last one, which
     had not ended.

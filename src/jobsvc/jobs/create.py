@@ -11,15 +11,13 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from jobsvc.domain.created_job import Created, CreateResult
-from jobsvc.domain.errors import JobsvcError, PayloadRejected, QueueFull
-from jobsvc.domain.job import JobOptions, NewJob
+from jobsvc.domain.errors import JobsvcError, QueueFull
+from jobsvc.domain.job import NewJob
 from jobsvc.domain.job_id import new_job_ids
-from jobsvc.domain.job_request import JobRequest, RequestedOptions, resolve
+from jobsvc.domain.job_request import JobRequest
 from jobsvc.domain.owner import Owner
-from jobsvc.domain.queue import Queue
-from jobsvc.domain.run_policy import server_defaults
-from jobsvc.event_loop.time_slice import TimeSlice
 from jobsvc.jobs.conflicts import create_or_find, find_repeated
+from jobsvc.jobs.job_checks import JobChecks
 from jobsvc.jobs.send_spans import SendSpans
 from jobsvc.queues.catalog import Catalog
 from jobsvc.queues.waiting_limit import WaitingLimit
@@ -29,9 +27,6 @@ from jobsvc.store.jobs import BornLeased
 from jobsvc.store.store import Store
 from jobsvc.telemetry.jobs import JobMeasurements
 from jobsvc.telemetry.measurements import Measurements
-
-#: Queues whose last resolved options are kept.
-_MAX_RESOLVED = 1000
 
 
 class Asked(NamedTuple):
@@ -60,79 +55,15 @@ class Creation:
         """`on_due(queue, seconds)` is called for a job that becomes ready after a delay; `new_ids`
         makes so many ids."""
         self._store = store
-        self._catalog = catalog
         self._hints = hints
         self._on_due = on_due
         self._settings = settings
-        self._defaults = server_defaults(settings)
         self._spans = SendSpans(tracer)
-        self._new_ids = new_ids
+        self._checks = JobChecks(catalog, settings, new_ids)
         self._measured = JobMeasurements(measurements)
-        #: The last resolved options of each queue, with the request and the queue they came from.
-        self._resolved: dict[str, tuple[RequestedOptions, Queue, JobOptions]] = {}
-        #: The `max_waiting` of queues that have one, and were used lately.
-        self._limited: dict[str, int] = {}
         self._waiting_limit = WaitingLimit(store.queues)
         #: Transactions of jobs of `create_each`, all together: half of the pool is left to others.
         self._alone = asyncio.Semaphore(max(1, settings.pool_size // 2))
-
-    async def check(self, requests: Sequence[JobRequest], owner: Owner) -> list[NewJob]:
-        """The jobs that the requests ask for, checked as far as possible without writing. Empties
-        their decoded payloads: while many large ones wait for the database, the collector of
-        garbage would look through all that is in them.
-
-        Raises:
-            QueueNotFound: unknown queue.
-            PayloadRejected: an input does not fit the schema of its queue.
-        """
-        new_jobs = []
-        # Most requests of a batch share one options object.
-        asked, options, schema = None, None, None
-        time_slice = TimeSlice()
-        for request, job_id in zip(requests, self._new_ids(len(requests)), strict=True):
-            if options is None or request.options is not asked:
-                asked = request.options
-                with request.marking_errors():
-                    queue = await self._catalog.queue(asked.queue)
-                options = self._resolve(asked, queue)
-                schema = queue.input_schema_id and await self._catalog.schema(queue.input_schema_id)
-            if schema:
-                text = request.input or "{}"
-                if time_slice.used_up or schema.may_take_long(text):
-                    await time_slice.yield_()
-                if found := schema.violations(request.payload, request.input_path, text):
-                    raise PayloadRejected(found, **request.error_metadata)
-            request.payload.clear()
-            new_jobs.append(
-                NewJob(
-                    job_id,
-                    options,
-                    owner,
-                    request.input,
-                    request.unique_key,
-                    request.request_id,
-                    request.request_digest,
-                )
-            )
-        return new_jobs
-
-    def _resolve(self, asked: RequestedOptions, queue: Queue) -> JobOptions:
-        last = self._resolved.get(queue.name)
-        if last is not None and last[0] is asked and last[1] is queue:
-            return last[2]
-        options = resolve(asked, queue, self._defaults)
-        self._note_limit(queue)
-        if len(self._resolved) >= _MAX_RESOLVED:
-            self._resolved.clear()
-        self._resolved[queue.name] = asked, queue, options
-        return options
-
-    def _note_limit(self, queue: Queue) -> None:
-        limit = queue.policy.max_waiting
-        if limit is None:
-            self._limited.pop(queue.name, None)
-        else:
-            self._limited[queue.name] = limit
 
     async def _let_in(
         self, requests: Sequence[JobRequest], new_jobs: Sequence[NewJob], owner: Owner
@@ -147,8 +78,8 @@ class Creation:
         counts = Counter(new.options.queue for new in new_jobs)
         try:
             for name, count in counts.items():
-                if name in self._limited:
-                    await self._waiting_limit.let_in(name, count, self._limited[name])
+                if name in self._checks.limited:
+                    await self._waiting_limit.let_in(name, count, self._checks.limited[name])
         except QueueFull:
             repeated = await find_repeated(self._store, requests, owner)
             if len(repeated) < len(requests):
@@ -159,15 +90,15 @@ class Creation:
     async def create(self, request: JobRequest, owner: Owner) -> CreateResult:
         """Creates a job, or returns the one that an earlier call created.
 
-        Raises: as `check`, and
+        Raises: as `JobChecks.check`, and
             RequestIdReused: the request id was used for another spec.
             UniqueKeyTaken: the unique key is held, and the request wants to fail then.
             JobNotOwned: the existing job is somebody else's.
             InvalidRequest: the job would expire before it may first run.
             DatabaseUnavailable: it may or may not have been created.
         """
-        checked = await self.check([request], owner)
-        if self._limited and (repeated := await self._let_in([request], checked, owner)):
+        checked = await self._checks.check([request], owner)
+        if self._checks.limited and (repeated := await self._let_in([request], checked, owner)):
             return repeated[0]
         async with self._spans.sending(checked) as new_jobs:
             # A taken key would undo the whole batch that it shares, so keys are looked up first.
@@ -181,18 +112,9 @@ class Creation:
             return result
 
     async def check_each(self, asked: Sequence[Asked]) -> list[NewJob | JobsvcError]:
-        """Checks each job for itself. Returns for each what `check` returns or raises; the ids are
-        in their order."""
-        checked: list[NewJob | JobsvcError] = []
-        time_slice = TimeSlice()
-        for request, owner, _ in asked:
-            try:
-                checked += await self.check([request], owner)
-            except JobsvcError as error:
-                checked.append(error)
-            if time_slice.used_up:
-                await time_slice.yield_()
-        return checked
+        """Checks each job for itself. Returns for each what `create` raises without writing, or
+        what is to be written; the ids are in their order."""
+        return await self._checks.check_each([(each.request, each.owner) for each in asked])
 
     async def create_each(
         self, asked: Sequence[Asked], checked: Sequence[NewJob], alone: asyncio.Semaphore
@@ -206,7 +128,7 @@ class Creation:
             together = [
                 index
                 for index, new in enumerate(new_jobs)
-                if new.unique_key is None and new.options.queue not in self._limited
+                if new.unique_key is None and new.options.queue not in self._checks.limited
             ]
             written = await self._store.jobs.create_each([new_jobs[index] for index in together])
             created: list[CreateResult] = []
@@ -243,7 +165,7 @@ class Creation:
     ) -> CreateResult | Exception:
         async with alone, self._alone:
             try:
-                if self._limited and (
+                if self._checks.limited and (
                     repeated := await self._let_in([asked.request], [new], asked.owner)
                 ):
                     return repeated[0]
@@ -254,8 +176,8 @@ class Creation:
 
     async def preview(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """The results that `create_all` would have; creates nothing. Raises as `create`."""
-        checked = await self.check(requests, owner)
-        if self._limited and (repeated := await self._let_in(requests, checked, owner)):
+        checked = await self._checks.check(requests, owner)
+        if self._checks.limited and (repeated := await self._let_in(requests, checked, owner)):
             return repeated
         resolution = await create_or_find(
             self._store, self._settings, requests, checked, owner, dry_run=True
@@ -264,8 +186,8 @@ class Creation:
 
     async def create_all(self, requests: Sequence[JobRequest], owner: Owner) -> list[CreateResult]:
         """Creates all jobs in one transaction, or none. Raises as `create`."""
-        checked = await self.check(requests, owner)
-        if self._limited and (repeated := await self._let_in(requests, checked, owner)):
+        checked = await self._checks.check(requests, owner)
+        if self._checks.limited and (repeated := await self._let_in(requests, checked, owner)):
             return repeated
         async with self._spans.sending(checked) as new_jobs:
             if any(r.unique_key or r.request_id for r in requests) or any(

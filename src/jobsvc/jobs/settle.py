@@ -13,7 +13,7 @@ from opentelemetry import trace
 from jobsvc import telemetry
 from jobsvc.domain.end_reason import end_reason
 from jobsvc.domain.errors import InvalidRequest, JobsvcError, LeaseLost, Violation
-from jobsvc.domain.job import JobError, JobState
+from jobsvc.domain.job import JobError, JobState, JobStatus, NewStatus
 from jobsvc.domain.lapse import Lapse
 from jobsvc.domain.lease import LeaseId, LeaseTerms
 from jobsvc.domain.lease_end import End, Progress, Requeued
@@ -138,8 +138,10 @@ class Settlement:
         settings: Settings,
         tracer: trace.Tracer,
         measurements: Measurements | None = None,
+        is_followed: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`on_due(queue, seconds)` is called for a job that becomes ready after a delay."""
+        """`on_due(queue, seconds)` is called for a job that becomes ready after a delay;
+        `is_followed` says whether somebody here waits for the status of a job."""
         self._store = store
         self._catalog = catalog
         self._hints = hints
@@ -148,6 +150,7 @@ class Settlement:
         self._tracer = tracer
         self._traced = telemetry.is_traced()
         self._measured = JobMeasurements(measurements)
+        self._is_followed = is_followed
 
     async def report(self, reports: Sequence[Report], worker_id: str) -> list[Exception | None]:
         """Records outcomes. Returns None for each that is committed, otherwise its error.
@@ -254,7 +257,14 @@ class Settlement:
     async def _write(self, decided: Sequence[DecidedEnd]) -> list[Exception | None]:
         """Writes ends, and tells all replicas of them. Returns an error or None for each."""
         began = time.time_ns()
-        results = await self._store.lease_ends.ends.submit([d.end for d in decided])
+        ends = [
+            msgspec.structs.replace(end, with_status=True)
+            if self._is_followed((end := d.end).id.job_id)
+            else end
+            for d in decided
+        ]
+        results = await self._store.lease_ends.ends.submit(ends)
+        known: dict[str, NewStatus] = {}
         errors: list[Exception | None] = []
         moved, ready = [], []
         now, completed = time.monotonic(), defaultdict[str, list[Timed]](list)
@@ -267,7 +277,9 @@ class Settlement:
                 errors.append(LeaseLost(end.id))
                 continue
             errors.append(None)
-            moved.append(end.id.job_id)
+            moved.append(job_id := end.id.job_id)
+            if isinstance(result, JobStatus):
+                known[job_id] = NewStatus(job_id, d.terms.queue, result, result.update_time)
             stored = result if isinstance(result, Finish) else end.verdict
             if isinstance(stored, Finish) and stored.state is JobState.COMPLETED:
                 run = now - d.terms.lease_time, d.terms.traceparent
@@ -283,7 +295,7 @@ class Settlement:
                 self._trace(d, began, stored)
         for queue, runs in completed.items():
             self._measured.completed(queue, runs)
-        self._hints.tell(moved, dict.fromkeys(ready))
+        self._hints.tell(moved, dict.fromkeys(ready), known=known)
         return errors
 
     def _measure(self, terms: LeaseTerms, stored: Finish | Requeue, now: float) -> None:

@@ -48,11 +48,13 @@ async def diagnose(dsn: str, settings: Settings, compare_all: bool = False) -> l
     findings += database_rules.check_pooling(pooling, settings.pooler, has_heard)
     # Behind a pooler servers do not listen, and with a name of the DSN our own sessions have it.
     can_tell = pooling is Pooling.SESSION and target.application_name is None
+    # A pooler may share them.
+    own = settings.own_connections if settings.dsn and pooling is Pooling.SESSION else 0
     listener = _LISTENER if settings.dsn is not None and can_tell else None
     async with open_database(dsn, 1, _STATEMENT_SECONDS, schema, pooling) as database:
         (row,) = await database.fetch("read_server_facts", listener)
         facts, tables = ServerFacts(**row), await _read_tables(database)
-        findings += database_rules.check_server(facts)
+        findings += database_rules.check_server(facts, own)
         findings += [found async for found in _check_database(database, tables)]
         contradicting = [
             *settings_rules.contradictions(settings),

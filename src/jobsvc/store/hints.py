@@ -3,15 +3,17 @@ hint's arrival; a replica that misses one is late by a poll."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
+from typing import Any
 
 import asyncpg
 
 from jobsvc.domain.errors import DatabaseFailure
+from jobsvc.domain.job import NewStatus
 from jobsvc.settings import SCHEMA
 from jobsvc.store.channel import API_KEYS, TIMELINE, channel_of
 from jobsvc.store.database import database_errors
@@ -57,13 +59,15 @@ _WATCHING = "w"
 @dataclass(frozen=True, slots=True)
 class Hint:
     """Jobs whose status has changed, queues with a job that is ready, queues that were declared,
-    leases of jobs whose cancellation was requested, API keys that were made or revoked."""
+    leases of jobs whose cancellation was requested, API keys that were made or revoked. `known` has
+    the new status of some of the jobs, by id, if the hint is of this replica."""
 
     job_ids: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
     cancels: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = ()
+    known: Mapping[str, NewStatus] = field(default_factory=dict)
 
 
 class Hints:
@@ -139,12 +143,16 @@ class Hints:
         ready: Iterable[str] = (),
         declared: Iterable[str] = (),
         cancels: Iterable[str] = (),
+        known: Mapping[str, NewStatus] | None = None,
     ) -> None:
-        """Passes a hint on: to this replica now, to the others with the next notification."""
-        hint = Hint(tuple(job_ids), tuple(ready), tuple(declared), tuple(cancels))
+        """Passes a hint on: to this replica now, with the new status of jobs if it is `known`; to
+        the others with the next notification, without."""
+        hint = Hint(
+            tuple(job_ids), tuple(ready), tuple(declared), tuple(cancels), known=known or {}
+        )
         if self._peers or asyncio.get_running_loop().time() < self._alone_from:
-            for kind, (field, _) in _NAMES.items():
-                self._pending[kind].update(dict.fromkeys(getattr(hint, field)))
+            for kind, (name, _) in _NAMES.items():
+                self._pending[kind].update(dict.fromkeys(getattr(hint, name)))
             self._added.set()
         self._pass_on(hint)
 
@@ -294,10 +302,11 @@ class Hints:
             (self._watching_peers.add if rest == _WATCHING else self._watching_peers.discard)(
                 sender
             )
-        for known, (field, _) in _NAMES.items():
+        for known, (name, _) in _NAMES.items():
             if kind == known:
                 log.debug("hint of %s: %s %s", sender, kind.lower(), rest)
-                self._pass_on(Hint(**{field: tuple(rest.split())}))
+                fields: dict[str, Any] = {name: tuple(rest.split())}  # Any: fields of a Hint
+                self._pass_on(Hint(**fields))
 
     def _hear_itself(self) -> None:
         self._heard_itself = asyncio.get_running_loop().time()

@@ -23,7 +23,7 @@ from jobsvc.store.batch import Batcher, PartlyWritten
 from jobsvc.store.columns import documents, lease_columns, short, sparse, words
 from jobsvc.store.database import Database
 from jobsvc.store.lock_order import in_lock_order
-from jobsvc.store.records import decode_error, encode_error
+from jobsvc.store.records import decode_error, encode_error, ended_status
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ class LeaseEndStore:
     async def _finish(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
         verdicts = [v for end in part if isinstance(v := end.verdict, Finish)]
         progress = sparse([end.progress for end in part])
+        wanted = [end.id.job_id for end in part if end.with_status]
         rows = await self._database.fetch(
             "finish_jobs",
             words([end.id for end in part]),
@@ -110,13 +111,19 @@ class LeaseEndStore:
             documents([v.output for v in verdicts]),
             [p and p.percent for p in progress],
             [p and p.message for p in progress],
+            wanted,
         )
         if len(rows) == len(part):
             if len(part) == 1 and verdicts[0].error is OUTCOME_REJECTED:
                 return {part[0].id: verdicts[0]}
-            return dict.fromkeys([end.id for end in part], True)
-        finished = {str(row["job_id"]) for row in rows}
-        return {end.id: end.id.job_id in finished for end in part}
+            if not wanted:
+                return dict.fromkeys([end.id for end in part], True)
+        finished = {str(row["job_id"]): row["status"] for row in rows}
+        ended: dict[LeaseId, Ended] = {}
+        for end, verdict in zip(part, verdicts, strict=True):
+            row = finished.get(end.id.job_id)
+            ended[end.id] = end.id.job_id in finished if row is None else ended_status(row, verdict)
+        return ended
 
     async def _requeue(self, part: Sequence[End]) -> Mapping[LeaseId, Ended]:
         verdicts = [v for end in part if isinstance(v := end.verdict, Requeue)]

@@ -18,6 +18,7 @@ from jobsvc.domain.lease import (
     QueuePosition,
     Slot,
 )
+from jobsvc.domain.outcome import Finish
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.queue import Pause, Queue, QueuePolicy
 from jobsvc.domain.retry import RetryPolicy
@@ -97,6 +98,29 @@ def job_from(row: asyncpg.Record) -> Job:
         request_digest=row["request_digest"],
         status=status,
         read_time=row["read_time"],
+    )
+
+
+def ended_status(row: asyncpg.Record, finish: Finish) -> JobStatus:
+    """Converts the status in a row of finish_jobs.sql, of a job that finished so, into what
+    `job_from` would make of it."""
+    state, attempt, version, worker_id, start_time, end_time, purge_time, *others = row
+    progress_percent, progress_message, cancel_request_time, cancel_reason = others
+    return JobStatus(
+        state=JobState(state),
+        version=version,
+        attempt=attempt,
+        update_time=end_time,
+        progress_percent=progress_percent,
+        progress_message=progress_message or "",
+        output=finish.output,
+        error=finish.error,
+        start_time=start_time,
+        end_time=end_time,
+        worker_id=worker_id or "",
+        cancel_request_time=cancel_request_time,
+        cancel_reason=cancel_reason or "",
+        purge_time=purge_time,
     )
 
 

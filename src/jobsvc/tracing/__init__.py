@@ -29,6 +29,7 @@ def start_tracing(
     with_metrics: bool = False,
     flush_seconds: float = 3.0,
     is_scraped: bool = False,
+    process: int | None = None,
 ) -> Iterator[None]:
     """Exports the spans of this process while the block runs; at its end, flushes.
 
@@ -41,7 +42,9 @@ def start_tracing(
     `service_name` is the `service.name` unless the environment has one. The flush
     takes `flush_seconds` at most; a collector that is away loses the rest. `is_scraped`
     installs the SDK's metrics even if nothing asks for them: somebody reads them. Blocks may
-    follow one another in one process, but only the first one reads the variables.
+    follow one another in one process, but only the first one reads the variables. `process` is the
+    number of this process, if it is one of several: an instance that the environment names for all
+    of them gets it, too.
     """
     folder = trace_dir or os.environ.get("JOBSVC_TRACE_DIR") or None
     chosen = exporters(os.environ, with_metrics)
@@ -58,5 +61,5 @@ def start_tracing(
         # The SDK is imported here, not above: only a process that sends something pays for it.
         from jobsvc.tracing.export import export
 
-        with export(service_name, Path(folder) if folder else None, chosen, flush_seconds):
+        with export(service_name, Path(folder) if folder else None, chosen, flush_seconds, process):
             yield

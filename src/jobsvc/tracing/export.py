@@ -25,7 +25,11 @@ Flush = Callable[[], object]
 
 @contextmanager
 def export(
-    service_name: str, folder: Path | None, exporters: Mapping[str, str], flush_seconds: float
+    service_name: str,
+    folder: Path | None,
+    exporters: Mapping[str, str],
+    flush_seconds: float,
+    process: int | None = None,
 ) -> Iterator[None]:
     """Sends spans to a file in `folder`, and what `exporters` say to where they say.
 
@@ -41,7 +45,7 @@ def export(
             # `opentelemetry-instrument` say, has read the environment.
             if not isinstance(trace.get_tracer_provider(), TracerProvider):
                 try:
-                    _configure(service_name, exporters)
+                    _configure(service_name, exporters, process)
                 finally:
                     flushes += _ends_of_providers()
             if folder is not None:
@@ -57,7 +61,7 @@ def export(
         _end(flushes, flush_seconds)
 
 
-def _configure(service_name: str, exporters: Mapping[str, str]) -> None:
+def _configure(service_name: str, exporters: Mapping[str, str], process: int | None) -> None:
     """Lets the SDK configure itself by its variables, as distributions of OpenTelemetry do."""
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
     from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION
@@ -69,6 +73,9 @@ def _configure(service_name: str, exporters: Mapping[str, str]) -> None:
     if release := installed_release():
         unset[SERVICE_VERSION] = release
     resource = {key: _from_environment().get(key, value) for key, value in unset.items()}
+    named = _from_environment().get(SERVICE_INSTANCE_ID)
+    if process is not None and named is not None:
+        resource[SERVICE_INSTANCE_ID] = f"{named}-{process}"
     # A file says all by itself.
     options = {} if os.environ.get(CONFIG_FILE) else {"resource_attributes": resource}
     with _variables(exporters):

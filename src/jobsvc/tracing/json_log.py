@@ -20,6 +20,11 @@ class JsonFormatter(logging.Formatter):
     span, `job_id` within an attempt; `exception` and `stack` where there is one; and what `extra`
     added, under its names."""
 
+    def __init__(self, process: int | None = None) -> None:
+        """`process` is the number of this process, if it is one of several with one log."""
+        super().__init__()
+        self._fields = {} if process is None else {"process": process}
+
     def format(self, record: logging.LogRecord) -> str:
         """Returns the line, in ASCII: what could break or forge a line is escaped."""
         # Any: values of `extra`.
@@ -30,6 +35,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= self._fields
         # Handlers run where the line was logged.
         if job_id := current_job_id.get():
             line.setdefault("job_id", job_id)

@@ -17,8 +17,9 @@ _FORMATS = {"text": LogFormatter, "json": JsonFormatter}
 _LIBRARIES = ("asyncio", "grpc", "opentelemetry")
 
 
-def log_to_stderr(others: int = logging.INFO) -> None:
-    """Logs to stderr, unless the process logs somewhere already.
+def log_to_stderr(others: int = logging.INFO, process: int | None = None) -> None:
+    """Logs to stderr, unless the process logs somewhere already; with the number of this process if
+    it is one of several.
 
     The level is for loggers of jobsvc. All others, which in a worker are those of its processors,
     have `others`, or the level if that is higher; libraries have WARNING.
@@ -37,7 +38,7 @@ def log_to_stderr(others: int = logging.INFO) -> None:
         # The store logs a lost database in one line; the pool of the driver would add a traceback.
         logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_FORMATS[format_name]())
+        handler.setFormatter(_FORMATS[format_name](process))
         logging.basicConfig(level=max(level, others), handlers=[handler])
 
 

@@ -194,8 +194,9 @@ class JobServiceServicer:
 
         Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
         (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
-        (`QUEUE_FULL`).
+        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`), `RESOURCE_EXHAUSTED`
+        (`QUEUE_FULL`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`), if the job of the
+        `request_id` or the key is there and not visible.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,7 +235,8 @@ class JobServiceServicer:
         of the user with `own_user`, else those in one of the `states` unless
         COMPLETED is among them, else all, in the time between `create_time_from`
         and `create_time_until`. If few of them match the rest of the filter, a
-        page has few jobs or none, and `next_page_token` leads on.
+        page has few jobs or none, and `next_page_token` leads on. Fails with
+        `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -401,7 +403,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBulkOperations(self, request, context):
-        """Lists the visible operations, newest first.
+        """Lists the visible operations, newest first. Fails with `INVALID_ARGUMENT`
+        (`PAGE_TOKEN_INVALID`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

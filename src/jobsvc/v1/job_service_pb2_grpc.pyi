@@ -70,8 +70,9 @@ class JobServiceStub:
 
     Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
     (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
-    (`QUEUE_FULL`).
+    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`), `RESOURCE_EXHAUSTED`
+    (`QUEUE_FULL`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`), if the job of the
+    `request_id` or the key is there and not visible.
     """
     BatchCreateJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]
     """Creates up to 1,000 jobs in one transaction: all or none. The first defect
@@ -93,7 +94,8 @@ class JobServiceStub:
     of the user with `own_user`, else those in one of the `states` unless
     COMPLETED is among them, else all, in the time between `create_time_from`
     and `create_time_until`. If few of them match the rest of the filter, a
-    page has few jobs or none, and `next_page_token` leads on.
+    page has few jobs or none, and `next_page_token` leads on. Fails with
+    `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
     """
     CountJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]
     """Counts the visible jobs that match a filter, the same ones that `ListJobs`
@@ -216,7 +218,9 @@ class JobServiceStub:
     to its creator. It is kept for as long as a job that has completed.
     """
     ListBulkOperations: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListBulkOperationsRequest, _job_service_pb2.ListBulkOperationsResponse]
-    """Lists the visible operations, newest first."""
+    """Lists the visible operations, newest first. Fails with `INVALID_ARGUMENT`
+    (`PAGE_TOKEN_INVALID`).
+    """
     WaitBulkOperation: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.WaitBulkOperationRequest, _job_service_pb2.WaitBulkOperationResponse]
     """Waits until the operation ends, or goes on, or the timeout passes, and
     returns it as it is then. A timeout is not an error. Fails as
@@ -270,8 +274,9 @@ class JobServiceAsyncStub(JobServiceStub):
 
     Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
     (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
-    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
-    (`QUEUE_FULL`).
+    (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`), `RESOURCE_EXHAUSTED`
+    (`QUEUE_FULL`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`), if the job of the
+    `request_id` or the key is there and not visible.
     """
     BatchCreateJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.BatchCreateJobsRequest, _job_service_pb2.BatchCreateJobsResponse]  # type: ignore[assignment]
     """Creates up to 1,000 jobs in one transaction: all or none. The first defect
@@ -293,7 +298,8 @@ class JobServiceAsyncStub(JobServiceStub):
     of the user with `own_user`, else those in one of the `states` unless
     COMPLETED is among them, else all, in the time between `create_time_from`
     and `create_time_until`. If few of them match the rest of the filter, a
-    page has few jobs or none, and `next_page_token` leads on.
+    page has few jobs or none, and `next_page_token` leads on. Fails with
+    `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
     """
     CountJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CountJobsRequest, _job_service_pb2.CountJobsResponse]  # type: ignore[assignment]
     """Counts the visible jobs that match a filter, the same ones that `ListJobs`
@@ -416,7 +422,9 @@ class JobServiceAsyncStub(JobServiceStub):
     to its creator. It is kept for as long as a job that has completed.
     """
     ListBulkOperations: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListBulkOperationsRequest, _job_service_pb2.ListBulkOperationsResponse]  # type: ignore[assignment]
-    """Lists the visible operations, newest first."""
+    """Lists the visible operations, newest first. Fails with `INVALID_ARGUMENT`
+    (`PAGE_TOKEN_INVALID`).
+    """
     WaitBulkOperation: _aio.UnaryUnaryMultiCallable[_job_service_pb2.WaitBulkOperationRequest, _job_service_pb2.WaitBulkOperationResponse]  # type: ignore[assignment]
     """Waits until the operation ends, or goes on, or the timeout passes, and
     returns it as it is then. A timeout is not an error. Fails as
@@ -473,8 +481,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with `NOT_FOUND` (`QUEUE_NOT_FOUND`), `INVALID_ARGUMENT`
         (`PAYLOAD_REJECTED`, `PAYLOAD_TOO_LARGE`), `ALREADY_EXISTS`
-        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`) and `RESOURCE_EXHAUSTED`
-        (`QUEUE_FULL`).
+        (`UNIQUE_KEY_TAKEN`, `REQUEST_ID_REUSED`), `RESOURCE_EXHAUSTED`
+        (`QUEUE_FULL`) and `PERMISSION_DENIED` (`JOB_NOT_OWNED`), if the job of the
+        `request_id` or the key is there and not visible.
         """
 
     @_abc_1.abstractmethod
@@ -520,7 +529,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         of the user with `own_user`, else those in one of the `states` unless
         COMPLETED is among them, else all, in the time between `create_time_from`
         and `create_time_until`. If few of them match the rest of the filter, a
-        page has few jobs or none, and `next_page_token` leads on.
+        page has few jobs or none, and `next_page_token` leads on. Fails with
+        `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
         """
 
     @_abc_1.abstractmethod
@@ -709,7 +719,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListBulkOperationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListBulkOperationsResponse, _abc.Awaitable[_job_service_pb2.ListBulkOperationsResponse]]:
-        """Lists the visible operations, newest first."""
+        """Lists the visible operations, newest first. Fails with `INVALID_ARGUMENT`
+        (`PAGE_TOKEN_INVALID`).
+        """
 
     @_abc_1.abstractmethod
     def WaitBulkOperation(

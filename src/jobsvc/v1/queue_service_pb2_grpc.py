@@ -128,7 +128,7 @@ class QueueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListQueues(self, request, context):
-        """Lists queues by name.
+        """Lists queues by name. Fails with `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,7 +207,8 @@ class QueueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListWorkers(self, request, context):
-        """Lists the workers seen in the last minute.
+        """Lists the workers seen in the last minute. Fails with `INVALID_ARGUMENT`
+        (`PAGE_TOKEN_INVALID`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,7 @@ class QueueServiceStub:
     GetQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]
     """Returns a queue."""
     ListQueues: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]
-    """Lists queues by name."""
+    """Lists queues by name. Fails with `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`)."""
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.UpdateQueueResponse]
     """Changes a queue, or declares it with `allow_missing`. Jobs that exist keep
     the schema check and the defaults they were created with. Fails with
@@ -92,7 +92,9 @@ class QueueServiceStub:
     percentile is at most 50 % too high, a third too low, or 1 ms wrong.
     """
     ListWorkers: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListWorkersRequest, _queue_service_pb2.ListWorkersResponse]
-    """Lists the workers seen in the last minute."""
+    """Lists the workers seen in the last minute. Fails with `INVALID_ARGUMENT`
+    (`PAGE_TOKEN_INVALID`).
+    """
     DrainWorker: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.DrainWorkerRequest, _queue_service_pb2.DrainWorkerResponse]
     """Lets a worker finish what it holds and take no more, for as long as its
     process lives: no replica gives it a job from now on, also after it has
@@ -120,7 +122,7 @@ class QueueServiceAsyncStub(QueueServiceStub):
     GetQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.GetQueueRequest, _queue_service_pb2.GetQueueResponse]  # type: ignore[assignment]
     """Returns a queue."""
     ListQueues: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
-    """Lists queues by name."""
+    """Lists queues by name. Fails with `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`)."""
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.UpdateQueueRequest, _queue_service_pb2.UpdateQueueResponse]  # type: ignore[assignment]
     """Changes a queue, or declares it with `allow_missing`. Jobs that exist keep
     the schema check and the defaults they were created with. Fails with
@@ -165,7 +167,9 @@ class QueueServiceAsyncStub(QueueServiceStub):
     percentile is at most 50 % too high, a third too low, or 1 ms wrong.
     """
     ListWorkers: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListWorkersRequest, _queue_service_pb2.ListWorkersResponse]  # type: ignore[assignment]
-    """Lists the workers seen in the last minute."""
+    """Lists the workers seen in the last minute. Fails with `INVALID_ARGUMENT`
+    (`PAGE_TOKEN_INVALID`).
+    """
     DrainWorker: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.DrainWorkerRequest, _queue_service_pb2.DrainWorkerResponse]  # type: ignore[assignment]
     """Lets a worker finish what it holds and take no more, for as long as its
     process lives: no replica gives it a job from now on, also after it has
@@ -208,7 +212,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.ListQueuesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ListQueuesResponse, _abc.Awaitable[_queue_service_pb2.ListQueuesResponse]]:
-        """Lists queues by name."""
+        """Lists queues by name. Fails with `INVALID_ARGUMENT` (`PAGE_TOKEN_INVALID`)."""
 
     @_abc_1.abstractmethod
     def UpdateQueue(
@@ -301,7 +305,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.ListWorkersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ListWorkersResponse, _abc.Awaitable[_queue_service_pb2.ListWorkersResponse]]:
-        """Lists the workers seen in the last minute."""
+        """Lists the workers seen in the last minute. Fails with `INVALID_ARGUMENT`
+        (`PAGE_TOKEN_INVALID`).
+        """
 
     @_abc_1.abstractmethod
     def DrainWorker(

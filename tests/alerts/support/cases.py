@@ -77,6 +77,11 @@ def _rescued(values: str) -> Series:
     }
 
 
+def _begun(up: str, uptime: int) -> Series:
+    """A replica that Prometheus reads from some moment on."""
+    return {**_gauge("up", up), **_gauge("process_uptime_seconds", f"_x17 {uptime}+60x20")}
+
+
 def _refused(reason: str, values: str) -> Series:
     labels = f'{_REPLICA}, rpc_method="m", reason="{reason}"'
     return {**_UP, **_gauge("jobsvc_calls_refused_total", values, labels)}
@@ -88,6 +93,14 @@ def _buckets(name: str, fast: str, slow: str) -> Series:
         **_gauge(f"{name}_bucket", fast, f'{_REPLICA}, le="0.01"'),
         **_gauge(f"{name}_bucket", slow, f'{_REPLICA}, le="1.0"'),
         **_gauge(f"{name}_bucket", slow, f'{_REPLICA}, le="+Inf"'),
+    }
+
+
+def _of_process(process: str, series: Series) -> Series:
+    """The series as one of several processes has them."""
+    return {
+        name if name.startswith("up{") else name.replace("}", f', process="{process}"}}'): values
+        for name, values in series.items()
     }
 
 
@@ -176,8 +189,18 @@ CASES = (
         (
             _rescued("_x17 4x20"),
             _rescued("8x40"),
-            {**_rescued("8x40"), **_gauge("up", "_x10 1x30")},
+            # Prometheus has only begun to read a replica that has run for long.
+            {**_rescued("_x17 8x20"), **_begun("_x17 1x20", 100_000)},
         ),
+    ),
+    Case(
+        # A new replica, which Prometheus did not know before.
+        "JobsvcLeasesRescued",
+        {**_rescued("_x17 8x20"), **_begun("_x17 1x20", 100)},
+        _MAIL,
+        20,
+        16,
+        (_rescued("_"),),
     ),
     Case(
         "JobsvcCallsRefused",
@@ -314,6 +337,15 @@ CASES = (
         6,
         1,
         (_duty("vacuum", "1x20", "0+1x20"), _duty("vacuum", "", "5x20")),
+    ),
+    Case(
+        # In one of several processes; in the other it runs.
+        "JobsvcDutyLate",
+        _of_process("1", _duty("rescue", "0+60x20")) | _of_process("0", _duty("rescue", "1x20")),
+        {**_A, "process": "1", "duty": "rescue"},
+        6,
+        3,
+        (_of_process("1", _duty("rescue", "1x20")) | _of_process("0", _duty("rescue", "1x20")),),
     ),
     Case(
         "JobsvcQueueStatisticsStale",

@@ -21,9 +21,15 @@ def commands(language: str) -> tuple[list[str], list[str]]:
     return ["node", str(built / "worker.js")], ["node", str(built / "caller.js")]
 
 
+def bulk_command() -> list[str]:
+    """The caller in Go that creates many jobs on one stream."""
+    return [str(ROOT / "build" / "examples" / "go" / "bulk")]
+
+
 def is_built(language: str) -> bool:
     """Whether an example is there to be run."""
-    return all(Path(command[-1]).exists() for command in commands(language))
+    built = [*commands(language), *([bulk_command()] if language == "go" else ())]
+    return all(Path(command[-1]).exists() for command in built)
 
 
 def lines(process: Process, message: str) -> Iterator[dict[str, Any]]:

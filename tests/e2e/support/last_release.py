@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-#: Stands for the release while there is no tag: a commit with 14 of the 21 migrations of 0.2.0.
+#: Stands for the release while there is no tag: a commit with the first 14 migrations.
 BEFORE_THE_FIRST = "6c598889"
 
 

@@ -1,5 +1,7 @@
 """The tables as they are at one moment, for the checker and for looking at faults."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -91,5 +93,17 @@ async def fetch(dsn: str, statement: str, *arguments: object) -> list[asyncpg.Re
     connection = await look_at(dsn)
     try:
         return list(await connection.fetch(statement, *arguments))
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def nothing_created(dsn: str) -> AsyncIterator[None]:
+    """Creations wait meanwhile."""
+    connection = await look_at(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE job IN EXCLUSIVE MODE")
+            yield
     finally:
         await connection.close()

@@ -21,9 +21,9 @@ from packaging.utils import canonicalize_name
 class Environment:
     """A fresh virtual environment with `jobsvc[extras]` from a wheel.
 
-    Its other packages are copied from the environment of the tests: those that the wheel and its
-    extras require, and no more. So no package index is needed, and a requirement that the wheel
-    forgets to name is missing.
+    Its other packages are those of the environment of the tests, the same files where they can be
+    linked: those that the wheel and its extras require, and no more. So no package index is needed,
+    and a requirement that the wheel forgets to name is missing.
     """
 
     def __init__(self, folder: Path, wheel: Path, *extras: str) -> None:
@@ -109,4 +109,7 @@ def _copy(package: Distribution, packages: Path) -> None:
         if ".." not in file.parts and source.is_file():
             target = packages / file
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            try:
+                os.link(source, target)
+            except OSError:  # It is on another file system.
+                shutil.copy2(source, target)

@@ -27,9 +27,11 @@ class RequestReader:
     def __init__(self, max_payload_bytes: int) -> None:
         self._max_payload_bytes = max_payload_bytes
         self._known: dict[bytes, RequestedOptions] = {}
-        #: The last spec, without what is the job's own, and its encoding.
+        #: The last spec, without what is the job's own, its encoding, and how a digest of one
+        #: without a unique key begins.
         self._spec: pb.JobSpec | None = None
         self._encoded = b""
+        self._digest = _digest(b"", "")
 
     def read(
         self,
@@ -78,32 +80,38 @@ class RequestReader:
         spec.ClearField("input")
         if unique_key:
             spec.ClearField("unique_key")
+        # Equal specs may be spelled differently (0 and -0), and digests are of the spelling.
         if request_id or spec != self._spec:
-            self._encoded = spec.SerializeToString(deterministic=True)
-            # A copy: the request as a whole may be large.
-            self._spec = pb.JobSpec.FromString(self._encoded)
+            encoded = spec.SerializeToString(deterministic=True)
+            if encoded != self._encoded:
+                self._encoded = encoded
+                self._digest = _digest(encoded, "")
+                # A copy: the request as a whole may be large.
+                self._spec = pb.JobSpec.FromString(encoded)
         options = self._known.get(self._encoded)
         if options is None or unique_key or request_id:
             checks = RequestChecks()
             if options is None:
                 options = _options(checks, spec)
-            checks.text("spec.unique_key", unique_key, 255)
+            if unique_key:
+                checks.text("spec.unique_key", unique_key, 255)
             if request_id:
                 checks.uuid("request_id", request_id)
             checks.raise_if_violated()
             self._keep(options)
         text, payload = payload_text(given, "spec.input", self._max_payload_bytes, large)
+        request_digest = None
+        if request_id:
+            digest = _digest(self._encoded, unique_key) if unique_key else self._digest.copy()
+            digest.update(large.canonical if large else canonical(payload))
+            request_digest = digest.digest()
         return JobRequest(
             options=options,
             input=text,
             payload=payload,
             unique_key=unique_key or None,
             request_id=request_id or None,
-            request_digest=(
-                _digest(self._encoded, unique_key, large.canonical if large else canonical(payload))
-                if request_id
-                else None
-            ),
+            request_digest=request_digest,
             batch_index=batch_index,
         )
 
@@ -158,8 +166,7 @@ def _options(checks: RequestChecks, spec: pb.JobSpec) -> RequestedOptions:
     )
 
 
-def _digest(encoded: bytes, unique_key: str, payload: bytes) -> bytes:
-    """Equal for equal specs, however their input is spelled: `payload` is its canonical form."""
-    digest = hashlib.blake2b(repr((encoded, unique_key)).encode(), digest_size=16)
-    digest.update(payload)
-    return digest.digest()
+def _digest(encoded: bytes, unique_key: str) -> "hashlib.blake2b":
+    """The beginning of a digest, to be updated with the canonical form of the input: equal for
+    equal specs, however their input is spelled."""
+    return hashlib.blake2b(repr((encoded, unique_key)).encode(), digest_size=16)

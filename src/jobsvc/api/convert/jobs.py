@@ -8,7 +8,7 @@ from jobsvc.api.convert.payloads import JSON_TEXT, write_payload_in_slices
 from jobsvc.api.convert.request_checks import RequestChecks
 from jobsvc.api.convert.run_policy import merge_run_policy
 from jobsvc.api.convert.times import write_timestamp
-from jobsvc.domain.job import AttemptRecord, Job, JobError, JobState
+from jobsvc.domain.job import AttemptRecord, Job, JobError, JobState, NewStatus
 from jobsvc.domain.wait_reason import WaitReason
 from jobsvc.v1 import job_pb2 as pb
 from jobsvc.v1 import payload_pb2
@@ -83,7 +83,7 @@ def write_job(
 
 def write_status(
     message: pb.JobStatus,
-    job: Job,
+    job: Job | NewStatus,
     full: bool,
     reason: WaitReason = WaitReason.UNSPECIFIED,
     attempts: Sequence[AttemptRecord] = (),
@@ -137,7 +137,7 @@ async def write_payloads(message: pb.Job, job: Job, encoding: int) -> None:
     await write_output(message.status, job, encoding)
 
 
-async def write_output(message: pb.JobStatus, job: Job, encoding: int) -> None:
+async def write_output(message: pb.JobStatus, job: Job | NewStatus, encoding: int) -> None:
     """Writes the output of a job that has one. Lets other tasks run meanwhile if it takes long."""
     if job.status.state is JobState.COMPLETED:
         await write_payload_in_slices(message.output, job.status.output, encoding)

@@ -24,12 +24,14 @@ def create_request(job: NewJob, validate_only: bool = False) -> job_service_pb2.
         TypeError: the input has no JSON form.
         ValueError: the input is no JSON object, or a number or text is out of range.
     """
-    request = job_service_pb2.CreateJobRequest(
-        request_id=str(job.request_id), validate_only=validate_only
-    )
+    # A step for what is not set would take time as well.
+    request = job_service_pb2.CreateJobRequest(request_id=str(job.request_id))
+    if validate_only:
+        request.validate_only = True
     spec = request.spec
     spec.queue = job.queue
-    spec.priority = job.priority
+    if job.priority:
+        spec.priority = job.priority
     if job.input is not None:
         spec.input.json_text = encode_payload(job.input)
     if job.schedule_time is not None:
@@ -44,7 +46,8 @@ def create_request(job: NewJob, validate_only: bool = False) -> job_service_pb2.
     if job.unique_key is not None:
         spec.unique_key = job.unique_key
         spec.unique_conflict_policy = _CONFLICT_POLICIES[job.unique_conflict]
-    spec.labels.update(job.labels or {})
+    if job.labels:
+        spec.labels.update(job.labels)
     return request
 
 

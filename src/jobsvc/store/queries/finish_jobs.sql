@@ -1,9 +1,11 @@
 -- Ends leased jobs, fenced by lease id; with `until`, only if the lease was not extended past it. A
 -- job that has another lease by now is left alone and has no row in the result. A failure that was
 -- decided before the job's cancellation was requested, and comes after it, is a cancellation.
+-- Each row has the status of the job, without error and output, if it is one of $9.
 -- $1 lease id (job id and number, words) in order, $2 until (sparse), $3 state (short),
 -- $4 retention (short), $5 error (documents), $6 output (documents), $7 and $8 percent and message
--- of the progress (sparse; NULL keeps that of the lease); see columns.py
+-- of the progress (sparse; NULL keeps that of the lease), $9 jobs whose status is wanted, in order;
+-- see columns.py
 WITH asked AS MATERIALIZED (
     SELECT
         array_agg(split_part(id, '.', 1)::uuid) AS jobs,
@@ -39,4 +41,8 @@ SELECT
 FROM (
     SELECT *, coalesce(($3::smallint[])[index], ($3::smallint[])[1]) AS state FROM gone
 ) AS gone
-RETURNING job_id
+RETURNING job_id,
+    CASE WHEN job_id = ($9::uuid[])[width_bucket(job_id, $9::uuid[])] THEN ROW(
+        state, attempt, version, worker_id, start_time, end_time, purge_time, progress_percent,
+        progress_message, cancel_request_time, cancel_reason)
+    END AS status
