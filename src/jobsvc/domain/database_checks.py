@@ -56,8 +56,8 @@ class ServerFacts:
     #: Servers that listen; None if that is not known.
     servers: int | None
     #: Of the role; 0 for none.
-    idle_session_timeout: timedelta
-    transaction_timeout: timedelta
+    idle_session_timeout: timedelta = timedelta(0)
+    transaction_timeout: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
