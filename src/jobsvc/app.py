@@ -43,6 +43,7 @@ from jobsvc.dispatch.worker_ids import WorkerIds
 from jobsvc.dispatch.worker_log import WorkerLog
 from jobsvc.domain.job_id import new_job_ids
 from jobsvc.domain.outages import Outages
+from jobsvc.embedded import EmbeddedPostgres
 from jobsvc.event_loop.lag import watch_loop
 from jobsvc.event_loop.running import running
 from jobsvc.jobs.bulk import BulkOperations
@@ -69,11 +70,12 @@ from jobsvc.store.store import Store, open_store
 from jobsvc.store.under_test import movable_texts
 from jobsvc.telemetry.catalogue import CERTIFICATE_REMAINING, DATABASE_AVAILABLE
 from jobsvc.telemetry.disk import measure_disk
-from jobsvc.telemetry.measurements import Measurements
+from jobsvc.telemetry.measurements import Attributes, Measurements
 from jobsvc.telemetry.process import measure_process
 from jobsvc.tracing.publish import published
 from jobsvc.upkeep.bulk import BulkRunner
 from jobsvc.upkeep.duties import duties_of
+from jobsvc.upkeep.embedded_measurements import EmbeddedMeasurements
 from jobsvc.upkeep.loop import DutyLog, run_duties
 
 #: `Replica` is what `replica` yields.
@@ -89,9 +91,10 @@ async def replica(
     settings: Settings,
     tls: ServerTls | None = None,
     clock_shift: Callable[[], timedelta] | None = None,
+    postgres: EmbeddedPostgres | None = None,
 ) -> AsyncIterator[Replica]:
     """A replica on a database whose schema is up to date, serving until the end of the block, over
-    TLS if `tls` is given.
+    TLS if `tls` is given. `postgres` is measured, too, if it is the database's.
 
     `clock_shift` is for tests alone: the database has a clock that they move
     (`store/under_test`), and the function returns by how much.
@@ -294,7 +297,8 @@ async def replica(
         if settings.dsn is None:
             measure_disk(measurements, settings.data_dir)
         if tls is not None:
-            measurements.gauge(CERTIFICATE_REMAINING, lambda: [((), tls.remaining_seconds)])
+            measurements.gauge(CERTIFICATE_REMAINING, lambda: _known(tls.remaining_seconds))
+        embedded = postgres and EmbeddedMeasurements(postgres, store.upkeep, measurements)
         with published(measurements) as is_published:
             async with running(
                 ("servers", store.database.watch_servers()),
@@ -303,6 +307,7 @@ async def replica(
                 ("watch feed", feed.run()),
                 ("queue statistics", statistics.run()),
                 *([("queue measurements", queue_measurements.run())] if is_published else []),
+                *([("embedded", embedded.run())] if embedded and is_published else []),
                 ("loop lag", watch_loop(metrics.get_meter("jobsvc"))),
                 ("redelivery", redelivery.run()),
                 ("dispatch", dispatcher.run()),
@@ -341,6 +346,11 @@ async def replica(
                 await trail.flush()
                 await history.flush()
                 worker_log.tell_missed(at_end=True)
+
+
+def _known(value: float | None) -> list[tuple[Attributes, float]]:
+    """The values of a gauge without attributes."""
+    return [] if value is None else [((), value)]
 
 
 def _new_ids(clock_shift: Callable[[], timedelta] | None) -> Callable[[int], list[str]]:

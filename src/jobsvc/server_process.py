@@ -103,13 +103,13 @@ async def serve(
         await stack.enter_async_context(running(("watchdog", manager.ping())))
         if tls is not None:
             await stack.enter_async_context(running(("certificate", tls.files.run())))
-        dsn = settings.dsn or embedded_dsn
+        dsn, postgres = settings.dsn or embedded_dsn, None
         if dsn is None:
             postgres = await stack.enter_async_context(embedded_postgres(settings.data_dir))
             dsn = postgres.dsn
             await stack.enter_async_context(running(("embedded PostgreSQL", postgres.watch())))
         if await until_prepared(dsn, settings, stop, manager, tls):
-            async with replica(dsn, settings, tls) as serving:
+            async with replica(dsn, settings, tls, postgres=postgres) as serving:
                 probes.replica = serving
                 if settings.authenticates:
                     reloads.append(serving.reload)

@@ -39,7 +39,7 @@ def test_demo_shows_results_retry_failure_and_trace_and_leaves_nothing_behind(
 
     found = re.search(r"jobsvc trace (\S+) ", done.stdout)
     assert found
-    traced = jobsvc("trace", found.group(1), "--dir", str(folder / "traces"))
+    traced = jobsvc("trace", found.group(1), "--from", str(folder / "traces"))
     assert traced.returncode == 0, traced.stderr
     assert traced.stdout.count("process news-analyzer") == 2
     assert len(re.findall(r"^trace [0-9a-f]{32} ", traced.stdout, re.MULTILINE)) == 1

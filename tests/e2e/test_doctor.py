@@ -1,14 +1,17 @@
 """`jobsvc doctor`, as an operator runs it beside servers: fault 35."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from jobsvc.auth.dev_certs import Authority
 from jobsvc.exit_code import ExitCode
 from tests.e2e.support.command import complaint, run
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch
+from tests.support.certificates import HOST, files_in
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
@@ -84,6 +87,59 @@ async def test_server_that_does_not_answer_is_told(stage: Stage) -> None:
     assert found.returncode == 1
     (line,) = lines(found.stdout)
     assert line.startswith("wrong: the server at 127.0.0.1:1 does not serve (")
+
+
+@pytest.mark.parametrize(
+    ("life", "text"),
+    [
+        (timedelta(minutes=-1), "ended 0 hours ago, so nobody can connect: "),
+        (timedelta(minutes=1), "ends in 0 hours, and nobody can connect from then on: "),
+    ],
+)
+async def test_certificate_that_ends_is_told(
+    stage: Stage, tmp_path: Path, life: timedelta, text: str
+) -> None:
+    files, authority = files_in(tmp_path), Authority()
+    certificate, key = authority.sign("server", HOST, is_server=True, life=life)
+    files.certificate.write_bytes(certificate)
+    files.key.write_bytes(key)
+    files.client_ca.write_bytes(authority.certificate)
+    named = {"JOBSVC_TLS_CERT": f"{files.certificate}", "JOBSVC_TLS_KEY": f"{files.key}"}
+    has_ended = life < timedelta(0)
+    found = run("doctor", JOBSVC_DSN=stage.dsn, **named)
+    severity, kind = ("wrong", "invalid") if has_ended else ("warning", "ends")
+    (line,) = lines(found.stdout)
+    assert line.startswith(f"{severity}: the certificate in JOBSVC_TLS_CERT ({files.certificate}) ")
+    assert text in line
+    assert line.endswith(f" [certificate_{kind}]")
+
+    server = await stage.serve(tls_cert=files.certificate, tls_key=files.key)
+    options = ("--target", server.target, "--ca", f"{files.client_ca}")
+    shown = lines(run("doctor", *options, JOBSVC_DSN=stage.dsn).stdout)
+    assert any(s.startswith(f"{severity}: the certificate that {server.target}") for s in shown)
+
+
+async def test_files_and_names_of_settings_that_are_wrong_are_told(
+    stage: Stage, tmp_path: Path
+) -> None:
+    files = files_in(tmp_path)
+    files.write(Authority())
+    files.key.write_bytes(b"no key")
+    found = run(
+        "doctor",
+        "--json",
+        JOBSVC_DSN=stage.dsn,
+        JOBSVC_TLS_CERT=f"{files.certificate}",
+        JOBSVC_TLS_KEY=f"{files.key}",
+        JOBSVC_POOL_SIZ="4",
+        JOBSVC_INITIAL_BACKOFF_SECONDS="700",
+    )
+    assert found.returncode == 1
+    told = {one["kind"]: one for one in json.loads(found.stdout)["findings"]}
+    assert "JOBSVC_TLS_KEY" in told["file_unusable"]["text"]
+    assert "JOBSVC_POOL_SIZ (rather JOBSVC_POOL_SIZE?)" in told["setting_unknown"]["text"]
+    assert told["settings_contradict"]["number"] == 1
+    assert told["settings_contradict"]["severity"] == "warning"
 
 
 async def test_doctor_of_a_role_without_rights_names_them(stage: Stage) -> None:

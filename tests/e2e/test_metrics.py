@@ -1,7 +1,9 @@
 """A running server says each metric of the catalogue, as the catalogue has it, and no other."""
 
+import os
 import re
 import shutil
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -15,8 +17,11 @@ from jobsvc.client import RetryPolicy
 from jobsvc.extras import is_installed
 from jobsvc.telemetry.catalogue import (
     CERTIFICATE_REMAINING,
+    EMBEDDED_CONNECTIONS,
     EMBEDDED_DISK_FREE,
     EMBEDDED_DISK_SIZE,
+    EMBEDDED_RESTARTS,
+    EMBEDDED_SIZE,
     SERVER_INSTRUMENTS,
     SOMETIMES,
     WORKER_INSTRUMENTS,
@@ -99,8 +104,8 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
     assert found.value("jobsvc_jobs_created_total", queue="greet") == 2
     assert found.value("jobsvc_queue_jobs", queue="nobody", state="ready") == 1
     assert found.value("jobsvc_queue_oldest_ready_age_seconds", queue="nobody") > 0
-    bounds = {line: value for line, value in found.values.items() if "max_waiting" in line}
-    assert bounds == {'jobsvc_queue_max_waiting{queue="nobody"}': 40}
+    most = {line: value for line, value in found.values.items() if "max_waiting" in line}
+    assert most == {'jobsvc_queue_max_waiting{queue="nobody"}': 40}
     completed = {"queue": "greet", "state": "COMPLETED", "reason": "OK"}
     assert found.value("jobsvc_jobs_ended_total", **completed) == 1
     failed = {"queue": "raises", "state": "FAILED", "reason": "UNKNOWN"}
@@ -112,7 +117,7 @@ async def test_server_says_every_metric_of_the_catalogue_as_it_is_there(
 
 
 @scraped
-async def test_disk_of_the_embedded_postgres_and_end_of_the_certificate_are_said(
+async def test_what_is_said_of_the_embedded_postgres_and_the_certificate(
     stage: Stage,
 ) -> None:
     certificate, key = Authority().sign("server", HOST, is_server=True, life=timedelta(days=9))
@@ -124,12 +129,24 @@ async def test_disk_of_the_embedded_postgres_and_end_of_the_certificate_are_said
         tls_cert=stage.folder / "tls.crt",
         tls_key=stage.folder / "tls.key",
     )
-    found = scrape(await url_of(server))
-    assert {head(instrument) for instrument in SOMETIMES} <= found.heads
+    url = await url_of(server)
+    heads = {head(instrument) for instrument in SOMETIMES}
+    found = await eventually(
+        lambda: scrape(url), lambda said: heads <= said.heads, seconds=60, what="all of them"
+    )
     remaining = found.value(prometheus_name(CERTIFICATE_REMAINING))
     assert 8 * 86_400 < remaining < 9 * 86_400
     free, size = (found.value(prometheus_name(i)) for i in (EMBEDDED_DISK_FREE, EMBEDDED_DISK_SIZE))
     assert 0 < free < size == shutil.disk_usage(stage.folder).total
+    # A new database takes some tens of MiB, and has the connections of the pool.
+    assert 10 << 20 < found.value(prometheus_name(EMBEDDED_SIZE)) < 1 << 30
+    assert found.value(prometheus_name(EMBEDDED_CONNECTIONS)) >= 1
+    restarts = prometheus_name(EMBEDDED_RESTARTS)
+    assert found.value(restarts) == 0
+    os.kill(int((stage.data_dir / "pgdata/postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    await eventually(
+        lambda: scrape(url).value(restarts), lambda count: count == 1, seconds=60, what="a restart"
+    )
 
 
 def status_of(url: str) -> tuple[int, str]:

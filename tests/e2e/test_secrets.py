@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobsvc.cli import app
-from jobsvc.tracing.span_folder import find_trace_ids
+from jobsvc.tracing.span_files import find_trace_ids
 from tests.e2e.support.command import run
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch

@@ -10,7 +10,7 @@ import asyncpg
 
 from jobsvc.telemetry import ERROR_TYPE, JOB_ATTEMPT, JOB_STATE, MESSAGE_ID
 from jobsvc.tracing.span import Span
-from jobsvc.tracing.span_folder import find_trace, find_trace_ids
+from jobsvc.tracing.span_files import find_trace, find_trace_ids
 from tests.e2e.support.stage import Stage
 from tests.support.probe import eventually
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from jobsvc.app import Replica
 from jobsvc.domain.finding import CHECKS, Check, Finding, Question, Severity
 from jobsvc.domain.inconsistency import Kind
-from jobsvc.settings import SCHEMA
+from jobsvc.settings import SCHEMA, Settings
 from jobsvc.store.diagnosis import diagnose
 from jobsvc.store.store import Store
 from jobsvc.upkeep.by_hand import DUTIES
@@ -23,13 +24,14 @@ from tests.support.pgbouncer import pgbouncer
 from tests.support.probe import eventually
 
 _PAGE = Path(__file__).parents[2] / "docs/operations/doctor.md"
-#: As the PostgreSQL of the tests is, and where only its store is open.
+#: As the PostgreSQL of the tests and their machine may be, and where only its store is open.
 _OF_THE_TESTS = {Check.NOT_DURABLE, Check.NO_SERVER}
 
 
-async def look(dsn: str, pooler: str | None = None) -> dict[str, Finding]:
+async def look(dsn: str, pooler: str | None = None, **settings: Any) -> dict[str, Finding]:
     """What is found, by kind; without what is true of every PostgreSQL of the tests."""
-    found = {one.kind: one for one in await diagnose(dsn, SCHEMA, pooler)}
+    asked = Settings(dsn=dsn, pooler=pooler, **settings)
+    found = {one.kind: one for one in await diagnose(dsn, asked)}
     return {kind: one for kind, one in found.items() if kind not in _OF_THE_TESTS}
 
 
@@ -44,7 +46,7 @@ async def test_nothing_is_wrong_with_jobs_in_every_state(dsn: str, store: Store)
 
 
 async def test_postgres_that_does_not_sync_is_told(dsn: str, sql: asyncpg.Connection) -> None:
-    found = {one.kind for one in await diagnose(dsn, SCHEMA)}
+    found = {one.kind for one in await diagnose(dsn, Settings(dsn=dsn))}
     is_off = await sql.fetchval("SELECT current_setting('fsync')") == "off"
     assert (Check.NOT_DURABLE in found) == is_off
 
@@ -53,7 +55,7 @@ async def test_database_without_a_server_is_told(
     dsn: str, start_replica: Callable[[], AbstractAsyncContextManager[Replica]]
 ) -> None:
     async def kinds() -> set[str]:
-        return {one.kind for one in await diagnose(dsn, SCHEMA)}
+        return {one.kind for one in await diagnose(dsn, Settings(dsn=dsn))}
 
     assert Check.NO_SERVER in await kinds()
     async with start_replica():
@@ -61,8 +63,8 @@ async def test_database_without_a_server_is_told(
             kinds, lambda found: Check.NO_SERVER not in found, seconds=30, what="the server"
         )
         named = f"{dsn}{'&' if '?' in dsn else '?'}application_name=ours"
-    assert Check.NO_SERVER not in {one.kind for one in await diagnose(named, SCHEMA)}
-    alone = await diagnose(dsn, SCHEMA, expects_server=False)
+    assert Check.NO_SERVER not in {one.kind for one in await diagnose(named, Settings(dsn=named))}
+    alone = await diagnose(dsn, Settings())
     assert Check.NO_SERVER not in {one.kind for one in alone}
 
 
@@ -193,6 +195,38 @@ async def test_setting_of_the_role_is_told(
     await create(store)
     found = await look(f"{dsn}{'&' if '?' in dsn else '?'}options=-c{setting}")
     assert list(found) == [kind]
+
+
+async def test_settings_that_contradict_each_other_are_told(
+    dsn: str, store: Store, sql: asyncpg.Connection
+) -> None:
+    async def told(**settings: Any) -> tuple[str, ...]:
+        found = await look(dsn, **settings)
+        assert set(found) <= {Check.SETTINGS_CONTRADICT}
+        return found[Check.SETTINGS_CONTRADICT].names if found else ()
+
+    assert await told(initial_backoff_seconds=700) == (
+        "JOBSVC_INITIAL_BACKOFF_SECONDS is 700, above JOBSVC_MAX_BACKOFF_SECONDS (600)",
+    )
+    await sql.execute("UPDATE queue SET initial_backoff = 30 WHERE name = 'q'")
+    assert await told() == ()
+    assert await told(max_backoff_seconds=20) == (
+        "queue q: initial_backoff is 30 s, above max_backoff (20 s)",
+    )
+
+
+async def test_timeouts_of_the_role_that_contradict_settings_are_told(
+    dsn: str, store: Store, sql: asyncpg.Connection
+) -> None:
+    options = "options=-cidle_session_timeout%3D5min"
+    expected = ["idle_session_timeout of the role is 300 s"]
+    if sql.get_server_version() >= (17,):
+        options += "%20-ctransaction_timeout%3D20s"
+        expected.append("transaction_timeout of the role is 20 s, below JOBSVC_STATEMENT_SECONDS")
+    found = await look(f"{dsn}{'&' if '?' in dsn else '?'}{options}")
+    assert list(found) == [Check.SETTINGS_CONTRADICT]
+    names = found[Check.SETTINGS_CONTRADICT].names
+    assert [name[: len(part)] for name, part in zip(names, expected, strict=True)] == expected
 
 
 async def test_autovacuum_that_is_off_for_a_table_and_its_dead_rows_are_told(dsn: str) -> None:

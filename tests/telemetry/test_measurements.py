@@ -51,3 +51,18 @@ def test_who_asks_for_an_instrument_gets_the_same() -> None:
     measurements = Measurements()
     assert measurements.tally(JOBS_CREATED) is measurements.tally(JOBS_CREATED)
     assert measurements.distribution(JOB_RUN) is measurements.distribution(JOB_RUN)
+
+
+def test_last_sampled_value_of_each_bucket_is_its_example() -> None:
+    found = Distribution(BOUNDARIES)
+    for value, traceparent in (
+        (0.5, f"00-{'a' * 32}-{'b' * 16}-01"),
+        (0.6, f"00-{'c' * 32}-{'d' * 16}-03"),
+        (0.7, f"00-{'e' * 32}-{'f' * 16}-00"),
+        (0.8, ""),
+        (7.0, f"00-{'e' * 32}-{'f' * 16}-02"),
+    ):
+        found.record(value, "q")
+        found.exemplify(value, traceparent, "q")
+    [(_, buckets)] = found.read()
+    assert [(bucket, e.value) for bucket, e in buckets.examples.items()] == [(1, 0.6)]

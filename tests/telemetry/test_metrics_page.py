@@ -41,3 +41,7 @@ def test_page_has_the_lines_of_the_catalogue(
 def test_names_are_unique() -> None:
     instruments = {*SERVER_INSTRUMENTS, *WORKER_INSTRUMENTS}
     assert len({instrument.name for instrument in instruments}) == len(instruments)
+
+
+def test_no_unit_is_1() -> None:
+    assert not [i.name for i in (*SERVER_INSTRUMENTS, *WORKER_INSTRUMENTS) if i.unit == "1"]

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from jobsvc.telemetry import MESSAGE_ID
 from jobsvc.tracing.span import Span, decode, encode
 from jobsvc.tracing.span_file import SpanFile
-from jobsvc.tracing.span_folder import SUFFIX, find_trace, find_trace_ids, read_spans, remove_older
+from jobsvc.tracing.span_files import SUFFIX, find_trace, find_trace_ids, read_spans, remove_older
 from tests.support.probe import blocking_eventually
 from tests.tracing.support.process import clean_environment, run
 

@@ -57,6 +57,46 @@ def test_readers_get_all_or_what_is_new_as_they_prefer() -> None:
     ]
 
 
+EXEMPLIFIES = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from jobsvc.telemetry.catalogue import JOB_RUN, JOBS_CREATED
+from jobsvc.telemetry.measurements import Measurements
+from jobsvc.tracing.publish import published
+
+delta = {Histogram: AggregationTemporality.DELTA}
+readers = InMemoryMetricReader(), InMemoryMetricReader(preferred_temporality=delta)
+metrics.set_meter_provider(MeterProvider(readers, shutdown_on_exit=False))
+
+def show():
+    for reader in readers:
+        data = reader.get_metrics_data()
+        (run,) = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics
+                  if m.name == "jobsvc.job.run.duration"]
+        (point,) = run.data.data_points
+        print([(e.value, f"{e.trace_id:x}", f"{e.span_id:x}") for e in point.exemplars])
+
+measurements = Measurements()
+run, created = measurements.distribution(JOB_RUN), measurements.tally(JOBS_CREATED)
+created.add(1, "q")
+with published(measurements):
+    for value, text in ((1.0, f"00-{'a' * 32}-{'b' * 16}-01"), (40.0, "of a caller, no trace 1")):
+        run.record(value, "q")
+        run.exemplify(value, text, "q")
+    show()
+    run.record(2.0, "q")
+    show()
+"""
+
+
+def test_examples_are_exemplars_of_the_next_collection_only() -> None:
+    done = run(EXEMPLIFIES)
+    assert done.stderr == ""
+    expected = f"[(1.0, '{'a' * 32}', '{'b' * 16}')]"
+    assert done.stdout.splitlines() == [expected, expected, "[]", "[]"]
+
+
 def test_without_an_sdk_nothing_is_published() -> None:
     code = """
 from jobsvc.telemetry.measurements import Measurements

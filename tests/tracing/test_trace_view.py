@@ -13,7 +13,7 @@ from jobsvc.cli import trace as command
 from jobsvc.telemetry import ERROR_TYPE, JOB_ATTEMPT, JOB_STATE, MESSAGE_ID
 from jobsvc.tracing.drawing import draw, duration_text
 from jobsvc.tracing.span import Link, Span, encode
-from jobsvc.tracing.span_folder import SUFFIX
+from jobsvc.tracing.span_files import SUFFIX
 from jobsvc.tracing.waterfall import bar_cells, notes, rows, spans_of_job
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -188,7 +188,7 @@ def recorded(folder: Path) -> Path:
 
 
 def test_command_finds_a_trace_by_job_and_leaves_the_batch_out(tmp_path: Path) -> None:
-    code, out, _ = cli("one", "--dir", str(recorded(tmp_path)))
+    code, out, _ = cli("one", "--from", str(recorded(tmp_path)))
     assert code == 0
     assert "process-one" in out
     assert "process-two" not in out
@@ -197,12 +197,12 @@ def test_command_finds_a_trace_by_job_and_leaves_the_batch_out(tmp_path: Path) -
 def test_command_shows_the_whole_batch_on_request(tmp_path: Path) -> None:
     folder = str(recorded(tmp_path))
     for arguments in (("one", "--all"), (TRACE_ID,)):
-        code, out, _ = cli(*arguments, "--dir", folder)
+        code, out, _ = cli(*arguments, "--from", folder)
         assert code == 0
         assert "process-two" in out
 
 
 def test_command_says_in_one_line_that_nothing_was_found(tmp_path: Path) -> None:
-    code, out, error = cli("none", "--dir", str(tmp_path))
+    code, out, error = cli("none", "--from", str(tmp_path))
     assert (code, out) == (1, "")
     assert error == f"no spans of job none in {tmp_path}\n"

@@ -1,6 +1,8 @@
 """The `process` span of an attempt, as the runner makes it."""
 
 import asyncio
+import json
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from jobsvc import telemetry
+from jobsvc.tracing.json_log import JsonFormatter
 from jobsvc.v1.payload_pb2 import Payload
 from jobsvc.v1.worker_service_pb2 import JobLease, JobOutcome
 from jobsvc.worker import Fail, Processor, Release
@@ -87,6 +90,36 @@ async def succeed_async(value: dict[str, Any]) -> None:
 
 def succeed_in_thread(value: dict[str, Any]) -> None:
     trace.get_current_span().set_attribute("mine", 1)
+
+
+async def log_async(value: dict[str, Any]) -> None:
+    logging.getLogger("yours").warning("on my way")
+
+
+def log_in_thread(value: dict[str, Any]) -> None:
+    logging.getLogger("yours").warning("on my way")
+
+
+@pytest.mark.parametrize("function", [log_async, log_in_thread])
+async def test_every_line_of_a_processor_names_job_and_trace(function: Callable[..., Any]) -> None:
+    lines: list[dict[str, Any]] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(JsonFormatter().format(record)))
+
+    handler, logger = Handler(), logging.getLogger("yours")
+    logger.addHandler(handler)
+    try:
+        (span,), _ = await run(function)
+        logger.warning("afterwards")
+    finally:
+        logger.removeHandler(handler)
+    within, afterwards = lines
+    assert span.context is not None
+    span_id = trace.format_span_id(span.context.span_id)
+    assert (within["job_id"], within["trace_id"], within["span_id"]) == ("j1", TRACE_ID, span_id)
+    assert not {"job_id", "trace_id", "span_id"} & afterwards.keys()
 
 
 @pytest.mark.parametrize("function", [succeed_async, succeed_in_thread])

@@ -166,7 +166,11 @@ class Guard:
                     status = self._status(error, name, span)
                     code = code_pb2.Code.Name(status.code)
                 finally:
-                    self._durations.record(time.perf_counter() - begin, "grpc", name, code)
+                    seconds = time.perf_counter() - begin
+                    self._durations.record(seconds, "grpc", name, code)
+                    if span.is_recording():
+                        traceparent, _ = telemetry.headers(span)
+                        self._durations.exemplify(seconds, traceparent, "grpc", name, code)
                 answer = b""  # see abort
                 ending = abort(context, status)
                 del requests, context

@@ -1,12 +1,12 @@
 """TLS of the server's port, with files that may be replaced while it serves."""
 
-import time
+from datetime import UTC, datetime
 
 import grpc
 
-from jobsvc.auth.certificate_dates import not_after
 from jobsvc.auth.tls_files import TlsFiles, TlsMaterial
 from jobsvc.auth.watched_files import WatchedFiles
+from jobsvc.domain.certificate import validities
 from jobsvc.settings import Settings
 
 
@@ -27,10 +27,14 @@ class ServerTls:
         return None if files is None else cls(files)
 
     @property
-    def remaining_seconds(self) -> float:
-        """For how long new connections get a certificate that is still valid. May be read by any
-        thread."""
-        return not_after(self._material.certificate).timestamp() - time.time()
+    def remaining_seconds(self) -> float | None:
+        """For how long new connections get a certificate that is still valid, with its chain; None
+        if that is not known. May be read by any thread."""
+        try:
+            ends = [one.end for one in validities(self._material.certificate)]
+        except ValueError:  # OpenSSL has read it; so it is we who cannot.
+            return None
+        return (min(ends) - datetime.now(UTC)).total_seconds() if ends else None
 
     def credentials(self) -> grpc.ServerCredentials:
         """Returns the credentials of one address: each asks by itself whether there is something

@@ -29,13 +29,15 @@ def doctor(
 
     Is work flowing, are jobs succeeding, can the numbers be trusted: then a line for
     each thing that is wrong, or may be (a warning, which leaves the exit code at 0), with
-    what to do. It changes nothing, and may run beside servers. Without JOBSVC_DSN it
+    what to do. It changes nothing, and may run beside servers. Give it the environment
+    of a server: it looks at the settings and their files, too. Without JOBSVC_DSN it
     starts the embedded PostgreSQL in JOBSVC_DATA_DIR. See docs/operations/doctor.md.
     """
     import asyncio
     import logging
 
     from jobsvc.cli.existing_database import existing_database
+    from jobsvc.cli.server_files import check_files
     from jobsvc.cli.startup import log_to_stderr, read_settings, startup_errors
     from jobsvc.domain.finding import is_wrong
     from jobsvc.store.diagnosis import diagnose
@@ -46,18 +48,10 @@ def doctor(
 
     async def run() -> list["Finding"]:
         async with existing_database(settings) as dsn:
-            has_servers = settings.dsn is not None
-            return await diagnose(
-                dsn,
-                settings.schema,
-                settings.pooler,
-                rows,
-                has_servers,
-                settings.own_connections if has_servers else 0,
-            )
+            return await diagnose(dsn, settings, rows)
 
     with startup_errors():
-        found = [*_ask(target, tls, ca), *asyncio.run(run())]
+        found = [*_ask(target, tls, ca), *check_files(settings), *asyncio.run(run())]
     found.sort(key=lambda one: one.severity, reverse=True)  # what is wrong comes first
     print(_json(found) if as_json else "\n".join(_fitted(_lines(found))))
     if is_wrong(found):
@@ -66,14 +60,16 @@ def doctor(
 
 def _ask(target: str | None, tls: bool, ca: Path | None) -> Iterator["Finding"]:
     """Asks a server, if one is named."""
+    from jobsvc.cli.server_files import check_shown_certificate
     from jobsvc.client import CallFailed
     from jobsvc.client.health import serving_status
     from jobsvc.domain.finding import Check, finding
 
     if target is None:
         return
+    credentials = channel_credentials(tls, ca)
     try:
-        status = serving_status(target, credentials=channel_credentials(tls, ca))
+        status = serving_status(target, credentials=credentials)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     except CallFailed as failure:
@@ -83,6 +79,8 @@ def _ask(target: str | None, tls: bool, ca: Path | None) -> Iterator["Finding"]:
             Check.NOT_SERVING,
             f"the server at {target} does not serve ({status}): look into its log, or start it",
         )
+    if credentials is not None:
+        yield from check_shown_certificate(target)
 
 
 def _lines(found: Sequence["Finding"]) -> Iterator[str]:

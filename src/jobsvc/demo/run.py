@@ -24,7 +24,7 @@ from jobsvc.demo.site import serve_site
 from jobsvc.extras import NotInstalled
 from jobsvc.tracing import start_tracing
 from jobsvc.tracing.drawing import draw
-from jobsvc.tracing.span_folder import find_trace, find_trace_ids, remove_older
+from jobsvc.tracing.span_files import find_trace, find_trace_ids, remove_older
 from jobsvc.tracing.waterfall import spans_of_job
 
 #: Longest waits: for the server and for the worker, and for all jobs.
@@ -166,5 +166,5 @@ def _show_trace(results: Sequence[Result], traces: Path, console: Console) -> No
         draw(spans_of_job(find_trace(traces, trace_id), told.job_id), console)
     if not found:
         console.print("no spans: OTEL_TRACES_SAMPLER or OTEL_SDK_DISABLED turns them off")
-    command = f"jobsvc trace {told.job_id} --dir {shlex.quote(str(traces))}"
+    command = f"jobsvc trace {told.job_id} --from {shlex.quote(str(traces))}"
     console.print(f"\nNext: {command}, or make test.", markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from jobsvc.domain.dead_rows import DirtyTable, HorizonHolder
 from jobsvc.domain.finding import Check, Finding, finding, finding_of
@@ -54,6 +55,9 @@ class ServerFacts:
     max_connections: int
     #: Servers that listen; None if that is not known.
     servers: int | None
+    #: Of the role; 0 for none.
+    idle_session_timeout: timedelta = timedelta(0)
+    transaction_timeout: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

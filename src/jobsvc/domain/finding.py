@@ -30,6 +30,11 @@ class Check(StrEnum):
     NOT_READY = "not_ready"
     NOT_SERVING = "not_serving"
     NO_SERVER = "no_server"
+    SETTINGS_CONTRADICT = "settings_contradict"
+    SETTING_UNKNOWN = "setting_unknown"
+    FILE_UNUSABLE = "file_unusable"
+    CERTIFICATE_INVALID = "certificate_invalid"
+    CERTIFICATE_ENDS = "certificate_ends"
     QUEUE_WITHOUT_WORKER = "queue_without_worker"
     QUEUE_PAUSED = "queue_paused"
     QUEUE_BEHIND = "queue_behind"
@@ -71,6 +76,11 @@ CHECKS: dict[Check, tuple[Question, Severity]] = {
     Check.NOT_READY: (_FLOWING, _WRONG),
     Check.NOT_SERVING: (_FLOWING, _WRONG),
     Check.NO_SERVER: (_FLOWING, _WRONG),
+    Check.SETTINGS_CONTRADICT: (_FLOWING, _WARNING),
+    Check.SETTING_UNKNOWN: (_FLOWING, _WARNING),
+    Check.FILE_UNUSABLE: (_FLOWING, _WRONG),
+    Check.CERTIFICATE_INVALID: (_FLOWING, _WRONG),
+    Check.CERTIFICATE_ENDS: (_FLOWING, _WARNING),
     Check.QUEUE_WITHOUT_WORKER: (_FLOWING, _WRONG),
     Check.QUEUE_PAUSED: (_FLOWING, _WARNING),
     Check.QUEUE_BEHIND: (_FLOWING, _WARNING),

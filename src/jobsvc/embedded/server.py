@@ -16,6 +16,7 @@ from jobsvc.embedded import access, postmaster, process, sockets
 from jobsvc.embedded.account import Account, account_for
 from jobsvc.embedded.binaries import Binaries, find_binaries
 from jobsvc.embedded.data_directory import DataDirectory, claim
+from jobsvc.embedded.folder_size import folder_bytes
 from jobsvc.embedded.initdb import ensure_pgdata
 from jobsvc.embedded.unavailable import EmbeddedUnavailable
 
@@ -60,6 +61,8 @@ class EmbeddedPostgres:
         self._settings = settings
         self._socket_folder = socket_folder
         self._process: subprocess.Popen[bytes] | None = None
+        #: Starts after it had ended unexpectedly.
+        self.restarts = 0
 
     @property
     def dsn(self) -> str:
@@ -70,6 +73,14 @@ class EmbeddedPostgres:
     def log(self) -> Path:
         """The log file of PostgreSQL. A start renames a file of more than 4 MB to `*.log.1`."""
         return self._data.log
+
+    def size_bytes(self) -> int:
+        """Returns the size of the data. Looking at each file takes a while: call it in a thread.
+
+        Raises:
+            OSError: the data cannot be looked at.
+        """
+        return folder_bytes(self._data.pgdata)
 
     async def start(self) -> None:
         """Stops the running PostgreSQL, starts a new one, and waits until it accepts connections.
@@ -110,6 +121,7 @@ class EmbeddedPostgres:
             if time.monotonic() - began < SHORT_LIFE_SECONDS:
                 await asyncio.sleep(SHORT_LIFE_SECONDS)
             await self._restart()
+            self.restarts += 1
             began = time.monotonic()
             logger.warning("PostgreSQL is back")
 

@@ -37,7 +37,7 @@ from jobsvc.queues.catalog import Catalog
 from jobsvc.settings import Settings
 from jobsvc.store.hints import Hints
 from jobsvc.store.store import Store
-from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.jobs import JobMeasurements, Timed
 from jobsvc.telemetry.measurements import Measurements
 
 log = logging.getLogger(__name__)
@@ -267,7 +267,7 @@ class Settlement:
         known: dict[str, NewStatus] = {}
         errors: list[Exception | None] = []
         moved, ready = [], []
-        now, completed = time.monotonic(), defaultdict[str, list[float]](list)
+        now, completed = time.monotonic(), defaultdict[str, list[Timed]](list)
         for d, result in zip(decided, results, strict=True):
             end = d.end
             if isinstance(result, Exception):
@@ -282,7 +282,8 @@ class Settlement:
                 known[job_id] = NewStatus(job_id, d.terms.queue, result, result.update_time)
             stored = result if isinstance(result, Finish) else end.verdict
             if isinstance(stored, Finish) and stored.state is JobState.COMPLETED:
-                completed[d.terms.queue].append(now - d.terms.lease_time)
+                run = now - d.terms.lease_time, d.terms.traceparent
+                completed[d.terms.queue].append(run)
             else:
                 self._measure(d.terms, stored, now)
             if isinstance(result, Requeued) and isinstance(end.verdict, Requeue):
@@ -292,19 +293,19 @@ class Settlement:
                     ready.append(result.queue)
             if self._traced and d.terms.traceparent:
                 self._trace(d, began, stored)
-        for queue, run_seconds in completed.items():
-            self._measured.completed(queue, run_seconds)
+        for queue, runs in completed.items():
+            self._measured.completed(queue, runs)
         self._hints.tell(moved, dict.fromkeys(ready), known=known)
         return errors
 
     def _measure(self, terms: LeaseTerms, stored: Finish | Requeue, now: float) -> None:
         """Records an end that is no success."""
-        run_seconds = now - terms.lease_time
+        run = now - terms.lease_time, terms.traceparent
         if isinstance(stored, Finish):
             reason = end_reason(stored.error)
-            self._measured.ended(terms.queue, stored.state.name, reason, run_seconds)
+            self._measured.ended(terms.queue, stored.state.name, reason, run)
         elif stored.attempt_used:
-            self._measured.retried(terms.queue, end_reason(stored.error), run_seconds)
+            self._measured.retried(terms.queue, end_reason(stored.error), run)
         else:
             self._measured.released(terms.queue)
 

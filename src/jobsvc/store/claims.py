@@ -9,7 +9,7 @@ from jobsvc.domain.lease import LeasedJob, QueuePosition, Slot
 from jobsvc.store.columns import short
 from jobsvc.store.database import Database
 from jobsvc.store.records import last_position_from, leased_jobs_from
-from jobsvc.telemetry.jobs import JobMeasurements
+from jobsvc.telemetry.jobs import JobMeasurements, Timed
 from jobsvc.telemetry.measurements import Measurements
 
 #: Bytes of a lease's number. Random: who can guess the id of a lease can report on its job.
@@ -36,6 +36,11 @@ class Claimed:
     def wait_seconds(self) -> list[float]:
         """For how long the jobs were ready, in no order."""
         return [seconds for row in self._rows for seconds in row["waits"]]
+
+    @property
+    def longest_wait(self) -> Timed:
+        """The longest of them, and the `traceparent` of its job."""
+        return max((max(row["waits"]), row["traceparent"]) for row in self._rows)
 
     @property
     def last(self) -> QueuePosition | None:
@@ -80,7 +85,7 @@ class ClaimStore:
         )
         claimed = Claimed(rows, slots)
         if rows:
-            self._measured.waited(queue, claimed.wait_seconds())
+            self._measured.waited(queue, claimed.wait_seconds(), claimed.longest_wait)
         return claimed
 
     async def ready(self, queues: Sequence[str]) -> list[str]:

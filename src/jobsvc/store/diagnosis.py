@@ -8,10 +8,13 @@ from itertools import chain
 import asyncpg
 
 from jobsvc.domain import database_checks as database_rules
+from jobsvc.domain import settings_checks as settings_rules
 from jobsvc.domain import work_checks as work_rules
 from jobsvc.domain.database_checks import LockWait, ServerFacts, SlotFacts, TableFacts
 from jobsvc.domain.finding import Check, Finding, contradiction, finding
+from jobsvc.domain.settings_checks import Retries
 from jobsvc.domain.work_checks import Overdue, RecentEnds, Versions
+from jobsvc.settings import Settings
 from jobsvc.store.database import Database, connection_errors, open_database
 from jobsvc.store.database_disk import find_disk
 from jobsvc.store.dsn import read_dsn
@@ -25,40 +28,44 @@ from jobsvc.store.sessions import Pooling
 from jobsvc.store.upkeep import UpkeepStore
 
 _STATEMENT_SECONDS = 30.0
+_MAX_QUEUES = 1000
 #: Of the sessions of servers for notifications.
 _LISTENER = "jobsvc-hints"
 
 
-async def diagnose(
-    dsn: str,
-    schema: str,
-    pooler: str | None = None,
-    compare_all: bool = False,
-    expects_server: bool = True,
-    own_connections: int = 0,
-) -> list[Finding]:
-    """Returns what is wrong, or may be. `pooler` is the setting JOBSVC_POOLER. Rows are compared
-    only if there are less than a million jobs, or with `compare_all`. With `expects_server`, a
-    server should be connected. `own_connections` is how many all processes of a server take.
+async def diagnose(dsn: str, settings: Settings, compare_all: bool = False) -> list[Finding]:
+    """Returns what is wrong, or may be, with the database at `dsn` and the work in it. Rows are
+    compared only if there are less than a million jobs, or with `compare_all`. With a DSN in the
+    settings, a server should be connected.
 
     Raises:
         DsnInvalid, DatabaseUnavailable, DatabaseUnsuitable: as `ddl_transaction`: it cannot look.
     """
+    schema, target = settings.schema, read_dsn(dsn)
     missing = await missing_for_serving(dsn, schema)
     findings = [finding(Check.NOT_READY, text) for text in missing]
     pooling, has_heard = await _look_between(dsn, schema)
-    findings += database_rules.check_pooling(pooling, pooler, has_heard)
+    findings += database_rules.check_pooling(pooling, settings.pooler, has_heard)
     # Behind a pooler servers do not listen, and with a name of the DSN our own sessions have it.
-    can_tell = pooling is Pooling.SESSION and read_dsn(dsn).application_name is None
+    can_tell = pooling is Pooling.SESSION and target.application_name is None
     # A pooler may share them.
-    own = own_connections if pooling is Pooling.SESSION else 0
-    listener = _LISTENER if expects_server and can_tell else None
+    own = settings.own_connections if settings.dsn and pooling is Pooling.SESSION else 0
+    listener = _LISTENER if settings.dsn is not None and can_tell else None
     async with open_database(dsn, 1, _STATEMENT_SECONDS, schema, pooling) as database:
-        tables = await _read_tables(database)
-        findings += [found async for found in _check_database(database, tables, listener, own)]
+        (row,) = await database.fetch("read_server_facts", listener)
+        facts, tables = ServerFacts(**row), await _read_tables(database)
+        findings += database_rules.check_server(facts, own)
+        findings += [found async for found in _check_database(database, tables)]
+        contradicting = [
+            *settings_rules.contradictions(settings),
+            *settings_rules.database_contradictions(settings, facts),
+        ]
+        if not missing:
+            contradicting += await _contradicting_queues(database, settings)
+            findings += [found async for found in _check_work(database)]
+        findings += settings_rules.check_contradictions(contradicting)
         if missing:
             return findings
-        findings += [found async for found in _check_work(database)]
     findings += await find_drift(dsn, schema)
     too_many = [] if compare_all else list(database_rules.check_comparable(tables))
     if not too_many:
@@ -78,12 +85,19 @@ async def _look_between(dsn: str, schema: str) -> tuple[Pooling, bool]:
             return pooling, True  # A standby, which is told.
 
 
+async def _contradicting_queues(database: Database, settings: Settings) -> list[str]:
+    rows = await database.fetch(
+        "find_contradictory_queues",
+        settings.initial_backoff_seconds,
+        settings.max_backoff_seconds,
+        _MAX_QUEUES,
+    )
+    return list(settings_rules.queue_contradictions([Retries(**row) for row in rows]))
+
+
 async def _check_database(
-    database: Database, tables: Sequence[TableFacts], listener: str | None, own_connections: int
+    database: Database, tables: Sequence[TableFacts]
 ) -> AsyncIterator[Finding]:
-    (row,) = await database.fetch("read_server_facts", listener)
-    for found in database_rules.check_server(ServerFacts(**row), own_connections):
-        yield found
     for found in database_rules.check_clock(*await _compare_clocks(database)):
         yield found
     upkeep = UpkeepStore(database)

@@ -103,6 +103,12 @@ class UpkeepStore:
         rows = await self._database.fetch("horizon_holder")
         return next((HorizonHolder(*row.values()) for row in rows), None)
 
+    async def count_connections(self) -> int:
+        """Returns how many connections the server has, of all programs."""
+        (row,) = await self._database.fetch("count_connections")
+        count: int = row["count"]
+        return count
+
     async def _fetch(
         self, connection: Connection | None, statement: str, *arguments: object
     ) -> Sequence[asyncpg.Record]:

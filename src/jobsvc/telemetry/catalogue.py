@@ -22,7 +22,8 @@ class Instrument:
 
     name: str
     kind: Kind
-    #: As UCUM has it: `s`, `By`; what is counted in braces.
+    #: As UCUM has it: `s`, `By`; what is counted in braces. Not `1`: Prometheus has that in the
+    #: name of a gauge, as `_ratio`, or not, by who translates.
     unit: str
     attributes: tuple[str, ...]
     description: str
@@ -103,7 +104,7 @@ DATABASE_FAILURES = Instrument(
 DATABASE_AVAILABLE = Instrument(
     "jobsvc.database.available",
     Kind.GAUGE,
-    "1",
+    "{database}",
     (),
     "1 while the database answers, else 0",
 )
@@ -163,7 +164,7 @@ QUEUE_OPEN_WINDOW = Instrument(
 QUEUE_PAUSED = Instrument(
     "jobsvc.queue.paused",
     Kind.GAUGE,
-    "1",
+    "{queue}",
     ("queue",),
     "1 while the queue is paused, else 0",
 )
@@ -292,7 +293,7 @@ CONNECTIONS_WAITING = Instrument(
 LISTENING = Instrument(
     "jobsvc.hints.listening",
     Kind.GAUGE,
-    "1",
+    "{connection}",
     (),
     "1 while notifications of other replicas arrive, else 0: then everything is late by a poll",
 )
@@ -334,7 +335,7 @@ CERTIFICATE_REMAINING = Instrument(
     Kind.GAUGE,
     "s",
     (),
-    "For how long the certificate of the server is still valid; below 0 once it has expired",
+    "For how long the certificate of the server is still valid, with its chain; then below 0",
 )
 
 EMBEDDED_DISK_FREE = Instrument(
@@ -351,6 +352,30 @@ EMBEDDED_DISK_SIZE = Instrument(
     "By",
     (),
     "Size of that disk",
+)
+
+EMBEDDED_SIZE = Instrument(
+    "jobsvc.embedded.size",
+    Kind.GAUGE,
+    "By",
+    (),
+    "Size of the data directory of the embedded PostgreSQL, its WAL included",
+)
+
+EMBEDDED_CONNECTIONS = Instrument(
+    "jobsvc.embedded.connections",
+    Kind.GAUGE,
+    "{connection}",
+    (),
+    "Connections to the embedded PostgreSQL, of all programs",
+)
+
+EMBEDDED_RESTARTS = Instrument(
+    "jobsvc.embedded.restarts",
+    Kind.COUNTER,
+    "{restart}",
+    (),
+    "Starts of the embedded PostgreSQL after it had ended unexpectedly",
 )
 
 PROCESS_CPU_TIME = Instrument(
@@ -427,6 +452,9 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
     CERTIFICATE_REMAINING,
     EMBEDDED_DISK_FREE,
     EMBEDDED_DISK_SIZE,
+    EMBEDDED_SIZE,
+    EMBEDDED_CONNECTIONS,
+    EMBEDDED_RESTARTS,
     PROCESS_CPU_TIME,
     PROCESS_MEMORY,
     PROCESS_FILES,
@@ -435,7 +463,14 @@ SERVER_INSTRUMENTS: tuple[Instrument, ...] = (
 
 #: Of those, what a server says only where there is such a thing: TLS, an embedded PostgreSQL.
 SOMETIMES: frozenset[Instrument] = frozenset(
-    {CERTIFICATE_REMAINING, EMBEDDED_DISK_FREE, EMBEDDED_DISK_SIZE}
+    {
+        CERTIFICATE_REMAINING,
+        EMBEDDED_DISK_FREE,
+        EMBEDDED_DISK_SIZE,
+        EMBEDDED_SIZE,
+        EMBEDDED_CONNECTIONS,
+        EMBEDDED_RESTARTS,
+    }
 )
 
 WORKER_ATTEMPTS = Instrument(
@@ -485,7 +520,7 @@ WORKER_RESENT = Instrument(
     "Outcomes that were sent and must be sent again, on another stream or later",
 )
 WORKER_CONNECTED = Instrument(
-    "jobsvc.worker.connected", Kind.GAUGE, "1", (), "1 while the worker has a stream, else 0"
+    "jobsvc.worker.connected", Kind.GAUGE, "{stream}", (), "1 while the worker has a stream, else 0"
 )
 
 #: Metrics of a worker of the SDK.

@@ -15,6 +15,9 @@ from jobsvc.telemetry.catalogue import (
 )
 from jobsvc.telemetry.measurements import Measurements
 
+#: How many seconds a job waited or ran, and its `traceparent`.
+Timed = tuple[float, str]
+
 #: Values of `state`.
 _COMPLETED, _FAILED, _CANCELLED = "COMPLETED", "FAILED", "CANCELLED"
 #: `reason` of a job that has completed.
@@ -48,31 +51,34 @@ class JobMeasurements:
         for queue, count in Counter(queues).items():
             self.waited(queue, [0.0] * count)
 
-    def waited(self, queue: str, wait_seconds: Iterable[float]) -> None:
+    def waited(self, queue: str, wait_seconds: Iterable[float], longest: Timed = (0, "")) -> None:
         """Records jobs of a queue that were leased, by how long each had been ready."""
-        ordered = sorted(wait_seconds)
-        self._wait.record_all(ordered, self._queue(queue))
+        ordered, attribute = sorted(wait_seconds), self._queue(queue)
+        self._wait.record_all(ordered, attribute)
+        self._wait.exemplify(*longest, attribute)
         self._jobs.of(queue).waited(ordered)
 
-    def completed(self, queue: str, run_seconds: Iterable[float]) -> None:
+    def completed(self, queue: str, runs: Iterable[Timed]) -> None:
         """Records jobs of a queue that completed, by how long each ran."""
-        ordered, attribute = sorted(run_seconds), self._queue(queue)
+        sorted_runs, attribute = sorted(runs), self._queue(queue)
+        ordered = [seconds for seconds, _ in sorted_runs]
         self._ended.add(len(ordered), attribute, _COMPLETED, _OK)
         self._run.record_all(ordered, attribute)
+        self._run.exemplify(*sorted_runs[-1], attribute)
         tally = self._jobs.of(queue)
         tally.completed += len(ordered)
         tally.ran(ordered)
 
-    def ended(self, queue: str, state: str, reason: str, run_seconds: float) -> None:
+    def ended(self, queue: str, state: str, reason: str, run: Timed) -> None:
         """Records a job that failed or was cancelled in the hands of a worker."""
         self._end(queue, state, reason, 1)
-        self._ran(queue, run_seconds)
+        self._ran(queue, run)
 
-    def retried(self, queue: str, reason: str, run_seconds: float) -> None:
+    def retried(self, queue: str, reason: str, run: Timed) -> None:
         """Records a job that waits again after a failed attempt."""
         self._retried.add(1, self._queue(queue), reason)
         self._jobs.of(queue).retried += 1
-        self._ran(queue, run_seconds)
+        self._ran(queue, run)
 
     def released(self, queue: str) -> None:
         """Records a job that its worker handed back undone."""
@@ -104,6 +110,8 @@ class JobMeasurements:
         else:
             tally.cancelled += count
 
-    def _ran(self, queue: str, seconds: float) -> None:
-        self._run.record(seconds, self._queue(queue))
-        self._jobs.of(queue).ran((seconds,))
+    def _ran(self, queue: str, run: Timed) -> None:
+        attribute = self._queue(queue)
+        self._run.record(run[0], attribute)
+        self._run.exemplify(*run, attribute)
+        self._jobs.of(queue).ran((run[0],))

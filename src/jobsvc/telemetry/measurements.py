@@ -2,8 +2,10 @@
 the instruments of the SDK take some microseconds. `jobsvc.tracing.publish` hands them to the SDK
 when that collects."""
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from jobsvc.telemetry.catalogue import MAX_QUEUES, OTHER_QUEUES, Instrument, Kind
 from jobsvc.telemetry.counting import count_sorted
@@ -11,6 +13,8 @@ from jobsvc.telemetry.job_tallies import JobTallies
 
 #: Values of attributes, in the order of the instrument.
 Attributes = tuple[str, ...]
+#: The last digit of a traceparent whose span is sampled; none ends the text.
+_SAMPLED = frozenset("13579bdf")
 #: Returns the values of a gauge as they are now. It is called by other threads.
 Read = Callable[[], Iterable[tuple[Attributes, float]]]
 
@@ -30,14 +34,25 @@ class Tally:
         return list(self._counts.items())
 
 
+class Example(NamedTuple):
+    """A value, and the trace that it is of."""
+
+    value: float
+    time_nanos: int
+    #: W3C's, of a span that is sampled.
+    traceparent: str
+
+
 class Buckets:
     """How many values fell into each bucket, and their sum."""
 
-    __slots__ = ("counts", "sum")
+    __slots__ = ("counts", "examples", "sum")
 
     def __init__(self, buckets: int) -> None:
         self.counts = [0] * buckets
         self.sum = 0.0
+        #: The last one of each bucket that has any.
+        self.examples: dict[int, Example] = {}
 
 
 class Distribution:
@@ -61,6 +76,13 @@ class Distribution:
         buckets = self._series.get(attributes) or self._add(attributes)
         buckets.sum += sum(ordered)
         count_sorted(buckets.counts, self._boundaries, ordered)
+
+    def exemplify(self, value: float, traceparent: str, *attributes: str) -> None:
+        """Notes of which trace a value is that was recorded, if that trace is sampled."""
+        if traceparent[-1:] in _SAMPLED:
+            buckets = self._series.get(attributes) or self._add(attributes)
+            bucket = bisect_left(self._boundaries, value)
+            buckets.examples[bucket] = Example(value, time.time_ns(), traceparent)
 
     def read(self) -> Sequence[tuple[Attributes, Buckets]]:
         """Returns what was recorded."""

@@ -2,10 +2,14 @@
 
 import json
 import logging
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from opentelemetry import trace
+
+#: The job whose attempt is running here, as a worker sets it.
+current_job_id: ContextVar[str] = ContextVar("job_id", default="")
 
 #: What every record has; the rest is what a caller added by `extra`.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
@@ -13,7 +17,8 @@ _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 class JsonFormatter(logging.Formatter):
     """A record as an object: time (UTC), level, logger, message; `trace_id` and `span_id` within a
-    span; `exception` and `stack` where there is one; and what `extra` added, under its names."""
+    span, `job_id` within an attempt; `exception` and `stack` where there is one; and what `extra`
+    added, under its names."""
 
     def __init__(self, process: int | None = None) -> None:
         """`process` is the number of this process, if it is one of several with one log."""
@@ -32,6 +37,8 @@ class JsonFormatter(logging.Formatter):
         }
         line |= self._fields
         # Handlers run where the line was logged.
+        if job_id := current_job_id.get():
+            line.setdefault("job_id", job_id)
         span = trace.get_current_span().get_span_context()
         if span.is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from opentelemetry import metrics
+from opentelemetry import metrics, trace
 
+from jobsvc import telemetry
 from jobsvc.telemetry.catalogue import Instrument, Kind
-from jobsvc.telemetry.measurements import Attributes, Measurements
+from jobsvc.telemetry.measurements import Attributes, Example, Measurements
 
 _METER = "jobsvc"
 
@@ -130,13 +131,27 @@ class _Histograms:
                         # Not known, which the protocol allows.
                         min=None,  # type: ignore[arg-type]
                         max=None,  # type: ignore[arg-type]
+                        exemplars=list(
+                            _exemplars(list(buckets.examples.values()), told.examples_nanos)
+                        ),
                     )
                 )
             if points:
                 data = Histogram(points, temporality)
                 yield Metric(instrument.name, instrument.description, instrument.unit, data)
+        told.examples_nanos = now
         if told.is_delta:
             told.since_nanos = now
+
+
+def _exemplars(examples: Iterable[Example], since_nanos: int) -> Iterator[Any]:  # Any: the SDK's
+    """Those since a moment. What a caller has sent as its `traceparent` may be none."""
+    from opentelemetry.sdk.metrics import Exemplar
+
+    for value, time_nanos, traceparent in examples:
+        context = trace.get_current_span(telemetry.parent(traceparent)).get_span_context()
+        if time_nanos >= since_nanos and context.is_valid and context.trace_flags.sampled:
+            yield Exemplar({}, value, time_nanos, context.span_id, context.trace_id)
 
 
 class _Told:
@@ -144,6 +159,8 @@ class _Told:
 
     def __init__(self, since_nanos: int, is_delta: bool) -> None:
         self.since_nanos = since_nanos
+        #: Since when examples are new to it.
+        self.examples_nanos = since_nanos
         self.is_delta = is_delta
         self._before: dict[tuple[str, Attributes], tuple[list[int], float]] = {}
 

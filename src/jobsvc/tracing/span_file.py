@@ -11,7 +11,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from opentelemetry.util.types import AttributeValue
 
 from jobsvc.tracing.span import Attributes, Event, Link, Scalar, Span, encode
-from jobsvc.tracing.span_folder import SUFFIX
+from jobsvc.tracing.span_files import SUFFIX
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
 

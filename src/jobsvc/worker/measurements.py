@@ -55,4 +55,6 @@ class AttemptMeasurements:
     def _record(self, attempt: RunningAttempt, outcome: str) -> None:
         if attempt.begin_time:
             self._attempts.add(1, attempt.queue, outcome)
-            self._run.record(time.monotonic() - attempt.begin_time, attempt.queue)
+            run_seconds = time.monotonic() - attempt.begin_time
+            self._run.record(run_seconds, attempt.queue)
+            self._run.exemplify(run_seconds, attempt.lease.traceparent, attempt.queue)

@@ -10,6 +10,7 @@ from typing import Any
 
 from google.rpc import code_pb2
 
+from jobsvc.tracing.json_log import current_job_id
 from jobsvc.v1.worker_service_pb2 import JobOutcome
 from jobsvc.worker import payload
 from jobsvc.worker.bound_processor import BoundProcessor
@@ -170,6 +171,8 @@ class Runner:
         # Returns the decoded input; None if the attempt has ended and is reported.
         attempt.begun = True
         lease = attempt.lease
+        # Each attempt has variables of its own.
+        current_job_id.set(lease.job_id)
         if attempt.stop is not None:
             # This counts only if cancellation was requested; otherwise the lease has
             # ended or is lost, and the report is dropped.

@@ -21,4 +21,7 @@ SELECT
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = $1::text
         HAVING $1 IS NOT NULL
-    ) AS servers
+    ) AS servers,
+    current_setting('idle_session_timeout')::interval AS idle_session_timeout,
+    -- Since PostgreSQL 17.
+    coalesce(current_setting('transaction_timeout', true), '0')::interval AS transaction_timeout
