@@ -15,8 +15,9 @@ from grpc import aio
 from jobsvc.domain.job_control import CHANGEABLE
 from jobsvc.v1 import job_pb2, job_service_pb2, queue_service_pb2, worker_service_pb2
 from tests.api.support.field_facts import FACTS, PLAIN
-from tests.api.support.field_rules import ID, LEASE, RULES, Below
+from tests.api.support.field_rules import LEASE, RULES
 from tests.api.support.refused_fields import refused_fields
+from tests.api.support.value_rules import ID, Below
 from tests.support.proto_comments import comments
 
 COMMENTS = comments()
@@ -116,7 +117,7 @@ def _steps(message: Descriptor, before: Steps = ()) -> Iterator[Steps]:
         if f"{message.name}.{field.name}" in RULES:
             yield steps
         inner = field.message_type
-        if inner in OURS:
+        if inner is not None and inner in OURS:
             yield from _steps(inner, steps)
 
 

@@ -156,8 +156,7 @@ class WorkStream:
                     await self._admit(worker)
                     tasks.create_task(self._extend(worker, frame.extend_leases, extensions))
                 case "set_window":
-                    window = read_window(frame.set_window)
-                    self._dispatcher.set_window(worker, window)
+                    self._dispatcher.set_window(worker, read_window(frame.set_window))
                     worker.comes_back = frame.set_window.comes_back
                 case "subscribe":
                     raise WorkProtocolViolation("subscribe may come only once")

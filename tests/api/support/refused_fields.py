@@ -41,7 +41,7 @@ async def refused_fields(channel: aio.Channel, method: MethodDescriptor, request
         answer = await channel.unary_unary(path, *coders)(request, timeout=timeout)
     except aio.AioRpcError as error:
         return _fields(refusal(error).details, error.code() == grpc.StatusCode.INVALID_ARGUMENT)
-    if method.name == "ReportOutcomes":
+    if isinstance(answer, workers.ReportOutcomesResponse):
         return _of_outcomes(request, answer)
     return []
 
