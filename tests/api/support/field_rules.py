@@ -1,5 +1,5 @@
-"""What the comments of the contract say of the values of fields: one row for each field, with a rule
-for each sentence. The bounds of a rule make its words, and the values to try.
+"""What the comments of the contract say of the values of fields: one row for each field,
+with a rule for each sentence. The bounds of a rule make its words, and the values to try.
 
 `tests/api/test_field_rules.py` compares it with the comments and with the server;
 `field_facts.py` has what else comments say in numbers.
