@@ -135,8 +135,7 @@ class Queue(_message.Message):
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
         """Default of `JobSpec.retention`. Unset: 7 days, and 14 for a job that has
-        failed. Not negative, at most 100
-        years.
+        failed. Not negative, at most 100 years.
         """
 
     @_builtins.property
