@@ -3,13 +3,15 @@
 `python -m bench.neighbours.services TARGET SECONDS KIND`, with the keys in `BENCH_KEYS`, one after
 the other: each step of `modest` lasts so long, in which each service creates a job every 0.2 s;
 each step of `greedy` creates with 32 calls at a time of each service, again at once when one is
-refused, until its standard input has another line.
+refused, until its standard input has another line; each step of `steady` creates 200 jobs a second
+of each service in place of that. Both say that they have begun once any burst is used up.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import time
 from contextlib import AsyncExitStack, suppress
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
 QUEUE = "neighbours"
 _PERIOD_SECONDS = 0.2
 _CALLS = 32
+#: Calls of a service that is `steady`, and the default rate of one that is `greedy`.
+RATE = 200
 _WARM_UP_SECONDS = 1.0
+#: Longer than a service that calls without a pause takes for the burst of two seconds.
+_BURST_SECONDS = 3.0
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 _REQUEST = pb.CreateJobRequest(
     spec=job_pb2.JobSpec(queue=QUEUE, input=payload_pb2.Payload(json_text=INPUT))
@@ -56,7 +62,9 @@ class Service:
                 raise
             self.refused += 1
 
-    async def now_and_then(self, first: float, end: float) -> list[float]:
+    async def now_and_then(
+        self, first: float, end: float, period_seconds: float = _PERIOD_SECONDS
+    ) -> list[float]:
         """Creates a job every period until `end`, and returns how long each call took, late calls
         from when they were due."""
         taken, due = [], first
@@ -64,8 +72,13 @@ class Service:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             await self.create()
             taken.append(time.perf_counter() - due)
-            due += _PERIOD_SECONDS
+            due += period_seconds
         return taken
+
+    async def steadily(self, number: int) -> None:
+        """Creates `RATE` jobs a second in `_CALLS` lines, of which this is one, until cancelled."""
+        first = time.perf_counter() + number / RATE
+        await self.now_and_then(first, math.inf, _CALLS / RATE)
 
     async def again_and_again(self) -> None:
         """Creates jobs until cancelled."""
@@ -82,29 +95,39 @@ async def _modest(services: list[Service], seconds: float) -> dict[str, float]:
         )
     )
     refused = sum(service.refused for service in services)
-    return {"refused": refused, **percentiles("create", [one for each in taken for one in each])}
+    for service in services:
+        service.refused = 0
+    calls = sum(len(each) for each in taken)
+    return {
+        "refused": refused,
+        "calls": calls,
+        **percentiles("create", [one for each in taken for one in each]),
+    }
 
 
-async def _greedy(services: list[Service]) -> bool:
+async def _busy(services: list[Service], kind: str) -> bool:
     calls = [
-        asyncio.ensure_future(service.again_and_again())
+        asyncio.ensure_future(
+            service.again_and_again() if kind == "greedy" else service.steadily(number)
+        )
         for service in services
-        for _ in range(_CALLS)
+        for number in range(_CALLS)
     ]
+    await asyncio.sleep(_BURST_SECONDS)
+    for service in services:
+        service.created = service.refused = 0
     began = time.perf_counter()
     going = await next_step({})
     seconds = time.perf_counter() - began
+    counts = {
+        name: sum(getattr(service, name) for service in services) / seconds
+        for name in ("created", "refused")
+    }
     for call in calls:
         call.cancel()
     for call in calls:
         with suppress(asyncio.CancelledError):
             await call
-    counts = {
-        name: sum(getattr(service, name) for service in services) / seconds
-        for name in ("created", "refused")
-    }
-    for service in services:
-        service.created = service.refused = 0
     return going and await next_step(counts)
 
 
@@ -121,7 +144,7 @@ async def _run(target: str, seconds: float, kind: str) -> None:
             if kind == "modest":
                 going = await next_step(await _modest(services, seconds))
             else:
-                going = await _greedy(services)
+                going = await _busy(services, kind)
 
 
 def main() -> None:
@@ -129,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.neighbours.services")
     parser.add_argument("target")
     parser.add_argument("seconds", type=float)
-    parser.add_argument("kind", choices=("modest", "greedy"))
+    parser.add_argument("kind", choices=("modest", "greedy", "steady"))
     chosen = parser.parse_args()
     asyncio.run(_run(chosen.target, chosen.seconds, chosen.kind))
 
