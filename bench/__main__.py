@@ -63,7 +63,7 @@ async def _measure(options: Options) -> Findings:
 def chosen_systems(postgres: Postgres, options: Options, access: Access = OPEN) -> list[System]:
     """The systems of a run; those that ours are compared with right after ours. Ours are reached by
     `access`."""
-    systems = [ceiling_system(postgres), echo_system(postgres)]
+    systems = [ceiling_system(postgres), echo_system(postgres, access=access)]
     own = jobsvc_systems(postgres, options.backlog, access=access, is_read=options.metrics)
     if not options.label:
         systems += own
@@ -72,6 +72,8 @@ def chosen_systems(postgres: Postgres, options: Options, access: Access = OPEN) 
         arguments = ("--processes", str(options.processes)) if options.processes else ()
         others = jobsvc_systems(postgres, options.backlog, other, options.label, arguments)
         systems += chain.from_iterable(zip(own, others, strict=True))
+    if options.secured:
+        systems.insert(2, echo_system(postgres, options.label))
     if options.peers:
         systems += peer_systems(options.backlog)
     wanted = options.systems

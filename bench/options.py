@@ -148,7 +148,10 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
 
 def _systems(chosen: argparse.Namespace) -> tuple[str, ...]:
     """The systems that are asked for; none means all."""
-    if chosen.metrics or chosen.secured:
+    if chosen.secured:
+        # What gRPC alone takes for it.
+        return ("echo", "jobsvc")
+    if chosen.metrics:
         return ("jobsvc",)
     compared = ("jobsvc",) if chosen.processes else _JOBSVC if chosen.beside else ()
     return tuple(chosen.systems or compared)

@@ -2,17 +2,21 @@
 Its speed is the bound that gRPC in Python sets for us.
 
 `python -m bench.systems.echo_server JOBS`, driven over its standard input: creates are answered
-from the beginning; after the line that starts the work, JOBS jobs are dealt to workers.
+from the beginning; after the line that starts the work, JOBS jobs are dealt to workers. It speaks
+TLS where `JOBSVC_TLS_CERT` and `JOBSVC_TLS_KEY` name files, and asks nobody who it is.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
@@ -143,13 +147,22 @@ def _lease(number: int) -> work_api.JobLease:
     )
 
 
+def _listen(server: aio.Server) -> int:
+    """Takes a port, over TLS where `JOBSVC_TLS_CERT` and `JOBSVC_TLS_KEY` name files."""
+    address, certificate = "127.0.0.1:0", os.environ.get("JOBSVC_TLS_CERT")
+    if certificate is None:
+        return server.add_insecure_port(address)
+    pair = (Path(os.environ["JOBSVC_TLS_KEY"]).read_bytes(), Path(certificate).read_bytes())
+    return server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+
+
 async def _serve(jobs: int) -> None:
     server = aio.server(options=_OPTIONS)
     # Methods that are not measured answer UNIMPLEMENTED.
     work = EchoWork(jobs)  # type: ignore[abstract]
     add_JobServiceServicer_to_server(EchoJobs(), server)  # type: ignore[abstract]
     add_WorkerServiceServicer_to_server(work, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = _listen(server)
     await server.start()
     await wait_for_start(f"127.0.0.1:{port}")
     began = time.perf_counter()

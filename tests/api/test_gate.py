@@ -18,7 +18,7 @@ from jobsvc.auth.authenticator import Authenticator
 from jobsvc.auth.jwks import IssuerKeys
 from jobsvc.auth.jwt import JwtVerifier
 from jobsvc.domain.access_policy import read_policy
-from jobsvc.domain.errors import CredentialsInvalid
+from jobsvc.domain.errors import CredentialsInvalid, RoleRequired
 from jobsvc.domain.identity import ROLES
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
@@ -270,3 +270,34 @@ async def test_change_between_the_door_and_the_handler_is_not_missed(
     else:
         await gate.bounded(handle)("request", context)
         assert served == ["request"]
+
+
+@pytest.mark.parametrize("change", ["policy", "keys", "expiry"])
+async def test_change_while_a_call_waits_to_be_counted_is_not_missed(
+    tmp_path: Path, issuer: Issuer, change: str
+) -> None:
+    now = time.time()
+    issuer.write(tmp_path / "keys.json")
+    authenticator = Authenticator(lambda: now)
+    gate = Gate(authenticator, 60.0, lambda: now)
+    keys = IssuerKeys(str(tmp_path / "keys.json"), lambda: authenticator.forget("jwt:"))
+    authenticator.tokens = JwtVerifier(keys, NAME, AUDIENCE, ["ES256"], lambda: now)
+    authenticator.take_policy(read_policy(POLICY))
+    context: Any = Peer()
+    metadata = bearer(issuer.token("web", ("jobs.viewer",)))
+    assert gate.recall(context, metadata) is None
+    identity = await gate.enter(("jobs.viewer",), context, metadata)
+    recalled = gate.recall(context, metadata)
+    assert recalled is not None
+    assert await gate.enter(("jobs.viewer",), context, metadata, recalled) is identity
+    # As while the call is held up for a refusal.
+    if change == "policy":
+        authenticator.take_policy(read_policy(""))
+    elif change == "keys":
+        other = Issuer()
+        other.write(tmp_path / "keys.json")
+        keys.reload()
+    else:
+        now += 100_000
+    with pytest.raises(RoleRequired if change == "policy" else CredentialsInvalid):
+        await gate.enter(("jobs.viewer",), context, metadata, recalled)

@@ -116,6 +116,24 @@ async def test_keys_that_change_make_their_own_kind_forgotten(
     assert verifier.count == 2
 
 
+async def test_identity_that_was_known_is_not_any_more_after_its_end_or_any_change(
+    authenticator: Authenticator, clock: Clock, good: str
+) -> None:
+    identity, version = await authenticator.identify(good, ""), authenticator.version
+    assert authenticator.still_knows(identity, version)
+    clock.now = 1000.0 + SKEW_SECONDS
+    assert not authenticator.still_knows(identity, version)
+    clock.now = 0.0
+    for change in (
+        lambda: authenticator.take_policy(Policy()),
+        lambda: authenticator.forget("jwt:"),
+        lambda: authenticator.forget("key:"),
+    ):
+        assert authenticator.still_knows(identity, version := authenticator.version)
+        change()
+        assert not authenticator.still_knows(identity, version)
+
+
 async def test_certificate_is_asked_only_without_authorization(
     authenticator: Authenticator, good: str, bad: str
 ) -> None:

@@ -13,7 +13,7 @@ from jobsvc.api.auth import CallerReader, Metadata, current_caller
 from jobsvc.api.byte_budget import Charge
 from jobsvc.api.call_limit import CallLimit, caller_of
 from jobsvc.api.connections import Connections
-from jobsvc.api.gate import Gate
+from jobsvc.api.gate import Gate, Recalled
 from jobsvc.domain.methods import Method
 from jobsvc.domain.share import CallKind, CallTerms
 from jobsvc.event_loop.turns import line, turn_caller
@@ -40,13 +40,14 @@ class CallEntry:
 
     def first_caller(
         self, kind: CallKind, context: Context, metadata: Metadata
-    ) -> tuple[str, CallTerms | None]:
-        """For whom a call counts at first, and that one's terms: who makes it if that is known
-        without work, else the address that it comes from."""
-        identity = None if self._gate is None else self._gate.recall(context, metadata)
-        if identity is None:
-            return caller_of(context.peer()), None
-        return caller_of("", identity), identity.share.terms[kind]
+    ) -> tuple[str, CallTerms | None, Recalled | None]:
+        """For whom a call counts at first, that one's terms, and what `identify` needs: who makes
+        it if that is known without work, else the address that it comes from."""
+        recalled = None if self._gate is None else self._gate.recall(context, metadata)
+        if recalled is None:
+            return caller_of(context.peer()), None, None
+        identity = recalled.identity
+        return caller_of("", identity), identity.share.terms[kind], recalled
 
     async def count_late(
         self, limit: CallLimit, caller: str, terms: CallTerms | None, context: Context
@@ -78,6 +79,7 @@ class CallEntry:
         kind: CallKind,
         context: Context,
         metadata: Metadata,
+        recalled: Recalled | None,
         limit: CallLimit,
         counted: str,
         charge: Charge,
@@ -91,7 +93,7 @@ class CallEntry:
             CredentialsMissing, CredentialsInvalid, RoleRequired: as `Gate.enter`.
             RateLimited, StreamLimit: there is no room for it; it counts as before.
         """
-        identity = await gate.enter(method.roles, context, metadata)
+        identity = await gate.enter(method.roles, context, metadata, recalled)
         if method.reads_caller:
             current_caller.set(self._callers.read(metadata, identity))
         caller = caller_of("", identity)

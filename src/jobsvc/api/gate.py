@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from grpc import aio
 
@@ -25,6 +25,16 @@ _URI_SCHEME = "spiffe://"
 _ENDED = "the credentials with which the call began have ended"
 
 
+class _Shown(NamedTuple):
+    """The credentials of a call: its `authorization` or, if it has none, the certificate of its
+    peer."""
+
+    authorization: str
+    #: The name in it, and it, as PEM; empty beside an `authorization`.
+    certificate: str = ""
+    pem: bytes = b""
+
+
 @dataclass(slots=True, eq=False)
 class _Call:
     """A call in progress, and what let it in."""
@@ -36,6 +46,16 @@ class _Call:
     end_time: float | None
     #: Of a call that waits.
     timeout: asyncio.Timeout | None = None
+
+
+class Recalled(NamedTuple):
+    """Who makes a call, by credentials that are known, and what was read of them. Lets nobody in:
+    `Gate.enter` asks whether it still holds."""
+
+    identity: Identity
+    #: Of the authenticator, when the identity was looked up.
+    version: int
+    shown: _Shown
 
 
 _current_call: ContextVar[_Call] = ContextVar("current_call")
@@ -64,28 +84,39 @@ class Gate:
         self._clock = clock
         self._waiting: set[_Call] = set()
 
-    def recall(self, context: Context, metadata: Metadata) -> Identity | None:
-        """Returns who makes the call if its credentials are known, which takes a microsecond; None
-        says nothing of them. Lets nobody in."""
+    def recall(self, context: Context, metadata: Metadata) -> Recalled | None:
+        """Returns who makes the call if its credentials are known, which takes a microsecond or
+        two; None says nothing of them. Lets nobody in."""
         try:
-            return self._authenticator.known(*_credentials(context, metadata))
+            shown = _credentials(context, metadata)
         except CredentialsInvalid:
             return None
+        identity = self._authenticator.known(shown.authorization, shown.certificate)
+        return None if identity is None else Recalled(identity, self._authenticator.version, shown)
 
-    async def enter(self, roles: Iterable[str], context: Context, metadata: Metadata) -> Identity:
+    async def enter(
+        self,
+        roles: Iterable[str],
+        context: Context,
+        metadata: Metadata,
+        recalled: Recalled | None = None,
+    ) -> Identity:
         """Returns who makes the call, who has one of `roles`, and makes it the current identity,
-        even of a call that it may not make.
+        even of a call that it may not make. `recalled` is what `recall` said of this call, however
+        long ago.
 
         Raises:
             CredentialsMissing, CredentialsInvalid: nobody is known to make it.
             RoleRequired: the caller may not.
         """
-        authorization, certificate = _credentials(context, metadata)
+        shown = recalled.shown if recalled else _credentials(context, metadata)
+        authorization, certificate, pem = shown
         # Before that of an identity: another certificate of the same name ends at another time.
-        end_time = self._certificate_end(context) if certificate else None
-        identity = self._authenticator.known(
-            authorization, certificate
-        ) or await self._authenticator.identify(authorization, certificate)
+        end_time = self._certificate_end(pem) if certificate else None
+        if recalled and self._authenticator.still_knows(recalled.identity, recalled.version):
+            identity = recalled.identity
+        else:
+            identity = await self._authenticator.identify(authorization, certificate)
         # First: the audit names who was refused.
         current_identity.set(identity)
         identity.check_any(roles)
@@ -94,13 +125,12 @@ class Gate:
         _current_call.set(_Call(authorization, certificate, identity, end_time))
         return identity
 
-    def _certificate_end(self, context: Context) -> float:
+    def _certificate_end(self, pem: bytes) -> float:
         """When the certificate of the peer ends. A connection may outlive it.
 
         Raises:
             CredentialsInvalid: it has ended.
         """
-        (pem,) = context.auth_context()["x509_pem_cert"]
         end_time = certificate_end(pem)
         if self._clock() >= end_time + SKEW_SECONDS:
             raise CredentialsInvalid("the certificate of the connection has ended")
@@ -169,12 +199,15 @@ def certificate_name(properties: Mapping[str, Iterable[bytes]]) -> str:
     return name if SERVICE_NAME.fullmatch(name) else ""
 
 
-def _credentials(context: Context, metadata: Metadata) -> tuple[str, str]:
-    """Returns the `authorization` of a call and, if it has none, the name in its certificate.
-
-    Raises CredentialsInvalid."""
-    authorization = _authorization(metadata)
-    return authorization, "" if authorization else certificate_name(context.auth_context())
+def _credentials(context: Context, metadata: Metadata) -> _Shown:
+    """Raises CredentialsInvalid."""
+    if authorization := _authorization(metadata):
+        return _Shown(authorization)
+    properties = context.auth_context()
+    if not (name := certificate_name(properties)):
+        return _Shown("")
+    # There is one. Anything else has no end, and is refused for that.
+    return _Shown("", name, b"".join(properties.get("x509_pem_cert", ())))
 
 
 def _authorization(metadata: Metadata) -> str:

@@ -119,7 +119,7 @@ class Guard:
         async def guarded(requests: object, context: Context) -> Any:
             begin, code = time.perf_counter(), _CANCELLED
             metadata: Metadata = context.invocation_metadata() or ()
-            caller, terms = self._entry.first_caller(kind, context, metadata)
+            caller, terms, recalled = self._entry.first_caller(kind, context, metadata)
             charge = self._begin(caller + apart, terms, is_short)
             with self._span(name, metadata) as span:
                 try:
@@ -134,6 +134,7 @@ class Guard:
                                 kind,
                                 context,
                                 metadata,
+                                recalled,
                                 limit,
                                 caller,
                                 charge,
@@ -187,7 +188,7 @@ class Guard:
         async def guarded(requests: Any, context: Context) -> None:
             begin, code = time.perf_counter(), _CANCELLED
             metadata: Metadata = context.invocation_metadata() or ()
-            caller, terms = self._entry.first_caller(kind, context, metadata)
+            caller, terms, recalled = self._entry.first_caller(kind, context, metadata)
             charge = self._begin(caller, terms, is_short=False)
             try:
                 if not limit.take(caller, terms):
@@ -196,9 +197,18 @@ class Guard:
                     self._entry.check(method, context, metadata)
                     if self._gate is not None:
                         caller = await self._entry.identify(
-                            self._gate, method, kind, context, metadata, limit, caller, charge
+                            self._gate,
+                            method,
+                            kind,
+                            context,
+                            metadata,
+                            recalled,
+                            limit,
+                            caller,
+                            charge,
                         )
-                    del metadata  # Thousands of streams would hold it until they end.
+                    # Thousands of streams would hold them until they end.
+                    del metadata, recalled
                     if decode is None:
                         await handle(requests, context)
                     else:

@@ -43,21 +43,21 @@ class Authenticator:
         self._policy = Policy()
         self._clock = clock
         self._principals: dict[Credential, Principal] = {}
+        #: Another number whenever callers that were known may no longer be who they were.
+        self.version = 0
         self._identities: dict[Credential, Identity] = {}
 
     def take_policy(self, policy: Policy) -> None:
         """Asks another policy what callers may do."""
         self._policy = policy
-        self._identities.clear()
-        self.changed.set()
+        self._forget_identities()
 
     def forget(self, kind: str) -> None:
         """Verifies callers whose names begin with `kind` anew: their keys have changed."""
         self._principals = {
             c: p for c, p in self._principals.items() if not p.name.startswith(kind)
         }
-        self._identities.clear()
-        self.changed.set()
+        self._forget_identities()
 
     def known(self, authorization: str, certificate: str) -> Identity | None:
         """Returns who calls if these credentials are known; `certificate` is the name in that of
@@ -68,6 +68,11 @@ class Authenticator:
         if identity.key_id and self.api_keys is not None:
             self.api_keys.used(identity.key_id)
         return identity
+
+    def still_knows(self, identity: Identity, version: int) -> bool:
+        """Returns whether `known` would return this identity, which it returned at `version`, for
+        the same credentials: without their digest, which takes longer than all else in it."""
+        return version == self.version and not self._has_ended(identity)
 
     async def identify(self, authorization: str, certificate: str) -> Identity:
         """Returns who calls.
@@ -92,6 +97,11 @@ class Authenticator:
         self._principals[credential] = principal
         self._identities[credential] = identity
         return identity
+
+    def _forget_identities(self) -> None:
+        self._identities.clear()
+        self.version += 1
+        self.changed.set()
 
     def _has_ended(self, proven: Principal | Identity) -> bool:
         return proven.end_time is not None and self._clock() >= proven.end_time + SKEW_SECONDS
