@@ -12,8 +12,8 @@ from jobsvc.domain.errors import RateLimited
 #: How old a count may be that shows room, and one that shows none.
 _ROOM_SECONDS = 1.0
 _FULL_SECONDS = 0.1
-#: A count that took long is good for so many times as long, but for no longer than this: it may have
-#: stood in line for a connection, or the database still, and who is refused has to wait for the next.
+#: A count that took long is good for so many times as long, but for no longer than this: it may
+#: have stood in line for a connection, or the database still.
 _TIMES = 20
 _MAX_GOOD_SECONDS = 5.0
 #: Names whose counts are kept.
