@@ -145,8 +145,6 @@ def test_headers_are_sent_along(tmp_path: Path, in_a_file: bool) -> None:
 def test_file_of_headers_that_is_missing_is_named(tmp_path: Path) -> None:
     file = str(tmp_path / "missing")
     shown = trace(JOB, "--from", "http://127.0.0.1:1", JOBSVC_TRACE_HEADERS_FILE=file)
-        JOB, "--from", "http://127.0.0.1:1", JOBSVC_TRACE_HEADERS_FILE=str(tmp_path / "x")
-    )
     assert shown.code == 78
     assert "JOBSVC_TRACE_HEADERS_FILE" in shown.err
 
