@@ -146,7 +146,7 @@ def test_file_of_headers_that_is_missing_is_named(tmp_path: Path) -> None:
     file = str(tmp_path / "missing")
     shown = trace(JOB, "--from", "http://127.0.0.1:1", JOBSVC_TRACE_HEADERS_FILE=file)
     assert shown.code == 78
-    assert "JOBSVC_TRACE_HEADERS_FILE" in shown.err
+    assert "JOBSVC_TRACE_HEADERS_FILE" in shown.error
 
 
 @pytest.mark.parametrize(
