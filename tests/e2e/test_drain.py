@@ -45,12 +45,12 @@ def _updates(stage: Stage, job_id: str) -> list[Update]:
 
 
 async def test_server_drains_under_load_and_nothing_is_lost(stage: Stage) -> None:
-    server = await stage.serve(embedded=True, drain_seconds=DRAIN_SECONDS)
+    server = await stage.serve(embedded=True, drain_seconds=2 * DRAIN_SECONDS)
     worker = await stage.work(server.target)
     stop = asyncio.Event()
     job_ids: list[str] = []
     async with stage.calls(server.target) as caller, asyncio.TaskGroup() as tasks:
-        running = [await caller.create("nap", {"seconds": 1.5}) for _ in range(3)]
+        running = [await caller.create("nap", {"seconds": 5}) for _ in range(3)]
         tasks.create_task(caller.follow(running))
         for _ in range(4):
             tasks.create_task(_create_until(caller, stop, job_ids))
@@ -60,7 +60,7 @@ async def test_server_drains_under_load_and_nothing_is_lost(stage: Stage) -> Non
 
         server.terminate()
         began = time.monotonic()
-        assert await server.exited(DRAIN_SECONDS + MARGIN_SECONDS) == 0
+        assert await server.exited(2 * DRAIN_SECONDS + MARGIN_SECONDS) == 0
         drain_seconds = time.monotonic() - began
         assert ("UNAVAILABLE", "SERVER_DRAINING") in _ends(stage.history.events())
         await stage.serve(embedded=True, port=server.port)
@@ -148,17 +148,17 @@ async def test_leaving_worker_ends_what_runs_and_hands_back_the_rest(
     stage: Stage, ask: Callable[[Worker], None]
 ) -> None:
     server = await stage.serve()
-    options = ("--concurrency", "2", "--window", "6", "--grace", "2.5")
+    options = ("--concurrency", "2", "--window", "6", "--grace", "8")
     worker = await stage.work(server.target, *options)
     async with stage.calls(server.target) as caller:
-        short = await caller.create("nap", {"seconds": 1.5})
+        short = await caller.create("nap", {"seconds": 5})
         long = await caller.create("nap", {"seconds": 60})
         waiting = [await caller.create("nap") for _ in range(4)]
         await eventually(lambda: len(stage.history.runs(short, long)) == 2, what="two jobs run")
         await eventually(lambda: _held(stage, worker.id, 6), what="a full window")
 
         ask(worker)
-        assert await worker.exited(2.5 + MARGIN_SECONDS) == 0
+        assert await worker.exited(8 + MARGIN_SECONDS) == 0
         assert await _held(stage, worker.id, 0)
         assert len(stage.history.runs(short)) == 1
         await caller.follow([short])
