@@ -55,6 +55,8 @@ def test_variables_are_taken_from_the_environment(heard: socket.socket) -> None:
 
 def test_reload_has_a_begin_and_an_end_whatever_happens(heard: socket.socket) -> None:
     manager = ServiceManager(address(heard))
+    manager.tell("READY=1")
+    assert all_heard(heard) == ["READY=1"]
     before = time.monotonic_ns() // 1000
 
     def action() -> None:
@@ -67,6 +69,19 @@ def test_reload_has_a_begin_and_an_end_whatever_happens(heard: socket.socket) ->
     with pytest.raises(KeyError):
         manager.reload(action)
     assert all_heard(heard) == ["READY=1"]
+
+
+def test_reload_does_not_say_ready_of_who_is_not(heard: socket.socket) -> None:
+    manager = ServiceManager(address(heard))
+    reloads: list[str] = []
+    manager.reload(lambda: reloads.append("while it starts"))
+    assert all_heard(heard) == []
+    manager.tell("READY=1")
+    manager.tell("STOPPING=1")
+    all_heard(heard)
+    manager.reload(lambda: reloads.append("while it drains"))
+    assert all_heard(heard) == []
+    assert reloads == ["while it starts", "while it drains"]
 
 
 def test_without_a_manager_or_with_one_that_is_gone_nothing_happens(tmp_path: Path) -> None:

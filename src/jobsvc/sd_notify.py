@@ -18,6 +18,7 @@ class ServiceManager:
         #: Linux names a socket without a file by a null byte, and the variable by an @.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._watchdog_seconds = watchdog_seconds
+        self._is_ready = False
 
     @classmethod
     def take_from(cls, environment: MutableMapping[str, str]) -> Self:
@@ -32,6 +33,8 @@ class ServiceManager:
         """Sends assignments, as in `READY=1`, and a `status` for people in one line."""
         if not self._address:
             return
+        if "READY=1" in assignments or "STOPPING=1" in assignments:
+            self._is_ready = "READY=1" in assignments
         lines = [*assignments, *([f"STATUS={' '.join(status.split())}"] if status else [])]
         try:
             self._send("\n".join(lines).encode())
@@ -45,7 +48,11 @@ class ServiceManager:
             sender.sendto(data, self._address)
 
     def reload(self, action: Callable[[], None]) -> None:
-        """Runs the action, and sends that a reload begins and ends."""
+        """Runs the action, and sends that a reload begins and ends, which says that this process is
+        ready: one that is not, or not any more, sends nothing."""
+        if not self._is_ready:
+            action()
+            return
         # systemd wants to know that this answers its own, not an earlier, request.
         self.tell("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:

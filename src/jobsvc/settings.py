@@ -64,6 +64,7 @@ _OTHERS = (
     "CLIENT_SUBMIT",
     "TRACE_FROM",
     "TRACE_HEADERS",
+    "TRACE_HEADERS_FILE",
 )
 #: Kubernetes sets these for a service that is named jobsvc; the last one is for our tests.
 _FOREIGN = re.compile(r"JOBSVC_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_\w+)?|TEST_DSN)")

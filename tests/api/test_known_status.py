@@ -15,10 +15,14 @@ from jobsvc.domain.fair_limit import FairLimit
 from jobsvc.domain.job import Job, JobError, JobState, JobStatus, NewStatus
 from jobsvc.domain.owner import Owner
 from jobsvc.domain.run_policy import RunPolicy
+from jobsvc.event_loop.running import running
 from jobsvc.jobs.followers import Follower, Hub
 from jobsvc.jobs.read import JobReader
+from jobsvc.store.store import Store
 from jobsvc.v1 import job_service_pb2 as pb
 from jobsvc.v1.payload_pb2 import PAYLOAD_ENCODING_JSON_TEXT
+from tests.store.support.samples import create
+from tests.support.probe import eventually
 
 _NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 _ID = "0190163d-8694-7000-8000-00000000000a"
@@ -208,3 +212,75 @@ def test_commits_of_this_replica_need_no_read() -> None:
     sent, reads = asyncio.run(_updates(history, steps, 0))
     assert sent[-1].status.version == 3
     assert reads > 0, "where there is no room for them, they are read"
+
+
+_RETRIED = [
+    JobStatus(JobState.PENDING, 1, 0, _NOON),
+    JobStatus(JobState.PROCESSING, 2, 1, _NOON),
+    JobStatus(JobState.FAILED, 3, 1, _NOON, end_time=_NOON),
+    JobStatus(JobState.PENDING, 4, 1, _NOON),
+]
+
+
+async def test_follower_that_has_read_nothing_yet_is_not_told_an_end_that_a_retry_has_undone() -> (
+    None
+):
+    current_charge.set(Charge(ByteBudget(FairLimit.reserving(1 << 20, 50)), "caller"))
+    reading = _Reading(_RETRIED)
+    reading.committed = len(_RETRIED)
+    reading.may_end.release()
+    hub = Hub(cast(Any, None), 1.0)
+    sent: list[pb.JobUpdate] = []
+
+    async def send(update: pb.JobUpdate) -> None:
+        sent.append(update)
+
+    with hub.follow([_ID]) as follower:
+        # Told late by this replica: another one has queued the job again.
+        hub.changed([_ID], {_ID: NewStatus(_ID, "q", _RETRIED[2], _NOON)})
+        writer = StatusWriter(
+            cast(JobReader, reading), follower, False, PAYLOAD_ENCODING_JSON_TEXT, send
+        )
+        await writer.write_changed([_ID])
+        assert [update.status.version for update in sent] == [4]
+        assert follower.seen == {_ID: 4}, "it goes on"
+
+
+async def test_follower_without_outputs_needs_no_room_for_one_that_is_known() -> None:
+    budget = ByteBudget(FairLimit.reserving(1 << 20, 50))
+    current_charge.set(Charge(budget, "caller"))
+    current_charge.get().apart().take(budget.most_bytes)  # By its other streams.
+    hub = Hub(cast(Any, None), 1.0)
+    sent: list[pb.JobUpdate] = []
+
+    async def send(update: pb.JobUpdate) -> None:
+        sent.append(update)
+
+    output = f'"{"a" * (100 << 10)}"'
+    ended = JobStatus(JobState.COMPLETED, 2, 1, _NOON, output=output, end_time=_NOON)
+    with hub.follow(()) as follower:
+        hub.join(follower, [_ID], version=1)
+        hub.changed([_ID], {_ID: NewStatus(_ID, "q", ended, _NOON)})
+        writer = StatusWriter(
+            cast(JobReader, None), follower, False, PAYLOAD_ENCODING_JSON_TEXT, send
+        )
+        async with asyncio.timeout(20):  # It would wait for longer.
+            await writer.write_changed(await follower.woken())
+    (update,) = sent
+    assert update.status.version == 2
+    assert not update.status.HasField("output")
+
+
+async def test_status_that_nobody_has_taken_by_the_next_poll_is_read(store: Store) -> None:
+    """The database may have gone back since, to the version that the follower has seen."""
+    job_id = await create(store)
+    hub = Hub(store.jobs, 0.01)
+    lost = JobStatus(JobState.COMPLETED, 2, 1, _NOON, output="{}", end_time=_NOON)
+    async with running(("hub", hub.run())):
+        with hub.follow(()) as follower:
+            hub.join(follower, [job_id], version=1)
+            hub.changed([job_id], {job_id: NewStatus(job_id, "q", lost, _NOON)})
+            assert hub._known_bytes.held_bytes > 0
+            await eventually(lambda: hub._known_bytes.held_bytes == 0, seconds=30)
+            assert await follower.woken() == [job_id]
+            assert follower.take(job_id) is None

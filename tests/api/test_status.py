@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from jobsvc.api.status import status_of
 from jobsvc.domain import errors
-from jobsvc.domain.errors import InvalidRequest, JobsvcError, Violation
+from jobsvc.domain.errors import InvalidRequest, JobsvcError, Violation, WorkProtocolViolation
 from tests.support.real_proxies import real_proxy
 
 #: Every error that a caller may see.
@@ -41,6 +41,8 @@ def example(kind: type[JobsvcError], text: str = "x") -> JobsvcError:
     """An error of a kind."""
     if issubclass(kind, InvalidRequest):
         return kind([Violation(text, text)])
+    if kind is WorkProtocolViolation:
+        return kind(text, [Violation(text, text)])
     takes = inspect.signature(kind).parameters.values()
     return kind(*[text for p in takes if p.kind is p.POSITIONAL_OR_KEYWORD])
 

@@ -127,6 +127,16 @@ async def test_one_bad_job_spoils_no_other(
     assert await sql.fetchval("SELECT count(*) FROM job") == 4
 
 
+async def test_stream_outlives_a_request_of_which_every_job_is_refused(
+    jobs: JobServiceStub,
+) -> None:
+    async with submit(jobs) as stream:
+        (refused_job,) = await stream.created(job(1, priority=101))
+        (created_job,) = await stream.created(job(2))
+    assert reason(refused_job.error) == "INVALID_REQUEST"
+    assert created_job.HasField("created")
+
+
 async def test_unique_keys_are_kept_within_a_request(jobs: JobServiceStub) -> None:
     async with submit(jobs) as stream:
         results = await stream.created(*(job(tag, unique_key="k") for tag in range(20)))

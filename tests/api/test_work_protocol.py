@@ -70,7 +70,7 @@ _BAD_SUBSCRIBES: list[tuple[pb.Subscribe, str]] = [
     (_bad(payload_encoding=77), "payload_encoding"),
     (_bad(resume_token="t" * 65), "resume_token"),
     (_bad(held_lease_ids=["x"] * 10_001), "held_lease_ids"),
-    (_bad(held_lease_ids=["x" * 129]), "held_lease_ids"),
+    (_bad(held_lease_ids=["x", "x" * 129]), "held_lease_ids[1]"),
     (_bad(max_dispatch_leases=-1), "max_dispatch_leases"),
     (_bad(max_dispatch_leases=1001), "max_dispatch_leases"),
 ]

@@ -40,6 +40,10 @@ def test_ids_of_a_batch_sort_as_they_come() -> None:
     assert len(new_job_ids(4096)) == 4096
 
 
+def test_no_ids_are_made_where_none_are_asked_for() -> None:
+    assert new_job_ids(0) == []
+
+
 def test_job_ids_do_not_repeat() -> None:
     ids = [*(new_job_id() for _ in range(1000)), *new_job_ids(1000), *new_job_ids(1000)]
     assert len(set(ids)) == 3000

@@ -10,7 +10,7 @@ import pytest
 
 from jobsvc.auth.dev_certs import Authority
 from jobsvc.domain.identity import ROLES
-from jobsvc.tracing.span_folder import find_trace_ids
+from jobsvc.tracing.span_files import find_trace_ids
 from tests.e2e.support.command import run
 from tests.e2e.support.stage import Stage
 from tests.e2e.support.tables import fetch

@@ -200,6 +200,26 @@ async def test_all_drain_at_sigterm(stage: Stage) -> None:
         assert f"jobsvc.replica[{index}]: draining: " in server.stderr
 
 
+async def test_process_that_dies_while_it_drains_is_told_and_the_other_drains(
+    stage: Stage,
+) -> None:
+    server = await serve(stage, drain_seconds=30)
+    for _ in range(2):
+        await stage.work(server.target)
+    async with stage.calls(server.target) as caller:
+        ids = [await caller.create("nap", {"seconds": 3}) for _ in range(4)]
+        await eventually(lambda: len(stage.history.runs(*ids)) == 4, seconds=30, what="runs")
+        victim = children(server)[0]
+        # Frozen: it must not have drained before it is killed.
+        victim.send_signal(signal.SIGSTOP)
+        server.terminate()
+        await server.says(60, "draining: ")
+        victim.kill()
+        assert await server.exited(60) == 0
+    assert f"(pid {victim.pid}) ended before it had drained (SIGKILL)" in server.stderr
+    assert server.stderr.count("before it had drained") == 1
+
+
 async def test_process_whose_loop_hangs_is_replaced(stage: Stage) -> None:
     server = await serve(stage, http_listen="127.0.0.1:0")
     victim = children(server)[0]

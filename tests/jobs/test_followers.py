@@ -101,6 +101,7 @@ def _hub(max_known_bytes: int = 1 << 20) -> Hub:
 async def test_status_of_a_commit_here_is_known_until_it_is_taken() -> None:
     hub = _hub()
     with hub.follow(["j"]) as follower:
+        follower.seen["j"] = 1
         hub.changed(["j"], {"j": _known(2)})
         hub.changed(["j"], {"j": _known(3)})
         assert await follower.woken() == ["j"]
@@ -111,6 +112,7 @@ async def test_status_of_a_commit_here_is_known_until_it_is_taken() -> None:
 async def test_job_is_read_when_anything_else_is_heard_of_it() -> None:
     hub = _hub()
     with hub.follow(["j"]) as follower:
+        follower.seen["j"] = 1
         hub.changed(["j"], {"j": _known(2)})
         hub.changed(["j"])
         await follower.woken()
@@ -140,6 +142,8 @@ async def test_statuses_that_are_known_have_bounded_bytes() -> None:
     hub = _hub(5 * size)
     with ExitStack() as stack:
         followers = [stack.enter_context(hub.follow(["j"])) for _ in range(9)]
+        for follower in followers:
+            follower.seen["j"] = 1
         hub.changed(["j"], {"j": _known(2, "x" * size)})
         assert [await follower.woken() for follower in followers] == 9 * [["j"]]
         assert sum(follower.take("j") is not None for follower in followers) == 4
@@ -150,5 +154,6 @@ async def test_statuses_that_are_known_have_bounded_bytes() -> None:
         hub.changed(["j"], {"j": _known(4, all_of_it)})
         assert await follower.changed() == ["j"]
         with hub.follow(["k"]) as another:
+            another.seen["k"] = 1
             hub.changed(["k"], {"k": replace(_known(5, all_of_it), id="k")})
             assert another.take("k") is not None

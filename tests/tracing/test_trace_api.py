@@ -127,13 +127,26 @@ def test_collectors_file_shows_the_same_as_a_folder(tmp_path: Path, drawn: str) 
     assert trace(JOB, "--from", str(tmp_path)).out == drawn
 
 
-def test_headers_are_sent_along() -> None:
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_headers_are_sent_along(tmp_path: Path, in_a_file: bool) -> None:
+    text = "authorization=Bearer%20a=b, x-scope-orgid=t"
+    (tmp_path / "headers").write_text(f"{text}\n")
+    variable = (
+        {"JOBSVC_TRACE_HEADERS_FILE": str(tmp_path / "headers")}
+        if in_a_file
+        else {"JOBSVC_TRACE_HEADERS": text}
+    )
     with backend(jaeger(SPANS)) as (url, headers):
-        trace(
-            JOB, "--from", url, JOBSVC_TRACE_HEADERS="authorization=Bearer%20a=b, x-scope-orgid=t"
-        )
+        trace(JOB, "--from", url, **variable)
     assert len(headers) == 3
     assert {(h["authorization"], h["x-scope-orgid"]) for h in headers} == {("Bearer a=b", "t")}
+
+
+def test_file_of_headers_that_is_missing_is_named(tmp_path: Path) -> None:
+    file = str(tmp_path / "missing")
+    shown = trace(JOB, "--from", "http://127.0.0.1:1", JOBSVC_TRACE_HEADERS_FILE=file)
+    assert shown.code == 78
+    assert "JOBSVC_TRACE_HEADERS_FILE" in shown.error
 
 
 @pytest.mark.parametrize(

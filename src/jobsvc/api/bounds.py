@@ -16,7 +16,7 @@ MAX_SCHEMAS_BYTES = 2 * 1024 * 1024
 MAX_PAGE_BYTES = 3 * 1024 * 1024
 
 #: Limit of the results of refused outcomes with all details; beyond, only reasons are sent.
-MAX_RESULTS_BYTES = 2 * 1024 * 1024
+MAX_OUTCOME_RESULTS_BYTES = 2 * 1024 * 1024
 
 #: Limit of the past attempts of a job in full; beyond, their errors are sent without metadata and
 #: stack traces. With the largest payloads they would not fit into a response.

@@ -38,7 +38,9 @@ class _Status(NamedTuple):
 
 
 def _bad_request(error: JobsvcError, max_bytes: int) -> Iterable[Message]:
-    assert isinstance(error, errors.InvalidRequest)
+    assert isinstance(error, errors.InvalidRequest | errors.WorkProtocolViolation)
+    if not error.violations:  # The frame itself is wrong.
+        return
     yield error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(
@@ -106,7 +108,9 @@ _STATUSES: dict[type[JobsvcError], _Status] = {
     errors.PayloadTooLarge: _Status(code_pb2.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE", _bad_request),
     errors.NotStorable: _Status(code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", _bad_request),
     errors.PageTokenInvalid: _Status(code_pb2.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID"),
-    errors.WorkProtocolViolation: _Status(code_pb2.INVALID_ARGUMENT, "WORK_PROTOCOL_VIOLATION"),
+    errors.WorkProtocolViolation: _Status(
+        code_pb2.INVALID_ARGUMENT, "WORK_PROTOCOL_VIOLATION", _bad_request
+    ),
     errors.CredentialsMissing: _Status(code_pb2.UNAUTHENTICATED, "CREDENTIALS_MISSING"),
     errors.CredentialsInvalid: _Status(code_pb2.UNAUTHENTICATED, "CREDENTIALS_INVALID"),
     errors.RoleRequired: _Status(code_pb2.PERMISSION_DENIED, "ROLE_REQUIRED"),

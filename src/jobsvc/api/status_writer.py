@@ -59,7 +59,8 @@ class StatusWriter:
             part = ids[start : start + self._read_ids]
             if jobs is None:
                 jobs = await self._read_changed(part)
-            size_bytes = _output_bytes(jobs)
+            # A status that is known has its output, whether that is sent or not.
+            size_bytes = _output_bytes(jobs) if self._full else 0
             if size_bytes > SMALL_BYTES and not self.charge.take_at_once(size_bytes):
                 # Without what was read: thousands of streams may wait.
                 jobs = None

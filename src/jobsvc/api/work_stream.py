@@ -21,7 +21,13 @@ from jobsvc.api.gate import credentials_ended
 from jobsvc.api.guard import Context
 from jobsvc.api.outcomes import Outcomes
 from jobsvc.api.status import status_of
-from jobsvc.api.work_frame import decode_frame, make_room, read_extensions
+from jobsvc.api.work_frame import (
+    count_outcomes,
+    decode_frame,
+    make_room,
+    read_extensions,
+    read_window,
+)
 from jobsvc.api.work_subscriber import WorkSubscriber
 from jobsvc.dispatch.connected_worker import ConnectedWorker
 from jobsvc.dispatch.dispatcher import Dispatcher
@@ -33,7 +39,6 @@ from jobsvc.domain.errors import (
     WorkProtocolViolation,
 )
 from jobsvc.domain.lease import Extension
-from jobsvc.domain.limits import MAX_WINDOW
 from jobsvc.settings import Settings
 from jobsvc.v1 import job_pb2
 from jobsvc.v1 import worker_service_pb2 as pb
@@ -151,10 +156,7 @@ class WorkStream:
                     await self._admit(worker)
                     tasks.create_task(self._extend(worker, frame.extend_leases, extensions))
                 case "set_window":
-                    window = frame.set_window.window
-                    if not 0 <= window <= MAX_WINDOW:
-                        raise WorkProtocolViolation(f"set_window: {window} is out of range")
-                    self._dispatcher.set_window(worker, window)
+                    self._dispatcher.set_window(worker, read_window(frame.set_window))
                     worker.comes_back = frame.set_window.comes_back
                 case "subscribe":
                     raise WorkProtocolViolation("subscribe may come only once")
@@ -183,9 +185,7 @@ class WorkStream:
         request: pb.ReportOutcomesRequest,
         size_bytes: int,
     ) -> None:
-        count = len(request.outcomes) + len(request.succeeded_lease_ids)
-        if not 1 <= count <= self._settings.max_batch_items:
-            raise WorkProtocolViolation("report_outcomes: the number of outcomes is out of range")
+        count = count_outcomes(request, self._settings.max_batch_items)
         if worker.unacknowledged:
             # The report acknowledges its leases, however long the database takes to record it.
             worker.acknowledge_leases(convert.reported_leases(request), time.monotonic())

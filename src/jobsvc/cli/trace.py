@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,7 +38,11 @@ def trace(
     from jobsvc.tracing.trace_api import SourceUnusable
     from jobsvc.tracing.waterfall import spans_of_job
 
-    source = open_source(where, _headers(os.environ))
+    try:
+        headers = _headers(os.environ)
+    except (OSError, UnicodeDecodeError) as error:
+        exit_line(f"JOBSVC_TRACE_HEADERS_FILE: {error}", ExitCode.CONFIGURATION)
+    source = open_source(where, headers)
     wanted = id.strip().lower()
     is_trace = _TRACE_ID.fullmatch(wanted) is not None
     try:
@@ -63,8 +68,13 @@ def _created(job_id: str) -> datetime | None:
 
 
 def _headers(environment: Mapping[str, str]) -> dict[str, str]:
-    """The headers of JOBSVC_TRACE_HEADERS, which is as OTEL_EXPORTER_OTLP_HEADERS: NAME=VALUE,…"""
+    """The headers of JOBSVC_TRACE_HEADERS, or else of the file JOBSVC_TRACE_HEADERS_FILE: as those
+    of OTEL_EXPORTER_OTLP_HEADERS, NAME=VALUE,…"""
     from urllib.parse import unquote
 
-    pairs = [pair.partition("=") for pair in environment.get("JOBSVC_TRACE_HEADERS", "").split(",")]
+    text = environment.get("JOBSVC_TRACE_HEADERS", "")
+    path = environment.get("JOBSVC_TRACE_HEADERS_FILE")
+    if not text and path:
+        text = Path(path).read_text()
+    pairs = [pair.partition("=") for pair in text.split(",")]
     return {name.strip(): unquote(value.strip()) for name, equals, value in pairs if equals}

@@ -56,7 +56,21 @@ class PageTokenInvalid(JobsvcError):
 
 
 class WorkProtocolViolation(JobsvcError):
-    """A frame on a `Work` stream is out of order or malformed."""
+    """A frame on a `Work` stream is out of order or malformed; then `violations` has the fields
+    that break a rule, with their paths from the frame on."""
+
+    def __init__(self, message: str, violations: Sequence[Violation] = ()) -> None:
+        super().__init__(message)
+        self.violations = list(violations)
+
+    @classmethod
+    def of(cls, frame: str, violations: Sequence[Violation]) -> Self:
+        """The error about fields of a frame, whose kind is `frame`."""
+        first = violations[0]
+        return cls(
+            f"{frame}: {first.field}: {first.description}",
+            [Violation(f"{frame}.{v.field}", v.description) for v in violations],
+        )
 
 
 class CredentialsMissing(JobsvcError):

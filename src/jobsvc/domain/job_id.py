@@ -30,7 +30,7 @@ def new_job_ids(count: int, shift: timedelta = timedelta(0)) -> list[str]:
     head = f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-7"
     return [
         f"{head}{step:03x}-{_SHARD}-{chance}"
-        for step, chance in enumerate(os.urandom(6 * count).hex(" ", 6).split(" "), first)
+        for step, chance in enumerate(os.urandom(6 * count).hex(" ", 6).split(), first)
     ]
 
 

@@ -3,9 +3,9 @@
 
 def is_later(seen: int, version: int) -> bool:
     """Returns whether to pass on a status that was not read but is known from its commit, to who
-    has `seen` another version. Otherwise the job is read: the status may be late, or the database
-    may have gone back, and only a read can tell."""
-    return version > seen
+    has `seen` another version; 0 is none. Otherwise the job is read: the status may be late, or the
+    database may have gone back, and only a read can tell."""
+    return 0 < seen < version
 
 
 def is_news(seen: object, version: object, ended: bool) -> bool:

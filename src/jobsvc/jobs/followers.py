@@ -87,13 +87,20 @@ class Follower:
 
     def take(self, job_id: str) -> NewStatus | None:
         """Returns the new status of a job, if it is known. Otherwise, or if the follower has seen
-        the same or a later one, the job must be read after this, whatever was heard before."""
+        the same or a later one, or none yet, the job must be read after this, whatever was heard
+        before."""
         self._unread.discard(job_id)
         known = self._known.get(job_id)
         self._forget(job_id)
         if known is None or not is_later(self.seen.get(job_id, 0), known.status.version):
             return None
         return known
+
+    def doubt(self, job_id: str) -> None:
+        """Has the new status of a job read, if one is held: the database may have gone back since
+        its commit."""
+        if job_id in self._known:
+            self.mark(job_id)
 
     def drop(self, job_id: str) -> None:
         """Forgets what was heard of a job."""
@@ -233,11 +240,14 @@ class Hub:
         await repeat(self._poll_seconds, self._poll)
 
     async def _poll(self) -> None:
-        """Wakes followers that missed a change. One that has not read yet cannot miss any."""
+        """Wakes followers that missed a change. One that has not read yet cannot miss any. Who has
+        not taken a status by now reads it."""
         watched = list(self._followers)
         for start in range(0, len(watched), _MAX_POLL_IDS):
             asked: dict[str, int] = {}
             for job_id in watched[start : start + _MAX_POLL_IDS]:
+                for follower in self._followers.get(job_id, ()):
+                    follower.doubt(job_id)
                 versions = {
                     version
                     for follower in self._followers.get(job_id, ())

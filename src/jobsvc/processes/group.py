@@ -50,8 +50,8 @@ class Group:
 
     async def run(self, embedded_dsn: str | None, on_ready: Callable[[], None]) -> int:
         """Runs the processes until `stop` is set, has them drain, and returns the exit code of the
-        server: that of a process if one of them could not start. `on_ready` is called when all
-        serve. `embedded_dsn` is of the PostgreSQL that the parent runs, if it does."""
+        server: that of a process if one of them could not start or drain. `on_ready` is called when
+        all serve. `embedded_dsn` is of the PostgreSQL that the parent runs, if it does."""
         log.info(
             "%d processes on %s, with up to %d connections to the database",
             self._count,
@@ -95,6 +95,15 @@ class Group:
             code = await child.ended()
             del self._children[index]
             if self._stop.is_set():
+                # Asked to end before it could drain, it ends by the signal.
+                if code not in (0, -signal.SIGTERM):
+                    log.error(
+                        "process %d (pid %d) ended before it had drained (%s)",
+                        index,
+                        child.pid,
+                        _describe(code),
+                    )
+                    self._exit_code = self._exit_code or max(code, 0)
                 return
             if index in self._awaited and code > 0:
                 # It has said why.

@@ -12,8 +12,10 @@ from jobsvc.domain.errors import RateLimited
 #: How old a count may be that shows room, and one that shows none.
 _ROOM_SECONDS = 1.0
 _FULL_SECONDS = 0.1
-#: A count that took long is good for so many times as long.
+#: A count that took long is good for so many times as long, but for no longer than this: it may
+#: have stood in line for a connection, or the database still.
 _TIMES = 20
+_MAX_GOOD_SECONDS = 5.0
 #: Names whose counts are kept.
 _MAX_NAMES = 1000
 
@@ -30,7 +32,8 @@ class _Count:
         """Whether it is young enough to say whether `count` more may wait."""
         has_room = self.waiting + count <= limit
         good_seconds = _ROOM_SECONDS if has_room else _FULL_SECONDS
-        return now - self.time < max(good_seconds, _TIMES * self.seconds)
+        long_seconds = min(_TIMES * self.seconds, _MAX_GOOD_SECONDS)
+        return now - self.time - self.seconds < max(good_seconds, long_seconds)
 
 
 class WaitingLimit:

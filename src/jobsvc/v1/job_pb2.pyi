@@ -300,8 +300,8 @@ class JobSpec(_message.Message):
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """Relative to the creation of the job. Above 0, and longer than the time
-        until `schedule_time`, or `schedule_delay`.
+        """Relative to the creation of the job. Above 0, at most 100 years, and
+        longer than the time until `schedule_time`, or `schedule_delay`.
         """
 
     @_builtins.property
@@ -320,7 +320,7 @@ class JobSpec(_message.Message):
         `NOT_FOUND`, and all that it carried is removed: input, output, errors,
         attempts, progress, labels. `CreateJobRequest.request_id` says what remains
         of a job that was created with one. Default: that of the queue. Not
-        negative.
+        negative, at most 100 years.
         """
 
     @_builtins.property
@@ -337,7 +337,7 @@ class JobSpec(_message.Message):
         the job fails with reason `START_DEADLINE`. Retries are not bound by it,
         unlike by `expire_time`; an attempt that was handed back or never reached
         its worker has not begun. Default: that of the queue. Unset there too means
-        no bound. At least 0.001 seconds.
+        no bound. At least 0.001 seconds, at most 100 years.
         """
 
     @_builtins.property
@@ -345,7 +345,7 @@ class JobSpec(_message.Message):
         """`schedule_time` relative to the creation of the job, by the clock of the
         database, so that the clock of the caller does not matter. Only one of the
         two may be set. On output `schedule_time` has what this came to. Not
-        negative; 0 means now.
+        negative, at most 100 years; 0 means now.
         """
 
     def __init__(
@@ -517,7 +517,7 @@ class RetryPolicy(_message.Message):
     @_builtins.property
     def initial_backoff(self) -> _duration_pb2.Duration:
         """Delay before the first retry. Unset takes the default of the queue. Not
-        negative.
+        negative, at most 100 years.
         """
 
     @_builtins.property
@@ -617,12 +617,14 @@ class JobError(_message.Message):
     message: _builtins.str
     """Text for people. Callers must not parse it. At most 4,096 characters."""
     stack_trace: _builtins.str
-    """Stack trace of the worker, cut to 16 KiB. FULL view only. At most 16,384
-    characters.
+    """Stack trace of the worker, which cuts a longer one. FULL view only. At most
+    16,384 characters.
     """
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Facts behind the message, for programs. At most 32 entries."""
+        """Facts behind the message, for programs. At most 32 entries. Keys have 1 to
+        255 characters, values at most 4,096.
+        """
 
     def __init__(
         self,

@@ -249,9 +249,8 @@ class WaitJobRequest(_message.Message):
     """Spelling of the payloads."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Longest wait. Default 20 seconds, at most 60. The server answers half a
-        second before the deadline of the call if that comes first. 0 to 60
-        seconds.
+        """Longest wait. Default 20 seconds. The server answers half a second before
+        the deadline of the call if that comes first. 0 to 60 seconds.
         """
 
     def __init__(
@@ -351,7 +350,9 @@ class JobFilter(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels that must all be present with these values. At most 8 entries."""
+        """Labels that must all be present with these values. At most 8 entries, with
+        keys and values as in `JobSpec.labels`.
+        """
 
     @_builtins.property
     def create_time_from(self) -> _timestamp_pb2.Timestamp:
@@ -395,7 +396,7 @@ class ListJobsRequest(_message.Message):
     VIEW_FIELD_NUMBER: _builtins.int
     PAYLOAD_ENCODING_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most jobs to return. Default 50; above 1000 counts as 1000, and in the
+    """Most jobs to return. Default 50; above 1,000 counts as 1,000, and in the
     FULL view above 100 counts as 100. Fewer may come before the end. Not
     negative.
     """
@@ -522,7 +523,9 @@ class UpdateJobRequest(_message.Message):
     job_id: _builtins.str
     """The job. A UUID in canonical form."""
     etag: _builtins.str
-    """Refuses the call unless it matches the etag of the job."""
+    """Refuses the call unless it matches the etag of the job. At most 128
+    characters.
+    """
     @_builtins.property
     def spec(self) -> _job_pb2.JobSpec:
         """New values of the masked fields."""
@@ -589,9 +592,13 @@ class CancelJobRequest(_message.Message):
     job_id: _builtins.str
     """The job. A UUID in canonical form."""
     reason: _builtins.str
-    """Why; passed on to the worker. At most 500 characters."""
+    """Why; passed on to the worker. At most 500 characters, no control
+    characters.
+    """
     etag: _builtins.str
-    """Refuses the call unless it matches the etag of the job."""
+    """Refuses the call unless it matches the etag of the job. At most 128
+    characters.
+    """
     def __init__(
         self,
         *,
@@ -645,7 +652,9 @@ class RetryJobRequest(_message.Message):
     extra_attempts: _builtins.int
     """Attempts to grant on top of those made. 0 takes the default, 1. 0 to 100."""
     etag: _builtins.str
-    """Refuses the call unless it matches the etag of the job."""
+    """Refuses the call unless it matches the etag of the job. At most 128
+    characters.
+    """
     def __init__(
         self,
         *,
@@ -696,7 +705,9 @@ class DeleteJobRequest(_message.Message):
     job_id: _builtins.str
     """The job. A UUID in canonical form."""
     etag: _builtins.str
-    """Refuses the call unless it matches the etag of the job."""
+    """Refuses the call unless it matches the etag of the job. At most 128
+    characters.
+    """
     def __init__(
         self,
         *,
@@ -750,7 +761,7 @@ class StreamJobStatusRequest(_message.Message):
 
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
-        """Longest silence. Default 15 seconds, at least 5. 5 to 300 seconds."""
+        """Longest silence. Default 15 seconds. 5 to 300 seconds."""
 
     def __init__(
         self,
@@ -834,7 +845,7 @@ class WatchJobsRequest(_message.Message):
 
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
-        """Longest silence. Default 15 seconds, at least 5. 5 to 300 seconds."""
+        """Longest silence. Default 15 seconds. 5 to 300 seconds."""
 
     def __init__(
         self,
@@ -983,7 +994,7 @@ class SubmitRequest(_message.Message):
     @_builtins.property
     def unfollow_job_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Jobs to follow no longer; updates that are on their way still come. 0 to
-        1,000 items.
+        1,000 items. UUIDs in canonical form.
         """
 
     @_builtins.property
@@ -1018,7 +1029,7 @@ class SubmitOptions(_message.Message):
     """Spelling of the payloads."""
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:
-        """Longest silence. Default 15 seconds, at least 5. 5 to 300 seconds."""
+        """Longest silence. Default 15 seconds. 5 to 300 seconds."""
 
     def __init__(
         self,
@@ -1269,7 +1280,9 @@ class BulkCancel(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why; passed on to the workers. At most 500 characters."""
+    """Why; passed on to the workers. At most 500 characters, no control
+    characters.
+    """
     def __init__(
         self,
         *,
@@ -1596,9 +1609,8 @@ class WaitBulkOperationRequest(_message.Message):
     """
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Longest wait. Default 20 seconds, at most 60. The server answers half a
-        second before the deadline of the call if that comes first. 0 to 60
-        seconds.
+        """Longest wait. Default 20 seconds. The server answers half a second before
+        the deadline of the call if that comes first. 0 to 60 seconds.
         """
 
     def __init__(

@@ -134,7 +134,9 @@ class Queue(_message.Message):
 
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
-        """Default of `JobSpec.retention`. Unset: 7 days. Not negative."""
+        """Default of `JobSpec.retention`. Unset: 7 days, and 14 for a job that has
+        failed. Not negative, at most 100 years.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -146,7 +148,9 @@ class Queue(_message.Message):
 
     @_builtins.property
     def start_within(self) -> _duration_pb2.Duration:
-        """Default of `JobSpec.start_within`. Unset: no bound. At least 0.001 seconds."""
+        """Default of `JobSpec.start_within`. Unset: no bound. At least 0.001 seconds,
+        at most 100 years.
+        """
 
     @_builtins.property
     def pause_end_time(self) -> _timestamp_pb2.Timestamp:
@@ -292,8 +296,8 @@ class ListQueuesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most queues to return. Default 50, at most 1000. Not negative. A page with
-    large schemas may have fewer.
+    """Most queues to return. Default 50; above 1,000 counts as 1,000. Not
+    negative. A page with large schemas may have fewer.
     """
     page_token: _builtins.str
     """`next_page_token` of the page before. At most 1,024 characters."""
@@ -524,7 +528,9 @@ class PauseQueueRequest(_message.Message):
     name: _builtins.str
     """Name of the queue."""
     reason: _builtins.str
-    """Why, for people: `Queue.pause_reason`. At most 500 characters."""
+    """Why, for people: `Queue.pause_reason`. At most 500 characters, no control
+    characters.
+    """
     etag: _builtins.str
     """Refuses the call unless it matches the etag of the queue."""
     @_builtins.property
@@ -641,7 +647,7 @@ class PurgeQueueRequest(_message.Message):
     """Name of the queue."""
     reason: _builtins.str
     """Why, for people; kept with the jobs as their reason of cancellation. At
-    most 500 characters.
+    most 500 characters, no control characters.
     """
     etag: _builtins.str
     """Refuses the call unless it matches the etag of the queue."""
@@ -1014,7 +1020,9 @@ class ListWorkersRequest(_message.Message):
     queue: _builtins.str
     """Only workers of this queue; empty for all."""
     page_size: _builtins.int
-    """Most workers to return. Default 50, at most 1000. Not negative."""
+    """Most workers to return. Default 50; above 1,000 counts as 1,000. Not
+    negative.
+    """
     page_token: _builtins.str
     """`next_page_token` of the page before. At most 1,024 characters."""
     def __init__(
@@ -1178,7 +1186,7 @@ class DrainWorkerRequest(_message.Message):
     `ListWorkers` shows it.
     """
     reason: _builtins.str
-    """Why, for people. At most 500 characters."""
+    """Why, for people. At most 500 characters, no control characters."""
     def __init__(
         self,
         *,

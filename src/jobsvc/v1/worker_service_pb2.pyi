@@ -200,7 +200,7 @@ class Subscribe(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     window: _builtins.int
     """Most leases to hold at a time, over all queues: an absolute number, not an
-    increment. The server pushes while fewer are unresolved. 0 to 10000.
+    increment. The server pushes while fewer are unresolved. 0 to 10,000.
     """
     payload_encoding: _payload_pb2.PayloadEncoding.ValueType
     """Spelling of the payloads."""
@@ -233,7 +233,7 @@ class Subscribe(_message.Message):
     @_builtins.property
     def held_lease_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Leases that the worker still holds from before. They count against the
-        window. At most 10,000 items.
+        window. At most 10,000 items of at most 128 characters.
         """
 
     def __init__(
@@ -299,7 +299,9 @@ class WorkerInfo(_message.Message):
     """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Host, zone and the like, for people. At most 16 entries."""
+        """Host, zone and the like, for people. At most 16 entries. Keys have 1 to 255
+        characters, values at most 255.
+        """
 
     def __init__(
         self,
@@ -381,7 +383,7 @@ class SetWindow(_message.Message):
     COMES_BACK_FIELD_NUMBER: _builtins.int
     window: _builtins.int
     """Most leases to hold from now on. 0 stops dispatch. Leases above a lowered
-    window are kept. 0 to 10000.
+    window are kept. 0 to 10,000.
     """
     comes_back: _builtins.bool
     """The worker half-closes next, and comes back at once on another stream, with
@@ -569,7 +571,7 @@ class LeaseJobsRequest(_message.Message):
 
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Queues to take jobs from. 1 to 64 items."""
+        """Names of queues to take jobs from. 1 to 64 items."""
 
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from google.rpc import code_pb2, status_pb2
 
 from jobsvc.api.auth import own_worker_id
-from jobsvc.api.bounds import MAX_RESULTS_BYTES
+from jobsvc.api.bounds import MAX_OUTCOME_RESULTS_BYTES
 from jobsvc.api.convert.jobs import error_message, write_owner
 from jobsvc.api.convert.payloads import (
     JSON_TEXT,
@@ -222,7 +222,7 @@ def outcome_results(
         response.committed_lease_ids.extend(lease_ids[outcomes:])
         return response
     response = pb.ReportOutcomesResponse()
-    left = MAX_RESULTS_BYTES
+    left = MAX_OUTCOME_RESULTS_BYTES
     for index, (lease_id, status) in enumerate(zip(lease_ids, statuses, strict=True)):
         if status is None and index >= outcomes:
             response.committed_lease_ids.append(lease_id)

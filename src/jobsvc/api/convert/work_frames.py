@@ -48,16 +48,16 @@ def connected_worker(request: pb.Subscribe) -> ConnectedWorker:
         limits[item.queue] = item.max_leases
     checks.number("window", request.window, 0, MAX_WINDOW)
     checks.count("held_lease_ids", request.held_lease_ids, 0, MAX_HELD_LEASES)
-    if any(len(lease_id) > _MAX_ID for lease_id in request.held_lease_ids):
-        checks.add("held_lease_ids", f"must have at most {_MAX_ID} characters each")
+    for index, lease_id in enumerate(request.held_lease_ids):
+        if len(lease_id) > _MAX_ID:
+            checks.add(f"held_lease_ids[{index}]", f"must have at most {_MAX_ID} characters")
     worker = convert.seen_worker(checks, "worker", request.worker, list(limits), request.window)
     seconds = convert.lease_seconds(checks, "lease_duration", request)
     check_encoding(checks, request.payload_encoding)
     checks.number("max_dispatch_leases", request.max_dispatch_leases, 0, _MAX_LEASES)
     checks.text("resume_token", request.resume_token, _MAX_TOKEN)
     if checks.violations:
-        first = checks.violations[0]
-        raise WorkProtocolViolation(f"subscribe: {first.field}: {first.description}")
+        raise WorkProtocolViolation.of("subscribe", checks.violations)
     subscription = Subscription(worker.worker_id, limits, request.window, seconds)
     return ConnectedWorker(subscription, worker)
 

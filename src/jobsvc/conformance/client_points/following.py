@@ -112,7 +112,7 @@ POINTS = (
         "gives up a silent stream",
         job_service_rule(
             "StreamJobStatusRequest.heartbeat_interval",
-            "Longest silence. Default 15 seconds, at least 5.",
+            "Longest silence. Default 15 seconds.",
         ),
         _silent_stream,
     ),
