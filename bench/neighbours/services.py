@@ -2,9 +2,9 @@
 
 `python -m bench.neighbours.services TARGET SERVER_PID SECONDS KIND`, with the keys in `BENCH_KEYS`,
 one after the other: each step of `modest` lasts so long, in which each service creates a job every
-0.2 s; each step of `greedy` creates with 32 calls at a time of each service, again at once when one is
-refused, until its standard input has another line; each step of `steady` creates 200 jobs a second
-of each service in place of that. Both say that they have begun once any burst is used up.
+0.2 s; each step of `greedy` creates with 32 calls at a time of each service, again at once when one
+is refused, until its standard input has another line; each step of `steady` creates 200 jobs a
+second of each service in place of that. Both say that they have begun once any burst is used up.
 """
 
 from __future__ import annotations

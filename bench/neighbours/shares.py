@@ -90,9 +90,7 @@ async def _run(seconds: float, rounds: int) -> None:
         modest = await start("modest", "modest", modest_names)
         others = {name: await start(name, kind, [name]) for name, (kind, _) in _KINDS.items()}
         rows: dict[str, list[dict[str, float]]] = {name: [] for name in ("nothing", *_KINDS)}
-        print(
-            "| beside | p50, p99, max ms | main thread p50, p99 ms | µs a call | the other, a second |"
-        )
+        print("| beside | p50, p99, max ms | main p50, p99 ms | µs a call | the other, a second |")
         print("|---|---|---|---|---|")
         for number in range(rounds):
             # Every other round goes backwards, so that going first is no advantage.
