@@ -76,6 +76,7 @@ async def _lease_and_finish(database: Database, max_jobs: int) -> int:
         None,  # output
         (),  # percent of the progress
         (),  # its message
+        [],  # jobs whose status is wanted
     )
     return len(leased)
 
