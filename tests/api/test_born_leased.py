@@ -117,21 +117,33 @@ async def test_answer_of_a_creation_has_the_job_as_it_was_created(
 async def test_status_of_a_job_comes_from_its_commits_while_no_job_can_be_read(
     jobs: JobServiceStub, create: Create, channel: aio.Channel, sql: asyncpg.Connection
 ) -> None:
-    async with work(channel) as worker, submit(jobs) as stream:
-        await born_leased(create, worker, sql)
-        async with sql.transaction():
-            # Each read of a job looks into this table; neither a birth nor an end does.
-            await sql.execute("LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE")
-            (result,) = await stream.created(job(1, follow=True))
-            job_id = result.created.job.id
-            began = await stream.update()
-            (lease,) = await worker.dispatched()
-            assert await worker.report(success(lease)) == [OK]
-            ended = await stream.update()
-        assert [u.status.state for u in (began, ended)] == [
-            job_pb2.JOB_STATE_PROCESSING,
-            job_pb2.JOB_STATE_COMPLETED,
-        ]
-        read = (await jobs.GetJob(pb.GetJobRequest(job_id=job_id))).job
-        read.status.ClearField("recent_attempts")
-        assert (ended.job_id, ended.etag, ended.status) == (read.id, read.etag, read.status)
+    async def unread() -> tuple[pb.JobUpdate, pb.JobUpdate]:
+        """Both updates of a job, while whoever reads one waits."""
+        async with work(channel) as worker, submit(jobs) as stream:
+            await born_leased(create, worker, sql)
+            async with sql.transaction(), asyncio.timeout(10):
+                # Each read of a job looks into this table; neither a birth nor an end does.
+                await sql.execute("LOCK TABLE attempt IN ACCESS EXCLUSIVE MODE")
+                await stream.created(job(1, follow=True))
+                began = await stream.update()
+                (lease,) = await worker.dispatched()
+                assert await worker.report(success(lease)) == [OK]
+                return began, await stream.update()
+
+    async def tried() -> tuple[pb.JobUpdate, pb.JobUpdate] | None:
+        try:
+            return await unread()
+        except TimeoutError:
+            return None
+
+    # A status that is still on its way when the replica looks for changes is read, and waits.
+    found = await eventually(tried, seconds=60)
+    assert found is not None
+    began, ended = found
+    assert [u.status.state for u in (began, ended)] == [
+        job_pb2.JOB_STATE_PROCESSING,
+        job_pb2.JOB_STATE_COMPLETED,
+    ]
+    read = (await jobs.GetJob(pb.GetJobRequest(job_id=ended.job_id))).job
+    read.status.ClearField("recent_attempts")
+    assert (ended.job_id, ended.etag, ended.status) == (read.id, read.etag, read.status)

@@ -130,7 +130,8 @@ async def test_refused_worker_is_told_with_the_reason(
         await stream.set_window(-1)
         await stream.refusal()
     assert await line(caplog, "worker_refused") == (
-        "worker w1 was refused: set_window: -1 is out of range; it held no job"
+        "worker w1 was refused: set_window: window: must be between 0 and 10000, not -1; "
+        "it held no job"
     )
 
 

@@ -105,7 +105,7 @@ def test_secured_measures_jobsvc_beside_itself_without_tls_and_tokens(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     options = read_options(["--secured"])
-    assert options.systems == ("jobsvc",)
+    assert options.systems == ("echo", "jobsvc")
     assert options.scenarios == ("create-32", "batch-create", "drain")
     assert options.label == " without TLS and tokens"
     with pytest.raises(SystemExit):
