@@ -133,7 +133,7 @@ async def test_late_commit_is_within_the_horizon(store: Store, sql: asyncpg.Conn
     lease_id = await create_leased(store)
     async with store.database.transaction() as connection:
         text = store.database.sql["finish_jobs"]
-        columns = [str(lease_id), [], [3], [60.0], None, None, [], []]
+        columns = [str(lease_id), [], [3], [60.0], None, None, [], [], []]
         await connection.fetch(text, *columns)
         for reading in range(1, 4):
             snapshot = await store.changes.snapshot()

@@ -188,7 +188,7 @@ async def test_server_that_extends_is_kept(server: ScriptedServer) -> None:
         await asyncio.Event().wait()
 
     async with working(server, hold) as worker:
-        stream = await server.next_stream(extend_seconds=0.6)
+        stream = await server.next_stream(extend_seconds=2)
         await stream.dispatch(lease("a"))
         for _ in range(3):
             await stream.frame("extend_leases")
