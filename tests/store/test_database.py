@@ -165,6 +165,22 @@ async def test_connection_that_another_task_closes_is_a_failure_of_the_database(
         await connection.fetch("SELECT $1::integer", 1)
 
 
+async def test_connection_that_is_closed_before_it_is_given_back_is_a_failure_of_the_database(
+    small: Database,
+) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with small.connection() as connection:
+            connection.terminate()
+    async with small.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_misspelt_name_of_a_connection_is_a_defect(small: Database) -> None:
+    with pytest.raises(AttributeError):
+        async with small.connection() as connection:
+            connection.no_such_name  # noqa: B018  # To read it is the defect.
+
+
 async def test_defect_of_ours_is_no_failure_of_the_database() -> None:
     nothing: Any = None
     with pytest.raises(AttributeError), database_errors(None, TroubleLog(), "read"):

@@ -62,7 +62,8 @@ def texts_in(folder: Path) -> dict[str, str]:
 
 async def dump(dsn: str) -> str:
     """Every row of every table of jobsvc in a database, and what a database shows of statements."""
-    connection = await asyncpg.connect(dsn)
+    # A test may have put functions of its own in the way of those of PostgreSQL.
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "pg_catalog"})
     try:
         names = await connection.fetch(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"

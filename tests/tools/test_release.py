@@ -132,6 +132,11 @@ def test_bump_writes_the_version_wherever_it_stands(tmp_path: Path) -> None:
 
 def test_image_is_labelled_with_the_version_that_make_gives_it() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert "\nARG VERSION=\n" in dockerfile.rpartition("FROM")[2]
-    assert "org.opencontainers.image.version=$VERSION" in dockerfile
+    # An argument is known in its stage alone, and a label in all that begin with it.
+    _, common, after = dockerfile.partition(" AS common\n")
+    stage = after.partition("\nFROM ")[0]
+    assert common
+    assert "\nARG VERSION=\n" in stage
+    assert "org.opencontainers.image.version=$VERSION" in stage
+    assert "\nFROM common AS server\n" in after
     assert "--build-arg VERSION=$(VERSION)" in (ROOT / "Makefile").read_text()

@@ -91,12 +91,16 @@ def database_errors(dsn: Dsn | None, troubles: TroubleLog, statement: str) -> It
 @contextmanager
 def _closed_in_use() -> Iterator[None]:
     """Names what the driver raises when another task closes a connection between two messages of a
-    statement, as is done with those to an old primary: it misses parts of itself."""
+    statement, or before it is given back, as is done with those to an old primary: it misses parts
+    of itself, or its proxy misses it."""
     try:
         yield
     except AttributeError as error:
         frames = list(traceback.walk_tb(error.__traceback__))
-        if frames[-1][0].f_globals.get("__name__") != asyncpg.connection.__name__:
+        where = frames[-1][0].f_globals.get("__name__")
+        # A proxy that has its connection does not know a name that we have misspelt.
+        is_gone = where == asyncpg.pool.__name__ and error.obj is None
+        if where != asyncpg.connection.__name__ and not is_gone:
             raise
         raise asyncpg.ConnectionDoesNotExistError("it was closed while in use") from error
 
