@@ -152,6 +152,7 @@ async def _migrate(
     environment = release.environment if release else {}
     process = stage.start_program("", *command, JOBSVC_DSN=stage.dsn, **environment)
     code = await process.exited(60)
+    print(process.stderr)
     return code, process.stdout.splitlines()
 
 

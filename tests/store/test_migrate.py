@@ -166,6 +166,26 @@ async def test_migration_waits_for_a_transaction_without_holding_up_others(
     await dump.close()
 
 
+async def test_migration_that_is_in_a_deadlock_is_tried_again(
+    dsn: str, sql: asyncpg.Connection
+) -> None:
+    """It changes `waiting` and then `lease`; a statement may have them in the other order."""
+    await sql.execute("DROP SCHEMA jobsvc CASCADE; CREATE SCHEMA jobsvc")
+    older = "0021_audit"
+    await install(sql, older, SCHEMA)
+    other = await look_at(dsn)
+    async with other.transaction():
+        # So that the migration is the one that notices.
+        await other.execute("SET LOCAL deadlock_timeout = '60s'")
+        await other.execute("LOCK TABLE jobsvc.lease IN ROW EXCLUSIVE MODE")
+        migrating = asyncio.create_task(migrate(dsn))
+        await until_blocked(other)
+        await other.execute("LOCK TABLE jobsvc.waiting IN ROW EXCLUSIVE MODE")
+    async with asyncio.timeout(60):
+        assert await migrating == [m.name for m in KNOWN if m.name > older]
+    await other.close()
+
+
 async def test_session_keeps_nothing_of_a_migration(sql: asyncpg.Connection) -> None:
     """A pooler lends it to others."""
     settings = "SELECT current_setting('search_path'), current_setting('statement_timeout')"

@@ -43,9 +43,9 @@ async def migrate(dsn: str, schema: str = SCHEMA, move_from: str | None = None) 
         except _TableInUse:
             if not told:
                 log.warning(
-                    "the schema %s cannot be changed: a transaction uses its tables, of a dump"
-                    " or of a session that was left open; it is tried again every"
-                    " %g s",
+                    "the schema %s cannot be changed: a transaction uses its tables, of a dump,"
+                    " of a session that was left open, or of the work that goes on; it is tried"
+                    " again every %g s",
                     schema,
                     _PAUSE_SECONDS,
                 )
@@ -70,7 +70,9 @@ async def _migrate(dsn: str, schema: str, move_from: str | None) -> list[str]:
         missing = installation.missing(known)
         try:
             return await _apply(connection, schema, installation, missing)
-        except asyncpg.LockNotAvailableError:
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            # A deadlock: it has changed one table, waits for another, and who has that one wants
+            # the first.
             raise _TableInUse from None
         except asyncpg.InsufficientPrivilegeError as error:
             raise DatabaseUnsuitable(
