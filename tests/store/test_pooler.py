@@ -168,7 +168,7 @@ async def test_refused_transaction_is_rolled_back(
 
     with pytest.raises(LookupError):
         await fail_half_way()
-    assert await open_transactions(sql) == 0
+    await eventually(lambda: open_transactions(sql), lambda count: count == 0)
     assert await sql.fetchval("SELECT count(*) FROM jobsvc.queue") == 0
 
 
@@ -182,7 +182,7 @@ async def test_statement_timeout_holds(dsn: str, sql: asyncpg.Connection) -> Non
             with pytest.raises(DatabaseUnavailable) as caught:
                 await database.fetch("declare_queues", ["a"])
             assert caught.value.is_refusal
-            assert await open_transactions(sql) == 0
+            await eventually(lambda: open_transactions(sql), lambda count: count == 0)
         await database.fetch("declare_queues", ["a"])
 
 
